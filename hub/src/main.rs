@@ -1,0 +1,2 @@
+//! Bowline's hub.
+fn main() {}

@@ -1,0 +1,84 @@
+//! Names of things, as types that cannot be mixed up.
+
+use core::fmt;
+
+/// A connection of one endpoint: a slot and the generation that occupies it, so that a stale handle never meets a stranger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}.{}", self.slot, self.generation)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A channel of a connection. Channel 0 always exists; the client opens odd ids, the server even ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub u32);
+
+impl ChannelId {
+    /// The channel that exists without being opened.
+    pub const DEFAULT: Self = Self(0);
+}
+
+/// How a message travels; chosen per message. Each (channel, class) numbers its messages on its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// Arrives for certain, in the order of `send`.
+    #[default]
+    ReliableOrdered = 0,
+    /// Arrives for certain, as soon as it is whole.
+    ReliableUnordered = 1,
+    /// Sent once: arrives at most once, or not at all.
+    Unreliable = 2,
+}
+
+impl Class {
+    /// Every class, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::ReliableOrdered, Self::ReliableUnordered, Self::Unreliable];
+
+    /// Whether the transport repeats messages of this class until they arrive.
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, Self::Unreliable)
+    }
+}
+
+/// An accepted message of one connection: unique for the life of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId {
+    /// The channel it was sent on.
+    pub channel: ChannelId,
+    /// The class it was sent with.
+    pub class: Class,
+    /// Its number within (channel, class), counted from 0.
+    pub number: u64,
+}
+
+/// A request that this side sent, or one that the peer sent and this side owes a reply to. The two never share a value in use:
+/// each side numbers its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// The public name of a session: 16 random bytes whose first names the server's shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub [u8; 16]);
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One task's worth of a server: an endpoint with its own socket. Byte 0 of every id that a server hands out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard(pub u8);

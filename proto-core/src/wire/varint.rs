@@ -1,0 +1,89 @@
+//! vi64: an integer whose length is the number of leading ones of its first byte (spec: wire.md, section 1).
+//!
+//! ```text
+//! 0xxxxxxx            7 bits      1110xxxx +3      28 bits
+//! 10xxxxxx +1        14 bits      ...
+//! 110xxxxx +2        21 bits      11111111 +8      64 bits
+//! ```
+
+use alloc::vec::Vec;
+
+use super::DecodeError;
+
+/// The longest encoding in bytes.
+pub const MAX_LEN: usize = 9;
+
+/// How many bytes `value` takes: 1 to 9.
+pub const fn len(value: u64) -> usize {
+    let bits = 64 - value.leading_zeros() as usize;
+    match bits {
+        0 => 1,
+        57.. => 9,
+        _ => bits.div_ceil(7),
+    }
+}
+
+/// Appends `value` in its shortest form.
+pub fn encode(value: u64, buf: &mut Vec<u8>) {
+    let len = len(value);
+    if len == MAX_LEN {
+        buf.push(0xFF);
+        buf.extend_from_slice(&value.to_be_bytes());
+        return;
+    }
+    let prefix = !(0xFF_u8 >> (len - 1));
+    let bytes = value.to_be_bytes();
+    let first = buf.len();
+    buf.extend_from_slice(&bytes[8 - len..]);
+    buf[first] |= prefix;
+}
+
+/// The value at the start of `bytes` and how many bytes it took.
+pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
+    let &first = bytes.first().ok_or(DecodeError::Truncated)?;
+    let length = first.leading_ones() as usize + 1;
+    let encoded = bytes.get(..length).ok_or(DecodeError::Truncated)?;
+    let mask = 0xFF_u8.checked_shr(length as u32).unwrap_or(0);
+    let value = encoded[1..].iter().fold(u64::from(first & mask), |value, &byte| value << 8 | u64::from(byte));
+    if len(value) == length { Ok((value, length)) } else { Err(DecodeError::NotMinimal) }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::{DecodeError, decode, encode, len};
+
+    #[test]
+    fn every_length_boundary_round_trips() {
+        for bits in 0..64 {
+            for value in [(1_u64 << bits) - 1, 1 << bits, (1 << bits) + 1] {
+                let mut buf = Vec::new();
+                encode(value, &mut buf);
+                assert_eq!(buf.len(), len(value));
+                assert_eq!(decode(&buf), Ok((value, buf.len())), "{value:#x}");
+                for cut in 0..buf.len() {
+                    assert_eq!(decode(&buf[..cut]), Err(DecodeError::Truncated));
+                }
+            }
+        }
+        assert_eq!(len(u64::MAX), 9);
+    }
+
+    #[test]
+    fn longer_forms_are_refused() {
+        assert_eq!(decode(&[0x80, 0x7F]), Err(DecodeError::NotMinimal));
+        assert_eq!(decode(&[0xFF, 0, 0, 0, 0, 0, 0, 0, 1]), Err(DecodeError::NotMinimal));
+        assert_eq!(decode(&[0xFE, 0, 0, 0, 0, 0, 0, 1]), Err(DecodeError::NotMinimal));
+    }
+
+    quickcheck::quickcheck! {
+        fn whatever_decodes_encodes_to_the_same_bytes(bytes: Vec<u8>) -> bool {
+            decode(&bytes).is_ok_and(|(value, length)| {
+                let mut again = Vec::new();
+                encode(value, &mut again);
+                again == bytes[..length]
+            }) || decode(&bytes).is_err()
+        }
+    }
+}

@@ -1,6 +1,28 @@
 //! Bytes to frames and back; no state. `docs/spec/wire.md` is the specification.
+//!
+//! A datagram is a header, a record and a tag ([`packet`]); a record is a sequence of frames ([`frame`]). Everything has
+//! exactly one legal encoding, so decoding and encoding again gives the same bytes.
 
+mod ack;
+pub mod checksum;
+mod control;
+pub mod frame;
+mod handshake;
+mod message;
+pub mod packet;
+pub mod params;
 mod reader;
 pub mod varint;
 
+pub(crate) use ack::MAX_RANGES;
+pub use ack::{Ack, AckRange};
+pub(crate) use control::{MAX_NAME, MAX_REASON};
+pub use control::{Advice, Close, Credit, OpenChannel};
+pub use frame::{Frame, Record, RecordWriter};
+pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
+pub use message::{Fragment, Kind, Msg, WireId};
+pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use reader::{DecodeError, Reader};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Frames and the records that hold them (spec: wire.md, section 4).
+
+use alloc::vec::Vec;
+
+use super::message::{Context, MSG};
+use super::{Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version};
+use super::{ack, varint};
+
+/// Most frames in one record.
+pub const MAX_FRAMES: usize = 512;
+
+/// Every frame type of version 1. Those without a variant of [`Frame`] are reserved: this version refuses them.
+pub mod code {
+    #![expect(missing_docs, reason = "the names are those of the specification's table")]
+    pub const PADDING: u8 = 0x00;
+    pub const PING: u8 = 0x01;
+    pub const PONG: u8 = 0x02;
+    pub const ACK: u8 = 0x03;
+    pub const ACK_ECN: u8 = 0x04;
+    pub const CREDIT: u8 = 0x05;
+    pub const BLOCKED: u8 = 0x06;
+    pub const SKIP: u8 = 0x07;
+    pub const FRAG_ABORT: u8 = 0x08;
+    pub const MSG_ACK: u8 = 0x09;
+    pub const REPORT: u8 = 0x0A;
+    pub const OPEN_CHANNEL: u8 = 0x0B;
+    pub const CLOSE_CHANNEL: u8 = 0x0C;
+    pub const PATH_CHALLENGE: u8 = 0x0D;
+    pub const PATH_RESPONSE: u8 = 0x0E;
+    pub const NEW_CID: u8 = 0x0F;
+    pub const RETIRE_CID: u8 = 0x10;
+    pub const NEW_TOKEN: u8 = 0x11;
+    pub const RESUME_GRANT: u8 = 0x12;
+    pub const RESUME_STATE: u8 = 0x13;
+    pub const GOAWAY: u8 = 0x14;
+    pub const CLOSE: u8 = 0x15;
+    pub const CLOSE_ACK: u8 = 0x16;
+    pub const RATE: u8 = 0x17;
+    pub const KEY_UPDATE: u8 = 0x18;
+    pub const TIME: u8 = 0x19;
+    pub const INIT: u8 = 0x20;
+    pub const RETRY: u8 = 0x21;
+    pub const VERSION: u8 = 0x22;
+    pub const ACCEPT: u8 = 0x23;
+    pub const CONFIRM: u8 = 0x24;
+    /// First of the negotiated extensions, which always carry their length.
+    pub const EXTENSION_FIRST: u8 = 0x40;
+    /// Last of the negotiated extensions.
+    pub const EXTENSION_LAST: u8 = 0x7E;
+    /// An extension named by a vi64.
+    pub const EXT: u8 = 0x7F;
+}
+
+/// One frame, borrowed from the record that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// Nothing, one byte long.
+    Padding,
+    /// Asks for an ACK.
+    Ping,
+    /// Which packets arrived.
+    Ack(Ack<'a>),
+    /// Room for reliable messages.
+    Credit(Credit),
+    /// A channel.
+    OpenChannel(OpenChannel<'a>),
+    /// The end.
+    Close(Close<'a>),
+    /// The end was understood.
+    CloseAck,
+    /// A client asks for a connection.
+    Init(Init<'a>),
+    /// The client must prove its address with this token.
+    Retry(&'a [u8]),
+    /// The server speaks only these.
+    Version(Version<'a>),
+    /// A server takes a client.
+    Accept(Accept<'a>),
+    /// The client has understood ACCEPT; the hash of both.
+    Confirm([u8; 16]),
+    /// A message or a piece of one.
+    Msg(Msg<'a>),
+    /// An extension that this version does not know, to be skipped.
+    Extension {
+        /// Its code, 0x40 to 0x7F.
+        code: u8,
+        /// Its number when the code is 0x7F, else 0.
+        id: u64,
+        /// Its content.
+        body: &'a [u8],
+    },
+}
+
+impl<'a> Frame<'a> {
+    /// Whether the peer must acknowledge a packet that holds this frame.
+    pub const fn is_ack_eliciting(&self) -> bool {
+        !matches!(
+            self,
+            Self::Padding
+                | Self::Ack(_)
+                | Self::Close(_)
+                | Self::CloseAck
+                | Self::Init(_)
+                | Self::Retry(_)
+                | Self::Version(_)
+                | Self::Accept(_)
+        )
+    }
+
+    fn decode(reader: &mut Reader<'a>, context: &mut Context) -> Result<Self, DecodeError> {
+        let ty = reader.u8()?;
+        Ok(match ty {
+            MSG.. => Self::Msg(Msg::decode(ty, context, reader)?),
+            code::PADDING => Self::Padding,
+            code::PING => Self::Ping,
+            code::ACK => Self::Ack(Ack::decode(reader)?),
+            code::CREDIT => Self::Credit(Credit::decode(reader)?),
+            code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::CLOSE => Self::Close(Close::decode(reader)?),
+            code::CLOSE_ACK => Self::CloseAck,
+            code::INIT => Self::Init(Init::decode(reader)?),
+            code::RETRY => Self::Retry(reader.bytes(MAX_TOKEN, "RETRY: token over 96 bytes")?),
+            code::VERSION => Self::Version(Version::decode(reader)?),
+            code::ACCEPT => Self::Accept(Accept::decode(reader)?),
+            code::CONFIRM => Self::Confirm(reader.array()?),
+            code::EXTENSION_FIRST..=code::EXT => {
+                let id = if ty == code::EXT { reader.vi64()? } else { 0 };
+                Self::Extension { code: ty, id, body: reader.bytes(usize::MAX, "an endless extension")? }
+            }
+            _ => return Err(DecodeError::UnknownFrame(ty)),
+        })
+    }
+}
+
+/// The frames of a record. After an error it is empty.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    reader: Reader<'a>,
+    context: Context,
+    frames: usize,
+}
+
+impl<'a> Record<'a> {
+    /// The frames in `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { reader: Reader::new(bytes), context: Context::default(), frames: 0 }
+    }
+}
+
+impl<'a> Iterator for Record<'a> {
+    type Item = Result<Frame<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let frame = Frame::decode(&mut self.reader, &mut self.context).and_then(|frame| {
+            self.frames += usize::from(frame != Frame::Padding);
+            if self.frames > MAX_FRAMES {
+                return Err(DecodeError::Invalid("over 512 frames in a record"));
+            }
+            Ok(frame)
+        });
+        if frame.is_err() {
+            self.reader = Reader::new(&[]);
+        }
+        Some(frame)
+    }
+}
+
+/// Writes the frames of one record behind what a buffer holds already.
+#[derive(Debug)]
+pub struct RecordWriter<'b> {
+    buf: &'b mut Vec<u8>,
+    context: Context,
+    frames: usize,
+}
+
+impl<'b> RecordWriter<'b> {
+    /// A record that starts at the end of `buf`.
+    pub fn new(buf: &'b mut Vec<u8>) -> Self {
+        Self { buf, context: Context::default(), frames: 0 }
+    }
+
+    /// Bytes in the buffer, those before the record included.
+    pub fn buffered(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Frames written.
+    pub const fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Whether a MSG may say `WireId::Next` after the frames written so far.
+    pub fn continues(&self, class: u8, channel: u32) -> bool {
+        self.context.continues(class, channel)
+    }
+
+    /// Appends `frame`; `last` says that it is a MSG and that nothing follows it.
+    pub fn write(&mut self, frame: &Frame<'_>, last: bool) {
+        self.frames += usize::from(*frame != Frame::Padding);
+        let buf = &mut *self.buf;
+        match frame {
+            Frame::Padding => buf.push(code::PADDING),
+            Frame::Ping => buf.push(code::PING),
+            Frame::Ack(ack) => {
+                buf.push(code::ACK);
+                ack.encode(buf);
+            }
+            Frame::Credit(credit) => {
+                buf.push(code::CREDIT);
+                credit.encode(buf);
+            }
+            Frame::OpenChannel(open) => {
+                buf.push(code::OPEN_CHANNEL);
+                open.encode(buf);
+            }
+            Frame::Close(close) => {
+                buf.push(code::CLOSE);
+                close.encode(buf);
+            }
+            Frame::CloseAck => buf.push(code::CLOSE_ACK),
+            Frame::Init(init) => {
+                buf.push(code::INIT);
+                init.encode(buf);
+            }
+            Frame::Retry(token) => {
+                buf.push(code::RETRY);
+                varint::encode(token.len() as u64, buf);
+                buf.extend_from_slice(token);
+            }
+            Frame::Version(versions) => {
+                buf.push(code::VERSION);
+                versions.encode(buf);
+            }
+            Frame::Accept(accept) => {
+                buf.push(code::ACCEPT);
+                accept.encode(buf);
+            }
+            Frame::Confirm(hash) => {
+                buf.push(code::CONFIRM);
+                buf.extend_from_slice(hash);
+            }
+            Frame::Msg(msg) => msg.encode(last, &mut self.context, buf),
+            Frame::Extension { code, id, body } => {
+                buf.push(*code);
+                if *code == code::EXT {
+                    varint::encode(*id, buf);
+                }
+                varint::encode(body.len() as u64, buf);
+                buf.extend_from_slice(body);
+            }
+        }
+    }
+
+    /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent. `delay` is in units of 8 microseconds.
+    pub fn write_ack(&mut self, delay: u64, ranges: impl ExactSizeIterator<Item = AckRange>) {
+        self.frames += 1;
+        self.buf.push(code::ACK);
+        ack::encode_ranges(delay, ranges, self.buf);
+    }
+}

@@ -1,0 +1,222 @@
+//! MSG: one message or a piece of one (spec: wire.md, section 5).
+
+use alloc::vec::Vec;
+
+use super::{DecodeError, Reader, varint};
+
+/// How a message's number was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireId {
+    /// One more than the previous MSG of this record.
+    Next,
+    /// The low 8 bits.
+    Low8(u8),
+    /// The low 16 bits.
+    Low16(u16),
+    /// The low 32 bits.
+    Low32(u32),
+}
+
+/// Where a piece belongs in its message, by bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Length of the whole message.
+    pub total: u64,
+    /// Where this piece starts.
+    pub offset: u64,
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A message that nobody answers.
+    #[default]
+    OneWay,
+    /// A request; the number is the requester's.
+    Request(u64),
+    /// The answer to the receiver's request of that number.
+    Reply(u64),
+    /// The receiver's request of that number failed.
+    ReplyError {
+        /// The request.
+        request: u64,
+        /// Why: below 0x100 the transport's, where bit 7 says that it was surely not processed; above, the application's.
+        code: u64,
+    },
+}
+
+/// ```text
+/// 1qqciile | channel vi64 (c) | id 1, 2 or 4 (ii) | ext 1 (e) | total, offset vi64 (f) | request vi64, code vi64 (kk) | length vi64 (l) | payload
+/// ext: fkk00000
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Msg<'a> {
+    /// Class code, 0 to 3.
+    pub class: u8,
+    /// The channel.
+    pub channel: u32,
+    /// The message's number in (channel, class).
+    pub id: WireId,
+    /// Set for a piece of a larger message.
+    pub fragment: Option<Fragment>,
+    /// What it is for.
+    pub kind: Kind,
+    /// The bytes.
+    pub payload: &'a [u8],
+}
+
+/// What the previous MSG of a record leaves for the next one to refer to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Context {
+    previous: Option<(u8, u32)>,
+}
+
+impl Context {
+    const fn channel(self) -> u32 {
+        match self.previous {
+            Some((_, channel)) => channel,
+            None => 0,
+        }
+    }
+
+    /// Whether a MSG of this class and channel may refer to the previous one's number.
+    pub(super) fn continues(self, class: u8, channel: u32) -> bool {
+        self.previous == Some((class, channel))
+    }
+}
+
+pub(super) const MSG: u8 = 0x80;
+const HAS_CHANNEL: u8 = 0x10;
+const HAS_LENGTH: u8 = 0x02;
+const HAS_EXT: u8 = 0x01;
+const EXT_FRAGMENT: u8 = 0x80;
+const EXT_RESERVED: u8 = 0x1F;
+
+impl<'a> Msg<'a> {
+    pub(super) fn decode(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let class = ty >> 5 & 3;
+        let channel = if ty & HAS_CHANNEL == 0 {
+            context.channel()
+        } else {
+            let channel = reader.vi64_upto(u32::MAX.into(), "channel id over 2^32 - 1")? as u32;
+            if channel == context.channel() {
+                return Err(DecodeError::Invalid("MSG: the channel of the previous one is repeated"));
+            }
+            channel
+        };
+        let id = match ty >> 2 & 3 {
+            0 if !context.continues(class, channel) => {
+                return Err(DecodeError::Invalid("MSG: no previous message of this channel and class"));
+            }
+            0 => WireId::Next,
+            1 => WireId::Low8(reader.u8()?),
+            2 => WireId::Low16(reader.u16()?),
+            _ => WireId::Low32(reader.u32()?),
+        };
+        let (fragment, kind) = if ty & HAS_EXT == 0 { (None, Kind::OneWay) } else { Self::decode_ext(reader)? };
+        let payload = if ty & HAS_LENGTH == 0 {
+            reader.take(reader.rest().len())?
+        } else {
+            let len = reader.vi64()?;
+            let payload = reader.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
+            if reader.is_empty() {
+                return Err(DecodeError::Invalid("MSG: the last frame of a record has a length"));
+            }
+            payload
+        };
+        context.previous = Some((class, channel));
+        Ok(Self { class, channel, id, fragment, kind, payload })
+    }
+
+    fn decode_ext(reader: &mut Reader<'_>) -> Result<(Option<Fragment>, Kind), DecodeError> {
+        let ext = reader.u8()?;
+        if ext == 0 {
+            return Err(DecodeError::Invalid("MSG: an empty extension byte"));
+        }
+        if ext & EXT_RESERVED != 0 {
+            return Err(DecodeError::Invalid("MSG: an extension that was not negotiated"));
+        }
+        let fragment = if ext & EXT_FRAGMENT == 0 {
+            None
+        } else {
+            Some(Fragment { total: reader.vi64()?, offset: reader.vi64()? })
+        };
+        let kind = match ext >> 5 & 3 {
+            0 => Kind::OneWay,
+            1 => Kind::Request(reader.vi64()?),
+            2 => Kind::Reply(reader.vi64()?),
+            _ => Kind::ReplyError { request: reader.vi64()?, code: reader.vi64()? },
+        };
+        Ok((fragment, kind))
+    }
+
+    /// Appends this frame; `last` says that nothing follows it in the record.
+    pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
+        let has_channel = self.channel != context.channel();
+        let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
+        let has_ext = fragmented || kind != 0;
+        let id = match self.id {
+            WireId::Next => 0,
+            WireId::Low8(_) => 1,
+            WireId::Low16(_) => 2,
+            WireId::Low32(_) => 3,
+        };
+        let flag = |set, bit| if set { bit } else { 0 };
+        buf.push(
+            MSG | self.class << 5
+                | flag(has_channel, HAS_CHANNEL)
+                | id << 2
+                | flag(!last, HAS_LENGTH)
+                | flag(has_ext, HAS_EXT),
+        );
+        if has_channel {
+            varint::encode(self.channel.into(), buf);
+        }
+        match self.id {
+            WireId::Next => {}
+            WireId::Low8(low) => buf.push(low),
+            WireId::Low16(low) => buf.extend_from_slice(&low.to_be_bytes()),
+            WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
+        }
+        if has_ext {
+            buf.push(flag(fragmented, EXT_FRAGMENT) | kind << 5);
+        }
+        if let Some(Fragment { total, offset }) = self.fragment {
+            varint::encode(total, buf);
+            varint::encode(offset, buf);
+        }
+        match self.kind {
+            Kind::OneWay => {}
+            Kind::Request(request) | Kind::Reply(request) => varint::encode(request, buf),
+            Kind::ReplyError { request, code } => {
+                varint::encode(request, buf);
+                varint::encode(code, buf);
+            }
+        }
+        if !last {
+            varint::encode(self.payload.len() as u64, buf);
+        }
+        buf.extend_from_slice(self.payload);
+        context.previous = Some((self.class, self.channel));
+    }
+}
+
+impl Kind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::OneWay => 0,
+            Self::Request(_) => 1,
+            Self::Reply(_) => 2,
+            Self::ReplyError { .. } => 3,
+        }
+    }
+
+    /// Bytes that this kind adds to a MSG, the extension byte not counted.
+    pub(crate) const fn encoded_len(self) -> usize {
+        match self {
+            Self::OneWay => 0,
+            Self::Request(request) | Self::Reply(request) => varint::len(request),
+            Self::ReplyError { request, code } => varint::len(request) + varint::len(code),
+        }
+    }
+}

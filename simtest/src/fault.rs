@@ -1,0 +1,158 @@
+//! Faults that begin at a set time: crash, pause, partition, disk trouble.
+
+use std::time::Duration;
+
+use crate::disk::DiskLoss;
+use crate::time::{Time, nanos};
+
+/// What goes wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A node dies at once; its disk keeps what `disk` says.
+    Crash {
+        /// The node's name.
+        node: String,
+        /// What becomes of unsynced bytes.
+        disk: DiskLoss,
+    },
+    /// A node stands still: timers, datagrams, commands and finished store operations wait until it goes on. At most
+    /// [`MAX_PAUSED`](crate::MAX_PAUSED) datagrams wait, further ones are lost.
+    Pause {
+        /// The node's name.
+        node: String,
+    },
+    /// Datagrams from `from` to `to` are lost, and the other way too if `both`.
+    Partition {
+        /// Names on one side.
+        from: Vec<String>,
+        /// Names on the other side.
+        to: Vec<String>,
+        /// Whether both directions are cut.
+        both: bool,
+    },
+    /// The disk of a node is in trouble.
+    Disk {
+        /// The node's name.
+        node: String,
+        /// What kind of trouble.
+        trouble: Trouble,
+    },
+}
+
+/// What can be wrong with a disk for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// Appends fail with [`NoSpace`](crate::StoreError::NoSpace).
+    Full,
+    /// Appends and syncs fail with [`Io`](crate::StoreError::Io).
+    Error,
+    /// Everything takes 100 times as long.
+    Slow,
+}
+
+/// A fault and how long it lasts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// What goes wrong.
+    pub what: What,
+    /// For how long; `None`: for ever (a crashed node then stays dead even in the quiet phase).
+    pub lasts: Option<Duration>,
+}
+
+impl Fault {
+    fn new(what: What) -> Self {
+        Self { what, lasts: None }
+    }
+
+    /// `node` dies; without [`restart_after`](Self::restart_after) for good. Unsynced bytes are lost unless
+    /// [`disk`](Self::disk) says otherwise.
+    pub fn crash(node: &str) -> Self {
+        Self::new(What::Crash { node: node.into(), disk: DiskLoss::Unsynced })
+    }
+
+    /// `node` stands still.
+    pub fn pause(node: &str) -> Self {
+        Self::new(What::Pause { node: node.into() })
+    }
+
+    /// No datagram passes between the two sides, in either direction.
+    pub fn partition<'a>(
+        one: impl IntoIterator<Item = &'a str>,
+        other: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self::new(What::Partition { from: own(one), to: own(other), both: true })
+    }
+
+    /// Datagrams from `from` to `to` are lost; the other direction works.
+    pub fn one_way(from: &str, to: &str) -> Self {
+        Self::new(What::Partition { from: vec![from.into()], to: vec![to.into()], both: false })
+    }
+
+    /// The disk of `node` has no space left.
+    pub fn disk_full(node: &str) -> Self {
+        Self::new(What::Disk { node: node.into(), trouble: Trouble::Full })
+    }
+
+    /// The disk of `node` fails with input/output errors.
+    pub fn disk_error(node: &str) -> Self {
+        Self::new(What::Disk { node: node.into(), trouble: Trouble::Error })
+    }
+
+    /// The disk of `node` is very slow.
+    pub fn disk_slow(node: &str) -> Self {
+        Self::new(What::Disk { node: node.into(), trouble: Trouble::Slow })
+    }
+
+    /// Ends after `span`.
+    #[must_use]
+    pub fn for_(self, span: Duration) -> Self {
+        Self { lasts: Some(span), ..self }
+    }
+
+    /// The crashed node is back after `span`: another word for [`for_`](Self::for_).
+    #[must_use]
+    pub fn restart_after(self, span: Duration) -> Self {
+        self.for_(span)
+    }
+
+    /// What a crash does to unsynced bytes. No effect on other faults.
+    #[must_use]
+    pub fn disk(mut self, loss: DiskLoss) -> Self {
+        if let What::Crash { disk, .. } = &mut self.what {
+            *disk = loss;
+        }
+        self
+    }
+
+    /// The names of all nodes that this fault speaks of.
+    pub fn nodes(&self) -> Vec<&str> {
+        match &self.what {
+            What::Crash { node, .. } | What::Pause { node } | What::Disk { node, .. } => vec![node],
+            What::Partition { from, to, .. } => from.iter().chain(to).map(String::as_str).collect(),
+        }
+    }
+}
+
+fn own<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    names.into_iter().map(String::from).collect()
+}
+
+/// When a fault begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct When(pub(crate) Time);
+
+/// `span` after the start of the run.
+pub fn at(span: Duration) -> When {
+    When(Time::from_nanos(nanos(span)))
+}
+
+/// A fault with its time and the number of its schedule line (0: not numbered yet).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Timed {
+    /// When it begins.
+    pub at: Time,
+    /// What it is.
+    pub fault: Fault,
+    /// The `n` of its id `fn`, or 0.
+    pub line: u32,
+}

@@ -1,0 +1,76 @@
+//! Links with well-known names.
+
+use super::{Dist, Link};
+use crate::time::{ms, us};
+
+/// The presets as data.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Preset {
+    /// [`Link::lan`]
+    Lan,
+    /// [`Link::wifi`]
+    Wifi,
+    /// [`Link::lte`]
+    Lte,
+    /// [`Link::hostile`]
+    Hostile,
+}
+
+impl Preset {
+    /// All presets, the kindest first.
+    pub const ALL: [Self; 4] = [Self::Lan, Self::Wifi, Self::Lte, Self::Hostile];
+
+    /// The link of this name.
+    pub fn link(self) -> Link {
+        match self {
+            Self::Lan => Link::lan(),
+            Self::Wifi => Link::wifi(),
+            Self::Lte => Link::lte(),
+            Self::Hostile => Link::hostile(),
+        }
+    }
+
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lan => "lan",
+            Self::Wifi => "wifi",
+            Self::Lte => "lte",
+            Self::Hostile => "hostile",
+        }
+    }
+}
+
+impl Link {
+    /// A switched network: 200 to 400 µs one way, no faults, datagrams up to 1,472 bytes.
+    pub fn lan() -> Self {
+        Self::new().delay(Dist::uniform(us(200)..us(400))).mtu(1_472)
+    }
+
+    /// A busy access point: 2 ms plus a tail of 3 ms on average; 1 % lost, 0.2 % repeated within 5 ms, 0.5 % held back by up to 20 ms.
+    pub fn wifi() -> Self {
+        Self::new()
+            .delay(Dist::exp(ms(2), ms(3)))
+            .loss(10_000)
+            .duplicate(2_000, us(100)..ms(5))
+            .reorder(5_000, ms(1)..ms(20))
+            .mtu(1_472)
+    }
+
+    /// A mobile network: 25 ms plus a tail of 10 ms on average; 0.5 % lost, 1 % held back by up to 80 ms, datagrams up to 1,400 bytes.
+    pub fn lte() -> Self {
+        Self::new().delay(Dist::exp(ms(25), ms(10))).loss(5_000).reorder(10_000, ms(5)..ms(80)).mtu(1_400)
+    }
+
+    /// As bad as it gets: 5 to 60 ms; 30 % lost, 10 % repeated within 100 ms, 20 % held back by up to 200 ms, 1 % damaged,
+    /// datagrams up to 1,280 bytes.
+    pub fn hostile() -> Self {
+        Self::new()
+            .delay(Dist::uniform(ms(5)..ms(60)))
+            .loss(300_000)
+            .duplicate(100_000, us(0)..ms(100))
+            .reorder(200_000, ms(1)..ms(200))
+            .corrupt(10_000)
+            .mtu(1_280)
+    }
+}

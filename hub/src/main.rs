@@ -1,2 +1,3 @@
-//! Bowline's hub.
+//! Bowline's hub: the server and the terminal client.
+mod store;
 fn main() {}

@@ -50,6 +50,17 @@ pub enum Trouble {
     Slow,
 }
 
+impl Trouble {
+    /// The word for it in schedules.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Error => "error",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// A fault and how long it lasts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {

@@ -10,6 +10,11 @@ use crate::time::{Now, Time};
 pub struct NodeId(pub(crate) u32);
 
 impl NodeId {
+    /// The node that was added as number `index`, from 0.
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
     /// The address of this node. A restart keeps it.
     pub const fn addr(self) -> Addr {
         Addr(self.0)

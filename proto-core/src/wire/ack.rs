@@ -73,7 +73,11 @@ fn next_range(reader: &mut Reader<'_>, above: u64) -> Result<(u64, u64), DecodeE
 }
 
 /// Appends the body of an ACK for `ranges`: at most [`MAX_RANGES`], descending, disjoint, with a gap between any two.
-pub(super) fn encode_ranges(delay: u64, mut ranges: impl ExactSizeIterator<Item = AckRange>, buf: &mut Vec<u8>) {
+pub(super) fn encode_ranges(
+    delay: u64,
+    mut ranges: impl ExactSizeIterator<Item = AckRange>,
+    buf: &mut Vec<u8>,
+) {
     let more = ranges.len().saturating_sub(1) as u64;
     let Some(first) = ranges.next() else { return };
     for value in [*first.end(), delay, more, first.end() - first.start()] {

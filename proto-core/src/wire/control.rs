@@ -137,7 +137,12 @@ impl<'a> Close<'a> {
             _ => return Err(DecodeError::Invalid("CLOSE: advice over 3")),
         };
         let retry_after_ms = reader.vi64()?;
-        Ok(Self { code, advice, retry_after_ms, reason: reader.str(MAX_REASON, "CLOSE: reason over 256 bytes")? })
+        Ok(Self {
+            code,
+            advice,
+            retry_after_ms,
+            reason: reader.str(MAX_REASON, "CLOSE: reason over 256 bytes")?,
+        })
     }
 
     pub(super) fn encode(&self, buf: &mut Vec<u8>) {

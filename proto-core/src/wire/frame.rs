@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use super::message::{Context, MSG};
-use super::{Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version};
+use super::{
+    Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version,
+};
 use super::{ack, varint};
 
 /// Most frames in one record.
@@ -254,8 +256,12 @@ impl<'b> RecordWriter<'b> {
         }
     }
 
-    /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent. `delay` is in units of 8 microseconds.
+    /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in
+    /// units of 8 microseconds.
     pub fn write_ack(&mut self, delay: u64, ranges: impl ExactSizeIterator<Item = AckRange>) {
+        if ranges.len() == 0 {
+            return;
+        }
         self.frames += 1;
         self.buf.push(code::ACK);
         ack::encode_ranges(delay, ranges, self.buf);

@@ -32,7 +32,8 @@ impl<'a> Version<'a> {
 
     /// The versions: 1 to 16 of them, given as their big-endian bytes; `None` for any other number.
     pub fn from_bytes(list: &'a [u8]) -> Option<Self> {
-        (list.len().is_multiple_of(4) && (1..=MAX_VERSIONS).contains(&(list.len() / 4))).then_some(Self { list })
+        (list.len().is_multiple_of(4) && (1..=MAX_VERSIONS).contains(&(list.len() / 4)))
+            .then_some(Self { list })
     }
 
     /// The versions, most wanted first.

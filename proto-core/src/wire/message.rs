@@ -26,6 +26,19 @@ pub struct Fragment {
     pub offset: u64,
 }
 
+impl Fragment {
+    /// Succeeds when a piece of `len` bytes lies within its message, and is empty only if the message is.
+    fn check(self, len: u64) -> Result<(), DecodeError> {
+        if self.total.checked_sub(self.offset).is_none_or(|room| len > room) {
+            return Err(DecodeError::Invalid("MSG: a piece reaches past the end of its message"));
+        }
+        if len == 0 && self.total > 0 {
+            return Err(DecodeError::Invalid("MSG: an empty piece of a message that is not"));
+        }
+        Ok(())
+    }
+}
+
 /// What a message is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -93,7 +106,11 @@ const EXT_FRAGMENT: u8 = 0x80;
 const EXT_RESERVED: u8 = 0x1F;
 
 impl<'a> Msg<'a> {
-    pub(super) fn decode(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(
+        ty: u8,
+        context: &mut Context,
+        reader: &mut Reader<'a>,
+    ) -> Result<Self, DecodeError> {
         let class = ty >> 5 & 3;
         let channel = if ty & HAS_CHANNEL == 0 {
             context.channel()
@@ -113,7 +130,8 @@ impl<'a> Msg<'a> {
             2 => WireId::Low16(reader.u16()?),
             _ => WireId::Low32(reader.u32()?),
         };
-        let (fragment, kind) = if ty & HAS_EXT == 0 { (None, Kind::OneWay) } else { Self::decode_ext(reader)? };
+        let (fragment, kind) =
+            if ty & HAS_EXT == 0 { (None, Kind::OneWay) } else { Self::decode_ext(reader)? };
         let payload = if ty & HAS_LENGTH == 0 {
             reader.take(reader.rest().len())?
         } else {
@@ -124,6 +142,9 @@ impl<'a> Msg<'a> {
             }
             payload
         };
+        if let Some(fragment) = fragment {
+            fragment.check(payload.len() as u64)?;
+        }
         context.previous = Some((class, channel));
         Ok(Self { class, channel, id, fragment, kind, payload })
     }

@@ -16,8 +16,8 @@ pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
 pub use ack::{Ack, AckRange};
-pub(crate) use control::{MAX_NAME, MAX_REASON};
 pub use control::{Advice, Close, Credit, OpenChannel};
+pub(crate) use control::{MAX_NAME, MAX_REASON};
 pub use frame::{Frame, Record, RecordWriter};
 pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
 pub use message::{Fragment, Kind, Msg, WireId};

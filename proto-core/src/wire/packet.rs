@@ -33,6 +33,8 @@ const KEY_PHASE: u8 = 0x20;
 const SHORT_RESERVED: u8 = 0x07;
 const LONG_RESERVED: u8 = 0x0F;
 const MAX_CID: usize = 20;
+const WRONG_BITS: DecodeError =
+    DecodeError::Invalid("the fixed or the reserved bits of the header are wrong");
 
 /// A connection id on the wire: eight random bytes that their receiver chose. Byte 0 of a server's names its shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,14 +106,13 @@ pub enum Packet<'a> {
 impl<'a> Packet<'a> {
     /// Reads the header of `datagram`, and checks the tag of a long packet.
     pub fn decode(datagram: &'a [u8], checksum: Checksum) -> Result<Self, DecodeError> {
-        let &first = datagram.first().ok_or(DecodeError::Truncated)?;
-        let body = datagram.len().checked_sub(TAG_LEN).ok_or(DecodeError::Truncated)?;
-        let (covered, tag) = datagram.split_at(body);
-        let tag = Reader::new(tag).u32()?;
+        let (covered, tag) = datagram.split_last_chunk::<TAG_LEN>().ok_or(DecodeError::Truncated)?;
+        let (&first, header) = covered.split_first().ok_or(DecodeError::Truncated)?;
+        let (tag, reader) = (u32::from_be_bytes(*tag), Reader::new(header));
         if first & FORM_LONG == 0 {
-            return Short::decode(first, covered, tag).map(Self::Short);
+            return Short::decode(first, reader, covered, tag).map(Self::Short);
         }
-        let long = Long::decode(first, covered)?;
+        let long = Long::decode(first, reader)?;
         if checksum(0, covered) != tag {
             return Err(DecodeError::Invalid("the checksum is wrong"));
         }
@@ -120,9 +121,9 @@ impl<'a> Packet<'a> {
 }
 
 impl<'a> Long<'a> {
-    fn decode(first: u8, covered: &'a [u8]) -> Result<Self, DecodeError> {
-        if first & FIXED == 0 || first & LONG_RESERVED != 0 {
-            return Err(DecodeError::Invalid("reserved header bits are set"));
+    fn decode(first: u8, mut reader: Reader<'a>) -> Result<Self, DecodeError> {
+        if first & (FIXED | LONG_RESERVED) != FIXED {
+            return Err(WRONG_BITS);
         }
         let kind = match first >> 4 & 3 {
             0 => LongKind::Init,
@@ -130,13 +131,19 @@ impl<'a> Long<'a> {
             2 => LongKind::Accept,
             _ => LongKind::Refuse,
         };
-        let mut reader = Reader::new(&covered[1..]);
         let version = reader.u32()?;
         let mut cid = || {
             let len = usize::from(reader.u8()?);
-            if len > MAX_CID { Err(DecodeError::Invalid("connection id over 20 bytes")) } else { reader.take(len) }
+            if len > MAX_CID {
+                Err(DecodeError::Invalid("connection id over 20 bytes"))
+            } else {
+                reader.take(len)
+            }
         };
         let (dcid, scid) = (cid()?, cid()?);
+        if reader.is_empty() {
+            return Err(DecodeError::Truncated);
+        }
         Ok(Self { kind, version, dcid, scid, payload: reader.rest() })
     }
 
@@ -156,14 +163,14 @@ impl<'a> Long<'a> {
 }
 
 impl<'a> Short<'a> {
-    fn decode(first: u8, covered: &'a [u8], tag: u32) -> Result<Self, DecodeError> {
-        if first & FIXED == 0 || first & (KEY_PHASE | SHORT_RESERVED) != 0 {
-            return Err(DecodeError::Invalid("reserved header bits are set"));
+    fn decode(first: u8, mut reader: Reader<'a>, covered: &'a [u8], tag: u32) -> Result<Self, DecodeError> {
+        if first & (FIXED | KEY_PHASE | SHORT_RESERVED) != FIXED {
+            return Err(WRONG_BITS);
         }
-        let mut reader = Reader::new(&covered[1..]);
         let dcid = Cid(reader.array()?);
         let number_len = (first >> 3 & 3) + 1;
-        let number = reader.take(usize::from(number_len))?.iter().fold(0, |n, &byte| n << 8 | u32::from(byte));
+        let number =
+            reader.take(usize::from(number_len))?.iter().fold(0, |n, &byte| n << 8 | u32::from(byte));
         if reader.is_empty() {
             return Err(DecodeError::Truncated);
         }
@@ -199,7 +206,8 @@ pub const fn short_overhead(number_len: u8) -> usize {
     1 + Cid::LEN + number_len as usize + TAG_LEN
 }
 
-/// How many bytes of `number` must be sent when everything below `unacked` is known to have arrived (RFC 9000, A.2).
+/// How many bytes of `number` must be sent when `unacked` - 1 is the largest number known to have arrived (RFC 9000, A.2).
+/// Four bytes stand for fewer than 2^31 numbers in flight; a sender stays far below.
 pub const fn number_len(number: u64, unacked: u64) -> u8 {
     match number.saturating_sub(unacked).saturating_add(1).saturating_mul(2) {
         0..=0x100 => 1,
@@ -209,8 +217,10 @@ pub const fn number_len(number: u64, unacked: u64) -> u8 {
     }
 }
 
-/// The whole number behind `low`, whose last `len` bytes were sent: the one nearest to `expected` (RFC 9000, A.3).
+/// The whole number that ends in the `len` (1 to 4) bytes `low`: the one nearest to `expected`, which is the largest number
+/// received plus one (RFC 9000, A.3). Never over [`MAX_PACKET_NUMBER`].
 pub fn expand_number(expected: u64, low: u32, len: u8) -> u64 {
+    let expected = expected.min(MAX_PACKET_NUMBER);
     let window = 1_u64 << (8 * u32::from(len));
     let candidate = expected & !(window - 1) | u64::from(low);
     if candidate + window / 2 <= expected && candidate + window <= MAX_PACKET_NUMBER {

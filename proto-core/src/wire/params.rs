@@ -11,7 +11,10 @@ pub const MAX_PARAMS: usize = 2048;
 /// A parameter id of the form 0x7F n + 0x9D: always sent, always ignored, so that ignoring stays possible.
 const GREASE: u64 = 0x7F * 3 + 0x9D;
 
-/// What one side tells the other about itself. Ids that it does not know are ignored; the defaults stand for absent ones.
+const HOUR_MS: u64 = 3_600_000;
+
+/// What one side tells the other about itself. Ids that are not known are ignored; the defaults stand for absent
+/// ones. Times travel as whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
     /// Largest message that it takes, in bytes.
@@ -26,11 +29,11 @@ pub struct Params {
     pub channel_messages: u64,
     /// Channels that the peer may open.
     pub max_channels: u64,
-    /// Silence after which it sends a heartbeat.
+    /// Silence after which it sends a heartbeat: 100 ms to 1 h.
     pub heartbeat: Duration,
-    /// Silence after which it takes the peer for dead.
+    /// Silence after which it takes the peer for dead: 2 heartbeats to 4 h.
     pub dead: Duration,
-    /// Longest time that it holds back an ACK.
+    /// Longest time that it holds back an ACK: at most 1 s.
     pub max_ack_delay: Duration,
 }
 
@@ -51,10 +54,10 @@ impl Default for Params {
 }
 
 impl Params {
-    /// Appends the TLVs, ids ascending, with one grease parameter at the end.
-    pub fn encode(&self, buf: &mut Vec<u8>) {
+    /// The values in the order of their ids, which begin with 1.
+    fn values(&self) -> [u64; 9] {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let values = [
+        [
             self.max_message,
             self.session_bytes,
             self.session_messages,
@@ -64,40 +67,66 @@ impl Params {
             millis(self.heartbeat),
             millis(self.dead),
             millis(self.max_ack_delay),
-        ];
-        for (id, value) in (1..).zip(values) {
-            varint::encode(id, buf);
-            varint::encode(varint::len(value) as u64, buf);
-            varint::encode(value, buf);
+        ]
+    }
+
+    /// Appends what differs from the defaults as TLVs, ids ascending, with one grease parameter at the end.
+    pub fn encode(&self, buf: &mut Vec<u8>) {
+        for ((id, value), default) in (1..).zip(self.values()).zip(Self::default().values()) {
+            if value != default {
+                varint::encode(id, buf);
+                varint::encode(varint::len(value) as u64, buf);
+                varint::encode(value, buf);
+            }
         }
         varint::encode(GREASE, buf);
         varint::encode(0, buf);
     }
 
-    /// Reads TLVs.
+    /// Reads TLVs. Fails when a known one has a value out of its range, or says what its absence would have said.
     pub fn decode(block: &[u8]) -> Result<Self, DecodeError> {
-        let mut params = Self::default();
+        let mut values = Self::default().values();
         for tlv in tlvs(block) {
-            let (id, value) = tlv?;
-            let number = || {
-                let mut reader = Reader::new(value);
-                let number = reader.vi64()?;
-                reader.finish().map(|()| number)
-            };
-            match id {
-                1 => params.max_message = number()?,
-                2 => params.session_bytes = number()?,
-                3 => params.session_messages = number()?,
-                4 => params.channel_bytes = number()?,
-                5 => params.channel_messages = number()?,
-                6 => params.max_channels = number()?,
-                7 => params.heartbeat = Duration::from_millis(number()?),
-                8 => params.dead = Duration::from_millis(number()?),
-                9 => params.max_ack_delay = Duration::from_millis(number()?),
-                _ => {}
+            let (id, encoded) = tlv?;
+            let Some((_, value)) = (1..).zip(&mut values).find(|(known, _)| *known == id) else { continue };
+            let mut reader = Reader::new(encoded);
+            let number = reader.vi64()?;
+            reader.finish()?;
+            if core::mem::replace(value, number) == number {
+                return Err(DecodeError::Invalid("a parameter repeats its default"));
             }
         }
-        Ok(params)
+        let [
+            max_message,
+            session_bytes,
+            session_messages,
+            channel_bytes,
+            channel_messages,
+            max_channels,
+            heartbeat,
+            dead,
+            max_ack_delay,
+        ] = values;
+        if !(100..=HOUR_MS).contains(&heartbeat) {
+            return Err(DecodeError::Invalid("a heartbeat outside 100 ms to 1 h"));
+        }
+        if !(2 * heartbeat..=4 * HOUR_MS).contains(&dead) {
+            return Err(DecodeError::Invalid("a dead time outside 2 heartbeats to 4 h"));
+        }
+        if max_ack_delay > 1000 {
+            return Err(DecodeError::Invalid("an ACK delay over 1 s"));
+        }
+        Ok(Self {
+            max_message,
+            session_bytes,
+            session_messages,
+            channel_bytes,
+            channel_messages,
+            max_channels,
+            heartbeat: Duration::from_millis(heartbeat),
+            dead: Duration::from_millis(dead),
+            max_ack_delay: Duration::from_millis(max_ack_delay),
+        })
     }
 }
 

@@ -44,7 +44,8 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
     let length = first.leading_ones() as usize + 1;
     let encoded = bytes.get(..length).ok_or(DecodeError::Truncated)?;
     let mask = 0xFF_u8.checked_shr(length as u32).unwrap_or(0);
-    let value = encoded[1..].iter().fold(u64::from(first & mask), |value, &byte| value << 8 | u64::from(byte));
+    let value =
+        encoded[1..].iter().fold(u64::from(first & mask), |value, &byte| value << 8 | u64::from(byte));
     if len(value) == length { Ok((value, length)) } else { Err(DecodeError::NotMinimal) }
 }
 

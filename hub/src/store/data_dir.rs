@@ -1,0 +1,162 @@
+//! The data directory: one process at a time, private to its owner, and the names of what it holds.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+const LOCK: &str = "lock";
+const SERVER_KEY: &str = "server.key";
+const NEW: &str = "new";
+
+/// A data directory that belongs to this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the directory `path`; creates it when it does not exist.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        create(path).map_err(|error| StoreError::io("create the data directory", path, error))?;
+        let file = path.join(LOCK);
+        let mut lock = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
+            .open(&file)
+            .map_err(|error| StoreError::io("open", &file, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let pid = lock.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+                return Err(StoreError::InUse { dir: path.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &file, error)),
+        }
+        // The pid only helps whoever meets the lock: a full disk must not keep the log from being opened.
+        let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        if let Err(error) = noted {
+            tracing::warn!(file = %file.display(), %error, "cannot note the process id");
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The file of segment `number`.
+    pub(super) fn segment(&self, number: u32) -> PathBuf {
+        self.path.join(format!("log-{number:08}.redb"))
+    }
+
+    /// The file of segment `number` while it is being made.
+    pub(super) fn unfinished(&self, number: u32) -> PathBuf {
+        self.segment(number).with_extension(NEW)
+    }
+
+    /// The numbers of all segments, ascending. Segments that were never finished are removed.
+    pub(super) fn segments(&self) -> Result<Vec<u32>, StoreError> {
+        let failed = |error| StoreError::io("list", &self.path, error);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let Some(number) = number_of(&path) else { continue };
+            if path == self.unfinished(number) {
+                fs::remove_file(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+            } else if path == self.segment(number) {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Gives a finished segment its name, durably.
+    pub(super) fn finish(&self, number: u32) -> Result<(), StoreError> {
+        let (from, to) = (self.unfinished(number), self.segment(number));
+        fs::rename(&from, &to).map_err(|error| StoreError::io("rename", &from, error))?;
+        self.sync()
+    }
+
+    /// The server's secret, from which it derives tokens that outlive a restart: 32 random bytes, made on first use.
+    pub(crate) fn server_key(&self) -> Result<[u8; 32], StoreError> {
+        let file = self.path.join(SERVER_KEY);
+        match fs::read(&file) {
+            Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
+                StoreError::damaged(&file, format_args!("it holds {} bytes instead of 32", bytes.len()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_server_key(&file),
+            Err(error) => Err(StoreError::io("read", &file, error)),
+        }
+    }
+
+    fn make_server_key(&self, file: &Path) -> Result<[u8; 32], StoreError> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| {
+            StoreError::io("draw random bytes for", file, io::Error::other(error.to_string()))
+        })?;
+        let unfinished = file.with_extension(NEW);
+        let write = || {
+            let mut made =
+                private(OpenOptions::new().write(true).create(true).truncate(true)).open(&unfinished)?;
+            made.write_all(&key)?;
+            made.sync_all()?;
+            fs::rename(&unfinished, file)
+        };
+        write().map_err(|error| StoreError::io("write", file, error))?;
+        self.sync()?;
+        Ok(key)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        sync_dir(&self.path).map_err(|error| StoreError::io("sync", &self.path, error))
+    }
+}
+
+fn number_of(path: &Path) -> Option<u32> {
+    path.file_stem()?.to_str()?.strip_prefix("log-")?.parse().ok()
+}
+
+/// Creates the directory, with its name durable in its parent.
+fn create(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_private(path)?;
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Makes the names in a directory durable.
+#[cfg(unix)]
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_dir(_: &Path) -> io::Result<()> {
+    Ok(())
+}

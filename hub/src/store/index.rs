@@ -1,0 +1,73 @@
+//! Which frame of the newest segment holds which slots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::frame::Section;
+use super::rooms::Rooms;
+use super::row::Place;
+
+/// The rooms and where their entries are in the newest segment.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    rooms: BTreeMap<Arc<str>, RoomIndex>,
+}
+
+/// One room.
+#[derive(Debug)]
+pub(super) struct RoomIndex {
+    /// The epoch of its log.
+    pub(super) epoch: u64,
+    /// Slots up to this one are in older segments.
+    pub(super) before: u64,
+    /// The highest durable slot.
+    pub(super) latest: u64,
+    /// Its frames in this segment, ascending.
+    pub(super) places: Vec<Place>,
+}
+
+impl Index {
+    /// The index of a segment without frames.
+    pub(super) fn at_start(rooms: &Rooms) -> Self {
+        let rooms = rooms.iter().map(|state| {
+            let (epoch, latest) = (state.epoch, state.latest);
+            (state.room.clone(), RoomIndex { epoch, before: latest, latest, places: Vec::new() })
+        });
+        Self { rooms: rooms.collect() }
+    }
+
+    /// Takes note of a durable frame.
+    pub(super) fn add(&mut self, frame: u64, sections: &[Section<'_>]) {
+        for section in sections {
+            match *section {
+                Section::Room { room, epoch, .. } => {
+                    let index = RoomIndex { epoch, before: 0, latest: 0, places: Vec::new() };
+                    self.rooms.insert(Arc::from(room), index);
+                }
+                Section::Entries { room, first, count, .. } => {
+                    if let Some(index) = self.rooms.get_mut(room) {
+                        index.places.push(Place { first, frame });
+                        index.latest = first + count - 1;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn room(&self, room: &str) -> Option<&RoomIndex> {
+        self.rooms.get(room)
+    }
+
+    /// The rooms that have entries in this segment.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &[Place])> {
+        let written = self.rooms.iter().filter(|(_, index)| !index.places.is_empty());
+        written.map(|(room, index)| (&**room, &*index.places))
+    }
+}
+
+/// The places that hold slots of `from..=upto`.
+pub(super) fn covering(places: &[Place], from: u64, upto: u64) -> &[Place] {
+    let start = places.partition_point(|place| place.first <= from).saturating_sub(1);
+    let end = places.partition_point(|place| place.first <= upto);
+    places.get(start..end).unwrap_or(&[])
+}

@@ -1,0 +1,354 @@
+//! The log on redb: segments of bounded size, the newest of them written.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use proto_core::chat::{Batch, RoomState};
+use proto_core::wire::DecodeError;
+
+use super::StoreError;
+use super::data_dir::DataDir;
+use super::disk::{Disk, FileSystem};
+use super::frame::{self, Section};
+use super::index::Index;
+use super::log::{AppendError, LogWriter};
+use super::reader::RedbReader;
+use super::rooms::Rooms;
+use super::segment::{Sealed, Segment, View, guarded};
+
+/// How a log is kept.
+#[derive(Clone)]
+pub(crate) struct Options {
+    /// A segment that holds this many bytes of frames is sealed. A file is verified as a whole after a crash, so this bounds
+    /// how long a start takes: about 0.4 s for 256 MiB.
+    pub(crate) segment_bytes: u64,
+    /// How long an idle client is remembered.
+    pub(crate) remember: Duration,
+    /// Where the files are.
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 256 * 1024 * 1024,
+            remember: proto_core::chat::ChatConfig::default().remember,
+            disk: Arc::new(FileSystem),
+        }
+    }
+}
+
+/// A log at open: its two halves, and the rooms as they were left.
+pub(crate) struct Opened {
+    pub(crate) writer: RedbWriter,
+    pub(crate) reader: RedbReader,
+    pub(crate) rooms: Vec<RoomState>,
+}
+
+/// What writer and reader share. Neither lock is held while anybody waits for the disk, but for two cases: the reader keeps
+/// `active` shared during one read, and the writer keeps it alone while it closes or opens a file.
+pub(super) struct Shared {
+    pub(super) dir: DataDir,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) first: u32,
+    active: RwLock<Active>,
+    index: Mutex<Index>,
+}
+
+/// The newest segment.
+pub(super) struct Active {
+    pub(super) number: u32,
+    /// `None` after an error, until the file could be opened again.
+    pub(super) segment: Option<Segment>,
+}
+
+impl Shared {
+    pub(super) fn active(&self) -> RwLockReadGuard<'_, Active> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn active_alone(&self) -> RwLockWriteGuard<'_, Active> {
+        self.active.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writing half.
+pub(crate) struct RedbWriter {
+    shared: Arc<Shared>,
+    segment_bytes: u64,
+    remember: Duration,
+    rooms: Rooms,
+    /// The last frame that is durable.
+    last: u64,
+    /// The bytes of frames in the newest segment.
+    bytes: u64,
+    sealed: bool,
+    /// Set by an error after which nothing is written any more.
+    broken: Option<(PathBuf, String)>,
+}
+
+/// Opens the log in `dir`, which becomes this process's own until both halves are dropped. Makes an empty log when there is
+/// none.
+///
+/// Verifies the whole newest segment, that the older ones are all there and continue each other, and that the slots of
+/// every room are dense.
+pub(crate) fn open(dir: DataDir, options: &Options) -> Result<Opened, StoreError> {
+    let numbers = dir.segments()?;
+    let disk = &*options.disk;
+    let Some((&newest, older)) = numbers.split_last() else {
+        let segment = create(&dir, disk, 1, 0, &Rooms::default())?;
+        return Ok(opened(dir, options, 1, 1, segment, Recovered::default()));
+    };
+    let before = verify_older(&dir, disk, older, newest)?;
+    let segment = Segment::open(disk, &dir.segment(newest))?;
+    let recovered = guarded(segment.file(), || recover(&segment.view()?, newest, before))?;
+    Ok(opened(dir, options, numbers[0], newest, segment, recovered))
+}
+
+fn opened(
+    dir: DataDir,
+    options: &Options,
+    first: u32,
+    number: u32,
+    segment: Segment,
+    recovered: Recovered,
+) -> Opened {
+    let Recovered { rooms, index, last, bytes, sealed } = recovered;
+    let states = rooms.to_states();
+    let shared = Arc::new(Shared {
+        dir,
+        disk: options.disk.clone(),
+        first,
+        active: RwLock::new(Active { number, segment: Some(segment) }),
+        index: Mutex::new(index),
+    });
+    let writer = RedbWriter {
+        shared: shared.clone(),
+        segment_bytes: options.segment_bytes,
+        remember: options.remember,
+        rooms,
+        last,
+        bytes,
+        sealed,
+        broken: None,
+    };
+    Opened { writer, reader: RedbReader::new(shared), rooms: states }
+}
+
+fn create(
+    dir: &DataDir,
+    disk: &dyn Disk,
+    number: u32,
+    before: u64,
+    rooms: &Rooms,
+) -> Result<Segment, StoreError> {
+    let unfinished = dir.unfinished(number);
+    let made = Segment::create(disk, &unfinished, number, before, rooms)
+        .and_then(|segment| dir.finish(number).map(|()| segment));
+    made.inspect_err(|_| {
+        // Left behind, it would be found and removed at the next start; it may hold space that is needed before.
+        let _ = std::fs::remove_file(&unfinished);
+    })
+}
+
+/// Checks that every segment but the newest is there, sealed, and continued by the next. Returns the last frame of theirs.
+fn verify_older(
+    dir: &DataDir,
+    disk: &dyn Disk,
+    older: &[u32],
+    newest: u32,
+) -> Result<Option<u64>, StoreError> {
+    let mut end = None;
+    let following = older.iter().skip(1).chain([&newest]);
+    for (&number, &next) in older.iter().zip(following) {
+        if number + 1 != next {
+            return Err(StoreError::damaged(&dir.segment(number + 1), "the file is missing"));
+        }
+        let sealed = Sealed::open(disk, &dir.segment(number))?;
+        let view = sealed.view()?;
+        let last = verify_meta(&view, number, end)?.sealed;
+        end = Some(last.ok_or_else(|| view.damaged("it was never completed, yet a later segment exists"))?);
+    }
+    Ok(end)
+}
+
+fn verify_meta(view: &View<'_>, number: u32, end: Option<u64>) -> Result<super::segment::Meta, StoreError> {
+    let meta = view.meta()?;
+    if meta.number != u64::from(number) {
+        return Err(view.damaged(format_args!("it is segment {}, under the name of another", meta.number)));
+    }
+    match end {
+        Some(end) if end != meta.before => Err(view.damaged(format_args!(
+            "it continues frame {}, but the segment before ends with frame {end}",
+            meta.before
+        ))),
+        _ => Ok(meta),
+    }
+}
+
+/// What is known after reading the newest segment.
+#[derive(Default)]
+struct Recovered {
+    rooms: Rooms,
+    index: Index,
+    last: u64,
+    bytes: u64,
+    sealed: bool,
+}
+
+fn recover(view: &View<'_>, number: u32, end: Option<u64>) -> Result<Recovered, StoreError> {
+    let meta = verify_meta(view, number, end)?;
+    let mut rooms = view.rooms()?;
+    let mut index = Index::at_start(&rooms);
+    let (mut last, mut bytes) = (meta.before, 0);
+    view.frames(|number, frame| {
+        if Some(number) != last.checked_add(1) {
+            return Err(view.damaged(format_args!("frame {number} follows frame {last}")));
+        }
+        let sections = decode(view.file(), number, frame)?;
+        for section in &sections {
+            replay(&mut rooms, section)
+                .map_err(|error| view.damaged(format_args!("frame {number}: {error}")))?;
+        }
+        index.add(number, &sections);
+        last = number;
+        bytes += frame.len() as u64;
+        Ok(())
+    })?;
+    if meta.sealed.is_some_and(|sealed| sealed != last) {
+        return Err(view.damaged(format_args!("it was completed, but ends with frame {last}")));
+    }
+    Ok(Recovered { rooms, index, last, bytes, sealed: meta.sealed.is_some() })
+}
+
+fn replay(rooms: &mut Rooms, section: &Section<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    match section {
+        Section::Room { room, epoch, salt } => rooms.begin(room, *epoch, *salt)?,
+        Section::Entries { room, epoch, entries, .. } => {
+            for entry in entries.clone() {
+                rooms.apply(room, *epoch, &entry?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn decode<'a>(file: &Path, number: u64, frame: &'a [u8]) -> Result<Vec<Section<'a>>, StoreError> {
+    frame::decode(frame)
+        .map_err(|error: DecodeError| StoreError::damaged(file, format_args!("frame {number}: {error}")))
+}
+
+impl LogWriter for RedbWriter {
+    fn append(&mut self, batches: &[Batch]) -> Result<(), AppendError> {
+        self.still_writing()?;
+        Ok(self.try_append(batches).inspect_err(|error| self.after(error))?)
+    }
+}
+
+impl RedbWriter {
+    fn still_writing(&self) -> Result<(), StoreError> {
+        match &self.broken {
+            Some((file, why)) => Err(StoreError::broken(file, why)),
+            None => Ok(()),
+        }
+    }
+
+    fn try_append(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        self.reopen()?;
+        if self.sealed || self.bytes >= self.segment_bytes {
+            self.rotate()?;
+        }
+        let number = self.last + 1;
+        let frame = frame::encode(batches);
+        {
+            let active = self.shared.active();
+            let segment = active.segment.as_ref().ok_or_else(|| self.closed(&active))?;
+            self.rooms.check(batches).map_err(|error| StoreError::broken(segment.file(), error))?;
+            let sections = decode(segment.file(), number, &frame)?;
+            segment.append(number, &frame)?;
+            self.shared.index().add(number, &sections);
+        }
+        self.last = number;
+        self.bytes += frame.len() as u64;
+        let file = self.shared.dir.segment(self.shared.active().number);
+        self.rooms.apply_all(batches).map_err(|error| StoreError::broken(&file, error))
+    }
+
+    fn closed(&self, active: &Active) -> StoreError {
+        StoreError::broken(&self.shared.dir.segment(active.number), "it is closed")
+    }
+
+    /// After an error the file is closed. It is opened again at once when only space is missing, so that reads go on.
+    fn after(&mut self, error: &StoreError) {
+        match error {
+            StoreError::Full { .. } => {
+                self.shared.active_alone().segment = None;
+                if let Err(error) = self.reopen() {
+                    tracing::warn!(%error, "the log stays closed until there is space");
+                }
+            }
+            StoreError::Broken { file, why } => self.broken = Some((file.clone(), why.clone())),
+            error => {
+                let file = self.shared.dir.segment(self.shared.active().number);
+                self.broken = Some((file, error.to_string()));
+            }
+        }
+    }
+
+    /// Opens the newest segment if it is closed, without the frame that failed.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let mut active = shared.active_alone();
+        if active.segment.is_some() {
+            return Ok(());
+        }
+        let segment = Segment::open(&*shared.disk, &shared.dir.segment(active.number))?;
+        let meta = segment.view()?.meta()?;
+        let last = segment.view()?.last_frame()?.unwrap_or(meta.before);
+        if last < self.last {
+            let lost = self.last;
+            return Err(StoreError::broken(
+                segment.file(),
+                format_args!("it ends with frame {last}, but frame {lost} was durable"),
+            ));
+        }
+        if last > self.last {
+            segment.cut(self.last)?;
+        }
+        self.sealed = meta.sealed.is_some();
+        active.segment = Some(segment);
+        Ok(())
+    }
+
+    /// Seals the newest segment and begins the next.
+    fn rotate(&mut self) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let number = {
+            let active = shared.active();
+            let segment = active.segment.as_ref().ok_or_else(|| self.closed(&active))?;
+            if !self.sealed {
+                segment.seal(self.last, &shared.index())?;
+                self.sealed = true;
+            }
+            active.number
+        };
+        let next = number
+            .checked_add(1)
+            .ok_or_else(|| StoreError::broken(&shared.dir.segment(number), "it has the last number"))?;
+        self.rooms.forget_idle(u64::try_from(self.remember.as_millis()).unwrap_or(u64::MAX));
+        let segment = create(&shared.dir, &*shared.disk, next, self.last, &self.rooms)?;
+        let mut active = shared.active_alone();
+        *shared.index() = Index::at_start(&self.rooms);
+        // Closes the old file before the reader can look for it among the sealed ones.
+        *active = Active { number: next, segment: Some(segment) };
+        self.bytes = 0;
+        self.sealed = false;
+        tracing::info!(segment = next, "the log continues in a new file");
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! All rooms as they are durable: what the server is restored from, and what a new segment begins with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proto_core::chat::{Batch, ClientId, ClientTable, Record, RoomSalt, RoomState, StoredEntry};
+
+/// The rooms by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rooms {
+    by_name: BTreeMap<Arc<str>, RoomState>,
+    newest_ms: u64,
+}
+
+/// A record that does not continue the logs as they are. The text says where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Inconsistent(String);
+
+impl Rooms {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RoomState> {
+        self.by_name.values()
+    }
+
+    /// Copies for the server.
+    pub(super) fn to_states(&self) -> Vec<RoomState> {
+        self.by_name.values().cloned().collect()
+    }
+
+    /// Takes a room as a segment's base has it, without its clients.
+    pub(super) fn insert(&mut self, state: RoomState) {
+        self.by_name.insert(state.room.clone(), state);
+    }
+
+    /// Takes what a room remembers of a client, as a segment's base has it.
+    pub(super) fn remember(
+        &mut self,
+        room: &str,
+        client: ClientId,
+        table: ClientTable,
+    ) -> Result<(), Inconsistent> {
+        let state = self
+            .by_name
+            .get_mut(room)
+            .ok_or_else(|| Inconsistent(format!("it has a client of room {room:?}, but not the room")))?;
+        self.newest_ms = self.newest_ms.max(table.last_active_ms);
+        state.clients.insert(client, table);
+        Ok(())
+    }
+
+    /// A room begins.
+    pub(super) fn begin(&mut self, room: &str, epoch: u64, salt: RoomSalt) -> Result<(), Inconsistent> {
+        if self.by_name.contains_key(room) {
+            return Err(Inconsistent(format!("room {room:?} begins a second time")));
+        }
+        self.insert(RoomState::new(Arc::from(room), epoch, salt));
+        Ok(())
+    }
+
+    /// An entry takes the next slot of its room.
+    pub(super) fn apply(&mut self, room: &str, epoch: u64, entry: &StoredEntry) -> Result<(), Inconsistent> {
+        let state = self.by_name.get_mut(room).ok_or_else(|| unknown(room))?;
+        if state.epoch != epoch {
+            return Err(other_epoch(room));
+        }
+        state.apply(entry).map_err(|error| Inconsistent(format!("room {room:?}: {error}")))?;
+        self.newest_ms = self.newest_ms.max(entry.commit_ms);
+        Ok(())
+    }
+
+    /// Whether `batches` continue the logs, without applying them.
+    pub(super) fn check(&self, batches: &[Batch]) -> Result<(), Inconsistent> {
+        let mut touched = BTreeMap::new();
+        for record in batches.iter().flat_map(|batch| &batch.records) {
+            match record {
+                Record::Room { room, epoch, .. } => {
+                    if self.by_name.contains_key(room) || touched.insert(room, (*epoch, 0)).is_some() {
+                        return Err(Inconsistent(format!("room {room:?} begins a second time")));
+                    }
+                }
+                Record::Entry { room, epoch, entry } => {
+                    let durable = self.by_name.get(room).map(|state| (state.epoch, state.latest));
+                    let known = touched.get(room).copied().or(durable).ok_or_else(|| unknown(room))?;
+                    if known.0 != *epoch {
+                        return Err(other_epoch(room));
+                    }
+                    if Some(entry.slot) != known.1.checked_add(1) {
+                        let after = known.1;
+                        return Err(Inconsistent(format!(
+                            "room {room:?}: slot {} after slot {after}",
+                            entry.slot
+                        )));
+                    }
+                    touched.insert(room, (*epoch, entry.slot));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies batches that were checked.
+    pub(super) fn apply_all(&mut self, batches: &[Batch]) -> Result<(), Inconsistent> {
+        batches.iter().flat_map(|batch| &batch.records).try_for_each(|record| match record {
+            Record::Room { room, epoch, salt } => self.begin(room, *epoch, *salt),
+            Record::Entry { room, epoch, entry } => self.apply(room, *epoch, entry),
+        })
+    }
+
+    /// Forgets clients that have been idle for longer than `remember_ms` at the time of the newest entry.
+    pub(super) fn forget_idle(&mut self, remember_ms: u64) {
+        let oldest = self.newest_ms.saturating_sub(remember_ms);
+        for state in self.by_name.values_mut() {
+            state.clients.retain(|_, table| table.last_active_ms >= oldest);
+        }
+    }
+}
+
+fn unknown(room: &str) -> Inconsistent {
+    Inconsistent(format!("an entry of room {room:?}, which never began"))
+}
+
+fn other_epoch(room: &str) -> Inconsistent {
+    Inconsistent(format!("an entry of another epoch in room {room:?}"))
+}

@@ -1,0 +1,357 @@
+//! One file of the log: what was so when it began, the frames since, and, once it is sealed, an index of them.
+//!
+//! Tables: `meta` (format, number, frames before, last frame when sealed), `rooms` and `clients` (the state when the segment
+//! began), `frames` (frame number to frame, one for each group commit), `index` (room to places, written by the seal).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proto_core::chat::{ClientId, RoomState};
+use redb::{
+    Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
+    TableDefinition, WriteTransaction,
+};
+
+use super::StoreError;
+use super::disk::{Disk, SyncFailed, Watched};
+use super::index::Index;
+use super::rooms::Rooms;
+use super::row::{self, Place, RoomRow};
+
+const FORMAT: u64 = 1;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
+const CLIENTS: TableDefinition<'_, (&str, [u8; 16]), &[u8]> = TableDefinition::new("clients");
+const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
+const INDEX: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("index");
+
+const META_FORMAT: &str = "format";
+const META_NUMBER: &str = "number";
+const META_BEFORE: &str = "before";
+const META_SEALED: &str = "sealed";
+
+/// Memory for pages of a file: the log is written once and mostly read at its end, which the server keeps in memory itself.
+const CACHE: usize = 8 * 1024 * 1024;
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meta {
+    /// Its number, which also is in its name.
+    pub(super) number: u64,
+    /// The last frame of the segment before.
+    pub(super) before: u64,
+    /// Its last frame, when no more will be added.
+    pub(super) sealed: Option<u64>,
+}
+
+/// The segment that is written.
+pub(super) struct Segment {
+    file: PathBuf,
+    database: Database,
+    sync_failed: SyncFailed,
+}
+
+impl Segment {
+    /// Makes a segment that begins with `rooms`, in a file that must not exist.
+    pub(super) fn create(
+        disk: &dyn Disk,
+        file: &Path,
+        number: u32,
+        before: u64,
+        rooms: &Rooms,
+    ) -> Result<Self, StoreError> {
+        let segment = Self::open_file(disk, file)?;
+        segment.write("begin", |transaction| {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(META_FORMAT, FORMAT)?;
+            meta.insert(META_NUMBER, u64::from(number))?;
+            meta.insert(META_BEFORE, before)?;
+            transaction.open_table(FRAMES)?;
+            let mut room_rows = transaction.open_table(ROOMS)?;
+            let mut client_rows = transaction.open_table(CLIENTS)?;
+            for state in rooms.iter() {
+                let RoomState { room, epoch, salt, latest, .. } = state;
+                let contents = RoomRow { epoch: *epoch, salt: *salt, latest: *latest }.encode();
+                room_rows.insert(&**room, &*row::seal(room.as_bytes(), &contents))?;
+                for (client, table) in &state.clients {
+                    let value = row::seal(&client_key(room, *client), &row::encode_client(table));
+                    client_rows.insert((&**room, client.0), &*value)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(segment)
+    }
+
+    /// Opens the segment and verifies all of it.
+    pub(super) fn open(disk: &dyn Disk, file: &Path) -> Result<Self, StoreError> {
+        guarded(file, || {
+            let mut segment = Self::open_file(disk, file)?;
+            match segment.database.check_integrity() {
+                Ok(true) => Ok(segment),
+                Ok(false) => Err(StoreError::damaged(file, "its pages do not match their checksums")),
+                Err(error) => Err(failed_to_write("verify", file, &segment.sync_failed, error)),
+            }
+        })
+    }
+
+    fn open_file(disk: &dyn Disk, file: &Path) -> Result<Self, StoreError> {
+        let (backend, sync_failed) =
+            Watched::new(disk.open(file).map_err(|error| failed("open", file, error))?);
+        let database = Database::builder()
+            .set_cache_size(CACHE)
+            .create_with_backend(backend)
+            .map_err(|error| failed_to_write("open", file, &sync_failed, error))?;
+        Ok(Self { file: file.to_owned(), database, sync_failed })
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        View::new(&self.file, &self.database)
+    }
+
+    /// Makes frame `number` durable.
+    pub(super) fn append(&self, number: u64, frame: &[u8]) -> Result<(), StoreError> {
+        let value = row::seal(&number.to_be_bytes(), frame);
+        self.write("write to", |transaction| {
+            transaction.open_table(FRAMES)?.insert(number, &*value)?;
+            Ok(())
+        })
+    }
+
+    /// Removes frames behind `last`: they were refused, so they must not come back.
+    pub(super) fn cut(&self, last: u64) -> Result<(), StoreError> {
+        self.write("cut the end of", |transaction| {
+            transaction.open_table(FRAMES)?.retain(|number, _| number <= last)?;
+            Ok(())
+        })
+    }
+
+    /// Says that `last` is the last frame, and where everything is.
+    pub(super) fn seal(&self, last: u64, index: &Index) -> Result<(), StoreError> {
+        self.write("seal", |transaction| {
+            let mut rows = transaction.open_table(INDEX)?;
+            for (room, places) in index.written() {
+                rows.insert(room, &*row::seal(room.as_bytes(), &row::encode_places(places)))?;
+            }
+            transaction.open_table(META)?.insert(META_SEALED, last)?;
+            Ok(())
+        })
+    }
+
+    /// One durable transaction.
+    fn write(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
+        let attempt = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            change(&transaction)?;
+            Ok(transaction.commit()?)
+        };
+        attempt().map_err(|error| failed_to_write(action, &self.file, &self.sync_failed, error))
+    }
+}
+
+/// A segment that is complete.
+pub(super) struct Sealed {
+    file: PathBuf,
+    database: ReadOnlyDatabase,
+}
+
+impl Sealed {
+    pub(super) fn open(disk: &dyn Disk, file: &Path) -> Result<Self, StoreError> {
+        guarded(file, || {
+            let open = || Database::builder().set_cache_size(CACHE).open_read_only(file);
+            let database = match open() {
+                // The process ended between the seal and the close: opening it for writing puts it in order.
+                Err(redb::DatabaseError::RepairAborted) => {
+                    drop(Segment::open(disk, file)?);
+                    open()
+                }
+                opened => opened,
+            };
+            let database = database.map_err(|error| failed("open", file, error))?;
+            Ok(Self { file: file.to_owned(), database })
+        })
+    }
+
+    pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        View::new(&self.file, &self.database)
+    }
+}
+
+/// A segment as it is at one moment.
+pub(super) struct View<'a> {
+    file: &'a Path,
+    transaction: ReadTransaction,
+}
+
+impl<'a> View<'a> {
+    fn new(file: &'a Path, database: &impl ReadableDatabase) -> Result<Self, StoreError> {
+        let transaction = database.begin_read().map_err(|error| failed("read", file, error))?;
+        Ok(Self { file, transaction })
+    }
+
+    pub(super) fn file(&self) -> &'a Path {
+        self.file
+    }
+
+    pub(super) fn meta(&self) -> Result<Meta, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let table = self.transaction.open_table(META)?;
+            let get = |key| Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value()));
+            Ok((get(META_FORMAT)?, get(META_NUMBER)?, get(META_BEFORE)?, get(META_SEALED)?))
+        };
+        match self.failing(read())? {
+            (Some(FORMAT), Some(number), Some(before), sealed) => Ok(Meta { number, before, sealed }),
+            (Some(found), ..) if found > FORMAT => {
+                Err(StoreError::Unknown { file: self.file.to_owned(), found, known: FORMAT })
+            }
+            _ => Err(self.damaged("it does not say what it is")),
+        }
+    }
+
+    /// All rooms as they were when the segment began.
+    pub(super) fn rooms(&self) -> Result<Rooms, StoreError> {
+        let mut rooms = Rooms::default();
+        let room_rows = self.failing(self.transaction.open_table(ROOMS))?;
+        for item in self.failing(room_rows.iter())? {
+            let (key, value) = self.failing(item)?;
+            rooms.insert(self.room_state(key.value(), value.value())?);
+        }
+        let client_rows = self.failing(self.transaction.open_table(CLIENTS))?;
+        for item in self.failing(client_rows.iter())? {
+            let (key, value) = self.failing(item)?;
+            let (room, client) = key.value();
+            let client = ClientId(client);
+            let table = row::open(&client_key(room, client), value.value())
+                .and_then(row::decode_client)
+                .map_err(|error| self.damaged(format_args!("a client of room {room:?}: {error}")))?;
+            rooms.remember(room, client, table).map_err(|error| self.damaged(error))?;
+        }
+        Ok(rooms)
+    }
+
+    fn room_state(&self, room: &str, value: &[u8]) -> Result<RoomState, StoreError> {
+        let RoomRow { epoch, salt, latest } = self.room_row(room, value)?;
+        Ok(RoomState { latest, ..RoomState::new(Arc::from(room), epoch, salt) })
+    }
+
+    fn room_row(&self, room: &str, value: &[u8]) -> Result<RoomRow, StoreError> {
+        row::open(room.as_bytes(), value)
+            .and_then(RoomRow::decode)
+            .map_err(|error| self.damaged(format_args!("room {room:?}: {error}")))
+    }
+
+    /// The highest slot of a room when the segment began, if the room existed.
+    pub(super) fn latest_before(&self, room: &str) -> Result<Option<u64>, StoreError> {
+        let table = self.failing(self.transaction.open_table(ROOMS))?;
+        let Some(value) = self.failing(table.get(room))? else { return Ok(None) };
+        Ok(Some(self.room_row(room, value.value())?.latest))
+    }
+
+    /// Where a room's entries are; nowhere unless the segment is sealed.
+    pub(super) fn places(&self, room: &str) -> Result<Vec<Place>, StoreError> {
+        let table = self.failing(self.transaction.open_table(INDEX))?;
+        let Some(value) = self.failing(table.get(room))? else { return Ok(Vec::new()) };
+        row::open(room.as_bytes(), value.value())
+            .and_then(row::decode_places)
+            .map_err(|error| self.damaged(format_args!("the index of room {room:?}: {error}")))
+    }
+
+    /// Hands frame `number` to `visit`.
+    pub(super) fn frame<T>(
+        &self,
+        number: u64,
+        visit: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let table = self.failing(self.transaction.open_table(FRAMES))?;
+        let value = self.failing(table.get(number))?;
+        let value = value.ok_or_else(|| self.damaged(format_args!("frame {number} is missing")))?;
+        visit(self.open_frame(number, value.value())?)
+    }
+
+    /// Hands every frame to `visit`, in order.
+    pub(super) fn frames(
+        &self,
+        mut visit: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let table = self.failing(self.transaction.open_table(FRAMES))?;
+        for item in self.failing(table.iter())? {
+            let (number, value) = self.failing(item)?;
+            let number = number.value();
+            visit(number, self.open_frame(number, value.value())?)?;
+        }
+        Ok(())
+    }
+
+    /// The number of the last frame, if there is one.
+    pub(super) fn last_frame(&self) -> Result<Option<u64>, StoreError> {
+        let table = self.failing(self.transaction.open_table(FRAMES))?;
+        let last = self.failing(table.last())?;
+        Ok(last.map(|(number, _)| number.value()))
+    }
+
+    pub(super) fn damaged(&self, what: impl ToString) -> StoreError {
+        StoreError::damaged(self.file, what)
+    }
+
+    fn open_frame<'v>(&self, number: u64, value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+        row::open(&number.to_be_bytes(), value)
+            .map_err(|error| self.damaged(format_args!("frame {number}: {error}")))
+    }
+
+    fn failing<T>(&self, result: Result<T, impl Into<redb::Error>>) -> Result<T, StoreError> {
+        result.map_err(|error| failed("read", self.file, error))
+    }
+}
+
+fn client_key(room: &str, client: ClientId) -> Vec<u8> {
+    [room.as_bytes(), &client.0].concat()
+}
+
+fn failed_to_write(
+    action: &'static str,
+    file: &Path,
+    sync_failed: &SyncFailed,
+    error: impl Into<redb::Error>,
+) -> StoreError {
+    if sync_failed.get() {
+        let error = error.into();
+        StoreError::broken(file, format_args!("the system could not sync it ({error})"))
+    } else {
+        failed(action, file, error)
+    }
+}
+
+/// The engine's error in our words.
+fn failed(action: &'static str, file: &Path, error: impl Into<redb::Error>) -> StoreError {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error.into() {
+        redb::Error::Io(error) if matches!(error.kind(), InvalidData | UnexpectedEof) => {
+            StoreError::damaged(file, error)
+        }
+        redb::Error::Io(error) => StoreError::io(action, file, error),
+        redb::Error::DatabaseAlreadyOpen => {
+            StoreError::InUse { dir: file.parent().unwrap_or(file).to_owned(), pid: None }
+        }
+        error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => StoreError::broken(file, error),
+        error => StoreError::damaged(file, error),
+    }
+}
+
+/// Runs `work` on a file that may hold anything: where the engine gives up by a panic, the file is what is wrong.
+pub(super) fn guarded<T>(file: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(StoreError::damaged(file, format_args!("the database engine gave it up ({said})")))
+    })
+}

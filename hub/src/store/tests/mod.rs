@@ -1,0 +1,9 @@
+mod codec;
+mod damage;
+mod directory;
+mod faults;
+mod feed;
+mod full_disk;
+mod kill;
+mod log;
+mod threads;

@@ -1,0 +1,61 @@
+//! Where received payloads are copied to, once.
+
+use bytes::{Bytes, BytesMut};
+
+const BLOCK: usize = 64 * 1024;
+/// A payload larger than this gets a buffer of its own, so that holding on to it does not hold a block.
+const OWN_BUFFER: usize = 4 * 1024;
+
+/// Cuts small payloads from 64 KiB blocks. A block is used again once every payload cut from it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    block: BytesMut,
+}
+
+impl Arena {
+    pub(crate) fn copy(&mut self, payload: &[u8]) -> Bytes {
+        if payload.is_empty() {
+            return Bytes::new();
+        }
+        if payload.len() > OWN_BUFFER {
+            return Bytes::copy_from_slice(payload);
+        }
+        if self.block.capacity() < payload.len() {
+            self.block.reserve(BLOCK);
+        }
+        self.block.extend_from_slice(payload);
+        self.block.split().freeze()
+    }
+}
+
+impl Clone for Arena {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::{Arena, BLOCK};
+
+    #[test]
+    fn payloads_are_kept_whatever_comes_after() {
+        let mut arena = Arena::default();
+        let copies: Vec<_> = (0..200_u8).map(|i| arena.copy(&[i; 1000])).collect();
+        assert!(copies.iter().zip(0..).all(|(copy, i)| copy[..] == [i; 1000]));
+        assert_eq!(arena.copy(&[1; 9000]).len(), 9000);
+        assert!(arena.copy(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_block_is_used_again_when_its_payloads_are_gone() {
+        let mut arena = Arena::default();
+        let first = arena.copy(&[0; 1000]).as_ptr();
+        for _ in 0..BLOCK / 1000 - 1 {
+            arena.copy(&[0; 1000]);
+        }
+        assert_eq!(arena.copy(&[0; 1000]).as_ptr(), first);
+    }
+}

@@ -1,0 +1,348 @@
+//! What arrives on one channel: order, duplicates, joining, and what waits for the application.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::credit::{ReceiveCredit, cost};
+use super::fragment::Partial;
+use super::outbox::LOW16_AHEAD;
+use crate::arena::Arena;
+use crate::seen::{Seen, SeenWindow};
+use crate::wire::{Fragment, Kind, WireId};
+use crate::{Class, Config, Drop, Timestamp, code};
+
+/// Reliable messages that may be under way above the lowest one missing.
+pub(crate) const RECEIVE_WINDOW: u64 = 4096;
+
+/// A message as it came in, or a piece of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) class: Class,
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) fragment: Option<Fragment>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// A whole message.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) class: Class,
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) payload: Bytes,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refused {
+    /// It is dropped.
+    Dropped(Drop),
+    /// The peer broke a rule.
+    Violation(u64, &'static str),
+}
+
+const fn violation<T>(text: &'static str) -> Result<T, Refused> {
+    Err(Refused::Violation(code::PROTOCOL_VIOLATION, text))
+}
+
+#[derive(Clone, Debug)]
+enum Slot {
+    Missing,
+    /// Charged, and not whole yet.
+    Partial,
+    /// Waits for those before it.
+    Waiting(Delivery),
+    /// Delivered out of order.
+    Done,
+}
+
+/// The numbers of one reliable class from the lowest one missing.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    base: u64,
+    slots: VecDeque<Slot>,
+}
+
+impl Window {
+    fn slot(&mut self, id: u64) -> Result<&mut Slot, Refused> {
+        let ahead = id.checked_sub(self.base).ok_or(Refused::Dropped(Drop::DuplicateMessage))?;
+        if ahead >= RECEIVE_WINDOW {
+            return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the receive window"));
+        }
+        let index = ahead as usize;
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, Slot::Missing);
+        }
+        Ok(&mut self.slots[index])
+    }
+
+    /// Moves past what is done, appending to `out` what waited for it.
+    fn advance(&mut self, out: &mut Vec<Delivery>) {
+        while let Some(Slot::Waiting(_) | Slot::Done) = self.slots.front() {
+            if let Some(Slot::Waiting(delivery)) = self.slots.pop_front() {
+                out.push(delivery);
+            }
+            self.base += 1;
+        }
+    }
+}
+
+/// The receiving half of a channel.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inbox {
+    ordered: Window,
+    unordered: Window,
+    unreliable: SeenWindow,
+    /// One above the largest number received in each class.
+    next: [u64; 3],
+    partials: BTreeMap<(Class, u64), Partial>,
+    unreliable_partials: usize,
+    ready: VecDeque<Delivery>,
+    /// Unreliable messages among them, and their cost.
+    ready_unreliable: (usize, usize),
+}
+
+impl Inbox {
+    /// The whole number behind what was sent; `previous` is that of the message before it in the record.
+    pub(crate) fn expand(&self, class: Class, id: WireId, previous: u64) -> u64 {
+        let expected = self.next[class as usize];
+        match id {
+            WireId::Next => previous + 1,
+            WireId::Low8(low) => expand(expected, low.into(), 8, 1 << 5),
+            WireId::Low16(low) => expand(expected, low.into(), 16, LOW16_AHEAD),
+            WireId::Low32(low) => expand(expected, low.into(), 32, 1 << 31),
+        }
+    }
+
+    /// Takes in one arrival and appends to `out` the messages that it completes or sets free, in order.
+    pub(crate) fn receive(
+        &mut self,
+        now: Timestamp,
+        arrival: &Arrival<'_>,
+        config: &Config,
+        credit: &mut [&mut ReceiveCredit; 2],
+        arena: &mut Arena,
+        out: &mut Vec<Delivery>,
+    ) -> Result<(), Refused> {
+        let len = arrival.payload.len() as u64;
+        let Fragment { total, offset } = arrival.fragment.unwrap_or(Fragment { total: len, offset: 0 });
+        if total > config.max_message as u64 {
+            return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
+        }
+        if offset.checked_add(len).is_none_or(|end| end > total) {
+            return violation("a piece reaches beyond its message");
+        }
+        if len == 0 && total > 0 {
+            return violation("an empty piece of a message that is not");
+        }
+        let next = &mut self.next[arrival.class as usize];
+        *next = (*next).max(arrival.id + 1);
+        match arrival.class {
+            Class::Unreliable => self.receive_unreliable(now, arrival, total, offset, config, arena, out),
+            _ => self.receive_reliable(now, arrival, total, offset, config, credit, arena, out),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a connection that one arrival touches")]
+    fn receive_reliable(
+        &mut self,
+        now: Timestamp,
+        arrival: &Arrival<'_>,
+        total: u64,
+        offset: u64,
+        config: &Config,
+        credit: &mut [&mut ReceiveCredit; 2],
+        arena: &mut Arena,
+        out: &mut Vec<Delivery>,
+    ) -> Result<(), Refused> {
+        let Arrival { class, id, kind, .. } = *arrival;
+        let ordered = class == Class::ReliableOrdered;
+        let window = if ordered { &mut self.ordered } else { &mut self.unordered };
+        #[cfg(planted)]
+        if config.planted == Some(crate::planted::Planted::DedupOff) && id < window.base {
+            out.push(Delivery { class, id, kind, payload: arena.copy(arrival.payload) });
+            return Ok(());
+        }
+        let slot = window.slot(id)?;
+        match slot {
+            Slot::Missing => {
+                for credit in credit {
+                    if !credit.charge(cost(total)) {
+                        return Err(Refused::Violation(
+                            code::FLOW_CONTROL,
+                            "a message beyond the credit given",
+                        ));
+                    }
+                }
+                *slot = Slot::Partial;
+            }
+            Slot::Partial => {}
+            Slot::Waiting(_) | Slot::Done => return Err(Refused::Dropped(Drop::DuplicateMessage)),
+        }
+        let Some(payload) = join(&mut self.partials, now, arrival, total, offset, arena)? else {
+            return Ok(());
+        };
+        let delivery = Delivery { class, id, kind, payload };
+        if ordered && !is_planted_over_gap(config) {
+            *slot = Slot::Waiting(delivery);
+        } else {
+            *slot = Slot::Done;
+            out.push(delivery);
+        }
+        window.advance(out);
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a connection that one arrival touches")]
+    fn receive_unreliable(
+        &mut self,
+        now: Timestamp,
+        arrival: &Arrival<'_>,
+        total: u64,
+        offset: u64,
+        config: &Config,
+        arena: &mut Arena,
+        out: &mut Vec<Delivery>,
+    ) -> Result<(), Refused> {
+        let Arrival { class, id, kind, .. } = *arrival;
+        match self.unreliable.check(id) {
+            Seen::New => {}
+            Seen::Before => return Err(Refused::Dropped(Drop::DuplicateMessage)),
+            Seen::TooOld => return Err(Refused::Dropped(Drop::StaleMessage)),
+        }
+        let mut made_room = false;
+        let is_cut = (arrival.payload.len() as u64) < total;
+        let is_known = self.partials.contains_key(&(class, id));
+        if is_cut && !is_known {
+            if self.unreliable_partials >= config.max_partials {
+                let oldest = self.partials.range((class, 0)..).map(|(&key, _)| key).next();
+                made_room = oldest.is_some_and(|key| self.partials.remove(&key).is_some());
+                self.unreliable_partials -= usize::from(made_room);
+            }
+            self.unreliable_partials += 1;
+        }
+        let whole = join(&mut self.partials, now, arrival, total, offset, arena)?;
+        if let Some(payload) = whole {
+            self.unreliable_partials -= usize::from(is_cut || is_known);
+            self.unreliable.insert(id);
+            let (messages, bytes) = self.ready_unreliable;
+            let cost = cost(total) as usize;
+            if messages >= config.receive_messages || bytes + cost > config.receive_bytes {
+                return Err(Refused::Dropped(Drop::ReceiveQueueFull));
+            }
+            out.push(Delivery { class, id, kind, payload });
+        }
+        if made_room { Err(Refused::Dropped(Drop::ReassemblyFull)) } else { Ok(()) }
+    }
+
+    /// Puts a message where `recv` finds it; `true` when nothing was there before.
+    pub(crate) fn make_ready(&mut self, delivery: Delivery) -> bool {
+        if delivery.class == Class::Unreliable {
+            self.ready_unreliable.0 += 1;
+            self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
+        }
+        self.ready.push_back(delivery);
+        self.ready.len() == 1
+    }
+
+    pub(crate) fn pop_ready(&mut self) -> Option<Delivery> {
+        let delivery = self.ready.pop_front()?;
+        if delivery.class == Class::Unreliable {
+            self.ready_unreliable.0 -= 1;
+            self.ready_unreliable.1 -= cost(delivery.payload.len() as u64) as usize;
+        }
+        Some(delivery)
+    }
+
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// When the next incomplete unreliable message must be given up.
+    pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if self.unreliable_partials == 0 {
+            return None;
+        }
+        let unreliable = self.partials.range((Class::Unreliable, 0)..);
+        unreliable.map(|(_, partial)| expiry(partial, config)).min()
+    }
+
+    /// Gives up the incomplete unreliable messages whose time has passed, and returns how many.
+    pub(crate) fn expire_partials(&mut self, now: Timestamp, config: &Config) -> usize {
+        let before = self.partials.len();
+        self.partials
+            .retain(|&(class, _), partial| class != Class::Unreliable || expiry(partial, config) > now);
+        let gone = before - self.partials.len();
+        self.unreliable_partials -= gone;
+        gone
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.ordered.slots.shrink_to(0);
+        self.unordered.slots.shrink_to(0);
+        self.ready.shrink_to(0);
+    }
+}
+
+fn expiry(partial: &Partial, config: &Config) -> Timestamp {
+    (partial.touched + config.reassembly_idle).min(partial.begun + config.reassembly_total)
+}
+
+/// The whole payload, once all pieces are there.
+fn join(
+    partials: &mut BTreeMap<(Class, u64), Partial>,
+    now: Timestamp,
+    arrival: &Arrival<'_>,
+    total: u64,
+    offset: u64,
+    arena: &mut Arena,
+) -> Result<Option<Bytes>, Refused> {
+    let key = (arrival.class, arrival.id);
+    let is_whole = arrival.payload.len() as u64 == total;
+    if is_whole && !partials.contains_key(&key) {
+        return Ok(Some(arena.copy(arrival.payload)));
+    }
+    let partial = partials.entry(key).or_insert_with(|| Partial::new(now, total, arrival.kind));
+    partial
+        .insert(now, total, arrival.kind, offset, arrival.payload)
+        .map_err(|text| Refused::Violation(code::PROTOCOL_VIOLATION, text))?;
+    if !partial.is_complete() {
+        return Ok(None);
+    }
+    Ok(partials.remove(&key).map(|partial| Bytes::from(partial.into_parts().1)))
+}
+
+/// The number whose low `bits` are `low` and that lies in `(expected + ahead - 2^bits, expected + ahead]`.
+fn expand(expected: u64, low: u64, bits: u32, ahead: u64) -> u64 {
+    let window = 1_u64 << bits;
+    let highest = expected + ahead;
+    let candidate = highest & !(window - 1) | low;
+    if candidate > highest { candidate.checked_sub(window).unwrap_or(candidate) } else { candidate }
+}
+
+#[cfg(planted)]
+fn is_planted_over_gap(config: &Config) -> bool {
+    config.planted == Some(crate::planted::Planted::DeliverOverGap)
+}
+
+#[cfg(not(planted))]
+const fn is_planted_over_gap(_: &Config) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOW16_AHEAD, expand};
+
+    quickcheck::quickcheck! {
+        fn a_number_in_the_window_survives(expected: u64, back: u16) -> bool {
+            let expected = expected >> 2;
+            let highest = expected + LOW16_AHEAD;
+            let id = highest.saturating_sub(back.into());
+            expand(expected, id & 0xFFFF, 16, LOW16_AHEAD) == id
+        }
+    }
+}

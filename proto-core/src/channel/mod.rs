@@ -1,0 +1,174 @@
+//! Channels: independent streams of messages within a connection (docs/spec/channels.md).
+
+mod credit;
+mod fragment;
+mod inbox;
+mod outbox;
+mod scheduler;
+mod table;
+
+use alloc::boxed::Box;
+
+pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
+pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Refused};
+pub(crate) use self::outbox::{Candidate, Outbox, Settled};
+pub(crate) use self::table::Channels;
+use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError};
+
+/// Bytes of one message that travelled in one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) channel: ChannelId,
+    pub(crate) class: Class,
+    pub(crate) id: u64,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+/// How far the peer knows of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announce {
+    /// It knows: it opened the channel, or has acknowledged that this side did.
+    Known,
+    /// OPEN_CHANNEL must go out even without a message.
+    Due,
+    /// OPEN_CHANNEL is under way.
+    InFlight,
+}
+
+/// One channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    pub(crate) id: ChannelId,
+    pub(crate) name: Box<str>,
+    pub(crate) classes: u8,
+    pub(crate) priority: u8,
+    pub(crate) announce: Announce,
+    pub(crate) outboxes: [Outbox; 3],
+    pub(crate) inbox: Inbox,
+    pub(crate) send_credit: SendCredit,
+    pub(crate) receive_credit: ReceiveCredit,
+    pub(crate) credit_due: bool,
+    /// `Event::Readable` waits to be polled.
+    pub(crate) readable_queued: bool,
+    /// The class that sends next, when several can.
+    pub(crate) turn: u8,
+    queued_messages: usize,
+    queued_bytes: usize,
+    /// What the largest message refused as `Full` needs; `Writable` is owed for it.
+    wanted: Option<usize>,
+}
+
+impl Channel {
+    pub(crate) fn new(id: ChannelId, config: &Config, send_credit: SendCredit, announce: Announce) -> Self {
+        Self {
+            id,
+            name: Box::default(),
+            classes: ALL_CLASSES,
+            priority: DEFAULT_PRIORITY,
+            announce,
+            outboxes: Default::default(),
+            inbox: Inbox::default(),
+            send_credit,
+            receive_credit: ReceiveCredit::new(config.receive_bytes as u64, config.receive_messages as u64),
+            credit_due: false,
+            readable_queued: false,
+            turn: 0,
+            queued_messages: 0,
+            queued_bytes: 0,
+            wanted: None,
+        }
+    }
+
+    pub(crate) const fn allows(&self, class: Class) -> bool {
+        self.classes & 1 << class as u8 != 0
+    }
+
+    fn fits(&self, config: &Config, cost: usize) -> bool {
+        self.queued_messages < config.send_messages && self.queued_bytes + cost <= config.send_bytes
+    }
+
+    /// Makes room for a message of `len` bytes. A full queue drops its oldest unwritten unreliable messages for a new
+    /// unreliable one, which `dropped` is told; otherwise the call is refused and `Writable` is owed.
+    pub(crate) fn admit(
+        &mut self,
+        class: Class,
+        len: usize,
+        config: &Config,
+        mut dropped: impl FnMut(Settled),
+    ) -> Result<(), SendError> {
+        let cost = len + MESSAGE_COST;
+        while !self.fits(config, cost) {
+            let oldest = match class {
+                Class::Unreliable => self.outboxes[class as usize].oldest_unwritten(),
+                _ => None,
+            };
+            let Some(settled) = oldest.and_then(|id| self.settle(class, id)) else {
+                self.refuse(cost);
+                return Err(SendError::Full);
+            };
+            dropped(settled);
+        }
+        self.queued_messages += 1;
+        self.queued_bytes += cost;
+        Ok(())
+    }
+
+    /// Owes `Writable` for a message that costs `cost`.
+    pub(crate) fn refuse(&mut self, cost: usize) {
+        self.wanted = self.wanted.max(Some(cost));
+    }
+
+    pub(crate) fn settle(&mut self, class: Class, id: u64) -> Option<Settled> {
+        let settled = self.outboxes[class as usize].settle(id);
+        self.account(settled)
+    }
+
+    pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
+        let settled = self.outboxes[piece.class as usize].on_acked(piece);
+        self.account(settled)
+    }
+
+    fn account(&mut self, settled: Option<Settled>) -> Option<Settled> {
+        if let Some(settled) = &settled {
+            self.queued_messages -= 1;
+            self.queued_bytes -= settled.len as usize + MESSAGE_COST;
+        }
+        settled
+    }
+
+    /// Whether `Writable` is owed and there is room: at most half of the queue is in use and the refused message fits. Pays it.
+    pub(crate) fn take_writable(&mut self, config: &Config) -> bool {
+        let low =
+            self.queued_messages * 2 <= config.send_messages && self.queued_bytes * 2 <= config.send_bytes;
+        let pays = low && self.wanted.is_some_and(|cost| self.fits(config, cost));
+        if pays {
+            self.wanted = None;
+        }
+        pays
+    }
+
+    /// The application took a message, or it was thrown away unseen.
+    pub(crate) fn release(&mut self, class: Class, len: usize) {
+        if class.is_reliable() && self.receive_credit.release(cost(len as u64)) {
+            self.credit_due = true;
+        }
+    }
+
+    /// Messages that were never written, and those that were and are not settled.
+    pub(crate) const fn queued_messages(&self) -> usize {
+        self.queued_messages
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        for outbox in &mut self.outboxes {
+            outbox.shrink();
+        }
+        self.inbox.shrink();
+    }
+}
+
+/// Mask of every class that this version knows.
+pub(crate) const ALL_CLASSES: u8 = 0b0111;
+/// In the middle of 0 to 7.
+pub(crate) const DEFAULT_PRIORITY: u8 = 4;

@@ -1,0 +1,137 @@
+//! The channels of a connection and what they share: the credit of the session and the order of turns.
+
+use alloc::vec::Vec;
+
+use super::scheduler::Scheduler;
+use super::{Announce, Candidate, Channel, Piece, ReceiveCredit, SendCredit};
+use crate::wire::params::Params;
+use crate::{ChannelId, Class, Config};
+
+/// All channels, ascending by id.
+#[derive(Clone, Debug)]
+pub(crate) struct Channels {
+    list: Vec<Channel>,
+    scheduler: Scheduler,
+    pub(crate) session_send: SendCredit,
+    pub(crate) session_receive: ReceiveCredit,
+    pub(crate) session_credit_due: bool,
+    /// What the peer grants to the channels that it opens or knows by default.
+    pub(crate) peer: Params,
+    /// Channels that each side has opened.
+    pub(crate) opened_here: u32,
+    pub(crate) opened_there: u32,
+}
+
+impl Channels {
+    pub(crate) fn new(config: &Config) -> Self {
+        let default = Channel::new(ChannelId::DEFAULT, config, SendCredit::default(), Announce::Known);
+        Self {
+            list: Vec::from([default]),
+            scheduler: Scheduler::default(),
+            session_send: SendCredit::default(),
+            session_receive: ReceiveCredit::new(config.session_bytes as u64, config.session_messages as u64),
+            session_credit_due: false,
+            peer: Params::default(),
+            opened_here: 0,
+            opened_there: 0,
+        }
+    }
+
+    /// The peer's parameters are known: it has room for this much.
+    pub(crate) fn set_peer(&mut self, params: Params) {
+        self.peer = params;
+        self.session_send = SendCredit::new(params.session_bytes, params.session_messages);
+        self.list[0].send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
+        self.activate(ChannelId::DEFAULT);
+    }
+
+    fn position(&self, id: ChannelId) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&id, |channel| channel.id)
+    }
+
+    pub(crate) fn get(&self, id: ChannelId) -> Option<&Channel> {
+        self.position(id).ok().map(|index| &self.list[index])
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.position(id).ok().map(|index| &mut self.list[index])
+    }
+
+    /// The channel and the session's receive credit, both of which an arrival touches.
+    pub(crate) fn for_arrival(&mut self, id: ChannelId) -> Option<(&mut Channel, &mut ReceiveCredit)> {
+        let index = self.position(id).ok()?;
+        Some((&mut self.list[index], &mut self.session_receive))
+    }
+
+    /// Adds a channel whose id is not in use.
+    pub(crate) fn insert(&mut self, channel: Channel) {
+        if let Err(index) = self.position(channel.id) {
+            let id = channel.id;
+            self.list.insert(index, channel);
+            self.activate(id);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> core::slice::Iter<'_, Channel> {
+        self.list.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, Channel> {
+        self.list.iter_mut()
+    }
+
+    /// The channel may have something to send now.
+    pub(crate) fn activate(&mut self, id: ChannelId) {
+        self.scheduler.activate(id);
+    }
+
+    /// Credit of the whole session has grown: whoever waited for it gets a turn.
+    pub(crate) fn activate_all(&mut self) {
+        for channel in &self.list {
+            if channel.outboxes.iter().any(|outbox| !outbox.is_empty()) {
+                self.scheduler.activate(channel.id);
+            }
+        }
+    }
+
+    /// What to write next, and where it is from. Channels that cannot send lose their turn until something changes.
+    pub(crate) fn candidate(&mut self) -> Option<(ChannelId, Class, Candidate)> {
+        while let Some(id) = self.scheduler.current() {
+            let session = self.session_send;
+            let channel = self.get_mut(id)?;
+            for step in 0..3 {
+                let class = Class::ALL[usize::from((channel.turn + step) % 3)];
+                let Some(candidate) = channel.outboxes[class as usize].candidate() else { continue };
+                let cost = super::cost(candidate.total.into());
+                let is_charged = class.is_reliable() && candidate.is_first;
+                if is_charged && !(channel.send_credit.allows(cost) && session.allows(cost)) {
+                    continue;
+                }
+                return Some((id, class, candidate));
+            }
+            self.scheduler.retire();
+        }
+        None
+    }
+
+    /// Writes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
+    pub(crate) fn take(
+        &mut self,
+        id: ChannelId,
+        class: Class,
+        candidate: &Candidate,
+        len: u32,
+    ) -> Option<(Piece, bytes::Bytes)> {
+        let index = self.position(id).ok()?;
+        let channel = &mut self.list[index];
+        if class.is_reliable() && candidate.is_first {
+            let cost = super::cost(candidate.total.into());
+            channel.send_credit.charge(cost);
+            self.session_send.charge(cost);
+        }
+        let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable());
+        channel.turn = (class as u8 + 1) % 3;
+        self.scheduler.rotate();
+        Some((Piece::new(id, class, candidate, len), bytes))
+    }
+}

@@ -1,0 +1,157 @@
+//! The end: flushing, CLOSE and its answer (docs/spec/connection.md, section 6).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::state::{End, State};
+use super::{Connection, Timer};
+use crate::wire::{self, Advice, Frame, MAX_REASON, RecordWriter};
+use crate::{CloseReason, Timestamp, code};
+
+/// How this side wants a connection to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// Why, as a number: [`code::NO_ERROR`], or at least [`code::APPLICATION`].
+    pub code: u64,
+    /// Why, in words: at most 256 bytes, what is over is cut.
+    pub reason: String,
+    /// What the peer should do next.
+    pub advice: Advice,
+    /// How long the peer should wait before that.
+    pub retry_after: Duration,
+    /// How long reliable messages may still take to be delivered. 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Close {
+    fn default() -> Self {
+        Self {
+            code: code::NO_ERROR,
+            reason: String::new(),
+            advice: Advice::Never,
+            retry_after: Duration::ZERO,
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What is left to say at the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ending {
+    /// What CLOSE says; `None` when the peer closed.
+    close: Option<Close>,
+    /// CLOSE, or CLOSE_ACK when the peer closed, must go out.
+    due: bool,
+    /// CLOSE packets sent.
+    sent: u32,
+}
+
+/// CLOSE packets that one connection sends at most.
+const MAX_CLOSES: u32 = 8;
+
+impl Connection {
+    /// Ends the connection: reliable messages may take up to `linger` to be delivered, then the peer is told. The event follows
+    /// within another three probe timeouts. Calling it again can only shorten the linger.
+    pub fn close(&mut self, now: Timestamp, close: Close) {
+        let now = self.advance(now);
+        match self.state {
+            State::Connecting | State::Backoff | State::Accepting => {
+                self.to_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
+            }
+            State::Established => {
+                let linger = close.linger;
+                self.ending.close = Some(close);
+                self.to_flushing(now, linger);
+                self.check_flushed(now);
+            }
+            State::Flushing => {
+                let at = (now + close.linger).min(self.timers.get(Timer::Linger).unwrap_or(now));
+                self.timers.set(Timer::Linger, at);
+            }
+            State::Closing | State::Draining | State::Drained => {}
+        }
+        self.update_timers();
+    }
+
+    /// Sends CLOSE as soon as nothing reliable is left to deliver.
+    pub(super) fn check_flushed(&mut self, now: Timestamp) {
+        let is_flushed = self.channels.iter().all(|channel| {
+            crate::Class::ALL
+                .iter()
+                .all(|&class| !class.is_reliable() || channel.outboxes[class as usize].is_empty())
+        });
+        if self.state == State::Flushing && is_flushed {
+            self.finish_flushing(now);
+        }
+    }
+
+    pub(super) fn finish_flushing(&mut self, now: Timestamp) {
+        self.to_closing(now);
+    }
+
+    pub(super) fn begin_closing(&mut self, now: Timestamp) {
+        self.ending.due = true;
+        self.timers.set(Timer::Drain, now + self.recovery.pto() * 3);
+        self.timers.set(Timer::Close, now + self.recovery.pto());
+    }
+
+    pub(super) fn on_close_timer(&mut self, now: Timestamp) {
+        self.ending.due = self.ending.sent < MAX_CLOSES;
+        self.timers.set(Timer::Close, now + self.recovery.pto());
+    }
+
+    /// CLOSE_ACK came, or waiting for it has taken long enough.
+    pub(super) fn finish_closing(&mut self, now: Timestamp) {
+        let code = self.ending.close.as_ref().map_or(code::NO_ERROR, |close| close.code);
+        self.to_closed(now, End::of(CloseReason::Local { code }), Duration::ZERO);
+    }
+
+    /// The peer closed: it is answered for as long as it may repeat itself.
+    pub(super) fn on_close(&mut self, now: Timestamp, close: &wire::Close<'_>) {
+        self.ending = Ending { close: None, due: true, sent: 0 };
+        let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
+        let retry_after =
+            (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
+        let answer_for = self.recovery.pto() * 3;
+        self.to_closed(now, End { reason, advice: close.advice, retry_after }, answer_for);
+    }
+
+    /// The peer broke a rule: it is told so, and told again if it goes on.
+    pub(super) fn on_violation(&mut self, now: Timestamp, code: u64, text: &'static str) {
+        let close = Close { code, reason: text.into(), ..Close::default() };
+        self.ending = Ending { close: Some(close), due: true, sent: 0 };
+        let answer_for = self.recovery.pto() * 3;
+        self.to_closed(now, End::of(CloseReason::PeerMisbehaved(text)), answer_for);
+    }
+
+    /// A packet came in after the end.
+    pub(super) fn answer_late_packet(&mut self, is_close: bool) {
+        self.ending.due |= (is_close || self.ending.close.is_some()) && self.ending.sent < MAX_CLOSES;
+    }
+
+    /// Writes CLOSE or CLOSE_ACK when it is due.
+    pub(super) fn write_ending(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
+        if !core::mem::take(&mut self.ending.due) {
+            return false;
+        }
+        self.ending.sent += 1;
+        let ending = self.ending.close.take();
+        self.write_packet(now, buf, |writer| match &ending {
+            None => writer.write(&Frame::CloseAck, false),
+            Some(close) => write_close(close, writer),
+        });
+        self.ending.close = ending;
+        true
+    }
+}
+
+pub(super) fn write_close(close: &Close, writer: &mut RecordWriter<'_>) {
+    let frame = wire::Close {
+        code: close.code,
+        advice: close.advice,
+        retry_after_ms: u64::try_from(close.retry_after.as_millis()).unwrap_or(u64::MAX),
+        reason: &close.reason[..close.reason.floor_char_boundary(MAX_REASON)],
+    };
+    writer.write(&Frame::Close(frame), false);
+}

@@ -1,0 +1,289 @@
+//! What the application asks of a connection.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Connection;
+use super::state::State;
+use crate::channel::{ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, SendCredit};
+use crate::request::Reply;
+use crate::wire::{Kind, MAX_NAME};
+use crate::{
+    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp, code,
+};
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The bytes.
+    pub payload: Bytes,
+    /// How it travels.
+    pub class: Class,
+    /// Whether `Event::Fate` is to tell what became of it.
+    pub receipt: bool,
+}
+
+impl Message {
+    /// A reliable ordered message without a receipt.
+    pub fn new(payload: impl Into<Bytes>) -> Self {
+        Self { payload: payload.into(), class: Class::ReliableOrdered, receipt: false }
+    }
+
+    /// The same, of this class.
+    #[must_use]
+    pub fn class(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The same, with a receipt.
+    #[must_use]
+    pub fn receipt(self) -> Self {
+        Self { receipt: true, ..self }
+    }
+}
+
+/// A message that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The bytes.
+    pub payload: Bytes,
+    /// How it travelled.
+    pub class: Class,
+    /// Its number within (channel, class): for ordered messages each is one more than the last.
+    pub number: u64,
+    /// Set for a request: `reply` owes an answer to it.
+    pub request: Option<RequestId>,
+}
+
+/// What a new channel is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelOptions {
+    /// A name for the peer, at most 64 bytes.
+    pub name: Box<str>,
+    /// The classes that may be used on it. All.
+    pub classes: Box<[Class]>,
+    /// 0 (first) to 7 (last). 4.
+    pub priority: u8,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY }
+    }
+}
+
+/// One channel of a connection, whether or not it is open: calls on one that is not are refused.
+#[derive(Debug)]
+pub struct Channel<'a> {
+    conn: &'a mut Connection,
+    id: ChannelId,
+}
+
+impl Connection {
+    /// Events that may wait to be polled before sends are refused as `Full`.
+    const EVENTS_HIGH: usize = 8192;
+    pub(super) const EVENTS_LOW: usize = Self::EVENTS_HIGH / 2;
+
+    /// The channel `id`.
+    pub const fn channel(&mut self, id: ChannelId) -> Channel<'_> {
+        Channel { conn: self, id }
+    }
+
+    /// Opens a channel. It can be used at once; the peer learns of it with the first packet.
+    pub fn open_channel(&mut self, now: Timestamp, options: &ChannelOptions) -> Result<ChannelId, OpenError> {
+        self.advance(now);
+        if self.state != State::Established {
+            return Err(OpenError::NotEstablished);
+        }
+        let classes = options.classes.iter().fold(0, |mask, &class| mask | 1 << class as u8);
+        if classes & ALL_CLASSES == 0 {
+            return Err(OpenError::Invalid("a channel needs a class"));
+        }
+        if options.name.len() > MAX_NAME {
+            return Err(OpenError::Invalid("a channel's name has at most 64 bytes"));
+        }
+        if options.priority > 7 {
+            return Err(OpenError::Invalid("a priority is 0 to 7"));
+        }
+        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(1024) {
+            return Err(OpenError::TooMany { max: self.peer.max_channels });
+        }
+        self.channels.opened_here += 1;
+        let id = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));
+        let credit = SendCredit::new(self.peer.channel_bytes, self.peer.channel_messages);
+        let mut channel = ChannelState::new(id, &self.config, credit, Announce::Due);
+        channel.classes = classes;
+        channel.priority = options.priority;
+        channel.name = options.name.clone();
+        self.channels.insert(channel);
+        Ok(id)
+    }
+
+    /// Answers the peer's request.
+    pub fn reply(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        self.answer(now, request, Kind::Reply(request.0), payload.into())
+    }
+
+    /// Answers the peer's request with an error; `code` is the application's: 0x100 or more.
+    pub fn reply_error(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        code: u64,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        let code = code.max(code::APPLICATION);
+        self.answer(now, request, Kind::ReplyError { request: request.0, code }, payload.into())
+    }
+
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        kind: Kind,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        let now = self.advance(now);
+        let channel = self.requests.owed(request).ok_or(SendError::NoRequest)?;
+        let class = self
+            .channels
+            .get(channel)
+            .filter(|channel| channel.allows(Class::ReliableUnordered))
+            .map_or(Class::ReliableOrdered, |_| Class::ReliableUnordered);
+        self.queue(now, channel, class, kind, payload, false)?;
+        self.requests.settle_owed(request);
+        Ok(())
+    }
+
+    /// The payload of the reply to a request, once `Event::RequestDone` has said that it is there.
+    pub fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {
+        self.advance(now);
+        let Reply { channel, payload } = self.requests.take_reply(request)?;
+        self.release_credit(channel, Class::ReliableUnordered, payload.len());
+        self.update_timers();
+        Some(payload)
+    }
+
+    /// Queues a message.
+    pub(super) fn queue(
+        &mut self,
+        _now: Timestamp,
+        id: ChannelId,
+        class: Class,
+        kind: Kind,
+        payload: Bytes,
+        receipt: bool,
+    ) -> Result<MessageId, SendError> {
+        if !self.state.accepts_messages() && !self.state.is_open() {
+            return Err(SendError::Closed);
+        }
+        let max = self.max_message(class);
+        let has_room = self.has_room_for_events();
+        let channel = self.channels.get_mut(id).ok_or(SendError::NoChannel)?;
+        if !channel.allows(class) {
+            return Err(SendError::ClassNotAllowed);
+        }
+        if payload.len() > max {
+            return Err(SendError::TooLarge { max });
+        }
+        if !has_room {
+            channel.refuse(payload.len() + MESSAGE_COST);
+            return Err(SendError::Full);
+        }
+        let mut dropped = alloc::vec::Vec::new();
+        let admitted = channel.admit(class, payload.len(), &self.config, |settled| dropped.push(settled));
+        let number = admitted.map(|()| channel.outboxes[class as usize].push(payload, kind, receipt));
+        for settled in dropped {
+            self.on_settled(id, class, settled, Fate::Dropped);
+        }
+        let number = number?;
+        self.stats.messages_accepted += 1;
+        self.channels.activate(id);
+        Ok(MessageId { channel: id, class, number })
+    }
+
+    /// Largest message of `class` that both sides and the link take, in bytes.
+    fn max_message(&self, class: Class) -> usize {
+        let own = self.config.max_message;
+        let agreed = if self.state.is_open() { own.min(self.peer.max_message as usize) } else { own };
+        if class.is_reliable() { agreed } else { agreed.min(self.link.max_unreliable()) }
+    }
+
+    pub(super) fn has_room_for_events(&self) -> bool {
+        self.events.len() < Self::EVENTS_HIGH
+    }
+}
+
+impl Channel<'_> {
+    /// Queues a message. It may be called before the connection is established. An unreliable message that finds the queue
+    /// full pushes out the oldest one that has not been sent; any other is refused as [`SendError::Full`], and exactly one
+    /// `Event::Writable` follows.
+    pub fn send(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
+        let now = self.conn.advance(now);
+        if !self.conn.state.accepts_messages() {
+            return Err(SendError::Closed);
+        }
+        let Message { payload, class, receipt } = message;
+        self.conn.queue(now, self.id, class, Kind::OneWay, payload, receipt)
+    }
+
+    /// Sends a message that the peer is to answer within `timeout`. `Event::RequestDone` comes once, at the latest then.
+    pub fn request(
+        &mut self,
+        now: Timestamp,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<RequestId, SendError> {
+        let now = self.conn.advance(now);
+        if !self.conn.state.accepts_messages() {
+            return Err(SendError::Closed);
+        }
+        if self.conn.requests.outgoing() >= self.conn.config.max_requests {
+            return Err(SendError::TooManyRequests);
+        }
+        let Message { payload, class, receipt } = message;
+        let kind = Kind::Request(self.conn.requests.next_id());
+        let message = self.conn.queue(now, self.id, class, kind, payload, receipt)?;
+        let deadline = now + timeout.max(self.conn.config.timer_granularity);
+        let request = self.conn.requests.begin(message, deadline);
+        self.conn.timers.set(super::Timer::Request, self.conn.requests.deadline());
+        Ok(request)
+    }
+
+    /// The next message that arrived. Taking it makes room for another one from the peer.
+    pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
+        self.conn.advance(now);
+        let delivery = self.conn.channels.get_mut(self.id)?.inbox.pop_ready()?;
+        self.conn.release_credit(self.id, delivery.class, delivery.payload.len());
+        self.conn.stats.messages_delivered += 1;
+        let request = match delivery.kind {
+            Kind::Request(request) => Some(RequestId(request)),
+            _ => None,
+        };
+        Some(Received { payload: delivery.payload, class: delivery.class, number: delivery.id, request })
+    }
+
+    /// What the peer called this channel, or what it was opened as.
+    pub fn name(&self) -> Option<&str> {
+        self.conn.channels.get(self.id).map(|channel| &*channel.name)
+    }
+
+    /// Whether the channel exists.
+    pub fn is_open(&self) -> bool {
+        self.conn.channels.get(self.id).is_some()
+    }
+}
+
+impl Event {
+    /// Whether nothing follows it.
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::Closed(_) | Self::ConnectFailed(_))
+    }
+}

@@ -1,0 +1,395 @@
+//! INIT, RETRY, ACCEPT, CONFIRM: from nothing to an agreement (docs/spec/connection.md, section 2).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::state::{End, State};
+use super::{Connection, Timer};
+use crate::recovery::{Received as ReceivedPackets, Recovery};
+use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
+use crate::wire::params::Params;
+use crate::wire::{
+    Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
+};
+use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
+
+/// Tokens that one attempt takes from the server.
+const MAX_RETRIES: u32 = 3;
+
+/// What both sides remember until they agree.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handshake {
+    client_random: [u8; 32],
+    /// The client's: what RETRY brought.
+    token: Vec<u8>,
+    retries: u32,
+    /// The client's: the destination of its INIT.
+    original: Cid,
+    /// Hash of the last INIT.
+    transcript: [u8; 16],
+    /// Hash of INIT and ACCEPT, which CONFIRM carries.
+    confirm: [u8; 16],
+    /// The server's: the record that answers INIT.
+    accept: Vec<u8>,
+    due: bool,
+    sent: u32,
+    sent_at: Timestamp,
+    /// The server's: bytes that may go to an address that has not been proven.
+    budget: Option<usize>,
+    secret: [u8; 32],
+    server_key: Option<[u8; 32]>,
+}
+
+/// How far CONFIRM has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Confirm {
+    Due,
+    InFlight,
+    /// It arrived, or this side sends none.
+    Done,
+}
+
+/// What a server that has forgotten connection `cid` answers with.
+pub(crate) fn reset_token(key: &[u8; 32], cid: Cid) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(b"stateless reset").update(&cid.0);
+    first_half(hasher.finalize().as_bytes())
+}
+
+fn first_half(hash: &[u8; 32]) -> [u8; 16] {
+    core::array::from_fn(|i| hash[i])
+}
+
+impl Connection {
+    /// Starts an attempt with ids, numbers and randomness of its own, so that nothing late from an earlier one fits.
+    pub(super) fn begin_attempt(&mut self, now: Timestamp) {
+        self.attempts.number = self.attempts.number.max(1);
+        self.local_cid = Cid(self.rng.bytes());
+        self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
+        self.received = ReceivedPackets::default();
+        self.confirm = Confirm::Done;
+        self.handshake = Handshake {
+            client_random: self.rng.bytes(),
+            original: Cid(self.rng.bytes()),
+            due: true,
+            ..Handshake::default()
+        };
+        self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
+        self.to_connecting();
+    }
+
+    pub(super) fn await_init(&mut self, now: Timestamp) {
+        let mut cid: [u8; Cid::LEN] = self.rng.bytes();
+        cid[0] = self.config.shard;
+        self.local_cid = Cid(cid);
+        self.handshake.budget = Some(0);
+        self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
+    }
+
+    /// The client's address has been proven by a token.
+    pub(crate) const fn set_address_validated(&mut self) {
+        self.handshake.budget = None;
+    }
+
+    /// The key that reset tokens are made with; the configuration's, or a random one, when the endpoint has none to give.
+    pub(crate) const fn set_server_key(&mut self, key: [u8; 32]) {
+        self.handshake.server_key = Some(key);
+    }
+
+    /// Proves ownership of the session when it is resumed on another link. It is known to both sides and to nobody else.
+    pub const fn session_secret(&self) -> &[u8; 32] {
+        &self.handshake.secret
+    }
+
+    pub(super) fn on_handshake_timer(&mut self, now: Timestamp) {
+        self.handshake.due = true;
+        self.arm_repeat(now);
+    }
+
+    fn arm_repeat(&mut self, now: Timestamp) {
+        let first = self.config.initial_rtt * 3;
+        let wait = first.saturating_mul(1 << self.handshake.sent.min(16)).min(self.config.pto_cap);
+        self.timers.set(Timer::Handshake, now + wait.max(self.config.timer_granularity));
+    }
+
+    pub(super) fn on_handshake_deadline(&mut self, now: Timestamp) {
+        if self.is_client {
+            self.fail_attempt(now, End::of(CloseReason::TimedOut));
+        } else {
+            self.stats.drops.count(Drop::HandshakeExpired);
+            self.to_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
+        }
+    }
+
+    /// This attempt is over: the next one is scheduled, or the connection has failed.
+    fn fail_attempt(&mut self, now: Timestamp, end: End) {
+        let at = match &self.config.reconnect {
+            Some(policy) if end.reason.is_retryable(end.advice) => {
+                self.attempts.next(now, policy, end.retry_after, &mut self.rng)
+            }
+            _ => None,
+        };
+        match at {
+            Some(at) => self.to_backoff(at),
+            None => self.to_closed(now, end, Duration::ZERO),
+        }
+    }
+
+    fn params(&self) -> Params {
+        let config = &self.config;
+        Params {
+            max_message: config.max_message as u64,
+            session_bytes: config.session_bytes as u64,
+            session_messages: config.session_messages as u64,
+            channel_bytes: config.receive_bytes as u64,
+            channel_messages: config.receive_messages as u64,
+            max_channels: config.max_channels as u64,
+            heartbeat: config.heartbeat,
+            dead: config.dead,
+            max_ack_delay: config.max_ack_delay,
+        }
+    }
+
+    /// Writes INIT or ACCEPT when it is due.
+    pub(super) fn write_handshake(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
+        if !self.handshake.due {
+            return false;
+        }
+        let start = buf.len();
+        if self.is_client {
+            self.write_init(buf);
+        } else if !self.write_accept(buf) {
+            return false;
+        }
+        self.handshake.due = false;
+        self.handshake.sent += 1;
+        self.handshake.sent_at = now;
+        self.arm_repeat(now);
+        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet));
+        true
+    }
+
+    fn write_init(&mut self, buf: &mut Vec<u8>) {
+        let mut params = Vec::new();
+        self.params().encode(&mut params);
+        let versions = VERSION.to_be_bytes();
+        let init = Init {
+            versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
+            client_random: self.handshake.client_random,
+            token: &self.handshake.token,
+            params: &params,
+        };
+        let mut record = Vec::new();
+        RecordWriter::new(&mut record).write(&Frame::Init(init), false);
+        self.handshake.transcript = first_half(blake3::hash(&record).as_bytes());
+        let header = 1 + 4 + 2 * (1 + Cid::LEN);
+        record.resize(record.len().max(MIN_INIT - header - TAG_LEN), 0);
+        let long = Long {
+            kind: LongKind::Init,
+            version: VERSION,
+            dcid: &self.handshake.original.0,
+            scid: &self.local_cid.0,
+            payload: &record,
+        };
+        long.encode(buf, self.config.checksum);
+    }
+
+    fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
+        let start = buf.len();
+        let long = Long {
+            kind: LongKind::Accept,
+            version: VERSION,
+            dcid: &self.remote_cid.0,
+            scid: &self.local_cid.0,
+            payload: &self.handshake.accept,
+        };
+        long.encode(buf, self.config.checksum);
+        let len = buf.len() - start;
+        match &mut self.handshake.budget {
+            Some(budget) if *budget < len => {
+                self.handshake.due = false;
+                buf.truncate(start);
+                false
+            }
+            Some(budget) => {
+                *budget -= len;
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// A handshake packet came in.
+    pub(super) fn on_long(&mut self, now: Timestamp, long: &Long<'_>, size: usize) {
+        let mut record = Record::new(long.payload);
+        let Some(Ok(frame)) = record.next() else {
+            return self.stats.drops.count(Drop::MalformedHandshake);
+        };
+        if !record.all(|frame| frame == Ok(Frame::Padding)) {
+            return self.stats.drops.count(Drop::MalformedHandshake);
+        }
+        let is_for_me = long.dcid == self.local_cid.0;
+        match (long.kind, frame) {
+            (LongKind::Init, Frame::Init(init)) if !self.is_client && self.state == State::Accepting => {
+                self.on_init(long, &init, size);
+            }
+            (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.state == State::Connecting => {
+                self.on_retry(token);
+            }
+            (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.state == State::Connecting => {
+                self.on_accept(now, long, &accept);
+            }
+            (LongKind::Refuse, Frame::Version(versions)) if is_for_me && self.state == State::Connecting => {
+                if versions.iter().all(|version| version != VERSION) {
+                    let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
+                    self.fail_attempt(now, end);
+                } else {
+                    self.stats.drops.count(Drop::UnexpectedHandshake);
+                }
+            }
+            (LongKind::Refuse, Frame::Close(close)) if is_for_me && self.state == State::Connecting => {
+                self.on_refused(now, &close);
+            }
+            _ => self.stats.drops.count(Drop::UnexpectedHandshake),
+        }
+    }
+
+    fn on_retry(&mut self, token: &[u8]) {
+        if token.is_empty() || token.len() > MAX_TOKEN || self.handshake.retries >= MAX_RETRIES {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        self.handshake.retries += 1;
+        self.handshake.token = token.to_vec();
+        self.handshake.due = true;
+        self.handshake.sent = 0;
+    }
+
+    fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
+        let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
+        let retry_after =
+            (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
+        self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
+    }
+
+    fn on_init(&mut self, long: &Long<'_>, init: &Init<'_>, size: usize) {
+        if let Some(budget) = &mut self.handshake.budget {
+            *budget += 3 * size;
+        }
+        if !self.handshake.accept.is_empty() {
+            if init.client_random == self.handshake.client_random {
+                self.handshake.due = true;
+            } else {
+                self.stats.drops.count(Drop::UnexpectedHandshake);
+            }
+            return;
+        }
+        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(init.params)) else {
+            return self.stats.drops.count(Drop::MalformedHandshake);
+        };
+        self.remote_cid = remote;
+        self.agree(peer, remote, self.local_cid);
+        let mut record = Vec::new();
+        RecordWriter::new(&mut record).write(&Frame::Init(*init), false);
+        self.handshake.client_random = init.client_random;
+        self.handshake.transcript = first_half(blake3::hash(&record).as_bytes());
+        let mut session: [u8; 16] = self.rng.bytes();
+        session[0] = self.config.shard;
+        self.session = SessionId(session);
+        self.handshake.secret = self.rng.bytes();
+        let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
+        let mut params = Vec::new();
+        self.params().encode(&mut params);
+        let accept = Accept {
+            version: VERSION,
+            server_random: self.rng.bytes(),
+            session_id: session,
+            incarnation: 1,
+            secret: self.handshake.secret,
+            reset_token: reset_token(&key, self.local_cid),
+            transcript: self.handshake.transcript,
+            params: &params,
+        };
+        record.clear();
+        RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
+        self.handshake.confirm = confirm_hash(&self.handshake.transcript, &record);
+        self.handshake.accept = record;
+        self.handshake.due = true;
+    }
+
+    fn on_accept(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
+        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(accept.params)) else {
+            return self.stats.drops.count(Drop::MalformedHandshake);
+        };
+        if accept.version != VERSION || accept.transcript != self.handshake.transcript {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        self.remote_cid = remote;
+        self.session = SessionId(accept.session_id);
+        self.reset_token = Some(accept.reset_token);
+        let mut record = Vec::new();
+        RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
+        self.handshake.confirm = confirm_hash(&accept.transcript, &record);
+        self.handshake.secret = accept.secret;
+        self.handshake.token = Vec::new();
+        if self.handshake.sent == 1 {
+            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+        }
+        self.agree(peer, self.local_cid, remote);
+        self.confirm = Confirm::Due;
+        self.to_established(now, accept.incarnation as u32);
+        self.drop_too_large();
+    }
+
+    /// Both sides' parameters and ids are known.
+    fn agree(&mut self, peer: Params, client: Cid, server: Cid) {
+        self.guard = packet::guard(client, server, self.config.checksum);
+        self.recovery.max_ack_delay = peer.max_ack_delay.min(Duration::from_secs(1));
+        self.peer = peer;
+        self.channels.set_peer(peer);
+    }
+
+    /// Messages that were queued before the peer said how much it takes.
+    fn drop_too_large(&mut self) {
+        let max = self.peer.max_message;
+        for class in crate::Class::ALL {
+            while let Some(settled) = self.channels.get_mut(crate::ChannelId::DEFAULT).and_then(|channel| {
+                let id = channel.outboxes[class as usize].first_longer_than(max)?;
+                channel.settle(class, id)
+            }) {
+                self.on_settled(crate::ChannelId::DEFAULT, class, settled, Fate::Dropped);
+            }
+        }
+    }
+
+    pub(super) const fn confirm_frame(&self) -> Frame<'static> {
+        Frame::Confirm(self.handshake.confirm)
+    }
+
+    /// CONFIRM came in; `false` when it is not the answer to this side's ACCEPT.
+    pub(super) fn on_confirm(&mut self, now: Timestamp, hash: &[u8; 16]) -> bool {
+        if self.is_client || *hash != self.handshake.confirm {
+            return false;
+        }
+        if self.state == State::Accepting {
+            self.handshake.accept = Vec::new();
+            self.handshake.due = false;
+            self.handshake.budget = None;
+            if self.handshake.sent == 1 {
+                self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+            }
+            self.to_established(now, 1);
+        }
+        true
+    }
+
+    /// Whether ACCEPT was built, so that packets of the connection can be expected.
+    pub(super) const fn has_agreed(&self) -> bool {
+        self.is_client || !self.handshake.accept.is_empty()
+    }
+}
+
+fn confirm_hash(transcript: &[u8; 16], accept: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(transcript).update(accept);
+    first_half(hasher.finalize().as_bytes())
+}

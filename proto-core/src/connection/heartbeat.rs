@@ -1,0 +1,57 @@
+//! Signs of life: whoever has been silent longest pings, and a peer that stays silent is lost.
+
+use core::time::Duration;
+
+use super::state::End;
+use super::{Connection, Timer};
+use crate::{CloseReason, Timestamp};
+
+impl Connection {
+    /// The lesser of both sides' intervals, and at most a third of the silence that the peer endures.
+    fn heartbeat_interval(&self) -> Duration {
+        let interval = self.config.heartbeat.min(self.peer.heartbeat).min(self.peer.dead / 3);
+        let interval = interval.max(Duration::from_millis(100));
+        // The server holds back a little, or both would ping at the same instant.
+        if self.is_client { interval } else { interval + interval / 8 }
+    }
+
+    /// Something ack-eliciting went out or came in: the interval begins anew.
+    pub(super) fn restart_heartbeat(&mut self, now: Timestamp) {
+        self.timers.set(Timer::Heartbeat, now + self.heartbeat_interval());
+    }
+
+    /// A valid packet came in.
+    pub(super) fn keep_alive(&mut self, now: Timestamp) {
+        self.timers.set(Timer::Dead, now + self.config.dead);
+        if self.timers.get(Timer::Heartbeat).is_none() {
+            self.restart_heartbeat(now);
+        }
+    }
+
+    pub(super) fn on_heartbeat_timer(&mut self, now: Timestamp) {
+        self.ping_due = true;
+        self.restart_heartbeat(now);
+        if self.recovery.is_idle() {
+            self.shrink();
+        }
+    }
+
+    /// A timer that fires late tells of a stalled clock on this side, not of a dead peer: the peer gets another chance.
+    pub(super) fn on_dead_timer(&mut self, now: Timestamp, deadline: Timestamp) {
+        if now.since(deadline) > self.heartbeat_interval() {
+            self.ping_due = true;
+            self.timers.set(Timer::Dead, now + self.recovery.pto().max(self.config.pto_cap / 3) * 3);
+        } else {
+            self.to_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.recovery.shrink();
+        self.received.shrink();
+        for channel in self.channels.iter_mut() {
+            channel.shrink();
+        }
+        self.scratch = super::Scratch::default();
+    }
+}

@@ -1,0 +1,296 @@
+//! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
+
+mod close;
+mod commands;
+mod handshake;
+mod heartbeat;
+mod receive;
+mod reconnect;
+mod settle;
+mod state;
+mod timers;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use self::close::Close;
+pub use self::commands::{Channel, ChannelOptions, Message, Received};
+pub(crate) use self::handshake::reset_token;
+use self::handshake::{Confirm, Handshake};
+pub(crate) use self::reconnect::Attempts;
+pub use self::state::State;
+use self::timers::{Timer, TimerTable};
+use crate::arena::Arena;
+use crate::channel::{Channels, Delivery};
+use crate::recovery::{Carried, Outcome, Received as ReceivedPackets, Recovery};
+use crate::request::Requests;
+use crate::rng::Rng;
+use crate::wire::Cid;
+use crate::wire::params::Params;
+use crate::{Config, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
+
+/// One peer.
+///
+/// Inputs are [`handle_packet`](Self::handle_packet) and [`handle_timeout`](Self::handle_timeout), outputs
+/// [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event) and [`poll_timeout`](Self::poll_timeout).
+/// Polls come in any order, any number of times; none is required before another or before the next input.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    link: Link,
+    is_client: bool,
+    rng: Rng,
+    /// The latest time any input told.
+    clock: Timestamp,
+    state: State,
+    handshake: Handshake,
+    confirm: Confirm,
+    attempts: Attempts,
+    local_cid: Cid,
+    remote_cid: Cid,
+    guard: u32,
+    reset_token: Option<[u8; 16]>,
+    session: SessionId,
+    peer: Params,
+    recovery: Recovery,
+    received: ReceivedPackets,
+    channels: Channels,
+    requests: Requests,
+    timers: TimerTable,
+    events: VecDeque<Event>,
+    ping_due: bool,
+    probes_due: u8,
+    ending: close::Ending,
+    arena: Arena,
+    scratch: Scratch,
+    stats: Stats,
+}
+
+/// Lists that are filled and emptied within one call, kept for their memory.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    outcome: Outcome,
+    carried: Vec<Carried>,
+    deliveries: Vec<Delivery>,
+}
+
+impl Connection {
+    /// The client's end: begins to connect.
+    pub fn connect(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
+        let mut conn = Self::new(config, link, seed, now, true);
+        conn.begin_attempt(now);
+        conn
+    }
+
+    /// The server's end: waits for INIT.
+    pub fn accept(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
+        let mut conn = Self::new(config, link, seed, now, false);
+        conn.await_init(now);
+        conn
+    }
+
+    /// A client's end that takes the place of a lost connection: begins to connect at `at`.
+    pub(crate) fn reconnect(
+        config: Arc<Config>,
+        link: Link,
+        seed: [u8; 32],
+        now: Timestamp,
+        attempts: Attempts,
+        at: Timestamp,
+    ) -> Self {
+        let mut conn = Self::new(config, link, seed, now, true);
+        conn.attempts = attempts;
+        conn.to_backoff(at);
+        conn
+    }
+
+    fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp, is_client: bool) -> Self {
+        let mut rng = Rng::new(&seed, "connection");
+        Self {
+            recovery: Recovery::new(now, &config, link, &mut rng),
+            channels: Channels::new(&config),
+            link,
+            is_client,
+            rng,
+            clock: now,
+            state: if is_client { State::Connecting } else { State::Accepting },
+            handshake: Handshake::default(),
+            confirm: Confirm::Done,
+            attempts: Attempts::default(),
+            local_cid: Cid::default(),
+            remote_cid: Cid::default(),
+            guard: 0,
+            reset_token: None,
+            session: SessionId([0; 16]),
+            peer: Params::default(),
+            received: ReceivedPackets::default(),
+            requests: Requests::default(),
+            timers: TimerTable::default(),
+            events: VecDeque::new(),
+            ping_due: false,
+            probes_due: 0,
+            ending: close::Ending::default(),
+            arena: Arena::default(),
+            scratch: Scratch::default(),
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
+    pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
+        let now = self.advance(now);
+        self.receive(now, meta, packet);
+        self.update_timers();
+    }
+
+    /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        while let Some((timer, deadline)) = self.timers.take_due(now) {
+            self.on_timer(now, timer, deadline);
+            self.update_timers();
+        }
+    }
+
+    /// Appends one packet to `buf`, if there is one to send; from then on it counts as sent.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let now = self.advance(now);
+        let start = buf.len();
+        let written = self.transmit(now, buf);
+        self.update_timers();
+        if !written {
+            return None;
+        }
+        let len = buf.len() - start;
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += len as u64;
+        Some(Transmit { path: crate::PathId::default(), ecn: None, len })
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.on_event_polled(&event);
+        Some(event)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Where the connection is in its life.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The public name of the session; all zero before it is established.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The smoothed round trip time; the configured guess before one was measured.
+    pub const fn rtt(&self) -> Duration {
+        self.recovery.rtt.smoothed()
+    }
+
+    /// Counters.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Messages accepted and not settled, over all channels.
+    pub fn unsettled(&self) -> usize {
+        self.channels.iter().map(crate::channel::Channel::queued_messages).sum()
+    }
+
+    /// Whether nothing can come from or go to this connection any more, and nothing waits to be polled or received.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Drained && self.events.is_empty() && self.unread() == 0
+    }
+
+    pub(crate) const fn local_cid(&self) -> Cid {
+        self.local_cid
+    }
+
+    pub(crate) const fn reset_token(&self) -> Option<[u8; 16]> {
+        self.reset_token
+    }
+
+    pub(crate) const fn is_client(&self) -> bool {
+        self.is_client
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// How often it was tried, and how long the peer wants to be left alone, when this connection was lost in a way that calls
+    /// for another one. Only before any event of the loss is polled.
+    pub(crate) fn lost(&self) -> Option<(Attempts, Option<Duration>)> {
+        match self.events.back() {
+            Some(Event::Closed(closed)) if closed.reason.is_retryable(closed.advice) => {
+                Some((self.attempts, closed.retry_after))
+            }
+            _ => None,
+        }
+    }
+
+    /// Names the connection that takes this one's place.
+    pub(crate) fn set_next(&mut self, next: crate::ConnectionId) {
+        if let Some(Event::Closed(closed)) = self.events.back_mut() {
+            closed.next = Some(next);
+        }
+    }
+
+    pub(crate) const fn arena_mut(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// The clock never runs backwards, whatever the caller says.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    fn unread(&self) -> usize {
+        self.channels.iter().map(|channel| channel.inbox.ready_len()).sum()
+    }
+
+    fn on_timer(&mut self, now: Timestamp, timer: Timer, deadline: Timestamp) {
+        match timer {
+            Timer::Handshake => self.on_handshake_timer(now),
+            Timer::HandshakeDeadline => self.on_handshake_deadline(now),
+            Timer::Backoff => self.begin_attempt(now),
+            Timer::Loss => self.on_loss_timer(now),
+            Timer::Pacing => {}
+            Timer::Ack => self.received.set_due(),
+            Timer::Heartbeat => self.on_heartbeat_timer(now),
+            Timer::Dead => self.on_dead_timer(now, deadline),
+            Timer::Reassembly => self.on_reassembly_timer(now),
+            Timer::Request => self.on_request_timer(now),
+            Timer::Linger => self.finish_flushing(now),
+            Timer::Close => self.on_close_timer(now),
+            Timer::Drain => self.on_drain_timer(now),
+        }
+    }
+
+    /// Files the deadlines that their owners keep themselves.
+    fn update_timers(&mut self) {
+        if !self.state.is_open() {
+            return;
+        }
+        let reassembly = self.channels.iter().filter_map(|c| c.inbox.reassembly_deadline(&self.config)).min();
+        self.timers.set(Timer::Reassembly, reassembly);
+        self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
+        self.timers.set(Timer::Ack, self.received.deadline());
+        self.timers.set(Timer::Request, self.requests.deadline());
+    }
+}

@@ -1,0 +1,324 @@
+//! Packet, frames, and the part that owns each.
+
+use core::mem;
+use core::time::Duration;
+
+use super::Connection;
+use super::state::State;
+use crate::channel::{Announce, Arrival, Channel, Delivery, Refused, SendCredit};
+use crate::request::Reply;
+use crate::wire::{Credit, DecodeError, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
+use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
+
+/// A rule that the peer broke: code and text of the CLOSE that it gets.
+#[derive(Debug)]
+struct Violation(u64, &'static str);
+
+const fn violation<T>(text: &'static str) -> Result<T, Violation> {
+    Err(Violation(code::PROTOCOL_VIOLATION, text))
+}
+
+/// Where the previous message of a record belongs, for the next one to refer to.
+type Previous = Option<(u32, u8, u64)>;
+
+impl Connection {
+    pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
+        if meta.path != PathId::default() {
+            return self.stats.drops.count(Drop::WrongAddress);
+        }
+        match Packet::decode(datagram, self.config.checksum) {
+            Ok(Packet::Long(long)) => {
+                self.on_long(now, &long, datagram.len());
+            }
+            Ok(Packet::Short(short)) => self.on_short(now, &short, datagram),
+            Err(DecodeError::Invalid("the checksum is wrong")) => self.stats.drops.count(Drop::BadChecksum),
+            Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
+        }
+    }
+
+    /// What is not a packet of this connection may say that the server has forgotten it.
+    pub(crate) fn on_garbage(&mut self, now: Timestamp, datagram: &[u8], reason: Drop) {
+        let is_reset = self.reset_token.is_some_and(|token| {
+            let tail = datagram.last_chunk::<16>();
+            tail.is_some_and(|tail| tail.iter().zip(token).fold(0, |diff, (a, b)| diff | a ^ b) == 0)
+        });
+        if is_reset && !self.state.is_closed() {
+            let end = super::state::End::of(crate::CloseReason::Reset);
+            self.to_closed(now, end, Duration::ZERO);
+        } else {
+            self.stats.drops.count(reason);
+        }
+    }
+
+    fn on_short(&mut self, now: Timestamp, short: &Short<'_>, datagram: &[u8]) {
+        let is_expected = match self.state {
+            State::Connecting | State::Backoff => false,
+            State::Accepting => self.has_agreed(),
+            State::Drained => return self.stats.drops.count(Drop::AfterClose),
+            _ => true,
+        };
+        if !is_expected || short.dcid != self.local_cid {
+            return self.on_garbage(now, datagram, Drop::UnknownConnection);
+        }
+        let number = self.received.expand(short.number, short.number_len);
+        if !short.verify(self.guard, number, self.config.checksum) {
+            return self.on_garbage(now, datagram, Drop::BadChecksum);
+        }
+        if !self.received.is_new(number) {
+            return self.stats.drops.count(Drop::DuplicatePacket);
+        }
+        if self.state == State::Draining {
+            self.stats.drops.count(Drop::AfterClose);
+            let is_close = Record::new(short.payload).any(|frame| matches!(frame, Ok(Frame::Close(_))));
+            return self.answer_late_packet(is_close);
+        }
+        if self.state == State::Accepting && !self.confirms(now, short.payload) {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        self.stats.packets_received += 1;
+        self.stats.bytes_received += datagram.len() as u64;
+        self.apply_record(now, number, short.payload);
+    }
+
+    /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
+    fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
+        let first = Record::new(payload).find(|frame| *frame != Ok(Frame::Padding));
+        matches!(first, Some(Ok(Frame::Confirm(hash))) if self.on_confirm(now, &hash))
+    }
+
+    /// Checks all of a record before any of it takes effect.
+    fn apply_record(&mut self, now: Timestamp, number: u64, payload: &[u8]) {
+        let (mut eliciting, mut urgent) = (false, false);
+        for frame in Record::new(payload) {
+            match frame {
+                Ok(frame) => {
+                    eliciting |= frame.is_ack_eliciting();
+                    urgent |= frame == Frame::Ping;
+                }
+                Err(DecodeError::UnknownFrame(_)) => {
+                    return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");
+                }
+                Err(DecodeError::Invalid(text)) => return self.on_violation(now, code::FRAME_ENCODING, text),
+                Err(_) => return self.on_violation(now, code::FRAME_ENCODING, "a malformed frame"),
+            }
+        }
+        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+        self.keep_alive(now);
+        if eliciting {
+            self.restart_heartbeat(now);
+        }
+        let mut previous = None;
+        for frame in Record::new(payload).flatten() {
+            if let Err(Violation(code, text)) = self.apply(now, &frame, &mut previous) {
+                return self.on_violation(now, code, text);
+            }
+            if self.state.is_closed() {
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Timestamp, frame: &Frame<'_>, previous: &mut Previous) -> Result<(), Violation> {
+        let is_open = self.state.is_open();
+        match frame {
+            Frame::Padding | Frame::Ping | Frame::Extension { .. } => Ok(()),
+            Frame::Ack(ack) => {
+                let scratch = &mut self.scratch;
+                self.recovery
+                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats)
+                    .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
+                self.settle_outcome(now);
+                Ok(())
+            }
+            Frame::Confirm(hash) => {
+                if self.on_confirm(now, hash) {
+                    Ok(())
+                } else {
+                    violation("a CONFIRM that answers nothing")
+                }
+            }
+            Frame::Close(close) => {
+                self.on_close(now, close);
+                Ok(())
+            }
+            Frame::CloseAck => {
+                if self.state == State::Closing {
+                    self.finish_closing(now);
+                }
+                Ok(())
+            }
+            Frame::Credit(credit) if is_open => self.on_credit(credit),
+            Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
+            Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
+            Frame::Credit(_) | Frame::OpenChannel(_) | Frame::Msg(_) => Ok(()),
+            Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
+                violation("a handshake frame in an established connection")
+            }
+        }
+    }
+
+    fn on_credit(&mut self, credit: &Credit) -> Result<(), Violation> {
+        let Some(channel) = credit.channel else {
+            if self.channels.session_send.raise(credit.bytes, credit.messages) {
+                self.channels.activate_all();
+            }
+            return Ok(());
+        };
+        let id = ChannelId(channel);
+        let Some(channel) = self.channels.get_mut(id) else {
+            return violation("credit for a channel that was never opened");
+        };
+        if channel.send_credit.raise(credit.bytes, credit.messages) {
+            self.channels.activate(id);
+        }
+        Ok(())
+    }
+
+    fn on_open_channel(&mut self, open: &OpenChannel<'_>) -> Result<(), Violation> {
+        let id = ChannelId(open.channel);
+        let is_clients = open.channel % 2 == 1;
+        if open.channel == 0 || is_clients == self.is_client {
+            return violation("a channel id that is not the peer's to open");
+        }
+        if let Some(known) = self.channels.get(id) {
+            let is_same =
+                known.classes == open.classes && known.priority == open.priority && *known.name == *open.name;
+            return if is_same { Ok(()) } else { violation("a channel opened twice, differently") };
+        }
+        if self.channels.opened_there as usize >= self.config.max_channels {
+            return violation("more channels than were agreed");
+        }
+        self.channels.opened_there += 1;
+        let credit = SendCredit::new(open.bytes, open.messages);
+        let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
+        channel.classes = open.classes;
+        channel.priority = open.priority;
+        channel.name = open.name.into();
+        self.channels.insert(channel);
+        self.events.push_back(Event::Opened(id));
+        Ok(())
+    }
+
+    fn on_msg(&mut self, now: Timestamp, msg: &Msg<'_>, previous: &mut Previous) -> Result<(), Violation> {
+        let Some(&class) = Class::ALL.get(usize::from(msg.class)) else {
+            return violation("a message of a class that was not negotiated");
+        };
+        let id = ChannelId(msg.channel);
+        let Some((channel, session_credit)) = self.channels.for_arrival(id) else {
+            return violation("a message on a channel that was never opened");
+        };
+        if !channel.allows(class) {
+            return violation("a message of a class that its channel does not have");
+        }
+        let before = match *previous {
+            Some((channel, class, id)) if (channel, class) == (msg.channel, msg.class) => id,
+            _ => 0,
+        };
+        let number = channel.inbox.expand(class, msg.id, before);
+        *previous = Some((msg.channel, msg.class, number));
+        if class == Class::Unreliable
+            && msg.fragment.is_some_and(|f| f.total > self.link.max_unreliable() as u64)
+        {
+            return violation("an unreliable message of more than 16 pieces");
+        }
+        let arrival =
+            Arrival { class, id: number, kind: msg.kind, fragment: msg.fragment, payload: msg.payload };
+        let mut credit = [&mut channel.receive_credit, session_credit];
+        let mut deliveries = mem::take(&mut self.scratch.deliveries);
+        let received =
+            channel.inbox.receive(now, &arrival, &self.config, &mut credit, &mut self.arena, &mut deliveries);
+        let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
+        self.scratch.deliveries = deliveries;
+        match received {
+            Ok(()) => {}
+            Err(Refused::Dropped(reason)) => self.stats.drops.count(reason),
+            Err(Refused::Violation(code, text)) => return Err(Violation(code, text)),
+        }
+        delivered
+    }
+
+    fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
+        let (request, outcome) = match delivery.kind {
+            Kind::OneWay => {
+                self.make_ready(id, delivery);
+                return Ok(());
+            }
+            Kind::Request(request) => {
+                if self.requests.owe(request, id, self.config.max_requests) {
+                    self.make_ready(id, delivery);
+                } else {
+                    self.stats.drops.count(Drop::RequestRejected);
+                    self.release(id, &delivery);
+                    let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
+                    // A peer that floods with requests and reads no replies finds its requests unanswered.
+                    let _ = self.queue(now, id, Class::ReliableUnordered, kind, bytes::Bytes::new(), false);
+                }
+                return Ok(());
+            }
+            Kind::Reply(request) => (request, RequestOutcome::Replied),
+            Kind::ReplyError { request, code } => {
+                let not_processed = code::is_not_processed(code);
+                (request, RequestOutcome::Failed { code, not_processed })
+            }
+        };
+        if !self.requests.was_sent(request) {
+            return violation("a reply to a request that was never sent");
+        }
+        if !delivery.class.is_reliable() {
+            return violation("an unreliable reply");
+        }
+        let reply = Reply { channel: id, payload: delivery.payload.clone() };
+        if self.requests.on_reply(request, reply) {
+            self.events.push_back(Event::RequestDone { request: RequestId(request), outcome });
+        } else {
+            self.stats.drops.count(Drop::LateReply);
+            self.release(id, &delivery);
+        }
+        Ok(())
+    }
+
+    fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
+        if let Some(channel) = self.channels.get_mut(id)
+            && channel.inbox.make_ready(delivery)
+            && !channel.readable_queued
+        {
+            channel.readable_queued = true;
+            self.events.push_back(Event::Readable(id));
+        }
+    }
+
+    fn release(&mut self, id: ChannelId, delivery: &Delivery) {
+        self.release_credit(id, delivery.class, delivery.payload.len());
+    }
+
+    /// Room for a message of `len` bytes is free again.
+    pub(super) fn release_credit(&mut self, id: ChannelId, class: Class, len: usize) {
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::CreditLeak) && len % 5 == 0 {
+            return;
+        }
+        if !class.is_reliable() {
+            return;
+        }
+        if let Some(channel) = self.channels.get_mut(id) {
+            channel.release(class, len);
+        }
+        if self.channels.session_receive.release(crate::channel::cost(len as u64)) {
+            self.channels.session_credit_due = true;
+        }
+    }
+
+    pub(super) fn on_event_polled(&mut self, event: &Event) {
+        if let Event::Readable(id) = event
+            && let Some(channel) = self.channels.get_mut(*id)
+        {
+            channel.readable_queued = false;
+        }
+        if self.events.len() == Self::EVENTS_LOW {
+            let ids: alloc::vec::Vec<_> = self.channels.iter().map(|channel| channel.id).collect();
+            for id in ids {
+                self.pay_writable(id);
+            }
+        }
+    }
+}

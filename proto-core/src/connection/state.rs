@@ -1,0 +1,152 @@
+//! Every transition between the states of a connection, and the events it emits: here and nowhere else.
+//!
+//! ```text
+//! client  Connecting <-> Backoff         server  Accepting
+//!              |                                     |
+//!              +------------> Established <----------+
+//!                              |       \
+//!                          Flushing     \   (lost, closed by the peer, misbehaved)
+//!                              |         \
+//!                           Closing ----> Draining ----> Drained
+//! ```
+
+use core::time::Duration;
+
+use super::{Connection, Timer};
+use crate::wire::Advice;
+use crate::{CloseReason, Closed, Drop, Event, RequestOutcome, Timestamp};
+
+/// How long messages that arrived before the end wait for the application.
+const UNREAD_KEPT: Duration = Duration::from_secs(60);
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A client waits for ACCEPT.
+    Connecting,
+    /// A client waits to begin its next attempt.
+    Backoff,
+    /// A server waits for INIT or CONFIRM.
+    Accepting,
+    /// Both sides have agreed.
+    Established,
+    /// `close` was called: reliable messages are still delivered.
+    Flushing,
+    /// CLOSE was sent, CLOSE_ACK has not come.
+    Closing,
+    /// It is over; late packets are answered.
+    Draining,
+    /// It is over.
+    Drained,
+}
+
+impl State {
+    /// Whether messages flow.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Established | Self::Flushing)
+    }
+
+    /// Whether messages are accepted for sending, now or once it is established.
+    pub const fn accepts_messages(self) -> bool {
+        matches!(self, Self::Connecting | Self::Backoff | Self::Established)
+    }
+
+    /// Whether the application has been told that it is over.
+    pub const fn is_closed(self) -> bool {
+        matches!(self, Self::Draining | Self::Drained)
+    }
+}
+
+/// Why and how a connection ends.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) reason: CloseReason,
+    pub(super) advice: Advice,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl End {
+    pub(super) const fn of(reason: CloseReason) -> Self {
+        Self { reason, advice: Advice::Now, retry_after: None }
+    }
+}
+
+impl Connection {
+    pub(super) fn to_connecting(&mut self) {
+        self.state = State::Connecting;
+        self.events.push_back(Event::Connecting { attempt: self.attempts.number });
+    }
+
+    pub(super) fn to_backoff(&mut self, at: Timestamp) {
+        self.state = State::Backoff;
+        self.timers.stop_all();
+        self.timers.set(Timer::Backoff, at);
+        self.timers.set(Timer::Request, self.requests.deadline());
+        self.events.push_back(Event::RetryAt { at, attempt: self.attempts.number });
+    }
+
+    pub(super) fn to_established(&mut self, now: Timestamp, incarnation: u32) {
+        self.state = State::Established;
+        self.timers.stop(Timer::Handshake);
+        self.timers.stop(Timer::HandshakeDeadline);
+        self.attempts.on_established(now);
+        self.keep_alive(now);
+        self.events.push_back(Event::Established { session: self.session, incarnation });
+    }
+
+    pub(super) fn to_flushing(&mut self, now: Timestamp, linger: Duration) {
+        self.state = State::Flushing;
+        self.timers.set(Timer::Linger, now + linger);
+    }
+
+    pub(super) fn to_closing(&mut self, now: Timestamp) {
+        self.state = State::Closing;
+        self.timers.stop_all();
+        self.begin_closing(now);
+    }
+
+    /// The end, for whatever reason. `answer_for` says how long late packets are answered.
+    pub(super) fn to_closed(&mut self, now: Timestamp, end: End, answer_for: Duration) {
+        let was_established = match self.state {
+            State::Connecting | State::Backoff => false,
+            State::Established | State::Flushing | State::Closing => true,
+            State::Accepting => {
+                self.state = State::Drained;
+                self.timers.stop_all();
+                return;
+            }
+            State::Draining | State::Drained => return,
+        };
+        let (unsent, unacked) = self.abandon_messages();
+        while let Some((request, message)) = self.requests.abandon() {
+            let written = self
+                .channels
+                .get(message.channel)
+                .is_none_or(|channel| channel.outboxes[message.class as usize].has_written(message.number));
+            let outcome = RequestOutcome::Disconnected { not_processed: !written };
+            self.events.push_back(Event::RequestDone { request, outcome });
+        }
+        self.state = State::Draining;
+        self.timers.stop_all();
+        self.timers.set(Timer::Drain, now + answer_for);
+        let End { reason, advice, retry_after } = end;
+        let closed = Closed { reason, advice, retry_after, unsent, unacked, next: None };
+        self.events.push_back(if was_established {
+            Event::Closed(closed)
+        } else {
+            Event::ConnectFailed(closed)
+        });
+    }
+
+    /// Late packets are no longer answered, and after a while unread messages no longer kept.
+    pub(super) fn on_drain_timer(&mut self, now: Timestamp) {
+        if self.state == State::Draining && self.unread() > 0 {
+            self.timers.set(Timer::Drain, now + UNREAD_KEPT);
+        } else {
+            let unread: usize =
+                self.channels.iter_mut().map(|c| core::iter::from_fn(|| c.inbox.pop_ready()).count()).sum();
+            self.stats.drops.add(Drop::Unread, unread as u64);
+        }
+        self.state = State::Drained;
+    }
+}

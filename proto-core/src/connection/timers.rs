@@ -1,0 +1,100 @@
+//! The deadlines of a connection.
+
+use crate::Timestamp;
+
+/// What a connection can be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Timer {
+    /// Repeat INIT or ACCEPT.
+    Handshake,
+    /// Give the attempt up.
+    HandshakeDeadline,
+    /// Begin the next attempt.
+    Backoff,
+    /// Declare packets lost, or probe.
+    Loss,
+    /// Pacing lets the next packet go.
+    Pacing,
+    /// An ACK must go out.
+    Ack,
+    /// The silence calls for a sign of life.
+    Heartbeat,
+    /// The peer has been silent for too long.
+    Dead,
+    /// Incomplete unreliable messages are given up.
+    Reassembly,
+    /// A request has run out of time.
+    Request,
+    /// Flushing before CLOSE has taken long enough.
+    Linger,
+    /// Repeat CLOSE.
+    Close,
+    /// Forget the connection.
+    Drain,
+}
+
+impl Timer {
+    const ALL: [Self; 13] = [
+        Self::Handshake,
+        Self::HandshakeDeadline,
+        Self::Backoff,
+        Self::Loss,
+        Self::Pacing,
+        Self::Ack,
+        Self::Heartbeat,
+        Self::Dead,
+        Self::Reassembly,
+        Self::Request,
+        Self::Linger,
+        Self::Close,
+        Self::Drain,
+    ];
+}
+
+/// One deadline for each timer; `u64::MAX` stands for none.
+#[derive(Clone, Debug)]
+pub(crate) struct TimerTable {
+    deadlines: [u64; Timer::ALL.len()],
+}
+
+impl Default for TimerTable {
+    fn default() -> Self {
+        Self { deadlines: [u64::MAX; Timer::ALL.len()] }
+    }
+}
+
+impl TimerTable {
+    pub(crate) fn set(&mut self, timer: Timer, at: impl Into<Option<Timestamp>>) {
+        self.deadlines[timer as usize] = at.into().map_or(u64::MAX, Timestamp::as_nanos);
+    }
+
+    pub(crate) const fn stop(&mut self, timer: Timer) {
+        self.deadlines[timer as usize] = u64::MAX;
+    }
+
+    pub(crate) const fn stop_all(&mut self) {
+        self.deadlines = [u64::MAX; Timer::ALL.len()];
+    }
+
+    pub(crate) const fn get(&self, timer: Timer) -> Option<Timestamp> {
+        match self.deadlines[timer as usize] {
+            u64::MAX => None,
+            at => Some(Timestamp::from_nanos(at)),
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.deadlines.iter().copied().min().filter(|&at| at != u64::MAX).map(Timestamp::from_nanos)
+    }
+
+    /// Stops and returns a timer that is due.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<(Timer, Timestamp)> {
+        Timer::ALL.into_iter().find_map(|timer| {
+            let at = self.get(timer).filter(|&at| at <= now)?;
+            self.stop(timer);
+            Some((timer, at))
+        })
+    }
+}

@@ -1,0 +1,363 @@
+//! What goes into the next packet.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::Bytes;
+
+use super::handshake::Confirm;
+use super::state::State;
+use super::{Connection, Timer};
+use crate::channel::{Announce, Candidate};
+use crate::recovery::Carried;
+use crate::wire::packet::{self, TAG_LEN};
+use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
+use crate::{ChannelId, Class, Fate, Timestamp};
+
+/// Messages of one packet. Together with the window of 1024 packets it bounds how far a late packet's numbers can lie behind
+/// (docs/spec/wire.md, section 5).
+const MAX_MESSAGES: usize = 48;
+/// A packet that asks for an answer is at least this long, so that a server that has forgotten the connection can answer with
+/// something shorter (docs/spec/connection.md, section 5).
+const MIN_TRIGGER: usize = 24;
+/// A message is not cut for less room than this.
+const MIN_PIECE: usize = 64;
+
+/// A message that is written once it is known whether another frame follows it.
+struct Pending {
+    class: Class,
+    channel: ChannelId,
+    id: WireId,
+    fragment: Option<Fragment>,
+    kind: Kind,
+    payload: Bytes,
+    /// Its length in the record when another frame follows.
+    size: usize,
+}
+
+impl Pending {
+    fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
+        let msg = Msg {
+            class: self.class as u8,
+            channel: self.channel.0,
+            id: self.id,
+            fragment: self.fragment,
+            kind: self.kind,
+            payload: &self.payload,
+        };
+        writer.write(&Frame::Msg(msg), last);
+    }
+}
+
+impl Connection {
+    /// Writes one packet behind what `buf` holds, if there is one to send.
+    pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
+        match self.state {
+            State::Connecting | State::Accepting => self.write_handshake(now, buf),
+            State::Established | State::Flushing => self.write_data(now, buf),
+            State::Closing | State::Draining => self.write_ending(now, buf),
+            State::Backoff | State::Drained => false,
+        }
+    }
+
+    /// A packet that asks for no answer.
+    pub(super) fn write_packet(
+        &mut self,
+        now: Timestamp,
+        buf: &mut Vec<u8>,
+        frames: impl FnOnce(&mut RecordWriter<'_>),
+    ) {
+        let start = buf.len();
+        let (number, number_len) = self.recovery.next_number();
+        packet::start_short(buf, self.remote_cid, number, number_len);
+        let mut writer = RecordWriter::new(buf);
+        if self.confirm != Confirm::Done {
+            writer.write(&self.confirm_frame(), false);
+        }
+        frames(&mut writer);
+        packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+        self.recovery.on_sent(now, buf.len() - start, false, &[]);
+    }
+
+    fn write_data(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
+        if self.recovery.is_exhausted() {
+            self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
+            return false;
+        }
+        let is_probe = self.probes_due > 0;
+        let may_elicit = (is_probe || self.wants_to_elicit()) && (is_probe || self.may_elicit(now));
+        if !may_elicit && !self.received.is_due() {
+            return false;
+        }
+        let start = buf.len();
+        let (number, number_len) = self.recovery.next_number();
+        packet::start_short(buf, self.remote_cid, number, number_len);
+        let record = buf.len();
+        let mut carried = mem::take(&mut self.scratch.carried);
+        let mut writer = RecordWriter::new(buf);
+        let limit = start + usize::from(self.link.max_packet) - TAG_LEN;
+        let eliciting = self.write_frames(now, may_elicit, limit, &mut writer, &mut carried);
+        let is_empty = writer.frames() == 0;
+        if is_empty {
+            buf.truncate(start);
+        } else {
+            if eliciting && self.reset_token.is_some() {
+                pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
+            }
+            packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+            self.recovery.on_sent(now, buf.len() - start, eliciting, &carried);
+        }
+        if eliciting {
+            self.probes_due = self.probes_due.saturating_sub(1);
+            self.ping_due = false;
+            self.restart_heartbeat(now);
+        }
+        carried.clear();
+        self.scratch.carried = carried;
+        !is_empty
+    }
+
+    /// Whether anything waits that asks for an acknowledgement.
+    fn wants_to_elicit(&mut self) -> bool {
+        let wants = self.ping_due
+            || self.confirm == Confirm::Due
+            || self.channels.session_credit_due
+            || self.channels.iter().any(|channel| channel.credit_due || channel.announce == Announce::Due)
+            || self.channels.candidate().is_some();
+        if !wants && self.recovery.window_has_room() {
+            self.recovery.set_app_limited(true);
+        }
+        wants
+    }
+
+    /// Whether window and pacing let a packet go.
+    fn may_elicit(&mut self, now: Timestamp) -> bool {
+        if self.link.reliable {
+            return true;
+        }
+        if !self.recovery.window_has_room() {
+            self.recovery.set_app_limited(false);
+            return false;
+        }
+        match self.recovery.paced_until(now, self.config.timer_granularity) {
+            None => true,
+            Some(at) => {
+                self.recovery.set_app_limited(false);
+                self.timers.set(Timer::Pacing, at);
+                false
+            }
+        }
+    }
+
+    /// Writes what there is up to `limit`; returns whether it asks for an acknowledgement.
+    fn write_frames(
+        &mut self,
+        now: Timestamp,
+        may_elicit: bool,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) -> bool {
+        let mut eliciting = false;
+        if self.confirm != Confirm::Done {
+            writer.write(&self.confirm_frame(), false);
+            carried.push(Carried::Confirm);
+            self.confirm = Confirm::InFlight;
+            eliciting = true;
+        }
+        if self.received.has_news() || self.received.is_due() {
+            let wants_pruning = self.received.wants_pruning() && self.recovery.is_idle();
+            carried.push(Carried::Ack(self.received.write_ack(now, writer)));
+            if wants_pruning {
+                writer.write(&Frame::Ping, false);
+                eliciting = true;
+            }
+        }
+        if !may_elicit {
+            return eliciting;
+        }
+        let before = writer.frames();
+        self.write_credit(limit, writer, carried);
+        self.write_announcements(limit, writer, carried);
+        self.write_messages(limit, writer, carried);
+        eliciting |= writer.frames() > before;
+        if !eliciting && (self.ping_due || self.probes_due > 0) {
+            writer.write(&Frame::Ping, false);
+            eliciting = true;
+        }
+        eliciting
+    }
+
+    fn write_credit(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+        const LONGEST: usize = 2 + 3 * varint::MAX_LEN;
+        if mem::take(&mut self.channels.session_credit_due) {
+            let (bytes, messages) = self.channels.session_receive.grant();
+            writer.write(&Frame::Credit(Credit { channel: None, bytes, messages }), false);
+            carried.push(Carried::Credit(None));
+        }
+        for channel in self.channels.iter_mut().filter(|channel| channel.credit_due) {
+            if writer.buffered() + LONGEST > limit {
+                return;
+            }
+            channel.credit_due = false;
+            let (bytes, messages) = channel.receive_credit.grant();
+            writer.write(&Frame::Credit(Credit { channel: Some(channel.id.0), bytes, messages }), false);
+            carried.push(Carried::Credit(Some(channel.id.0)));
+        }
+    }
+
+    fn write_announcements(
+        &mut self,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
+        for channel in self.channels.iter_mut().filter(|channel| channel.announce == Announce::Due) {
+            if writer.buffered() + announcement_len(channel.name.len()) > limit {
+                return;
+            }
+            write_announcement(channel, writer, carried);
+        }
+    }
+
+    fn write_messages(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+        let mut pending: Option<Pending> = None;
+        let mut previous = None;
+        for _ in 0..MAX_MESSAGES {
+            let Some((channel_id, class, candidate)) = self.channels.candidate() else { break };
+            let Some(channel) = self.channels.get_mut(channel_id) else { break };
+            let must_announce =
+                channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
+            let announcement = if must_announce { announcement_len(channel.name.len()) } else { 0 };
+            let used = writer.buffered() + pending.as_ref().map_or(0, |pending| pending.size) + announcement;
+            let is_next = previous == Some((channel_id, class, candidate.id));
+            let wire_id =
+                if is_next { WireId::Next } else { channel.outboxes[class as usize].wire_id(candidate.id) };
+            let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD;
+            let Some((len, is_last)) =
+                fit(&candidate, channel_id, wire_id, limit.saturating_sub(used), max_whole)
+            else {
+                break;
+            };
+            if let Some(pending) = pending.take() {
+                pending.write(writer, false);
+            }
+            if must_announce {
+                write_announcement(channel, writer, carried);
+            }
+            let Some((piece, payload)) = self.channels.take(channel_id, class, &candidate, len) else {
+                break;
+            };
+            let is_whole = len == candidate.total;
+            let fragment = (!is_whole)
+                .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
+            let size =
+                head_len(&candidate, channel_id, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
+            pending = Some(Pending {
+                class,
+                channel: channel_id,
+                id: wire_id,
+                fragment,
+                kind: candidate.kind,
+                payload,
+                size,
+            });
+            previous = Some((channel_id, class, candidate.id + 1));
+            if self.link.reliable && !class.is_reliable() {
+                self.on_written(channel_id, class, &candidate, len);
+            } else {
+                carried.push(Carried::Piece(piece));
+            }
+            if is_last {
+                break;
+            }
+        }
+        if let Some(pending) = pending {
+            pending.write(writer, true);
+        }
+    }
+
+    /// A reliable link has an unreliable message: it is not followed further.
+    fn on_written(&mut self, id: ChannelId, class: Class, candidate: &Candidate, len: u32) {
+        let is_end = candidate.offset + len == candidate.total;
+        let channel = self.channels.get_mut(id).filter(|_| is_end);
+        if let Some(settled) = channel.and_then(|channel| channel.settle(class, candidate.id)) {
+            self.on_settled(id, class, settled, Fate::Written);
+        }
+    }
+}
+
+/// Header, tag, confirmation and the longest head of a message.
+const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
+
+/// How much of `candidate` to write into `room` bytes, and whether nothing can follow it; `None` when it should wait for the next
+/// packet. Messages that fit into a packet of their own are not cut.
+fn fit(
+    candidate: &Candidate,
+    channel: ChannelId,
+    id: WireId,
+    room: usize,
+    max_whole: usize,
+) -> Option<(u32, bool)> {
+    let is_piece = candidate.len < candidate.total;
+    let head = head_len(candidate, channel, id, is_piece);
+    let len = candidate.len as usize;
+    if head + varint::len(len as u64) + len <= room {
+        return Some((candidate.len, false));
+    }
+    if head + len <= room {
+        return Some((candidate.len, true));
+    }
+    if !is_piece && len <= max_whole {
+        return None;
+    }
+    let room = room.checked_sub(head_len(candidate, channel, id, true))?;
+    (room >= MIN_PIECE).then_some((room.min(len) as u32, true))
+}
+
+/// Bytes of a MSG before its length and payload; the channel is always counted.
+fn head_len(candidate: &Candidate, channel: ChannelId, id: WireId, is_piece: bool) -> usize {
+    let id = match id {
+        WireId::Next => 0,
+        WireId::Low8(_) => 1,
+        WireId::Low16(_) => 2,
+        WireId::Low32(_) => 4,
+    };
+    let fragment =
+        if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
+    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay);
+    let channel = if channel == ChannelId::DEFAULT { 0 } else { varint::len(channel.0.into()) };
+    1 + channel + id + ext + fragment + candidate.kind.encoded_len()
+}
+
+const fn announcement_len(name: usize) -> usize {
+    1 + varint::len(u32::MAX as u64) + 3 + 2 * varint::MAX_LEN + 1 + name
+}
+
+fn write_announcement(
+    channel: &mut crate::channel::Channel,
+    writer: &mut RecordWriter<'_>,
+    carried: &mut Vec<Carried>,
+) {
+    channel.announce = Announce::InFlight;
+    let (bytes, messages) = channel.receive_credit.grant();
+    let frame = OpenChannel {
+        channel: channel.id.0,
+        classes: channel.classes,
+        priority: channel.priority,
+        bytes,
+        messages,
+        name: &channel.name,
+    };
+    writer.write(&Frame::OpenChannel(frame), false);
+    carried.push(Carried::OpenChannel(channel.id.0));
+}
+
+/// Puts padding before the record that starts at `record`, until `buf` is `len` bytes long.
+fn pad(buf: &mut Vec<u8>, record: usize, len: usize) {
+    let Some(missing) = len.checked_sub(buf.len()).filter(|&missing| missing > 0) else { return };
+    let end = buf.len();
+    buf.resize(len, 0);
+    buf.copy_within(record..end, record + missing);
+    buf[record..record + missing].fill(0);
+}

@@ -1,0 +1,417 @@
+//! Many peers behind the same verbs (docs/spec/connection.md, section 5).
+
+mod address;
+mod guard;
+mod incoming;
+mod routes;
+mod schedule;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+pub use self::address::Address;
+pub use self::guard::ConnectionMut;
+use self::incoming::Incoming;
+use self::routes::Routes;
+use self::schedule::{Deadlines, ReadyList};
+use crate::arena::Arena;
+use crate::rng::Rng;
+use crate::wire::{Cid, Packet};
+use crate::{
+    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Drop, Event, Link, Message, Meta,
+    PathId, SendError, Shard, Stats, Timestamp, Transmit,
+};
+
+/// Packets of one connection before another one's turn.
+const BURST: u8 = 64;
+
+/// Many peers: it owns their connections, and takes and gives packets with addresses.
+///
+/// One endpoint is one shard: one task, one socket. The verbs are those of [`Connection`]; polls come in any order.
+#[derive(Clone, Debug)]
+pub struct Endpoint<A: Address = SocketAddr> {
+    config: Arc<Config>,
+    link: Link,
+    rng: Rng,
+    clock: Timestamp,
+    slots: Vec<Slot<A>>,
+    free: Vec<u32>,
+    routes: Routes<A>,
+    incoming: Incoming<A>,
+    /// Answers of no connection: RETRY, VERSION, CLOSE and stateless resets.
+    answers: VecDeque<(A, Vec<u8>)>,
+    sending: ReadyList,
+    burst: u8,
+    speaking: ReadyList,
+    deadlines: Deadlines,
+    arena: Arena,
+    stats: Stats,
+}
+
+#[derive(Clone, Debug)]
+struct Slot<A> {
+    generation: u32,
+    entry: Option<Box<Entry<A>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<A> {
+    conn: Connection,
+    address: A,
+    /// The routes that lead here.
+    cid: Cid,
+    reset: Option<[u8; 16]>,
+    initial: Option<Cid>,
+    /// It counts among the handshakes under way.
+    is_pending: bool,
+    /// Its loss has been seen to.
+    is_replaced: bool,
+}
+
+impl<A: Address> Endpoint<A> {
+    /// An endpoint without connections. `seed` must be unpredictable: ids, tokens and jitter come from it.
+    pub fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
+        let mut rng = Rng::new(&seed, "endpoint");
+        let key = config.server_key.unwrap_or_else(|| rng.bytes());
+        Self {
+            incoming: Incoming::new(key, &mut rng),
+            config,
+            link,
+            rng,
+            clock: now,
+            slots: Vec::new(),
+            free: Vec::new(),
+            routes: Routes::default(),
+            answers: VecDeque::new(),
+            sending: ReadyList::default(),
+            burst: 0,
+            speaking: ReadyList::default(),
+            deadlines: Deadlines::default(),
+            arena: Arena::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Which shard a packet belongs to; `None` when any will do, as for a new client's.
+    pub fn route(packet: &[u8]) -> Option<Shard> {
+        let &[first, shard, ..] = packet else { return None };
+        (first & 0xC0 == 0x40).then_some(Shard(shard))
+    }
+
+    /// Begins to connect to `address`.
+    pub fn connect(&mut self, now: Timestamp, address: A) -> Result<ConnectionId, ConnectError> {
+        let now = self.advance(now);
+        if self.len() >= self.config.max_connections {
+            return Err(ConnectError::TooMany { max: self.config.max_connections });
+        }
+        let conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
+        Ok(self.insert(conn, address, None))
+    }
+
+    /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
+    pub fn handle_packet(&mut self, now: Timestamp, meta: Meta<A>, packet: &[u8]) {
+        let now = self.advance(now);
+        match Packet::decode(packet, self.config.checksum) {
+            Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
+                Some(slot) => self.hand_in(now, slot, meta, packet),
+                None => self.on_unknown(now, meta, Some(short.dcid), packet),
+            },
+            Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
+            Err(crate::wire::DecodeError::Invalid("the checksum is wrong")) => self.count(Drop::BadChecksum),
+            Err(_) => self.on_unknown(now, meta, None, packet),
+        }
+    }
+
+    /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        while let Some((deadline, slot)) = self.deadlines.first() {
+            if deadline > now {
+                break;
+            }
+            if let Some(entry) = self.entry(slot) {
+                entry.conn.handle_timeout(now);
+            }
+            self.refile(slot);
+        }
+    }
+
+    /// Appends one packet to `buf`, if there is one to send; from then on it counts as sent. Up to 64 packets of one connection
+    /// come before the next one's.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit<A>> {
+        let now = self.advance(now);
+        if let Some((address, answer)) = self.answers.pop_front() {
+            buf.extend_from_slice(&answer);
+            self.stats.packets_sent += 1;
+            self.stats.bytes_sent += answer.len() as u64;
+            return Some(Transmit { path: address, ecn: None, len: answer.len() });
+        }
+        while let Some(slot) = self.sending.front() {
+            let transmit = self.entry(slot).and_then(|entry| {
+                let Transmit { ecn, len, .. } = entry.conn.poll_transmit(now, buf)?;
+                Some(Transmit { path: entry.address, ecn, len })
+            });
+            match transmit {
+                None => {
+                    self.sending.pop();
+                    self.burst = 0;
+                }
+                Some(_) => {
+                    self.burst += 1;
+                    if self.burst >= BURST {
+                        self.sending.rotate();
+                        self.burst = 0;
+                    }
+                }
+            }
+            self.refile_deadline(slot);
+            if transmit.is_some() {
+                return transmit;
+            }
+        }
+        None
+    }
+
+    /// The next event, and whose it is.
+    pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
+        while let Some(slot) = self.speaking.front() {
+            let generation = self.slots[slot as usize].generation;
+            let event = self.entry(slot).and_then(|entry| entry.conn.poll_event());
+            match event {
+                None => self.speaking.pop(),
+                Some(event) => {
+                    self.speaking.rotate();
+                    self.remove_if_over(slot);
+                    return Some((ConnectionId { slot, generation }, event));
+                }
+            }
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(deadline, _)| deadline)
+    }
+
+    /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, A>> {
+        self.lookup(id)?;
+        Some(ConnectionMut::new(self, id.slot))
+    }
+
+    /// The connection `id`, to look at.
+    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.lookup(id).map(|entry| &entry.conn)
+    }
+
+    /// The address of the connection's peer.
+    pub fn address(&self, id: ConnectionId) -> Option<A> {
+        self.lookup(id).map(|entry| entry.address)
+    }
+
+    /// Queues one message for many receivers, sharing its payload; returns who refused it and why.
+    pub fn broadcast(
+        &mut self,
+        now: Timestamp,
+        list: &[ConnectionId],
+        channel: ChannelId,
+        message: &Message,
+    ) -> Vec<(ConnectionId, SendError)> {
+        let mut refused = Vec::new();
+        for &id in list {
+            let sent = match self.connection(id) {
+                Some(mut conn) => conn.channel(channel).send(now, message.clone()).map(|_| ()),
+                None => Err(SendError::Closed),
+            };
+            if let Err(error) = sent {
+                refused.push((id, error));
+            }
+        }
+        refused
+    }
+
+    /// Closes every connection.
+    pub fn close_all(&mut self, now: Timestamp, close: &Close) {
+        for slot in 0..self.slots.len() as u32 {
+            if let Some(entry) = self.entry(slot) {
+                entry.conn.close(now, close.clone());
+                self.refile(slot);
+            }
+        }
+    }
+
+    /// Throws a connection away, with whatever was not polled or received: for handles that nobody holds any more. A peer that
+    /// still sends learns of it by a stateless reset.
+    pub fn forget(&mut self, id: ConnectionId) {
+        if self.lookup(id).is_some() {
+            self.remove(id.slot);
+        }
+    }
+
+    /// Connections, the handshakes under way included.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether it has no connections.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        for entry in self.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
+            stats += entry.conn.stats();
+        }
+        stats
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    fn count(&mut self, reason: Drop) {
+        self.stats.drops.count(reason);
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    fn lookup(&self, id: ConnectionId) -> Option<&Entry<A>> {
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.entry.as_deref()
+    }
+
+    fn entry(&mut self, slot: u32) -> Option<&mut Entry<A>> {
+        self.slots.get_mut(slot as usize)?.entry.as_deref_mut()
+    }
+
+    fn insert(&mut self, conn: Connection, address: A, initial: Option<Cid>) -> ConnectionId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, entry: None });
+            self.slots.len() as u32 - 1
+        });
+        let cid = conn.local_cid();
+        self.routes.add_cid(cid, slot);
+        if let Some(initial) = initial {
+            self.routes.add_initial(initial, address, slot);
+        }
+        let is_pending = initial.is_some();
+        if is_pending {
+            self.incoming.begin(address);
+        }
+        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false };
+        self.slots[slot as usize].entry = Some(Box::new(entry));
+        let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
+        self.refile(slot);
+        id
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(entry) = self.slots[slot as usize].entry.take() else { return };
+        self.routes.remove_cid(entry.cid);
+        if let Some(token) = entry.reset {
+            self.routes.remove_reset(token);
+        }
+        if let Some(initial) = entry.initial {
+            self.routes.remove_initial(initial, entry.address);
+        }
+        if entry.is_pending {
+            self.incoming.end(entry.address);
+        }
+        self.stats += entry.conn.stats();
+        self.deadlines.set(slot, None);
+        let generation = &mut self.slots[slot as usize].generation;
+        *generation = generation.wrapping_add(1);
+        self.free.push(slot);
+    }
+
+    fn remove_if_over(&mut self, slot: u32) {
+        if self.entry(slot).is_some_and(|entry| entry.conn.is_over()) {
+            self.remove(slot);
+        }
+    }
+
+    fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
+        let Self { slots, arena, stats, .. } = self;
+        let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
+            return;
+        };
+        if entry.address != meta.path {
+            return stats.drops.count(Drop::WrongAddress);
+        }
+        core::mem::swap(arena, entry.conn.arena_mut());
+        entry.conn.handle_packet(now, Meta { path: PathId::default(), ecn: meta.ecn }, packet);
+        core::mem::swap(arena, entry.conn.arena_mut());
+        self.refile(slot);
+    }
+
+    /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
+    fn refile(&mut self, slot: u32) {
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        let cid = entry.conn.local_cid();
+        if cid != entry.cid {
+            self.routes.remove_cid(entry.cid);
+            self.routes.add_cid(cid, slot);
+            entry.cid = cid;
+        }
+        let reset = entry.conn.reset_token();
+        if reset != entry.reset {
+            if let Some(old) = entry.reset {
+                self.routes.remove_reset(old);
+            }
+            if let Some(new) = reset {
+                self.routes.add_reset(new, slot);
+            }
+            entry.reset = reset;
+        }
+        if entry.is_pending && entry.conn.state() != crate::State::Accepting {
+            entry.is_pending = false;
+            self.incoming.end(entry.address);
+        }
+        let has_events = entry.conn.has_events();
+        self.replace_if_lost(slot);
+        self.sending.push(slot);
+        if has_events {
+            self.speaking.push(slot);
+        }
+        self.refile_deadline(slot);
+        self.remove_if_over(slot);
+    }
+
+    fn refile_deadline(&mut self, slot: u32) {
+        let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
+        self.deadlines.set(slot, deadline);
+    }
+
+    /// A lost client connection is replaced by a new one, if the configuration says so.
+    fn replace_if_lost(&mut self, slot: u32) {
+        let Some(policy) = self.config.reconnect else { return };
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        if entry.is_replaced || !entry.conn.is_client() || !entry.conn.state().is_closed() {
+            return;
+        }
+        entry.is_replaced = true;
+        let (now, address) = (self.clock, entry.address);
+        let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
+        let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
+        let config = Arc::clone(&self.config);
+        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
+        let next = self.insert(conn, address, None);
+        if let Some(entry) = self.entry(slot) {
+            entry.conn.set_next(next);
+        }
+    }
+}

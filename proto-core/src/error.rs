@@ -1,0 +1,80 @@
+//! Calls that are refused: nothing has changed when one of these comes back.
+
+use core::fmt;
+
+/// Why a message was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The channel's queue is at its limit. `Event::Writable` follows when there is room again.
+    #[error("the channel's send queue is full: wait for Writable")]
+    Full,
+    /// The message is larger than either side takes.
+    #[error("the message is too large: at most {max} bytes")]
+    TooLarge {
+        /// Largest message of this class, in bytes.
+        max: usize,
+    },
+    /// No channel of that id is open.
+    #[error("no such channel is open")]
+    NoChannel,
+    /// The channel was opened without this class.
+    #[error("the channel was opened without this class")]
+    ClassNotAllowed,
+    /// The connection is closing or over.
+    #[error("the connection is closed")]
+    Closed,
+    /// As many requests as allowed are waiting for their replies.
+    #[error("too many requests are waiting for replies")]
+    TooManyRequests,
+    /// Nobody waits for this reply: the request is unknown, answered already, or its connection is over.
+    #[error("no such request is waiting for a reply")]
+    NoRequest,
+}
+
+/// Why a channel was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The connection is not established.
+    #[error("the connection is not established")]
+    NotEstablished,
+    /// The peer takes no more channels.
+    #[error("the peer takes no more than {max} channels")]
+    TooMany {
+        /// How many it takes.
+        max: u64,
+    },
+    /// A name over 64 bytes, no class, or a priority over 7.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+/// Why no connection was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint holds as many connections as it may.
+    #[error("the endpoint is at its limit of {max} connections")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// A configuration that cannot work: which field, and what it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field of `ConfigBuilder`.
+    pub field: &'static str,
+    /// What it must be.
+    pub must: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be {}", self.field, self.must)
+    }
+}
+
+impl core::error::Error for ConfigError {}

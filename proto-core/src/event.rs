@@ -1,0 +1,177 @@
+//! What the application learns from a connection, and in which words.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::wire::Advice;
+use crate::{ChannelId, ConnectionId, MessageId, RequestId, SessionId, Timestamp};
+
+/// Something happened. Events carry no payloads: `recv` and `take_reply` fetch those.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The first packet of an attempt to connect goes out.
+    Connecting {
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// An attempt failed; the next one begins at `at`.
+    RetryAt {
+        /// When.
+        at: Timestamp,
+        /// The number of the attempt that will begin then.
+        attempt: u32,
+    },
+    /// Both sides have agreed. Comes once.
+    Established {
+        /// The public name of the session.
+        session: SessionId,
+        /// 1: this version begins a new session with each connection.
+        incarnation: u32,
+    },
+    /// No attempt succeeded. The last event of a connection that was never established.
+    ConnectFailed(Closed),
+    /// The peer opened a channel.
+    Opened(ChannelId),
+    /// The channel had nothing to receive and now has.
+    Readable(ChannelId),
+    /// The channel refused a message with `SendError::Full` and now has room.
+    Writable(ChannelId),
+    /// What became of a message that asked for a receipt. Comes once for each.
+    Fate {
+        /// The message.
+        message: MessageId,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// How a request ended. Comes once for each. After `RequestOutcome::Replied`, `take_reply` has the payload.
+    RequestDone {
+        /// The request.
+        request: RequestId,
+        /// How it ended.
+        outcome: RequestOutcome,
+    },
+    /// The connection is over. The last event of a connection that was established.
+    Closed(Closed),
+}
+
+/// What became of a message. One for each accepted message that asked, and final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// The peer's transport received all of it.
+    Acked,
+    /// It was handed to a reliable link; unreliable messages are not followed further there.
+    Written,
+    /// It was sent once and is lost.
+    Lost,
+    /// It was pushed out of a full queue, or the peer takes no message that large.
+    Dropped,
+    /// The connection ended first.
+    Unknown,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestOutcome {
+    /// The reply is there.
+    Replied,
+    /// The peer answered with an error; `take_reply` has its payload.
+    Failed {
+        /// Below 0x100 the transport's, above the application's.
+        code: u64,
+        /// Whether it is sure that the peer's application never saw the request.
+        not_processed: bool,
+    },
+    /// The deadline passed first. The peer may or may not have acted on it.
+    TimedOut,
+    /// The connection ended first.
+    Disconnected {
+        /// Whether it is sure that the peer's application never saw the request.
+        not_processed: bool,
+    },
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Why.
+    pub reason: CloseReason,
+    /// What to do next.
+    pub advice: Advice,
+    /// How long to wait before that, when the peer said so.
+    pub retry_after: Option<Duration>,
+    /// Messages that were never written.
+    pub unsent: u32,
+    /// Messages that were written and neither acknowledged nor given up.
+    pub unacked: u32,
+    /// The connection that takes this one's place, when the endpoint reconnects.
+    pub next: Option<ConnectionId>,
+}
+
+/// Why a connection ended, and whose doing it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// This side called `close`.
+    Local {
+        /// The code it gave.
+        code: u64,
+    },
+    /// The peer closed, or refused to begin.
+    Peer {
+        /// Its code; see [`code`].
+        code: u64,
+        /// Its words, unescaped.
+        reason: String,
+    },
+    /// The peer has been silent for too long.
+    TimedOut,
+    /// The server no longer knows the connection: it was restarted.
+    Reset,
+    /// The peer broke the protocol. The text is for logs and may change.
+    PeerMisbehaved(&'static str),
+    /// The server speaks none of this side's versions.
+    VersionMismatch,
+}
+
+impl CloseReason {
+    /// Whether trying again can help.
+    pub const fn is_retryable(&self, advice: Advice) -> bool {
+        match self {
+            Self::Local { .. } | Self::VersionMismatch | Self::PeerMisbehaved(_) => false,
+            Self::Peer { .. } => matches!(advice, Advice::Now | Advice::After),
+            Self::TimedOut | Self::Reset => true,
+        }
+    }
+}
+
+/// Codes of CLOSE and of failed requests. The protocol's are below 0x100; the application's are its own.
+pub mod code {
+    /// Nothing is wrong.
+    pub const NO_ERROR: u64 = 0x00;
+    /// The peer broke a rule.
+    pub const PROTOCOL_VIOLATION: u64 = 0x01;
+    /// A frame is malformed.
+    pub const FRAME_ENCODING: u64 = 0x02;
+    /// A core frame type is unknown.
+    pub const FRAME_UNKNOWN: u64 = 0x03;
+    /// More was sent than there was credit for.
+    pub const FLOW_CONTROL: u64 = 0x04;
+    /// A message is larger than was agreed.
+    pub const MESSAGE_TOO_LARGE: u64 = 0x05;
+    /// The server has no room; come back later.
+    pub const BUSY: u64 = 0x06;
+    /// The server is going away.
+    pub const GOING_AWAY: u64 = 0x07;
+    /// First code of the application.
+    pub const APPLICATION: u64 = 0x100;
+    /// A request that the peer's transport refused for want of room: surely not processed.
+    pub const REQUEST_REJECTED: u64 = 0x80;
+
+    /// Whether a failed request's code says that it was surely not processed.
+    pub const fn is_not_processed(code: u64) -> bool {
+        code < APPLICATION && code & 0x80 != 0
+    }
+}

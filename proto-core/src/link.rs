@@ -1,0 +1,63 @@
+//! What a connection must know about the thing that carries its packets.
+
+use crate::MAX_UNRELIABLE_FRAGMENTS;
+
+/// A link says two things about itself: its largest packet, and whether it is reliable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub(crate) max_packet: u16,
+    pub(crate) reliable: bool,
+}
+
+impl Link {
+    /// A link that loses, repeats and reorders packets of at most `max_packet` bytes, at least 1200.
+    pub const fn datagram(max_packet: u16) -> Self {
+        Self { max_packet: if max_packet < 1200 { 1200 } else { max_packet }, reliable: false }
+    }
+
+    /// A link that delivers every packet once and in order for as long as it lives. Loss timers are off; acknowledgements
+    /// still prove delivery, for a link can die with packets in flight.
+    pub const fn reliable(max_packet: u16) -> Self {
+        Self { reliable: true, ..Self::datagram(max_packet) }
+    }
+
+    /// Largest unreliable message in bytes: 16 pieces, each in a packet of its own.
+    pub(crate) const fn max_unreliable(self) -> usize {
+        MAX_UNRELIABLE_FRAGMENTS * (self.max_packet as usize - 80)
+    }
+}
+
+/// Explicit congestion notification of a packet (RFC 3168).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ecn {
+    /// ECN-capable, codepoint 0.
+    Ect0,
+    /// ECN-capable, codepoint 1.
+    Ect1,
+    /// Congestion was experienced.
+    Ce,
+}
+
+/// Which of a connection's paths a packet belongs to. This version has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(pub u8);
+
+/// How a packet came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta<P = PathId> {
+    /// Where from: a path of a connection, an address of an endpoint.
+    pub path: P,
+    /// Its congestion mark, when the socket tells.
+    pub ecn: Option<Ecn>,
+}
+
+/// A packet that was appended to the caller's buffer and now counts as sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<P = PathId> {
+    /// Where to: a path of a connection, an address of an endpoint.
+    pub path: P,
+    /// The congestion mark that it should carry.
+    pub ecn: Option<Ecn>,
+    /// Its length in bytes.
+    pub len: usize,
+}

@@ -1,0 +1,54 @@
+//! Spreads packets over the round trip: a token bucket filled at 1.25 windows per round trip.
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::time::nanos;
+
+const BURST: Duration = Duration::from_millis(2);
+const BURST_MIN_PACKETS: u64 = 10;
+const BURST_MAX_PACKETS: u64 = 256;
+
+/// The bucket, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pacer {
+    tokens: u64,
+    filled: Timestamp,
+}
+
+impl Pacer {
+    pub(crate) fn new(now: Timestamp, packet: u64) -> Self {
+        Self { tokens: BURST_MIN_PACKETS * packet, filled: now }
+    }
+
+    pub(crate) fn on_sent(&mut self, bytes: u64) {
+        self.tokens = self.tokens.saturating_sub(bytes);
+    }
+
+    /// Fills the bucket for the time passed; `None` when `packet` bytes may go out, else when to try again.
+    pub(crate) fn blocked_until(
+        &mut self,
+        now: Timestamp,
+        packet: u64,
+        window: u64,
+        rtt: Duration,
+        granularity: Duration,
+    ) -> Option<Timestamp> {
+        let rtt = u128::from(nanos(rtt).max(1));
+        let rate = |time: Duration| {
+            (u128::from(window) * 5 * u128::from(nanos(time)) / (4 * rtt)).min(u64::MAX.into()) as u64
+        };
+        let capacity = rate(BURST).clamp(BURST_MIN_PACKETS * packet, BURST_MAX_PACKETS * packet);
+        let filled = rate(now.since(self.filled));
+        if filled > 0 || self.tokens >= capacity {
+            self.tokens = self.tokens.saturating_add(filled).min(capacity);
+            self.filled = now;
+        }
+        if self.tokens >= packet {
+            return None;
+        }
+        let missing = u128::from(packet - self.tokens);
+        let wait = (missing * 4 * rtt).div_ceil(u128::from(window.max(1)) * 5).min(u64::MAX.into()) as u64;
+        Some(now + Duration::from_nanos(wait).max(granularity))
+    }
+}

@@ -1,0 +1,109 @@
+//! What arrived, and when to say so (RFC 9000, section 13.2).
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::range_set::RangeSet;
+use crate::seen::{Seen, SeenWindow};
+use crate::wire::{MAX_RANGES, RecordWriter, packet};
+
+/// Ack-eliciting packets after which an ACK is due at once.
+const ELICITING_PER_ACK: u32 = 2;
+/// With more ranges than this, ACKs ask to be acknowledged themselves, so that the list can be cut.
+const MANY_RANGES: usize = 16;
+
+/// The packets of the peer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Received {
+    seen: SeenWindow,
+    ranges: RangeSet,
+    largest_at: Timestamp,
+    /// Ack-eliciting packets since the last ACK went out.
+    unacknowledged: u32,
+    deadline: Option<Timestamp>,
+    due: bool,
+}
+
+impl Received {
+    /// The whole number behind a truncated one.
+    pub(crate) fn expand(&self, low: u32, len: u8) -> u64 {
+        packet::expand_number(self.seen.next(), low, len)
+    }
+
+    pub(crate) fn is_new(&self, number: u64) -> bool {
+        self.seen.check(number) == Seen::New
+    }
+
+    /// A valid packet arrived. An ACK is due at once after two, after a gap, or when `urgent`.
+    pub(crate) fn insert(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        eliciting: bool,
+        urgent: bool,
+        max_ack_delay: Duration,
+    ) {
+        let in_order = number == self.seen.next() || self.ranges.is_empty();
+        if number >= self.seen.next() {
+            self.largest_at = now;
+        }
+        self.seen.insert(number);
+        self.ranges.insert(number..number + 1);
+        if self.ranges.len() > MAX_RANGES {
+            self.ranges.pop_front();
+        }
+        if !eliciting {
+            return;
+        }
+        self.unacknowledged += 1;
+        if urgent || !in_order || self.unacknowledged >= ELICITING_PER_ACK {
+            self.set_due();
+        } else if !self.due {
+            self.deadline = self.deadline.or(Some(now + max_ack_delay));
+        }
+    }
+
+    /// An ACK must go out with the next packet, alone if need be.
+    pub(crate) const fn set_due(&mut self) {
+        self.due = true;
+        self.deadline = None;
+    }
+
+    /// When an ACK becomes due.
+    pub(crate) const fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
+    pub(crate) const fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// Whether an ACK would tell the peer anything that asks for one.
+    pub(crate) const fn has_news(&self) -> bool {
+        self.unacknowledged > 0
+    }
+
+    pub(crate) fn wants_pruning(&self) -> bool {
+        self.ranges.len() > MANY_RANGES
+    }
+
+    /// Writes an ACK of everything, and returns its largest number.
+    pub(crate) fn write_ack(&mut self, now: Timestamp, writer: &mut RecordWriter<'_>) -> u64 {
+        let delay = now.since(self.largest_at).as_micros() as u64 / 8;
+        let ranges = self.ranges.iter().rev().map(|range| range.start..=range.end - 1);
+        writer.write_ack(delay, ranges);
+        self.unacknowledged = 0;
+        self.deadline = None;
+        self.due = false;
+        self.seen.next() - 1
+    }
+
+    /// The peer has an ACK up to `largest`: what it said need not be said again.
+    pub(crate) fn on_ack_acked(&mut self, largest: u64) {
+        self.ranges.remove_below(largest);
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.ranges.shrink();
+    }
+}

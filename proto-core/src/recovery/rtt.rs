@@ -1,0 +1,56 @@
+//! Round trip estimate (RFC 9002, section 5).
+
+use core::time::Duration;
+
+use crate::Timestamp;
+
+const GRANULARITY: Duration = Duration::from_millis(1);
+/// Samples outside this range are lies or stalls.
+const SAMPLE_MIN: Duration = Duration::from_micros(1);
+const SAMPLE_MAX: Duration = Duration::from_secs(60);
+
+/// Smoothed round trip time and its variation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rtt {
+    smoothed: Duration,
+    variation: Duration,
+    latest: Duration,
+    min: Duration,
+    measured: bool,
+}
+
+impl Rtt {
+    pub(crate) fn new(initial: Duration) -> Self {
+        Self { smoothed: initial, variation: initial / 2, latest: initial, min: initial, measured: false }
+    }
+
+    /// Takes in the time from `sent` to `now`, of which the peer says that it waited `ack_delay`.
+    pub(crate) fn sample(&mut self, now: Timestamp, sent: Timestamp, ack_delay: Duration) {
+        let sample = now.since(sent).clamp(SAMPLE_MIN, SAMPLE_MAX);
+        self.latest = sample;
+        if !self.measured {
+            self.measured = true;
+            (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
+            return;
+        }
+        self.min = self.min.min(sample);
+        let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
+        self.variation = (self.variation * 3 + self.smoothed.abs_diff(adjusted)) / 4;
+        self.smoothed = (self.smoothed * 7 + adjusted) / 8;
+    }
+
+    /// The smoothed round trip time.
+    pub(crate) const fn smoothed(&self) -> Duration {
+        self.smoothed
+    }
+
+    /// Probe timeout without the peer's delay and without backoff.
+    pub(crate) fn pto_base(&self) -> Duration {
+        self.smoothed + (self.variation * 4).max(GRANULARITY)
+    }
+
+    /// A packet is lost when a later one was acknowledged this long after it was sent.
+    pub(crate) fn loss_delay(&self) -> Duration {
+        (self.smoothed.max(self.latest) * 9 / 8).max(GRANULARITY)
+    }
+}

@@ -1,0 +1,178 @@
+//! What is in flight. Packets are never sent again: what a lost one carried is looked at anew.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+use crate::Timestamp;
+use crate::channel::Piece;
+
+/// Something that a packet carried and whose arrival matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// An ACK up to this packet number.
+    Ack(u64),
+    /// Credit of the channel; of the connection when `None`.
+    Credit(Option<u32>),
+    /// A channel's announcement.
+    OpenChannel(u32),
+    Confirm,
+    Piece(Piece),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    InFlight,
+    /// Declared lost; its acknowledgement would show that this was wrong.
+    Lost,
+    /// Acknowledged, or never sent at all.
+    Settled,
+}
+
+#[derive(Clone, Debug)]
+struct Packet {
+    sent: Timestamp,
+    size: u32,
+    state: State,
+    /// Index of the first thing carried, counted since the beginning.
+    first: u64,
+    count: u32,
+}
+
+/// A packet as the caller describes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    pub(crate) number: u64,
+    pub(crate) sent: Timestamp,
+    pub(crate) size: u32,
+    /// It had been declared lost before.
+    pub(crate) was_lost: bool,
+}
+
+/// Ack-eliciting packets whose fate is open, by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    /// Number of the first packet below.
+    base: u64,
+    packets: VecDeque<Packet>,
+    carried: VecDeque<Carried>,
+    /// Index of the first element of `carried`, counted since the beginning.
+    carried_base: u64,
+    bytes_in_flight: u64,
+    packets_in_flight: u32,
+}
+
+impl Sent {
+    pub(crate) const fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.packets_in_flight == 0
+    }
+
+    /// Records the ack-eliciting packet `number`; the numbers between the last one and it are not followed.
+    pub(crate) fn push(&mut self, number: u64, sent: Timestamp, size: u32, carried: &[Carried]) {
+        let first = self.carried_base + self.carried.len() as u64;
+        if self.packets.is_empty() {
+            self.base = number;
+        }
+        while self.base + (self.packets.len() as u64) < number {
+            self.packets.push_back(Packet { sent, size: 0, state: State::Settled, first, count: 0 });
+        }
+        self.packets.push_back(Packet {
+            sent,
+            size,
+            state: State::InFlight,
+            first,
+            count: carried.len() as u32,
+        });
+        self.carried.extend(carried);
+        self.bytes_in_flight += u64::from(size);
+        self.packets_in_flight += 1;
+    }
+
+    /// Settles what is in flight or thought lost among `numbers`: appends what it carried to `out` and calls `each`.
+    /// The work is proportional to this map, not to the range.
+    pub(crate) fn acknowledge(
+        &mut self,
+        numbers: &RangeInclusive<u64>,
+        out: &mut Vec<Carried>,
+        mut each: impl FnMut(Settled),
+    ) {
+        let end = self.base + self.packets.len() as u64;
+        for number in self.base.max(*numbers.start())..end.min(numbers.end().saturating_add(1)) {
+            let packet = &mut self.packets[(number - self.base) as usize];
+            if packet.state == State::Settled {
+                continue;
+            }
+            let was_lost = packet.state == State::Lost;
+            packet.state = State::Settled;
+            if !was_lost {
+                self.bytes_in_flight -= u64::from(packet.size);
+                self.packets_in_flight -= 1;
+            }
+            each(Settled { number, sent: packet.sent, size: packet.size, was_lost });
+            let first = (packet.first - self.carried_base) as usize;
+            out.extend(self.carried.range(first..first + packet.count as usize));
+        }
+    }
+
+    /// Declares lost what is in flight below `largest` and either `threshold` numbers behind it or sent at `sent_before` or
+    /// earlier; appends what it carried to `out` and calls `each`. Returns when the oldest of the rest below `largest` was sent.
+    pub(crate) fn lose(
+        &mut self,
+        largest: u64,
+        threshold: u64,
+        sent_before: Timestamp,
+        out: &mut Vec<Carried>,
+        mut each: impl FnMut(Settled),
+    ) -> Option<Timestamp> {
+        let end = (self.base + self.packets.len() as u64).min(largest);
+        for number in self.base..end {
+            let packet = &mut self.packets[(number - self.base) as usize];
+            if packet.state != State::InFlight {
+                continue;
+            }
+            if number + threshold > largest && packet.sent > sent_before {
+                return Some(packet.sent);
+            }
+            packet.state = State::Lost;
+            self.bytes_in_flight -= u64::from(packet.size);
+            self.packets_in_flight -= 1;
+            each(Settled { number, sent: packet.sent, size: packet.size, was_lost: false });
+            let first = (packet.first - self.carried_base) as usize;
+            out.extend(self.carried.range(first..first + packet.count as usize));
+        }
+        None
+    }
+
+    /// What the oldest packet in flight carries, to be sent again by a probe.
+    pub(crate) fn oldest_carried(&self) -> impl Iterator<Item = Carried> + '_ {
+        let packet = self.packets.iter().find(|packet| packet.state == State::InFlight);
+        packet.into_iter().flat_map(|packet| {
+            let first = (packet.first - self.carried_base) as usize;
+            self.carried.range(first..first + packet.count as usize).copied()
+        })
+    }
+
+    /// Forgets the settled packets at the front, and the lost ones that were sent before `horizon`.
+    pub(crate) fn forget(&mut self, horizon: Timestamp) {
+        while let Some(packet) = self.packets.front() {
+            match packet.state {
+                State::InFlight => break,
+                State::Lost if packet.sent >= horizon => break,
+                State::Lost | State::Settled => {}
+            }
+            self.carried.drain(..packet.count as usize);
+            self.carried_base += u64::from(packet.count);
+            self.packets.pop_front();
+            self.base += 1;
+        }
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.packets.shrink_to(0);
+        self.carried.shrink_to(0);
+    }
+}

@@ -1,0 +1,107 @@
+//! Which of the last 1024 numbers have been seen.
+
+const WINDOW: u64 = 1024;
+
+/// What is known about a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    New,
+    Before,
+    /// Too far behind to tell.
+    TooOld,
+}
+
+/// A sliding window of 1024 numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenWindow {
+    /// One above the largest number seen.
+    next: u64,
+    bits: [u64; (WINDOW / 64) as usize],
+}
+
+impl Default for SeenWindow {
+    fn default() -> Self {
+        Self { next: 0, bits: [0; (WINDOW / 64) as usize] }
+    }
+}
+
+impl SeenWindow {
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn check(&self, number: u64) -> Seen {
+        if number >= self.next {
+            Seen::New
+        } else if self.next - number > WINDOW {
+            Seen::TooOld
+        } else if self.bits[word(number)] & bit(number) == 0 {
+            Seen::New
+        } else {
+            Seen::Before
+        }
+    }
+
+    pub(crate) fn insert(&mut self, number: u64) {
+        if number >= self.next {
+            if number - self.next >= WINDOW {
+                self.bits = [0; (WINDOW / 64) as usize];
+            } else {
+                for skipped in self.next..number {
+                    self.bits[word(skipped)] &= !bit(skipped);
+                }
+            }
+            self.next = number + 1;
+        }
+        self.bits[word(number)] |= bit(number);
+    }
+}
+
+const fn word(number: u64) -> usize {
+    (number / 64 % (WINDOW / 64)) as usize
+}
+
+const fn bit(number: u64) -> u64 {
+    1 << (number % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+
+    use super::{Seen, SeenWindow, WINDOW};
+
+    quickcheck::quickcheck! {
+        fn it_agrees_with_a_set(steps: Vec<i16>) -> bool {
+            let (mut window, mut model, mut at) = (SeenWindow::default(), BTreeSet::new(), 3000_u64);
+            for step in steps {
+                at = at.saturating_add_signed((step % 700).into());
+                let largest = model.last().copied().unwrap_or(0);
+                let expected = if !model.is_empty() && at + WINDOW <= largest {
+                    Seen::TooOld
+                } else if model.contains(&at) {
+                    Seen::Before
+                } else {
+                    Seen::New
+                };
+                if window.check(at) != expected {
+                    return false;
+                }
+                if expected == Seen::New {
+                    window.insert(at);
+                    model.insert(at);
+                }
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn the_first_number_may_be_anything() {
+        let mut window = SeenWindow::default();
+        window.insert(1 << 61);
+        assert_eq!(window.check(1 << 61), Seen::Before);
+        assert_eq!(window.check((1 << 61) + 1), Seen::New);
+    }
+}

@@ -1,0 +1,173 @@
+//! Counters. Whatever is dropped anywhere is counted here once, under its reason.
+
+use core::fmt;
+use core::ops::AddAssign;
+
+macro_rules! drops {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why something was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Drop {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Drop {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The reason's name in logs and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+drops! {
+    /// A datagram whose header makes no sense.
+    MalformedHeader = "malformed-header",
+    /// A packet whose checksum is wrong.
+    BadChecksum = "bad-checksum",
+    /// A packet for a connection that does not exist.
+    UnknownConnection = "unknown-connection",
+    /// A packet of a connection from an address that is not its peer's.
+    WrongAddress = "wrong-address",
+    /// A packet that has arrived before, or too late to tell.
+    DuplicatePacket = "duplicate-packet",
+    /// A packet for a connection that is over.
+    AfterClose = "after-close",
+    /// A packet that does not belong into the present state of its handshake.
+    UnexpectedHandshake = "unexpected-handshake",
+    /// A handshake packet that cannot be decoded.
+    MalformedHandshake = "malformed-handshake",
+    /// An INIT in a datagram under 1200 bytes.
+    SmallInit = "small-init",
+    /// An INIT without a valid token, answered by RETRY.
+    Retried = "retried",
+    /// An INIT answered by VERSION.
+    WrongVersion = "wrong-version",
+    /// An INIT refused because the endpoint is full.
+    Busy = "busy",
+    /// An INIT at an endpoint that takes no connections.
+    NotAccepting = "not-accepting",
+    /// A handshake that was not finished in time.
+    HandshakeExpired = "handshake-expired",
+    /// A stateless answer that found its queue full.
+    AnswerQueueFull = "answer-queue-full",
+    /// A stateless reset that came too soon after the last one, or whose trigger was too short.
+    ResetSuppressed = "reset-suppressed",
+    /// A message, or a piece of one, that was delivered before.
+    DuplicateMessage = "duplicate-message",
+    /// An unreliable message that found the receive queue full.
+    ReceiveQueueFull = "receive-queue-full",
+    /// An incomplete unreliable message that was given up.
+    ReassemblyExpired = "reassembly-expired",
+    /// An incomplete unreliable message that had to make room for a newer one.
+    ReassemblyFull = "reassembly-full",
+    /// An unreliable message too old to tell whether it was delivered before.
+    StaleMessage = "stale-message",
+    /// A message pushed out of a full send queue, or larger than the peer takes.
+    SendQueueDropped = "send-queue-dropped",
+    /// A reply to a request that is over.
+    LateReply = "late-reply",
+    /// A request refused because too many are under way.
+    RequestRejected = "request-rejected",
+    /// Received messages that the application had not taken when the connection was forgotten.
+    Unread = "unread",
+}
+
+/// How often each reason to drop something occurred.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Drops([u64; Drop::ALL.len()]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self([0; Drop::ALL.len()])
+    }
+}
+
+impl Drops {
+    /// How often `reason` occurred.
+    pub const fn get(&self, reason: Drop) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Every reason that occurred, with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Drop, u64)> + '_ {
+        Drop::ALL.iter().map(|&reason| (reason, self.get(reason))).filter(|&(_, count)| count > 0)
+    }
+
+    pub(crate) fn count(&mut self, reason: Drop) {
+        self.add(reason, 1);
+    }
+
+    pub(crate) fn add(&mut self, reason: Drop, count: u64) {
+        self.0[reason as usize] += count;
+    }
+}
+
+impl fmt::Debug for Drops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(reason, count)| (reason.name(), count))).finish()
+    }
+}
+
+/// Totals of a connection, or of an endpoint and all its connections past and present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Bytes in them.
+    pub bytes_sent: u64,
+    /// Packets taken in: valid, and not dropped.
+    pub packets_received: u64,
+    /// Bytes in them.
+    pub bytes_received: u64,
+    /// Packets declared lost.
+    pub packets_lost: u64,
+    /// Packets declared lost that had arrived after all.
+    pub spurious_losses: u64,
+    /// Probe timeouts that fired.
+    pub probes: u64,
+    /// Messages accepted for sending.
+    pub messages_accepted: u64,
+    /// Messages settled as `Acked`.
+    pub messages_acked: u64,
+    /// Messages settled as `Written`.
+    pub messages_written: u64,
+    /// Messages settled as `Lost`.
+    pub messages_lost: u64,
+    /// Messages settled as `Dropped`.
+    pub messages_dropped: u64,
+    /// Messages settled as `Unknown`.
+    pub messages_unknown: u64,
+    /// Messages that the application received.
+    pub messages_delivered: u64,
+    /// What was dropped, by reason.
+    pub drops: Drops,
+}
+
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        self.packets_sent += other.packets_sent;
+        self.bytes_sent += other.bytes_sent;
+        self.packets_received += other.packets_received;
+        self.bytes_received += other.bytes_received;
+        self.packets_lost += other.packets_lost;
+        self.spurious_losses += other.spurious_losses;
+        self.probes += other.probes;
+        self.messages_accepted += other.messages_accepted;
+        self.messages_acked += other.messages_acked;
+        self.messages_written += other.messages_written;
+        self.messages_lost += other.messages_lost;
+        self.messages_dropped += other.messages_dropped;
+        self.messages_unknown += other.messages_unknown;
+        self.messages_delivered += other.messages_delivered;
+        for (mine, theirs) in self.drops.0.iter_mut().zip(other.drops.0) {
+            *mine += theirs;
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Owned twins of the frames, so that they can be generated, shrunk and compared.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::array;
+
+use quickcheck::{Arbitrary, Gen};
+
+use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
+use crate::wire::packet::MAX_PACKET_NUMBER;
+use crate::wire::{
+    Accept, AckRange, Advice, Close, Credit, DecodeError, Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES,
+    MAX_REASON, Msg, OpenChannel, Record, RecordWriter, Version, WireId, varint,
+};
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Model {
+    Padding,
+    Ping,
+    Ack { delay: u64, ranges: Vec<AckRange> },
+    Credit(Credit),
+    OpenChannel { channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: String },
+    Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
+    CloseAck,
+    Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
+    Retry(Vec<u8>),
+    Version(Vec<u32>),
+    Accept(ModelAccept),
+    Confirm([u8; 16]),
+    Msg { class: u8, channel: u32, id: WireId, fragment: Option<Fragment>, kind: Kind, payload: Vec<u8> },
+    Extension { code: u8, id: u64, body: Vec<u8> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelAccept {
+    pub(super) version: u32,
+    pub(super) server_random: [u8; 32],
+    pub(super) session_id: [u8; 16],
+    pub(super) incarnation: u32,
+    pub(super) secret: [u8; 32],
+    pub(super) reset_token: [u8; 16],
+    pub(super) transcript: [u8; 16],
+    pub(super) params: Vec<u8>,
+}
+
+/// The frames of a record that can be written: each `WireId::Next` has a MSG to refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelRecord(pub(super) Vec<Model>);
+
+impl ModelRecord {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Record::new(bytes).map(|frame| frame.map(Model::from)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut buf = Vec::new();
+        let mut writer = RecordWriter::new(&mut buf);
+        for (index, model) in self.0.iter().enumerate() {
+            model.write(&mut writer, index + 1 == self.0.len());
+        }
+        buf
+    }
+
+    /// Gives every MSG that cannot say `Next` a number of its own.
+    fn repaired(mut frames: Vec<Model>) -> Self {
+        let mut previous = None;
+        for model in &mut frames {
+            if let Model::Msg { class, channel, id, .. } = model {
+                let space = Some((*class, *channel));
+                if *id == WireId::Next && previous != space {
+                    *id = WireId::Low8(7);
+                }
+                previous = space;
+            }
+        }
+        Self(frames)
+    }
+}
+
+fn version_bytes(versions: &[u32]) -> Vec<u8> {
+    versions.iter().flat_map(|version| version.to_be_bytes()).collect()
+}
+
+impl Model {
+    fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
+        let frame = match self {
+            Self::Ack { delay, ranges } => return writer.write_ack(*delay, ranges.iter().cloned()),
+            Self::Init { versions, client_random, token, params } => {
+                let versions = version_bytes(versions);
+                let versions = Version::from_bytes(&versions).expect("1 to 16 versions");
+                let init = Init { versions, client_random: *client_random, token, params };
+                return writer.write(&Frame::Init(init), last);
+            }
+            Self::Version(versions) => {
+                let versions = version_bytes(versions);
+                let versions = Version::from_bytes(&versions).expect("1 to 16 versions");
+                return writer.write(&Frame::Version(versions), last);
+            }
+            Self::Padding => Frame::Padding,
+            Self::Ping => Frame::Ping,
+            Self::CloseAck => Frame::CloseAck,
+            Self::Credit(credit) => Frame::Credit(*credit),
+            Self::Retry(token) => Frame::Retry(token),
+            Self::Confirm(hash) => Frame::Confirm(*hash),
+            &Self::OpenChannel { channel, classes, priority, bytes, messages, ref name } => {
+                Frame::OpenChannel(OpenChannel { channel, classes, priority, bytes, messages, name })
+            }
+            &Self::Close { code, advice, retry_after_ms, ref reason } => {
+                Frame::Close(Close { code, advice, retry_after_ms, reason })
+            }
+            Self::Accept(accept) => Frame::Accept(Accept {
+                version: accept.version,
+                server_random: accept.server_random,
+                session_id: accept.session_id,
+                incarnation: accept.incarnation.into(),
+                secret: accept.secret,
+                reset_token: accept.reset_token,
+                transcript: accept.transcript,
+                params: &accept.params,
+            }),
+            &Self::Msg { class, channel, id, fragment, kind, ref payload } => {
+                Frame::Msg(Msg { class, channel, id, fragment, kind, payload })
+            }
+            &Self::Extension { code, id, ref body } => Frame::Extension { code, id, body },
+        };
+        writer.write(&frame, last);
+    }
+}
+
+impl From<Frame<'_>> for Model {
+    fn from(frame: Frame<'_>) -> Self {
+        match frame {
+            Frame::Padding => Self::Padding,
+            Frame::Ping => Self::Ping,
+            Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect() },
+            Frame::Credit(credit) => Self::Credit(credit),
+            Frame::OpenChannel(OpenChannel { channel, classes, priority, bytes, messages, name }) => {
+                Self::OpenChannel { channel, classes, priority, bytes, messages, name: name.to_string() }
+            }
+            Frame::Close(Close { code, advice, retry_after_ms, reason }) => {
+                Self::Close { code, advice, retry_after_ms, reason: reason.to_string() }
+            }
+            Frame::CloseAck => Self::CloseAck,
+            Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
+                versions: versions.iter().collect(),
+                client_random,
+                token: token.to_vec(),
+                params: params.to_vec(),
+            },
+            Frame::Retry(token) => Self::Retry(token.to_vec()),
+            Frame::Version(versions) => Self::Version(versions.iter().collect()),
+            Frame::Accept(accept) => Self::Accept(ModelAccept {
+                version: accept.version,
+                server_random: accept.server_random,
+                session_id: accept.session_id,
+                incarnation: accept
+                    .incarnation
+                    .try_into()
+                    .expect("the decoder refuses incarnations over 2^32 - 1"),
+                secret: accept.secret,
+                reset_token: accept.reset_token,
+                transcript: accept.transcript,
+                params: accept.params.to_vec(),
+            }),
+            Frame::Confirm(hash) => Self::Confirm(hash),
+            Frame::Msg(Msg { class, channel, id, fragment, kind, payload }) => {
+                Self::Msg { class, channel, id, fragment, kind, payload: payload.to_vec() }
+            }
+            Frame::Extension { code, id, body } => Self::Extension { code, id, body: body.to_vec() },
+        }
+    }
+}
+
+/// A number of any length: every size of a vi64 is as likely as the others.
+pub(super) fn number(g: &mut Gen) -> u64 {
+    u64::arbitrary(g) >> (u32::arbitrary(g) % 64)
+}
+
+pub(super) fn below(g: &mut Gen, bound: usize) -> usize {
+    usize::arbitrary(g) % bound
+}
+
+fn random<const N: usize>(g: &mut Gen) -> [u8; N] {
+    array::from_fn(|_| u8::arbitrary(g))
+}
+
+fn bytes_upto(g: &mut Gen, max: usize) -> Vec<u8> {
+    let len = below(g, max + 1);
+    (0..len).map(|_| u8::arbitrary(g)).collect()
+}
+
+fn text_upto(g: &mut Gen, max: usize) -> String {
+    let mut text = String::arbitrary(g);
+    while text.len() > max {
+        text.pop();
+    }
+    text
+}
+
+fn versions(g: &mut Gen) -> Vec<u32> {
+    (0..=below(g, MAX_VERSIONS)).map(|_| u32::arbitrary(g)).collect()
+}
+
+fn params(g: &mut Gen) -> Vec<u8> {
+    let (mut block, mut id) = (Vec::new(), 0);
+    for _ in 0..below(g, 5) {
+        id += 1 + (number(g) >> 4);
+        let value = bytes_upto(g, 20);
+        varint::encode(id, &mut block);
+        varint::encode(value.len() as u64, &mut block);
+        block.extend(value);
+    }
+    block
+}
+
+fn ack_ranges(g: &mut Gen) -> Vec<AckRange> {
+    let mut ranges = Vec::new();
+    let mut end = Some(number(g).min(MAX_PACKET_NUMBER));
+    let most = 1 + below(g, MAX_RANGES);
+    let narrow = bool::arbitrary(g);
+    while let Some(high) = end.filter(|_| ranges.len() < most) {
+        let mut step = || if narrow { number(g) % 8 } else { number(g) };
+        let low = high.saturating_sub(step());
+        ranges.push(low..=high);
+        end = low.checked_sub(2).and_then(|high| high.checked_sub(step()));
+    }
+    ranges
+}
+
+fn msg(g: &mut Gen) -> Model {
+    let id = match below(g, 4) {
+        0 => WireId::Next,
+        1 => WireId::Low8(u8::arbitrary(g)),
+        2 => WireId::Low16(u16::arbitrary(g)),
+        _ => WireId::Low32(u32::arbitrary(g)),
+    };
+    let kind = match below(g, 4) {
+        0 => Kind::OneWay,
+        1 => Kind::Request(number(g)),
+        2 => Kind::Reply(number(g)),
+        _ => Kind::ReplyError { request: number(g), code: number(g) },
+    };
+    let mut payload = bytes_upto(g, 40);
+    let fragment = bool::arbitrary(g).then(|| {
+        let total = number(g);
+        payload.truncate(total.min(40) as usize);
+        if payload.is_empty() && total > 0 {
+            payload.push(0);
+        }
+        Fragment { total, offset: number(g).min(total - payload.len() as u64) }
+    });
+    Model::Msg {
+        class: below(g, 4) as u8,
+        channel: *g.choose(&[0, 0, 1, 300, u32::MAX]).unwrap_or(&0),
+        id,
+        fragment,
+        kind,
+        payload,
+    }
+}
+
+impl Arbitrary for Model {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match below(g, 18) {
+            0 => Self::Padding,
+            1 => Self::Ping,
+            2 | 3 => Self::Ack { delay: number(g), ranges: ack_ranges(g) },
+            4 => Self::Credit(Credit {
+                channel: bool::arbitrary(g).then(|| u32::arbitrary(g)),
+                bytes: number(g),
+                messages: number(g),
+            }),
+            5 => Self::OpenChannel {
+                channel: u32::arbitrary(g),
+                classes: 1 + below(g, 15) as u8,
+                priority: below(g, 8) as u8,
+                bytes: number(g),
+                messages: number(g),
+                name: text_upto(g, MAX_NAME),
+            },
+            6 => Self::Close {
+                code: number(g),
+                advice: *g
+                    .choose(&[Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere])
+                    .unwrap_or(&Advice::Now),
+                retry_after_ms: number(g),
+                reason: text_upto(g, MAX_REASON),
+            },
+            7 => Self::CloseAck,
+            8 => Self::Init {
+                versions: versions(g),
+                client_random: random(g),
+                token: bytes_upto(g, MAX_TOKEN),
+                params: params(g),
+            },
+            9 => Self::Retry(bytes_upto(g, MAX_TOKEN)),
+            10 => Self::Version(versions(g)),
+            11 => Self::Accept(ModelAccept {
+                version: u32::arbitrary(g),
+                server_random: random(g),
+                session_id: random(g),
+                incarnation: u32::arbitrary(g),
+                secret: random(g),
+                reset_token: random(g),
+                transcript: random(g),
+                params: params(g),
+            }),
+            12 => Self::Confirm(random(g)),
+            13 => {
+                let code = 0x40 + below(g, 0x40) as u8;
+                let id = if code == 0x7F { number(g) } else { 0 };
+                Self::Extension { code, id, body: bytes_upto(g, 40) }
+            }
+            _ => msg(g),
+        }
+    }
+}
+
+impl Arbitrary for ModelRecord {
+    fn arbitrary(g: &mut Gen) -> Self {
+        Self::repaired((0..below(g, 20)).map(|_| Model::arbitrary(g)).collect())
+    }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
+        Box::new(self.0.shrink().map(Self::repaired))
+    }
+}

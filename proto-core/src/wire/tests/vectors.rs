@@ -1,0 +1,455 @@
+//! The vectors and the frame table of `docs/spec/wire.md`, and what they must decode to.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::array;
+use core::time::Duration;
+
+use super::model::{Model, ModelAccept, ModelRecord};
+use super::{CLIENT, SERVER, guard, rewrite, rewrite_packet};
+use crate::wire::checksum::crc32c;
+use crate::wire::frame::code;
+use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
+use crate::wire::params::Params;
+use crate::wire::{Advice, Credit, DecodeError, Fragment, Frame, Kind, Record, WireId, varint};
+
+const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
+
+/// One line of a `vectors` block.
+pub(super) struct Vector {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    description: String,
+}
+
+impl Vector {
+    /// What kind of bytes these are: the name up to its slash.
+    pub(super) fn prefix(&self) -> &str {
+        self.name.split_once('/').expect("a vector's name has a slash").0
+    }
+
+    fn short_name(&self) -> &str {
+        self.name.split_once('/').expect("a vector's name has a slash").1
+    }
+}
+
+/// Every vector of the specification.
+pub(super) fn all() -> Vec<Vector> {
+    let mut vectors = Vec::new();
+    let mut inside = false;
+    for line in SPEC.lines() {
+        if line.starts_with("```") {
+            inside = line == "```vectors";
+        } else if inside {
+            let fields: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [name, hex, description] = fields[..] else { panic!("not a vector: {line}") };
+            let description = description.to_string();
+            vectors.push(Vector { name: name.to_string(), bytes: from_hex(hex), description });
+        }
+    }
+    vectors
+}
+
+fn with_prefix(prefix: &str) -> Vec<Vector> {
+    let vectors: Vec<_> = all().into_iter().filter(|vector| vector.prefix() == prefix).collect();
+    assert!(!vectors.is_empty(), "the specification has no vectors of {prefix}/");
+    vectors
+}
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    assert!(hex.len().is_multiple_of(2), "odd number of hex digits: {hex}");
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("two hex digits"))
+        .collect()
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+/// The number of a `packet/` vector; 0 where it has none.
+pub(super) fn packet_number(name: &str) -> u64 {
+    match name {
+        "packet/short-1" => 0x12,
+        "packet/short-2" => 0x1234,
+        "packet/short-3" => 0x0012_3456,
+        "packet/short-4" => 0x3123_4567_89AB_CDEF,
+        _ => 0,
+    }
+}
+
+fn sequence<const N: usize>(first: u8) -> [u8; N] {
+    array::from_fn(|i| first + i as u8)
+}
+
+const GREASE: [u8; 3] = [0x82, 0x1A, 0];
+
+fn init() -> Model {
+    Model::Init { versions: vec![1], client_random: sequence(0), token: vec![], params: GREASE.to_vec() }
+}
+
+fn init_with_token() -> Model {
+    let mut params = Vec::new();
+    chat_params().encode(&mut params);
+    let token = sequence::<16>(0xA0).to_vec();
+    Model::Init { versions: vec![2, 1], client_random: sequence(0), token, params }
+}
+
+fn accept() -> Model {
+    Model::Accept(ModelAccept {
+        version: 1,
+        server_random: sequence(0x20),
+        session_id: sequence(0x50),
+        incarnation: 1,
+        secret: sequence(0x60),
+        reset_token: sequence(0x80),
+        transcript: sequence(0x90),
+        params: GREASE.to_vec(),
+    })
+}
+
+fn chat_params() -> Params {
+    Params {
+        max_message: 256 << 10,
+        session_bytes: 4 << 20,
+        session_messages: 4096,
+        channel_bytes: 1 << 20,
+        channel_messages: 1024,
+        max_channels: 64,
+        heartbeat: Duration::from_secs(3),
+        dead: Duration::from_secs(10),
+        ..Params::default()
+    }
+}
+
+fn close(code: u64, advice: Advice, retry_after_ms: u64, reason: &str) -> Model {
+    Model::Close { code, advice, retry_after_ms, reason: reason.to_string() }
+}
+
+fn credit(channel: Option<u32>, bytes: u64, messages: u64) -> Model {
+    Model::Credit(Credit { channel, bytes, messages })
+}
+
+fn open(channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: &str) -> Model {
+    Model::OpenChannel { channel, classes, priority, bytes, messages, name: name.to_string() }
+}
+
+fn msg(class: u8, channel: u32, id: WireId, payload: &str) -> Model {
+    let payload = payload.as_bytes().to_vec();
+    Model::Msg { class, channel, id, fragment: None, kind: Kind::OneWay, payload }
+}
+
+fn msg_of_kind(id: u16, kind: Kind, payload: &str) -> Model {
+    let payload = payload.as_bytes().to_vec();
+    Model::Msg { class: 0, channel: 0, id: WireId::Low16(id), fragment: None, kind, payload }
+}
+
+fn extension(code: u8, id: u64, body: &[u8]) -> Model {
+    Model::Extension { code, id, body: body.to_vec() }
+}
+
+fn expected_record(name: &str) -> Vec<Model> {
+    use WireId::{Low8, Low16, Low32, Next};
+
+    vec![match name {
+        "ack-one" => Model::Ack { delay: 0, ranges: vec![0..=0] },
+        "ack-run" => Model::Ack { delay: 125, ranges: vec![990..=1000] },
+        "ack-gaps" => Model::Ack { delay: 3, ranges: vec![40..=42, 38..=38, 10..=35, 0..=7] },
+        "ack-largest" => {
+            let largest = MAX_PACKET_NUMBER;
+            Model::Ack { delay: 0, ranges: vec![largest..=largest, 0..=largest - 2] }
+        }
+        "padding" => return vec![Model::Padding, Model::Padding, Model::Padding],
+        "ping" => Model::Ping,
+        "close-ack" => Model::CloseAck,
+        "credit-connection" => credit(None, 4 << 20, 4096),
+        "credit-channel" => credit(Some(300), 1 << 20, 1024),
+        "open-channel" => open(1, 0b101, 2, 64 << 10, 100, "chat"),
+        "open-channel-nameless" => open(u32::MAX, 15, 0, 0, 0, ""),
+        "close" => close(6, Advice::After, 2000, "busy"),
+        "close-plain" => close(0, Advice::Never, 0, ""),
+        "close-application" => close(0x1000, Advice::Elsewhere, 0, "zu später Stunde"),
+        "init" => init(),
+        "init-token" => init_with_token(),
+        "retry" => Model::Retry(sequence::<16>(0xA0).to_vec()),
+        "version" => Model::Version(vec![3, 1]),
+        "accept" => accept(),
+        "confirm" => Model::Confirm(sequence(0xB0)),
+        "extension" => extension(0x40, 0, b""),
+        "extension-body" => extension(0x7E, 0, b"abc"),
+        "ext" => extension(0x7F, 1000, b"abc"),
+        "msg" => msg(0, 0, Low16(0x0102), "hi"),
+        "msg-empty" => msg(2, 0, Low8(0xFF), ""),
+        "msg-channel" => msg(1, 3, Low32(0xDEAD_BEEF), "hi"),
+        "msg-sequenced" => msg(3, 128, Low16(0), "hi"),
+        "msg-request" => msg_of_kind(1, Kind::Request(300), "who?"),
+        "msg-reply" => msg_of_kind(2, Kind::Reply(300), "me"),
+        "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80 }, "no"),
+        "msg-piece" => Model::Msg {
+            class: 0,
+            channel: 0,
+            id: Low16(7),
+            fragment: Some(Fragment { total: 100_000, offset: 1150 }),
+            kind: Kind::OneWay,
+            payload: b"piece".to_vec(),
+        },
+        "msg-request-piece" => Model::Msg {
+            class: 1,
+            channel: 5,
+            id: Low32(8),
+            fragment: Some(Fragment { total: 5004, offset: 5000 }),
+            kind: Kind::Request(9),
+            payload: b"tail".to_vec(),
+        },
+        "msg-length" => return vec![msg(0, 0, Low16(0x0102), "hi"), Model::Ping],
+        "msg-next" => {
+            return vec![msg(0, 0, Low16(10), "one"), msg(0, 0, Next, "two"), msg(0, 0, Next, "three")];
+        }
+        "msg-two-classes" => {
+            return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
+        }
+        "mixed" => {
+            return vec![
+                Model::Ack { delay: 3, ranges: vec![0..=8] },
+                credit(None, 2000, 40),
+                open(1, 1, 0, 1000, 10, "a"),
+                msg(0, 1, Low16(0), "hi"),
+                extension(0x40, 0, &[0xFF]),
+                Model::Padding,
+                Model::Padding,
+            ];
+        }
+        _ => panic!("record/{name} is in the specification, and its meaning is not in this table"),
+    }]
+}
+
+/// Lists variants once, for a match that the compiler keeps complete and for a test that wants to see each of them.
+macro_rules! variants {
+    ($list:ident, $name:ident, $enum:ident $(<$life:lifetime>)?: $($variant:ident),*) => {
+        const $list: &[&str] = &[$(stringify!($variant)),*];
+
+        fn $name(value: $enum $(<$life>)?) -> &'static str {
+            match value {
+                $($enum::$variant { .. } => stringify!($variant)),*
+            }
+        }
+    };
+}
+
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Init, Retry, Version,
+    Accept, Confirm, Msg, Extension);
+variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
+variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyError);
+
+#[test]
+fn names_are_unique() {
+    let vectors = all();
+    let names: BTreeSet<&str> = vectors.iter().map(|vector| &*vector.name).collect();
+    assert_eq!(names.len(), vectors.len());
+}
+
+#[test]
+fn integers() {
+    for vector in with_prefix("vi64") {
+        let value = vector.short_name().parse().expect("the name of a vi64 is its value");
+        assert_eq!(varint::decode(&vector.bytes), Ok((value, vector.bytes.len())), "{}", vector.name);
+        let mut again = Vec::new();
+        varint::encode(value, &mut again);
+        assert_eq!(again, vector.bytes, "{}", vector.name);
+    }
+    for vector in with_prefix("refused-vi64") {
+        let error = varint::decode(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+}
+
+#[test]
+fn records() {
+    for vector in with_prefix("record") {
+        let expected = ModelRecord(expected_record(vector.short_name()));
+        assert_eq!(ModelRecord::decode(&vector.bytes).as_ref(), Ok(&expected), "{}", vector.name);
+        assert_eq!(to_hex(&expected.encode()), to_hex(&vector.bytes), "{}", vector.name);
+        assert_eq!(rewrite(&vector.bytes).as_ref(), Ok(&vector.bytes), "{}", vector.name);
+    }
+}
+
+#[test]
+fn every_frame_has_a_vector() {
+    let vectors = with_prefix("record");
+    let frames =
+        || vectors.iter().flat_map(|vector| Record::new(&vector.bytes)).map(|frame| frame.expect("legal"));
+    let messages = || {
+        frames().filter_map(|frame| match frame {
+            Frame::Msg(msg) => Some(msg),
+            _ => None,
+        })
+    };
+    let set = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
+    assert_eq!(frames().map(|frame| frame_name(frame)).collect::<BTreeSet<_>>(), set(FRAMES));
+    assert_eq!(messages().map(|msg| id_name(msg.id)).collect::<BTreeSet<_>>(), set(IDS));
+    assert_eq!(messages().map(|msg| kind_name(msg.kind)).collect::<BTreeSet<_>>(), set(KINDS));
+    assert_eq!(messages().map(|msg| msg.class).collect::<BTreeSet<_>>(), (0..4).collect());
+    assert_eq!(messages().map(|msg| msg.fragment.is_some()).collect::<BTreeSet<_>>().len(), 2);
+}
+
+#[test]
+fn refused_records() {
+    for vector in with_prefix("refused") {
+        let error = ModelRecord::decode(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+}
+
+#[test]
+fn parameters() {
+    let chat = chat_params();
+    let slow = Params { max_ack_delay: Duration::from_millis(100), ..Params::default() };
+    let expected = BTreeMap::from([
+        ("params/defaults", Params::default()),
+        ("params/chat", chat),
+        ("params/ack-delay", slow),
+        ("ignored-params/unknown", slow),
+        ("ignored-params/empty", Params::default()),
+    ]);
+    for vector in with_prefix("params").into_iter().chain(with_prefix("ignored-params")) {
+        let expected = expected[&*vector.name];
+        assert_eq!(Params::decode(&vector.bytes), Ok(expected), "{}", vector.name);
+        let mut again = Vec::new();
+        expected.encode(&mut again);
+        assert_eq!(again == vector.bytes, vector.prefix() == "params", "{}", vector.name);
+    }
+    for vector in with_prefix("refused-params") {
+        let error = Params::decode(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+}
+
+#[test]
+fn long_packets() {
+    let retry = || Model::Retry(sequence::<16>(0xA0).to_vec());
+    let mut padded = vec![init()];
+    padded.resize(6, Model::Padding);
+    let (client, server) = (CLIENT.0.to_vec(), SERVER.0.to_vec());
+    let expected = BTreeMap::from([
+        ("long-init", (LongKind::Init, 1, server.clone(), client.clone(), padded)),
+        ("long-retry", (LongKind::Retry, 1, client.clone(), server.clone(), vec![retry()])),
+        ("long-accept", (LongKind::Accept, 1, client.clone(), server.clone(), vec![accept()])),
+        ("long-version", (LongKind::Refuse, 1, client.clone(), vec![], vec![Model::Version(vec![1])])),
+        ("long-close", (LongKind::Refuse, 1, client, server, vec![close(6, Advice::After, 2000, "busy")])),
+        ("long-other", (LongKind::Init, 0xFACE, sequence::<20>(0).to_vec(), vec![], vec![Model::Ping])),
+    ]);
+    let mut seen = 0;
+    for vector in with_prefix("packet") {
+        let Ok(Packet::Long(long)) = Packet::decode(&vector.bytes, crc32c) else { continue };
+        let record = ModelRecord::decode(long.payload).expect("the record is legal").0;
+        let found = (long.kind, long.version, long.dcid.to_vec(), long.scid.to_vec(), record);
+        assert_eq!(found, expected[vector.short_name()], "{}", vector.name);
+        assert_eq!(rewrite_packet(&vector.bytes, 0), Ok(vector.bytes), "{}", vector.name);
+        seen += 1;
+    }
+    assert_eq!(seen, expected.len());
+}
+
+#[test]
+fn short_packets() {
+    let hello = msg(0, 0, WireId::Low16(0x0102), "hi");
+    let run = Model::Ack { delay: 125, ranges: vec![990..=1000] };
+    let expected = BTreeMap::from([
+        ("packet/short-1", (SERVER, 1, Model::Ping)),
+        ("packet/short-2", (SERVER, 2, hello)),
+        ("packet/short-3", (CLIENT, 3, run)),
+        ("packet/short-4", (CLIENT, 4, Model::Ping)),
+    ]);
+    let mut seen = 0;
+    for vector in with_prefix("packet") {
+        let Ok(Packet::Short(short)) = Packet::decode(&vector.bytes, crc32c) else { continue };
+        let number = packet_number(&vector.name);
+        let (dcid, len, frame) = &expected[&*vector.name];
+        assert_eq!((short.dcid, short.number_len), (*dcid, *len), "{}", vector.name);
+        assert!(short.verify(guard(), number, crc32c), "{}", vector.name);
+        assert_eq!(
+            ModelRecord::decode(short.payload),
+            Ok(ModelRecord(vec![frame.clone()])),
+            "{}",
+            vector.name
+        );
+        assert_eq!(rewrite_packet(&vector.bytes, number), Ok(vector.bytes), "{}", vector.name);
+        seen += 1;
+    }
+    assert_eq!(seen, expected.len());
+}
+
+#[test]
+fn refused_packets() {
+    for vector in with_prefix("refused-packet") {
+        let error = Packet::decode(&vector.bytes, crc32c).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+}
+
+/// Lists constants of [`code`] with their names.
+macro_rules! codes {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), code::$name)),*] };
+}
+
+#[test]
+fn the_frame_table_is_that_of_the_code() {
+    let codes = codes![
+        PADDING,
+        PING,
+        PONG,
+        ACK,
+        ACK_ECN,
+        CREDIT,
+        BLOCKED,
+        SKIP,
+        FRAG_ABORT,
+        MSG_ACK,
+        REPORT,
+        OPEN_CHANNEL,
+        CLOSE_CHANNEL,
+        PATH_CHALLENGE,
+        PATH_RESPONSE,
+        NEW_CID,
+        RETIRE_CID,
+        NEW_TOKEN,
+        RESUME_GRANT,
+        RESUME_STATE,
+        GOAWAY,
+        CLOSE,
+        CLOSE_ACK,
+        RATE,
+        KEY_UPDATE,
+        TIME,
+        INIT,
+        RETRY,
+        VERSION,
+        ACCEPT,
+        CONFIRM,
+        EXT,
+    ];
+    let vectors = with_prefix("record");
+    let mut listed = Vec::new();
+    for line in SPEC.lines().filter(|line| line.starts_with("| 0x") && line.matches('|').count() == 6) {
+        let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, ty, name, state, eliciting, ..] = columns[..] else { panic!("not a row: {line}") };
+        let first = u8::from_str_radix(&ty[2..4], 16).expect("a hex code");
+        if !ty.contains('–') {
+            listed.push((name, first));
+        }
+        let refused = Record::new(&[first]).next() == Some(Err(DecodeError::UnknownFrame(first)));
+        assert_eq!(refused, state == "reserved", "{line}");
+        let example = vectors
+            .iter()
+            .find(|vector| vector.bytes[0] == first || (name == "MSG" && vector.bytes[0] > 0x80));
+        match example.and_then(|vector| Record::new(&vector.bytes).next()) {
+            Some(frame) => assert_eq!(frame.expect("legal").is_ack_eliciting(), eliciting == "yes", "{line}"),
+            None => assert_eq!((state, eliciting), ("reserved", ""), "{line}"),
+        }
+    }
+    assert_eq!(listed, codes);
+}

@@ -1,0 +1,342 @@
+//! The network: flows, datagrams under way, and what happens to them.
+
+use super::core::Core;
+use super::heap::Job;
+use crate::campaign::Policy;
+use crate::choice::{Alt, ChoiceKey, Kind};
+use crate::link::{Dist, Rates};
+use crate::node::{Dissect, Ecn, Node, Transmit};
+use crate::oracle::Phase;
+use crate::outcome::Named;
+use crate::prf::{hash_bytes, mix, scale};
+use crate::schedule::{Damage, Effect, flow_locus, label_locus, ordinal_locus};
+use crate::sim::Sim;
+use crate::table::Table;
+use crate::time::Time;
+use crate::trace::{Loss, What};
+
+/// Families of weather.
+const WEATHER_LINK: u8 = 0x80;
+
+/// One direction between two nodes; made when the first datagram needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) src: u32,
+    pub(crate) dst: u32,
+    locus: u64,
+    delay: Dist,
+    rates: Rates,
+    faulty: bool,
+    mtu: usize,
+    sent: u32,
+    /// No undisturbed datagram arrives before its predecessor.
+    last_at: Time,
+    /// The latest datagram that was delivered.
+    newest: u32,
+    /// How many partitions cut it, and the latest of them by its index in the plan.
+    pub(crate) cuts: u32,
+    pub(crate) cut_by: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packet {
+    pub(crate) flow: u32,
+    pub(crate) n: u32,
+    pub(crate) copy: bool,
+    pub(crate) ecn: Ecn,
+    delayed: bool,
+    damaged: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Net {
+    pub(crate) flows: Vec<Flow>,
+    by_pair: Table,
+    pub(crate) packets: Vec<Packet>,
+    free: Vec<u32>,
+    /// How often each content has been sent.
+    occurrences: Table,
+    label: String,
+    hosts: u32,
+}
+
+/// What is needed to make a flow.
+pub(crate) struct FlowSource<'a, N: Node> {
+    pub(crate) sim: &'a Sim<N>,
+    pub(crate) policy: &'a Policy,
+}
+
+impl Net {
+    pub(crate) fn new(hosts: u32) -> Self {
+        Self { hosts, ..Self::default() }
+    }
+
+    pub(crate) fn flow<N: Node>(&mut self, src: u32, dst: u32, source: &FlowSource<'_, N>) -> u32 {
+        let entry = self.by_pair.entry(mix(u64::from(src) << 32 | u64::from(dst)));
+        if *entry == 0 {
+            let link = source.sim.link_of(src, dst);
+            let rates = match &source.sim.campaign {
+                Some(chaos) => chaos.rates(&link.rates, source.policy),
+                None => link.rates,
+            };
+            let names = &source.sim.names;
+            self.flows.push(Flow {
+                src,
+                dst,
+                locus: flow_locus(&names[src as usize], &names[dst as usize]),
+                delay: link.delay,
+                rates,
+                faulty: rates.any(),
+                mtu: link.mtu,
+                sent: 0,
+                last_at: Time::ZERO,
+                newest: 0,
+                cuts: 0,
+                cut_by: 0,
+            });
+            *entry = self.flows.len() as u32;
+        }
+        *entry - 1
+    }
+
+    /// An empty buffer for the next datagram.
+    pub(crate) fn buffer(&mut self) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.packets[index as usize].bytes.clear();
+            return index;
+        }
+        self.packets.push(Packet::default());
+        self.packets.len() as u32 - 1
+    }
+
+    pub(crate) fn release(&mut self, index: u32) {
+        self.free.push(index);
+    }
+
+    /// Sends the datagram in buffer `index`.
+    pub(crate) fn send<N: Node>(
+        &mut self,
+        core: &mut Core,
+        source: &FlowSource<'_, N>,
+        src: u32,
+        transmit: Transmit,
+        index: u32,
+    ) {
+        core.stats.sent += 1;
+        let content = hash_bytes(0, &self.packets[index as usize].bytes);
+        let dst = transmit.dst.number();
+        if dst >= self.hosts {
+            core.stats.unroutable += 1;
+            let lost = What::Lost { flow: u32::MAX, n: dst, copy: false, why: Loss::NoSuchAddress, fault: 0 };
+            core.put(src, lost, content, |text| label_text::<N>(&self.packets[index as usize].bytes, text));
+            return self.release(index);
+        }
+        let flow_index = self.flow(src, dst, source);
+        let flow = &mut self.flows[flow_index as usize];
+        flow.sent += 1;
+        let n = flow.sent;
+        let packet = &mut self.packets[index as usize];
+        *packet = Packet {
+            flow: flow_index,
+            n,
+            ecn: transmit.ecn,
+            bytes: std::mem::take(&mut packet.bytes),
+            ..Packet::default()
+        };
+        core.put(src, What::Send { flow: flow_index, n }, content, |text| label_text::<N>(&packet.bytes, text));
+
+        let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos;
+        let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
+        let flow = &mut self.flows[flow_index as usize];
+        if self.packets[index as usize].bytes.len() > flow.mtu {
+            core.stats.lost_mtu += 1;
+            return self.lose(core, index, Loss::Mtu, 0);
+        }
+        if flow.cuts > 0 {
+            core.stats.lost_cut += 1;
+            let line = core.touch(flow.cut_by, Kind::Partition);
+            return self.lose(core, index, Loss::Cut, line);
+        }
+        let jitter = name.as_ref().and_then(|name| core.weather(WEATHER_LINK, name.locus, name.occ)).unwrap_or(0);
+        match name {
+            Some(name) if faulty => self.send_faulty::<N>(core, index, &name, jitter),
+            _ => {
+                let at = flow.due(core.now, jitter);
+                core.heap.push(at, Job::Deliver(index));
+            }
+        }
+    }
+
+    /// One choice per family, each with its own key.
+    fn send_faulty<N: Node>(&mut self, core: &mut Core, index: u32, name: &Name, jitter: u64) {
+        let Packet { flow, n, .. } = self.packets[index as usize];
+        let rates = self.flows[flow as usize].rates;
+        let label = &self.label;
+        let ask = |core: &mut Core, kind: Kind, alts: &[Alt]| {
+            if !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
+                return None;
+            }
+            let choice = core.chooser.choose(ChoiceKey { kind, locus: name.locus, occ: name.occ }, alts);
+            let effect = effect(kind, choice.alt, choice.param)?;
+            core.stats.chosen(kind);
+            let named = if name.labelled { Named::Label(label) } else { Named::Ordinal(n) };
+            let line = core.log.datagram(choice.line, flow, named, name.occ, effect);
+            Some((effect, line))
+        };
+        let span = |ppm, (min, max): (u64, u64)| [Alt { ppm, min, max: max.max(min) }];
+
+        if let Some((_, fault)) = ask(core, Kind::Drop, &[Alt { ppm: rates.loss, min: 0, max: 0 }]) {
+            core.stats.mattered(Kind::Drop);
+            return self.lose(core, index, Loss::Drop, fault);
+        }
+        let held = ask(core, Kind::Delay, &span(rates.reorder, rates.reorder_extra));
+        let doubled = ask(core, Kind::Duplicate, &span(rates.duplicate, rates.duplicate_extra));
+        let part = |ppm| Alt { ppm, min: 0, max: u64::from(u32::MAX) };
+        let cut = rates.corrupt / 4;
+        let ways = [part(rates.corrupt - cut), part(rates.resealed), part(cut)];
+        let damaged = ask(core, Kind::Corrupt, &ways);
+
+        let sender = self.flows[flow as usize].src;
+        let due = match held {
+            Some((Effect::Delay(extra), fault)) => {
+                core.put(sender, What::Delayed { flow, n, fault }, extra, |_| ());
+                self.packets[index as usize].delayed = true;
+                core.now.plus(self.flows[flow as usize].delay.sample(jitter)).plus(extra)
+            }
+            _ => self.flows[flow as usize].due(core.now, jitter),
+        };
+        if let Some((Effect::Duplicate(extra), fault)) = doubled {
+            let copy = self.copy(index);
+            core.put(sender, What::Doubled { flow, n, fault }, extra, |_| ());
+            core.heap.push(due.plus(extra), Job::Deliver(copy));
+        }
+        if let Some((Effect::Corrupt(damage, word), fault)) = damaged {
+            let packet = &mut self.packets[index as usize];
+            hurt::<N>(&mut packet.bytes, damage, word);
+            packet.damaged = true;
+            let content = hash_bytes(0, &packet.bytes);
+            core.put(sender, What::Damaged { flow, n, fault }, content, |_| ());
+        }
+        core.heap.push(due, Job::Deliver(index));
+    }
+
+    fn copy(&mut self, index: u32) -> u32 {
+        let copy = self.buffer();
+        let mut bytes = std::mem::take(&mut self.packets[copy as usize].bytes);
+        let original = &self.packets[index as usize];
+        bytes.extend_from_slice(&original.bytes);
+        let (flow, n, ecn) = (original.flow, original.n, original.ecn);
+        self.packets[copy as usize] = Packet { flow, n, copy: true, ecn, bytes, ..Packet::default() };
+        copy
+    }
+
+    /// The name of a datagram: its label and how often that was sent, or its position.
+    fn name<N: Node>(&mut self, core: &mut Core, index: u32) -> Name {
+        let packet = &self.packets[index as usize];
+        let flow = self.flows[packet.flow as usize].locus;
+        self.label.clear();
+        if !write_label::<N>(&packet.bytes, &mut self.label) {
+            core.stats.unlabelled += 1;
+            return Name { locus: ordinal_locus(flow, packet.n), occ: 1, labelled: false };
+        }
+        let locus = label_locus(flow, &self.label);
+        let times = self.occurrences.entry(locus);
+        *times += 1;
+        Name { locus, occ: *times, labelled: true }
+    }
+
+    pub(crate) fn lose(&mut self, core: &mut Core, index: u32, why: Loss, fault: u32) {
+        let Packet { flow, n, copy, .. } = self.packets[index as usize];
+        let Flow { src, dst, .. } = self.flows[flow as usize];
+        let node = if matches!(why, Loss::Down | Loss::Queue) { dst } else { src };
+        core.put(node, What::Lost { flow, n, copy, why, fault }, 0, |_| ());
+        self.release(index);
+    }
+
+    /// The datagram has reached a node that takes it.
+    pub(crate) fn arrived(&mut self, core: &mut Core, index: u32) {
+        let packet = &self.packets[index as usize];
+        let (flow, n, copy) = (packet.flow, packet.n, packet.copy);
+        let of = &mut self.flows[flow as usize];
+        core.stats.delivered += 1;
+        if packet.delayed && n < of.newest {
+            core.stats.mattered(Kind::Delay);
+        }
+        if copy {
+            core.stats.mattered(Kind::Duplicate);
+        }
+        if packet.damaged {
+            core.stats.mattered(Kind::Corrupt);
+        }
+        of.newest = of.newest.max(n);
+        core.put(of.dst, What::Arrive { flow, n, copy }, 0, |_| ());
+    }
+}
+
+struct Name {
+    locus: u64,
+    occ: u32,
+    labelled: bool,
+}
+
+impl Flow {
+    /// When an undisturbed datagram arrives: never before its predecessor.
+    fn due(&mut self, now: Time, jitter: u64) -> Time {
+        self.last_at = self.last_at.max(now.plus(self.delay.sample(jitter)));
+        self.last_at
+    }
+}
+
+fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {
+    Some(match (kind, alt) {
+        (Kind::Drop, 1) => Effect::Drop,
+        (Kind::Delay, 1) => Effect::Delay(param),
+        (Kind::Duplicate, 1) => Effect::Duplicate(param),
+        (Kind::Corrupt, 1) => Effect::Corrupt(Damage::Flip, param as u32),
+        (Kind::Corrupt, 2) => Effect::Corrupt(Damage::FlipResealed, param as u32),
+        (Kind::Corrupt, 3) => Effect::Corrupt(Damage::Truncate, param as u32),
+        _ => return None,
+    })
+}
+
+/// Appends kind and text of the label; `false` if there is none.
+fn write_label<D: Dissect>(bytes: &[u8], out: &mut String) -> bool {
+    let start = out.len();
+    let Some(kind) = D::dissect(bytes, out) else {
+        out.truncate(start);
+        return false;
+    };
+    let separator = if out.len() > start { " " } else { "" };
+    out.insert_str(start, separator);
+    out.insert_str(start, kind);
+    true
+}
+
+fn label_text<D: Dissect>(bytes: &[u8], out: &mut String) {
+    if !write_label::<D>(bytes, out) {
+        out.push_str("len=");
+        out.push_str(&bytes.len().to_string());
+    }
+}
+
+fn hurt<D: Dissect>(bytes: &mut Vec<u8>, damage: Damage, word: u32) {
+    let random = |i: u32| mix(u64::from(word) << 8 | u64::from(i));
+    if damage == Damage::Truncate {
+        let len = scale(random(0), bytes.len() as u64) as usize;
+        return bytes.truncate(len);
+    }
+    let original = (damage == Damage::FlipResealed).then(|| bytes.clone());
+    let bits = bytes.len() as u64 * 8;
+    let mut flipped = [u64::MAX; 3];
+    for i in 0..=word % 3 {
+        let bit = scale(random(1 + i), bits);
+        if bits > 0 && !flipped.contains(&bit) {
+            flipped[i as usize] = bit;
+            bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+    }
+    if let Some(original) = original {
+        D::reseal(&original, bytes);
+    }
+}

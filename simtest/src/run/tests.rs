@@ -1,0 +1,378 @@
+use crate::probe::{Cmd, Event, Probe, got, replay, three, times};
+use crate::{
+    Addr, Chaos, DiskOp, Fault, FromSeed, Kind, Life, Link, NodeId, Now, Oracle, Phase, Sim, StoreError, Time, Verdict, at, ms,
+    secs, us,
+};
+use crate::{Dist, MAX_PAUSED};
+
+fn texts(list: &[(u64, &str)]) -> Vec<(u64, String)> {
+    list.iter().map(|(at, text)| (*at, (*text).to_owned())).collect()
+}
+
+fn append(bytes: &[u8]) -> Cmd {
+    Cmd::Store(DiskOp::Append { file: "log".into(), bytes: bytes.to_vec() })
+}
+
+fn sync() -> Cmd {
+    Cmd::Store(DiskOp::Sync { file: "log".into() })
+}
+
+#[test]
+fn a_datagram_takes_its_delay() {
+    let (mut sim, [a, b, c]) = three();
+    sim.one_way(a, c, Link::new().delay(Dist::fixed(ms(30))));
+    sim.workload(|w| {
+        w.at(ms(5)).cmd(a, Cmd::Send(b, vec!["x", "y"])).cmd(a, Cmd::Send(c, vec!["z"])).cmd(c, Cmd::Send(a, vec!["w"]));
+    });
+    let outcome = replay(&sim, "");
+    assert_eq!(got(&outcome, b), texts(&[(6, "x"), (6, "y")]));
+    assert_eq!(got(&outcome, c), texts(&[(35, "z")]));
+    assert_eq!(got(&outcome, a), texts(&[(6, "w")]));
+}
+
+#[test]
+fn weather_does_not_reorder() {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(Link::new().delay(Dist::exp(ms(1), ms(20))));
+    let letters = ["A", "B", "C", "D", "E", "F", "G", "H"];
+    sim.workload(|w| {
+        for (i, letter) in (0..).zip(letters) {
+            w.at(ms(i)).cmd(a, Cmd::Send(b, vec![letter]));
+        }
+    });
+    let arrivals = |seed| got(&sim.run(FromSeed::new(seed)), b);
+    for seed in 0..50 {
+        assert!(arrivals(seed).iter().map(|(_, text)| &text[..]).eq(letters), "seed {seed}");
+    }
+    assert_ne!(arrivals(1), arrivals(2), "but it varies");
+}
+
+#[test]
+fn scheduled_faults_do_what_they_say() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Send(b, vec!["A", "B", "C", "D", "small", "A"]));
+    });
+    let outcome = replay(
+        &sim,
+        "f1 drop a>b \"Text A\" occ=2\nf2 delay a>b \"Text B\" occ=1 by=13ms\nf3 duplicate a>b \"Text C\" occ=1 by=20ms\n\
+         f4 corrupt a>b \"Text D\" occ=1 cut=0x1\nf5 drop a>b #5\nf6 drop b>a \"Text A\" occ=1",
+    );
+    assert_eq!(got(&outcome, b), texts(&[(1, "A"), (1, "C"), (1, ""), (14, "B"), (21, "C")]));
+    assert_eq!(outcome.unmatched, ["f6"]);
+    assert_eq!(outcome.stats.unlabelled, 1);
+    for kind in [Kind::Delay, Kind::Duplicate, Kind::Corrupt] {
+        assert_eq!(outcome.stats.faults(kind).mattered, 1, "{kind:?}");
+    }
+    assert_eq!(outcome.stats.faults(Kind::Drop).chosen, 2);
+}
+
+#[test]
+fn corruption_flips_a_few_bits() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Send(b, vec!["AAAAAAAAAAAAAAAA"]));
+    });
+    let differences = |lines: String| {
+        let outcome = replay(&sim, &lines);
+        let text = &got(&outcome, b)[0].1;
+        (text.starts_with('A'), text != "AAAAAAAAAAAAAAAA")
+    };
+    let mut first_kept = 0;
+    for word in 0..40 {
+        let line = format!("f1 corrupt a>b \"Text AAAAAAAAAAAAAAAA\" occ=1 flip={word:#x}");
+        assert!(differences(line.clone()).1, "flip {word} changes something");
+        first_kept += u32::from(differences(format!("{line} reseal")).0);
+    }
+    assert_eq!(first_kept, 40, "reseal has mended the first byte");
+}
+
+#[test]
+fn what_is_larger_than_the_mtu_is_lost() {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(Link::new().mtu(3));
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Send(b, vec!["abc", "abcd"]));
+    });
+    let outcome = replay(&sim, "");
+    assert_eq!(got(&outcome, b), texts(&[(1, "abc")]));
+    assert_eq!(outcome.stats.lost_mtu, 1);
+}
+
+#[test]
+fn an_address_that_nobody_has() {
+    let (mut sim, [a, ..]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::SendTo(Addr::new(77)));
+    });
+    assert_eq!(replay(&sim, "").stats.unroutable, 1);
+}
+
+#[test]
+fn partitions_cut_the_directions_that_they_name() {
+    let (mut sim, [a, b, c]) = three();
+    sim.workload(|w| {
+        for i in 0..6 {
+            w.at(ms(10 * i)).cmd(a, Cmd::Send(b, vec!["x"])).cmd(b, Cmd::Send(a, vec!["y"])).cmd(c, Cmd::Send(a, vec!["z"]));
+        }
+    });
+    let outcome = replay(&sim, "f1 partition a>b at=9500us for=25ms\nf2 partition a|b,c at=15ms for=10ms");
+    let at_ms = |node| got(&outcome, node).into_iter().map(|(at, text)| format!("{at}{text}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(at_ms(b), "1x 41x 51x");
+    assert_eq!(at_ms(a), "1y 1z 11y 11z 31y 31z 41y 41z 51y 51z");
+    assert_eq!(outcome.stats.lost_cut, 5);
+    assert_eq!(outcome.stats.faults(Kind::Partition).mattered, 2);
+}
+
+#[test]
+fn a_cut_takes_what_is_under_way() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Send(b, vec!["x"]));
+    });
+    assert_eq!(got(&replay(&sim, "f1 partition a>b at=500us for=1ms"), b), texts(&[]));
+}
+
+#[test]
+fn everything_waits_for_a_paused_node() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(b, Cmd::Every(10, 10)).cmd(b, append(b"1"));
+        w.at(ms(11)).cmd(a, Cmd::Send(b, vec!["x"]));
+        w.at(ms(15)).cmd(a, Cmd::Send(b, vec!["y"])).cmd(b, sync());
+    });
+    sim.run_for(ms(50));
+    let outcome = replay(&sim, "f1 pause b at=5ms for=27ms");
+    assert_eq!(got(&outcome, b), texts(&[(32, "x"), (32, "y")]));
+    assert_eq!(times(&outcome, b, &Event::Timer), [32, 42]);
+    assert_eq!(times(&outcome, b, &Event::Cmd), [0, 0, 32]);
+    assert_eq!(outcome.stats.faults(Kind::Pause).mattered, 1);
+}
+
+#[test]
+fn the_queue_of_a_paused_node_is_bounded() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(10)).cmd(a, Cmd::Flood(b, MAX_PAUSED + 5));
+    });
+    let outcome = replay(&sim, "f1 pause b at=5ms for=20ms");
+    assert_eq!(outcome.node(b).unwrap().got, MAX_PAUSED);
+    assert_eq!(outcome.stats.lost_queue, 5);
+}
+
+#[test]
+fn a_crash_keeps_what_was_synced() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(b, append(b"one")).cmd(b, sync());
+        w.at(ms(20)).cmd(b, append(b"two"));
+        w.at(ms(30)).cmd(b, sync()).cmd(a, Cmd::Send(b, vec!["x"]));
+        w.at(ms(35)).cmd(b, Cmd::Every(1, 1));
+        w.at(ms(45)).cmd(a, Cmd::Send(b, vec!["y"]));
+    });
+    let disk = |loss: &str| {
+        let outcome = replay(&sim, &format!("f1 crash b at=30200us for=10ms disk={loss}"));
+        assert_eq!(got(&outcome, b), texts(&[(46, "y")]));
+        assert_eq!((outcome.stats.cmds_lost, outcome.stats.lost_down), (1, 1));
+        let boots: Vec<_> = outcome.events(b).filter(|(_, e)| matches!(e, Event::Booted { .. })).collect();
+        let (Event::Booted { seed: first, .. }, Event::Booted { life, seed, disk }) = (boots[0].1, boots[1].1) else {
+            unreachable!("only boots are left")
+        };
+        assert_eq!((boots.len(), boots[1].0.as_millis(), *life), (2, 40, 1));
+        assert_ne!(first, seed, "each life has its own seed");
+        String::from_utf8_lossy(&disk[0].1).into_owned()
+    };
+    assert_eq!(disk("unsynced"), "one");
+    assert_eq!(disk("kept"), "onetwo");
+    let torn: std::collections::BTreeSet<String> = (0..30).map(|seed| disk(&format!("torn:{seed}"))).collect();
+    assert!(torn.iter().map(|text| &text[..]).eq(["one", "onet", "onetw", "onetwo"]), "{torn:?}");
+}
+
+#[test]
+fn a_crash_without_end_and_faults_on_the_dead() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(100)).cmd(a, Cmd::Send(b, vec!["x"]));
+    });
+    let lines = "f1 pause b at=5ms for=50ms\nf2 crash b at=10ms for=ever disk=kept\nf3 crash b at=20ms for=1ms disk=kept\nf4 pause b at=30ms for=1ms";
+    let outcome = replay(&sim, lines);
+    assert!(outcome.node(b).is_none());
+    assert_eq!(outcome.stats.lost_down, 1);
+    assert_eq!(outcome.unmatched, ["f3", "f4"]);
+}
+
+#[test]
+fn disks_in_trouble() {
+    let (mut sim, [_, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(10)).cmd(b, append(b"1")).cmd(b, sync());
+        w.at(ms(50)).cmd(b, append(b"2")).cmd(b, sync());
+    });
+    let results = |lines: &str| {
+        let outcome = replay(&sim, lines);
+        let stored = |(at, event): (Time, &Event)| match event {
+            Event::Stored(_, result) => Some((at.as_millis(), *result)),
+            _ => None,
+        };
+        outcome.events(b).filter_map(stored).collect::<Vec<_>>()
+    };
+    let fine = [(10, Ok(())), (10, Ok(())), (50, Ok(())), (50, Ok(()))];
+    assert_eq!(results(""), fine);
+    let (full, broken) = (Err(StoreError::NoSpace), Err(StoreError::Io));
+    assert_eq!(results("f1 disk b full at=5ms for=20ms"), [(10, full), fine[1], fine[2], fine[3]]);
+    assert_eq!(results("f1 disk b error at=5ms for=20ms"), [(10, broken), (10, broken), fine[2], fine[3]]);
+    assert_eq!(results("f1 disk b slow at=5ms for=20ms"), [(11, Ok(())), (61, Ok(())), (61, Ok(())), (61, Ok(()))]);
+}
+
+#[test]
+fn built_in_verdicts() {
+    let verdict = |cmd: Cmd| {
+        let (mut sim, [a, ..]) = three();
+        sim.workload(|w| {
+            w.at(ms(5)).cmd(a, cmd);
+        });
+        replay(&sim, "").verdict
+    };
+    let oracle = |cmd| verdict(cmd).oracle().map(String::from);
+    assert_eq!(oracle(Cmd::Livelock).as_deref(), Some("livelock"));
+    assert_eq!(oracle(Cmd::BusyLoop).as_deref(), Some("busy loop"));
+    assert_eq!(oracle(Cmd::Lie).as_deref(), Some("node contract"));
+    assert_eq!(verdict(Cmd::Panic), Verdict::Fail { oracle: "panic".into(), at: 3, why: "asked to".into() });
+    assert_eq!(verdict(Cmd::Every(1, 0)), Verdict::Pass);
+}
+
+#[test]
+fn too_many_events_are_no_verdict() {
+    let (mut sim, [a, ..]) = three();
+    sim.max_events(1_000).workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Every(1, 1));
+    });
+    let why = "more than 1000 events by 0.997 s".into();
+    assert_eq!(replay(&sim, "").verdict, Verdict::Unknown(why));
+}
+
+#[test]
+fn idle_time_is_free() {
+    let (mut sim, [a, ..]) = three();
+    sim.run_for(secs(10_000_000)).workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Every(1_000_000, 1_000_000));
+    });
+    let outcome = replay(&sim, "");
+    assert_eq!(outcome.stats.events, 3 + 1 + 10_000);
+    assert_eq!(outcome.stats.virtual_nanos, 10_000_000 * 1_000_000_000);
+}
+
+#[test]
+fn a_checkpoint_goes_on_by_itself() {
+    let mut sim = three().0;
+    let [a, b, _] = [0, 1, 2].map(NodeId::new);
+    sim.links(Link::hostile()).workload(|w| {
+        for i in 0..50 {
+            w.at(ms(10 * i)).cmd(a, Cmd::Send(b, vec!["X", "Y"]));
+        }
+    });
+    let whole = sim.run(FromSeed::new(9)).hash;
+    let mut run = sim.start(FromSeed::new(9));
+    run.until(ms(200));
+    let mut branch = run.clone();
+    assert_eq!(branch.view().now(), Time::from_millis(200));
+    branch.command(b, Cmd::Send(a, vec!["Z"]));
+    assert_ne!(branch.finish().hash, whole, "the branch took another way");
+    assert_eq!(run.finish().hash, whole, "and the run did not notice");
+}
+
+#[test]
+fn chaos_ends_when_quiet_begins() {
+    let (mut sim, [a, b, c]) = three();
+    sim.links(Link::hostile()).campaign(Chaos::default().until(secs(2)).quiet_for(secs(2))).workload(|w| {
+        for i in 0..400 {
+            w.at(ms(10 * i)).cmd(a, Cmd::Send(b, vec!["X"])).cmd(b, Cmd::Send(c, vec!["Y"]));
+        }
+    });
+    sim.invariant("all live in the quiet phase", |v| v.phase() == Phase::Chaos || v.nodes().count() == 3);
+    let mut policies = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let outcome = sim.run(FromSeed::new(seed));
+        outcome.assert_pass();
+        let quiet: Vec<u64> = got(&outcome, b).into_iter().map(|(at, _)| at).filter(|at| *at > 2_100).collect();
+        assert!(quiet.len() >= 188, "nothing is lost in the quiet phase: {}", quiet.len());
+        policies.insert(Kind::FAULTS.map(|kind| outcome.stats.faults(kind).chosen > 0));
+    }
+    assert!(policies.len() > 5, "runs differ in the kinds of fault that they use");
+}
+
+#[test]
+fn eventually_is_judged_in_the_quiet_phase() {
+    let (mut sim, [a, b, _]) = three();
+    sim.campaign(Chaos::none().until(secs(1)).quiet_for(secs(5))).workload(|w| {
+        w.at(ms(2_000)).cmd(a, Cmd::Send(b, vec!["x"]));
+    });
+    let mut stops = sim.clone();
+    stops.eventually("got it", move |v| v.node(b).is_some_and(|b| b.got == 1));
+    let outcome = stops.run(FromSeed::new(0));
+    outcome.assert_pass();
+    assert_eq!(outcome.stats.virtual_nanos, 2_001_000_000, "the run ends when all has come true");
+
+    sim.eventually("got two", move |v| match v.node(b).map(|b| b.got) {
+        Some(2) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let why = "Some(1) (at the end, 6.000 s)".into();
+    assert_eq!(sim.run(FromSeed::new(0)).verdict, Verdict::Fail { oracle: "got two".into(), at: 5, why });
+}
+
+#[test]
+#[should_panic(expected = "the quiet phase begins earlier")]
+fn an_explicit_fault_in_the_quiet_phase() {
+    let (mut sim, _) = three();
+    sim.campaign(Chaos::none().until(secs(1))).fault(at(secs(2)), Fault::pause("a").for_(ms(1)));
+    sim.run(FromSeed::new(0));
+}
+
+#[test]
+#[should_panic(expected = "which no node is called")]
+fn a_fault_on_nobody() {
+    three().0.fault(at(us(1)), Fault::crash("nobody"));
+}
+
+#[derive(Clone, Default)]
+struct Diary(Vec<String>);
+
+impl Oracle<Probe> for Diary {
+    fn command(&mut self, now: Now, node: NodeId, _cmd: &Cmd) -> crate::Check {
+        self.0.push(format!("{} {} cmd", now.mono, node.index()));
+        Ok(())
+    }
+
+    fn event(&mut self, now: Now, node: NodeId, event: &Event) -> crate::Check {
+        if *event == Event::Timer {
+            self.0.push(format!("{} {} timer", now.mono, node.index()));
+        }
+        Ok(())
+    }
+
+    fn lifecycle(&mut self, now: Now, node: NodeId, life: Life) -> crate::Check {
+        self.0.push(format!("{} {} {life:?}", now.mono, node.index()));
+        Ok(())
+    }
+
+    fn finally(&mut self, view: &crate::View<'_, Probe>) -> crate::Check {
+        Err(format!("{} events on a\n{}", view.events(NodeId::new(0)).count(), self.0.join("\n")))
+    }
+}
+
+#[test]
+fn an_oracle_is_told_everything_once() {
+    let mut sim = Sim::new("diary");
+    let a = sim.node("a", Probe::boot);
+    sim.keep_events(true).run_for(ms(100)).oracle("diary", Diary::default()).workload(|w| {
+        w.at(ms(1)).cmd(a, Cmd::Every(40, 0));
+        w.at(ms(15)).cmd(a, Cmd::Every(0, 0));
+    });
+    sim.fault(at(ms(10)), Fault::crash("a").restart_after(ms(10)));
+    sim.fault(at(ms(30)), Fault::pause("a").for_(ms(5)));
+    sim.workload(|w| {
+        w.at(ms(32)).cmd(a, Cmd::Every(50, 0));
+    });
+    insta::assert_snapshot!(sim.run(FromSeed::new(0)).verdict.to_string(), @"");
+}

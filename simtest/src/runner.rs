@@ -1,0 +1,284 @@
+//! Campaigns over many seeds, and what is printed when one fails.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, fs, thread};
+
+use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
+use crate::node::Node;
+use crate::oracle::Verdict;
+use crate::outcome::Outcome;
+use crate::schedule::Schedule;
+use crate::sim::Sim;
+use crate::stats::Stats;
+use crate::trace::TraceView;
+
+/// The result of a campaign in which every seed passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// How many seeds were run.
+    pub seeds: u64,
+    /// Everything that was counted, added up.
+    pub stats: Stats,
+}
+
+impl Report {
+    /// Kinds of fault that never made a difference: the campaign says nothing about them.
+    pub fn without_effect(&self) -> Vec<Kind> {
+        Kind::FAULTS.into_iter().filter(|kind| self.stats.faults(*kind).mattered == 0).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} seeds passed", self.seeds)?;
+        self.stats.fmt(f)?;
+        for kind in self.without_effect() {
+            write!(f, "\nnever mattered: {}", kind.word())?;
+        }
+        Ok(())
+    }
+}
+
+/// The lowest seed that did not pass.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The name of the test.
+    pub test: String,
+    /// The seed; `None` if a stored schedule was replayed.
+    pub seed: Option<u64>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What went wrong in it.
+    pub schedule: Schedule,
+    /// Everything that happened, in time order.
+    pub trace: String,
+    /// How many seeds had been run, this one included.
+    pub seeds: u64,
+    /// Ids of the lines of a replayed schedule that matched nothing.
+    pub unmatched: Vec<String>,
+}
+
+impl Failure {
+    /// What to print: the reason, where schedule and trace were written, and how to see it again.
+    pub fn report(&self) -> String {
+        let mut out = format!("{} failed after {} seeds\n", self.test, self.seeds);
+        if let Some(seed) = self.seed {
+            let _ = writeln!(out, "  seed      {seed}");
+        }
+        match &self.verdict {
+            Verdict::Fail { oracle, at, why } => {
+                let _ = writeln!(out, "  oracle    {oracle}, after event {at}\n  why       {why}");
+            }
+            other => {
+                let _ = writeln!(out, "  verdict   {other}");
+            }
+        }
+        if !self.unmatched.is_empty() {
+            let _ = writeln!(out, "  unmatched {}: these lines of the schedule no longer apply", self.unmatched.join(", "));
+        }
+        let _ = writeln!(out, "  faults    {}", self.schedule.lines.len());
+        let name = self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
+        let folder = artifacts();
+        for (word, end, text) in [("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())] {
+            let path = folder.join(format!("{name}.{end}"));
+            let _ = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)) {
+                Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
+                Err(error) => writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display()),
+            };
+        }
+        if let Some(seed) = self.seed {
+            let _ = writeln!(out, "  replay    SIMTEST_SEED={seed} cargo test <this test> -- --nocapture");
+        }
+        let _ = write!(out, "  or        SIMTEST_SCHEDULE=<schedule file> cargo test <this test> -- --nocapture");
+        out
+    }
+}
+
+/// Runs every seed on all cores and returns what was counted.
+///
+/// `build` makes the simulation for a seed; usually the same one, for all randomness comes from the run's own seed.
+/// Environment: `SIMTEST_SEED=n` runs that seed alone and prints its full trace; `SIMTEST_SCHEDULE=file` replays a stored schedule likewise;
+/// `SIMTEST_THREADS=n` sets the number of threads.
+///
+/// # Panics
+/// If a seed does not pass: with the lowest such seed, the oracle, the reason, the paths of schedule and trace, and how to repeat it.
+pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Report {
+    let result = match single() {
+        Some(single) => run_single(&single, &build),
+        None => search(seeds, build),
+    };
+    match result {
+        Ok(report) => report,
+        Err(failure) => panic!("{}", failure.report()),
+    }
+}
+
+/// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment but for `SIMTEST_THREADS`.
+pub fn search<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Result<Report, Box<Failure>> {
+    let next = AtomicU64::new(seeds.start);
+    let lowest = AtomicU64::new(u64::MAX);
+    let total = Mutex::new((0, Stats::default()));
+    let work = || {
+        let (mut count, mut stats) = (0, Stats::default());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || seed >= lowest.load(Ordering::Relaxed) {
+                break;
+            }
+            let outcome = build(seed).run(FromSeed::new(seed));
+            count += 1;
+            stats += outcome.stats;
+            if !outcome.verdict.is_pass() {
+                lowest.fetch_min(seed, Ordering::Relaxed);
+            }
+        }
+        let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        total.0 += count;
+        total.1 += stats;
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads() {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let (count, stats) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match lowest.into_inner() {
+        u64::MAX => Ok(Report { seeds: count, stats }),
+        seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
+    }
+}
+
+/// Runs once more with the recorder on.
+fn failure<N: Node>(sim: &Sim<N>, seed: Option<u64>, chooser: impl Chooser + 'static, seeds: u64) -> Failure {
+    let outcome = recorded(sim, chooser);
+    let schedule = outcome.schedule();
+    let verdict = match outcome.verdict {
+        Verdict::Pass => Verdict::Unknown("it failed, and passed when repeated: see check_determinism".into()),
+        verdict => verdict,
+    };
+    Failure {
+        test: sim.test.clone(),
+        seed,
+        schedule,
+        trace: outcome.trace.view(TraceView::packets()),
+        verdict,
+        seeds,
+        unmatched: outcome.unmatched,
+    }
+}
+
+fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
+    let mut sim = sim.clone();
+    sim.record(true);
+    sim.run(chooser)
+}
+
+enum Single {
+    Seed(u64),
+    Schedule(Schedule),
+}
+
+/// What the environment asks for.
+fn single() -> Option<Single> {
+    if let Ok(seed) = env::var("SIMTEST_SEED") {
+        let parsed = seed.parse().unwrap_or_else(|_| panic!("SIMTEST_SEED={seed}: expected a number"));
+        return Some(Single::Seed(parsed));
+    }
+    let path = env::var("SIMTEST_SCHEDULE").ok()?;
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("SIMTEST_SCHEDULE={path}: {error}"));
+    let schedule = Schedule::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Some(Single::Schedule(schedule))
+}
+
+fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Result<Report, Box<Failure>> {
+    let (sim, seed, outcome) = match single {
+        Single::Seed(seed) => {
+            let sim = build(*seed);
+            let outcome = recorded(&sim, FromSeed::new(*seed));
+            (sim, Some(*seed), outcome)
+        }
+        Single::Schedule(schedule) => {
+            let sim = build(schedule.nodes);
+            let outcome = recorded(&sim, FromSchedule::new(schedule));
+            (sim, None, outcome)
+        }
+    };
+    let trace = outcome.trace.view(TraceView::packets());
+    println!("{trace}");
+    let schedule = outcome.schedule();
+    if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
+        return Ok(Report { seeds: 1, stats: outcome.stats });
+    }
+    let Outcome { verdict, unmatched, .. } = outcome;
+    Err(Box::new(Failure { test: sim.test, seed, verdict, schedule, trace, seeds: 1, unmatched }))
+}
+
+fn threads() -> usize {
+    let asked = env::var("SIMTEST_THREADS").ok().and_then(|threads| threads.parse().ok());
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// `target/simtest`, found from the place of the test binary; the folder for temporary files if that is elsewhere.
+fn artifacts() -> PathBuf {
+    let binary = env::current_exe().unwrap_or_default();
+    let profile = binary.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
+    let target = profile.and_then(Path::parent).map_or_else(env::temp_dir, Path::to_path_buf);
+    target.join("simtest")
+}
+
+/// Two runs of the same seed that were not the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The first record of the trace that differs, from 1.
+    pub record: usize,
+    /// That record in the first run, empty if it had ended.
+    pub first: String,
+    /// That record in the second run.
+    pub second: String,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { record, first, second } = self;
+        writeln!(f, "two runs of one seed differ from record {record} on\n  first   {first}\n  second  {second}")?;
+        f.write_str("something depends on more than its inputs: a clock, a hasher's order, an address, a static")
+    }
+}
+
+impl std::error::Error for Divergence {}
+
+/// Runs a seed twice, the second time on another thread whose heap looks different, and compares everything that happened.
+/// Returns the hash of the run.
+pub fn check_determinism<N: Node>(seed: u64, build: impl Fn(u64) -> Sim<N> + Sync) -> Result<u128, Divergence> {
+    let run = || {
+        let outcome = recorded(&build(seed), FromSeed::new(seed));
+        (outcome.hash, outcome.trace)
+    };
+    let (hash, first) = run();
+    let other = thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let junk: Vec<Vec<u8>> = (1..500).map(|i| vec![0; i * 37 % 4_000]).collect();
+            let kept: Vec<_> = junk.into_iter().step_by(3).collect();
+            let result = run();
+            drop(kept);
+            result
+        });
+        second.join()
+    });
+    let (other, second) = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    match first.first_difference(&second) {
+        None if hash == other => Ok(hash),
+        difference => {
+            let (record, first, second) = difference.unwrap_or_default();
+            Err(Divergence { record, first, second })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! A simulation before it runs: nodes, links, faults, workload and judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::campaign::Chaos;
+use crate::choice::Chooser;
+use crate::disk::DiskModel;
+use crate::fault::{Fault, Timed, When};
+use crate::link::Link;
+use crate::node::{Boot, Node, NodeId};
+use crate::oracle::{Check, Judgement, Oracle, View};
+use crate::outcome::Outcome;
+use crate::run::Run;
+use crate::time::{Time, secs};
+
+type Make<N> = Rc<dyn Fn(&Boot<'_>) -> N>;
+type Judge<N> = Rc<dyn Fn(&View<'_, N>) -> Check>;
+
+/// A simulation being set up; [`run`](Self::run) makes one run of it, as often as wanted.
+#[derive(Clone)]
+pub struct Sim<N: Node> {
+    pub(crate) test: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) makes: Vec<Make<N>>,
+    pub(crate) default_link: Link,
+    pub(crate) links: BTreeMap<(u32, u32), Link>,
+    pub(crate) disk: DiskModel,
+    pub(crate) faults: Vec<Timed>,
+    pub(crate) campaign: Option<Chaos>,
+    pub(crate) run_for: Duration,
+    pub(crate) max_events: u64,
+    pub(crate) workload: Vec<(Time, NodeId, N::Cmd)>,
+    pub(crate) invariants: Vec<(String, Judge<N>)>,
+    pub(crate) eventually: Vec<(String, Judge<N>)>,
+    pub(crate) finally: Vec<(String, Judge<N>)>,
+    pub(crate) oracles: Vec<(String, Box<dyn Oracle<N>>)>,
+    pub(crate) record: bool,
+    pub(crate) keep_events: bool,
+}
+
+impl<N: Node> Sim<N> {
+    /// An empty simulation; `test` names it in schedules, traces and reports.
+    pub fn new(test: &str) -> Self {
+        Self {
+            test: test.into(),
+            names: Vec::new(),
+            makes: Vec::new(),
+            default_link: Link::new(),
+            links: BTreeMap::new(),
+            disk: DiskModel::default(),
+            faults: Vec::new(),
+            campaign: None,
+            run_for: secs(60),
+            max_events: 20_000_000,
+            workload: Vec::new(),
+            invariants: Vec::new(),
+            eventually: Vec::new(),
+            finally: Vec::new(),
+            oracles: Vec::new(),
+            record: false,
+            keep_events: false,
+        }
+    }
+
+    /// Adds a node. `make` boots it: at the start, and again after each crash.
+    ///
+    /// # Panics
+    /// If the name is taken, empty, or has other characters than letters, digits, `-` and `_`.
+    pub fn node(&mut self, name: &str, make: impl Fn(&Boot<'_>) -> N + 'static) -> NodeId {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(!name.is_empty() && name.chars().all(plain), "node name {name:?}: use letters, digits, - and _");
+        assert!(!self.names.iter().any(|n| n == name), "two nodes are called {name:?}");
+        self.names.push(name.into());
+        self.makes.push(Rc::new(make));
+        NodeId(self.names.len() as u32 - 1)
+    }
+
+    /// The link between all nodes that have none of their own.
+    pub fn links(&mut self, link: Link) -> &mut Self {
+        self.default_link = link;
+        self
+    }
+
+    /// The link between two nodes, in both directions.
+    pub fn link(&mut self, a: NodeId, b: NodeId, link: Link) -> &mut Self {
+        self.links.insert((a.0, b.0), link.clone());
+        self.one_way(b, a, link)
+    }
+
+    /// The link from one node to another.
+    pub fn one_way(&mut self, from: NodeId, to: NodeId, link: Link) -> &mut Self {
+        self.links.insert((from.0, to.0), link);
+        self
+    }
+
+    /// How fast disks are.
+    pub fn disk(&mut self, model: DiskModel) -> &mut Self {
+        self.disk = model;
+        self
+    }
+
+    /// A fault at a set time.
+    ///
+    /// # Panics
+    /// If it names a node that has not been added.
+    pub fn fault(&mut self, when: When, fault: Fault) -> &mut Self {
+        for name in fault.nodes() {
+            assert!(self.names.iter().any(|n| n == name), "a fault names {name:?}, which no node is called");
+        }
+        self.faults.push(Timed { at: when.0, fault, line: 0 });
+        self
+    }
+
+    /// Random faults, then quiet.
+    ///
+    /// # Panics
+    /// If it names a node that has not been added.
+    pub fn campaign(&mut self, chaos: Chaos) -> &mut Self {
+        for name in chaos.victim_names() {
+            assert!(self.names.contains(name), "the campaign names {name:?}, which no node is called");
+        }
+        self.campaign = Some(chaos);
+        self
+    }
+
+    /// How long a run without a campaign lasts (default 60 s).
+    pub fn run_for(&mut self, span: Duration) -> &mut Self {
+        self.run_for = span;
+        self
+    }
+
+    /// A run with more events than this ends with [`Verdict::Unknown`](crate::Verdict::Unknown) (default 20 million).
+    pub fn max_events(&mut self, events: u64) -> &mut Self {
+        self.max_events = events;
+        self
+    }
+
+    /// Adds commands. A command to a dead node is lost: counted and shown in the trace, told to no oracle. One to a
+    /// paused node waits.
+    pub fn workload(&mut self, fill: impl FnOnce(&mut Workload<N::Cmd>)) -> &mut Self {
+        let mut workload = Workload { at: Time::ZERO, cmds: Vec::new() };
+        fill(&mut workload);
+        self.workload.extend(workload.cmds);
+        self
+    }
+
+    /// Must hold after every event.
+    pub fn invariant<J: Judgement>(
+        &mut self,
+        name: &str,
+        judge: impl Fn(&View<'_, N>) -> J + 'static,
+    ) -> &mut Self {
+        self.invariants.push((name.into(), Rc::new(move |view| judge(view).into_check())));
+        self
+    }
+
+    /// Must come true: judged in the quiet phase (in the whole run if there is no campaign).
+    ///
+    /// All of them must hold at one instant at which no datagram is under way, no store operation is pending and no command is
+    /// left, or at the very end. A run ends early at such an instant.
+    pub fn eventually<J: Judgement>(
+        &mut self,
+        name: &str,
+        judge: impl Fn(&View<'_, N>) -> J + 'static,
+    ) -> &mut Self {
+        self.eventually.push((name.into(), Rc::new(move |view| judge(view).into_check())));
+        self
+    }
+
+    /// Must hold when the run is over.
+    pub fn finally<J: Judgement>(
+        &mut self,
+        name: &str,
+        judge: impl Fn(&View<'_, N>) -> J + 'static,
+    ) -> &mut Self {
+        self.finally.push((name.into(), Rc::new(move |view| judge(view).into_check())));
+        self
+    }
+
+    /// A judge that is told everything as it happens.
+    pub fn oracle(&mut self, name: &str, oracle: impl Oracle<N> + 'static) -> &mut Self {
+        self.oracles.push((name.into(), Box::new(oracle)));
+        self
+    }
+
+    /// Keeps all records for [`Outcome::trace`]. Off by default: a campaign needs only the hash, and a failing run can be repeated.
+    pub fn record(&mut self, on: bool) -> &mut Self {
+        self.record = on;
+        self
+    }
+
+    /// Keeps all application events for [`View::events`] and [`Outcome::events`]. Off by default.
+    pub fn keep_events(&mut self, on: bool) -> &mut Self {
+        self.keep_events = on;
+        self
+    }
+
+    /// The names of all nodes.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Begins a run that is driven step by step.
+    ///
+    /// # Panics
+    /// If an explicit fault lies in the quiet phase.
+    pub fn start(&self, chooser: impl Chooser + 'static) -> Run<N> {
+        Run::new(self.clone(), Box::new(chooser))
+    }
+
+    /// Makes one run, from start to verdict.
+    ///
+    /// # Panics
+    /// If an explicit fault lies in the quiet phase. A panic of a node or a judge is caught: the run fails as "panic".
+    pub fn run(&self, chooser: impl Chooser + 'static) -> Outcome<N> {
+        self.start(chooser).finish()
+    }
+
+    pub(crate) fn link_of(&self, src: u32, dst: u32) -> &Link {
+        self.links.get(&(src, dst)).unwrap_or(&self.default_link)
+    }
+
+    pub(crate) fn end(&self) -> Time {
+        self.campaign.as_ref().map_or(Time::from(self.run_for), Chaos::end)
+    }
+
+    /// Names of the registered judges; no two may be equal, for a failure is known by this name.
+    pub(crate) fn check_names(&self) {
+        let closures = self.invariants.iter().chain(&self.eventually).chain(&self.finally).map(|(name, _)| name);
+        let mut seen = BTreeSet::new();
+        for name in closures.chain(self.oracles.iter().map(|(name, _)| name)) {
+            assert!(seen.insert(name), "two judges are called {name:?}");
+        }
+    }
+}
+
+/// Commands with their times.
+pub struct Workload<C> {
+    at: Time,
+    cmds: Vec<(Time, NodeId, C)>,
+}
+
+impl<C> Workload<C> {
+    /// The following commands are given `since_start` after the start of the run.
+    pub fn at(&mut self, since_start: Duration) -> &mut Self {
+        self.at = since_start.into();
+        self
+    }
+
+    /// A command to a node. Commands of one instant are given in the order in which they were added.
+    pub fn cmd(&mut self, node: NodeId, cmd: C) -> &mut Self {
+        self.cmds.push((self.at, node, cmd));
+        self
+    }
+}

@@ -1,0 +1,130 @@
+//! One record per thing that happens. All of them enter the hash; they are kept only on demand.
+
+use crate::prf::Rolling;
+use crate::time::Time;
+
+/// The node number of records that belong to no node.
+pub(crate) const NO_NODE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) at: Time,
+    pub(crate) node: u32,
+    pub(crate) what: What,
+    /// A hash of what it is about.
+    pub(crate) content: u64,
+    /// Where its text lies in the trace.
+    pub(crate) text: (u32, u32),
+}
+
+/// Why a datagram did not arrive, other than by its own fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    Drop,
+    Cut,
+    Mtu,
+    Down,
+    Queue,
+    NoSuchAddress,
+}
+
+/// `fault` is the number of a schedule line and not part of the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Cmd { n: u32 },
+    CmdLost { n: u32 },
+    Event,
+    Send { flow: u32, n: u32 },
+    Lost { flow: u32, n: u32, copy: bool, why: Loss, fault: u32 },
+    Damaged { flow: u32, n: u32, fault: u32 },
+    Delayed { flow: u32, n: u32, fault: u32 },
+    Doubled { flow: u32, n: u32, fault: u32 },
+    Arrive { flow: u32, n: u32, copy: bool },
+    Timer { n: u32 },
+    Store { op: u64 },
+    Stored { op: u64, ok: bool },
+    Start,
+    Crash { fault: u32 },
+    Restart { fault: u32 },
+    Pause { fault: u32 },
+    Resume { fault: u32 },
+    Cut { fault: u32 },
+    Heal { fault: u32 },
+    Trouble { fault: u32 },
+    Mended { fault: u32 },
+    Quiet,
+}
+
+impl What {
+    const fn words(self) -> (u64, u64) {
+        const fn datagram(code: u64, flow: u32, n: u32) -> (u64, u64) {
+            (code | (flow as u64) << 32, n as u64)
+        }
+        match self {
+            Self::Cmd { n } => (1, n as u64),
+            Self::CmdLost { n } => (2, n as u64),
+            Self::Event => (3, 0),
+            Self::Send { flow, n } => datagram(4, flow, n),
+            Self::Lost { flow, n, copy, why, .. } => {
+                datagram(5 | (copy as u64) << 8 | (why as u64) << 16, flow, n)
+            }
+            Self::Damaged { flow, n, .. } => datagram(6, flow, n),
+            Self::Delayed { flow, n, .. } => datagram(7, flow, n),
+            Self::Doubled { flow, n, .. } => datagram(8, flow, n),
+            Self::Arrive { flow, n, copy } => datagram(9 | (copy as u64) << 8, flow, n),
+            Self::Timer { n } => (10, n as u64),
+            Self::Store { op } => (11, op),
+            Self::Stored { op, ok } => (12 | (ok as u64) << 8, op),
+            Self::Start => (13, 0),
+            Self::Crash { .. } => (14, 0),
+            Self::Restart { .. } => (15, 0),
+            Self::Pause { .. } => (16, 0),
+            Self::Resume { .. } => (17, 0),
+            Self::Cut { .. } => (18, 0),
+            Self::Heal { .. } => (19, 0),
+            Self::Trouble { .. } => (20, 0),
+            Self::Mended { .. } => (21, 0),
+            Self::Quiet => (22, 0),
+        }
+    }
+}
+
+/// Hashes all records, keeps them if asked to.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    hash: Rolling,
+    pub(crate) on: bool,
+    pub(crate) records: Vec<Record>,
+    pub(crate) text: String,
+}
+
+impl Recorder {
+    pub(crate) const fn new(on: bool) -> Self {
+        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new() }
+    }
+
+    /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader should see.
+    pub(crate) fn put(
+        &mut self,
+        at: Time,
+        node: u32,
+        what: What,
+        content: u64,
+        text: impl FnOnce(&mut String),
+    ) {
+        let (code, number) = what.words();
+        self.hash.absorb(code);
+        self.hash.absorb(number ^ u64::from(node) << 40);
+        self.hash.absorb(at.as_nanos());
+        self.hash.absorb(content);
+        if self.on {
+            let start = self.text.len() as u32;
+            text(&mut self.text);
+            self.records.push(Record { at, node, what, content, text: (start, self.text.len() as u32) });
+        }
+    }
+
+    pub(crate) const fn hash(&self) -> u128 {
+        self.hash.value()
+    }
+}

@@ -1,0 +1,294 @@
+//! Traces as text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::record::{Loss, NO_NODE, Record, What};
+use super::Trace;
+use crate::time::Time;
+
+/// How much of a trace is shown; each level holds the one before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// Application events, lives and faults of nodes, partitions, the verdict.
+    Outcomes,
+    /// Also commands, and each datagram with what became of it.
+    Messages,
+    /// Also timers, store operations, and (in time order) each arrival.
+    Packets,
+}
+
+/// Which times are shown, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Times {
+    /// None: a changed timer or round trip changes no line.
+    Off,
+    /// Since the line before, in milliseconds.
+    Delta,
+    /// Since the start, in seconds with three decimals.
+    Exact,
+}
+
+/// In which order records are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Node by node: first what happened on it, then its flows, each by itself. Unrelated flows do not disturb each
+    /// other.
+    Grouped,
+    /// As it happened.
+    Merged,
+}
+
+/// What to show of a trace, and how.
+///
+/// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy; commands `a!2`; timers `a.timer#4`;
+/// faults `f5`, as in the schedule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TraceView {
+    level: Level,
+    times: Times,
+    order: Order,
+    hosts: Option<Vec<String>>,
+}
+
+impl TraceView {
+    fn new(level: Level) -> Self {
+        Self { level, times: Times::Off, order: Order::Grouped, hosts: None }
+    }
+
+    /// Level [`Outcomes`](Level::Outcomes), grouped, without times.
+    pub fn outcomes() -> Self {
+        Self::new(Level::Outcomes)
+    }
+
+    /// Level [`Messages`](Level::Messages), grouped, without times: what a snapshot should hold.
+    pub fn messages() -> Self {
+        Self::new(Level::Messages)
+    }
+
+    /// Level [`Packets`](Level::Packets), in time order, with times: what one reads to find a bug.
+    pub fn packets() -> Self {
+        Self { times: Times::Exact, order: Order::Merged, ..Self::new(Level::Packets) }
+    }
+
+    /// Shows times.
+    #[must_use]
+    pub fn time(self, times: Times) -> Self {
+        Self { times, ..self }
+    }
+
+    /// In this order.
+    #[must_use]
+    pub fn group(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// Only what happens on these nodes, and what they send.
+    #[must_use]
+    pub fn hosts<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { hosts: Some(names.into_iter().map(String::from).collect()), ..self }
+    }
+
+    pub(super) fn render(&self, trace: &Trace) -> String {
+        Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
+    }
+}
+
+/// (flow, number) of a datagram.
+type Id = (u32, u32);
+
+/// What became of each datagram that was sent.
+fn fates(trace: &Trace) -> BTreeMap<Id, String> {
+    let mut fates: BTreeMap<Id, String> = BTreeMap::new();
+    for record in &trace.records {
+        let (flow, n, fate) = match record.what {
+            What::Arrive { flow, n, copy } => (flow, n, if copy { "copy ok" } else { "ok" }.to_owned()),
+            What::Lost { flow, n, copy, why, fault } => {
+                let copy = if copy { "copy " } else { "" };
+                (flow, n, format!("{copy}{}", lost(why, fault)))
+            }
+            What::Damaged { flow, n, fault } => (flow, n, format!("f{fault} corrupt")),
+            What::Delayed { flow, n, fault } => (flow, n, format!("f{fault} delay")),
+            What::Doubled { flow, n, fault } => (flow, n, format!("f{fault} duplicate")),
+            _ => continue,
+        };
+        let all = fates.entry((flow, n)).or_default();
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push_str(&fate);
+    }
+    fates
+}
+
+fn lost(why: Loss, fault: u32) -> String {
+    match (why, fault) {
+        (Loss::Drop, _) => format!("f{fault} drop"),
+        (Loss::Cut, 0) => "cut".into(),
+        (Loss::Cut, _) => format!("f{fault} cut"),
+        (Loss::Mtu, _) => "too large".into(),
+        (Loss::Down, _) => "node down".into(),
+        (Loss::Queue, _) => "queue full".into(),
+        (Loss::NoSuchAddress, _) => "no such address".into(),
+    }
+}
+
+struct Page<'a> {
+    view: &'a TraceView,
+    trace: &'a Trace,
+    fates: BTreeMap<Id, String>,
+    out: String,
+    last: Time,
+}
+
+impl<'a> Page<'a> {
+    fn render(mut self) -> String {
+        let trace = self.trace;
+        match self.view.order {
+            Order::Merged => {
+                for record in &trace.records {
+                    self.merged(record);
+                }
+            }
+            Order::Grouped => self.grouped(),
+        }
+        let _ = writeln!(self.out, "{}", trace.verdict);
+        self.out
+    }
+
+    fn shown(&self, node: u32) -> bool {
+        match &self.view.hosts {
+            Some(hosts) => hosts.iter().any(|name| name == self.name(node)),
+            None => true,
+        }
+    }
+
+    fn name(&self, node: u32) -> &'a str {
+        if node == NO_NODE { "-" } else { &self.trace.names[node as usize] }
+    }
+
+    fn grouped(&mut self) {
+        let trace = self.trace;
+        let nodes = trace.names.len() as u32;
+        for node in (0..nodes).chain([NO_NODE]).filter(|node| self.shown(*node)).collect::<Vec<_>>() {
+            for record in trace.records.iter().filter(|record| record.node == node) {
+                if let Some(line) = self.happening(record) {
+                    self.last = self.stamp(record.at);
+                    let _ = writeln!(self.out, "{line}");
+                }
+            }
+            if self.view.level >= Level::Messages {
+                self.flows_of(node);
+            }
+        }
+    }
+
+    /// The flows of a node in the order of their receivers, then what it sent to nobody.
+    fn flows_of(&mut self, node: u32) {
+        let trace = self.trace;
+        let mut flows: Vec<u32> = (0..).zip(&trace.flows).filter(|(_, f)| f.0 == node).map(|(i, _)| i).collect();
+        flows.sort_by_key(|flow| trace.flows[*flow as usize].1);
+        for flow in flows {
+            for record in &trace.records {
+                if matches!(record.what, What::Send { flow: of, .. } if of == flow) {
+                    self.sent(record, "  ");
+                }
+            }
+        }
+        for record in trace.records.iter().filter(|record| record.node == node) {
+            if let What::Lost { why: Loss::NoSuchAddress, n, .. } = record.what {
+                let text = trace.text_of(record);
+                let name = self.name(node);
+                let _ = writeln!(self.out, "  {name}>?{n} {text}  no such address");
+            }
+        }
+    }
+
+    fn id(&self, flow: u32, n: u32, copy: bool) -> String {
+        let (src, dst) = self.trace.flows[flow as usize];
+        let mark = if copy { "'" } else { "" };
+        format!("{}>{}#{n}{mark}", self.name(src), self.name(dst))
+    }
+
+    fn sent(&mut self, record: &Record, indent: &str) {
+        let What::Send { flow, n } = record.what else { return };
+        self.last = self.stamp(record.at);
+        let id = self.id(flow, n, false);
+        let text = self.trace.text_of(record);
+        let fate = self.fates.get(&(flow, n)).map_or("under way", String::as_str);
+        let _ = writeln!(self.out, "{indent}{id:<8} {text:<30} {fate}");
+    }
+
+    /// A line for what happens on a node, apart from its datagrams.
+    fn happening(&self, record: &Record) -> Option<String> {
+        let level = self.view.level;
+        let name = self.name(record.node);
+        let text = self.trace.text_of(record);
+        let line = match record.what {
+            What::Cmd { n } if level >= Level::Messages => format!("{name}!{n} {text}"),
+            What::CmdLost { n } if level >= Level::Messages => format!("{name}!{n} {text}  node down"),
+            What::Timer { n } if level >= Level::Packets => format!("{name}.timer#{n}"),
+            What::Store { op } if level >= Level::Packets => format!("{name}   store {op}: {text}"),
+            What::Stored { op, ok: true } if level >= Level::Packets => format!("{name}   stored {op}"),
+            What::Stored { op, ok: false } if level >= Level::Packets => format!("{name}   store {op} failed: {text}"),
+            What::Event => format!("{name}   {text}"),
+            What::Crash { fault } => format!("{name}   f{fault} CRASH"),
+            What::Restart { fault } => format!("{name}   f{fault} restart{text}"),
+            What::Pause { fault } => format!("{name}   f{fault} pause"),
+            What::Resume { fault } => format!("{name}   f{fault} resume"),
+            What::Cut { fault } => format!("{name}   f{fault} partition {text}"),
+            What::Heal { fault } => format!("{name}   f{fault} healed"),
+            What::Trouble { fault } => format!("{name}   f{fault} disk {text}"),
+            What::Mended { fault } => format!("{name}   f{fault} disk mended"),
+            What::Quiet => format!("{name}   quiet"),
+            _ => return None,
+        };
+        Some(line)
+    }
+
+    fn merged(&mut self, record: &Record) {
+        if !self.shown(record.node) {
+            return;
+        }
+        if let Some(line) = self.happening(record) {
+            self.last = self.stamp(record.at);
+            let _ = writeln!(self.out, "{line}");
+            return;
+        }
+        if self.view.level < Level::Messages {
+            return;
+        }
+        let arrivals = self.view.level >= Level::Packets;
+        match record.what {
+            What::Send { .. } => self.sent(record, ""),
+            What::Arrive { flow, n, copy } if arrivals => {
+                self.last = self.stamp(record.at);
+                let id = self.id(flow, n, copy);
+                let name = self.name(record.node);
+                let _ = writeln!(self.out, "{name}   < {id}");
+            }
+            What::Lost { why: Loss::NoSuchAddress, n, .. } => {
+                self.last = self.stamp(record.at);
+                let text = self.trace.text_of(record);
+                let name = self.name(record.node);
+                let _ = writeln!(self.out, "{name}>?{n} {text}  no such address");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes the time column; returns the time, for the next difference.
+    fn stamp(&mut self, at: Time) -> Time {
+        match self.view.times {
+            Times::Off => {}
+            Times::Exact => {
+                let _ = write!(self.out, "{at:>8} ");
+            }
+            Times::Delta => {
+                let delta = at.since(self.last).as_millis();
+                let _ = write!(self.out, "{delta:>+8} ");
+            }
+        }
+        at
+    }
+}

@@ -209,7 +209,9 @@ impl Chaos {
             let ppm = (u128::from(SLOT) * 1_000_000 / u128::from(frequency.every)).min(900_000) as u32;
             let ppm = policy.scale(*kind, ppm);
             if *kind == Kind::Partition {
-                self.plan_kind(*kind, *frequency, ppm, "", chooser, &mut plan, |alt, word| partition(alt, word, victims));
+                self.plan_kind(*kind, *frequency, ppm, "", chooser, &mut plan, |alt, word| {
+                    partition(alt, word, victims)
+                });
                 continue;
             }
             for name in victims {
@@ -250,7 +252,8 @@ impl Chaos {
             let word = |purpose: u64| mix(choice.param ^ purpose);
             let at = Time::from_nanos((slot * SLOT + scale(word(1), SLOT)) / 1_000_000 * 1_000_000);
             let share = scale(word(2), 1 << 16) * scale(word(3), 1 << 16);
-            let span = u128::from(frequency.longest.saturating_sub(frequency.shortest)) * u128::from(share) >> 32;
+            let longest = frequency.longest.saturating_sub(frequency.shortest);
+            let span = (u128::from(longest) * u128::from(share)) >> 32;
             let lasts = (frequency.shortest + span as u64) / 1_000_000 * 1_000_000;
             if let Some(what) = make(choice.alt, word(4)) {
                 let lasts = Some(Duration::from_nanos(lasts.max(1_000_000)));
@@ -303,7 +306,8 @@ pub(crate) struct Policy([u32; 10]);
 
 impl Policy {
     pub(crate) fn draw(chooser: &mut dyn Chooser) -> Self {
-        let mut ask = |locus, alts: &[Alt]| chooser.choose(ChoiceKey { kind: Kind::Policy, locus, occ: 0 }, alts);
+        let mut ask =
+            |locus, alts: &[Alt]| chooser.choose(ChoiceKey { kind: Kind::Policy, locus, occ: 0 }, alts);
         let quarter = Alt { ppm: 250_000, min: 0, max: 0 };
         let mode = ask(0, &[quarter, quarter]).alt;
         let mut policy = Self([1_000; 10]);

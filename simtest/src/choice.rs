@@ -213,7 +213,9 @@ impl FromSchedule {
                     let choice = Choice { line: *id, ..fault.effect.choice() };
                     listed.insert(fault.key(), (choice, false));
                 }
-                LineWhat::Timed { at, fault } => timed.push(Timed { at: *at, fault: fault.clone(), line: *id }),
+                LineWhat::Timed { at, fault } => {
+                    timed.push(Timed { at: *at, fault: fault.clone(), line: *id });
+                }
             }
         }
         Self { origin: Origin { nodes: schedule.nodes, weather: schedule.weather }, listed, timed }
@@ -240,7 +242,8 @@ impl Chooser for FromSchedule {
     }
 
     fn unmatched(&self) -> Vec<u32> {
-        let mut lines: Vec<u32> = self.listed.values().filter(|(_, used)| !used).map(|(c, _)| c.line).collect();
+        let mut lines: Vec<u32> =
+            self.listed.values().filter(|(_, used)| !used).map(|(c, _)| c.line).collect();
         lines.sort_unstable();
         lines
     }

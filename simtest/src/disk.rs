@@ -140,7 +140,9 @@ impl Disk {
 
     pub(crate) fn apply(&mut self, op: DiskOp) {
         match op {
-            DiskOp::Append { file, bytes } => self.files.entry(file).or_default().data.extend_from_slice(&bytes),
+            DiskOp::Append { file, bytes } => {
+                self.files.entry(file).or_default().data.extend_from_slice(&bytes);
+            }
             DiskOp::Sync { file } => {
                 if let Some(file) = self.files.get_mut(&file) {
                     file.synced = file.data.len();

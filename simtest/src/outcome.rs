@@ -89,8 +89,15 @@ pub(crate) enum Named<'a> {
 
 impl FaultLog {
     /// `line` is 0 for a new line; the number of the line is returned.
-    pub(crate) fn datagram(&mut self, line: u32, flow: u32, name: Named<'_>, occ: u32, effect: Effect) -> u32 {
-        let name = match name {
+    pub(crate) fn datagram(
+        &mut self,
+        line: u32,
+        flow: u32,
+        name: &Named<'_>,
+        occ: u32,
+        effect: Effect,
+    ) -> u32 {
+        let name = match *name {
             Named::Label(label) => {
                 let start = self.labels.len() as u32;
                 self.labels.push_str(label);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::{
-    Addr, Boot, DiskOp, Dissect, Ecn, FromSchedule, Link, Node, NodeId, Now, OpId, Outcome, RecvMeta, Schedule, Sim, StoreError,
-    StoreOp, Time, Transmit, ms,
+    Addr, Boot, DiskOp, Dissect, Ecn, FromSchedule, Link, Node, NodeId, Now, OpId, Outcome, RecvMeta,
+    Schedule, Sim, StoreError, StoreOp, Time, Transmit, ms,
 };
 
 #[derive(Clone, Debug)]
@@ -50,7 +50,8 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn boot(boot: &Boot<'_>) -> Self {
-        let disk = boot.disk.files().map(|file| (file.to_owned(), boot.disk.read(file).unwrap().to_vec())).collect();
+        let disk =
+            boot.disk.files().map(|file| (file.to_owned(), boot.disk.read(file).unwrap().to_vec())).collect();
         let booted = Event::Booted { life: boot.life, seed: boot.seed[0], disk };
         Self {
             out: VecDeque::new(),

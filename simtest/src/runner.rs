@@ -36,6 +36,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} seeds passed", self.seeds)?;
         self.stats.fmt(f)?;
+        if self.stats.unlabelled > 0 {
+            let count = self.stats.unlabelled;
+            write!(
+                f,
+                "\n{count} datagrams have no label (see Dissect): schedules know them by position only"
+            )?;
+        }
         for kind in self.without_effect() {
             write!(f, "\nnever mattered: {}", kind.word())?;
         }
@@ -78,22 +85,32 @@ impl Failure {
             }
         }
         if !self.unmatched.is_empty() {
-            let _ = writeln!(out, "  unmatched {}: these lines of the schedule no longer apply", self.unmatched.join(", "));
+            let _ = writeln!(
+                out,
+                "  unmatched {}: these lines of the schedule no longer apply",
+                self.unmatched.join(", ")
+            );
         }
         let _ = writeln!(out, "  faults    {}", self.schedule.lines.len());
-        let name = self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
+        let name =
+            self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
         let folder = artifacts();
-        for (word, end, text) in [("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())] {
+        for (word, end, text) in
+            [("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())]
+        {
             let path = folder.join(format!("{name}.{end}"));
             let _ = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)) {
                 Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
-                Err(error) => writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display()),
+                Err(error) => {
+                    writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display())
+                }
             };
         }
         if let Some(seed) = self.seed {
             let _ = writeln!(out, "  replay    SIMTEST_SEED={seed} cargo test <this test> -- --nocapture");
         }
-        let _ = write!(out, "  or        SIMTEST_SCHEDULE=<schedule file> cargo test <this test> -- --nocapture");
+        let _ =
+            write!(out, "  or        SIMTEST_SCHEDULE=<schedule file> cargo test <this test> -- --nocapture");
         out
     }
 }
@@ -118,7 +135,10 @@ pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Syn
 }
 
 /// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment but for `SIMTEST_THREADS`.
-pub fn search<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Result<Report, Box<Failure>> {
+pub fn search<N: Node>(
+    seeds: Range<u64>,
+    build: impl Fn(u64) -> Sim<N> + Sync,
+) -> Result<Report, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(u64::MAX);
     let total = Mutex::new((0, Stats::default()));
@@ -158,7 +178,9 @@ fn failure<N: Node>(sim: &Sim<N>, seed: Option<u64>, chooser: impl Chooser + 'st
     let outcome = recorded(sim, chooser);
     let schedule = outcome.schedule();
     let verdict = match outcome.verdict {
-        Verdict::Pass => Verdict::Unknown("it failed, and passed when repeated: see check_determinism".into()),
+        Verdict::Pass => {
+            Verdict::Unknown("it failed, and passed when repeated: see check_determinism".into())
+        }
         verdict => verdict,
     };
     Failure {
@@ -245,8 +267,13 @@ pub struct Divergence {
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { record, first, second } = self;
-        writeln!(f, "two runs of one seed differ from record {record} on\n  first   {first}\n  second  {second}")?;
-        f.write_str("something depends on more than its inputs: a clock, a hasher's order, an address, a static")
+        writeln!(
+            f,
+            "two runs of one seed differ from record {record} on\n  first   {first}\n  second  {second}"
+        )?;
+        f.write_str(
+            "something depends on more than its inputs: a clock, a hasher's order, an address, a static",
+        )
     }
 }
 
@@ -254,7 +281,10 @@ impl std::error::Error for Divergence {}
 
 /// Runs a seed twice, the second time on another thread whose heap looks different, and compares everything that happened.
 /// Returns the hash of the run.
-pub fn check_determinism<N: Node>(seed: u64, build: impl Fn(u64) -> Sim<N> + Sync) -> Result<u128, Divergence> {
+pub fn check_determinism<N: Node>(
+    seed: u64,
+    build: impl Fn(u64) -> Sim<N> + Sync,
+) -> Result<u128, Divergence> {
     let run = || {
         let outcome = recorded(&build(seed), FromSeed::new(seed));
         (outcome.hash, outcome.trace)

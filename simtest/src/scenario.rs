@@ -78,7 +78,9 @@ impl Scenario {
             let before = cut.start.clamp(position, position + size) - position;
             let after = cut.end.clamp(position, position + size) - position;
             let ends = [(low, low + before), (low + after, low + size)];
-            kept.extend(ends.iter().filter(|(from, to)| from < to).map(|(from, to)| (*from as u32, (*to - 1) as u32)));
+            kept.extend(
+                ends.iter().filter(|(from, to)| from < to).map(|(from, to)| (*from as u32, (*to - 1) as u32)),
+            );
             position += size;
         }
         Some(kept)

@@ -70,7 +70,10 @@ impl<N: Node> Sim<N> {
     /// If the name is taken, empty, or has other characters than letters, digits, `-` and `_`.
     pub fn node(&mut self, name: &str, make: impl Fn(&Boot<'_>) -> N + 'static) -> NodeId {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        assert!(!name.is_empty() && name.chars().all(plain), "node name {name:?}: use letters, digits, - and _");
+        assert!(
+            !name.is_empty() && name.chars().all(plain),
+            "node name {name:?}: use letters, digits, - and _"
+        );
         assert!(!self.names.iter().any(|n| n == name), "two nodes are called {name:?}");
         self.names.push(name.into());
         self.makes.push(Rc::new(make));
@@ -228,7 +231,8 @@ impl<N: Node> Sim<N> {
 
     /// Names of the registered judges; no two may be equal, for a failure is known by this name.
     pub(crate) fn check_names(&self) {
-        let closures = self.invariants.iter().chain(&self.eventually).chain(&self.finally).map(|(name, _)| name);
+        let closures =
+            self.invariants.iter().chain(&self.eventually).chain(&self.finally).map(|(name, _)| name);
         let mut seen = BTreeSet::new();
         for name in closures.chain(self.oracles.iter().map(|(name, _)| name)) {
             assert!(seen.insert(name), "two judges are called {name:?}");

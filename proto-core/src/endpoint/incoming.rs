@@ -96,7 +96,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn on_init(&mut self, now: Timestamp, meta: Meta<A>, long: &Long<'_>, packet: &[u8]) {
-        if !self.config.accept {
+        if !self.is_accepting {
             return self.count(Drop::NotAccepting);
         }
         if packet.len() < MIN_INIT {

@@ -41,6 +41,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     link: Link,
     rng: Rng,
     clock: Timestamp,
+    is_accepting: bool,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     routes: Routes<A>,
@@ -82,6 +83,7 @@ impl<A: Address> Endpoint<A> {
         let key = config.server_key.unwrap_or_else(|| rng.bytes());
         Self {
             incoming: Incoming::new(key, &mut rng),
+            is_accepting: config.accept,
             config,
             link,
             rng,
@@ -236,6 +238,11 @@ impl<A: Address> Endpoint<A> {
             }
         }
         refused
+    }
+
+    /// Takes no new connections from here on.
+    pub const fn stop_accepting(&mut self) {
+        self.is_accepting = false;
     }
 
     /// Closes every connection.

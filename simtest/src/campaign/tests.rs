@@ -49,13 +49,17 @@ fn partitions_have_two_sides() {
     let mut forms = std::collections::BTreeSet::new();
     for word in 0..64 {
         for alt in 1..=4 {
-            let Some(What::Partition { from, to, both }) = partition(alt, mix(word), &names()) else { continue };
+            let Some(What::Partition { from, to, both }) = partition(alt, mix(word), &names()) else {
+                continue;
+            };
             assert_eq!(from.len() + to.len(), 3);
             assert!(from.iter().all(|name| !to.contains(name)));
             forms.insert((alt, from.len(), both));
         }
     }
-    assert!(forms.is_superset(&[(1, 1, true), (2, 1, false), (3, 2, false), (4, 1, true), (4, 2, true)].into()));
+    assert!(
+        forms.is_superset(&[(1, 1, true), (2, 1, false), (3, 2, false), (4, 1, true), (4, 2, true)].into())
+    );
     assert_eq!(partition(1, 5, &names()[..1]), None, "nobody to be cut off from");
 }
 

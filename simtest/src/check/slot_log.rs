@@ -206,10 +206,9 @@ impl SlotLog {
         let append = self.appends.entry((client, seq)).or_default();
         append.rejected.get_or_insert(step);
         let check = match append.placed {
-            Some((slot, seen)) => self.broke(
-                Rule::NoInvention,
-                format!("step {step}: {client}#{seq} was rejected, but {} in slot {slot}", it_was(seen)),
-            ),
+            Some((slot, seen)) => self.broke(Rule::NoInvention, || {
+                format!("step {step}: {client}#{seq} was rejected, but {} in slot {slot}", it_was(seen))
+            }),
             None => Ok(()),
         };
         self.note(check)
@@ -247,14 +246,14 @@ impl SlotLog {
         let own = match acked {
             Some((slot, when)) if slot >= next => self.broke(
                 Rule::ReadYourWrites,
-                format!("step {step}: client {client} reads below slot {next}, but step {when} acknowledged its slot {slot}"),
+                || format!("step {step}: client {client} reads below slot {next}, but step {when} acknowledged its slot {slot}"),
             ),
             _ => Ok(()),
         };
         let back = match read {
             Some((longest, when)) if longest > next => self.broke(
                 Rule::MonotonicReads,
-                format!("step {step}: client {client} reads below slot {next}, but read below {longest} in step {when}"),
+                || format!("step {step}: client {client} reads below slot {next}, but read below {longest} in step {when}"),
             ),
             _ => Ok(()),
         };
@@ -270,14 +269,20 @@ impl SlotLog {
             let Some((slot, step)) = append.acked else { continue };
             let read = self.slots.get(&slot).is_some_and(|at| at.body.is_some());
             if !read {
-                let text = format!("step {step} acknowledged {client}#{seq} in slot {slot}, and no reader got that slot");
+                let text = || {
+                    format!(
+                        "step {step} acknowledged {client}#{seq} in slot {slot}, and no reader got that slot"
+                    )
+                };
                 self.broke(Rule::NoLoss, text)?;
             }
             let behind = self.readers.iter().find(|(_, reader)| reader.next <= slot);
             if let Some((name, Reader { next, .. })) = behind {
-                let text = format!(
-                    "step {step} acknowledged {client}#{seq} in slot {slot}, and reader {name} still waits for slot {next}"
-                );
+                let text = || {
+                    format!(
+                        "step {step} acknowledged {client}#{seq} in slot {slot}, and reader {name} still waits for slot {next}"
+                    )
+                };
                 self.broke(Rule::NoLoss, text)?;
             }
         }
@@ -289,8 +294,8 @@ impl SlotLog {
         self.readers.get(&reader).map_or(self.spec.first_slot, |reader| reader.next)
     }
 
-    fn broke(&self, rule: Rule, witness: String) -> Check {
-        if self.spec.rules.contains(&rule) { Err(format!("{}: {witness}", rule.name())) } else { Ok(()) }
+    fn broke(&self, rule: Rule, witness: impl FnOnce() -> String) -> Check {
+        if self.spec.rules.contains(&rule) { Err(format!("{}: {}", rule.name(), witness())) } else { Ok(()) }
     }
 
     fn note(&mut self, check: Check) -> Check {
@@ -303,13 +308,16 @@ impl SlotLog {
     fn in_order(&mut self, reader: u64, slot: u64) -> Check {
         let step = self.step;
         let start = Reader { next: self.spec.first_slot, step: 0 };
-        let Reader { next, step: before } = self.readers.insert(reader, Reader { next: slot.saturating_add(1), step }).unwrap_or(start);
+        let Reader { next, step: before } =
+            self.readers.insert(reader, Reader { next: slot.saturating_add(1), step }).unwrap_or(start);
         let rule = match slot.cmp(&next) {
             Ordering::Less => Rule::MonotonicReads,
             Ordering::Equal => return Ok(()),
             Ordering::Greater => Rule::NoGaps,
         };
-        let witness = format!("step {step}: reader {reader} gets slot {slot}, after step {before} slot {next} was next");
+        let witness = || {
+            format!("step {step}: reader {reader} gets slot {slot}, after step {before} slot {next} was next")
+        };
         self.broke(rule, witness)
     }
 
@@ -330,25 +338,30 @@ impl SlotLog {
         let known = self.slots.entry(slot).or_insert_with(|| Slot { op, seen, body: None });
         let before = known.body;
         known.body = before.or(body.map(|body| (body, seen)));
-        if known.op != op {
-            let witness = format!(
-                "{} {}#{} in slot {slot}, but {} {}#{} there",
-                it_is(seen),
-                op.0,
-                op.1,
-                it_was(known.seen),
-                known.op.0,
-                known.op.1
-            );
+        let (other, first) = (known.op, known.seen);
+        if other != op {
+            let witness = || {
+                format!(
+                    "{} {}#{} in slot {slot}, but {} {}#{} there",
+                    it_is(seen),
+                    op.0,
+                    op.1,
+                    it_was(first),
+                    other.0,
+                    other.1
+                )
+            };
             return self.broke(Rule::Agreement, witness);
         }
         match (before, body) {
             (Some((other, first)), Some(body)) if other != body => {
-                let witness = format!(
-                    "{} body {body:#x} in slot {slot}, but {} body {other:#x} there",
-                    it_is(seen),
-                    it_was(first)
-                );
+                let witness = || {
+                    format!(
+                        "{} body {body:#x} in slot {slot}, but {} body {other:#x} there",
+                        it_is(seen),
+                        it_was(first)
+                    )
+                };
                 self.broke(Rule::Agreement, witness)
             }
             _ => Ok(()),
@@ -359,8 +372,13 @@ impl SlotLog {
         match self.appends.get(&op).and_then(|append| append.placed) {
             Some((other, first)) if other != slot => {
                 let (client, seq) = op;
-                let witness =
-                    format!("{} {client}#{seq} in slot {slot}, but {} in slot {other}", it_is(seen), it_was(first));
+                let witness = || {
+                    format!(
+                        "{} {client}#{seq} in slot {slot}, but {} in slot {other}",
+                        it_is(seen),
+                        it_was(first)
+                    )
+                };
                 self.broke(Rule::ExactlyOnce, witness)
             }
             _ => Ok(()),
@@ -371,26 +389,32 @@ impl SlotLog {
         let (client, seq) = op;
         let append = self.appends.get(&op);
         if let Some(step) = append.and_then(|append| append.rejected) {
-            let witness = format!("{} {client}#{seq} in slot {slot}, but step {step} rejected it", it_is(seen));
+            let witness =
+                || format!("{} {client}#{seq} in slot {slot}, but step {step} rejected it", it_is(seen));
             self.broke(Rule::NoInvention, witness)?;
         }
         let Some(Invoked { step, body: appended, floor }) = append.and_then(|append| append.invoked) else {
-            let witness = format!("{} {client}#{seq} in slot {slot}, but nobody has appended it", it_is(seen));
+            let witness =
+                || format!("{} {client}#{seq} in slot {slot}, but nobody has appended it", it_is(seen));
             return self.broke(Rule::NoInvention, witness);
         };
         if let Some(body) = body.filter(|body| *body != appended) {
-            let witness = format!(
-                "{} {client}#{seq} with body {body:#x}, but step {step} appended {appended:#x}",
-                it_is(seen)
-            );
+            let witness = || {
+                format!(
+                    "{} {client}#{seq} with body {body:#x}, but step {step} appended {appended:#x}",
+                    it_is(seen)
+                )
+            };
             self.broke(Rule::Integrity, witness)?;
         }
         match floor {
             Some((lower, acked)) if slot <= lower => {
-                let witness = format!(
-                    "{} {client}#{seq} in slot {slot}, but it was invoked in step {step}, after step {acked} acknowledged slot {lower}",
-                    it_is(seen)
-                );
+                let witness = || {
+                    format!(
+                        "{} {client}#{seq} in slot {slot}, but it was invoked in step {step}, after step {acked} acknowledged slot {lower}",
+                        it_is(seen)
+                    )
+                };
                 self.broke(Rule::RealTime, witness)
             }
             _ => Ok(()),
@@ -401,10 +425,13 @@ impl SlotLog {
         let slots = &mut self.clients.entry(client).or_default().slots;
         let slot = *slots.entry(seq).or_insert(slot);
         let before = slots.range(..seq).next_back().filter(|(_, other)| **other >= slot);
-        let after = slots.range(seq.saturating_add(1)..).find(|(other, _)| **other != seq).filter(|(_, other)| **other <= slot);
-        let Some((other, at)) = before.or(after) else { return Ok(()) };
+        let after = slots
+            .range(seq.saturating_add(1)..)
+            .find(|(other, _)| **other != seq)
+            .filter(|(_, other)| **other <= slot);
+        let Some((&other, &at)) = before.or(after) else { return Ok(()) };
         let witness =
-            format!("{} {client}#{seq} in slot {slot}, but {client}#{other} is in slot {at}", it_is(seen));
+            || format!("{} {client}#{seq} in slot {slot}, but {client}#{other} is in slot {at}", it_is(seen));
         self.broke(Rule::ClientOrder, witness)
     }
 }

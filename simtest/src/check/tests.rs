@@ -71,7 +71,10 @@ fn a_good_history_passes() {
 #[test]
 fn two_entries_in_one_slot() {
     let why = broken(Rule::Agreement, &[Starts(9, 2), Deliver(9, 2, 3, 0, 30)]);
-    assert_eq!(why, "agreement: step 18: reader 9 gets 3#0 in slot 2, but in step 14 reader 8 got it 1#1 there");
+    assert_eq!(
+        why,
+        "agreement: step 18: reader 9 gets 3#0 in slot 2, but in step 14 reader 8 got it 1#1 there"
+    );
 }
 
 #[test]
@@ -95,7 +98,10 @@ fn the_log_shrinks() {
 #[test]
 fn an_append_is_there_twice() {
     let why = broken(Rule::ExactlyOnce, &[Deliver(7, 3, 2, 0, 20)]);
-    assert_eq!(why, "exactly-once: step 17: reader 7 gets 2#0 in slot 3, but in step 8 reader 7 got it in slot 1");
+    assert_eq!(
+        why,
+        "exactly-once: step 17: reader 7 gets 2#0 in slot 3, but in step 8 reader 7 got it in slot 1"
+    );
 }
 
 #[test]
@@ -154,7 +160,8 @@ fn a_client_is_overtaken_by_itself() {
 #[test]
 fn a_client_misses_its_own() {
     let why = broken(Rule::ReadYourWrites, &[Read(1, 2)]);
-    let expected = "read-your-writes: step 17: client 1 reads below slot 2, but step 16 acknowledged its slot 2";
+    let expected =
+        "read-your-writes: step 17: client 1 reads below slot 2, but step 16 acknowledged its slot 2";
     assert_eq!(why, expected);
 }
 
@@ -222,7 +229,8 @@ fn naive(rule: Rule, h: &[E]) -> bool {
     match rule {
         Rule::Agreement => {
             let same_op = claims.iter().all(|(_, x, a)| claims.iter().all(|(_, y, b)| x != y || a == b));
-            let bodies = |event: &E| if let Deliver(_, slot, .., body) = *event { Some((slot, body)) } else { None };
+            let bodies =
+                |event: &E| if let Deliver(_, slot, .., body) = *event { Some((slot, body)) } else { None };
             let bodies: Vec<_> = h.iter().filter_map(bodies).collect();
             same_op && bodies.iter().all(|(x, a)| bodies.iter().all(|(y, b)| x != y || a == b))
         }
@@ -265,7 +273,9 @@ fn naive(rule: Rule, h: &[E]) -> bool {
             higher.into_iter().all(|(.., b)| first_slot(*a) < first_slot(*b))
         }),
         Rule::ReadYourWrites => all().all(|(i, e)| match *e {
-            Read(c, next) => !h[..i].iter().any(|e| matches!(*e, Acked(d, _, slot) if d == c && slot >= next)),
+            Read(c, next) => {
+                !h[..i].iter().any(|e| matches!(*e, Acked(d, _, slot) if d == c && slot >= next))
+            }
             _ => true,
         }),
     }
@@ -277,7 +287,11 @@ fn every_rule_agrees_with_a_plain_reading_of_it() {
         let (mut kept, mut broken) = (0, 0);
         let mut agrees = |history: Vec<E>| {
             let holds = naive(rule, &history);
-            if holds { kept += 1 } else { broken += 1 }
+            if holds {
+                kept += 1
+            } else {
+                broken += 1
+            }
             judge(LogSpec::only([rule]), &history).is_ok() == holds
         };
         let mut g = Gen::new(12);

@@ -47,7 +47,9 @@ fn a_schedule_chooses_what_it_lists() {
     let text = "simtest-sched 1\nf3 delay a>b \"X\" occ=2 by=5ms\nf9 drop a>b \"X\" occ=1\nf4 crash a at=1ms for=1ms disk=kept";
     let schedule = Schedule::parse(text).unwrap();
     let mut chooser = FromSchedule::new(&schedule);
-    let LineWhat::Datagram(delay) = &schedule.lines[0].what else { unreachable!("the first line is a delay") };
+    let LineWhat::Datagram(delay) = &schedule.lines[0].what else {
+        unreachable!("the first line is a delay")
+    };
     let choice = chooser.choose(delay.key(), &ALTS[..1]);
     assert_eq!(choice, Choice { alt: 1, param: 5_000_000, line: 3 });
     assert_eq!(chooser.choose(key(1), &ALTS), Choice::DEFAULT);

@@ -6,13 +6,13 @@ use super::*;
 #[test]
 fn frozen() {
     assert_eq!(mix(0), 0);
-    assert_eq!(mix(1), 0);
-    assert_eq!(prf(0, 0, 0, 0), 0);
-    assert_eq!(prf(42, 1, 7, 1), 0);
-    assert_eq!(prf(u64::MAX, 255, u64::MAX, u32::MAX), 0);
-    assert_eq!(hash_bytes(0, b""), 0);
-    assert_eq!(hash_bytes(0, b"simtest"), 0);
-    assert_eq!(hash_bytes(1, b"0123456789abcdef!"), 0);
+    assert_eq!(mix(1), 0x4179_b061_e0c0_e0d0);
+    assert_eq!(prf(0, 0, 0, 0), 0x3cbc_9f13_07a6_6922);
+    assert_eq!(prf(42, 1, 7, 1), 0x0af3_6d06_76cd_74c7);
+    assert_eq!(prf(u64::MAX, 255, u64::MAX, u32::MAX), 0x898c_14dc_3d60_e80f);
+    assert_eq!(hash_bytes(0, b""), 0x6567_b19f_153d_437a);
+    assert_eq!(hash_bytes(0, b"simtest"), 0x3620_1340_200e_1e26);
+    assert_eq!(hash_bytes(1, b"0123456789abcdef!"), 0xeb4c_426b_2775_8379);
 }
 
 #[test]
@@ -20,7 +20,12 @@ fn neighbouring_keys_are_unrelated() {
     for kind in 0..4 {
         for occ in 0..200 {
             let a = prf(1, kind, 5, occ);
-            for b in [prf(2, kind, 5, occ), prf(1, kind + 1, 5, occ), prf(1, kind, 6, occ), prf(1, kind, 5, occ + 1)] {
+            for b in [
+                prf(2, kind, 5, occ),
+                prf(1, kind + 1, 5, occ),
+                prf(1, kind, 6, occ),
+                prf(1, kind, 5, occ + 1),
+            ] {
                 let bits = (a ^ b).count_ones();
                 assert!((8..=56).contains(&bits), "{bits} bits differ");
             }

@@ -29,9 +29,8 @@ pub(super) fn plan<N: Node>(
         let (plan, unmatched): (Vec<_>, Vec<_>) = listed.into_iter().partition(|t| known(t) && in_time(t));
         (plan, unmatched.into_iter().map(|timed| timed.line).collect())
     } else {
-        for late in sim.faults.iter().filter(|timed| !in_time(timed)) {
-            panic!("{:?} at {:?}: the quiet phase begins earlier", late.fault, late.at);
-        }
+        let late = sim.faults.iter().find(|timed| !in_time(timed));
+        assert!(late.is_none(), "the quiet phase begins earlier: {late:?}");
         let mut plan = sim.faults.clone();
         plan.extend(sim.campaign.iter().flat_map(|chaos| chaos.plan(chooser, policy, &sim.names)));
         (plan, Vec::new())

@@ -276,7 +276,13 @@ impl<N: Node> Run<N> {
     }
 
     /// Changes all flows that a partition cuts.
-    pub(super) fn cut(&mut self, from: &[String], to: &[String], both: bool, mut change: impl FnMut(&mut Flow)) {
+    pub(super) fn cut(
+        &mut self,
+        from: &[String],
+        to: &[String],
+        both: bool,
+        mut change: impl FnMut(&mut Flow),
+    ) {
         let source = FlowSource { sim: &self.sim, policy: &self.policy };
         let id_of = |name: &String| self.sim.names.iter().position(|n| n == name).map(|id| id as u32);
         for src in from.iter().filter_map(id_of) {

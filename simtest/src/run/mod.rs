@@ -136,6 +136,9 @@ impl<N: Node> Run<N> {
 
     /// Gives a node a command now, besides the workload.
     pub fn command(&mut self, node: NodeId, cmd: N::Cmd) -> &mut Self {
+        if !self.booted {
+            self.step();
+        }
         let index = self.sim.workload.len() as u32;
         self.sim.workload.push((self.core.now, node, cmd));
         self.cmd(index);

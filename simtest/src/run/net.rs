@@ -144,7 +144,9 @@ impl Net {
             bytes: std::mem::take(&mut packet.bytes),
             ..Packet::default()
         };
-        core.put(src, What::Send { flow: flow_index, n }, content, |text| label_text::<N>(&packet.bytes, text));
+        core.put(src, What::Send { flow: flow_index, n }, content, |text| {
+            label_text::<N>(&packet.bytes, text);
+        });
 
         let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos;
         let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
@@ -158,7 +160,8 @@ impl Net {
             let line = core.touch(flow.cut_by, Kind::Partition);
             return self.lose(core, index, Loss::Cut, line);
         }
-        let jitter = name.as_ref().and_then(|name| core.weather(WEATHER_LINK, name.locus, name.occ)).unwrap_or(0);
+        let jitter =
+            name.as_ref().and_then(|name| core.weather(WEATHER_LINK, name.locus, name.occ)).unwrap_or(0);
         match name {
             Some(name) if faulty => self.send_faulty::<N>(core, index, &name, jitter),
             _ => {
@@ -181,7 +184,7 @@ impl Net {
             let effect = effect(kind, choice.alt, choice.param)?;
             core.stats.chosen(kind);
             let named = if name.labelled { Named::Label(label) } else { Named::Ordinal(n) };
-            let line = core.log.datagram(choice.line, flow, named, name.occ, effect);
+            let line = core.log.datagram(choice.line, flow, &named, name.occ, effect);
             Some((effect, line))
         };
         let span = |ppm, (min, max): (u64, u64)| [Alt { ppm, min, max: max.max(min) }];

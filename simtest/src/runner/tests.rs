@@ -1,1 +1,77 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::*;
+use crate::probe::{Cmd, Probe, three};
+use crate::{DiskOp, ms};
+
+fn fails_from(first: u64) -> impl Fn(u64) -> Sim<Probe> + Sync {
+    move |seed| {
+        let (mut sim, [a, b, _]) = three();
+        sim.record(false).workload(|w| {
+            w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["X"]));
+        });
+        sim.invariant("small seeds only", move |v| seed < first || v.node(b).is_none_or(|b| b.got == 0));
+        sim
+    }
+}
+
+#[test]
+fn passing_seeds_are_added_up() {
+    let report = search(5..25, fails_from(100)).unwrap();
+    assert_eq!(report.seeds, 20);
+    assert_eq!((report.stats.sent, report.stats.delivered, report.stats.events), (20, 20, 20 * 5));
+    assert_eq!(report.without_effect(), Kind::FAULTS);
+    assert!(report.to_string().contains("never mattered: drop"));
+}
+
+#[test]
+fn the_lowest_failing_seed_is_reported() {
+    for _ in 0..20 {
+        let failure = search(0..100, fails_from(7)).unwrap_err();
+        assert_eq!(failure.seed, Some(7));
+        assert!(failure.trace.contains("b   < a>b#1"), "{}", failure.trace);
+    }
+}
+
+#[test]
+fn a_failure_says_how_to_see_it_again() {
+    let failure = search(0..9, fails_from(7)).unwrap_err();
+    let report = failure.report();
+    for part in [
+        "probe failed after",
+        "seed      7",
+        "small seeds only, after event 5",
+        "does not hold",
+        "SIMTEST_SEED=7",
+    ] {
+        assert!(report.contains(part), "{part} is missing:\n{report}");
+    }
+    let path = report.lines().find_map(|line| line.strip_prefix("  schedule  ")).unwrap();
+    assert!(path.ends_with("simtest/probe-7.sched"), "{path}");
+    assert_eq!(Schedule::parse(&fs::read_to_string(path).unwrap()), Ok(failure.schedule));
+    fs::remove_file(path).unwrap();
+    fs::remove_file(path.replace(".sched", ".trace")).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "small seeds only")]
+fn run_seeds_panics_with_the_report() {
+    run_seeds(3..4, fails_from(3));
+}
+
+#[test]
+fn a_node_that_looks_at_the_world_is_caught() {
+    static BOOTS: AtomicU64 = AtomicU64::new(0);
+    let build = |_| {
+        let (mut sim, [a, ..]) = three();
+        let bytes = BOOTS.fetch_add(1, Ordering::Relaxed).to_le_bytes().to_vec();
+        sim.workload(|w| {
+            w.at(ms(1)).cmd(a, Cmd::Store(DiskOp::Append { file: "log".into(), bytes: bytes.clone() }));
+        });
+        sim
+    };
+    let divergence = check_determinism(1, build).unwrap_err();
+    assert_eq!(divergence.record, 7, "{divergence}");
+    assert!(divergence.first.contains("Cmd") && divergence.second.contains("Cmd"));
+    assert!(check_determinism(1, fails_from(5)).is_ok());
+}

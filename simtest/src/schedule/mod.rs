@@ -1,8 +1,8 @@
 //! Schedules: what went wrong in a run, in a form that makes it go wrong again.
 
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use self::text::ParseError;
 
@@ -12,6 +12,24 @@ use crate::prf::{hash_bytes, mix};
 use crate::time::Time;
 
 /// Everything in a run that was not the default. [`to_text`](Self::to_text) and [`parse`](Self::parse) are inverse.
+///
+/// The form; notes in parentheses are not part of it:
+///
+/// ```text
+/// simtest-sched 1
+/// test lease
+/// nodes 42
+/// weather 42                                  (or: flat)
+/// f1 drop s>a "Ack seq=0" occ=1
+/// f2 delay a>s "Put seq=1" occ=2 by=13ms
+/// f3 duplicate a>s #7 by=2ms                  (the 7th datagram of the flow: it has no label)
+/// f4 corrupt s>a "Ack seq=0" occ=3 flip=0x1a2b3c4d reseal
+/// f5 crash s at=100ms for=50ms disk=torn:0x17  (or unsynced, kept, garbled:0x..)
+/// f6 pause b at=1s for=2s                     (for=ever: until the quiet phase; a crash: for good)
+/// f7 partition a|s,b at=2s for=3s             (a>s,b: only that direction)
+/// f8 disk s full at=3s for=1s                 (or error, slow)
+/// expect exactly-once
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
     /// The name of the test that it belongs to.

@@ -1,20 +1,4 @@
 //! The text of a schedule: one fault a line, meant to be read, committed and edited.
-//!
-//! ```text
-//! simtest-sched 1
-//! test lease
-//! nodes 42
-//! weather 42                                  (or: flat)
-//! f1 drop s>a "Ack seq=0" occ=1
-//! f2 delay a>s "Put seq=1" occ=2 by=13ms
-//! f3 duplicate a>s #7 by=2ms                  (the 7th datagram of the flow: it has no label)
-//! f4 corrupt s>a "Ack seq=0" occ=3 flip=0x1a2b3c4d reseal
-//! f5 crash s at=100ms for=50ms disk=torn:0x17  (or unsynced, kept, garbled:0x..)
-//! f6 pause b at=1s for=2s                     (for=ever: until the quiet phase; a crash: for good)
-//! f7 partition a|s,b at=2s for=3s             (a>s,b: only that direction)
-//! f8 disk s full at=3s for=1s                 (or error, slow)
-//! expect exactly-once
-//! ```
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -44,7 +28,7 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 impl Schedule {
-    /// The schedule as text; see the head of this crate's schedule module or any failure report for the form.
+    /// The schedule as text, in the form shown [above](Self).
     pub fn to_text(&self) -> String {
         let mut out = format!("{MAGIC}\ntest {}\nnodes {}\n", self.test, self.nodes);
         let _ = match self.weather {
@@ -78,7 +62,7 @@ impl Schedule {
     fn read(&mut self, line: &str) -> Result<(), String> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "test" => self.test = rest.to_owned(),
+            "test" => rest.clone_into(&mut self.test),
             "expect" => self.expect = Some(rest.to_owned()),
             "nodes" => self.nodes = number(rest, "a seed")?,
             "weather" if rest == "flat" => self.weather = Weather::Flat,
@@ -132,7 +116,9 @@ impl<'a> Words<'a> {
             self.0 = rest;
             return Ok(Content::Ordinal(number(ordinal, "# and a position")? as u32));
         }
-        let quoted = rest.strip_prefix('"').ok_or_else(|| format!("expected a label in quotes or #n, found `{rest}`"))?;
+        let quoted = rest
+            .strip_prefix('"')
+            .ok_or_else(|| format!("expected a label in quotes or #n, found `{rest}`"))?;
         let mut label = String::new();
         let mut chars = quoted.char_indices();
         while let Some((i, c)) = chars.next() {
@@ -185,7 +171,8 @@ fn fault(words: &mut Words<'_>) -> Result<LineWhat, String> {
 
 fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> {
     let flow = words.next("a flow like a>s")?;
-    let (src, dst) = flow.split_once('>').ok_or_else(|| format!("expected a flow like a>s, found `{flow}`"))?;
+    let (src, dst) =
+        flow.split_once('>').ok_or_else(|| format!("expected a flow like a>s, found `{flow}`"))?;
     let content = words.label()?;
     let occ = match content {
         Content::Label(_) => number(words.value("occ", "a number")?, "a number")? as u32,
@@ -246,7 +233,8 @@ fn trouble(word: &str) -> Result<Trouble, String> {
 fn sides(text: &str) -> Result<What, String> {
     let split = text.split_once('|').map(|sides| (sides, true));
     let split = split.or_else(|| text.split_once('>').map(|sides| (sides, false)));
-    let ((from, to), both) = split.ok_or_else(|| format!("expected sides like a|s,b or a>s, found `{text}`"))?;
+    let ((from, to), both) =
+        split.ok_or_else(|| format!("expected sides like a|s,b or a>s, found `{text}`"))?;
     let names = |side: &str| side.split(',').map(String::from).collect();
     Ok(What::Partition { from: names(from), to: names(to), both })
 }

@@ -74,7 +74,7 @@ impl What {
             Self::Arrive { flow, n, copy } => datagram(9 | (copy as u64) << 8, flow, n),
             Self::Timer { n } => (10, n as u64),
             Self::Store { op } => (11, op),
-            Self::Stored { op, ok } => (12 | (ok as u64) << 8, op),
+            Self::Stored { op, ok } => (0x0c | (ok as u64) << 8, op),
             Self::Start => (13, 0),
             Self::Crash { .. } => (14, 0),
             Self::Restart { .. } => (15, 0),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::record::{Loss, NO_NODE, Record, What};
 use super::Trace;
+use super::record::{Loss, NO_NODE, Record, What};
 use crate::time::Time;
 
 /// How much of a trace is shown; each level holds the one before.
@@ -89,7 +89,7 @@ impl TraceView {
         Self { hosts: Some(names.into_iter().map(String::from).collect()), ..self }
     }
 
-    pub(super) fn render(&self, trace: &Trace) -> String {
+    pub(super) fn render(self, trace: &Trace) -> String {
         Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
     }
 }
@@ -134,7 +134,7 @@ fn lost(why: Loss, fault: u32) -> String {
 }
 
 struct Page<'a> {
-    view: &'a TraceView,
+    view: TraceView,
     trace: &'a Trace,
     fates: BTreeMap<Id, String>,
     out: String,
@@ -186,7 +186,8 @@ impl<'a> Page<'a> {
     /// The flows of a node in the order of their receivers, then what it sent to nobody.
     fn flows_of(&mut self, node: u32) {
         let trace = self.trace;
-        let mut flows: Vec<u32> = (0..).zip(&trace.flows).filter(|(_, f)| f.0 == node).map(|(i, _)| i).collect();
+        let mut flows: Vec<u32> =
+            (0..).zip(&trace.flows).filter(|(_, f)| f.0 == node).map(|(i, _)| i).collect();
         flows.sort_by_key(|flow| trace.flows[*flow as usize].1);
         for flow in flows {
             for record in &trace.records {
@@ -230,7 +231,9 @@ impl<'a> Page<'a> {
             What::Timer { n } if level >= Level::Packets => format!("{name}.timer#{n}"),
             What::Store { op } if level >= Level::Packets => format!("{name}   store {op}: {text}"),
             What::Stored { op, ok: true } if level >= Level::Packets => format!("{name}   stored {op}"),
-            What::Stored { op, ok: false } if level >= Level::Packets => format!("{name}   store {op} failed: {text}"),
+            What::Stored { op, ok: false } if level >= Level::Packets => {
+                format!("{name}   store {op} failed: {text}")
+            }
             What::Event => format!("{name}   {text}"),
             What::Crash { fault } => format!("{name}   f{fault} CRASH"),
             What::Restart { fault } => format!("{name}   f{fault} restart{text}"),

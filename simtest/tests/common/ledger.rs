@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use simtest::{
-    Addr, Boot, DiskOp, Dissect, Ecn, Node, Now, OpId, RecvMeta, StoreError, StoreOp, Time, Transmit, hash_bytes, ms,
+    Addr, Boot, DiskOp, Dissect, Ecn, Node, Now, OpId, RecvMeta, StoreError, StoreOp, Time, Transmit,
+    hash_bytes, ms,
 };
 
 const LOG: &str = "log";
@@ -36,9 +37,22 @@ pub(crate) struct Put(pub(crate) u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// This put has this number from now on.
-    Invoked { client: u32, seq: u32, amount: u32 },
-    Acked { client: u32, seq: u32, slot: u32 },
-    Deliver { slot: u32, client: u32, seq: u32, amount: u32 },
+    Invoked {
+        client: u32,
+        seq: u32,
+        amount: u32,
+    },
+    Acked {
+        client: u32,
+        seq: u32,
+        slot: u32,
+    },
+    Deliver {
+        slot: u32,
+        client: u32,
+        seq: u32,
+        amount: u32,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,7 +119,11 @@ impl Entry {
 
     fn from_record(record: &[u8]) -> Option<Self> {
         let word = |i: usize| u32::from_le_bytes(record[4 * i..4 * i + 4].try_into().expect("4 bytes"));
-        (checksum(&record[..12]) == record[12..]).then(|| Self { client: word(0), seq: word(1), amount: word(2) })
+        (checksum(&record[..12]) == record[12..]).then(|| Self {
+            client: word(0),
+            seq: word(1),
+            amount: word(2),
+        })
     }
 }
 
@@ -359,7 +377,9 @@ impl Dissect for Ledger {
             Message::Put(e) => ("Put", write!(text, "{}.{} {}", e.client, e.seq, e.amount)),
             Message::Ack { client, seq, slot } => ("Ack", write!(text, "{client}.{seq} slot={slot}")),
             Message::Fetch { next } => ("Fetch", write!(text, "{next}")),
-            Message::Entry { slot, entry: e } => ("Entry", write!(text, "slot={slot} {}.{} {}", e.client, e.seq, e.amount)),
+            Message::Entry { slot, entry: e } => {
+                ("Entry", write!(text, "slot={slot} {}.{} {}", e.client, e.seq, e.amount))
+            }
         };
         result.ok().map(|()| kind)
     }

@@ -36,6 +36,9 @@ pub struct Client {
     /// The latest monotonic time seen: a clock that runs backwards is clamped to it.
     now: Timestamp,
     phase: Phase,
+    /// The number of the latest connection, above that of any before it: wall time, so that it is also above those of an
+    /// earlier program with the same secret.
+    incarnation: u64,
     log: log::Log,
     appends: appends::Appends,
     /// The largest body that the room takes, as the last join said.
@@ -86,6 +89,7 @@ impl Client {
             config,
             now: Timestamp::ZERO,
             phase: Phase::Offline,
+            incarnation: 0,
             log: log::Log::default(),
             appends: appends::Appends::new(),
             max_body: MAX_BODY,
@@ -99,6 +103,7 @@ impl Client {
     /// There is a new connection: joins on it, then sends every unacknowledged append again and gets what it lacks.
     pub fn handle_connected(&mut self, now: Now) {
         self.observe(now);
+        self.incarnation = self.incarnation.saturating_add(1).max(now.unix_ms);
         self.phase = Phase::Entering;
         self.appends.restart();
         self.log.stop();
@@ -158,6 +163,7 @@ impl Client {
         let join = ClientJoin {
             room: &self.config.room,
             secret: self.config.secret,
+            incarnation: self.incarnation,
             name: &self.config.name,
             epoch: self.log.epoch,
             has: self.log.has,

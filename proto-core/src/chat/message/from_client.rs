@@ -9,7 +9,7 @@ use crate::wire::{DecodeError, Reader, varint};
 /// Enter a room on this connection, and get what is missing.
 ///
 /// ```text
-/// 01 ‖ room ‖ secret (32) ‖ name ‖ epoch (8) ‖ has vi64 ‖ last vi64
+/// 01 ‖ room ‖ secret (32) ‖ incarnation vi64 ‖ name ‖ epoch (8) ‖ has vi64 ‖ last vi64
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientJoin<'a> {
@@ -17,6 +17,8 @@ pub struct ClientJoin<'a> {
     pub room: &'a str,
     /// Proves who the client is; its id is a hash of it.
     pub secret: ClientSecret,
+    /// Which of the client's connections this is: a later one has a higher number.
+    pub incarnation: u64,
     /// The name that its entries carry from now on.
     pub name: &'a str,
     /// The epoch of the log that the client knows; 0: it knows none.
@@ -32,6 +34,7 @@ impl<'a> ClientJoin<'a> {
         let join = Self {
             room: room(reader)?,
             secret: ClientSecret(reader.array()?),
+            incarnation: reader.vi64()?,
             name: name(reader)?,
             epoch: reader.u64()?,
             has: reader.vi64()?,
@@ -47,6 +50,7 @@ impl<'a> ClientJoin<'a> {
         buf.push(0x01);
         put_bytes(self.room.as_bytes(), buf);
         buf.extend_from_slice(&self.secret.0);
+        varint::encode(self.incarnation, buf);
         put_bytes(self.name.as_bytes(), buf);
         buf.extend_from_slice(&self.epoch.to_be_bytes());
         varint::encode(self.has, buf);

@@ -31,6 +31,7 @@ fn golden() -> Vec<(&'static str, Message<'static>)> {
             Message::ClientJoin(ClientJoin {
                 room,
                 secret: ClientSecret([0x5E; 32]),
+                incarnation: 1_700_000_000_000,
                 name: "ann",
                 epoch: 0,
                 has: 0,
@@ -42,6 +43,7 @@ fn golden() -> Vec<(&'static str, Message<'static>)> {
             Message::ClientJoin(ClientJoin {
                 room,
                 secret: ClientSecret([0x5E; 32]),
+                incarnation: 2,
                 name: "",
                 epoch,
                 has: 300,
@@ -184,7 +186,7 @@ fn limits_hold_in_decoding() {
 
     let join = |name, epoch, has| {
         let secret = ClientSecret([0; 32]);
-        Message::ClientJoin(ClientJoin { room: "r", secret, name, epoch, has, last: 0 })
+        Message::ClientJoin(ClientJoin { room: "r", secret, incarnation: 1, name, epoch, has, last: 0 })
     };
     assert!(!refused(&join(&text[..64], 0, 0)) && refused(&join(&text, 0, 0)) && refused(&join("", 0, 1)));
 }

@@ -14,6 +14,9 @@ impl Server {
     pub(super) fn handle_join(&mut self, now: Now, from: ConnectionId, join: &ClientJoin<'_>) {
         if let Err(reason) = self.join(now, from, join) {
             self.reject(from, join.room, 0, reason);
+            if reason == RejectReason::Fenced {
+                self.end(from, EndReason::Fenced);
+            }
         }
     }
 
@@ -30,13 +33,21 @@ impl Server {
         let client = ClientId::of(&join.secret);
         self.make_place(now, key, client)?;
 
-        let older = self.rooms[key.0].members.get(&client).and_then(|member| member.connection);
-        if let Some(older) = older {
+        let other = self.rooms[key.0].members.get(&client).filter(|member| member.connection.is_some());
+        if let Some(other) = other {
             self.stats.fenced += 1;
-            self.end(older, EndReason::Fenced);
+            // A join may be overtaken by that of the client's next connection.
+            if join.incarnation <= other.incarnation {
+                return Err(RejectReason::Fenced);
+            }
+            if let Some(older) = other.connection {
+                self.end(older, EndReason::Fenced);
+            }
         }
         let room = &mut self.rooms[key.0];
-        room.members.entry(client).or_default().connection = Some(from);
+        let member = room.members.entry(client).or_default();
+        member.connection = Some(from);
+        member.incarnation = join.incarnation;
         let durable = room.durable;
         let membership = Membership { room: key, client, name: Arc::from(join.name), refused: 0 };
         let position = Position { epoch: join.epoch, has: join.has, last: join.last };

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use core::fmt;
 
 use bytes::Bytes;
 
@@ -60,6 +61,16 @@ pub enum EndReason {
     Malformed,
     /// Its messages were handed in although `is_ready` was false, and one could not be kept.
     Overrun,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fenced => "the same client joined on a newer connection",
+            Self::Malformed => "a message that is not one",
+            Self::Overrun => "messages were handed in faster than they can be kept",
+        })
+    }
 }
 
 /// Events in constant space: one of the store, at most two of each connection.

@@ -45,6 +45,8 @@ pub(super) struct Member {
     /// The connection that speaks for the client, and whether it has joined yet.
     pub(super) connection: Option<ConnectionId>,
     pub(super) joined: bool,
+    /// Which of the client's connections that is, as the client counts them.
+    pub(super) incarnation: u64,
 }
 
 #[derive(Clone, Debug)]

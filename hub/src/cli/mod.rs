@@ -1,0 +1,134 @@
+//! The command line.
+
+mod address;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use proto_core::chat::{MAX_NAME, MAX_ROOM};
+use tracing::level_filters::LevelFilter;
+
+use address::socket_address;
+pub(crate) use url::ServerUrl;
+
+/// What a process ends with. clap ends with 2 when the command line is wrong.
+pub(crate) mod exit {
+    /// Something was not acknowledged, or another error.
+    pub(crate) const FAILED: u8 = 1;
+    /// An address or the data directory cannot be used.
+    pub(crate) const UNAVAILABLE: u8 = 3;
+    /// A file of the store is damaged.
+    pub(crate) const DAMAGED: u8 = 4;
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something was not acknowledged, or another error
+  2  the command line is wrong
+  3  an address or the data directory cannot be used
+  4  a file of the store is damaged";
+
+const CHAT_HELP: &str = "\
+With a terminal as its input, this is a chat: type at the prompt; Ctrl-D leaves.
+
+Otherwise each line of the input is one message, and each entry of the room is printed as
+    SLOT<TAB>NAME<TAB>TEXT
+in the order of the slots, once. In NAME and TEXT, \\t, \\n, \\r and \\\\ stand for tab, line feed, carriage
+return and backslash; \\xNN for any other control character below U+0080 and for a byte that is not UTF-8;
+\\u{N...} for control characters above and for those that change the direction of text or break lines.
+It ends when the input has ended and all its lines are acknowledged and printed. Lines that were not
+acknowledged are on stderr, and the exit code is 1.";
+
+/// A chat that keeps its order and loses nothing over networks that do neither.
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server (also without any subcommand).
+    Serve(ServeArgs),
+    /// Enter a room of a server.
+    #[command(after_help = CHAT_HELP)]
+    Chat(ChatArgs),
+}
+
+impl Cli {
+    /// The command, which is `serve` when none is named.
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+/// Arguments of `serve`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// UDP address and port to listen on; may be repeated. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4100", value_parser = socket_address)]
+    pub(crate) udp: Vec<SocketAddr>,
+    /// Directory of the log. One server at a time uses it.
+    #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
+    pub(crate) data: PathBuf,
+    /// How much to say on stderr: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    pub(crate) log: LevelFilter,
+}
+
+/// Arguments of `chat`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChatArgs {
+    /// The server.
+    #[arg(value_name = "URL", default_value = "udp://127.0.0.1:4100")]
+    pub(crate) url: ServerUrl,
+    /// The room: 1 to 64 bytes.
+    #[arg(long, default_value = "lobby", value_parser = room)]
+    pub(crate) room: String,
+    /// The name that the others see: at most 64 bytes. Without it, the name of the user.
+    #[arg(long, value_parser = name)]
+    pub(crate) name: Option<String>,
+    /// Begin with the last N entries instead of with the first of all.
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<u64>,
+    /// Go on printing after the input has ended, until SIGINT.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Do not end before this slot was printed.
+    #[arg(long, value_name = "N")]
+    pub(crate) until_slot: Option<NonZeroU64>,
+    /// Give up after this many seconds in which something was waited for and nothing came.
+    #[arg(long, value_name = "SECS", default_value_t = 120)]
+    pub(crate) give_up_after: u64,
+}
+
+fn log_level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "expected off, error, warn, info, debug or trace".to_owned())
+}
+
+fn room(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a room's name has at least 1 byte".to_owned()),
+        len if len > MAX_ROOM => {
+            Err(format!("a room's name has at most {MAX_ROOM} bytes, this one has {len}"))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    match text.len() {
+        len if len > MAX_NAME => Err(format!("a name has at most {MAX_NAME} bytes, this one has {len}")),
+        _ => Ok(text.to_owned()),
+    }
+}

@@ -1,0 +1,345 @@
+//! A chat server, whole: endpoint, chat log, and what must be persisted, joined as one machine. The hub runs it on sockets and
+//! a store; the simulator runs the very same one.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::chat::{
+    self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadId,
+};
+use crate::{
+    Address, Advice, ChannelId, Close, Closed, Config, ConnectionId, Endpoint, Event, Link, Message, Meta,
+    SendError, Stats, Timestamp, Transmit, code,
+};
+use crate::{Now, chat::StoredEntry};
+
+/// Code of a CLOSE that ends a connection for what the chat log says of it.
+pub const CLOSE_CHAT: u64 = code::APPLICATION;
+/// Code of the error that answers requests, of which this server knows none.
+pub const UNKNOWN_REQUEST: u64 = code::APPLICATION + 1;
+
+/// Events that wait for the operator; what is over is counted and dropped.
+const MAX_EVENTS: usize = 1024;
+
+/// Something that an operator may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEvent<A> {
+    /// A client is connected.
+    Connected(ConnectionId, A),
+    /// A client is gone.
+    Disconnected(ConnectionId, Closed),
+    /// A client was sent away.
+    Ended(ConnectionId, EndReason),
+    /// The store has no room; nothing is acknowledged until it has.
+    DiskFull,
+    /// The store has room again.
+    DiskRecovered,
+    /// The store is broken; no append is taken any more.
+    Stopped,
+}
+
+/// Counters of what joins the parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerStats {
+    /// Entries that a client's full queue had no room for; it will see the gap and ask.
+    pub entries_skipped: u64,
+    /// Messages on other channels than the chat's, and requests.
+    pub not_chat: u64,
+    /// Events that nobody polled in time.
+    pub events_dropped: u64,
+    /// Messages for connections that were already over.
+    pub undeliverable: u64,
+}
+
+/// The whole server as a state machine: packets and what the store says in; packets and what the store must do out.
+#[derive(Clone, Debug)]
+pub struct Server<A: Address = SocketAddr> {
+    endpoint: Endpoint<A>,
+    chat: chat::Server,
+    /// What could not be queued yet for a connection whose queue is full, in order. While there is any, nothing of that
+    /// connection is taken in, which bounds it (see [`chat::Server`]).
+    held: BTreeMap<ConnectionId, VecDeque<Bytes>>,
+    events: VecDeque<ServerEvent<A>>,
+    /// Batches handed out and not answered: the highest number of each kind.
+    handed_out: u64,
+    answered: u64,
+    is_draining: bool,
+    stats: ServerStats,
+}
+
+impl<A: Address> Server<A> {
+    /// A server without rooms or clients. `seed` must be unpredictable.
+    pub fn new(config: Arc<Config>, link: Link, chat: ChatConfig, seed: [u8; 32], now: Now) -> Self {
+        let chat_seed = *blake3::keyed_hash(&seed, b"chat").as_bytes();
+        Self {
+            endpoint: Endpoint::new(config, link, seed, now.mono),
+            chat: chat::Server::new(chat, chat_seed),
+            held: BTreeMap::new(),
+            events: VecDeque::new(),
+            handed_out: 0,
+            answered: 0,
+            is_draining: false,
+            stats: ServerStats::default(),
+        }
+    }
+
+    /// Takes a room over from the store; only before the first packet.
+    pub fn restore(&mut self, room: chat::RoomState) -> Result<(), chat::RestoreError> {
+        self.chat.restore(room)
+    }
+
+    /// Takes in a packet.
+    pub fn handle_packet(&mut self, now: Now, meta: Meta<A>, packet: &[u8]) {
+        self.endpoint.handle_packet(now.mono, meta, packet);
+        self.pump(now);
+    }
+
+    /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.endpoint.handle_timeout(now.mono);
+        self.chat.handle_timeout(now);
+        self.pump(now);
+    }
+
+    /// Appends one packet to `buf`, if there is one to send.
+    pub fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<A>> {
+        self.endpoint.poll_transmit(now.mono, buf)
+    }
+
+    /// The next event for the operator.
+    pub fn poll_event(&mut self) -> Option<ServerEvent<A>> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        [self.endpoint.poll_timeout(), self.chat.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next batch to make durable.
+    pub fn poll_persist(&mut self, now: Now) -> Option<Batch> {
+        let batch = self.chat.poll_persist(now)?;
+        self.handed_out = batch.number;
+        Some(batch)
+    }
+
+    /// Every batch up to number `upto` is durable.
+    pub fn handle_persisted(&mut self, now: Now, upto: u64) {
+        self.answered = self.answered.max(upto);
+        self.chat.handle_persisted(now, upto);
+        self.pump(now);
+    }
+
+    /// No batch from number `from` on is durable, or ever will be.
+    pub fn handle_persist_failed(&mut self, now: Now, from: u64, failure: PersistFailure) {
+        self.answered = self.handed_out;
+        self.chat.handle_persist_failed(now, from, failure);
+        self.pump(now);
+    }
+
+    /// The next page to read from the store.
+    pub fn poll_read(&mut self) -> Option<Read> {
+        self.chat.poll_read()
+    }
+
+    /// The entries that a read found.
+    pub fn handle_read(&mut self, now: Now, id: ReadId, entries: &[StoredEntry]) {
+        self.chat.handle_read(now, id, entries);
+        self.pump(now);
+    }
+
+    /// A read found nothing.
+    pub fn handle_read_failed(&mut self, now: Now, id: ReadId) {
+        self.chat.handle_read_failed(now, id);
+        self.pump(now);
+    }
+
+    /// Goes away in good order: takes no new clients and no more messages, waits for the store, then closes every connection and
+    /// asks the clients to come back.
+    pub fn drain(&mut self, now: Now) {
+        self.is_draining = true;
+        self.endpoint.stop_accepting();
+        self.pump(now);
+    }
+
+    /// Whether nothing is left to do after [`drain`](Self::drain).
+    pub fn is_drained(&self) -> bool {
+        self.is_draining && self.endpoint.is_empty()
+    }
+
+    /// Connections, the handshakes under way included.
+    pub fn connections(&self) -> usize {
+        self.endpoint.len()
+    }
+
+    /// Totals of the endpoint.
+    pub fn endpoint_stats(&self) -> Stats {
+        self.endpoint.stats()
+    }
+
+    /// Totals of the chat log.
+    pub fn chat_stats(&self) -> &chat::ServerStats {
+        self.chat.stats()
+    }
+
+    /// Totals of what joins the two.
+    pub const fn stats(&self) -> &ServerStats {
+        &self.stats
+    }
+
+    /// Moves everything between the parts until all are quiet.
+    fn pump(&mut self, now: Now) {
+        loop {
+            let mut quiet = true;
+            while let Some((id, event)) = self.endpoint.poll_event() {
+                self.on_event(now, id, event);
+                quiet = false;
+            }
+            while let Some(outgoing) = self.chat.poll_message() {
+                self.send(now, outgoing);
+                quiet = false;
+            }
+            while let Some(event) = self.chat.poll_event() {
+                self.on_chat_event(now, event);
+                quiet = false;
+            }
+            if quiet {
+                break;
+            }
+        }
+        if self.is_draining && self.answered >= self.handed_out && !self.endpoint.is_empty() {
+            let close = Close { code: code::GOING_AWAY, advice: Advice::Now, ..Close::default() };
+            self.endpoint.close_all(now.mono, &close);
+            while let Some((id, event)) = self.endpoint.poll_event() {
+                self.on_event(now, id, event);
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Now, id: ConnectionId, event: Event) {
+        match event {
+            Event::Established { .. } => {
+                if let Some(address) = self.endpoint.address(id) {
+                    self.tell(ServerEvent::Connected(id, address));
+                }
+            }
+            Event::Readable(ChannelId::DEFAULT) => self.take_in(now, id),
+            Event::Readable(channel) => self.throw_away(now, id, channel),
+            Event::Writable(ChannelId::DEFAULT) => {
+                self.release_held(now, id);
+                self.take_in(now, id);
+            }
+            Event::Closed(closed) => {
+                self.take_in(now, id);
+                self.held.remove(&id);
+                self.chat.handle_disconnected(now, id);
+                self.endpoint.forget(id);
+                self.tell(ServerEvent::Disconnected(id, closed));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_chat_event(&mut self, now: Now, event: chat::ServerEvent) {
+        match event {
+            chat::ServerEvent::Ready(id) => self.take_in(now, id),
+            chat::ServerEvent::Ended(id, reason) => {
+                if let Some(mut conn) = self.endpoint.connection(id) {
+                    let reason = alloc::format!("{reason}");
+                    conn.close(now.mono, Close { code: CLOSE_CHAT, reason, ..Close::default() });
+                }
+                self.tell(ServerEvent::Ended(id, reason));
+            }
+            chat::ServerEvent::DiskFull => self.tell(ServerEvent::DiskFull),
+            chat::ServerEvent::DiskRecovered => self.tell(ServerEvent::DiskRecovered),
+            chat::ServerEvent::Stopped => self.tell(ServerEvent::Stopped),
+        }
+    }
+
+    /// Hands a connection's messages to the chat log for as long as both sides have room: otherwise they stay where the peer
+    /// feels them.
+    fn take_in(&mut self, now: Now, id: ConnectionId) {
+        while !self.is_draining && self.chat.is_ready(id) && !self.held.contains_key(&id) {
+            let Some(mut conn) = self.endpoint.connection(id) else { return };
+            let Some(message) = conn.channel(ChannelId::DEFAULT).recv(now.mono) else { return };
+            if let Some(request) = message.request {
+                // Refused or not, the request ends: by this answer or by its deadline.
+                let _ = conn.reply_error(now.mono, request, UNKNOWN_REQUEST, Bytes::new());
+                drop(conn);
+                self.stats.not_chat += 1;
+                continue;
+            }
+            drop(conn);
+            self.chat.handle_message(now, id, &message.payload);
+            while let Some(outgoing) = self.chat.poll_message() {
+                self.send(now, outgoing);
+            }
+        }
+    }
+
+    fn throw_away(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
+        let Some(mut conn) = self.endpoint.connection(id) else { return };
+        while conn.channel(channel).recv(now.mono).is_some() {
+            self.stats.not_chat += 1;
+        }
+    }
+
+    fn send(&mut self, now: Now, outgoing: Outgoing) {
+        let Outgoing { to, payload, delivery } = outgoing;
+        match to {
+            Audience::One(id) => self.send_one(now, id, payload, delivery),
+            Audience::Many(list) => {
+                for &id in &*list {
+                    self.send_one(now, id, payload.clone(), delivery);
+                }
+            }
+        }
+    }
+
+    fn send_one(&mut self, now: Now, id: ConnectionId, payload: Bytes, delivery: Delivery) {
+        let error =
+            if self.held.contains_key(&id) { Some(SendError::Full) } else { self.queue(now, id, &payload) };
+        match (error, delivery) {
+            (None, _) => {}
+            (Some(SendError::Full), Delivery::Essential) => {
+                self.held.entry(id).or_default().push_back(payload)
+            }
+            (Some(SendError::Full), Delivery::Droppable) => self.stats.entries_skipped += 1,
+            (Some(_), _) => self.stats.undeliverable += 1,
+        }
+    }
+
+    fn queue(&mut self, now: Now, id: ConnectionId, payload: &Bytes) -> Option<SendError> {
+        let Some(mut conn) = self.endpoint.connection(id) else { return Some(SendError::Closed) };
+        conn.channel(ChannelId::DEFAULT).send(now.mono, Message::new(payload.clone())).err()
+    }
+
+    fn release_held(&mut self, now: Now, id: ConnectionId) {
+        while let Some(payload) = self.held.get(&id).and_then(VecDeque::front).cloned() {
+            match self.queue(now, id, &payload) {
+                Some(SendError::Full) => return,
+                Some(_) => self.stats.undeliverable += 1,
+                None => {}
+            }
+            if let Some(held) = self.held.get_mut(&id) {
+                held.pop_front();
+                if held.is_empty() {
+                    self.held.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: ServerEvent<A>) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+            self.stats.events_dropped += 1;
+        }
+        self.events.push_back(event);
+    }
+}

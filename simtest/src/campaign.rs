@@ -14,12 +14,12 @@ use crate::time::{Time, ms, nanos, secs};
 
 /// Random faults until a time, then quiet.
 ///
-/// Each run draws a policy: in half of the runs all families of faults are on; in a quarter each family is on or off
-/// by the toss of a coin; in a quarter likewise, and those that are on are 0.5 to 3 times as frequent. Faults of the links themselves follow the
-/// policy too.
+/// Each run draws a policy: in half of the runs all families of faults are on; in a quarter each family is on
+/// or off by the toss of a coin; in a quarter likewise, and those that are on are 0.5 to 3 times as frequent.
+/// Faults of the links themselves follow the policy too.
 ///
-/// In the quiet phase every fault has ended: crashed nodes are back, partitions healed, disks well, and links only delay. A node
-/// crashed by an explicit [`Fault::crash`] without a restart stays dead.
+/// In the quiet phase every fault has ended: crashed nodes are back, partitions healed, disks well, and links
+/// only delay. A node crashed by an explicit [`Fault::crash`] without a restart stays dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chaos {
     pub(crate) until: Time,
@@ -40,9 +40,10 @@ struct Frequency {
 const SLOT: u64 = 250_000_000;
 
 impl Default for Chaos {
-    /// 5 s of chaos, 30 s of quiet. On top of what the links do: 5 % of datagrams lost, 3 % repeated within 50 ms, 5 % held back by up to 100 ms,
-    /// 1 % damaged. Each node crashes every 3 s on average for 10 ms to 1 s, stands still every 4 s for 10 ms to 2 s, has
-    /// disk trouble every 4 s for 10 ms to 1 s; some partition arises every 3 s for 50 ms to 2 s.
+    /// 5 s of chaos, 30 s of quiet. On top of what the links do: 5 % of datagrams lost, 3 % repeated within
+    /// 50 ms, 5 % held back by up to 100 ms, 1 % damaged. Each node crashes every 3 s on average for 10 ms to
+    /// 1 s, stands still every 4 s for 10 ms to 2 s, has disk trouble every 4 s for 10 ms to 1 s; some
+    /// partition arises every 3 s for 50 ms to 2 s.
     fn default() -> Self {
         let rates = Rates {
             loss: 50_000,
@@ -118,14 +119,16 @@ impl Chaos {
         self
     }
 
-    /// Datagrams damaged with their checksum mended, in parts per million. See [`Link::corrupt_resealed`](crate::Link::corrupt_resealed).
+    /// Datagrams damaged with their checksum mended, in parts per million. See
+    /// [`Link::corrupt_resealed`](crate::Link::corrupt_resealed).
     #[must_use]
     pub fn corrupt_resealed(mut self, ppm: u32) -> Self {
         self.rates.resealed = ppm;
         self
     }
 
-    /// Each victim crashes once per `every` on average and is back after a span from `down`; short spans are likelier.
+    /// Each victim crashes once per `every` on average and is back after a span from `down`; short spans are
+    /// likelier.
     #[must_use]
     pub fn crash(self, every: Duration, down: Range<Duration>) -> Self {
         self.timed(Kind::Crash, every, &down)
@@ -143,7 +146,8 @@ impl Chaos {
         self.timed(Kind::Disk, every, &lasts)
     }
 
-    /// One victim is cut off, in one or both directions, or the victims split in two, once per `every` on average.
+    /// One victim is cut off, in one or both directions, or the victims split in two, once per `every` on
+    /// average.
     #[must_use]
     pub fn partition(self, every: Duration, lasts: Range<Duration>) -> Self {
         self.timed(Kind::Partition, every, &lasts)
@@ -191,13 +195,13 @@ impl Chaos {
         let own = &self.rates;
         let either = |link: (u64, u64), own: (u64, u64)| if link == (0, 0) { own } else { link };
         Rates {
-            loss: policy.scale(Kind::Drop, link.loss + own.loss),
-            duplicate: policy.scale(Kind::Duplicate, link.duplicate + own.duplicate),
+            loss: policy.scale(Kind::Drop, link.loss.saturating_add(own.loss)),
+            duplicate: policy.scale(Kind::Duplicate, link.duplicate.saturating_add(own.duplicate)),
             duplicate_extra: either(link.duplicate_extra, own.duplicate_extra),
-            reorder: policy.scale(Kind::Delay, link.reorder + own.reorder),
+            reorder: policy.scale(Kind::Delay, link.reorder.saturating_add(own.reorder)),
             reorder_extra: either(link.reorder_extra, own.reorder_extra),
-            corrupt: policy.scale(Kind::Corrupt, link.corrupt + own.corrupt),
-            resealed: policy.scale(Kind::Corrupt, link.resealed + own.resealed),
+            corrupt: policy.scale(Kind::Corrupt, link.corrupt.saturating_add(own.corrupt)),
+            resealed: policy.scale(Kind::Corrupt, link.resealed.saturating_add(own.resealed)),
         }
     }
 

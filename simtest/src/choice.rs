@@ -1,7 +1,8 @@
 //! Choices: every random thing that the simulator does has a name and a default.
 //!
-//! A choice is named by *content*, not by count: "the second time that `Ack slot=3` goes from s to a". So taking one
-//! fault away leaves all others where they were, and a stored schedule survives changes of the code around it.
+//! A choice is named by *content*, not by count: "the second time that `Ack slot=3` goes from s to a". So
+//! taking one fault away leaves all others where they were, and a stored schedule survives changes of the
+//! code around it.
 
 use std::collections::BTreeMap;
 
@@ -154,8 +155,8 @@ impl FromSeed {
         Self { seed, keep: vec![(0, u32::MAX)] }
     }
 
-    /// Only the choices whose [`position`](Self::position) lies in one of the ranges (both ends included); all others take their
-    /// default. A way to leave out half of the faults without knowing them.
+    /// Only the choices whose [`position`](Self::position) lies in one of the ranges (both ends included);
+    /// all others take their default. A way to leave out half of the faults without knowing them.
     #[must_use]
     pub fn keep(self, ranges: &[(u32, u32)]) -> Self {
         Self { keep: ranges.to_vec(), ..self }

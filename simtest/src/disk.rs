@@ -35,13 +35,14 @@ pub enum DiskOp {
     /// Make everything that was appended to `file` so far durable.
     ///
     /// When this fails, the bytes that it should have covered are in doubt for ever: they may or may not be
-    /// on the disk after a crash, *even if a later sync succeeds* (the operating system counts them as written).
-    /// Only truncating and appending them again helps.
+    /// on the disk after a crash, *even if a later sync succeeds* (the operating system counts them as
+    /// written). Only truncating and appending them again helps.
     Sync {
         /// The file's name.
         file: Cow<'static, str>,
     },
-    /// Cut `file` to `len` bytes; durable when it has succeeded. Nothing happens to a file that is shorter.
+    /// Cut `file` to `len` bytes; durable when it has succeeded. Nothing happens to a file that is shorter. An empty
+    /// file does not survive a crash.
     Truncate {
         /// The file's name.
         file: Cow<'static, str>,
@@ -91,7 +92,8 @@ impl Default for DiskModel {
     }
 }
 
-/// What a crash does to the bytes that were appended but never synced (and to those that a failed sync left in doubt).
+/// What a crash does to the bytes that were appended but never synced (and to those that a failed sync left
+/// in doubt).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DiskLoss {
     /// All of them are lost; those in doubt read as zeros.
@@ -119,7 +121,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk as a booting node finds it: `files` with their contents, all durable. For unit tests of boot code.
+    /// A disk as a booting node finds it: `files` with their contents, all durable. For unit tests of boot
+    /// code.
     pub fn with_files<'a>(files: impl IntoIterator<Item = (&'static str, &'a [u8])>) -> Self {
         let whole = |(name, bytes): (&'static str, &[u8])| {
             let file = File { data: bytes.to_vec(), synced: bytes.len(), doubtful: Vec::new() };

@@ -15,8 +15,8 @@ pub enum What {
         /// What becomes of unsynced bytes.
         disk: DiskLoss,
     },
-    /// A node stands still: timers, datagrams, commands and finished store operations wait until it goes on. At most
-    /// [`MAX_PAUSED`](crate::MAX_PAUSED) datagrams wait, further ones are lost.
+    /// A node stands still: timers, datagrams, commands and finished store operations wait until it goes on.
+    /// At most [`MAX_PAUSED`](crate::MAX_PAUSED) datagrams wait, further ones are lost.
     Pause {
         /// The node's name.
         node: String,

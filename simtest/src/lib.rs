@@ -1,9 +1,9 @@
 //! A deterministic simulator for sans-IO protocols.
 //!
-//! You have a protocol as a state machine: bytes, commands and timers go in, bytes and events come out. This crate runs
-//! many of them against each other in virtual time, over links that lose, repeat, delay and damage datagrams, with
-//! crashes, torn disks, pauses and partitions; judges each run; and turns a failing one into a few lines of text that make
-//! it fail again.
+//! You have a protocol as a state machine: bytes, commands and timers go in, bytes and events come out. This
+//! crate runs many of them against each other in virtual time, over links that lose, repeat, delay and damage
+//! datagrams, with crashes, torn disks, pauses and partitions; judges each run; and turns a failing one into
+//! a few lines of text that make it fail again.
 //!
 //! ```text
 //!   commands ──►┌────────┐ datagrams ┌────────┐ datagrams ┌────────┐◄── commands
@@ -103,28 +103,33 @@
 //!
 //! # How a run goes
 //!
-//! A [`Sim`] describes nodes, links, faults, workload and judges. [`Sim::run`] makes one run of it: a heap of events,
-//! no ticks, so that idle time costs nothing. A campaign ([`Chaos`]) has random faults for a while and then a quiet phase
-//! without any, in which everything must converge: that is how bugs show from which a protocol does not recover.
+//! A [`Sim`] describes nodes, links, faults, workload and judges. [`Sim::run`] makes one run of it: a heap of
+//! events, no ticks, so that idle time costs nothing. A campaign ([`Chaos`]) has random faults for a while
+//! and then a quiet phase without any, in which everything must converge: that is how bugs show from which a
+//! protocol does not recover.
 //!
-//! Judges: [`Sim::invariant`] after every event, [`Sim::eventually`] in the quiet phase, [`Sim::finally`] at the end, and
-//! [`Oracle`]s that are told everything as it happens. [`check`] has ready ones. Every run also fails on a node that panics,
-//! never stops giving output ("livelock"), leaves its timer in the past ("busy loop"), or miscounts its bytes ("node contract").
+//! Judges: [`Sim::invariant`] after every event, [`Sim::eventually`] in the quiet phase, [`Sim::finally`] at
+//! the end, and [`Oracle`]s that are told everything as it happens. [`check`] has ready ones. Every run also
+//! fails on a node that panics, never stops giving output ("livelock"), leaves its timer in the past ("busy
+//! loop"), or miscounts its bytes ("node contract").
 //!
 //! # Choices, seeds and schedules
 //!
-//! Whatever the simulator leaves to chance is a choice with a name and a default: nothing happens. The name says what
-//! the choice is about, "the 2nd time that `Ack slot=3` goes from s to a"; the answer is a function of seed and name ([`prf`]). So faults do not
-//! depend on each other: take one away, and the others stay where they were. The labels come from [`Dissect`].
+//! Whatever the simulator leaves to chance is a choice with a name and a default: nothing happens. The name
+//! says what the choice is about, "the 2nd time that `Ack slot=3` goes from s to a"; the answer is a function
+//! of seed and name ([`prf`]). So faults do not depend on each other: take one away, and the others stay
+//! where they were. The labels come from [`Dissect`].
 //!
-//! What was not the default makes a [`Schedule`]: a few lines of text, to be stored beside the test. Seeds find failures;
-//! schedules keep them, also when the code around has changed. [`Outcome::unmatched`] names lines that no longer apply.
+//! What was not the default makes a [`Schedule`]: a few lines of text, to be stored beside the test. Seeds
+//! find failures; schedules keep them, also when the code around has changed. [`Outcome::unmatched`] names
+//! lines that no longer apply.
 //!
 //! # What a node must not do
 //!
-//! Two runs of one seed are the same run, record for record: [`Outcome::hash`] covers all of them, and [`check_determinism`] compares.
-//! This holds as long as nodes look at their inputs only: no clocks, no OS randomness, no threads, no statics, no iteration over
-//! `HashMap`, no order of pointers, and no floating point where platforms could differ.
+//! Two runs of one seed are the same run, record for record: [`Outcome::hash`] covers all of them, and
+//! [`check_determinism`] compares. This holds as long as nodes look at their inputs only: no clocks, no OS
+//! randomness, no threads, no statics, no iteration over `HashMap`, no order of pointers, and no floating
+//! point where platforms could differ.
 #![forbid(unsafe_code)]
 
 mod campaign;

@@ -78,10 +78,10 @@ pub struct Transmit {
 
 /// One participant: a state machine without sockets, clocks, threads, globals or OS randomness inside.
 ///
-/// After each input (`on_*`, and after the boot) the simulator drains the node in this order until a whole pass
-/// brings nothing: [`poll_transmit`](Self::poll_transmit) until `None`, [`poll_store`](Self::poll_store) until `None`,
-/// [`poll_event`](Self::poll_event) until `None`, then [`poll_timeout`](Self::poll_timeout) once. More than
-/// [`MAX_DRAIN`](crate::MAX_DRAIN) outputs after one input fail the run as "livelock".
+/// After each input (`on_*`, and after the boot) the simulator drains the node in this order until a whole
+/// pass brings nothing: [`poll_transmit`](Self::poll_transmit) until `None`, [`poll_store`](Self::poll_store)
+/// until `None`, [`poll_event`](Self::poll_event) until `None`, then [`poll_timeout`](Self::poll_timeout)
+/// once. More than [`MAX_DRAIN`](crate::MAX_DRAIN) outputs after one input fail the run as "livelock".
 ///
 /// `Clone` is what makes a running simulation a value that can be copied.
 pub trait Node: Clone + Dissect {
@@ -93,8 +93,9 @@ pub trait Node: Clone + Dissect {
     /// A datagram has arrived. It may be anything: stale, repeated, corrupted.
     fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], meta: RecvMeta);
 
-    /// The time given by [`poll_timeout`](Self::poll_timeout) has come. Directly after this call, and again after the
-    /// drain, `poll_timeout` must be `None` or later than `now.mono`; else the run fails as "busy loop".
+    /// The time given by [`poll_timeout`](Self::poll_timeout) has come. Directly after this call, and again
+    /// after the drain, `poll_timeout` must be `None` or later than `now.mono`; else the run fails as "busy
+    /// loop".
     fn on_timeout(&mut self, now: Now);
 
     /// The test's command.
@@ -120,16 +121,18 @@ pub trait Node: Clone + Dissect {
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
 
-/// Names datagrams without the help of the node that sent them. `impl Dissect for X {}` is enough to start with.
+/// Names datagrams without the help of the node that sent them. `impl Dissect for X {}` is enough to start
+/// with.
 pub trait Dissect {
     /// Describes a datagram: the kind is returned, the rest appended to `text` (`seq=0 slot=3`).
     ///
-    /// The label is shown in traces, and it is the name under which a schedule finds this datagram again. So it should
-    /// hold what the datagram *means* (message and number) and leave out what changes with every edit of the code:
-    /// packet numbers, acknowledgements, random ids. Labels may repeat; the simulator counts repetitions.
+    /// The label is shown in traces, and it is the name under which a schedule finds this datagram again. So
+    /// it should hold what the datagram *means* (message and number) and leave out what changes with every
+    /// edit of the code: packet numbers, acknowledgements, random ids. Labels may repeat; the simulator
+    /// counts repetitions.
     ///
-    /// `None`, the default: unlabelled. The datagram is then known by its position in its flow, which is more brittle;
-    /// [`Stats::unlabelled`](crate::Stats) counts them.
+    /// `None`, the default: unlabelled. The datagram is then known by its position in its flow, which is more
+    /// brittle; [`Stats::unlabelled`](crate::Stats) counts them.
     fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
         let _ = (bytes, text);
         None
@@ -137,8 +140,8 @@ pub trait Dissect {
 
     /// Mends the checksum of a datagram whose bits were flipped, so that the corruption gets past it.
     ///
-    /// `original` has the same length and its checksum is right: a checksum that also covers a secret can be mended
-    /// by what differs. The default does nothing.
+    /// `original` has the same length and its checksum is right: a checksum that also covers a secret can be
+    /// mended by what differs. The default does nothing.
     fn reseal(original: &[u8], corrupted: &mut [u8]) {
         let _ = (original, corrupted);
     }

@@ -20,8 +20,8 @@ pub struct Outcome<N: Node> {
     pub stats: Stats,
     /// What was recorded; empty unless [`Sim::record`](crate::Sim::record) was on.
     pub trace: Trace,
-    /// Ids (`f3`) of the lines of a replayed schedule that matched nothing. A schedule with such lines no longer
-    /// describes this code.
+    /// Ids (`f3`) of the lines of a replayed schedule that matched nothing. A schedule with such lines no
+    /// longer describes this code.
     pub unmatched: Vec<String>,
     pub(crate) nodes: Vec<Option<N>>,
     pub(crate) history: Vec<(Time, NodeId, N::Event)>,

@@ -1,7 +1,7 @@
 //! The source of everything random: a stateless function from (seed, key) to 64 bits.
 //!
-//! Frozen: stored seeds and schedules depend on it. The vectors in the tests below are part of the format; integer
-//! arithmetic only, so that every platform agrees.
+//! Frozen: stored seeds and schedules depend on it. The vectors in the tests below are part of the format;
+//! integer arithmetic only, so that every platform agrees.
 
 /// A bijection of 64 bits in which every input bit reaches every output bit.
 pub const fn mix(mut x: u64) -> u64 {

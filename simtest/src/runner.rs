@@ -117,12 +117,14 @@ impl Failure {
 
 /// Runs every seed on all cores and returns what was counted.
 ///
-/// `build` makes the simulation for a seed; usually the same one, for all randomness comes from the run's own seed.
-/// Environment: `SIMTEST_SEED=n` runs that seed alone and prints its full trace; `SIMTEST_SCHEDULE=file` replays a stored schedule likewise;
-/// `SIMTEST_THREADS=n` sets the number of threads.
+/// `build` makes the simulation for a seed; usually the same one, for all randomness comes from the run's own
+/// seed. Environment: `SIMTEST_SEED=n` runs that seed alone and prints its full trace;
+/// `SIMTEST_SCHEDULE=file` replays a stored schedule likewise; `SIMTEST_THREADS=n` sets the number of
+/// threads.
 ///
 /// # Panics
-/// If a seed does not pass: with the lowest such seed, the oracle, the reason, the paths of schedule and trace, and how to repeat it.
+/// If a seed does not pass: with the lowest such seed, the oracle, the reason, the paths of schedule and
+/// trace, and how to repeat it.
 pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Report {
     let result = match single() {
         Some(single) => run_single(&single, &build),
@@ -134,7 +136,8 @@ pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Syn
     }
 }
 
-/// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment but for `SIMTEST_THREADS`.
+/// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment
+/// but for `SIMTEST_THREADS`.
 pub fn search<N: Node>(
     seeds: Range<u64>,
     build: impl Fn(u64) -> Sim<N> + Sync,
@@ -245,7 +248,8 @@ fn threads() -> usize {
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
-/// `target/simtest`, found from the place of the test binary; the folder for temporary files if that is elsewhere.
+/// `target/simtest`, found from the place of the test binary; the folder for temporary files if that is
+/// elsewhere.
 fn artifacts() -> PathBuf {
     let binary = env::current_exe().unwrap_or_default();
     let profile = binary.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
@@ -279,8 +283,8 @@ impl fmt::Display for Divergence {
 
 impl std::error::Error for Divergence {}
 
-/// Runs a seed twice, the second time on another thread whose heap looks different, and compares everything that happened.
-/// Returns the hash of the run.
+/// Runs a seed twice, the second time on another thread whose heap looks different, and compares everything
+/// that happened. Returns the hash of the run.
 pub fn check_determinism<N: Node>(
     seed: u64,
     build: impl Fn(u64) -> Sim<N> + Sync,

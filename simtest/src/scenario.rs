@@ -5,11 +5,12 @@ use std::fmt;
 use crate::choice::FromSeed;
 use crate::link::Preset;
 
-/// What varies between runs of one test: how many hosts, how much work, which links, which seed, and which of its faults.
+/// What varies between runs of one test: how many hosts, how much work, which links, which seed, and which of
+/// its faults.
 ///
-/// With the feature `quickcheck` it is `Arbitrary`. Shrinking makes the links kinder, takes hosts and messages away, and leaves out faults
-/// half by half, quarter by quarter, ...: faults are named by content, so those that stay are the same ones.
-/// `Debug` prints a literal that can be pasted into a test.
+/// With the feature `quickcheck` it is `Arbitrary`. Shrinking makes the links kinder, takes hosts and
+/// messages away, and leaves out faults half by half, quarter by quarter, ...: faults are named by content,
+/// so those that stay are the same ones. `Debug` prints a literal that can be pasted into a test.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// Number of hosts besides those that the test always has; 1 to 5.
@@ -64,7 +65,8 @@ impl Scenario {
         all
     }
 
-    /// The kept ranges without the `part`-th of `parts` equal parts of what they cover; `None` if there is nothing to cut.
+    /// The kept ranges without the `part`-th of `parts` equal parts of what they cover; `None` if there is
+    /// nothing to cut.
     fn less(&self, parts: u64, part: u64) -> Option<Vec<(u32, u32)>> {
         let covered: u64 = self.keep.iter().map(|(low, high)| u64::from(high - low) + 1).sum();
         if covered < parts {
@@ -92,7 +94,8 @@ impl fmt::Debug for Scenario {
         let Self { hosts, messages, link, seed, keep } = self;
         write!(
             f,
-            "Scenario {{ hosts: {hosts}, messages: {messages}, link: Preset::{link:?}, seed: {seed}, keep: vec!{keep:?} }}"
+            "Scenario {{ hosts: {hosts}, messages: {messages}, link: Preset::{link:?}, seed: {seed}, \
+             keep: vec!{keep:?} }}"
         )
     }
 }

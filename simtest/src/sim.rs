@@ -134,14 +134,15 @@ impl<N: Node> Sim<N> {
         self
     }
 
-    /// A run with more events than this ends with [`Verdict::Unknown`](crate::Verdict::Unknown) (default 20 million).
+    /// A run with more events than this ends with [`Verdict::Unknown`](crate::Verdict::Unknown) (default 20
+    /// million).
     pub fn max_events(&mut self, events: u64) -> &mut Self {
         self.max_events = events;
         self
     }
 
-    /// Adds commands. A command to a dead node is lost: counted and shown in the trace, told to no oracle. One to a
-    /// paused node waits.
+    /// Adds commands. A command to a dead node is lost: counted and shown in the trace, told to no oracle.
+    /// One to a paused node waits.
     pub fn workload(&mut self, fill: impl FnOnce(&mut Workload<N::Cmd>)) -> &mut Self {
         let mut workload = Workload { at: Time::ZERO, cmds: Vec::new() };
         fill(&mut workload);
@@ -161,8 +162,8 @@ impl<N: Node> Sim<N> {
 
     /// Must come true: judged in the quiet phase (in the whole run if there is no campaign).
     ///
-    /// All of them must hold at one instant at which no datagram is under way, no store operation is pending and no command is
-    /// left, or at the very end. A run ends early at such an instant.
+    /// All of them must hold at one instant at which no datagram is under way, no store operation is pending
+    /// and no command is left, or at the very end. A run ends early at such an instant.
     pub fn eventually<J: Judgement>(
         &mut self,
         name: &str,
@@ -188,7 +189,8 @@ impl<N: Node> Sim<N> {
         self
     }
 
-    /// Keeps all records for [`Outcome::trace`]. Off by default: a campaign needs only the hash, and a failing run can be repeated.
+    /// Keeps all records for [`Outcome::trace`]. Off by default: a campaign needs only the hash, and a
+    /// failing run can be repeated.
     pub fn record(&mut self, on: bool) -> &mut Self {
         self.record = on;
         self
@@ -216,7 +218,8 @@ impl<N: Node> Sim<N> {
     /// Makes one run, from start to verdict.
     ///
     /// # Panics
-    /// If an explicit fault lies in the quiet phase. A panic of a node or a judge is caught: the run fails as "panic".
+    /// If an explicit fault lies in the quiet phase. A panic of a node or a judge is caught: the run fails as
+    /// "panic".
     pub fn run(&self, chooser: impl Chooser + 'static) -> Outcome<N> {
         self.start(chooser).finish()
     }

@@ -43,7 +43,8 @@ pub struct Stats {
 pub struct Tally {
     /// Faults of this kind in the schedule.
     pub chosen: u64,
-    /// Those that touched something: a partition that stopped a datagram, a delay that was overtaken, a copy that arrived, ...
+    /// Those that touched something: a partition that stopped a datagram, a delay that was overtaken, a copy
+    /// that arrived, ...
     pub mattered: u64,
 }
 
@@ -94,7 +95,8 @@ impl fmt::Display for Stats {
         writeln!(f, "events {}  virtual {seconds} s  commands lost {}", self.events, self.cmds_lost)?;
         writeln!(
             f,
-            "datagrams: sent {}  delivered {}  lost to mtu {}, cuts {}, dead nodes {}, full queues {}  unroutable {}  unlabelled {}",
+            "datagrams: sent {}  delivered {}  lost to mtu {}, cuts {}, dead nodes {}, full queues {}  \
+             unroutable {}  unlabelled {}",
             self.sent,
             self.delivered,
             self.lost_mtu,

@@ -2,6 +2,8 @@
 
 mod common;
 
+use quickcheck::quickcheck;
+
 use common::ledger::{Bug, Event, Ledger, Put};
 use simtest::check::{LogSpec, Rule, SlotLog};
 use simtest::{
@@ -132,7 +134,8 @@ fn a_seed_is_one_run() {
     assert_ne!(campaign(Bug::None).run(FromSeed::new(4)).hash, hash);
 }
 
-/// The hash of one run, the same on every platform and in every build. It changes with the simulator's own behaviour only.
+/// The hash of one run, the same on every platform and in every build. It changes with the simulator's own
+/// behaviour only.
 #[test]
 fn golden_hash() {
     insta::assert_snapshot!(format!("{:032x}", campaign(Bug::None).run(FromSeed::new(7)).hash), @"1b3087960c004ec2959966135cf89a62");
@@ -277,9 +280,8 @@ fn an_explicit_crash_without_restart_stays() {
     assert!(outcome.node(NodeId::new(2)).is_none());
 }
 
-#[test]
-fn any_scenario_replays_to_the_same_end() {
-    fn replays(scenario: Scenario) -> bool {
+quickcheck! {
+    fn any_scenario_replays_to_the_same_end(scenario: Scenario) -> bool {
         let mut sim = ledger(Bug::None, scenario.hosts, scenario.messages, scenario.link.link());
         sim.campaign(Chaos::default().until(secs(4)).quiet_for(secs(60)));
         let outcome = sim.run(scenario.chooser());
@@ -287,7 +289,6 @@ fn any_scenario_replays_to_the_same_end() {
         let replay = sim.run(FromSchedule::new(&outcome.schedule()));
         replay.hash == outcome.hash && replay.unmatched.is_empty()
     }
-    quickcheck::QuickCheck::new().tests(60).quickcheck(replays as fn(Scenario) -> bool);
 }
 
 /// What quickcheck's greedy loop does with a failing scenario.

@@ -67,7 +67,7 @@ pub(crate) enum Command {
 
 impl Cli {
     /// The command, which is `serve` when none is named.
-    pub(crate) fn command(self) -> Command {
+    pub(crate) fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
     }
 }

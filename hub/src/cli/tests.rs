@@ -5,14 +5,14 @@ use super::url::UrlError;
 use super::{ChatArgs, Cli, Command, ServeArgs, ServerUrl};
 
 fn serve(arguments: &[&str]) -> ServeArgs {
-    match Cli::try_parse_from([&["bowline"], arguments].concat()).unwrap().command() {
+    match Cli::try_parse_from([&["bowline"], arguments].concat()).unwrap().into_command() {
         Command::Serve(serve) => serve,
         Command::Chat(chat) => panic!("{chat:?}"),
     }
 }
 
 fn chat(arguments: &[&str]) -> ChatArgs {
-    match Cli::try_parse_from([&["bowline", "chat"], arguments].concat()).unwrap().command() {
+    match Cli::try_parse_from([&["bowline", "chat"], arguments].concat()).unwrap().into_command() {
         Command::Chat(chat) => chat,
         Command::Serve(serve) => panic!("{serve:?}"),
     }

@@ -77,6 +77,10 @@ impl Partial {
         self.received == self.total
     }
 
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn into_parts(self) -> (Kind, Vec<u8>) {
         (self.kind, self.bytes)
     }

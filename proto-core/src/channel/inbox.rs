@@ -280,6 +280,16 @@ impl Inbox {
         gone
     }
 
+    /// Bytes of whole and incomplete messages.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let waiting = self.ordered.slots.iter().map(|slot| match slot {
+            Slot::Waiting(delivery) => delivery.payload.len(),
+            _ => 0,
+        });
+        let ready = self.ready.iter().map(|delivery| delivery.payload.len());
+        waiting.chain(ready).sum::<usize>() + self.partials.values().map(Partial::held_bytes).sum::<usize>()
+    }
+
     pub(crate) fn shrink(&mut self) {
         self.ordered.slots.shrink_to(0);
         self.unordered.slots.shrink_to(0);

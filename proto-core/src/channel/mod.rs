@@ -160,6 +160,10 @@ impl Channel {
         self.queued_messages
     }
 
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.queued_bytes - self.queued_messages * MESSAGE_COST + self.inbox.held_bytes()
+    }
+
     pub(crate) fn shrink(&mut self) {
         for outbox in &mut self.outboxes {
             outbox.shrink();

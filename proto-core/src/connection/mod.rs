@@ -201,6 +201,16 @@ impl Connection {
         self.recovery.rtt.smoothed()
     }
 
+    /// The probe timeout before backoff: how long this side waits for an answer before it asks again.
+    pub fn pto(&self) -> Duration {
+        self.recovery.pto()
+    }
+
+    /// Bytes of payload that it holds: queued and unacknowledged, incomplete, and not yet received.
+    pub fn held_bytes(&self) -> usize {
+        self.channels.iter().map(crate::channel::Channel::held_bytes).sum()
+    }
+
     /// Counters.
     pub const fn stats(&self) -> &Stats {
         &self.stats

@@ -140,6 +140,9 @@ impl Connection {
 
     /// Late packets are no longer answered, and after a while unread messages no longer kept.
     pub(super) fn on_drain_timer(&mut self, now: Timestamp) {
+        if self.state == State::Closing {
+            return self.finish_closing(now);
+        }
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {

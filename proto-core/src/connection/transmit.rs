@@ -60,7 +60,7 @@ impl Connection {
         }
     }
 
-    /// A packet that asks for no answer.
+    /// A packet that is not followed: the end, or the answer to one.
     pub(super) fn write_packet(
         &mut self,
         now: Timestamp,
@@ -70,11 +70,15 @@ impl Connection {
         let start = buf.len();
         let (number, number_len) = self.recovery.next_number();
         packet::start_short(buf, self.remote_cid, number, number_len);
+        let record = buf.len();
         let mut writer = RecordWriter::new(buf);
         if self.confirm != Confirm::Done {
             writer.write(&self.confirm_frame(), false);
         }
         frames(&mut writer);
+        if self.reset_token.is_some() {
+            pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
+        }
         packet::finish_short(buf, start, self.guard, number, self.config.checksum);
         self.recovery.on_sent(now, buf.len() - start, false, &[]);
     }

@@ -181,7 +181,8 @@ impl<A: Address> Endpoint<A> {
         None
     }
 
-    /// The next event, and whose it is.
+    /// The next event, and whose it is: all of one connection before the next one's. The end of a lost connection comes before
+    /// the beginning of the one that takes its place.
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         while let Some(slot) = self.speaking.front() {
             let generation = self.slots[slot as usize].generation;
@@ -189,7 +190,6 @@ impl<A: Address> Endpoint<A> {
             match event {
                 None => self.speaking.pop(),
                 Some(event) => {
-                    self.speaking.rotate();
                     self.remove_if_over(slot);
                     return Some((ConnectionId { slot, generation }, event));
                 }
@@ -271,6 +271,11 @@ impl<A: Address> Endpoint<A> {
     /// Whether it has no connections.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Messages accepted and not settled, over all connections. The work is proportional to them.
+    pub fn unsettled(&self) -> usize {
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|entry| entry.conn.unsettled()).sum()
     }
 
     /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
@@ -388,12 +393,11 @@ impl<A: Address> Endpoint<A> {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
-        let has_events = entry.conn.has_events();
-        self.replace_if_lost(slot);
-        self.sending.push(slot);
-        if has_events {
+        if entry.conn.has_events() {
             self.speaking.push(slot);
         }
+        self.sending.push(slot);
+        self.replace_if_lost(slot);
         self.refile_deadline(slot);
         self.remove_if_over(slot);
     }

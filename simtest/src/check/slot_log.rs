@@ -13,7 +13,8 @@ pub enum Rule {
     Agreement,
     /// A reader gets slot k only directly after k - 1. (skip, internal or external)
     NoGaps,
-    /// A reader never gets a slot again or goes back, and the length that a client reads never falls. (non-monotonic poll)
+    /// A reader never gets a slot again or goes back, and the length that a client reads never falls.
+    /// (non-monotonic poll)
     MonotonicReads,
     /// An append is in at most one slot, and acknowledged with no other. (duplicate)
     ExactlyOnce,
@@ -148,9 +149,10 @@ struct Client {
 
 /// Follows the history of one log and says at once when a rule is broken: O(log n) for each call.
 ///
-/// Each call returns the rule that it broke, with the conflicting steps as witness (steps are numbered from 1, one a call).
-/// [`finally`](Self::finally) repeats the first failure, so that the results in between may also be dropped. Bodies are given as hashes.
-/// An append without an answer stays open for ever: it may still take effect.
+/// Each call returns the rule that it broke, with the conflicting steps as witness (steps are numbered from
+/// 1, one a call). [`finally`](Self::finally) repeats the first failure, so that the results in between may
+/// also be dropped. Bodies are given as hashes. An append without an answer stays open for ever: it may still
+/// take effect.
 #[derive(Clone, Debug)]
 pub struct SlotLog {
     spec: LogSpec,
@@ -222,7 +224,8 @@ impl SlotLog {
         self.note(order.and(claim))
     }
 
-    /// A reader (new, or connected again) announces that it goes on from this slot. Without this a reader starts at the first.
+    /// A reader (new, or connected again) announces that it goes on from this slot. Without this a reader
+    /// starts at the first.
     pub fn reader_starts(&mut self, reader: u64, slot: u64) -> Check {
         self.step += 1;
         self.readers.insert(reader, Reader { next: slot, step: self.step });
@@ -243,18 +246,19 @@ impl SlotLog {
         let known = self.clients.entry(client).or_default();
         let (acked, read) = (known.acked, known.read);
         known.read = read.filter(|(longest, _)| *longest >= next).or(Some((next, step)));
+        let reads = || format!("step {step}: client {client} reads below slot {next}");
         let own = match acked {
-            Some((slot, when)) if slot >= next => self.broke(
-                Rule::ReadYourWrites,
-                || format!("step {step}: client {client} reads below slot {next}, but step {when} acknowledged its slot {slot}"),
-            ),
+            Some((slot, when)) if slot >= next => {
+                let witness = || format!("{}, but step {when} acknowledged its slot {slot}", reads());
+                self.broke(Rule::ReadYourWrites, witness)
+            }
             _ => Ok(()),
         };
         let back = match read {
-            Some((longest, when)) if longest > next => self.broke(
-                Rule::MonotonicReads,
-                || format!("step {step}: client {client} reads below slot {next}, but read below {longest} in step {when}"),
-            ),
+            Some((longest, when)) if longest > next => {
+                let witness = || format!("{}, but read below {longest} in step {when}", reads());
+                self.broke(Rule::MonotonicReads, witness)
+            }
             _ => Ok(()),
         };
         self.note(own.and(back))
@@ -280,7 +284,8 @@ impl SlotLog {
             if let Some((name, Reader { next, .. })) = behind {
                 let text = || {
                     format!(
-                        "step {step} acknowledged {client}#{seq} in slot {slot}, and reader {name} still waits for slot {next}"
+                        "step {step} acknowledged {client}#{seq} in slot {slot}, and reader {name} still waits for \
+                         slot {next}"
                     )
                 };
                 self.broke(Rule::NoLoss, text)?;
@@ -411,7 +416,8 @@ impl SlotLog {
             Some((lower, acked)) if slot <= lower => {
                 let witness = || {
                     format!(
-                        "{} {client}#{seq} in slot {slot}, but it was invoked in step {step}, after step {acked} acknowledged slot {lower}",
+                        "{} {client}#{seq} in slot {slot}, but it was invoked in step {step}, after step {acked} \
+                         acknowledged slot {lower}",
                         it_is(seen)
                     )
                 };

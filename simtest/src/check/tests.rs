@@ -1,4 +1,4 @@
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use quickcheck::{Arbitrary, Gen, quickcheck};
 
 use super::*;
 use crate::oracle::Check;
@@ -35,8 +35,8 @@ fn judge(spec: LogSpec, history: &[E]) -> Check {
     end
 }
 
-/// Keeps every rule: two clients, two readers, one of which comes back and reads a slot again, and an append that stays
-/// open.
+/// Keeps every rule: two clients, two readers, one of which comes back and reads a slot again, and an append
+/// that stays open.
 const GOOD: [E; 16] = [
     Invoke(3, 0, 30),
     Invoke(1, 0, 10),
@@ -183,7 +183,7 @@ impl Arbitrary for E {
     fn arbitrary(g: &mut Gen) -> Self {
         let mut below = |n: u64| u64::arbitrary(g) % n;
         let (c, s, slot, reader) = (below(3), below(3), below(5), below(2));
-        let body = c * 10 + s + u64::from(below(12) == 0);
+        let body = c * 10 + s + u64::from(below(3) == 0);
         match below(16) {
             0..=3 => Invoke(c, s, c * 10 + s),
             4..=6 => Acked(c, s, slot),
@@ -288,9 +288,9 @@ fn every_rule_agrees_with_a_plain_reading_of_it() {
         let mut agrees = |history: Vec<E>| {
             let holds = naive(rule, &history);
             if holds {
-                kept += 1
+                kept += 1;
             } else {
-                broken += 1
+                broken += 1;
             }
             judge(LogSpec::only([rule]), &history).is_ok() == holds
         };
@@ -299,15 +299,13 @@ fn every_rule_agrees_with_a_plain_reading_of_it() {
             let history = Vec::<E>::arbitrary(&mut g);
             assert!(agrees(history.clone()), "{}: {history:?}", rule.name());
         }
-        assert!(kept > 50 && broken > 50, "{}: {kept} histories keep it, {broken} break it", rule.name());
+        assert!(kept > 100 && broken > 100, "{}: {kept} histories keep it, {broken} break it", rule.name());
     }
 }
 
-#[test]
-fn all_rules_together_fail_where_one_does() {
-    fn same(history: Vec<E>) -> bool {
+quickcheck! {
+    fn all_rules_together_fail_where_one_does(history: Vec<E>) -> bool {
         let one = Rule::ALL.into_iter().any(|rule| judge(LogSpec::only([rule]), &history).is_err());
         judge(LogSpec::all(), &history).is_err() == one
     }
-    QuickCheck::new().tests(2_000).quickcheck(same as fn(Vec<E>) -> bool);
 }

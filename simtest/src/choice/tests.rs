@@ -44,7 +44,10 @@ fn keeping_half_of_the_choices_leaves_the_others_as_they_were() {
 
 #[test]
 fn a_schedule_chooses_what_it_lists() {
-    let text = "simtest-sched 1\nf3 delay a>b \"X\" occ=2 by=5ms\nf9 drop a>b \"X\" occ=1\nf4 crash a at=1ms for=1ms disk=kept";
+    let text = "simtest-sched 1\n\
+                f3 delay a>b \"X\" occ=2 by=5ms\n\
+                f9 drop a>b \"X\" occ=1\n\
+                f4 crash a at=1ms for=1ms disk=kept";
     let schedule = Schedule::parse(text).unwrap();
     let mut chooser = FromSchedule::new(&schedule);
     let LineWhat::Datagram(delay) = &schedule.lines[0].what else {

@@ -30,6 +30,13 @@ fn a_running_node_reads_what_it_wrote() {
 }
 
 #[test]
+fn a_disk_for_unit_tests_of_boot_code_is_all_durable() {
+    let disk = Disk::with_files([("log", &b"one"[..]), ("index", b"two")]);
+    assert!(disk.files().eq(["index", "log"]));
+    assert_eq!(after(disk, DiskLoss::Unsynced), b"one");
+}
+
+#[test]
 fn what_a_crash_keeps() {
     assert_eq!(after(disk(), DiskLoss::Unsynced), b"durable");
     assert_eq!(after(disk(), DiskLoss::Kept), b"durablemore");

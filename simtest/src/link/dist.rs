@@ -57,7 +57,8 @@ impl Dist {
     }
 }
 
-/// Quantiles of the exponential distribution with mean 1, at the middle of 1024 equal steps, with 16 fractional bits.
+/// Quantiles of the exponential distribution with mean 1, at the middle of 1024 equal steps, with 16
+/// fractional bits.
 const EXP: [u32; 1024] = {
     let mut table = [0; 1024];
     let mut i = 0;

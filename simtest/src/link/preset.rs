@@ -47,7 +47,8 @@ impl Link {
         Self::new().delay(Dist::uniform(us(200)..us(400))).mtu(1_472)
     }
 
-    /// A busy access point: 2 ms plus a tail of 3 ms on average; 1 % lost, 0.2 % repeated within 5 ms, 0.5 % held back by up to 20 ms.
+    /// A busy access point: 2 ms plus a tail of 3 ms on average; 1 % lost, 0.2 % repeated within 5 ms, 0.5 %
+    /// held back by up to 20 ms.
     pub fn wifi() -> Self {
         Self::new()
             .delay(Dist::exp(ms(2), ms(3)))
@@ -57,13 +58,14 @@ impl Link {
             .mtu(1_472)
     }
 
-    /// A mobile network: 25 ms plus a tail of 10 ms on average; 0.5 % lost, 1 % held back by up to 80 ms, datagrams up to 1,400 bytes.
+    /// A mobile network: 25 ms plus a tail of 10 ms on average; 0.5 % lost, 1 % held back by up to 80 ms,
+    /// datagrams up to 1,400 bytes.
     pub fn lte() -> Self {
         Self::new().delay(Dist::exp(ms(25), ms(10))).loss(5_000).reorder(10_000, ms(5)..ms(80)).mtu(1_400)
     }
 
-    /// As bad as it gets: 5 to 60 ms; 30 % lost, 10 % repeated within 100 ms, 20 % held back by up to 200 ms, 1 % damaged,
-    /// datagrams up to 1,280 bytes.
+    /// As bad as it gets: 5 to 60 ms; 30 % lost, 10 % repeated within 100 ms, 20 % held back by up to 200 ms,
+    /// 1 % damaged, datagrams up to 1,280 bytes.
     pub fn hostile() -> Self {
         Self::new()
             .delay(Dist::uniform(ms(5)..ms(60)))

@@ -52,7 +52,9 @@ fn each_byte_of_a_seed_varies() {
 fn the_writer_hashes_content_not_chunks() {
     let hash = |parts: &[&str]| {
         let mut writer = HashWriter::new();
-        parts.iter().for_each(|part| writer.write_str(part).unwrap());
+        for part in parts {
+            writer.write_str(part).unwrap();
+        }
         writer.finish()
     };
     assert_eq!(hash(&["one", "", " two three"]), hash(&["one two three"]));
@@ -66,7 +68,9 @@ fn the_writer_hashes_content_not_chunks() {
 fn a_rolling_hash_knows_the_order() {
     let hash = |words: &[u64]| {
         let mut rolling = Rolling::new();
-        words.iter().for_each(|word| rolling.absorb(*word));
+        for word in words {
+            rolling.absorb(*word);
+        }
         rolling.value()
     };
     let all = [hash(&[]), hash(&[0]), hash(&[0, 0]), hash(&[1, 2]), hash(&[2, 1]), hash(&[3])];

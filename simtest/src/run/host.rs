@@ -133,7 +133,8 @@ impl<N: Node> Host<N> {
         Ok(())
     }
 
-    /// The node is gone, and with it everything that was not on the disk. Returns the datagrams that waited for it.
+    /// The node is gone, and with it everything that was not on the disk. Returns the datagrams that waited
+    /// for it.
     pub(crate) fn crash(&mut self, loss: DiskLoss) -> Vec<u32> {
         self.node = None;
         self.life += 1;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::heap::Job;
 use super::host::Waiting;
 use super::net::{Flow, FlowSource};
 use super::{MAX_DRAIN, MAX_PAUSED, Run};
@@ -10,7 +11,6 @@ use crate::disk::{OpId, StoreError};
 use crate::node::{Addr, Boot, Node, NodeId, RecvMeta};
 use crate::oracle::Life;
 use crate::prf::{HashWriter, seed_bytes};
-use crate::run::heap::Job;
 use crate::schedule::name_locus;
 use crate::time::Time;
 use crate::trace::{Loss, What};

@@ -58,7 +58,9 @@ fn scheduled_faults_do_what_they_say() {
     });
     let outcome = replay(
         &sim,
-        "f1 drop a>b \"Text A\" occ=2\nf2 delay a>b \"Text B\" occ=1 by=13ms\nf3 duplicate a>b \"Text C\" occ=1 by=20ms\n\
+        "f1 drop a>b \"Text A\" occ=2\n\
+         f2 delay a>b \"Text B\" occ=1 by=13ms\n\
+         f3 duplicate a>b \"Text C\" occ=1 by=20ms\n\
          f4 corrupt a>b \"Text D\" occ=1 cut=0x1\nf5 drop a>b #5\nf6 drop b>a \"Text A\" occ=1",
     );
     assert_eq!(got(&outcome, b), texts(&[(1, "A"), (1, "C"), (1, ""), (14, "B"), (21, "C")]));
@@ -205,7 +207,10 @@ fn a_crash_without_end_and_faults_on_the_dead() {
     sim.workload(|w| {
         w.at(ms(100)).cmd(a, Cmd::Send(b, vec!["x"]));
     });
-    let lines = "f1 pause b at=5ms for=50ms\nf2 crash b at=10ms for=ever disk=kept\nf3 crash b at=20ms for=1ms disk=kept\nf4 pause b at=30ms for=1ms";
+    let lines = "f1 pause b at=5ms for=50ms\n\
+                 f2 crash b at=10ms for=ever disk=kept\n\
+                 f3 crash b at=20ms for=1ms disk=kept\n\
+                 f4 pause b at=30ms for=1ms";
     let outcome = replay(&sim, lines);
     assert!(outcome.node(b).is_none());
     assert_eq!(outcome.stats.lost_down, 1);
@@ -348,6 +353,19 @@ fn an_explicit_fault_in_the_quiet_phase() {
 #[should_panic(expected = "which no node is called")]
 fn a_fault_on_nobody() {
     three().0.fault(at(us(1)), Fault::crash("nobody"));
+}
+
+#[test]
+fn a_boot_knows_the_others() {
+    let mut sim = Sim::new("boot");
+    let a = sim.node("a", |boot| {
+        assert_eq!((boot.name, boot.addr, boot.now.unix_ms), ("a", boot.id.addr(), crate::START_UNIX_MS));
+        assert_eq!((boot.addr_of("b"), boot.addr_of("c")), (Some(Addr::new(1)), None));
+        Probe::boot(boot)
+    });
+    let b = sim.node("b", Probe::boot);
+    assert_eq!((a.index(), b.addr()), (0, Addr::new(1)));
+    sim.run(FromSeed::new(0)).assert_pass();
 }
 
 #[derive(Clone, Default)]

@@ -70,7 +70,8 @@ impl Schedule {
             id => {
                 let id = id.strip_prefix('f').and_then(|id| id.parse().ok()).filter(|id| *id > 0);
                 let id = id.ok_or_else(|| {
-                    format!("expected `test`, `nodes`, `weather`, `expect` or a fault id like `f1`, found `{word}`")
+                    let expected = "`test`, `nodes`, `weather`, `expect` or a fault id like `f1`";
+                    format!("expected {expected}, found `{word}`")
                 })?;
                 if self.lines.iter().any(|line| line.id == id) {
                     return Err(format!("f{id} is there already"));

@@ -103,7 +103,8 @@ impl Recorder {
         Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new() }
     }
 
-    /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader should see.
+    /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader
+    /// should see.
     pub(crate) fn put(
         &mut self,
         at: Time,

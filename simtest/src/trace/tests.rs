@@ -16,8 +16,12 @@ fn everything() -> Trace {
         w.at(ms(99)).cmd(c, Cmd::Send(a, vec!["l8"]));
         w.at(ms(100)).cmd(c, Cmd::Send(a, vec!["l8"]));
     });
-    let lines = "f1 drop a>b \"Text A\" occ=1\nf2 delay a>b \"Text B\" occ=1 by=3ms\nf3 duplicate a>b \"Text C\" occ=1 by=15ms\n\
-                 f4 corrupt a>b \"Text D\" occ=1 cut=0x0\nf5 partition a|b at=9ms for=2ms\nf6 crash b at=12ms for=20ms disk=kept\n\
+    let lines = "f1 drop a>b \"Text A\" occ=1\n\
+                 f2 delay a>b \"Text B\" occ=1 by=3ms\n\
+                 f3 duplicate a>b \"Text C\" occ=1 by=15ms\n\
+                 f4 corrupt a>b \"Text D\" occ=1 cut=0x0\n\
+                 f5 partition a|b at=9ms for=2ms\n\
+                 f6 crash b at=12ms for=20ms disk=kept\n\
                  f7 disk c full at=29ms for=5ms\nf8 pause a at=50ms for=5ms";
     replay(&sim, lines).trace
 }

@@ -32,8 +32,8 @@ pub enum Times {
 /// In which order records are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Node by node: first what happened on it, then its flows, each by itself. Unrelated flows do not disturb each
-    /// other.
+    /// Node by node: first what happened on it, then its flows, each by itself. Unrelated flows do not
+    /// disturb each other.
     Grouped,
     /// As it happened.
     Merged,
@@ -41,8 +41,8 @@ pub enum Order {
 
 /// What to show of a trace, and how.
 ///
-/// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy; commands `a!2`; timers `a.timer#4`;
-/// faults `f5`, as in the schedule.
+/// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy; commands `a!2`; timers
+/// `a.timer#4`; faults `f5`, as in the schedule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TraceView {
     level: Level,

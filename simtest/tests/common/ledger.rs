@@ -1,5 +1,6 @@
-//! A small protocol to test the simulator with: clients put amounts into one ledger, a server orders them, keeps them on
-//! disk and hands them out. Puts are repeated until acknowledged, reads until answered. Bugs can be switched on.
+//! A small protocol to test the simulator with: clients put amounts into one ledger, a server orders them,
+//! keeps them on disk and hands them out. Puts are repeated until acknowledged, reads until answered. Bugs
+//! can be switched on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -80,7 +81,9 @@ impl Message {
         };
         let mut out = Vec::with_capacity(21);
         out.push(kind);
-        words.iter().for_each(|word: &u32| out.extend_from_slice(&word.to_le_bytes()));
+        for word in words {
+            out.extend_from_slice(&u32::to_le_bytes(word));
+        }
         let sum = checksum(&out);
         out.extend_from_slice(&sum);
         out
@@ -303,9 +306,8 @@ impl Node for Ledger {
                 }
             }
             (Role::Client(client), Message::Ack { client: id, seq, slot }) if id == client.id => {
-                if client.acked(seq) {
-                    self.events.push_back(Event::Acked { client: id, seq, slot });
-                }
+                let acked = client.acked(seq).then_some(Event::Acked { client: id, seq, slot });
+                self.events.extend(acked);
             }
             (Role::Client(client), Message::Entry { slot, entry }) => {
                 client.entry(slot, entry, self.bug, &mut self.events);

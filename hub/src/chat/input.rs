@@ -1,0 +1,81 @@
+//! Lines of an input that is not a terminal.
+
+use std::io::{self, BufRead, Read as _};
+
+use proto_core::chat::MAX_BODY;
+use tokio::sync::mpsc;
+
+/// How many lines may wait for the session.
+pub(super) const QUEUE: usize = 64;
+
+/// What the user writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A line without its end. One that is longer than any body is cut one byte behind the limit, so that it is refused.
+    Line(String),
+    /// There is no more.
+    End,
+}
+
+/// Sends every line of `input` until it ends or nobody listens.
+pub(super) fn forward(mut input: impl BufRead, lines: &mpsc::Sender<Input>) {
+    loop {
+        let next = match next_line(&mut input) {
+            Ok(Some(line)) => Input::Line(line),
+            Ok(None) => Input::End,
+            Err(error) => {
+                tracing::error!(%error, "the input cannot be read");
+                Input::End
+            }
+        };
+        let is_end = next == Input::End;
+        if lines.blocking_send(next).is_err() || is_end {
+            return;
+        }
+    }
+}
+
+fn next_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+    const LIMIT: usize = MAX_BODY + 1;
+    let mut line = Vec::new();
+    if input.by_ref().take(LIMIT as u64).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() == LIMIT {
+        input.skip_until(b'\n')?;
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, MAX_BODY, QUEUE, forward, mpsc};
+
+    fn lines(input: &[u8]) -> Vec<Input> {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        forward(input, &sender);
+        drop(sender);
+        std::iter::from_fn(|| receiver.blocking_recv()).collect()
+    }
+
+    fn line(text: &str) -> Input {
+        Input::Line(text.to_owned())
+    }
+
+    #[test]
+    fn each_line_is_a_message() {
+        assert_eq!(lines(b""), [Input::End]);
+        assert_eq!(lines(b"a\n\nb c\r\n"), [line("a"), line(""), line("b c\r"), Input::End]);
+        assert_eq!(lines(b"no end"), [line("no end"), Input::End]);
+        assert_eq!(lines(b"caf\xe9\n"), [line("caf\u{fffd}"), Input::End]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
+        let longest = "x".repeat(MAX_BODY);
+        let input = [longest.as_bytes(), b"\n", longest.as_bytes(), b"yz and more\nnext\n"].concat();
+        assert_eq!(lines(&input), [line(&longest), line(&(longest + "y")), line("next"), Input::End]);
+    }
+}

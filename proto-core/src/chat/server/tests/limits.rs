@@ -1,0 +1,118 @@
+use super::*;
+use crate::chat::{EndReason, ServerEvent};
+
+#[test]
+fn a_full_queue_is_not_ready_until_something_is_durable() {
+    let mut f = fixture();
+    f.join(1);
+    f.join(2);
+    for sequence in 1..=64 {
+        assert!(f.server.is_ready(connection(1)));
+        f.append(1, sequence, "x");
+    }
+    assert!(!f.server.is_ready(connection(1)) && f.server.is_ready(connection(2)));
+    assert!(f.server.poll_event().is_none());
+    f.commit();
+    assert!(f.server.poll_event().is_none(), "64 acknowledgements are still to be polled");
+    f.said();
+    assert_eq!(f.server.poll_event(), Some(ServerEvent::Ready(connection(1))));
+    assert!(f.server.poll_event().is_none());
+}
+
+#[test]
+fn what_is_handed_in_all_the_same_ends_the_connection() {
+    let mut f = fixture();
+    f.join(1);
+    for sequence in 1..=65 {
+        f.append(1, sequence, "x");
+    }
+    assert_eq!(f.server.poll_event(), Some(ServerEvent::Ended(connection(1), EndReason::Overrun)));
+    assert_eq!(f.said(), ["1: reject 0 Overrun"]);
+    assert_eq!(f.commit().len(), 64, "what was taken is committed");
+    assert_eq!(f.server.stats().overruns, 1);
+}
+
+#[test]
+fn a_new_connection_finds_its_clients_queue_as_it_was() {
+    let mut f = fixture();
+    f.join(1);
+    for sequence in 1..=64 {
+        f.append(1, sequence, "x");
+    }
+    f.join_as(11, 1, 2);
+    assert!(!f.server.is_ready(connection(11)));
+    f.said();
+    while f.server.poll_event().is_some() {}
+    f.commit();
+    f.said();
+    assert_eq!(f.server.poll_event(), Some(ServerEvent::Ready(connection(11))));
+}
+
+#[test]
+fn answers_that_nobody_polls_make_a_connection_wait() {
+    let mut f = fixture();
+    f.join(1);
+    let mut handed_in = 0;
+    while f.server.is_ready(connection(1)) {
+        f.update(1, 1, 1);
+        handed_in += 1;
+        assert!(handed_in <= 64);
+    }
+    assert_eq!(f.said().len(), 64);
+    assert_eq!(f.server.poll_event(), Some(ServerEvent::Ready(connection(1))));
+}
+
+#[test]
+fn nothing_is_kept_of_a_connection_that_is_gone() {
+    let mut f = fixture();
+    f.join(1);
+    f.update(1, 1, 1);
+    f.server.handle_message(f.now, connection(1), &Bytes::new());
+    f.server.handle_disconnected(f.now, connection(1));
+    assert!(f.said().is_empty() && f.server.poll_event().is_none());
+    f.server.handle_disconnected(f.now, connection(1));
+    f.server.handle_disconnected(f.now, connection(99));
+}
+
+/// Nothing that arrives, in any state, makes the server panic or grow.
+#[test]
+fn junk_in_any_state_is_harmless() {
+    let mut rng = crate::rng::Rng::new(&[3; 32], "junk");
+    let mut f = with(ChatConfig { max_rooms: 20, ..ChatConfig::default() });
+    let join = |room| {
+        let secret = ClientSecret([1; 32]);
+        Message::ClientJoin(ClientJoin { room, secret, incarnation: 1, name: "n", epoch: 7, has: 1, last: 3 })
+    };
+    let append = |body| {
+        let (sequence, seen) = (1, 0);
+        Message::ClientAppend(ClientAppend { room: "r", sequence, seen, author_ms: 9, kind: Kind(0), body })
+    };
+    let update = Message::ClientUpdate(ClientUpdate { room: "r", n: 3, upto: 4 });
+    let seeds = [join("r"), append(b"body"), update].map(|message| message.to_bytes().to_vec());
+    for turn in 0..50_000_u32 {
+        let mut bytes = seeds[rng.below(3) as usize].clone();
+        for _ in 0..rng.below(3) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            bytes[at] = rng.below(256) as u8;
+        }
+        let from = connection(rng.below(8) as u32);
+        f.server.handle_message(f.now, from, &bytes.into());
+        if rng.below(20) == 0 {
+            f.server.handle_disconnected(f.now, from);
+        }
+        if rng.below(3) == 0 {
+            f.wait(rng.below(50));
+            f.commit();
+            while let Some(read) = f.server.poll_read() {
+                f.server.handle_read_failed(f.now, read.id);
+            }
+        }
+        if turn % 64 == 0 {
+            let waiting = f.said().len();
+            assert!(waiting < 8 * (64 + 8) + 1024, "{waiting} messages");
+            while f.server.poll_event().is_some() {}
+        }
+    }
+    let stats = f.server.stats();
+    assert!(stats.committed > 100 && stats.malformed > 100, "the junk is not mixed well: {stats:?}");
+}

@@ -1,0 +1,224 @@
+//! Campaigns over the core: two or more endpoints, all classes, channels and requests, under every fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto_core::{Class, Config, ConfigBuilder, Reconnect, Retry};
+use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
+
+use crate::oracles::Guarantees;
+use crate::peer::{Cmd, Peer};
+
+/// Small limits and short times, so that every limit is met and every time passes.
+pub(crate) fn settings(accept: bool) -> ConfigBuilder {
+    ConfigBuilder {
+        accept,
+        handshake_timeout: secs(5),
+        heartbeat: secs(1),
+        dead: secs(4),
+        reconnect: Some(Reconnect {
+            cap: secs(2),
+            spread: ms(200),
+            min_uptime: secs(1),
+            ..Reconnect::default()
+        }),
+        max_message: 20_000,
+        send_messages: 16,
+        send_bytes: 40_000,
+        receive_messages: 8,
+        receive_bytes: 24_000,
+        session_messages: 12,
+        session_bytes: 32_000,
+        server_key: Some([9; 32]),
+        ..ConfigBuilder::default()
+    }
+}
+
+fn config(accept: bool) -> Arc<Config> {
+    settings(accept).build().expect("a sound configuration")
+}
+
+/// Messages accepted are settled, or under way: nothing vanishes uncounted.
+pub(crate) fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
+    for (id, peer) in view.nodes() {
+        let stats = peer.endpoint.stats();
+        let settled = stats.messages_acked
+            + stats.messages_written
+            + stats.messages_lost
+            + stats.messages_dropped
+            + stats.messages_unknown;
+        let under_way: usize = peer.endpoint.unsettled();
+        if stats.messages_accepted != settled + under_way as u64 {
+            return Err(format!(
+                "G20: {}: accepted {}, settled {settled}, under way {under_way}",
+                view.name(id),
+                stats.messages_accepted
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a connection holds stays within what its configuration allows.
+pub(crate) fn bounded(view: &View<'_, Peer>) -> Result<(), String> {
+    for (id, peer) in view.nodes() {
+        for conn in peer.connections() {
+            // Three channels' send queues, the session's receive credit, unreliable queues and partial messages.
+            let cap = 3 * 40_000 + 32_000 + 3 * 24_000 + 32 * 16 * 1200;
+            if conn.held_bytes() > cap {
+                return Err(format!("G13: {} holds {} bytes, over {cap}", view.name(id), conn.held_bytes()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A server and two clients that use everything, in an order drawn from `seed`.
+pub(crate) fn everything(seed: u64, server: Arc<Config>, client: Arc<Config>) -> Sim<Peer> {
+    let mut sim = Sim::new("core_everything");
+    let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
+    let clients: Vec<_> = ["a", "b"]
+        .into_iter()
+        .map(|name| {
+            let client = Arc::clone(&client);
+            sim.node(name, move |boot| {
+                let peer = Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono);
+                if boot.life == 0 { peer } else { peer.connected(boot.now.mono) }
+            })
+        })
+        .collect();
+    sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
+    sim.workload(|w| {
+        let mut draw = Draw(seed);
+        for &client in &clients {
+            w.at(ms(draw.below(200))).cmd(client, Cmd::Connect);
+        }
+        for step in 0..14 {
+            let at = ms(300 * step + draw.below(300));
+            let node = if draw.below(4) == 0 { s } else { clients[draw.below(2) as usize] };
+            let class = Class::ALL[draw.below(3) as usize];
+            let receipt = draw.below(2) == 0;
+            let cmd = match draw.below(12) {
+                0 => Cmd::Open,
+                1 | 2 => Cmd::Request { size: draw.below(2000) as u32, timeout: ms(50 + draw.below(2000)) },
+                3 => Cmd::Read(draw.below(2) == 0),
+                4 => Cmd::Close { linger: ms(draw.below(1500)) },
+                5 | 6 => Cmd::Send { channel: 0, class, size: draw.below(18_000) as u32, count: 3, receipt },
+                7 => Cmd::Send { channel: 1, class, size: draw.below(600) as u32, count: 4, receipt },
+                _ => Cmd::Send { channel: 0, class, size: draw.below(300) as u32, count: 12, receipt },
+            };
+            w.at(at).cmd(node, cmd);
+        }
+        for node in [s, clients[0], clients[1]] {
+            w.at(ms(5900)).cmd(node, Cmd::Read(true));
+        }
+        for &client in &clients {
+            w.at(ms(5950)).cmd(client, Cmd::Connect);
+        }
+    });
+    sim.oracle("guarantees", Guarantees::new(None));
+    sim.invariant("conservation", |v| conserves(v));
+    sim.invariant("bounded", |v| bounded(v));
+    sim.eventually("settled", |v| {
+        let busy = v.nodes().find(|(_, peer)| !peer.is_settled() || !peer.is_connected());
+        busy.map_or(Ok(()), |(id, peer)| Err(format!("{}: {}", v.name(id), peer.describe())))
+    });
+    sim
+}
+
+pub(crate) fn chaos() -> Chaos {
+    Chaos::default().until(secs(6)).quiet_for(secs(60)).without(Kind::Disk)
+}
+
+/// A small generator for workloads.
+pub(crate) struct Draw(pub(crate) u64);
+
+impl Draw {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn stormy(seed: u64) -> Sim<Peer> {
+    let mut sim = everything(seed, config(true), config(false));
+    sim.campaign(chaos());
+    sim
+}
+
+#[test]
+fn everything_holds_in_every_weather() {
+    let report = simtest::run_seeds(0..4000, stormy);
+    println!("{report}");
+    let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
+    assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");
+}
+
+#[test]
+fn runs_are_the_same_on_every_thread() {
+    for seed in 0..20 {
+        simtest::check_determinism(seed, stormy).expect("the same run twice");
+    }
+}
+
+#[test]
+fn forged_packets_end_connections_but_nothing_else() {
+    let robust = |seed| {
+        let mut sim = everything(seed, config(true), config(false));
+        sim.campaign(Chaos::default().until(secs(6)).quiet_for(secs(60)).corrupt_resealed(50_000));
+        sim
+    };
+    // Content may be forged here, so only what does not depend on content is judged: no panic, no busy loop, no livelock.
+    for seed in 0..300 {
+        let verdict = robust(seed).run(FromSeed::new(seed)).verdict;
+        let oracle = verdict.oracle().unwrap_or("");
+        assert!(
+            !["panic", "busy loop", "livelock", "node contract", "bounded"].contains(&oracle),
+            "seed {seed}: {verdict}"
+        );
+    }
+}
+
+#[test]
+fn an_unproven_client_is_served_without_retry() {
+    let server = ConfigBuilder { retry: Retry::UnderPressure, ..settings(true) }.build().expect("sound");
+    let run = |seed| {
+        let mut sim = everything(seed, Arc::clone(&server), config(false));
+        sim.campaign(chaos());
+        sim
+    };
+    for seed in 0..200 {
+        let outcome = run(seed).run(FromSeed::new(seed));
+        outcome.assert_pass();
+    }
+}
+
+#[test]
+fn connecting_ends_in_time() {
+    let policy = Reconnect { max_attempts: Some(3), cap: secs(1), ..Reconnect::default() };
+    let client = ConfigBuilder { reconnect: Some(policy), handshake_timeout: secs(2), ..settings(false) };
+    let client = client.build().expect("sound");
+    let bound = (secs(2) + secs(1)) * 3 + Duration::from_millis(3);
+    for seed in 0..200 {
+        let mut sim = Sim::new("connecting_ends_in_time");
+        let server = config(true);
+        let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
+        let client = Arc::clone(&client);
+        let a = sim
+            .node("a", move |boot| Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono));
+        sim.links(Link::new().delay(simtest::Dist::fixed(ms(20))).loss(650_000));
+        sim.workload(|w| {
+            w.at(ms(0)).cmd(a, Cmd::Connect);
+        });
+        sim.run_for(secs(20));
+        sim.keep_events(true);
+        sim.oracle("guarantees", Guarantees::new(Some(bound)));
+        let outcome = sim.run(FromSeed::new(seed));
+        outcome.assert_pass();
+        let answers = outcome.events(a).filter(|(_, event)| {
+            matches!(event, crate::peer::Ev::Core { event, .. }
+                if matches!(event, proto_core::Event::Established { .. } | proto_core::Event::ConnectFailed(_)))
+        });
+        assert!(answers.count() >= 1, "seed {seed}: no answer to connect()");
+    }
+}

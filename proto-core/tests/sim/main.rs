@@ -1,0 +1,6 @@
+//! The core, its channels and the chat server in the simulator.
+
+mod core;
+mod net;
+mod oracles;
+mod peer;

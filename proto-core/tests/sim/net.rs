@@ -1,0 +1,105 @@
+//! What the simulator and the core call the same things: addresses, times, and the names of packets.
+
+use std::fmt::Write as _;
+
+use proto_core::wire::checksum::crc32c;
+use proto_core::wire::packet::TAG_LEN;
+use proto_core::wire::{Frame, LongKind, Packet, Record, WireId};
+use proto_core::{Address, Meta, Now, Timestamp};
+use simtest::{Addr, Time};
+
+/// A simulated address as the core sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At(pub(crate) Addr);
+
+impl Address for At {
+    fn token_bytes(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.number().to_be_bytes());
+    }
+
+    fn prefix(&self) -> Option<u64> {
+        Some(self.0.number().into())
+    }
+}
+
+pub(crate) fn meta(from: Addr) -> Meta<At> {
+    Meta { path: At(from), ecn: None }
+}
+
+pub(crate) fn timestamp(time: Time) -> Timestamp {
+    Timestamp::from_nanos(time.as_nanos())
+}
+
+pub(crate) fn time(timestamp: Timestamp) -> Time {
+    Time::from_nanos(timestamp.as_nanos())
+}
+
+pub(crate) fn both(now: simtest::Now) -> Now {
+    Now { mono: timestamp(now.mono), unix_ms: now.unix_ms }
+}
+
+/// Names a packet by what it means: its messages and control frames, without numbers that every edit changes.
+pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
+    let packet = Packet::decode(bytes, crc32c).ok()?;
+    let (kind, payload) = match &packet {
+        Packet::Long(long) => {
+            let kind = match long.kind {
+                LongKind::Init => "INIT",
+                LongKind::Retry => "RETRY",
+                LongKind::Accept => "ACCEPT",
+                LongKind::Refuse => "REFUSE",
+            };
+            return Some(kind);
+        }
+        Packet::Short(short) => ("ACK", short.payload),
+    };
+    let mut kind = kind;
+    let mut previous = 0;
+    for frame in Record::new(payload) {
+        let name = match frame.ok()? {
+            Frame::Padding | Frame::Ack(_) => continue,
+            Frame::Msg(msg) => {
+                let id = match msg.id {
+                    WireId::Next => previous + 1,
+                    WireId::Low8(low) => low.into(),
+                    WireId::Low16(low) => low.into(),
+                    WireId::Low32(low) => low,
+                };
+                previous = id;
+                kind = "DATA";
+                let offset = msg.fragment.map_or(0, |fragment| fragment.offset);
+                write!(text, "{}/{}#{id}", msg.channel, msg.class).ok()?;
+                if offset > 0 {
+                    write!(text, "+{offset}").ok()?;
+                }
+                text.push(' ');
+                continue;
+            }
+            Frame::Ping => "PING",
+            Frame::Credit(_) => "CREDIT",
+            Frame::OpenChannel(_) => "OPEN",
+            Frame::Close(_) => "CLOSE",
+            Frame::CloseAck => "CLOSE_ACK",
+            Frame::Confirm(_) => "CONFIRM",
+            _ => "OTHER",
+        };
+        if kind == "ACK" {
+            kind = name;
+        } else {
+            text.push_str(name);
+            text.push(' ');
+        }
+    }
+    let trimmed = text.trim_end().len();
+    text.truncate(trimmed);
+    Some(kind)
+}
+
+/// A checksum is linear: what differs in the bytes says what differs in the tag, whatever secret it began with.
+pub(crate) fn reseal(original: &[u8], corrupted: &mut [u8]) {
+    let Some(body) = original.len().checked_sub(TAG_LEN) else { return };
+    let differs: Vec<u8> = original[..body].iter().zip(&corrupted[..body]).map(|(a, b)| a ^ b).collect();
+    let delta = crc32c(0, &differs) ^ crc32c(0, &vec![0; body]);
+    let tag = original.last_chunk::<TAG_LEN>().map_or(0, |tag| u32::from_be_bytes(*tag));
+    corrupted[body..].copy_from_slice(&(tag ^ delta).to_be_bytes());
+}

@@ -1,0 +1,298 @@
+//! The guarantees of `docs/spec/guarantees.md` that a connection keeps, checked event by event.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto_core::{ChannelId, Class, ConnectionId, Event, MessageId, RequestId, RequestOutcome, SessionId};
+use simtest::{Check, Life, NodeId, Now, Oracle, Time, View};
+
+use crate::peer::{Ev, Peer};
+
+/// A connection in one life of one node.
+type Conn = (NodeId, u32, ConnectionId);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Asked,
+    Established,
+    Over,
+}
+
+#[derive(Clone, Debug)]
+struct Closing {
+    called: Time,
+    paused: Duration,
+    linger: Duration,
+}
+
+/// Everything that was seen, and what must follow.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarantees {
+    /// Longest time from `connect` to its answer, when attempts are limited.
+    connect_within: Option<Duration>,
+    lives: BTreeMap<NodeId, u32>,
+    paused_since: BTreeMap<NodeId, Time>,
+    paused: BTreeMap<NodeId, Duration>,
+    phases: BTreeMap<Conn, Phase>,
+    asked: BTreeMap<Conn, (Time, Duration)>,
+    sessions: BTreeMap<SessionId, Vec<Conn>>,
+    accepted: BTreeMap<(Conn, MessageId), u64>,
+    owed_fates: BTreeMap<(Conn, MessageId), bool>,
+    blocked: BTreeMap<(Conn, ChannelId), bool>,
+    received: BTreeMap<(Conn, ChannelId, Class), BTreeMap<u64, ()>>,
+    requests: BTreeMap<(Conn, RequestId), bool>,
+    handled: BTreeMap<(SessionId, NodeId, RequestId), ()>,
+    closing: BTreeMap<Conn, Closing>,
+}
+
+impl Guarantees {
+    pub(crate) fn new(connect_within: Option<Duration>) -> Self {
+        Self {
+            connect_within,
+            lives: BTreeMap::new(),
+            paused_since: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            owed_fates: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            received: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            handled: BTreeMap::new(),
+            closing: BTreeMap::new(),
+        }
+    }
+
+    fn conn(&self, node: NodeId, id: ConnectionId) -> Conn {
+        (node, self.lives.get(&node).copied().unwrap_or(0), id)
+    }
+
+    fn paused(&self, node: NodeId, now: Time) -> Duration {
+        let current = self.paused_since.get(&node).map_or(Duration::ZERO, |&since| now.since(since));
+        self.paused.get(&node).copied().unwrap_or_default() + current
+    }
+
+    fn on_core(&mut self, now: Time, conn: Conn, session: SessionId, pto: Duration, event: &Event) -> Check {
+        let phase = self.phases.get(&conn).copied();
+        if phase == Some(Phase::Over) {
+            return Err(format!("G2: {event:?} follows the last event of {conn:?}"));
+        }
+        match event {
+            Event::Connecting { .. } | Event::RetryAt { .. } if phase != Some(Phase::Asked) => {
+                Err(format!("G1: {event:?} in phase {phase:?}"))
+            }
+            Event::Established { .. } => self.on_established(now, conn, session, phase),
+            Event::ConnectFailed(_) if phase != Some(Phase::Asked) => {
+                Err(format!("G1: {event:?} in phase {phase:?}"))
+            }
+            Event::Closed(_) if phase != Some(Phase::Established) => {
+                Err(format!("G2: {event:?} in phase {phase:?}"))
+            }
+            Event::ConnectFailed(closed) | Event::Closed(closed) => {
+                self.phases.insert(conn, Phase::Over);
+                if let Some(next) = closed.next {
+                    let next = (conn.0, conn.1, next);
+                    self.phases.insert(next, Phase::Asked);
+                }
+                self.on_over(now, conn, pto)
+            }
+            Event::Writable(channel) => {
+                if self.blocked.insert((conn, *channel), false) == Some(true) {
+                    Ok(())
+                } else {
+                    Err(format!("G6: Writable({channel:?}) that nobody waits for"))
+                }
+            }
+            Event::Fate { message, .. } => match self.owed_fates.insert((conn, *message), false) {
+                Some(true) => Ok(()),
+                _ => Err(format!("G5: a fate that is not owed: {event:?}")),
+            },
+            Event::RequestDone { request, outcome } => {
+                self.on_request_done(conn, session, *request, *outcome)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_established(&mut self, now: Time, conn: Conn, session: SessionId, phase: Option<Phase>) -> Check {
+        if !matches!(phase, None | Some(Phase::Asked)) {
+            return Err(format!("G1: Established in phase {phase:?}"));
+        }
+        self.check_connect_time(now, conn)?;
+        self.phases.insert(conn, Phase::Established);
+        let ends = self.sessions.entry(session).or_default();
+        ends.push(conn);
+        if ends.len() > 2 { Err(format!("a session with more than two ends: {ends:?}")) } else { Ok(()) }
+    }
+
+    fn check_connect_time(&mut self, now: Time, conn: Conn) -> Check {
+        let (Some(bound), Some((asked, paused))) = (self.connect_within, self.asked.remove(&conn)) else {
+            return Ok(());
+        };
+        let took = now.since(asked).saturating_sub(self.paused(conn.0, now).saturating_sub(paused));
+        if took > bound { Err(format!("G1: connect() took {took:?}, over {bound:?}")) } else { Ok(()) }
+    }
+
+    fn on_over(&mut self, now: Time, conn: Conn, pto: Duration) -> Check {
+        self.check_connect_time(now, conn)?;
+        if let Some(((_, message), _)) = of_conn(&self.owed_fates, conn).find(|&(_, &owed)| owed) {
+            return Err(format!("G5: no fate for {message:?} at the end of its connection"));
+        }
+        if let Some(((_, request), _)) = of_conn(&self.requests, conn).find(|&(_, &open)| open) {
+            return Err(format!("G10: no outcome for {request:?} at the end of its connection"));
+        }
+        for (_, blocked) in self.blocked.iter_mut().filter(|((c, _), _)| *c == conn) {
+            *blocked = false;
+        }
+        let Some(closing) = self.closing.remove(&conn) else { return Ok(()) };
+        let paused = self.paused(conn.0, now).saturating_sub(closing.paused);
+        let took = now.since(closing.called).saturating_sub(paused);
+        let bound = closing.linger + pto * 3 + Duration::from_millis(2);
+        if took > bound { Err(format!("G11: close() took {took:?}, over {bound:?}")) } else { Ok(()) }
+    }
+
+    fn on_request_done(
+        &mut self,
+        conn: Conn,
+        session: SessionId,
+        request: RequestId,
+        outcome: RequestOutcome,
+    ) -> Check {
+        if self.requests.insert((conn, request), false) != Some(true) {
+            return Err(format!("G10: a second outcome for {request:?}"));
+        }
+        let not_processed = matches!(
+            outcome,
+            RequestOutcome::Failed { not_processed: true, .. }
+                | RequestOutcome::Disconnected { not_processed: true }
+        );
+        let other = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
+        let handled = other.is_some_and(|&(node, ..)| self.handled.contains_key(&(session, node, request)));
+        if not_processed && handled {
+            return Err(format!("G10: {request:?} was handled, yet said not to be processed"));
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one event")]
+    fn on_received(
+        &mut self,
+        conn: Conn,
+        session: SessionId,
+        channel: ChannelId,
+        class: Class,
+        number: u64,
+        hash: u64,
+    ) -> Check {
+        let seen = self.received.entry((conn, channel, class)).or_default();
+        let last = seen.last_key_value().map(|(&last, ())| last);
+        if seen.insert(number, ()).is_some() {
+            return Err(format!("G7: {class:?} {number} on {channel:?} was delivered twice"));
+        }
+        let expected = last.map_or(0, |last| last + 1);
+        if class == Class::ReliableOrdered && number != expected {
+            return Err(format!("G7: ordered message {number} was delivered where {expected} was due"));
+        }
+        let sender = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
+        let Some(&sender) = sender else {
+            return Err(format!("G7: a message of a session that nobody else has: {session:?}"));
+        };
+        // Requests and replies are numbered with the messages, but only messages are told to the oracle.
+        match self.accepted.get(&(sender, MessageId { channel, class, number })) {
+            Some(&sent) if sent != hash => Err(format!("G7: {class:?} {number} was changed on its way")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn of_conn<K: Ord + Copy, V>(
+    map: &BTreeMap<(Conn, K), V>,
+    conn: Conn,
+) -> impl Iterator<Item = (&(Conn, K), &V)> {
+    map.iter().filter(move |((c, _), _)| *c == conn)
+}
+
+impl Oracle<Peer> for Guarantees {
+    fn event(&mut self, now: Now, node: NodeId, event: &Ev) -> Check {
+        let now = now.mono;
+        match event {
+            Ev::Asked(id) => {
+                let conn = self.conn(node, *id);
+                let paused = self.paused(node, now);
+                self.asked.insert(conn, (now, paused));
+                self.phases.insert(conn, Phase::Asked);
+            }
+            Ev::Core { conn, session, pto, event } => {
+                let conn = self.conn(node, *conn);
+                return self.on_core(now, conn, *session, *pto, event);
+            }
+            Ev::Accepted { conn, message, hash, receipt } => {
+                let conn = self.conn(node, *conn);
+                self.accepted.insert((conn, *message), *hash);
+                if *receipt {
+                    self.owed_fates.insert((conn, *message), true);
+                }
+            }
+            Ev::Refused { conn, channel } => {
+                let conn = self.conn(node, *conn);
+                self.blocked.insert((conn, *channel), true);
+            }
+            Ev::Received { conn, session, channel, class, number, hash } => {
+                let conn = self.conn(node, *conn);
+                return self.on_received(conn, *session, *channel, *class, *number, *hash);
+            }
+            Ev::RequestSent { conn, request } => {
+                let conn = self.conn(node, *conn);
+                self.requests.insert((conn, *request), true);
+            }
+            Ev::Handled { session, request } => {
+                self.handled.insert((*session, node, *request), ());
+            }
+            Ev::CloseCalled { conn, linger } => {
+                let conn = self.conn(node, *conn);
+                if self.phases.get(&conn) == Some(&Phase::Established) {
+                    let paused = self.paused(node, now);
+                    let closing = Closing { called: now, paused, linger: *linger };
+                    self.closing.entry(conn).or_insert(closing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lifecycle(&mut self, now: Now, node: NodeId, life: Life) -> Check {
+        let now = now.mono;
+        match life {
+            Life::Crashed => *self.lives.entry(node).or_default() += 1,
+            Life::Paused => {
+                self.paused_since.insert(node, now);
+            }
+            Life::Resumed => {
+                if let Some(since) = self.paused_since.remove(&node) {
+                    *self.paused.entry(node).or_default() += now.since(since);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finally(&mut self, view: &View<'_, Peer>) -> Check {
+        for (&(conn, channel), _) in self.blocked.iter().filter(|&(_, &blocked)| blocked) {
+            let is_alive = self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
+            if is_alive && self.phases.get(&conn) == Some(&Phase::Established) {
+                return Err(format!("G6: no Writable({channel:?}) for {conn:?}"));
+            }
+        }
+        let alive = |conn: &Conn| self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
+        let now = view.now();
+        if let Some((conn, _)) = self.closing.iter().find(|(conn, closing)| {
+            alive(conn) && now.since(closing.called) > closing.linger + Duration::from_secs(60)
+        }) {
+            return Err(format!("G11: {conn:?} never closed"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,358 @@
+//! A node of the simulation that uses the core directly: endpoint, channels, requests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto_core::{
+    ChannelId, ChannelOptions, Class, Close, Config, ConnectionId, Endpoint, Event, Link, Message, MessageId,
+    RequestId, SendError, SessionId,
+};
+use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
+
+use crate::net::{At, dissect, meta, reseal, time, timestamp};
+
+/// What a test tells a node. Clients act on their newest connection, servers on all they have.
+#[derive(Clone, Debug)]
+pub(crate) enum Cmd {
+    Connect,
+    Send {
+        channel: u32,
+        class: Class,
+        size: u32,
+        count: u32,
+        receipt: bool,
+    },
+    Open,
+    Request {
+        size: u32,
+        timeout: Duration,
+    },
+    Close {
+        linger: Duration,
+    },
+    /// Whether messages that arrive are taken.
+    Read(bool),
+}
+
+/// What a node's application sees and does.
+#[derive(Clone, Debug)]
+pub(crate) enum Ev {
+    Asked(ConnectionId),
+    Core {
+        conn: ConnectionId,
+        session: SessionId,
+        pto: Duration,
+        event: Event,
+    },
+    Accepted {
+        conn: ConnectionId,
+        message: MessageId,
+        hash: u64,
+        receipt: bool,
+    },
+    Refused {
+        conn: ConnectionId,
+        channel: ChannelId,
+    },
+    Received {
+        conn: ConnectionId,
+        session: SessionId,
+        channel: ChannelId,
+        class: Class,
+        number: u64,
+        hash: u64,
+    },
+    RequestSent {
+        conn: ConnectionId,
+        request: RequestId,
+    },
+    Handled {
+        session: SessionId,
+        request: RequestId,
+    },
+    CloseCalled {
+        conn: ConnectionId,
+        linger: Duration,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Todo {
+    conn: ConnectionId,
+    channel: ChannelId,
+    message: Message,
+}
+
+/// One endpoint and an application that does what it is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) endpoint: Endpoint<At>,
+    server: Option<Addr>,
+    current: Vec<ConnectionId>,
+    established: BTreeMap<ConnectionId, SessionId>,
+    reads: bool,
+    made: u64,
+    todo: VecDeque<Todo>,
+    replies: VecDeque<(ConnectionId, RequestId)>,
+    /// The longest probe timeout of each connection that is being closed.
+    closing: BTreeMap<ConnectionId, Duration>,
+    events: VecDeque<Ev>,
+}
+
+impl Peer {
+    pub(crate) fn new(config: Arc<Config>, server: Option<Addr>, seed: [u8; 32], now: Time) -> Self {
+        Self {
+            endpoint: Endpoint::new(config, Link::datagram(1200), seed, timestamp(now)),
+            server,
+            current: Vec::new(),
+            established: BTreeMap::new(),
+            reads: true,
+            made: 0,
+            todo: VecDeque::new(),
+            replies: VecDeque::new(),
+            closing: BTreeMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What a client does first in each life but its first.
+    pub(crate) fn connected(mut self, now: Time) -> Self {
+        self.connect(timestamp(now));
+        self
+    }
+
+    fn connect(&mut self, now: proto_core::Timestamp) {
+        let Some(server) = self.server else { return };
+        if let Ok(id) = self.endpoint.connect(now, At(server)) {
+            self.events.push_back(Ev::Asked(id));
+            self.current.push(id);
+        }
+    }
+
+    /// Nothing is on its way from here: all that was to be sent is settled.
+    pub(crate) fn is_settled(&self) -> bool {
+        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, |conn| conn.unsettled());
+        self.todo.is_empty()
+            && self.replies.is_empty()
+            && self.current.iter().map(unsettled).sum::<usize>() == 0
+    }
+
+    /// What it waits for, for a report.
+    pub(crate) fn describe(&self) -> String {
+        let unsettled: Vec<_> = self.connections().map(|conn| (conn.state(), conn.unsettled())).collect();
+        format!("{} to send, {} replies owed, connections {unsettled:?}", self.todo.len(), self.replies.len())
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.server.is_none() || self.current.iter().any(|id| self.established.contains_key(id))
+    }
+
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &proto_core::Connection> {
+        self.current.iter().filter_map(|&id| self.endpoint.get(id))
+    }
+
+    fn payload(&mut self, size: u32) -> Vec<u8> {
+        self.made += 1;
+        let made = self.made;
+        (0..u64::from(size))
+            .map(|i| (i.wrapping_mul(31) ^ made.wrapping_mul(2_654_435_761) >> (i % 8 * 8)) as u8)
+            .collect()
+    }
+
+    fn session(&self, conn: ConnectionId) -> SessionId {
+        self.established.get(&conn).copied().unwrap_or(SessionId([0; 16]))
+    }
+
+    fn send_todo(&mut self, now: Now) {
+        let mut full = Vec::new();
+        for todo in std::mem::take(&mut self.todo) {
+            let Todo { conn: id, channel, message } = todo.clone();
+            if full.contains(&(id, channel)) {
+                self.todo.push_back(todo);
+                continue;
+            }
+            let Some(mut conn) = self.endpoint.connection(id) else { continue };
+            let hash = hash_bytes(0, &message.payload);
+            let receipt = message.receipt;
+            let sent = conn.channel(channel).send(timestamp(now.mono), message);
+            drop(conn);
+            match sent {
+                Ok(message) => self.events.push_back(Ev::Accepted { conn: id, message, hash, receipt }),
+                Err(SendError::Full) => {
+                    full.push((id, channel));
+                    self.events.push_back(Ev::Refused { conn: id, channel });
+                    self.todo.push_back(todo);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn send_replies(&mut self, now: Now) {
+        for (id, request) in std::mem::take(&mut self.replies) {
+            let Some(mut conn) = self.endpoint.connection(id) else { continue };
+            let sent = conn.reply(timestamp(now.mono), request, request.0.to_be_bytes().to_vec());
+            drop(conn);
+            if sent == Err(SendError::Full) {
+                self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
+                self.replies.push_back((id, request));
+            }
+        }
+    }
+
+    fn read(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
+        let session = self.session(id);
+        while self.reads
+            && let Some(mut conn) = self.endpoint.connection(id)
+            && let Some(received) = conn.channel(channel).recv(timestamp(now.mono))
+        {
+            drop(conn);
+            let hash = hash_bytes(0, &received.payload);
+            let (class, number) = (received.class, received.number);
+            self.events.push_back(Ev::Received { conn: id, session, channel, class, number, hash });
+            if let Some(request) = received.request {
+                self.events.push_back(Ev::Handled { session, request });
+                self.replies.push_back((id, request));
+            }
+        }
+        self.send_replies(now);
+    }
+
+    fn drain(&mut self, now: Now) {
+        for (&id, longest) in &mut self.closing {
+            *longest = self.endpoint.get(id).map_or(Duration::ZERO, |conn| conn.pto()).max(*longest);
+        }
+        while let Some((id, event)) = self.endpoint.poll_event() {
+            if let Event::Established { session, .. } = event {
+                self.established.insert(id, session);
+                if !self.current.contains(&id) {
+                    self.current.push(id);
+                }
+            }
+            let pto = self.closing.get(&id).copied().unwrap_or_default();
+            let session = self.session(id);
+            self.events.push_back(Ev::Core { conn: id, session, pto, event: event.clone() });
+            match event {
+                Event::Readable(channel) => self.read(now, id, channel),
+                Event::Writable(_) => {
+                    self.send_todo(now);
+                    self.send_replies(now);
+                }
+                Event::RequestDone { request, .. } => {
+                    if let Some(mut conn) = self.endpoint.connection(id) {
+                        conn.take_reply(timestamp(now.mono), request);
+                    }
+                }
+                Event::Closed(closed) | Event::ConnectFailed(closed) => {
+                    self.current.retain(|&current| current != id);
+                    self.established.remove(&id);
+                    self.todo.retain(|todo| todo.conn != id);
+                    self.replies.retain(|&(conn, _)| conn != id);
+                    self.current.extend(closed.next);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Dissect for Peer {
+    fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
+        dissect(bytes, text)
+    }
+
+    fn reseal(original: &[u8], corrupted: &mut [u8]) {
+        reseal(original, corrupted);
+    }
+}
+
+impl Node for Peer {
+    type Cmd = Cmd;
+    type Event = Ev;
+
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
+        self.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+        self.drain(now);
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        self.endpoint.handle_timeout(timestamp(now.mono));
+        self.drain(now);
+    }
+
+    fn on_cmd(&mut self, now: Now, cmd: Cmd) {
+        let at = timestamp(now.mono);
+        let targets: Vec<ConnectionId> = match self.server {
+            Some(_) => self.current.last().copied().into_iter().collect(),
+            None => self.current.clone(),
+        };
+        match cmd {
+            Cmd::Connect => self.connect(at),
+            Cmd::Send { channel, class, size, count, receipt } => {
+                for (conn, _) in targets.iter().flat_map(|&conn| (0..count).map(move |i| (conn, i))) {
+                    let message = Message { payload: self.payload(size).into(), class, receipt };
+                    self.todo.push_back(Todo { conn, channel: ChannelId(channel), message });
+                }
+                self.send_todo(now);
+            }
+            Cmd::Open => {
+                for id in targets {
+                    if let Some(mut conn) = self.endpoint.connection(id) {
+                        // A connection that is not established yet refuses; the test goes on without the channel.
+                        let _ = conn
+                            .open_channel(at, &ChannelOptions { name: "extra".into(), ..Default::default() });
+                    }
+                }
+            }
+            Cmd::Request { size, timeout } => {
+                for id in targets {
+                    let payload = self.payload(size);
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    let request =
+                        conn.channel(ChannelId::DEFAULT).request(at, Message::new(payload), timeout);
+                    drop(conn);
+                    match request {
+                        Ok(request) => self.events.push_back(Ev::RequestSent { conn: id, request }),
+                        Err(SendError::Full) => {
+                            self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+            Cmd::Close { linger } => {
+                for id in targets {
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    conn.close(at, Close { linger, ..Close::default() });
+                    drop(conn);
+                    self.closing.insert(id, Duration::ZERO);
+                    self.events.push_back(Ev::CloseCalled { conn: id, linger });
+                }
+            }
+            Cmd::Read(reads) => {
+                self.reads = reads;
+                for id in self.current.clone() {
+                    for channel in [0, 1, 2] {
+                        self.read(now, id, ChannelId(channel));
+                    }
+                }
+            }
+        }
+        self.drain(now);
+    }
+
+    fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
+        let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
+        self.drain(now);
+        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.endpoint.poll_timeout().map(time)
+    }
+
+    fn poll_event(&mut self) -> Option<Ev> {
+        self.events.pop_front()
+    }
+}

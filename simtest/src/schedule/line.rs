@@ -1,0 +1,168 @@
+//! What a schedule consists of, and how its lines are found again.
+
+use crate::choice::{Choice, ChoiceKey, Kind};
+use crate::fault::Fault;
+use crate::prf::{hash_bytes, mix};
+use crate::time::Time;
+
+/// Everything in a run that was not the default. [`to_text`](Self::to_text) and [`parse`](Self::parse) are
+/// inverse.
+///
+/// The form; notes in parentheses are not part of it:
+///
+/// ```text
+/// simtest-sched 1
+/// test lease
+/// nodes 42
+/// weather 42                                  (or: flat)
+/// f1 drop s>a "Ack seq=0" occ=1
+/// f2 delay a>s "Put seq=1" occ=2 by=13ms
+/// f3 duplicate a>s #7 by=2ms                  (the 7th datagram of the flow: it has no label)
+/// f4 corrupt s>a "Ack seq=0" occ=3 flip=0x1a2b3c4d reseal
+/// f5 crash s at=100ms for=50ms disk=torn:0x17  (or unsynced, kept, garbled:0x..)
+/// f6 pause b at=1s for=2s                     (for=ever: until the quiet phase; a crash: for good)
+/// f7 partition a|s,b at=2s for=3s             (a>s,b: only that direction)
+/// f8 disk s full at=3s for=1s                 (or error, slow)
+/// expect exactly-once
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// The name of the test that it belongs to.
+    pub test: String,
+    /// Root of the nodes' own seeds.
+    pub nodes: u64,
+    /// Where jitter comes from.
+    pub weather: Weather,
+    /// The faults, in the order in which they happened.
+    pub lines: Vec<Line>,
+    /// The oracle that failed.
+    pub expect: Option<String>,
+}
+
+/// Where the jitter of links and disks comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Weather {
+    /// Everything takes its least time.
+    Flat,
+    /// As this seed says.
+    Seed(u64),
+}
+
+/// One fault.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The `n` of its id `fn`.
+    pub id: u32,
+    /// What it is.
+    pub what: LineWhat,
+}
+
+/// The two sorts of fault: found by content, and set by time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LineWhat {
+    /// Something happens to one datagram.
+    Datagram(DatagramFault),
+    /// Something happens at one time.
+    Timed {
+        /// When it begins.
+        at: Time,
+        /// What it is.
+        fault: Fault,
+    },
+}
+
+/// What happens to one datagram.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DatagramFault {
+    /// Name of the sender.
+    pub src: String,
+    /// Name of the receiver.
+    pub dst: String,
+    /// Which datagram.
+    pub content: Content,
+    /// The repetition of this content on this flow, from 1. Always 1 for [`Content::Ordinal`].
+    pub occ: u32,
+    /// What happens to it.
+    pub effect: Effect,
+}
+
+/// How a datagram is recognised.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Kind and text of its label, with a space between.
+    Label(String),
+    /// Its position in its flow, from 1; for datagrams without a label.
+    Ordinal(u32),
+}
+
+/// What can happen to a datagram. Spans are in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// It is lost.
+    Drop,
+    /// It is held back by this much.
+    Delay(u64),
+    /// A copy arrives this much later.
+    Duplicate(u64),
+    /// It is damaged: how, and 32 bits that say where.
+    Corrupt(Damage, u32),
+}
+
+/// Ways to damage a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// 1 to 3 bits are flipped.
+    Flip,
+    /// The same, and the checksum is mended.
+    FlipResealed,
+    /// The end is missing.
+    Truncate,
+}
+
+impl Effect {
+    /// The family that it belongs to.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Drop => Kind::Drop,
+            Self::Delay(_) => Kind::Delay,
+            Self::Duplicate(_) => Kind::Duplicate,
+            Self::Corrupt(..) => Kind::Corrupt,
+        }
+    }
+
+    pub(crate) fn choice(self) -> Choice {
+        let (alt, param) = match self {
+            Self::Drop => (1, 0),
+            Self::Delay(extra) | Self::Duplicate(extra) => (1, extra),
+            Self::Corrupt(damage, word) => (damage as u32 + 1, u64::from(word)),
+        };
+        Choice { alt, param, line: 0 }
+    }
+}
+
+impl DatagramFault {
+    pub(crate) fn key(&self) -> ChoiceKey {
+        let flow = flow_locus(&self.src, &self.dst);
+        let locus = match &self.content {
+            Content::Label(label) => label_locus(flow, label),
+            Content::Ordinal(n) => ordinal_locus(flow, *n),
+        };
+        ChoiceKey { kind: self.effect.kind(), locus, occ: self.occ }
+    }
+}
+
+pub(crate) fn name_locus(name: &str) -> u64 {
+    hash_bytes(0x6e61_6d65, name.as_bytes())
+}
+
+pub(crate) fn flow_locus(src: &str, dst: &str) -> u64 {
+    mix(name_locus(src)).wrapping_add(name_locus(dst))
+}
+
+pub(crate) fn label_locus(flow: u64, label: &str) -> u64 {
+    hash_bytes(flow, label.as_bytes())
+}
+
+pub(crate) fn ordinal_locus(flow: u64, n: u32) -> u64 {
+    mix(flow ^ 0x6f72_6469_6e61_6c00).wrapping_add(u64::from(n))
+}

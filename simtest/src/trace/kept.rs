@@ -1,0 +1,48 @@
+//! The records of a run, kept.
+
+use super::{Record, TraceView};
+
+/// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    pub(crate) names: Vec<String>,
+    pub(crate) flows: Vec<(u32, u32)>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) text: String,
+    pub(crate) verdict: String,
+    pub(crate) hash: u128,
+}
+
+impl Trace {
+    /// Whether nothing was recorded.
+    pub const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Number of records.
+    pub const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The trace as text, ready for a snapshot. See [`TraceView`].
+    pub fn view(&self, view: TraceView) -> String {
+        view.render(self)
+    }
+
+    /// The first record in which two traces differ, from 1, as it is in each (empty where a trace has ended).
+    pub(crate) fn first_difference(&self, other: &Self) -> Option<(usize, String, String)> {
+        let longer = self.records.len().max(other.records.len());
+        (0..longer).map(|i| (i + 1, self.describe(i), other.describe(i))).find(|(_, a, b)| a != b)
+    }
+
+    fn describe(&self, index: usize) -> String {
+        let Some(record) = self.records.get(index) else { return String::new() };
+        let node = self.names.get(record.node as usize).map_or("-", String::as_str);
+        let Record { at, what, content, .. } = record;
+        format!("{at:?} {node} {what:?} {} content={content:016x}", self.text_of(record))
+    }
+
+    pub(crate) fn text_of(&self, record: &Record) -> &str {
+        &self.text[record.text.0 as usize..record.text.1 as usize]
+    }
+}

@@ -1,1 +1,41 @@
-//! Bowline.
+//! What async adapters share: the lock around a machine, the wakers, and the handles that applications hold. Knows no runtime,
+//! no socket and no clock.
+//!
+//! ```text
+//!  application tasks                         one I/O task of the adapter
+//!  Connection::send().await  --+         +-- sockets, the timer
+//!  Connection::recv().await  --+-> Shared <- packets and timeouts in, packets out
+//!  Endpoint::accept().await  --+  (lock, Node)
+//! ```
+//!
+//! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
+//! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
+//! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
+//!
+//! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod connecting;
+mod connection;
+mod endpoint;
+mod error;
+mod machine;
+mod node;
+mod path;
+mod receipt;
+mod shared;
+mod wait;
+mod wakes;
+
+pub use channel::Channel;
+pub use connecting::{Connecting, Status};
+pub use connection::Connection;
+pub use endpoint::Endpoint;
+pub use error::{ConnectError, RequestError};
+pub use machine::Machine;
+pub use node::{Counters, Node};
+pub use path::Path;
+pub use receipt::Receipt;
+pub use shared::Shared;
+pub use wakes::Wakes;

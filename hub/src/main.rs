@@ -1,6 +1,30 @@
-//! Bowline's hub: the server and the terminal client.
+//! `bowline`: the server and the terminal client in one binary.
+
 mod chat;
 mod cli;
+mod serve;
+mod signals;
 mod store;
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing::level_filters::LevelFilter;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().into_command() {
+        Command::Serve(args) => {
+            log_to_stderr(args.log);
+            serve::run(&args)
+        }
+        Command::Chat(args) => chat::run(&args),
+    }
+}
+
+/// Everything but results goes to stderr.
+fn log_to_stderr(level: LevelFilter) {
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false).init();
+}

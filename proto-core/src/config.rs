@@ -15,7 +15,7 @@ pub const MESSAGE_COST: usize = 64;
 pub const MAX_UNRELIABLE_FRAGMENTS: usize = 16;
 
 /// A configuration that has been checked; shared by all connections of an endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config(ConfigBuilder);
 
 impl Deref for Config {
@@ -23,12 +23,6 @@ impl Deref for Config {
 
     fn deref(&self) -> &ConfigBuilder {
         &self.0
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self(ConfigBuilder::default())
     }
 }
 
@@ -111,7 +105,7 @@ pub struct ConfigBuilder {
     pub session_messages: usize,
     /// Bytes, likewise. 4 MiB.
     pub session_bytes: usize,
-    /// Channels that the peer may open. 64.
+    /// Channels that the peer may open. 64; at most 256.
     pub max_channels: usize,
     /// Requests under way in each direction. 256.
     pub max_requests: usize,
@@ -200,13 +194,13 @@ impl ConfigBuilder {
 
     /// The checked configuration, or the first field that cannot work.
     pub fn build(self) -> Result<Arc<Config>, ConfigError> {
-        let hour = Duration::from_secs(3600);
+        let (hour, minute) = (Duration::from_hours(1), Duration::from_mins(1));
         let milli = Duration::from_millis(1);
         let room = self.max_message + MESSAGE_COST;
         let rules = [
             ((milli..=hour).contains(&self.handshake_timeout), "handshake_timeout", "1 ms to 1 h"),
-            ((milli..=Duration::from_secs(60)).contains(&self.initial_rtt), "initial_rtt", "1 ms to 60 s"),
-            ((milli * 10..=Duration::from_secs(60)).contains(&self.pto_cap), "pto_cap", "10 ms to 60 s"),
+            ((milli..=minute).contains(&self.initial_rtt), "initial_rtt", "1 ms to 60 s"),
+            ((milli * 10..=minute).contains(&self.pto_cap), "pto_cap", "10 ms to 60 s"),
             (self.max_ack_delay <= Duration::from_secs(1), "max_ack_delay", "at most 1 s"),
             ((milli..=milli * 100).contains(&self.timer_granularity), "timer_granularity", "1 to 100 ms"),
             ((milli * 100..=hour).contains(&self.heartbeat), "heartbeat", "100 ms to 1 h"),
@@ -234,7 +228,7 @@ impl ConfigBuilder {
                 "session_bytes",
                 "receive_bytes to 4 GiB",
             ),
-            (self.max_channels <= 1024, "max_channels", "at most 1024"),
+            (self.max_channels <= 256, "max_channels", "at most 256"),
             ((1..=4096).contains(&self.max_requests), "max_requests", "1 to 4096"),
             ((1..=1024).contains(&self.max_partials), "max_partials", "1 to 1024"),
             (self.reassembly_idle <= self.reassembly_total, "reassembly_idle", "at most reassembly_total"),

@@ -60,7 +60,7 @@ pub struct MessageId {
     pub channel: ChannelId,
     /// The class it was sent with.
     pub class: Class,
-    /// Its number within (channel, class), counted from 0.
+    /// Which of the messages accepted for (channel, class) it is, counted from 0.
     pub number: u64,
 }
 

@@ -307,7 +307,7 @@ impl<A: Address> Server<A> {
         match (error, delivery) {
             (None, _) => {}
             (Some(SendError::Full), Delivery::Essential) => {
-                self.held.entry(id).or_default().push_back(payload)
+                self.held.entry(id).or_default().push_back(payload);
             }
             (Some(SendError::Full), Delivery::Droppable) => self.stats.entries_skipped += 1,
             (Some(_), _) => self.stats.undeliverable += 1,

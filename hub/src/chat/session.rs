@@ -66,6 +66,12 @@ pub(super) enum Outcome {
     GivenUp,
     /// Somebody else holds this client's secret.
     Fenced,
+    /// The server cannot be reached, and trying again would not help.
+    Hopeless,
+    /// A signal came.
+    Interrupted,
+    /// Nobody reads the output any more.
+    Unseen,
 }
 
 /// A chat in one room.

@@ -283,6 +283,10 @@ fn another_with_the_same_secret_ends_it() {
     let mut scene = Scene::new(GOAL);
     scene.connect();
     let mut other = session(GOAL, None, scene.now);
+    // It has been connected more often, so its place is the newer one.
+    other.handle_connected(scene.now);
+    other.poll_message();
+    other.handle_disconnected(scene.now);
     other.handle_connected(scene.now);
     let join = other.poll_message().unwrap();
     let id = scene.new_id();

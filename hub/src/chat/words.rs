@@ -64,19 +64,29 @@ pub(super) fn why(closed: &Closed) -> String {
 }
 
 pub(super) fn reconnecting(delay: Duration) -> String {
+    format!("reconnecting{}", within(delay))
+}
+
+pub(super) fn no_answer(server: &str, delay: Duration) -> String {
+    format!("no answer from {server}; trying again{}", within(delay))
+}
+
+fn within(delay: Duration) -> String {
     let tenths = delay.as_millis().div_ceil(100);
     match tenths {
-        0 => "reconnecting".to_owned(),
-        1..=9 => format!("reconnecting in 0.{tenths} s"),
-        _ => format!("reconnecting in {} s", tenths.div_ceil(10)),
+        0 => String::new(),
+        1..=9 => format!(" in 0.{tenths} s"),
+        _ => format!(" in {} s", tenths.div_ceil(10)),
     }
 }
 
-pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+/// What keeps a chat from ending well; nothing when it was asked to end.
+pub(super) const fn failure(outcome: Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Done => "done",
-        Outcome::GivenUp => "given up: nothing came for too long",
-        Outcome::Fenced => "the same client has entered from elsewhere",
+        Outcome::Done | Outcome::Interrupted | Outcome::Unseen => None,
+        Outcome::GivenUp => Some("given up: nothing came for too long"),
+        Outcome::Fenced => Some("ended: the same client has entered from elsewhere"),
+        Outcome::Hopeless => Some("ended: the server cannot be reached"),
     }
 }
 

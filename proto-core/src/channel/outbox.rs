@@ -23,6 +23,8 @@ struct Slot {
     acked: RangeSet,
     receipt: bool,
     settled: bool,
+    /// Its number on the wire, given when it is first written: a message that is dropped before leaves no gap.
+    number: u64,
 }
 
 /// A message that is settled: what its owner must account for.
@@ -45,19 +47,23 @@ pub(crate) struct Candidate {
     pub(crate) kind: Kind,
     /// Nothing of this message was written before: it must be charged.
     pub(crate) is_first: bool,
+    /// Its number on the wire.
+    pub(crate) number: u64,
 }
 
 /// The queue of one (channel, class).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
-    /// Number of the first slot.
+    /// Local number of the first slot.
     base: u64,
     slots: VecDeque<Slot>,
-    /// Number of the first message of which something was never written.
+    /// Local number of the first message of which something was never written.
     fresh: u64,
+    /// Number on the wire of the next message.
+    next_number: u64,
     /// Pieces to be written again, oldest first.
     lost: VecDeque<Piece>,
-    /// One above the largest number of which the peer is known to have something.
+    /// One above the largest number on the wire of which the peer is known to have something.
     arrived: u64,
 }
 
@@ -72,6 +78,7 @@ impl Outbox {
             acked: RangeSet::default(),
             receipt,
             settled: false,
+            number: 0,
         });
         self.base + self.slots.len() as u64 - 1
     }
@@ -81,15 +88,15 @@ impl Outbox {
         self.slots.get_mut(index).filter(|slot| !slot.settled)
     }
 
-    /// What to write next: lost pieces first.
-    pub(crate) fn candidate(&mut self) -> Option<Candidate> {
+    /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
+    pub(crate) fn candidate(&mut self, window: u64) -> Option<Candidate> {
         while let Some(&piece) = self.lost.front() {
             let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
             match self.slot(piece.id) {
                 Some(slot) if piece.len == 0 || !slot.acked.contains(&wanted) => {
-                    let (total, kind) = (slot.total, slot.kind);
+                    let (total, kind, number) = (slot.total, slot.kind, slot.number);
                     let Piece { id, offset, len, .. } = piece;
-                    return Some(Candidate { id, offset, len, total, kind, is_first: false });
+                    return Some(Candidate { id, offset, len, total, kind, is_first: false, number });
                 }
                 _ => self.lost.pop_front(),
             };
@@ -97,7 +104,12 @@ impl Outbox {
         let id = self.fresh;
         let slot = self.slots.get((id - self.base) as usize)?;
         let (offset, total, kind) = (slot.sent, slot.total, slot.kind);
-        Some(Candidate { id, offset, len: total - offset, total, kind, is_first: offset == 0 })
+        let is_first = offset == 0;
+        let number = if is_first { self.next_number } else { slot.number };
+        if is_first && id - self.base >= window {
+            return None;
+        }
+        Some(Candidate { id, offset, len: total - offset, total, kind, is_first, number })
     }
 
     /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
@@ -117,6 +129,8 @@ impl Outbox {
         let slot = &mut self.slots[(candidate.id - self.base) as usize];
         let bytes = slot.payload.slice(start..end);
         slot.sent = end as u32;
+        slot.number = candidate.number;
+        self.next_number = self.next_number.max(candidate.number + 1);
         if slot.sent == slot.total {
             if !keep {
                 slot.payload = Bytes::new();
@@ -135,15 +149,15 @@ impl Outbox {
 
     /// The peer has `piece`; the message when that was the last of it.
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
-        self.arrived = self.arrived.max(piece.id + 1);
         let slot = self.slot(piece.id)?;
-        if piece.len < slot.total {
+        let arrived = slot.number + 1;
+        let mut is_whole = piece.len == slot.total;
+        if !is_whole {
             slot.acked.insert(u64::from(piece.offset)..u64::from(piece.offset + piece.len));
-            if !slot.acked.contains(&(0..u64::from(slot.total))) {
-                return None;
-            }
+            is_whole = slot.acked.contains(&(0..u64::from(slot.total)));
         }
-        self.settle(piece.id)
+        self.arrived = self.arrived.max(arrived);
+        if is_whole { self.settle(piece.id) } else { None }
     }
 
     /// `piece` is lost and must be written again.
@@ -199,9 +213,13 @@ impl Outbox {
         id < self.fresh || self.slots.get((id - self.base.min(id)) as usize).is_some_and(|slot| slot.sent > 0)
     }
 
-    /// How to send the number `id` so that every receiver expands it rightly, however late the packet comes.
-    pub(crate) fn wire_id(&self, id: u64) -> WireId {
-        if id <= self.arrived + LOW16_AHEAD { WireId::Low16(id as u16) } else { WireId::Low32(id as u32) }
+    /// How to send a number so that every receiver expands it rightly, however late the packet comes.
+    pub(crate) fn wire_id(&self, number: u64) -> WireId {
+        if number <= self.arrived + LOW16_AHEAD {
+            WireId::Low16(number as u16)
+        } else {
+            WireId::Low32(number as u32)
+        }
     }
 
     pub(crate) fn shrink(&mut self) {

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::inbox::RECEIVE_WINDOW;
 use super::scheduler::Scheduler;
 use super::{Announce, Candidate, Channel, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
@@ -101,7 +102,8 @@ impl Channels {
             let channel = self.get_mut(id)?;
             for step in 0..3 {
                 let class = Class::ALL[usize::from((channel.turn + step) % 3)];
-                let Some(candidate) = channel.outboxes[class as usize].candidate() else { continue };
+                let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
+                let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
                 let cost = super::cost(candidate.total.into());
                 let is_charged = class.is_reliable() && candidate.is_first;
                 if is_charged && !(channel.send_credit.allows(cost) && session.allows(cost)) {

@@ -57,12 +57,12 @@ impl Connection {
         let now = self.advance(now);
         match self.state {
             State::Connecting | State::Backoff | State::Accepting => {
-                self.to_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
+                self.enter_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
             }
             State::Established => {
                 let linger = close.linger;
                 self.ending.close = Some(close);
-                self.to_flushing(now, linger);
+                self.enter_flushing(now, linger);
                 self.check_flushed(now);
             }
             State::Flushing => {
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     pub(super) fn finish_flushing(&mut self, now: Timestamp) {
-        self.to_closing(now);
+        self.enter_closing(now);
     }
 
     pub(super) fn begin_closing(&mut self, now: Timestamp) {
@@ -104,7 +104,7 @@ impl Connection {
     /// CLOSE_ACK came, or waiting for it has taken long enough.
     pub(super) fn finish_closing(&mut self, now: Timestamp) {
         let code = self.ending.close.as_ref().map_or(code::NO_ERROR, |close| close.code);
-        self.to_closed(now, End::of(CloseReason::Local { code }), Duration::ZERO);
+        self.enter_closed(now, End::of(CloseReason::Local { code }), Duration::ZERO);
     }
 
     /// The peer closed: it is answered for as long as it may repeat itself.
@@ -114,7 +114,7 @@ impl Connection {
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
         let answer_for = self.recovery.pto() * 3;
-        self.to_closed(now, End { reason, advice: close.advice, retry_after }, answer_for);
+        self.enter_closed(now, End { reason, advice: close.advice, retry_after }, answer_for);
     }
 
     /// The peer broke a rule: it is told so, and told again if it goes on.
@@ -122,7 +122,7 @@ impl Connection {
         let close = Close { code, reason: text.into(), ..Close::default() };
         self.ending = Ending { close: Some(close), due: true, sent: 0 };
         let answer_for = self.recovery.pto() * 3;
-        self.to_closed(now, End::of(CloseReason::PeerMisbehaved(text)), answer_for);
+        self.enter_closed(now, End::of(CloseReason::PeerMisbehaved(text)), answer_for);
     }
 
     /// A packet came in after the end.

@@ -51,7 +51,8 @@ pub struct Received {
     pub payload: Bytes,
     /// How it travelled.
     pub class: Class,
-    /// Its number within (channel, class): for ordered messages each is one more than the last.
+    /// Which of the messages that the peer wrote for (channel, class) it is, counted from 0: for ordered messages each is one
+    /// more than the last.
     pub number: u64,
     /// Set for a request: `reply` owes an answer to it.
     pub request: Option<RequestId>,
@@ -107,7 +108,7 @@ impl Connection {
         if options.priority > 7 {
             return Err(OpenError::Invalid("a priority is 0 to 7"));
         }
-        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(1024) {
+        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(256) {
             return Err(OpenError::TooMany { max: self.peer.max_channels });
         }
         self.channels.opened_here += 1;

@@ -75,7 +75,7 @@ impl Connection {
             ..Handshake::default()
         };
         self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
-        self.to_connecting();
+        self.enter_connecting();
     }
 
     pub(super) fn await_init(&mut self, now: Timestamp) {
@@ -117,7 +117,7 @@ impl Connection {
             self.fail_attempt(now, End::of(CloseReason::TimedOut));
         } else {
             self.stats.drops.count(Drop::HandshakeExpired);
-            self.to_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
+            self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
         }
     }
 
@@ -130,8 +130,8 @@ impl Connection {
             _ => None,
         };
         match at {
-            Some(at) => self.to_backoff(at),
-            None => self.to_closed(now, end, Duration::ZERO),
+            Some(at) => self.enter_backoff(at),
+            None => self.enter_closed(now, end, Duration::ZERO),
         }
     }
 
@@ -336,7 +336,7 @@ impl Connection {
         }
         self.agree(peer, self.local_cid, remote);
         self.confirm = Confirm::Due;
-        self.to_established(now, accept.incarnation as u32);
+        self.enter_established(now, accept.incarnation as u32);
         self.drop_too_large();
     }
 
@@ -377,7 +377,7 @@ impl Connection {
             if self.handshake.sent == 1 {
                 self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
             }
-            self.to_established(now, 1);
+            self.enter_established(now, 1);
         }
         true
     }

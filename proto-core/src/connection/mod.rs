@@ -106,7 +106,7 @@ impl Connection {
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
         conn.attempts = attempts;
-        conn.to_backoff(at);
+        conn.enter_backoff(at);
         conn
     }
 

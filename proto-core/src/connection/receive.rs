@@ -31,7 +31,7 @@ impl Connection {
                 self.on_long(now, &long, datagram.len());
             }
             Ok(Packet::Short(short)) => self.on_short(now, &short, datagram),
-            Err(DecodeError::Invalid("the checksum is wrong")) => self.stats.drops.count(Drop::BadChecksum),
+            Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
     }
@@ -44,7 +44,7 @@ impl Connection {
         });
         if is_reset && !self.state.is_closed() {
             let end = super::state::End::of(crate::CloseReason::Reset);
-            self.to_closed(now, end, Duration::ZERO);
+            self.enter_closed(now, end, Duration::ZERO);
         } else {
             self.stats.drops.count(reason);
         }
@@ -121,7 +121,6 @@ impl Connection {
     fn apply(&mut self, now: Timestamp, frame: &Frame<'_>, previous: &mut Previous) -> Result<(), Violation> {
         let is_open = self.state.is_open();
         match frame {
-            Frame::Padding | Frame::Ping | Frame::Extension { .. } => Ok(()),
             Frame::Ack(ack) => {
                 let scratch = &mut self.scratch;
                 self.recovery
@@ -150,7 +149,13 @@ impl Connection {
             Frame::Credit(credit) if is_open => self.on_credit(credit),
             Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
-            Frame::Credit(_) | Frame::OpenChannel(_) | Frame::Msg(_) => Ok(()),
+            // The last three come too late to matter: the connection is being closed.
+            Frame::Padding
+            | Frame::Ping
+            | Frame::Extension { .. }
+            | Frame::Credit(_)
+            | Frame::OpenChannel(_)
+            | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
             }

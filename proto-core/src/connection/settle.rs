@@ -150,7 +150,7 @@ impl Connection {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
             Timeout::Probe => self.begin_probe(),
-            Timeout::GiveUp => self.to_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
+            Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::wire::Advice;
 use crate::{CloseReason, Closed, Drop, Event, RequestOutcome, Timestamp};
 
 /// How long messages that arrived before the end wait for the application.
-const UNREAD_KEPT: Duration = Duration::from_secs(60);
+const UNREAD_KEPT: Duration = Duration::from_mins(1);
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,12 @@ impl End {
 }
 
 impl Connection {
-    pub(super) fn to_connecting(&mut self) {
+    pub(super) fn enter_connecting(&mut self) {
         self.state = State::Connecting;
         self.events.push_back(Event::Connecting { attempt: self.attempts.number });
     }
 
-    pub(super) fn to_backoff(&mut self, at: Timestamp) {
+    pub(super) fn enter_backoff(&mut self, at: Timestamp) {
         self.state = State::Backoff;
         self.timers.stop_all();
         self.timers.set(Timer::Backoff, at);
@@ -85,7 +85,7 @@ impl Connection {
         self.events.push_back(Event::RetryAt { at, attempt: self.attempts.number });
     }
 
-    pub(super) fn to_established(&mut self, now: Timestamp, incarnation: u32) {
+    pub(super) fn enter_established(&mut self, now: Timestamp, incarnation: u32) {
         self.state = State::Established;
         self.timers.stop(Timer::Handshake);
         self.timers.stop(Timer::HandshakeDeadline);
@@ -94,19 +94,19 @@ impl Connection {
         self.events.push_back(Event::Established { session: self.session, incarnation });
     }
 
-    pub(super) fn to_flushing(&mut self, now: Timestamp, linger: Duration) {
+    pub(super) fn enter_flushing(&mut self, now: Timestamp, linger: Duration) {
         self.state = State::Flushing;
         self.timers.set(Timer::Linger, now + linger);
     }
 
-    pub(super) fn to_closing(&mut self, now: Timestamp) {
+    pub(super) fn enter_closing(&mut self, now: Timestamp) {
         self.state = State::Closing;
         self.timers.stop_all();
         self.begin_closing(now);
     }
 
     /// The end, for whatever reason. `answer_for` says how long late packets are answered.
-    pub(super) fn to_closed(&mut self, now: Timestamp, end: End, answer_for: Duration) {
+    pub(super) fn enter_closed(&mut self, now: Timestamp, end: End, answer_for: Duration) {
         let was_established = match self.state {
             State::Connecting | State::Backoff => false,
             State::Established | State::Flushing | State::Closing => true,

@@ -89,7 +89,7 @@ impl Connection {
             return false;
         }
         let is_probe = self.probes_due > 0;
-        let may_elicit = (is_probe || self.wants_to_elicit()) && (is_probe || self.may_elicit(now));
+        let may_elicit = is_probe || self.wants_to_elicit() && self.may_elicit(now);
         if !may_elicit && !self.received.is_due() {
             return false;
         }
@@ -234,12 +234,17 @@ impl Connection {
                 channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
             let announcement = if must_announce { announcement_len(channel.name.len()) } else { 0 };
             let used = writer.buffered() + pending.as_ref().map_or(0, |pending| pending.size) + announcement;
-            let is_next = previous == Some((channel_id, class, candidate.id));
-            let wire_id =
-                if is_next { WireId::Next } else { channel.outboxes[class as usize].wire_id(candidate.id) };
+            let is_next = previous == Some((channel_id, class, candidate.number));
+            let wire_id = if is_next {
+                WireId::Next
+            } else {
+                channel.outboxes[class as usize].wire_id(candidate.number)
+            };
+            let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
+            let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
             let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD;
             let Some((len, is_last)) =
-                fit(&candidate, channel_id, wire_id, limit.saturating_sub(used), max_whole)
+                fit(&candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {
                 break;
             };
@@ -256,7 +261,7 @@ impl Connection {
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
             let size =
-                head_len(&candidate, channel_id, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
+                head_len(&candidate, name_len, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
             pending = Some(Pending {
                 class,
                 channel: channel_id,
@@ -266,7 +271,7 @@ impl Connection {
                 payload,
                 size,
             });
-            previous = Some((channel_id, class, candidate.id + 1));
+            previous = Some((channel_id, class, candidate.number + 1));
             if self.link.reliable && !class.is_reliable() {
                 self.on_written(channel_id, class, &candidate, len);
             } else {
@@ -298,13 +303,13 @@ const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
 /// packet. Messages that fit into a packet of their own are not cut.
 fn fit(
     candidate: &Candidate,
-    channel: ChannelId,
+    name_len: usize,
     id: WireId,
     room: usize,
     max_whole: usize,
 ) -> Option<(u32, bool)> {
     let is_piece = candidate.len < candidate.total;
-    let head = head_len(candidate, channel, id, is_piece);
+    let head = head_len(candidate, name_len, id, is_piece);
     let len = candidate.len as usize;
     if head + varint::len(len as u64) + len <= room {
         return Some((candidate.len, false));
@@ -315,12 +320,12 @@ fn fit(
     if !is_piece && len <= max_whole {
         return None;
     }
-    let room = room.checked_sub(head_len(candidate, channel, id, true))?;
+    let room = room.checked_sub(head_len(candidate, name_len, id, true))?;
     (room >= MIN_PIECE).then_some((room.min(len) as u32, true))
 }
 
-/// Bytes of a MSG before its length and payload; the channel is always counted.
-fn head_len(candidate: &Candidate, channel: ChannelId, id: WireId, is_piece: bool) -> usize {
+/// Bytes of a MSG before its length and payload; `name_len` of them name the channel.
+fn head_len(candidate: &Candidate, name_len: usize, id: WireId, is_piece: bool) -> usize {
     let id = match id {
         WireId::Next => 0,
         WireId::Low8(_) => 1,
@@ -330,8 +335,7 @@ fn head_len(candidate: &Candidate, channel: ChannelId, id: WireId, is_piece: boo
     let fragment =
         if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
     let ext = usize::from(is_piece || candidate.kind != Kind::OneWay);
-    let channel = if channel == ChannelId::DEFAULT { 0 } else { varint::len(channel.0.into()) };
-    1 + channel + id + ext + fragment + candidate.kind.encoded_len()
+    1 + name_len + id + ext + fragment + candidate.kind.encoded_len()
 }
 
 const fn announcement_len(name: usize) -> usize {

@@ -23,7 +23,7 @@ use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 use crate::arena::Arena;
 use crate::rng::Rng;
-use crate::wire::{Cid, Packet};
+use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
     ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Drop, Event, Link, Message, Meta,
     PathId, SendError, Shard, Stats, Timestamp, Transmit,
@@ -126,7 +126,7 @@ impl<A: Address> Endpoint<A> {
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
             Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
-            Err(crate::wire::DecodeError::Invalid("the checksum is wrong")) => self.count(Drop::BadChecksum),
+            Err(DecodeError::BadChecksum) => self.count(Drop::BadChecksum),
             Err(_) => self.on_unknown(now, meta, None, packet),
         }
     }
@@ -160,18 +160,13 @@ impl<A: Address> Endpoint<A> {
                 let Transmit { ecn, len, .. } = entry.conn.poll_transmit(now, buf)?;
                 Some(Transmit { path: entry.address, ecn, len })
             });
-            match transmit {
-                None => {
-                    self.sending.pop();
-                    self.burst = 0;
-                }
-                Some(_) => {
-                    self.burst += 1;
-                    if self.burst >= BURST {
-                        self.sending.rotate();
-                        self.burst = 0;
-                    }
-                }
+            self.burst += 1;
+            if transmit.is_none() {
+                self.sending.pop();
+                self.burst = 0;
+            } else if self.burst >= BURST {
+                self.sending.rotate();
+                self.burst = 0;
             }
             self.refile_deadline(slot);
             if transmit.is_some() {

@@ -89,7 +89,7 @@ mod tests {
         assert!(!is_valid(&key, later(LIFE + 1), &token, client, address));
         assert!(!is_valid(&key, Timestamp::ZERO, &token, client, address), "not before it was issued");
         assert!(!is_valid(&key, now, &token, Cid([9; 8]), address));
-        assert!(!is_valid(&key, now, &token, client, "192.0.2.1:4001".parse().unwrap()));
+        assert!(!is_valid(&key, now, &token, client, "192.0.2.1:4001".parse::<SocketAddr>().unwrap()));
         assert!(!is_valid(&[9; 32], now, &token, client, address));
         for cut in 0..token.len() {
             assert!(!is_valid(&key, now, &token[..cut], client, address));

@@ -7,7 +7,7 @@ use crate::Timestamp;
 const GRANULARITY: Duration = Duration::from_millis(1);
 /// Samples outside this range are lies or stalls.
 const SAMPLE_MIN: Duration = Duration::from_micros(1);
-const SAMPLE_MAX: Duration = Duration::from_secs(60);
+const SAMPLE_MAX: Duration = Duration::from_mins(1);
 
 /// Smoothed round trip time and its variation.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,8 @@ impl Rtt {
             return;
         }
         self.min = self.min.min(sample);
-        let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
+        let adjusted =
+            sample.checked_sub(ack_delay).filter(|adjusted| *adjusted >= self.min).unwrap_or(sample);
         self.variation = (self.variation * 3 + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (self.smoothed * 7 + adjusted) / 8;
     }

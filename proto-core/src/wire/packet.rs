@@ -114,7 +114,7 @@ impl<'a> Packet<'a> {
         }
         let long = Long::decode(first, reader)?;
         if checksum(0, covered) != tag {
-            return Err(DecodeError::Invalid("the checksum is wrong"));
+            return Err(DecodeError::BadChecksum);
         }
         Ok(Self::Long(long))
     }

@@ -17,6 +17,9 @@ pub enum DecodeError {
     /// A core frame type that this version does not know.
     #[error("unknown frame type {0:#04x}")]
     UnknownFrame(u8),
+    /// The checksum does not fit the bytes.
+    #[error("the checksum is wrong")]
+    BadChecksum,
     /// Bytes are left over behind the last field.
     #[error("bytes are left over behind the last field")]
     Trailing,

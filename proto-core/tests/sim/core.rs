@@ -74,7 +74,8 @@ pub(crate) fn bounded(view: &View<'_, Peer>) -> Result<(), String> {
 }
 
 /// A server and two clients that use everything, in an order drawn from `seed`.
-pub(crate) fn everything(seed: u64, server: Arc<Config>, client: Arc<Config>) -> Sim<Peer> {
+pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) -> Sim<Peer> {
+    let (server, client) = (Arc::clone(server), Arc::clone(client));
     let mut sim = Sim::new("core_everything");
     let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
     let clients: Vec<_> = ["a", "b"]
@@ -117,8 +118,8 @@ pub(crate) fn everything(seed: u64, server: Arc<Config>, client: Arc<Config>) ->
         }
     });
     sim.oracle("guarantees", Guarantees::new(None));
-    sim.invariant("conservation", |v| conserves(v));
-    sim.invariant("bounded", |v| bounded(v));
+    sim.invariant("conservation", conserves);
+    sim.invariant("bounded", bounded);
     sim.eventually("settled", |v| {
         let busy = v.nodes().find(|(_, peer)| !peer.is_settled() || !peer.is_connected());
         busy.map_or(Ok(()), |(id, peer)| Err(format!("{}: {}", v.name(id), peer.describe())))
@@ -141,7 +142,7 @@ impl Draw {
 }
 
 fn stormy(seed: u64) -> Sim<Peer> {
-    let mut sim = everything(seed, config(true), config(false));
+    let mut sim = everything(seed, &config(true), &config(false));
     sim.campaign(chaos());
     sim
 }
@@ -164,7 +165,7 @@ fn runs_are_the_same_on_every_thread() {
 #[test]
 fn forged_packets_end_connections_but_nothing_else() {
     let robust = |seed| {
-        let mut sim = everything(seed, config(true), config(false));
+        let mut sim = everything(seed, &config(true), &config(false));
         sim.campaign(Chaos::default().until(secs(6)).quiet_for(secs(60)).corrupt_resealed(50_000));
         sim
     };
@@ -183,7 +184,7 @@ fn forged_packets_end_connections_but_nothing_else() {
 fn an_unproven_client_is_served_without_retry() {
     let server = ConfigBuilder { retry: Retry::UnderPressure, ..settings(true) }.build().expect("sound");
     let run = |seed| {
-        let mut sim = everything(seed, Arc::clone(&server), config(false));
+        let mut sim = everything(seed, &server, &config(false));
         sim.campaign(chaos());
         sim
     };

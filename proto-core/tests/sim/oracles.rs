@@ -1,6 +1,6 @@
 //! The guarantees of `docs/spec/guarantees.md` that a connection keeps, checked event by event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto_core::{ChannelId, Class, ConnectionId, Event, MessageId, RequestId, RequestOutcome, SessionId};
@@ -36,12 +36,13 @@ pub(crate) struct Guarantees {
     phases: BTreeMap<Conn, Phase>,
     asked: BTreeMap<Conn, (Time, Duration)>,
     sessions: BTreeMap<SessionId, Vec<Conn>>,
-    accepted: BTreeMap<(Conn, MessageId), u64>,
+    /// Messages with a hash that were accepted, less those delivered.
+    accepted: BTreeMap<(Conn, ChannelId, Class, u64), u32>,
     owed_fates: BTreeMap<(Conn, MessageId), bool>,
     blocked: BTreeMap<(Conn, ChannelId), bool>,
-    received: BTreeMap<(Conn, ChannelId, Class), BTreeMap<u64, ()>>,
+    received: BTreeMap<(Conn, ChannelId, Class), BTreeSet<u64>>,
     requests: BTreeMap<(Conn, RequestId), bool>,
-    handled: BTreeMap<(SessionId, NodeId, RequestId), ()>,
+    handled: BTreeSet<(SessionId, NodeId, RequestId)>,
     closing: BTreeMap<Conn, Closing>,
 }
 
@@ -60,7 +61,7 @@ impl Guarantees {
             blocked: BTreeMap::new(),
             received: BTreeMap::new(),
             requests: BTreeMap::new(),
-            handled: BTreeMap::new(),
+            handled: BTreeSet::new(),
             closing: BTreeMap::new(),
         }
     }
@@ -169,7 +170,7 @@ impl Guarantees {
                 | RequestOutcome::Disconnected { not_processed: true }
         );
         let other = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
-        let handled = other.is_some_and(|&(node, ..)| self.handled.contains_key(&(session, node, request)));
+        let handled = other.is_some_and(|&(node, ..)| self.handled.contains(&(session, node, request)));
         if not_processed && handled {
             return Err(format!("G10: {request:?} was handled, yet said not to be processed"));
         }
@@ -187,8 +188,8 @@ impl Guarantees {
         hash: u64,
     ) -> Check {
         let seen = self.received.entry((conn, channel, class)).or_default();
-        let last = seen.last_key_value().map(|(&last, ())| last);
-        if seen.insert(number, ()).is_some() {
+        let last = seen.last().copied();
+        if !seen.insert(number) {
             return Err(format!("G7: {class:?} {number} on {channel:?} was delivered twice"));
         }
         let expected = last.map_or(0, |last| last + 1);
@@ -199,10 +200,12 @@ impl Guarantees {
         let Some(&sender) = sender else {
             return Err(format!("G7: a message of a session that nobody else has: {session:?}"));
         };
-        // Requests and replies are numbered with the messages, but only messages are told to the oracle.
-        match self.accepted.get(&(sender, MessageId { channel, class, number })) {
-            Some(&sent) if sent != hash => Err(format!("G7: {class:?} {number} was changed on its way")),
-            _ => Ok(()),
+        match self.accepted.get_mut(&(sender, channel, class, hash)) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                Ok(())
+            }
+            _ => Err(format!("G7: {class:?} {number} is not what was sent, or was delivered twice")),
         }
     }
 }
@@ -230,7 +233,7 @@ impl Oracle<Peer> for Guarantees {
             }
             Ev::Accepted { conn, message, hash, receipt } => {
                 let conn = self.conn(node, *conn);
-                self.accepted.insert((conn, *message), *hash);
+                *self.accepted.entry((conn, message.channel, message.class, *hash)).or_default() += 1;
                 if *receipt {
                     self.owed_fates.insert((conn, *message), true);
                 }
@@ -243,12 +246,14 @@ impl Oracle<Peer> for Guarantees {
                 let conn = self.conn(node, *conn);
                 return self.on_received(conn, *session, *channel, *class, *number, *hash);
             }
-            Ev::RequestSent { conn, request } => {
+            Ev::RequestSent { conn, request, hash } => {
                 let conn = self.conn(node, *conn);
+                let class = Class::ReliableOrdered;
+                *self.accepted.entry((conn, ChannelId::DEFAULT, class, *hash)).or_default() += 1;
                 self.requests.insert((conn, *request), true);
             }
             Ev::Handled { session, request } => {
-                self.handled.insert((*session, node, *request), ());
+                self.handled.insert((*session, node, *request));
             }
             Ev::CloseCalled { conn, linger } => {
                 let conn = self.conn(node, *conn);
@@ -284,6 +289,16 @@ impl Oracle<Peer> for Guarantees {
             let is_alive = self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
             if is_alive && self.phases.get(&conn) == Some(&Phase::Established) {
                 return Err(format!("G6: no Writable({channel:?}) for {conn:?}"));
+            }
+        }
+        let is_up = |conn: &Conn| {
+            let is_alive = self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
+            is_alive && self.phases.get(conn) == Some(&Phase::Established)
+        };
+        for (&(sender, channel, class, _), _) in self.accepted.iter().filter(|&(_, &left)| left > 0) {
+            let mut ends = self.sessions.values().filter(|ends| ends.contains(&sender));
+            if class.is_reliable() && ends.any(|ends| ends.len() == 2 && ends.iter().all(is_up)) {
+                return Err(format!("{sender:?}: a {class:?} message on {channel:?} never arrived"));
             }
         }
         let alive = |conn: &Conn| self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;

@@ -66,6 +66,7 @@ pub(crate) enum Ev {
     RequestSent {
         conn: ConnectionId,
         request: RequestId,
+        hash: u64,
     },
     Handled {
         session: SessionId,
@@ -308,12 +309,13 @@ impl Node for Peer {
             Cmd::Request { size, timeout } => {
                 for id in targets {
                     let payload = self.payload(size);
+                    let hash = hash_bytes(0, &payload);
                     let Some(mut conn) = self.endpoint.connection(id) else { continue };
                     let request =
                         conn.channel(ChannelId::DEFAULT).request(at, Message::new(payload), timeout);
                     drop(conn);
                     match request {
-                        Ok(request) => self.events.push_back(Ev::RequestSent { conn: id, request }),
+                        Ok(request) => self.events.push_back(Ev::RequestSent { conn: id, request, hash }),
                         Err(SendError::Full) => {
                             self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
                         }

@@ -1,0 +1,67 @@
+//! What is kept about one connection.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use proto_core::{ChannelId, Closed, ConnectionId, SessionId, Timestamp};
+
+/// How a connection fares.
+#[derive(Clone, Debug)]
+pub(crate) enum Progress {
+    /// An attempt is under way.
+    Connecting { attempt: u32 },
+    /// The next attempt begins at `at`.
+    Waiting { attempt: u32, at: Timestamp },
+    /// Both sides have agreed.
+    Established(SessionId),
+    /// It is over.
+    Closed(Closed),
+}
+
+/// Who holds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// It waits to be accepted.
+    Backlog,
+    /// Handles.
+    Handles,
+    /// The connection that it takes the place of, for whoever asks that one for its successor. `None`: that one's end has not
+    /// been polled yet.
+    Predecessor(Option<ConnectionId>),
+    /// Nobody: it is closing, and is forgotten when it is closed.
+    Nobody,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) peer: SocketAddr,
+    pub(super) progress: Progress,
+    /// Grows with each change of `progress`.
+    pub(super) version: u64,
+    pub(super) holder: Holder,
+    /// What takes its place, until somebody asks for it.
+    pub(super) next: Option<ConnectionId>,
+    /// Channels beside the default one.
+    pub(super) channels: Vec<ChannelId>,
+    /// Those that the peer opened and nobody has asked for yet.
+    pub(super) opened: VecDeque<ChannelId>,
+}
+
+impl Entry {
+    pub(super) const fn new(peer: SocketAddr, progress: Progress, holder: Holder) -> Self {
+        Self {
+            peer,
+            progress,
+            version: 0,
+            holder,
+            next: None,
+            channels: Vec::new(),
+            opened: VecDeque::new(),
+        }
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self.progress, Progress::Closed(_))
+    }
+}

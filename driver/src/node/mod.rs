@@ -1,0 +1,166 @@
+//! The machine behind the handles: an endpoint of the core, and who waits for what.
+
+mod entry;
+mod lifecycle;
+mod messages;
+mod requests;
+mod waiters;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proto_core::{
+    ChannelId, ConnectionId, Endpoint, Event, Fate, MessageId, Meta, Now, RequestId, Stats, Timestamp,
+    Transmit,
+};
+
+pub(crate) use self::entry::Progress;
+use self::entry::Entry;
+use self::requests::Answer;
+pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
+use crate::{Machine, Path, Wakes};
+
+/// What the handles had to refuse or throw away. Everything else that is dropped is in the core's [`Stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were refused because too many waited to be accepted.
+    pub backlog_full: u64,
+    /// Connections that were refused because the endpoint was closed.
+    pub not_accepting: u64,
+    /// Messages that arrived when no handle was left to receive them.
+    pub unread_messages: u64,
+    /// Replies to requests whose futures had been dropped.
+    pub unread_replies: u64,
+}
+
+/// An endpoint of the core, with what its handles wait for. It is run by an I/O task and used through the handles.
+#[derive(Debug)]
+pub struct Node {
+    endpoint: Endpoint<Path>,
+    entries: BTreeMap<ConnectionId, Entry>,
+    waiters: Waiters,
+    /// The receipts that somebody holds, with their fates once known.
+    receipts: BTreeMap<(ConnectionId, MessageId), Option<Fate>>,
+    /// The requests that somebody waits for, with their answers once known.
+    requests: BTreeMap<(ConnectionId, RequestId), Option<Answer>>,
+    /// Channels that refused a message and have not said since that there is room.
+    full: BTreeSet<(ConnectionId, ChannelId)>,
+    /// Connections that wait to be accepted.
+    backlog: VecDeque<ConnectionId>,
+    max_backlog: usize,
+    is_accepting: bool,
+    /// An endpoint handle exists.
+    has_owner: bool,
+    /// The I/O task has ended.
+    is_ended: bool,
+    /// Entries that are not closed.
+    open: usize,
+    /// Connections that are closed and may have last words to send.
+    leaving: VecDeque<ConnectionId>,
+    counters: Counters,
+}
+
+impl Node {
+    pub(crate) fn new(endpoint: Endpoint<Path>, max_backlog: usize) -> Self {
+        Self {
+            is_accepting: endpoint.config().accept,
+            endpoint,
+            entries: BTreeMap::new(),
+            waiters: Waiters::default(),
+            receipts: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            full: BTreeSet::new(),
+            backlog: VecDeque::new(),
+            max_backlog,
+            has_owner: true,
+            is_ended: false,
+            open: 0,
+            leaving: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) const fn waiters(&mut self) -> &mut Waiters {
+        &mut self.waiters
+    }
+
+    pub(crate) const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Totals of all connections.
+    pub(crate) fn stats(&self) -> Stats {
+        self.endpoint.stats()
+    }
+
+    /// Whether every connection is over and has said its last words.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open == 0 && (self.is_ended || self.leaving.is_empty())
+    }
+
+    fn on_event(&mut self, now: Now, id: ConnectionId, event: Event, wakes: &mut Wakes) {
+        match event {
+            Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
+            Event::RetryAt { at, attempt } => {
+                self.set_progress(id, Progress::Waiting { attempt, at }, wakes);
+            }
+            Event::Established { session, .. } => self.on_established(now, id, session, wakes),
+            Event::ConnectFailed(closed) | Event::Closed(closed) => self.on_closed(now, id, closed, wakes),
+            Event::Opened(channel) => self.on_opened(now, id, channel, wakes),
+            Event::Readable(channel) => self.on_readable(now, id, channel, wakes),
+            Event::Writable(channel) => self.on_writable(id, channel, wakes),
+            Event::Fate { message, fate } => self.on_fate(id, message, fate, wakes),
+            Event::RequestDone { request, outcome } => self.on_request_done(now, id, request, outcome, wakes),
+            // The core may learn to tell more than the handles can show.
+            _ => {}
+        }
+    }
+
+    /// Forgets the connections that have said their last words.
+    fn forget_gone(&mut self, wakes: &mut Wakes) {
+        while let Some(&id) = self.leaving.front()
+            && self.endpoint.get(id).is_none_or(|conn| conn.state() == proto_core::State::Drained)
+        {
+            self.leaving.pop_front();
+        }
+        if self.is_idle() {
+            self.waiters.wake(Topic::Idle, wakes);
+        }
+    }
+}
+
+impl Machine for Node {
+    fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]) {
+        Machine::handle_packet(&mut self.endpoint, now, meta, packet);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        Machine::handle_timeout(&mut self.endpoint, now);
+    }
+
+    fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
+        Machine::poll_transmit(&mut self.endpoint, now, buf)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        [Machine::poll_timeout(&self.endpoint), self.waiters.deadline()].into_iter().flatten().min()
+    }
+
+    fn settle(&mut self, now: Now, wakes: &mut Wakes) {
+        self.waiters.wake_due(now.mono, wakes);
+        while let Some((id, event)) = self.endpoint.poll_event() {
+            self.on_event(now, id, event, wakes);
+        }
+        self.forget_gone(wakes);
+    }
+
+    fn is_over(&self) -> bool {
+        !self.has_owner && self.is_idle()
+    }
+
+    fn handle_end(&mut self, wakes: &mut Wakes) {
+        self.end(wakes);
+    }
+}

@@ -1,0 +1,119 @@
+//! The lock around a machine, and the waker of the task that does its I/O.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use proto_core::Now;
+
+use crate::{Machine, Wakes};
+
+/// A machine that one I/O task and any number of other threads use.
+///
+/// A command that may have given the machine something to send, or moved its deadline, wakes the I/O task: once, however many
+/// commands come before its next turn.
+pub struct Shared<M>(Arc<Inner<M>>);
+
+struct Inner<M> {
+    clock: fn() -> Now,
+    state: Mutex<State<M>>,
+}
+
+struct State<M> {
+    machine: M,
+    task: Option<Waker>,
+    /// The task has been woken and has not begun a turn since.
+    is_woken: bool,
+}
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> fmt::Debug for Shared<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl<M: Machine> Shared<M> {
+    /// `clock` is read once for each turn and each command.
+    pub fn new(machine: M, clock: fn() -> Now) -> Self {
+        let state = State { machine, task: None, is_woken: false };
+        Self(Arc::new(Inner { clock, state: Mutex::new(state) }))
+    }
+
+    /// Changes the machine, settles it, and wakes the I/O task.
+    pub fn command<T>(&self, change: impl FnOnce(&mut M, Now) -> T) -> T {
+        self.with(|machine, now, _| (change(machine, now), true))
+    }
+
+    /// Looks at the machine.
+    pub fn inspect<T>(&self, look: impl FnOnce(&M) -> T) -> T {
+        look(&self.lock().machine)
+    }
+
+    /// The time.
+    pub fn now(&self) -> Now {
+        (self.0.clock)()
+    }
+
+    /// For the I/O task: commands from here on wake `task`.
+    pub fn begin_turn(&self, task: &Waker) {
+        let mut state = self.lock();
+        state.is_woken = false;
+        let is_known = state.task.as_ref().is_some_and(|known| known.will_wake(task));
+        let replaced = if is_known { None } else { state.task.replace(task.clone()) };
+        drop(state);
+        drop(replaced);
+    }
+
+    /// For the I/O task: feeds or polls the machine, and settles it.
+    pub fn turn<T>(&self, work: impl FnOnce(&mut M, Now) -> T) -> T {
+        self.with(|machine, now, _| (work(machine, now), false))
+    }
+
+    /// For the I/O task, when it ends: nobody will do the machine's I/O any more.
+    pub fn end(&self) {
+        let mut wakes = Wakes::default();
+        let mut state = self.lock();
+        state.machine.handle_end(&mut wakes);
+        let task = state.task.take();
+        drop(state);
+        drop(task);
+        wakes.deliver();
+    }
+
+    /// Runs `work`, settles the machine, and wakes the I/O task when `work` says so.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut M, Now, &mut Wakes) -> (T, bool)) -> T {
+        let mut wakes = Wakes::default();
+        let mut state = self.lock();
+        let now = self.now();
+        let (result, wants_io) = work(&mut state.machine, now, &mut wakes);
+        state.machine.settle(now, &mut wakes);
+        if wants_io
+            && !state.is_woken
+            && let Some(task) = state.task.clone()
+        {
+            state.is_woken = true;
+            wakes.wake(task);
+        }
+        drop(state);
+        wakes.deliver();
+        result
+    }
+
+    /// Changes something that neither the I/O task nor anybody else waits for. What `change` returns is dropped by the caller,
+    /// after the lock was released.
+    pub(crate) fn quietly<T>(&self, change: impl FnOnce(&mut M) -> T) -> T {
+        change(&mut self.lock().machine)
+    }
+
+    /// The machine's calls either complete or change nothing that matters, so a panic in one of them (which only a defect can
+    /// cause) leaves the others usable.
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

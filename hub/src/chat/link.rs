@@ -1,0 +1,165 @@
+//! The way to the server: dialled until it answers, and dialled again when it is lost.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adapter_tokio::{Connecting, Connection, Endpoint, Status};
+use proto_core::{Close, Closed, Received};
+use tokio::net::lookup_host;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::ServerUrl;
+
+/// How long to wait before a name is looked up again, or a server that refused is asked again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long one address may take to answer before the next one of the same name is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What has happened to the link.
+#[derive(Debug)]
+pub(super) enum LinkEvent {
+    /// The server answers.
+    Up,
+    /// A message has come.
+    Message(Received),
+    /// The connection is gone.
+    Lost(Closed),
+    /// The next attempt begins after this long.
+    Waiting(Duration),
+    /// The name has no address.
+    Unresolved(io::Error),
+    /// The attempt failed, and another one would fail too.
+    Hopeless(Closed),
+}
+
+enum State {
+    /// To be dialled at that time.
+    Down(Instant),
+    Dialling { dial: Connecting, next_address: Option<Instant> },
+    Up(Connection),
+    /// Lost; the next one is on its way, or never comes.
+    Lost(Connection),
+    Over,
+}
+
+/// A link to one server.
+pub(super) struct Link {
+    endpoint: Endpoint,
+    url: ServerUrl,
+    /// How many addresses were tried without an answer.
+    tried: usize,
+    state: State,
+}
+
+impl Link {
+    /// A link that is dialled as soon as it is polled.
+    pub(super) fn new(endpoint: Endpoint, url: ServerUrl) -> Self {
+        Self { endpoint, url, tried: 0, state: State::Down(Instant::now()) }
+    }
+
+    /// The connection, while there is one.
+    pub(super) const fn connection(&self) -> Option<&Connection> {
+        match &self.state {
+            State::Up(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Gives the connection up and comes back after a pause: the server refused what was asked of it.
+    pub(super) fn pause(&mut self) -> Duration {
+        if let State::Up(connection) = &self.state {
+            connection.close(Close::default());
+        }
+        self.state = State::Down(Instant::now() + PAUSE);
+        PAUSE
+    }
+
+    /// What happens next. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> LinkEvent {
+        loop {
+            match &mut self.state {
+                State::Down(at) => {
+                    sleep_until(*at).await;
+                    if let Err(error) = self.dial().await {
+                        self.state = State::Down(Instant::now() + PAUSE);
+                        return LinkEvent::Unresolved(error);
+                    }
+                }
+                State::Dialling { dial, next_address } => {
+                    let status = tokio::select! {
+                        status = dial.changed() => status,
+                        () = until(*next_address) => {
+                            self.tried += 1;
+                            self.state = State::Down(Instant::now());
+                            continue;
+                        }
+                    };
+                    match status {
+                        Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
+                        Status::Established => {
+                            if let Ok(connection) = dial.await {
+                                self.state = State::Up(connection);
+                                return LinkEvent::Up;
+                            }
+                        }
+                        Status::Closed(closed) => {
+                            self.state = State::Over;
+                            return LinkEvent::Hopeless(closed);
+                        }
+                        _ => {}
+                    }
+                }
+                State::Up(connection) => {
+                    if let Some(message) = connection.recv().await {
+                        return LinkEvent::Message(message);
+                    }
+                    let closed = connection.closed().await;
+                    self.state = State::Lost(connection.clone());
+                    return LinkEvent::Lost(closed);
+                }
+                State::Lost(connection) => {
+                    let closed = connection.closed().await;
+                    match connection.next() {
+                        Some(dial) => self.state = State::Dialling { dial, next_address: None },
+                        None => {
+                            self.state = State::Over;
+                            return LinkEvent::Hopeless(closed);
+                        }
+                    }
+                }
+                State::Over => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Says goodbye, and waits for a moment until it is heard.
+    pub(super) async fn close(self) {
+        self.endpoint.close(Close::default());
+        drop(self.state);
+        // Whoever does not hear it notices by the silence.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
+    }
+
+    async fn dial(&mut self) -> io::Result<()> {
+        let mut addresses: Vec<SocketAddr> = lookup_host((self.url.host(), self.url.port())).await?.collect();
+        // Servers listen on IPv4 at least.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        addresses.dedup();
+        let address = addresses
+            .get(self.tried % addresses.len().max(1))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+        let next_address = (addresses.len() > 1).then(|| Instant::now() + PATIENCE);
+        self.state = State::Dialling { dial: self.endpoint.connect(*address), next_address };
+        Ok(())
+    }
+}
+
+/// Waits until then, or for ever.
+pub(super) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

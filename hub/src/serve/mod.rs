@@ -1,0 +1,167 @@
+//! The server: sockets, the machine behind them, and the store behind that.
+
+mod counters;
+mod machine;
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use adapter_tokio::udp::{Pump, Socket};
+use adapter_tokio::{LINK, clock};
+use driver::Shared;
+use proto_core::chat::{ChatConfig, RestoreError};
+use proto_core::{ConfigBuilder, ConfigError, Server};
+use tokio::time::timeout;
+
+use crate::cli::{ServeArgs, exit};
+use crate::signals::Signals;
+use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
+use machine::Hub;
+
+/// How long the clients' goodbyes and the last batches may take.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot listen on udp://{address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the log cannot be served: {0}")]
+    Restore(#[from] RestoreError),
+    #[error("the configuration cannot work: {0}")]
+    Config(#[from] ConfigError),
+    #[error("{what}: {source}")]
+    System { what: &'static str, source: io::Error },
+}
+
+impl ServeError {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Listen { .. } | Self::Store(_) => match self {
+                Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
+                _ => exit::UNAVAILABLE,
+            },
+            Self::Restore(_) => exit::DAMAGED,
+            Self::Config(_) | Self::System { .. } => exit::FAILED,
+        }
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::System { what, source }
+}
+
+/// Serves until a signal comes.
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.map_err(system("the runtime cannot start")).and_then(|runtime| {
+        let served = runtime.block_on(serve(args));
+        runtime.shutdown_background();
+        served
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let mut signals = Signals::new().map_err(system("signals cannot be received"))?;
+    let sockets: Vec<Socket> = args.udp.iter().map(|&address| listen(address)).collect::<Result<_, _>>()?;
+    let addresses: Vec<SocketAddr> = sockets.iter().map(Socket::local_addr).collect();
+
+    let dir = DataDir::open(&args.data)?;
+    let server_key = dir.server_key()?;
+    let Opened { writer, reader, rooms } = store::open(dir, &Options::default())?;
+    tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
+
+    let config =
+        ConfigBuilder { accept: true, server_key: Some(server_key), max_channels: 0, ..ConfigBuilder::chat() };
+    let config = adapter_tokio::config(config).build()?;
+    let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
+    let server = Server::new(config, LINK, ChatConfig::default(), seed, clock::now());
+    let shared = Shared::new(Hub::new(server, rooms)?, clock::now);
+
+    let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
+    let pump = Pump::spawn(shared.clone(), sockets);
+    announce(&addresses);
+
+    let signal = tokio::select! {
+        signal = signals.recv() => signal,
+        () = counters::report(&shared, &pump) => unreachable!("it reports for as long as it is polled"),
+    };
+    tracing::info!(signal, "draining; a second signal ends at once");
+    shared.command(|hub, now| hub.drain(now));
+    tokio::select! {
+        ended = timeout(DRAIN, end(&shared, &pump, threads)) => {
+            if ended.is_err() {
+                tracing::warn!("not everybody was told within {} s", DRAIN.as_secs());
+            }
+        }
+        signal = signals.recv() => tracing::warn!(signal, "ending at once"),
+    }
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<Socket, ServeError> {
+    Socket::bind(address).map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Starts the store's threads and joins them to the machine.
+fn start_store(
+    shared: &Shared<Hub>,
+    writer: impl store::LogWriter,
+    reader: impl store::LogReader,
+) -> io::Result<[JoinHandle<()>; 2]> {
+    let (told, answered) = (shared.clone(), shared.clone());
+    let (persister, write) =
+        Persister::spawn(writer, move |report| told.command(|hub, now| hub.handle_report(now, report)))?;
+    let (librarian, read) =
+        Librarian::spawn(reader, move |answer| answered.command(|hub, now| hub.handle_answer(now, &answer)))?;
+    shared.command(|hub, _| hub.set_store(Some((persister, librarian))));
+    Ok([write, read])
+}
+
+/// Waits until every client is told and everything is durable.
+async fn end(shared: &Shared<Hub>, pump: &Pump, threads: [JoinHandle<()>; 2]) {
+    pump.ended().await;
+    shared.command(|hub, _| hub.set_store(None));
+    let joined = tokio::task::spawn_blocking(|| threads.into_iter().try_for_each(JoinHandle::join));
+    if !matches!(joined.await, Ok(Ok(()))) {
+        tracing::error!("a thread of the store has panicked");
+    }
+}
+
+/// Says where the server listens, and what to type next.
+fn announce(addresses: &[SocketAddr]) {
+    let mut stdout = io::stdout().lock();
+    let said = addresses
+        .iter()
+        .try_for_each(|address| writeln!(stdout, "listening udp://{address}"))
+        .and_then(|()| writeln!(stdout, "ready"))
+        .and_then(|()| stdout.flush());
+    if let Err(error) = said {
+        tracing::warn!(%error, "nobody reads stdout");
+    }
+    if let Some(&address) = addresses.first() {
+        tracing::info!("to chat, type in another terminal: bowline chat udp://{}", reachable(address));
+    }
+}
+
+/// Where this machine reaches an address that means all of its own.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

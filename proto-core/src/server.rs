@@ -177,6 +177,11 @@ impl<A: Address> Server<A> {
         self.endpoint.len()
     }
 
+    /// Messages accepted for sending and not settled.
+    pub fn unsettled(&self) -> usize {
+        self.endpoint.unsettled()
+    }
+
     /// Totals of the endpoint.
     pub fn endpoint_stats(&self) -> Stats {
         self.endpoint.stats()

@@ -13,7 +13,7 @@ pub(crate) enum Progress {
     /// The next attempt begins at `at`.
     Waiting { attempt: u32, at: Timestamp },
     /// Both sides have agreed.
-    Established(SessionId),
+    Established,
     /// It is over.
     Closed(Closed),
 }
@@ -34,11 +34,13 @@ pub(super) enum Holder {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) peer: SocketAddr,
-    pub(super) progress: Progress,
+pub(crate) struct Entry {
+    pub(crate) peer: SocketAddr,
+    pub(crate) progress: Progress,
     /// Grows with each change of `progress`.
-    pub(super) version: u64,
+    pub(crate) version: u64,
+    /// The public name of its session, once there is one.
+    pub(crate) session: Option<SessionId>,
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
@@ -54,6 +56,7 @@ impl Entry {
             peer,
             progress,
             version: 0,
+            session: None,
             holder,
             next: None,
             channels: Vec::new(),
@@ -61,7 +64,17 @@ impl Entry {
         }
     }
 
-    pub(super) const fn is_closed(&self) -> bool {
+    pub(super) fn set_progress(&mut self, progress: Progress) {
+        self.progress = progress;
+        self.version += 1;
+    }
+
+    /// Every channel, the default one included.
+    pub(super) fn all_channels(&self) -> impl Iterator<Item = ChannelId> + '_ {
+        std::iter::once(ChannelId::DEFAULT).chain(self.channels.iter().copied())
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
         matches!(self.progress, Progress::Closed(_))
     }
 }

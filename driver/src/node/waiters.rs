@@ -108,6 +108,14 @@ impl Waiters {
         self.wake_from(first, |at| matches!(at, Topic::Of(of, _) if of == id), wakes);
     }
 
+    /// Wakes everybody.
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
+        self.deadlines.clear();
+        while let Some((_, waker)) = self.wakers.pop_first() {
+            wakes.wake(waker);
+        }
+    }
+
     /// Wakes those whose time has passed.
     pub(crate) fn wake_due(&mut self, now: Timestamp, wakes: &mut Wakes) {
         while let Some(&(until, place)) = self.deadlines.first()

@@ -37,7 +37,10 @@ pub(super) enum LinkEvent {
 enum State {
     /// To be dialled at that time.
     Down(Instant),
-    Dialling { dial: Connecting, next_address: Option<Instant> },
+    Dialling {
+        dial: Connecting,
+        next_address: Option<Instant>,
+    },
     Up(Connection),
     /// Lost; the next one is on its way, or never comes.
     Lost(Connection),

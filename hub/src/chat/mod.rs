@@ -1,9 +1,19 @@
 //! The terminal client.
+//!
+//! ```text
+//!  front ── lines ──► session ── messages ──► link ──► server
+//!        ◄─ entries ─         ◄─ messages ──
+//! ```
 
 mod escape;
 mod front;
 mod input;
+mod link;
+mod run;
 mod session;
+mod words;
+
 #[cfg(test)]
 mod tests;
-mod words;
+
+pub(crate) use run::run;

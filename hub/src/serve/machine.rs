@@ -16,7 +16,10 @@ pub(super) struct Hub {
 
 impl Hub {
     /// Serves `rooms` once the store is there.
-    pub(super) fn new(mut server: Server<Path>, rooms: Vec<RoomState>) -> Result<Self, proto_core::chat::RestoreError> {
+    pub(super) fn new(
+        mut server: Server<Path>,
+        rooms: Vec<RoomState>,
+    ) -> Result<Self, proto_core::chat::RestoreError> {
         rooms.into_iter().try_for_each(|room| server.restore(room))?;
         Ok(Self { server, store: None })
     }
@@ -58,8 +61,8 @@ impl Hub {
         let Some((persister, librarian)) = &self.store else { return };
         while let Some(batch) = self.server.poll_persist(now) {
             let number = batch.number;
-            if persister.append(batch).is_err() {
-                tracing::error!("the thread that writes the log has ended");
+            if let Err(error) = persister.append(batch) {
+                tracing::error!("{error}");
                 self.server.handle_persist_failed(now, number, PersistFailure::Broken);
             }
         }
@@ -108,10 +111,14 @@ fn log(event: &ServerEvent<Path>) {
             tracing::debug!(connection = %id, reason = ?closed.reason, "disconnected");
         }
         ServerEvent::Ended(id, reason) => tracing::warn!(connection = %id, %reason, "sent away"),
-        ServerEvent::DiskFull => tracing::error!("the disk is full: nothing is acknowledged until there is space"),
+        ServerEvent::DiskFull => {
+            tracing::error!("the disk is full: nothing is acknowledged until there is space")
+        }
         ServerEvent::DiskRecovered => tracing::info!("there is space again: appends go on"),
         ServerEvent::Stopped => {
-            tracing::error!("the log cannot be written: no append is taken until the server is started on a sound disk");
+            tracing::error!(
+                "the log cannot be written: no append is taken until the server is started on a sound disk"
+            );
         }
         event => tracing::debug!(?event, "event"),
     }

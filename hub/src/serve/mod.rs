@@ -83,8 +83,12 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let Opened { writer, reader, rooms } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
-    let config =
-        ConfigBuilder { accept: true, server_key: Some(server_key), max_channels: 0, ..ConfigBuilder::chat() };
+    let config = ConfigBuilder {
+        accept: true,
+        server_key: Some(server_key),
+        max_channels: 0,
+        ..ConfigBuilder::chat()
+    };
     let config = adapter_tokio::config(config).build()?;
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
     let server = Server::new(config, LINK, ChatConfig::default(), seed, clock::now());

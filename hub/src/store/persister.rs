@@ -1,14 +1,14 @@
 //! The thread that makes batches durable. Whatever queues up during one sync is committed by the next.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use proto_core::chat::{Batch, PersistFailure};
 
 use super::LogWriter;
 
-/// How many batches may wait. The server has at most 4 outstanding, so a sender never waits for this queue.
+/// How many batches may wait. The server has at most 4 outstanding.
 const QUEUE: usize = 64;
 
 /// What became of batches.
@@ -28,10 +28,16 @@ pub(crate) enum Report {
     },
 }
 
-/// The thread has ended.
+/// A batch that is not in the store, and never will be.
 #[derive(Debug, thiserror::Error)]
-#[error("the writer of the log has ended")]
-pub(crate) struct Ended;
+pub(crate) enum Refused {
+    /// The thread has ended.
+    #[error("the thread that writes the log has ended")]
+    Ended,
+    /// More batches wait than the server may have outstanding.
+    #[error("{QUEUE} batches wait for the thread that writes the log")]
+    Full,
+}
 
 struct Job {
     /// How many failures the sender had heard of. Fewer than there were: the batch was made in ignorance of one, and falls
@@ -58,9 +64,12 @@ impl Persister {
         Ok((Self { jobs, heard: 0 }, thread))
     }
 
-    /// Hands in a batch.
-    pub(crate) fn append(&self, batch: Batch) -> Result<(), Ended> {
-        self.jobs.send(Job { heard: self.heard, batch }).map_err(|_| Ended)
+    /// Hands in a batch. Never waits.
+    pub(crate) fn append(&self, batch: Batch) -> Result<(), Refused> {
+        self.jobs.try_send(Job { heard: self.heard, batch }).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Full,
+            TrySendError::Disconnected(_) => Refused::Ended,
+        })
     }
 
     /// Must be called with each report before the next batch is handed in.

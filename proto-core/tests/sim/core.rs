@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Class, Config, ConfigBuilder, Reconnect, Retry};
+use proto_core::{Class, Config, ConfigBuilder, Reconnect, Retry, Stats};
 use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
 
 use crate::oracles::Guarantees;
@@ -39,24 +39,20 @@ fn config(accept: bool) -> Arc<Config> {
 }
 
 /// Messages accepted are settled, or under way: nothing vanishes uncounted.
-pub(crate) fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
-    for (id, peer) in view.nodes() {
-        let stats = peer.endpoint.stats();
-        let settled = stats.messages_acked
-            + stats.messages_written
-            + stats.messages_lost
-            + stats.messages_dropped
-            + stats.messages_unknown;
-        let under_way: usize = peer.endpoint.unsettled();
-        if stats.messages_accepted != settled + under_way as u64 {
-            return Err(format!(
-                "G20: {}: accepted {}, settled {settled}, under way {under_way}",
-                view.name(id),
-                stats.messages_accepted
-            ));
-        }
+pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
+    let settled = stats.messages_acked
+        + stats.messages_written
+        + stats.messages_lost
+        + stats.messages_dropped
+        + stats.messages_unknown;
+    if stats.messages_accepted == settled + under_way as u64 {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("G20: accepted {}, settled {settled}, under way {under_way}", stats.messages_accepted))
+}
+
+fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
+    view.nodes().try_for_each(|(_, peer)| balanced(&peer.endpoint.stats(), peer.endpoint.unsettled()))
 }
 
 /// What a connection holds stays within what its configuration allows.

@@ -1,5 +1,6 @@
 //! The core, its channels and the chat server in the simulator.
 
+mod chat;
 mod core;
 mod net;
 mod oracles;

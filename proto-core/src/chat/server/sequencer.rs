@@ -49,7 +49,7 @@ impl Sequencer {
 /// The arrival, less what the author's clock says the append took to get here, but not less than `overtake` allows. Counted on
 /// the monotonic clock and shifted by `overtake`, so that neither a step of the wall clock nor an early start changes the order.
 pub(super) fn effective_time(now: Now, author_ms: u64, overtake: Duration, previous: Timestamp) -> Timestamp {
-    let travelled = Duration::from_millis(now.unix_ms.saturating_sub(author_ms)).min(overtake);
+    let travelled = Duration::from_millis(now.unix_ms.saturating_sub(author_ms));
     (now.mono + overtake.saturating_sub(travelled)).max(previous)
 }
 

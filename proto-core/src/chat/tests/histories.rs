@@ -55,7 +55,9 @@ mod planted {
         (0..200).any(|seed| {
             run(seed, |config, clients| {
                 config.planted = Some(bug);
-                clients.iter_mut().for_each(|client| client.planted = Some(bug));
+                for client in clients {
+                    client.planted = Some(bug);
+                }
             })
             .is_err()
         })

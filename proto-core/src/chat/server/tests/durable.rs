@@ -113,6 +113,7 @@ fn attempts_on_a_full_disk_become_rarer() {
     let batch = f.batch().expect("y");
     f.server.handle_persist_failed(f.now, batch.number, PersistFailure::Full);
     assert_eq!(f.server.poll_timeout(), Some(f.now.mono + Duration::from_secs(1)));
+    assert_eq!(f.said()[2..], ["1?: reject 0 Full", "2?: reject 0 Full"], "said again, it is another time");
     assert_eq!(f.server.poll_event(), Some(ServerEvent::DiskFull), "a later event replaces an unpolled one");
 }
 

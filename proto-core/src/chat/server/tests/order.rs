@@ -59,6 +59,19 @@ fn a_clients_own_order_stands() {
 }
 
 #[test]
+fn a_client_does_not_fall_behind_its_own_past() {
+    let mut f = fixture();
+    f.join(1);
+    f.join(2);
+    let now = f.now.unix_ms;
+    f.append_at(1, 1, now, "a1");
+    assert_eq!(f.commit(), ["a1"]);
+    f.append_at(1, 2, 0, "a2, at the time of a1");
+    f.append_at(2, 1, now - 500, "b1");
+    assert_eq!(f.commit(), ["b1", "a2, at the time of a1"]);
+}
+
+#[test]
 fn a_flooder_does_not_starve_anybody() {
     let mut f = with(ChatConfig { batch_records: 4, max_batches: 1, ..ChatConfig::default() });
     f.join(1);

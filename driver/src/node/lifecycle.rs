@@ -1,0 +1,225 @@
+//! How connections come, pass from hand to hand, and go.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Fate, Now, SessionId, code};
+
+use super::entry::{Entry, Holder, Progress};
+use super::requests::Answer;
+use super::{Node, Topic, What};
+use crate::wait::Attempt;
+use crate::{ConnectError, Path, Wakes};
+
+impl Node {
+    /// Begins to connect; the caller makes the handle.
+    pub(crate) fn connect(&mut self, now: Now, path: Path) -> Result<ConnectionId, ConnectError> {
+        if self.is_ended || !self.has_owner {
+            return Err(ConnectError::EndpointClosed);
+        }
+        let id = self.endpoint.connect(now.mono, path)?;
+        self.insert(id, path, Progress::Connecting { attempt: 1 }, Holder::Handles);
+        Ok(id)
+    }
+
+    /// The connection that has waited longest; `None` when there will be none.
+    pub(crate) fn accept(&mut self) -> Attempt<Option<(ConnectionId, SocketAddr)>> {
+        while let Some(id) = self.backlog.pop_front() {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.holder = Holder::Handles;
+                return Attempt::Look(Some((id, entry.peer)));
+            }
+        }
+        if self.is_accepting { Attempt::Wait(Topic::Accept, None) } else { Attempt::Look(None) }
+    }
+
+    pub(crate) fn wait_idle(&self) -> Attempt<()> {
+        if self.is_idle() { Attempt::Look(()) } else { Attempt::Wait(Topic::Idle, None) }
+    }
+
+    /// The last endpoint handle is gone.
+    pub(crate) fn disown(&mut self, now: Now, wakes: &mut Wakes) {
+        self.has_owner = false;
+        self.stop_accepting(now, wakes);
+    }
+
+    /// Closes every connection, and takes no new ones.
+    pub(crate) fn close_all(&mut self, now: Now, close: &Close, wakes: &mut Wakes) {
+        self.endpoint.close_all(now.mono, close);
+        self.stop_accepting(now, wakes);
+        for &id in self.entries.keys() {
+            self.waiters.wake_connection(id, wakes);
+        }
+    }
+
+    fn stop_accepting(&mut self, now: Now, wakes: &mut Wakes) {
+        self.is_accepting = false;
+        self.waiters.wake(Topic::Accept, wakes);
+        while let Some(id) = self.backlog.pop_front() {
+            self.release(now, id);
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: Now, id: ConnectionId, close: Close, wakes: &mut Wakes) {
+        if let Some(mut conn) = self.endpoint.connection(id) {
+            conn.close(now.mono, close);
+            self.waiters.wake_connection(id, wakes);
+        }
+    }
+
+    /// The last handle of a connection is gone.
+    pub(crate) fn release(&mut self, now: Now, id: ConnectionId) {
+        let mut released = Some(id);
+        while let Some(id) = released {
+            let Some(entry) = self.entries.get_mut(&id) else { return };
+            entry.holder = Holder::Nobody;
+            released = entry.next.take();
+            if entry.is_closed() {
+                self.forget(now, id);
+            } else if let Some(mut conn) = self.endpoint.connection(id) {
+                conn.close(now.mono, Close::default());
+            }
+        }
+    }
+
+    /// How the connection fares.
+    pub(crate) fn entry(&self, id: ConnectionId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// How the connection ended.
+    pub(crate) fn closed(&self, id: ConnectionId) -> Attempt<Closed> {
+        match self.entry(id).map(|entry| &entry.progress) {
+            Some(Progress::Closed(closed)) => Attempt::Look(closed.clone()),
+            _ => Attempt::Wait(Topic::Of(id, What::Status), None),
+        }
+    }
+
+    /// Takes the successor of a connection; the caller makes the handle.
+    pub(crate) fn take_next(&mut self, id: ConnectionId) -> Option<(ConnectionId, SocketAddr)> {
+        let next = self.entries.get_mut(&id)?.next.take()?;
+        let entry = self.entries.get_mut(&next)?;
+        entry.holder = Holder::Handles;
+        Some((next, entry.peer))
+    }
+
+    pub(super) fn set_progress(&mut self, id: ConnectionId, progress: Progress, wakes: &mut Wakes) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.set_progress(progress);
+            self.waiters.wake(Topic::Of(id, What::Status), wakes);
+        } else if let Some(path) = self.endpoint.address(id) {
+            // The core has replaced a lost connection whose end has not been polled yet.
+            self.insert(id, path, progress, Holder::Predecessor(None));
+        }
+    }
+
+    pub(super) fn on_established(&mut self, now: Now, id: ConnectionId, session: SessionId, wakes: &mut Wakes) {
+        if !self.entries.contains_key(&id) {
+            self.on_accepted(now, id, wakes);
+        }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.session = Some(session);
+            self.set_progress(id, Progress::Established, wakes);
+        }
+    }
+
+    /// A peer has connected: it waits to be accepted, or is refused.
+    fn on_accepted(&mut self, now: Now, id: ConnectionId, wakes: &mut Wakes) {
+        let Some(path) = self.endpoint.address(id) else { return };
+        let refusal = if !self.is_accepting {
+            self.counters.not_accepting += 1;
+            Close { code: code::GOING_AWAY, linger: Duration::ZERO, ..Close::default() }
+        } else if self.backlog.len() >= self.max_backlog {
+            self.counters.backlog_full += 1;
+            let retry_after = self.endpoint.config().busy_retry_after;
+            Close { code: code::BUSY, advice: Advice::After, retry_after, linger: Duration::ZERO, ..Close::default() }
+        } else {
+            self.insert(id, path, Progress::Established, Holder::Backlog);
+            self.backlog.push_back(id);
+            return self.waiters.wake(Topic::Accept, wakes);
+        };
+        self.insert(id, path, Progress::Established, Holder::Nobody);
+        if let Some(mut conn) = self.endpoint.connection(id) {
+            conn.close(now.mono, refusal);
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, closed: Closed, wakes: &mut Wakes) {
+        let next = closed.next;
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.is_closed()) else { return };
+        entry.set_progress(Progress::Closed(closed));
+        let holder = entry.holder;
+        self.open -= 1;
+        self.leaving.push_back(id);
+        self.waiters.wake_connection(id, wakes);
+        if let Some(next) = next {
+            self.succeed(now, id, holder, next);
+        }
+        if holder == Holder::Nobody {
+            self.forget(now, id);
+        }
+    }
+
+    /// `next` takes the place of `id`. Where nobody has asked for `id` itself, it moves up, so that a chain of losses that nobody
+    /// looks at stays one connection long.
+    fn succeed(&mut self, now: Now, id: ConnectionId, holder: Holder, next: ConnectionId) {
+        let predecessor = match holder {
+            Holder::Predecessor(Some(first)) => {
+                self.forget(now, id);
+                first
+            }
+            _ => id,
+        };
+        if !self.entries.contains_key(&next)
+            && let Some(path) = self.endpoint.address(next)
+        {
+            self.insert(next, path, Progress::Connecting { attempt: 1 }, Holder::Predecessor(None));
+        }
+        if let Some(entry) = self.entries.get_mut(&next) {
+            entry.holder = Holder::Predecessor(Some(predecessor));
+        }
+        match self.entries.get_mut(&predecessor) {
+            Some(entry) if entry.holder != Holder::Nobody => entry.next = Some(next),
+            _ => self.release(now, next),
+        }
+    }
+
+    /// The I/O task has ended: whatever is not over ends here.
+    pub(super) fn end(&mut self, wakes: &mut Wakes) {
+        self.is_ended = true;
+        self.is_accepting = false;
+        for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {
+            entry.set_progress(Progress::Closed(Closed {
+                reason: CloseReason::Local { code: code::NO_ERROR },
+                advice: Advice::Never,
+                retry_after: None,
+                unsent: 0,
+                unacked: 0,
+                next: None,
+            }));
+        }
+        self.open = 0;
+        for fate in self.receipts.values_mut() {
+            fate.get_or_insert(Fate::Unknown);
+        }
+        for answer in self.requests.values_mut() {
+            answer.get_or_insert_with(Answer::lost);
+        }
+        self.waiters.wake_all(wakes);
+    }
+
+    fn insert(&mut self, id: ConnectionId, path: Path, progress: Progress, holder: Holder) {
+        self.entries.insert(id, Entry::new(path.peer, progress, holder));
+        self.open += 1;
+    }
+
+    /// Nobody can ask for a connection any more.
+    fn forget(&mut self, now: Now, id: ConnectionId) {
+        self.discard_unread(now, id);
+        if let Some(entry) = self.entries.remove(&id) {
+            for channel in entry.all_channels() {
+                self.full.remove(&(id, channel));
+            }
+        }
+    }
+}

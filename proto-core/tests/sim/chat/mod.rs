@@ -1,0 +1,100 @@
+//! Campaigns over the whole chat: server machine, store on a disk that tears, clients that come and go.
+
+mod node;
+mod oracle;
+mod store;
+
+use std::sync::Arc;
+
+use proto_core::chat::ChatConfig;
+use proto_core::{Config, ConfigBuilder};
+use simtest::{Chaos, Kind, Link, Sim, ms, secs};
+
+use self::node::{ChatNode, ClientNode, Say, ServerNode};
+use self::oracle::OneLog;
+use crate::core::{Draw, balanced, settings};
+
+fn config(accept: bool) -> Arc<Config> {
+    let settings = settings(accept);
+    let roomy = ConfigBuilder {
+        max_message: 256 * 1024,
+        send_bytes: 512 * 1024,
+        receive_bytes: 1024 * 1024,
+        session_bytes: 2 * 1024 * 1024,
+        ..settings
+    };
+    roomy.build().expect("a sound configuration")
+}
+
+/// Three clients in one room, one of which joins late and wants only the last entries.
+pub(crate) fn chat(
+    seed: u64,
+    server: &Arc<Config>,
+    client: &Arc<Config>,
+    chat: &ChatConfig,
+) -> Sim<ChatNode> {
+    let mut sim = Sim::new("chat");
+    let (server, chat) = (Arc::clone(server), chat.clone());
+    let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &chat));
+    let clients: Vec<_> = [("a", None), ("b", None), ("c", Some(3))]
+        .into_iter()
+        .map(|(name, last)| {
+            let client = Arc::clone(client);
+            sim.node(name, move |boot| ClientNode::boot(boot, &client, s.addr(), last))
+        })
+        .collect();
+    sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
+    sim.workload(|w| {
+        let mut draw = Draw(seed);
+        for number in 0..24 {
+            let node = clients[draw.below(3) as usize];
+            let text = format!("{number}{}", "x".repeat(draw.below(400) as usize));
+            w.at(ms(draw.below(5000))).cmd(node, Say(text));
+        }
+    });
+    sim.oracle("one log", OneLog::default());
+    sim.eventually("everybody has everything", |view| {
+        let ends: Vec<_> = view
+            .nodes()
+            .filter_map(|(_, node)| match node {
+                ChatNode::Client(client) => Some(client.settled()),
+                ChatNode::Server(_) => None,
+            })
+            .collect();
+        let agree = ends.iter().all(|end| end.is_some() && *end == ends[0]);
+        if agree { Ok(()) } else { Err(format!("next slots {ends:?}")) }
+    });
+    sim.invariant("conservation", |view| {
+        let mut servers = view.nodes().filter_map(|(_, node)| match node {
+            ChatNode::Server(node) => Some(node.server()),
+            ChatNode::Client(_) => None,
+        });
+        servers.try_for_each(|server| balanced(&server.endpoint_stats(), server.unsettled()))
+    });
+    sim
+}
+
+fn chaos() -> Chaos {
+    Chaos::default().until(secs(6)).quiet_for(secs(90)).victims(Kind::Disk, ["s"])
+}
+
+fn stormy(seed: u64) -> Sim<ChatNode> {
+    let mut sim = chat(seed, &config(true), &config(false), &ChatConfig::default());
+    sim.campaign(chaos());
+    sim
+}
+
+#[test]
+fn everybody_sees_one_log_whatever_happens() {
+    let report = simtest::run_seeds(0..6000, stormy);
+    println!("{report}");
+    let idle = report.without_effect();
+    assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");
+}
+
+#[test]
+fn runs_are_the_same_on_every_thread() {
+    for seed in 0..20 {
+        simtest::check_determinism(seed, stormy).expect("the same run twice");
+    }
+}

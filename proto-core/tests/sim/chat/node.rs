@@ -1,0 +1,301 @@
+//! Nodes of a simulated chat: the server machine on a simulated disk, and clients as the terminal's are.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto_core::chat::{self, ChatConfig, ClientConfig, ClientEvent, ClientSecret, Kind};
+use proto_core::{ChannelId, Config, ConnectionId, Endpoint, Event, Link, Message, SendError, Server};
+use simtest::{
+    Addr, Boot, Dissect, Node, Now, OpId, RecvMeta, StoreError, StoreOp, Time, Transmit, hash_bytes,
+};
+
+use super::store::{Outcome, Store};
+use crate::net::{At, both, dissect, meta, reseal, time, timestamp};
+
+/// A client says something.
+#[derive(Clone, Debug)]
+pub(crate) struct Say(pub(crate) String);
+
+/// What the application on a client sees.
+#[derive(Clone, Debug)]
+pub(crate) enum Ev {
+    /// It was asked to say something, as number `sequence`.
+    Said {
+        sequence: u64,
+        hash: u64,
+    },
+    Chat(ClientEvent),
+}
+
+/// A server or a client.
+#[derive(Clone, Debug)]
+pub(crate) enum ChatNode {
+    Server(Box<ServerNode>),
+    Client(Box<ClientNode>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServerNode {
+    server: Server<At>,
+    store: Store,
+}
+
+impl ServerNode {
+    pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, chat: &ChatConfig) -> ChatNode {
+        let store = Store::open(boot);
+        let link = Link::datagram(1200);
+        let mut server = Server::new(Arc::clone(config), link, chat.clone(), boot.seed, both(boot.now));
+        for room in store.rooms() {
+            server.restore(room.clone()).expect("a store restores what it stored");
+        }
+        ChatNode::Server(Box::new(Self { server, store }))
+    }
+
+    pub(crate) fn server(&self) -> &Server<At> {
+        &self.server
+    }
+
+    fn pump(&mut self, now: Now) {
+        loop {
+            let mut quiet = true;
+            while let Some(batch) = self.server.poll_persist(both(now)) {
+                self.store.persist(batch);
+                quiet = false;
+            }
+            while let Some(read) = self.server.poll_read() {
+                let entries = self.store.read(&read);
+                self.server.handle_read(both(now), read.id, &entries);
+                quiet = false;
+            }
+            while self.server.poll_event().is_some() {}
+            if quiet {
+                return;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ClientNode {
+    endpoint: Endpoint<At>,
+    chat: chat::Client,
+    conn: Option<ConnectionId>,
+    is_up: bool,
+    /// A message that found the queue full.
+    held: Option<Bytes>,
+    to_say: VecDeque<String>,
+    next_slot: Option<u64>,
+    events: VecDeque<Ev>,
+}
+
+impl ClientNode {
+    pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, server: Addr, last: Option<u64>) -> ChatNode {
+        let now = timestamp(boot.now.mono);
+        let mut endpoint = Endpoint::new(Arc::clone(config), Link::datagram(1200), boot.seed, now);
+        let conn = endpoint.connect(now, At(server)).ok();
+        let name = format!("{}#{}", boot.name, boot.life);
+        let secret = ClientSecret(*blake3::hash(&boot.seed).as_bytes());
+        let config = ClientConfig {
+            last,
+            sync_after: std::time::Duration::from_secs(1),
+            ..ClientConfig::new("lobby", name.as_str(), secret)
+        };
+        ChatNode::Client(Box::new(Self {
+            endpoint,
+            chat: chat::Client::new(config).expect("short names"),
+            conn,
+            is_up: false,
+            held: None,
+            to_say: VecDeque::new(),
+            next_slot: None,
+            events: VecDeque::new(),
+        }))
+    }
+
+    /// Everything said is acknowledged; the slot that it will see next.
+    pub(crate) fn settled(&self) -> Option<u64> {
+        let is_settled = self.to_say.is_empty() && self.chat.unacknowledged() == 0;
+        self.next_slot.filter(|_| is_settled)
+    }
+
+    fn pump(&mut self, now: Now) {
+        loop {
+            let mut quiet = true;
+            while let Some((id, event)) = self.endpoint.poll_event() {
+                self.on_event(now, id, &event);
+                quiet = false;
+            }
+            quiet &= !self.take_in(now);
+            while let Some(event) = self.chat.poll_event() {
+                self.on_chat_event(event);
+                quiet = false;
+            }
+            while let Some(text) = self.to_say.front() {
+                let Ok(sequence) = self.chat.append(both(now), Kind::TEXT, text.clone().into()) else {
+                    break;
+                };
+                self.events.push_back(Ev::Said { sequence, hash: hash_bytes(0, text.as_bytes()) });
+                self.to_say.pop_front();
+                quiet = false;
+            }
+            quiet &= !self.send(now);
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Now, id: ConnectionId, event: &Event) {
+        match event {
+            Event::Established { .. } if self.conn == Some(id) => {
+                self.is_up = true;
+                self.chat.handle_connected(both(now));
+            }
+            Event::Closed(closed) | Event::ConnectFailed(closed) if self.conn == Some(id) => {
+                if std::mem::take(&mut self.is_up) {
+                    self.chat.handle_disconnected(both(now));
+                }
+                self.held = None;
+                self.conn = closed.next;
+            }
+            _ => {}
+        }
+    }
+
+    fn on_chat_event(&mut self, event: ClientEvent) {
+        match &event {
+            ClientEvent::Joined { next, .. } => self.next_slot = Some(*next),
+            ClientEvent::Entry(entry) => self.next_slot = Some(entry.slot + 1),
+            _ => {}
+        }
+        self.events.push_back(Ev::Chat(event));
+    }
+
+    fn take_in(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while self.is_up
+            && self.chat.is_ready()
+            && let Some(mut conn) = self.conn.and_then(|id| self.endpoint.connection(id))
+            && let Some(message) = conn.channel(ChannelId::DEFAULT).recv(timestamp(now.mono))
+        {
+            drop(conn);
+            self.chat.handle_message(both(now), &message.payload);
+            any = true;
+        }
+        any
+    }
+
+    fn send(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while self.is_up
+            && let Some(payload) = self.held.take().or_else(|| self.chat.poll_message())
+        {
+            let Some(mut conn) = self.conn.and_then(|id| self.endpoint.connection(id)) else { break };
+            match conn.channel(ChannelId::DEFAULT).send(timestamp(now.mono), Message::new(payload.clone())) {
+                Ok(_) => any = true,
+                Err(SendError::Full) => {
+                    self.held = Some(payload);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        any
+    }
+}
+
+impl Dissect for ChatNode {
+    fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
+        dissect(bytes, text)
+    }
+
+    fn reseal(original: &[u8], corrupted: &mut [u8]) {
+        reseal(original, corrupted);
+    }
+}
+
+impl Node for ChatNode {
+    type Cmd = Say;
+    type Event = Ev;
+
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
+        match self {
+            Self::Server(node) => {
+                node.server.handle_packet(both(now), meta(from), bytes);
+                node.pump(now);
+            }
+            Self::Client(node) => {
+                node.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+                node.pump(now);
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        match self {
+            Self::Server(node) => {
+                node.server.handle_timeout(both(now));
+                node.store.on_timeout(now.mono);
+                node.pump(now);
+            }
+            Self::Client(node) => {
+                node.endpoint.handle_timeout(timestamp(now.mono));
+                node.chat.handle_timeout(both(now));
+                node.pump(now);
+            }
+        }
+    }
+
+    fn on_cmd(&mut self, now: Now, Say(text): Say) {
+        if let Self::Client(node) = self {
+            node.to_say.push_back(text);
+            node.pump(now);
+        }
+    }
+
+    fn on_stored(&mut self, now: Now, _: OpId, result: Result<(), StoreError>) {
+        let Self::Server(node) = self else { return };
+        match node.store.on_stored(now.mono, result) {
+            Some(Outcome::Persisted(upto)) => node.server.handle_persisted(both(now), upto),
+            Some(Outcome::Failed(from, failure)) => {
+                node.server.handle_persist_failed(both(now), from, failure)
+            }
+            None => {}
+        }
+        node.pump(now);
+    }
+
+    fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
+        let transmit = match self {
+            Self::Server(node) => node.server.poll_transmit(both(now), out),
+            Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
+        }?;
+        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+    }
+
+    fn poll_store(&mut self) -> Option<StoreOp> {
+        match self {
+            Self::Server(node) => node.store.poll_op(),
+            Self::Client(_) => None,
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        match self {
+            Self::Server(node) => {
+                [node.server.poll_timeout().map(time), node.store.deadline()].into_iter().flatten().min()
+            }
+            Self::Client(node) => {
+                [node.endpoint.poll_timeout(), node.chat.poll_timeout()].into_iter().flatten().min().map(time)
+            }
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Ev> {
+        match self {
+            Self::Server(_) => None,
+            Self::Client(node) => node.events.pop_front(),
+        }
+    }
+}

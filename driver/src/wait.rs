@@ -27,10 +27,12 @@ pub(crate) struct Wait<'a, F> {
     ticket: Option<Ticket>,
 }
 
-impl<'a, F> Wait<'a, F> {
-    pub(crate) const fn new(shared: &'a Shared<Node>, attempt: F) -> Self {
-        Self { shared, attempt, ticket: None }
-    }
+/// The future that tries until `attempt` is done.
+pub(crate) const fn until<T, F>(shared: &Shared<Node>, attempt: F) -> Wait<'_, F>
+where
+    F: FnMut(&mut Node, Now) -> Attempt<T> + Unpin,
+{
+    Wait { shared, attempt, ticket: None }
 }
 
 impl<T, F: FnMut(&mut Node, Now) -> Attempt<T> + Unpin> Future for Wait<'_, F> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Fate, Now, SessionId, code};
 
 use super::entry::{Entry, Holder, Progress};
-use super::requests::Answer;
+use super::requests::LOST;
 use super::{Node, Topic, What};
 use crate::wait::Attempt;
 use crate::{ConnectError, Path, Wakes};
@@ -203,7 +203,7 @@ impl Node {
             fate.get_or_insert(Fate::Unknown);
         }
         for answer in self.requests.values_mut() {
-            answer.get_or_insert_with(Answer::lost);
+            answer.get_or_insert(LOST);
         }
         self.waiters.wake_all(wakes);
     }

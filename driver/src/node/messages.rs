@@ -1,4 +1,4 @@
-//! Messages and channels.
+//! Messages, receipts and channels.
 
 use proto_core::{
     ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError, Received,
@@ -29,11 +29,18 @@ impl Node {
         channel: ChannelId,
         message: Message,
     ) -> Result<MessageId, SendError> {
+        let wants_receipt = message.receipt;
         let mut conn = self.open(id).ok_or(SendError::Closed)?;
         let sent = conn.channel(channel).send(now.mono, message);
         drop(conn);
-        if sent == Err(SendError::Full) {
-            self.full.insert((id, channel));
+        match sent {
+            Ok(message) if wants_receipt => {
+                self.receipts.insert((id, message), None);
+            }
+            Err(SendError::Full) => {
+                self.full.insert((id, channel));
+            }
+            _ => {}
         }
         sent
     }
@@ -47,12 +54,111 @@ impl Node {
         message: &Message,
     ) -> Attempt<Result<MessageId, SendError>> {
         match self.send_now(now, id, channel, message.clone()) {
+            Ok(message) => Attempt::Done(Ok(message)),
             Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::Writable(channel)), None),
             Err(error) => Attempt::Look(Err(error)),
-            Ok(message) => {
-                if message_wants_receipt(message, self) {
-                }
-                Attempt::Done(Ok(message))
+        }
+    }
+
+    /// Waits, after a refusal, until there is room.
+    pub(crate) fn writable(&mut self, id: ConnectionId, channel: ChannelId) -> Attempt<Result<(), SendError>> {
+        if !self.open(id).is_some_and(|conn| conn.state().accepts_messages()) {
+            Attempt::Look(Err(SendError::Closed))
+        } else if self.full.contains(&(id, channel)) {
+            Attempt::Wait(Topic::Of(id, What::Writable(channel)), None)
+        } else {
+            Attempt::Look(Ok(()))
+        }
+    }
+
+    /// The next message; `None` when there will be none.
+    pub(crate) fn recv(&mut self, now: Now, id: ConnectionId, channel: ChannelId) -> Attempt<Option<Received>> {
+        let received = self.endpoint.connection(id).and_then(|mut conn| conn.channel(channel).recv(now.mono));
+        match received {
+            Some(received) => Attempt::Done(Some(received)),
+            None if self.open(id).is_none() => Attempt::Look(None),
+            None => Attempt::Wait(Topic::Of(id, What::Readable(channel)), None),
+        }
+    }
+
+    pub(crate) fn open_channel(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        options: &ChannelOptions,
+    ) -> Result<ChannelId, OpenError> {
+        let mut conn = self.open(id).ok_or(OpenError::NotEstablished)?;
+        let channel = conn.open_channel(now.mono, options)?;
+        drop(conn);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.channels.push(channel);
+        }
+        Ok(channel)
+    }
+
+    pub(crate) fn channel_name(&mut self, id: ConnectionId, channel: ChannelId) -> Option<String> {
+        let mut conn = self.endpoint.connection(id)?;
+        conn.channel(channel).name().map(str::to_owned)
+    }
+
+    /// The next channel that the peer opened; `None` when there will be none.
+    pub(crate) fn accept_channel(&mut self, id: ConnectionId) -> Attempt<Option<ChannelId>> {
+        match self.entries.get_mut(&id) {
+            Some(entry) if !entry.opened.is_empty() => Attempt::Look(entry.opened.pop_front()),
+            Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Opened), None),
+            _ => Attempt::Look(None),
+        }
+    }
+
+    /// The fate of a message.
+    pub(crate) fn fate(&mut self, id: ConnectionId, message: MessageId) -> Attempt<Fate> {
+        match self.receipts.get(&(id, message)) {
+            Some(None) => Attempt::Wait(Topic::Of(id, What::Receipt(message)), None),
+            Some(Some(fate)) => Attempt::Look(*fate),
+            None => Attempt::Look(Fate::Unknown),
+        }
+    }
+
+    /// Nobody wants to know the fate of a message any more.
+    pub(crate) fn forget_receipt(&mut self, id: ConnectionId, message: MessageId) {
+        self.receipts.remove(&(id, message));
+    }
+
+    pub(super) fn on_fate(&mut self, id: ConnectionId, message: MessageId, fate: Fate, wakes: &mut Wakes) {
+        if let Some(known) = self.receipts.get_mut(&(id, message)) {
+            *known = Some(fate);
+            self.waiters.wake(Topic::Of(id, What::Receipt(message)), wakes);
+        }
+    }
+
+    pub(super) fn on_writable(&mut self, id: ConnectionId, channel: ChannelId, wakes: &mut Wakes) {
+        self.full.remove(&(id, channel));
+        self.waiters.wake(Topic::Of(id, What::Writable(channel)), wakes);
+        self.waiters.wake(Topic::Of(id, What::AnyWritable), wakes);
+    }
+
+    pub(super) fn on_readable(&mut self, now: Now, id: ConnectionId, channel: ChannelId, wakes: &mut Wakes) {
+        match self.entries.get(&id).map(|entry| entry.holder) {
+            Some(Holder::Nobody) => self.discard_unread(now, id),
+            _ => self.waiters.wake(Topic::Of(id, What::Readable(channel)), wakes),
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, id: ConnectionId, channel: ChannelId, wakes: &mut Wakes) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.channels.push(channel);
+            entry.opened.push_back(channel);
+            self.waiters.wake(Topic::Of(id, What::Opened), wakes);
+        }
+    }
+
+    /// Nobody can receive what has arrived.
+    pub(super) fn discard_unread(&mut self, now: Now, id: ConnectionId) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let Some(mut conn) = self.endpoint.connection(id) else { return };
+        for channel in entry.all_channels() {
+            while conn.channel(channel).recv(now.mono).is_some() {
+                self.counters.unread_messages += 1;
             }
         }
     }

@@ -16,9 +16,9 @@ use proto_core::{
     Transmit,
 };
 
-pub(crate) use self::entry::Progress;
-use self::entry::Entry;
+pub(crate) use self::entry::{Entry, Progress};
 use self::requests::Answer;
+pub(crate) use self::requests::ReplyKind;
 pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
 use crate::{Machine, Path, Wakes};
 
@@ -108,7 +108,7 @@ impl Node {
             }
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),
             Event::ConnectFailed(closed) | Event::Closed(closed) => self.on_closed(now, id, closed, wakes),
-            Event::Opened(channel) => self.on_opened(now, id, channel, wakes),
+            Event::Opened(channel) => self.on_opened(id, channel, wakes),
             Event::Readable(channel) => self.on_readable(now, id, channel, wakes),
             Event::Writable(channel) => self.on_writable(id, channel, wakes),
             Event::Fate { message, fate } => self.on_fate(id, message, fate, wakes),

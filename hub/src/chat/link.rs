@@ -124,13 +124,11 @@ impl Link {
                 }
                 State::Lost(connection) => {
                     let closed = connection.closed().await;
-                    match connection.next() {
-                        Some(dial) => self.state = State::Dialling { dial, next_address: None },
-                        None => {
-                            self.state = State::Over;
-                            return LinkEvent::Hopeless(closed);
-                        }
-                    }
+                    let Some(dial) = connection.next() else {
+                        self.state = State::Over;
+                        return LinkEvent::Hopeless(closed);
+                    };
+                    self.state = State::Dialling { dial, next_address: None };
                 }
                 State::Over => std::future::pending().await,
             }
@@ -140,7 +138,6 @@ impl Link {
     /// Says goodbye, and waits for a moment until it is heard.
     pub(super) async fn close(self) {
         self.endpoint.close(Close::default());
-        drop(self.state);
         // Whoever does not hear it notices by the silence.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }

@@ -10,6 +10,7 @@ use adapter_tokio::{Endpoint, clock};
 use bytes::Bytes;
 use proto_core::chat::{Client, ClientConfig, ClientSecret, RejectReason};
 use proto_core::{ConfigBuilder, Message, SendError};
+use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 
 use super::front::{self, Front, Shown};
@@ -131,10 +132,9 @@ impl Chat {
             let deadline = self.session.poll_timeout().map(clock::instant);
             tokio::select! {
                 event = self.link.next(), if takes_messages => self.handle_link(event),
-                permit = self.front.output.reserve(), if self.unshown.is_some() => {
-                    match (permit, self.unshown.take()) {
-                        (Ok(permit), Some(shown)) => permit.send(shown),
-                        _ => return Outcome::Unseen,
+                is_seen = show(&self.front.output, &mut self.unshown), if self.unshown.is_some() => {
+                    if !is_seen {
+                        return Outcome::Unseen;
                     }
                 }
                 input = self.front.input.recv(), if self.session.wants_line() => self.handle_input(input),
@@ -150,7 +150,7 @@ impl Chat {
         let Some(connection) = self.link.connection() else { return };
         while let Some(payload) = self.unsent.take().or_else(|| self.session.poll_message()) {
             match connection.send_now(Message::new(payload.clone())) {
-                Ok(_) => {}
+                Ok(()) => {}
                 Err(SendError::Full) => {
                     self.unsent = Some(payload);
                     return;
@@ -221,6 +221,15 @@ impl Chat {
             Some(Input::End) | None => self.session.end_input(now),
         }
     }
+}
+
+/// Moves what waits to the output as soon as there is room; false when nobody looks any more.
+async fn show(output: &mpsc::Sender<Shown>, unshown: &mut Option<Shown>) -> bool {
+    let Ok(permit) = output.reserve().await else { return false };
+    if let Some(shown) = unshown.take() {
+        permit.send(shown);
+    }
+    true
 }
 
 /// Whether the output was shown as far as somebody looked.

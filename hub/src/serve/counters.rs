@@ -29,7 +29,7 @@ impl Counters {
             Self {
                 connections: server.connections(),
                 endpoint: server.endpoint_stats(),
-                chat: server.chat_stats().clone(),
+                chat: *server.chat_stats(),
                 server: *server.stats(),
                 udp,
             }

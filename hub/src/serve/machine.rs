@@ -112,7 +112,7 @@ fn log(event: &ServerEvent<Path>) {
         }
         ServerEvent::Ended(id, reason) => tracing::warn!(connection = %id, %reason, "sent away"),
         ServerEvent::DiskFull => {
-            tracing::error!("the disk is full: nothing is acknowledged until there is space")
+            tracing::error!("the disk is full: nothing is acknowledged until there is space");
         }
         ServerEvent::DiskRecovered => tracing::info!("there is space again: appends go on"),
         ServerEvent::Stopped => {

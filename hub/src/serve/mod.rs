@@ -103,7 +103,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         () = counters::report(&shared, &pump) => unreachable!("it reports for as long as it is polled"),
     };
     tracing::info!(signal, "draining; a second signal ends at once");
-    shared.command(|hub, now| hub.drain(now));
+    shared.command(Hub::drain);
     tokio::select! {
         ended = timeout(DRAIN, end(&shared, &pump, threads)) => {
             if ended.is_err() {

@@ -81,7 +81,7 @@ impl DataDir {
         let file = self.path.join(SERVER_KEY);
         match fs::read(&file) {
             Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
-                StoreError::damaged(&file, format_args!("it holds {} bytes instead of 32", bytes.len()))
+                StoreError::damaged(&file, format!("it holds {} bytes instead of 32", bytes.len()))
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_server_key(&file),
             Err(error) => Err(StoreError::io("read", &file, error)),

@@ -72,12 +72,12 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn damaged(file: &Path, what: impl ToString) -> Self {
-        Self::Damaged { file: file.to_owned(), what: what.to_string() }
+    pub(crate) fn damaged(file: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged { file: file.to_owned(), what: what.into() }
     }
 
-    pub(crate) fn broken(file: &Path, why: impl ToString) -> Self {
-        Self::Broken { file: file.to_owned(), why: why.to_string() }
+    pub(crate) fn broken(file: &Path, why: impl Into<String>) -> Self {
+        Self::Broken { file: file.to_owned(), why: why.into() }
     }
 
     pub(crate) fn io(action: &'static str, file: &Path, source: io::Error) -> Self {

@@ -95,7 +95,7 @@ fn run(mut log: impl LogWriter, queue: &Receiver<Job>, mut report: impl FnMut(Re
                 let failure = error.failure();
                 match failure {
                     PersistFailure::Full => {
-                        tracing::warn!(%error, "nothing is acknowledged until there is space")
+                        tracing::warn!(%error, "nothing is acknowledged until there is space");
                     }
                     PersistFailure::Broken => tracing::error!(%error, "nothing is acknowledged any more"),
                 }

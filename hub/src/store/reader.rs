@@ -45,7 +45,7 @@ impl LogReader for RedbReader {
             self.collect(&mut page)?;
             if page.entries.len() == collected && !page.full {
                 let file = self.shared.dir.segment(self.shared.active().number);
-                let what = format_args!("slot {} of room {:?} is in no file", page.next(), read.room);
+                let what = format!("slot {} of room {:?} is in no file", page.next(), read.room);
                 return Err(StoreError::damaged(&file, what));
             }
         }
@@ -90,8 +90,7 @@ impl RedbReader {
         let known =
             index.room(&read.room).filter(|room| room.epoch == read.epoch && read.upto <= room.latest);
         let room = known.filter(|_| read.from >= 1).ok_or_else(|| {
-            let what =
-                format_args!("slots {}..={} of room {:?} are not in it", read.from, read.upto, read.room);
+            let what = format!("slots {}..={} of room {:?} are not in it", read.from, read.upto, read.room);
             StoreError::damaged(&self.shared.dir.segment(active), what)
         })?;
         if page.next() > room.before {
@@ -157,12 +156,9 @@ impl Page<'_> {
                     }
                     _ => None,
                 });
-                let at = |what: &dyn std::fmt::Display| {
-                    view.damaged(format_args!("frame {}: {what}", place.frame))
-                };
-                for entry in
-                    wanted.ok_or_else(|| at(&format_args!("room {:?} is not in it", self.read.room)))?
-                {
+                let at =
+                    |what: &dyn std::fmt::Display| view.damaged(format!("frame {}: {what}", place.frame));
+                for entry in wanted.ok_or_else(|| at(&format!("room {:?} is not in it", self.read.room)))? {
                     let entry = entry.map_err(|error| at(&error))?;
                     if entry.slot < self.next() {
                         continue;
@@ -171,11 +167,7 @@ impl Page<'_> {
                         break;
                     }
                     if entry.slot != self.next() {
-                        return Err(at(&format_args!(
-                            "slot {} stands where {} belongs",
-                            entry.slot,
-                            self.next()
-                        )));
+                        return Err(at(&format!("slot {} stands where {} belongs", entry.slot, self.next())));
                     }
                     self.add(entry);
                 }

@@ -180,10 +180,10 @@ fn verify_older(
 fn verify_meta(view: &View<'_>, number: u32, end: Option<u64>) -> Result<super::segment::Meta, StoreError> {
     let meta = view.meta()?;
     if meta.number != u64::from(number) {
-        return Err(view.damaged(format_args!("it is segment {}, under the name of another", meta.number)));
+        return Err(view.damaged(format!("it is segment {}, under the name of another", meta.number)));
     }
     match end {
-        Some(end) if end != meta.before => Err(view.damaged(format_args!(
+        Some(end) if end != meta.before => Err(view.damaged(format!(
             "it continues frame {}, but the segment before ends with frame {end}",
             meta.before
         ))),
@@ -208,12 +208,11 @@ fn recover(view: &View<'_>, number: u32, end: Option<u64>) -> Result<Recovered, 
     let (mut last, mut bytes) = (meta.before, 0);
     view.frames(|number, frame| {
         if Some(number) != last.checked_add(1) {
-            return Err(view.damaged(format_args!("frame {number} follows frame {last}")));
+            return Err(view.damaged(format!("frame {number} follows frame {last}")));
         }
         let sections = decode(view.file(), number, frame)?;
         for section in &sections {
-            replay(&mut rooms, section)
-                .map_err(|error| view.damaged(format_args!("frame {number}: {error}")))?;
+            replay(&mut rooms, section).map_err(|error| view.damaged(format!("frame {number}: {error}")))?;
         }
         index.add(number, &sections);
         last = number;
@@ -221,7 +220,7 @@ fn recover(view: &View<'_>, number: u32, end: Option<u64>) -> Result<Recovered, 
         Ok(())
     })?;
     if meta.sealed.is_some_and(|sealed| sealed != last) {
-        return Err(view.damaged(format_args!("it was completed, but ends with frame {last}")));
+        return Err(view.damaged(format!("it was completed, but ends with frame {last}")));
     }
     Ok(Recovered { rooms, index, last, bytes, sealed: meta.sealed.is_some() })
 }
@@ -240,7 +239,7 @@ fn replay(rooms: &mut Rooms, section: &Section<'_>) -> Result<(), Box<dyn std::e
 
 pub(super) fn decode<'a>(file: &Path, number: u64, frame: &'a [u8]) -> Result<Vec<Section<'a>>, StoreError> {
     frame::decode(frame)
-        .map_err(|error: DecodeError| StoreError::damaged(file, format_args!("frame {number}: {error}")))
+        .map_err(|error: DecodeError| StoreError::damaged(file, format!("frame {number}: {error}")))
 }
 
 impl LogWriter for RedbWriter {
@@ -268,7 +267,9 @@ impl RedbWriter {
         {
             let active = self.shared.active();
             let segment = active.segment.as_ref().ok_or_else(|| self.closed(&active))?;
-            self.rooms.check(batches).map_err(|error| StoreError::broken(segment.file(), error))?;
+            self.rooms
+                .check(batches)
+                .map_err(|error| StoreError::broken(segment.file(), error.to_string()))?;
             let sections = decode(segment.file(), number, &frame)?;
             segment.append(number, &frame)?;
             self.shared.index().add(number, &sections);
@@ -276,7 +277,7 @@ impl RedbWriter {
         self.last = number;
         self.bytes += frame.len() as u64;
         let file = self.shared.dir.segment(self.shared.active().number);
-        self.rooms.apply_all(batches).map_err(|error| StoreError::broken(&file, error))
+        self.rooms.apply_all(batches).map_err(|error| StoreError::broken(&file, error.to_string()))
     }
 
     fn closed(&self, active: &Active) -> StoreError {
@@ -314,7 +315,7 @@ impl RedbWriter {
             let lost = self.last;
             return Err(StoreError::broken(
                 segment.file(),
-                format_args!("it ends with frame {last}, but frame {lost} was durable"),
+                format!("it ends with frame {last}, but frame {lost} was durable"),
             ));
         }
         if last > self.last {

@@ -233,8 +233,8 @@ impl<'a> View<'a> {
             let client = ClientId(client);
             let table = row::open(&client_key(room, client), value.value())
                 .and_then(row::decode_client)
-                .map_err(|error| self.damaged(format_args!("a client of room {room:?}: {error}")))?;
-            rooms.remember(room, client, table).map_err(|error| self.damaged(error))?;
+                .map_err(|error| self.damaged(format!("a client of room {room:?}: {error}")))?;
+            rooms.remember(room, client, table).map_err(|error| self.damaged(error.to_string()))?;
         }
         Ok(rooms)
     }
@@ -247,7 +247,7 @@ impl<'a> View<'a> {
     fn room_row(&self, room: &str, value: &[u8]) -> Result<RoomRow, StoreError> {
         row::open(room.as_bytes(), value)
             .and_then(RoomRow::decode)
-            .map_err(|error| self.damaged(format_args!("room {room:?}: {error}")))
+            .map_err(|error| self.damaged(format!("room {room:?}: {error}")))
     }
 
     /// The highest slot of a room when the segment began, if the room existed.
@@ -263,7 +263,7 @@ impl<'a> View<'a> {
         let Some(value) = self.failing(table.get(room))? else { return Ok(Vec::new()) };
         row::open(room.as_bytes(), value.value())
             .and_then(row::decode_places)
-            .map_err(|error| self.damaged(format_args!("the index of room {room:?}: {error}")))
+            .map_err(|error| self.damaged(format!("the index of room {room:?}: {error}")))
     }
 
     /// Hands frame `number` to `visit`.
@@ -274,7 +274,7 @@ impl<'a> View<'a> {
     ) -> Result<T, StoreError> {
         let table = self.failing(self.transaction.open_table(FRAMES))?;
         let value = self.failing(table.get(number))?;
-        let value = value.ok_or_else(|| self.damaged(format_args!("frame {number} is missing")))?;
+        let value = value.ok_or_else(|| self.damaged(format!("frame {number} is missing")))?;
         visit(self.open_frame(number, value.value())?)
     }
 
@@ -299,13 +299,13 @@ impl<'a> View<'a> {
         Ok(last.map(|(number, _)| number.value()))
     }
 
-    pub(super) fn damaged(&self, what: impl ToString) -> StoreError {
+    pub(super) fn damaged(&self, what: impl Into<String>) -> StoreError {
         StoreError::damaged(self.file, what)
     }
 
     fn open_frame<'v>(&self, number: u64, value: &'v [u8]) -> Result<&'v [u8], StoreError> {
         row::open(&number.to_be_bytes(), value)
-            .map_err(|error| self.damaged(format_args!("frame {number}: {error}")))
+            .map_err(|error| self.damaged(format!("frame {number}: {error}")))
     }
 
     fn failing<T>(&self, result: Result<T, impl Into<redb::Error>>) -> Result<T, StoreError> {
@@ -325,7 +325,7 @@ fn failed_to_write(
 ) -> StoreError {
     if sync_failed.get() {
         let error = error.into();
-        StoreError::broken(file, format_args!("the system could not sync it ({error})"))
+        StoreError::broken(file, format!("the system could not sync it ({error})"))
     } else {
         failed(action, file, error)
     }
@@ -336,14 +336,16 @@ fn failed(action: &'static str, file: &Path, error: impl Into<redb::Error>) -> S
     use std::io::ErrorKind::{InvalidData, UnexpectedEof};
     match error.into() {
         redb::Error::Io(error) if matches!(error.kind(), InvalidData | UnexpectedEof) => {
-            StoreError::damaged(file, error)
+            StoreError::damaged(file, error.to_string())
         }
         redb::Error::Io(error) => StoreError::io(action, file, error),
         redb::Error::DatabaseAlreadyOpen => {
             StoreError::InUse { dir: file.parent().unwrap_or(file).to_owned(), pid: None }
         }
-        error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => StoreError::broken(file, error),
-        error => StoreError::damaged(file, error),
+        error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => {
+            StoreError::broken(file, error.to_string())
+        }
+        error => StoreError::damaged(file, error.to_string()),
     }
 }
 
@@ -352,6 +354,6 @@ pub(super) fn guarded<T>(file: &Path, work: impl FnOnce() -> Result<T, StoreErro
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(StoreError::damaged(file, format_args!("the database engine gave it up ({said})")))
+        Err(StoreError::damaged(file, format!("the database engine gave it up ({said})")))
     })
 }

@@ -5,3 +5,5 @@ mod core;
 mod net;
 mod oracles;
 mod peer;
+#[cfg(planted)]
+mod planted;

@@ -9,7 +9,7 @@ fn records(frame: &[u8]) -> Result<Vec<Record>, proto_core::wire::DecodeError> {
     for section in decode(frame)? {
         match section {
             Section::Room { room, epoch, salt } => {
-                records.push(Record::Room { room: room.into(), epoch, salt })
+                records.push(Record::Room { room: room.into(), epoch, salt });
             }
             Section::Entries { room, epoch, entries, .. } => {
                 for entry in entries {

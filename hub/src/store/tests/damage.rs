@@ -103,7 +103,7 @@ fn a_file_of_something_else_is_found() {
     let patient = Patient::new();
     let segments = patient.segments();
     for file in [&segments[1], &segments[segments.len() - 1]] {
-        names(&patient.examine(|| fs::write(file, [0x42; 50_000]).unwrap()).unwrap_err(), file);
+        names(&patient.examine(|| fs::write(file, vec![0x42; 50_000]).unwrap()).unwrap_err(), file);
         names(&patient.examine(|| fs::write(file, []).unwrap()).unwrap_err(), file);
     }
 }

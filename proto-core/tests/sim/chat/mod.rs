@@ -16,7 +16,10 @@ use crate::core::{Draw, balanced, settings};
 
 fn config(accept: bool) -> Arc<Config> {
     let settings = settings(accept);
+    // The server's queue for each client is short, so that entries are skipped and clients meet gaps.
+    let send_messages = if accept { 6 } else { settings.send_messages };
     let roomy = ConfigBuilder {
+        send_messages,
         max_message: 256 * 1024,
         send_bytes: 512 * 1024,
         receive_bytes: 1024 * 1024,
@@ -35,12 +38,13 @@ pub(crate) fn chat(
 ) -> Sim<ChatNode> {
     let mut sim = Sim::new("chat");
     let (server, chat) = (Arc::clone(server), chat.clone());
+    let for_clients = chat.clone();
     let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &chat));
     let clients: Vec<_> = [("a", None), ("b", None), ("c", Some(3))]
         .into_iter()
         .map(|(name, last)| {
-            let client = Arc::clone(client);
-            sim.node(name, move |boot| ClientNode::boot(boot, &client, s.addr(), last))
+            let (client, chat) = (Arc::clone(client), for_clients.clone());
+            sim.node(name, move |boot| ClientNode::boot(boot, &client, &chat, s.addr(), last))
         })
         .collect();
     sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
@@ -78,10 +82,15 @@ fn chaos() -> Chaos {
     Chaos::default().until(secs(6)).quiet_for(secs(90)).victims(Kind::Disk, ["s"])
 }
 
-fn stormy(seed: u64) -> Sim<ChatNode> {
-    let mut sim = chat(seed, &config(true), &config(false), &ChatConfig::default());
+/// The campaign with a given configuration of the chat log.
+pub(crate) fn stormy_with(seed: u64, config_of_chat: &ChatConfig) -> Sim<ChatNode> {
+    let mut sim = chat(seed, &config(true), &config(false), config_of_chat);
     sim.campaign(chaos());
     sim
+}
+
+fn stormy(seed: u64) -> Sim<ChatNode> {
+    stormy_with(seed, &ChatConfig::default())
 }
 
 #[test]

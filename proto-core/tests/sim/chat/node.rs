@@ -86,17 +86,29 @@ pub(crate) struct ClientNode {
     held: Option<Bytes>,
     to_say: VecDeque<String>,
     next_slot: Option<u64>,
+    /// The highest slot that one of its own entries was acknowledged at.
+    acked: u64,
     events: VecDeque<Ev>,
 }
 
 impl ClientNode {
-    pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, server: Addr, last: Option<u64>) -> ChatNode {
+    pub(crate) fn boot(
+        boot: &Boot<'_>,
+        config: &Arc<Config>,
+        chat: &ChatConfig,
+        server: Addr,
+        last: Option<u64>,
+    ) -> ChatNode {
         let now = timestamp(boot.now.mono);
         let mut endpoint = Endpoint::new(Arc::clone(config), Link::datagram(1200), boot.seed, now);
         let conn = endpoint.connect(now, At(server)).ok();
         let name = format!("{}#{}", boot.name, boot.life);
         let secret = ClientSecret(*blake3::hash(&boot.seed).as_bytes());
+        #[cfg(not(planted))]
+        let _ = chat;
         let config = ClientConfig {
+            #[cfg(planted)]
+            planted: chat.planted,
             last,
             sync_after: std::time::Duration::from_secs(1),
             ..ClientConfig::new("lobby", name.as_str(), secret)
@@ -109,14 +121,15 @@ impl ClientNode {
             held: None,
             to_say: VecDeque::new(),
             next_slot: None,
+            acked: 0,
             events: VecDeque::new(),
         }))
     }
 
-    /// Everything said is acknowledged; the slot that it will see next.
+    /// Everything said is acknowledged and seen; the slot that it will see next.
     pub(crate) fn settled(&self) -> Option<u64> {
         let is_settled = self.to_say.is_empty() && self.chat.unacknowledged() == 0;
-        self.next_slot.filter(|_| is_settled)
+        self.next_slot.filter(|&next| is_settled && next > self.acked)
     }
 
     fn pump(&mut self, now: Now) {
@@ -167,6 +180,7 @@ impl ClientNode {
         match &event {
             ClientEvent::Joined { next, .. } => self.next_slot = Some(*next),
             ClientEvent::Entry(entry) => self.next_slot = Some(entry.slot + 1),
+            ClientEvent::Acked { slot, .. } => self.acked = self.acked.max(*slot),
             _ => {}
         }
         self.events.push_back(Ev::Chat(event));

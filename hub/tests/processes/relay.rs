@@ -13,33 +13,33 @@ const QUIET: Duration = Duration::from_millis(5);
 
 /// What happens to packets, in percent of them, each way.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Harm {
-    pub loss: u64,
-    pub duplication: u64,
-    pub reordering: u64,
-    pub corruption: u64,
+pub(crate) struct Harm {
+    pub(crate) loss: u64,
+    pub(crate) duplication: u64,
+    pub(crate) reordering: u64,
+    pub(crate) corruption: u64,
 }
 
 /// What happened to packets.
 #[derive(Debug, Default)]
-pub struct Counts {
-    pub passed: AtomicU64,
-    pub lost: AtomicU64,
-    pub duplicated: AtomicU64,
-    pub reordered: AtomicU64,
-    pub corrupted: AtomicU64,
+pub(crate) struct Counts {
+    pub(crate) passed: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) duplicated: AtomicU64,
+    pub(crate) reordered: AtomicU64,
+    pub(crate) corrupted: AtomicU64,
 }
 
 /// A relay between clients and one server.
-pub struct Relay {
-    pub address: SocketAddr,
-    pub counts: Arc<Counts>,
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    pub(crate) counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    pub fn start(server: SocketAddr, harm: Harm, seed: u64) -> Self {
+    pub(crate) fn start(server: SocketAddr, harm: Harm, seed: u64) -> Self {
         let front = Arc::new(bind());
         let address = front.local_addr().unwrap();
         let (counts, stop) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
@@ -78,7 +78,7 @@ impl Clients {
     fn run(self) {
         let mut clients: BTreeMap<SocketAddr, (Arc<UdpSocket>, Lane)> = BTreeMap::new();
         let mut threads = Vec::new();
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         while !self.stop.load(Ordering::Relaxed) {
             let Ok((len, client)) = self.front.recv_from(&mut buffer) else {
                 for (back, lane) in clients.values_mut() {
@@ -105,7 +105,7 @@ impl Clients {
     fn spawn_return(&self, client: SocketAddr, back: Arc<UdpSocket>, number: u64) -> JoinHandle<()> {
         let (front, stop, mut lane) = (self.front.clone(), self.stop.clone(), self.lane(number));
         thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             let to_client = |packet: &[u8]| {
                 // A client that has gone is no concern of the others.
                 let _ = front.send_to(packet, client);
@@ -148,7 +148,7 @@ impl Lane {
         if self.happens(self.harm.corruption, |counts| &counts.corrupted) {
             let at = self.draw(packet.len().max(1) as u64) as usize;
             if let Some(byte) = packet.get_mut(at) {
-                *byte ^= 1 << self.state % 8;
+                *byte ^= 1 << (self.state % 8);
             }
         }
         if self.held.is_none() && self.happens(self.harm.reordering, |counts| &counts.reordered) {

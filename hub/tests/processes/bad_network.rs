@@ -2,12 +2,10 @@
 //!
 //! `BOWLINE_CLIENTS`, `BOWLINE_LINES` and `BOWLINE_KILLS` set the size of a run.
 
-mod support;
-
 use std::sync::atomic::Ordering::Relaxed;
 
-use support::relay::{Harm, Relay};
-use support::{Chat, Server, assert_whole, scaled, url};
+use super::relay::{Harm, Relay};
+use super::support::{Chat, Server, assert_whole, scaled, url};
 
 const HARM: Harm = Harm { loss: 30, duplication: 10, reordering: 10, corruption: 1 };
 
@@ -39,7 +37,9 @@ fn everybody_sees_everything_in_the_same_order() {
     let relay = Relay::start(server.address(), HARM, 1);
     let mut chats = start(&relay, clients, each);
     for line in 0..each {
-        chats.iter_mut().for_each(|chat| chat.say(&line.to_string()));
+        for chat in &mut chats {
+            chat.say(&line.to_string());
+        }
     }
     finish(chats, each);
     for count in
@@ -59,7 +59,9 @@ fn a_server_that_is_killed_loses_nothing_and_repeats_nothing() {
     let mut chats = start(&relay, clients, each);
     let share = each / (kills + 1);
     for line in 0..each {
-        chats.iter_mut().for_each(|chat| chat.say(&line.to_string()));
+        for chat in &mut chats {
+            chat.say(&line.to_string());
+        }
         let round = line / share.max(1);
         if line % share.max(1) == share / 2 && (1..=kills).contains(&round) {
             // Some of what was said is acknowledged by now, and some is not.

@@ -1,9 +1,5 @@
 //! Real processes on real sockets.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
-pub mod relay;
-
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -13,58 +9,58 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
 /// The program with these arguments.
-pub fn bowline<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
+pub(crate) fn bowline<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
     command.args(arguments);
     command
 }
 
 /// A running server; killed when it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    pub addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Server {
     /// Starts a server on `data` and any free port, and waits until it is ready.
-    pub fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         Self::start_on(data, &["127.0.0.1:0"])
     }
 
-    pub fn start_on(data: &Path, listeners: &[&str]) -> Self {
+    pub(crate) fn start_on(data: &Path, listeners: &[&str]) -> Self {
         let mut command = bowline(["serve", "--log", "warn", "--data"]);
         command.arg(data).args(listeners.iter().flat_map(|address| ["--udp", address]));
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut addresses = Vec::new();
+        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut server = Self { child, stdout, addresses: Vec::new() };
         loop {
-            let line = stdout.next().expect("the server says that it is ready").unwrap();
+            let line = server.stdout.next().expect("the server says that it is ready").unwrap();
             if line == "ready" {
-                return Self { child, stdout, addresses };
+                return server;
             }
             let address = line.strip_prefix("listening udp://").expect("nothing else is on stdout");
-            addresses.push(address.parse().unwrap());
+            server.addresses.push(address.parse().unwrap());
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         url(self.address())
     }
 
     /// Ends it as a power cut would, and starts it again on the same data and address.
-    pub fn kill_and_restart(&mut self, data: &Path) {
+    pub(crate) fn kill_and_restart(&mut self, data: &Path) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         *self = Self::start_on(data, &[&self.address().to_string()]);
     }
 
     /// Sends a signal and waits for the end; returns what else was on stdout.
-    pub fn signal(mut self, name: &str) -> (ExitStatus, Vec<String>) {
+    pub(crate) fn signal(mut self, name: &str) -> (ExitStatus, Vec<String>) {
         signal(&self.child, name);
         let status = self.child.wait().unwrap();
         (status, self.stdout.by_ref().map(Result::unwrap).collect())
@@ -79,27 +75,27 @@ impl Drop for Server {
     }
 }
 
-pub fn url(address: SocketAddr) -> String {
+pub(crate) fn url(address: SocketAddr) -> String {
     format!("udp://{address}")
 }
 
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
 /// A running chat with its ends in our hands.
-pub struct Chat {
-    pub child: Child,
+pub(crate) struct Chat {
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     /// A thread reads the output, so that the chat never waits for us.
     stdout: Receiver<String>,
     stderr: JoinHandle<String>,
-    pub seen: Vec<String>,
+    pub(crate) seen: Vec<String>,
 }
 
 impl Chat {
-    pub fn start(url: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
         let mut command = bowline(["chat", url]);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -115,23 +111,23 @@ impl Chat {
         Self { stdin: child.stdin.take(), stdout, stderr, child, seen: Vec::new() }
     }
 
-    pub fn say(&mut self, line: &str) {
+    pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().expect("the input is open"), "{line}").unwrap();
     }
 
-    pub fn end_input(&mut self) {
+    pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }
 
     /// Reads until `count` lines were seen.
-    pub fn wait_for(&mut self, count: usize) {
+    pub(crate) fn wait_for(&mut self, count: usize) {
         while self.seen.len() < count {
             self.seen.push(self.stdout.recv().expect("the chat goes on"));
         }
     }
 
     /// Ends the input, and waits for the end; returns the exit code, all lines of stdout and all of stderr.
-    pub fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         self.end_input();
         let mut lines = self.seen;
         lines.extend(self.stdout);
@@ -140,32 +136,32 @@ impl Chat {
     }
 }
 
-pub struct Finished {
-    pub code: Option<i32>,
-    pub lines: Vec<String>,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) stderr: String,
 }
 
 /// Runs a chat with that input to its end.
-pub fn chat(url: &str, arguments: &[&str], input: &str) -> Finished {
+pub(crate) fn chat(url: &str, arguments: &[&str], input: &str) -> Finished {
     let mut chat = Chat::start(url, arguments);
     chat.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
     chat.finish()
 }
 
 /// Runs the program to its end, with an empty input.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     bowline(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// The slots of printed entries.
-pub fn slots(lines: &[String]) -> Vec<u64> {
+pub(crate) fn slots(lines: &[String]) -> Vec<u64> {
     lines.iter().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect()
 }
 
 /// Checks that `lines` are the slots `1..=clients * each`, dense, and that every client's messages are there once and in
 /// its order. Client `i` is called `client i` and says `0`, `1`, `2` ...
-pub fn assert_whole(lines: &[String], clients: usize, each: usize) {
+pub(crate) fn assert_whole(lines: &[String], clients: usize, each: usize) {
     assert_eq!(slots(lines), (1..=(clients * each) as u64).collect::<Vec<_>>());
     for client in 0..clients {
         let name = format!("client {client}");
@@ -180,6 +176,6 @@ pub fn assert_whole(lines: &[String], clients: usize, each: usize) {
 }
 
 /// A size that a longer run can raise by the environment.
-pub fn scaled(variable: &str, default: usize) -> usize {
+pub(crate) fn scaled(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
 }

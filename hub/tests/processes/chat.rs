@@ -1,10 +1,8 @@
 //! Chats over a good network.
 
-mod support;
-
 use std::net::UdpSocket;
 
-use support::{Chat, Server, assert_whole, chat, run, slots, url};
+use super::support::{Chat, Server, assert_whole, chat, run, slots, url};
 
 #[test]
 fn two_see_the_same_in_the_same_order() {
@@ -16,7 +14,9 @@ fn two_see_the_same_in_the_same_order() {
         })
         .collect();
     for number in 0..100 {
-        chats.iter_mut().for_each(|chat| chat.say(&number.to_string()));
+        for chat in &mut chats {
+            chat.say(&number.to_string());
+        }
     }
     let finished: Vec<_> = chats.into_iter().map(Chat::finish).collect();
     for chat in &finished {
@@ -46,8 +46,7 @@ fn names_and_texts_are_escaped() {
 fn who_joins_late_gets_the_last_ones_and_then_everything_new() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    let old: String = (0..130).map(|number| format!("{number}\n")).collect();
-    assert_eq!(chat(&server.url(), &[], &old).code, Some(0));
+    assert_eq!(chat(&server.url(), &[], &"old\n".repeat(130)).code, Some(0));
 
     let mut late = Chat::start(&server.url(), &["--last", "50", "--until-slot", "133"]);
     late.wait_for(50);
@@ -81,7 +80,7 @@ fn following_ends_with_sigint() {
     follower.wait_for(1);
     assert_eq!(chat(&server.url(), &["--last", "0"], "second\n").code, Some(0));
     follower.wait_for(2);
-    support::signal(&follower.child, "INT");
+    super::support::signal(&follower.child, "INT");
     let follower = follower.finish();
     assert_eq!(follower.code, Some(0), "{}", follower.stderr);
     assert_eq!(follower.lines.len(), 2);

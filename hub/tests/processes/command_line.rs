@@ -1,12 +1,10 @@
 //! What the program says and ends with when it cannot do what it is asked.
 
-mod support;
-
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Stdio;
 
-use support::{Server, bowline, chat, run};
+use super::support::{Server, bowline, chat, run};
 
 #[test]
 fn a_wrong_command_line_ends_with_2_and_names_what_is_wrong() {
@@ -84,7 +82,7 @@ fn no_subcommand_serves_and_every_listener_is_announced() {
         .unwrap();
     let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let lines: Vec<String> = std::io::BufRead::lines(stdout).take(3).map(Result::unwrap).collect();
-    support::signal(&child, "INT");
+    super::support::signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
     assert!(
         lines[0].starts_with("listening udp://127.0.0.1:") && lines[1].starts_with("listening udp://"),

@@ -1,0 +1,132 @@
+//! The handle of a channel.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_core::{ChannelId, Message, Received, RequestId, SendError, Timestamp};
+
+use crate::connection::Held;
+use crate::node::Node;
+use crate::{Connection, Receipt, RequestError, Shared, wait};
+
+/// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    connection: Connection,
+    id: ChannelId,
+}
+
+impl Channel {
+    pub(crate) const fn new(connection: Connection, id: ChannelId) -> Self {
+        Self { connection, id }
+    }
+
+    /// The channel's number.
+    pub const fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// The connection.
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What whoever opened the channel called it; `None` once the connection is over and forgotten.
+    pub fn name(&self) -> Option<String> {
+        let held = self.held();
+        held.shared.command(|node, _| node.channel_name(held.id, self.id))
+    }
+
+    /// See [`Connection::send`].
+    pub async fn send(&self, message: Message) -> Result<(), SendError> {
+        let (held, channel) = (self.held(), self.id);
+        let message = Message { receipt: false, ..message };
+        wait::until(&held.shared, |node, now| node.send(now, held.id, channel, &message)).await.map(|_| ())
+    }
+
+    /// See [`Connection::send_now`].
+    pub fn send_now(&self, message: Message) -> Result<(), SendError> {
+        let held = self.held();
+        let message = Message { receipt: false, ..message };
+        held.shared.with(|node, now, _| {
+            let sent = node.send_now(now, held.id, self.id, message);
+            (sent.map(|_| ()), sent.is_ok())
+        })
+    }
+
+    /// See [`Connection::writable`].
+    pub async fn writable(&self) -> Result<(), SendError> {
+        let (held, channel) = (self.held(), self.id);
+        wait::until(&held.shared, |node, _| node.writable(held.id, channel)).await
+    }
+
+    /// See [`Connection::send_receipt`].
+    pub async fn send_receipt(&self, message: Message) -> Result<Receipt, SendError> {
+        let (held, channel) = (self.held(), self.id);
+        let message = message.receipt();
+        let sent = wait::until(&held.shared, |node, now| node.send(now, held.id, channel, &message)).await;
+        sent.map(|message| Receipt::new(held.shared.clone(), held.id, message))
+    }
+
+    /// See [`Connection::request`].
+    pub async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
+        let (held, channel) = (self.held(), self.id);
+        let message = Message { receipt: false, ..message };
+        let mut deadline: Option<Timestamp> = None;
+        let request = wait::until(&held.shared, |node, now| {
+            let deadline = *deadline.get_or_insert(now.mono + timeout);
+            node.request(now, held.id, channel, &message, deadline)
+        })
+        .await?;
+        let outstanding = Outstanding { held, request };
+        outstanding.answer().await
+    }
+
+    /// See [`Connection::recv`].
+    pub async fn recv(&self) -> Option<Received> {
+        let (held, channel) = (self.held(), self.id);
+        wait::until(&held.shared, |node, now| node.recv(now, held.id, channel)).await
+    }
+
+    /// See [`Connection::reply`].
+    pub async fn reply(&self, request: RequestId, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.connection.reply(request, payload).await
+    }
+
+    /// See [`Connection::reply_error`].
+    pub async fn reply_error(
+        &self,
+        request: RequestId,
+        code: u64,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        self.connection.reply_error(request, code, payload).await
+    }
+
+    fn held(&self) -> &Held {
+        &self.connection.0
+    }
+}
+
+/// A request whose answer somebody waits for.
+struct Outstanding<'a> {
+    held: &'a Held,
+    request: RequestId,
+}
+
+impl Outstanding<'_> {
+    fn shared(&self) -> &Shared<Node> {
+        &self.held.shared
+    }
+
+    async fn answer(&self) -> Result<Bytes, RequestError> {
+        wait::until(self.shared(), |node, _| node.answer(self.held.id, self.request)).await
+    }
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        let answer = self.shared().quietly(|node| node.forget_request(self.held.id, self.request));
+        drop(answer);
+    }
+}

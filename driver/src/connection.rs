@@ -1,0 +1,162 @@
+//! The handle of a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_core::{
+    ChannelId, ChannelOptions, Close, Closed, ConnectionId, Message, OpenError, Received, RequestId, SendError,
+    SessionId, Stats,
+};
+
+use crate::node::{Node, ReplyKind};
+use crate::{Channel, Connecting, Receipt, RequestError, Shared, wait};
+
+/// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
+/// delivered or two seconds have passed.
+///
+/// `send`, `recv` and their like use the default channel; see [`Channel`] for others.
+#[derive(Clone, Debug)]
+pub struct Connection(pub(crate) Arc<Held>);
+
+/// Keeps a connection open.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) shared: Shared<Node>,
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: SocketAddr,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.command(|node, now| node.release(now, self.id));
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Shared<Node>, id: ConnectionId, peer: SocketAddr) -> Self {
+        Self(Arc::new(Held { shared, id, peer }))
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::new(self.clone(), ChannelId::DEFAULT)
+    }
+
+    /// Sends a message, waiting while the channel's queue is full. When it returns, the message is queued; [`Self::send_receipt`]
+    /// tells what becomes of it. Tasks that wait together are served in no particular order.
+    ///
+    /// Dropping the future before it is ready drops the message unsent.
+    pub async fn send(&self, message: Message) -> Result<(), SendError> {
+        self.channel().send(message).await
+    }
+
+    /// Sends a message, or says at once why not.
+    pub fn send_now(&self, message: Message) -> Result<(), SendError> {
+        self.channel().send_now(message)
+    }
+
+    /// Waits, after [`SendError::Full`], until there is room again. Ready at once when nothing was refused.
+    pub async fn writable(&self) -> Result<(), SendError> {
+        self.channel().writable().await
+    }
+
+    /// Sends like [`Self::send`], and gives a receipt that becomes the message's fate.
+    pub async fn send_receipt(&self, message: Message) -> Result<Receipt, SendError> {
+        self.channel().send_receipt(message).await
+    }
+
+    /// Sends a request and waits for the reply, at most for `timeout` altogether.
+    ///
+    /// Dropping the future does not take the request back: the peer may still act on it.
+    pub async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
+        self.channel().request(message, timeout).await
+    }
+
+    /// The next message that arrived; `None` when the connection is over and everything was taken. Messages that arrived before
+    /// the end can be taken for a minute after it.
+    ///
+    /// A message with `request` set waits for [`Self::reply`]. Who does not call this stops the peer, once its credit is used up.
+    pub async fn recv(&self) -> Option<Received> {
+        self.channel().recv().await
+    }
+
+    /// Answers a request of the peer, of whatever channel, waiting while there is no room.
+    pub async fn reply(&self, request: RequestId, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.answer(request, ReplyKind::Reply, payload.into()).await
+    }
+
+    /// Answers a request of the peer with an error; `code` is the application's: 0x100 or more.
+    pub async fn reply_error(
+        &self,
+        request: RequestId,
+        code: u64,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        self.answer(request, ReplyKind::Error { code }, payload.into()).await
+    }
+
+    async fn answer(&self, request: RequestId, kind: ReplyKind, payload: Bytes) -> Result<(), SendError> {
+        let Held { shared, id, .. } = &*self.0;
+        wait::until(shared, |node, now| node.reply(now, *id, request, kind, &payload)).await
+    }
+
+    /// Opens a channel. It can be used at once.
+    pub fn open_channel(&self, options: &ChannelOptions) -> Result<Channel, OpenError> {
+        let opened = self.0.shared.command(|node, now| node.open_channel(now, self.0.id, options));
+        opened.map(|channel| Channel::new(self.clone(), channel))
+    }
+
+    /// The next channel that the peer opened; `None` when the connection is over.
+    pub async fn accept_channel(&self) -> Option<Channel> {
+        let Held { shared, id, .. } = &*self.0;
+        let channel = wait::until(shared, |node, _| node.accept_channel(*id)).await;
+        channel.map(|channel| Channel::new(self.clone(), channel))
+    }
+
+    /// Begins to close: nothing more can be sent, and what was sent may take until `close.linger` to be delivered.
+    pub fn close(&self, close: Close) {
+        let Held { shared, id, .. } = &*self.0;
+        shared.with(|node, now, wakes| (node.close(now, *id, close, wakes), true));
+    }
+
+    /// Waits until the connection is over; tells how it ended.
+    pub async fn closed(&self) -> Closed {
+        let Held { shared, id, .. } = &*self.0;
+        wait::until(shared, |node, _| node.closed(*id)).await
+    }
+
+    /// The connection that takes the place of this one, when it was lost and the configuration has
+    /// [`reconnect`](proto_core::ConfigBuilder::reconnect). One caller gets it. When nobody has asked for it, it closes with the last
+    /// handle of this one.
+    pub fn next(&self) -> Option<Connecting> {
+        let Held { shared, id, .. } = &*self.0;
+        let next = shared.command(|node, _| node.take_next(*id));
+        next.map(|(id, peer)| Connecting::new(Self::new(shared.clone(), id, peer)))
+    }
+
+    /// Counters; `None` once the connection is over and forgotten.
+    pub fn stats(&self) -> Option<Stats> {
+        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| *conn.stats()))
+    }
+
+    /// The smoothed round trip time; `None` once the connection is over and forgotten.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.0.shared.inspect(|node| node.look(self.0.id).map(proto_core::Connection::rtt))
+    }
+
+    /// The public name of the session.
+    pub fn session(&self) -> Option<SessionId> {
+        self.0.shared.inspect(|node| node.entry(self.0.id)?.session)
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
+    /// Tells the connection from every other one of its endpoint.
+    pub fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+}

@@ -1,0 +1,72 @@
+//! The handle of an endpoint.
+
+use std::sync::Arc;
+
+use proto_core::{Close, Now, Stats};
+
+use crate::node::{Counters, Node};
+use crate::{ConnectError, Connecting, Connection, Path, Shared, wait};
+
+/// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
+/// exist are over, the I/O task ends.
+#[derive(Clone, Debug)]
+pub struct Endpoint(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner(Shared<Node>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.with(|node, now, wakes| (node.disown(now, wakes), true));
+    }
+}
+
+impl Endpoint {
+    /// The handle, and what an I/O task must run. At most `max_backlog` connections wait to be accepted; those that find no room
+    /// are told to come back later, and counted.
+    pub fn new(
+        endpoint: proto_core::Endpoint<Path>,
+        clock: fn() -> Now,
+        max_backlog: usize,
+    ) -> (Self, Shared<Node>) {
+        let shared = Shared::new(Node::new(endpoint, max_backlog), clock);
+        (Self(Arc::new(Owner(shared.clone()))), shared)
+    }
+
+    fn shared(&self) -> &Shared<Node> {
+        &self.0.0
+    }
+
+    /// Begins to connect.
+    pub fn dial(&self, path: Path) -> Result<Connecting, ConnectError> {
+        let id = self.shared().command(|node, now| node.connect(now, path))?;
+        Ok(Connecting::new(Connection::new(self.shared().clone(), id, path.peer)))
+    }
+
+    /// The next connection that a peer has made; `None` when the endpoint is closed, or takes none.
+    pub async fn accept(&self) -> Option<Connection> {
+        let accepted = wait::until(self.shared(), |node, _| node.accept()).await;
+        accepted.map(|(id, peer)| Connection::new(self.shared().clone(), id, peer))
+    }
+
+    /// Begins to close every connection, and takes no new ones.
+    pub fn close(&self, close: &Close) {
+        self.shared().with(|node, now, wakes| (node.close_all(now, close, wakes), true));
+    }
+
+    /// Waits until every connection is over and has said its last words. To be awaited before a program ends, or its peers learn of
+    /// that only by its silence.
+    pub async fn wait_idle(&self) {
+        wait::until(self.shared(), |node, _| node.wait_idle()).await;
+    }
+
+    /// Totals of all connections, past and present. The work is proportional to the connections.
+    pub fn stats(&self) -> Stats {
+        self.shared().inspect(Node::stats)
+    }
+
+    /// What the handles had to refuse or throw away.
+    pub fn counters(&self) -> Counters {
+        self.shared().inspect(Node::counters)
+    }
+}

@@ -1,0 +1,121 @@
+//! Requests and replies.
+
+use bytes::Bytes;
+use proto_core::{ChannelId, ConnectionId, Message, Now, RequestId, RequestOutcome, SendError, Timestamp};
+
+use super::{Node, Topic, What};
+use crate::wait::Attempt;
+use crate::{RequestError, Wakes};
+
+/// How a request ended.
+pub(crate) type Answer = Result<Bytes, RequestError>;
+
+/// Whether a reply carries the application's answer or its refusal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReplyKind {
+    Reply,
+    Error { code: u64 },
+}
+
+/// The answer to a request when nobody is left to bring one.
+pub(super) const LOST: Answer = Err(RequestError::Disconnected { not_processed: false });
+
+impl Node {
+    /// Sends a request, waiting until `deadline` while there is no room.
+    pub(crate) fn request(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        channel: ChannelId,
+        message: &Message,
+        deadline: Timestamp,
+    ) -> Attempt<Result<RequestId, RequestError>> {
+        let left = deadline.since(now.mono);
+        if left.is_zero() {
+            return Attempt::Look(Err(RequestError::TimedOut { not_processed: true }));
+        }
+        let Some(mut conn) = self.open(id) else {
+            return Attempt::Look(Err(SendError::Closed.into()));
+        };
+        let sent = conn.channel(channel).request(now.mono, message.clone(), left);
+        drop(conn);
+        let awaited = match sent {
+            Ok(request) => {
+                self.requests.insert((id, request), None);
+                return Attempt::Done(Ok(request));
+            }
+            Err(SendError::Full) => {
+                self.full.insert((id, channel));
+                What::Writable(channel)
+            }
+            Err(SendError::TooManyRequests) => What::RequestRoom,
+            Err(error) => return Attempt::Look(Err(error.into())),
+        };
+        Attempt::Wait(Topic::Of(id, awaited), Some(deadline))
+    }
+
+    /// The answer to a request.
+    pub(crate) fn answer(&mut self, id: ConnectionId, request: RequestId) -> Attempt<Answer> {
+        match self.requests.get(&(id, request)) {
+            Some(None) => Attempt::Wait(Topic::Of(id, What::Request(request)), None),
+            Some(Some(answer)) => Attempt::Look(answer.clone()),
+            None => Attempt::Look(LOST),
+        }
+    }
+
+    /// Nobody waits for the answer to a request any more.
+    pub(crate) fn forget_request(&mut self, id: ConnectionId, request: RequestId) -> Option<Option<Answer>> {
+        self.requests.remove(&(id, request))
+    }
+
+    /// Answers the peer's request, waiting while there is no room.
+    pub(crate) fn reply(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        request: RequestId,
+        kind: ReplyKind,
+        payload: &Bytes,
+    ) -> Attempt<Result<(), SendError>> {
+        let Some(mut conn) = self.open(id) else {
+            return Attempt::Look(Err(SendError::Closed));
+        };
+        let sent = match kind {
+            ReplyKind::Reply => conn.reply(now.mono, request, payload.clone()),
+            ReplyKind::Error { code } => conn.reply_error(now.mono, request, code, payload.clone()),
+        };
+        match sent {
+            Ok(()) => Attempt::Done(Ok(())),
+            Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::AnyWritable), None),
+            Err(error) => Attempt::Look(Err(error)),
+        }
+    }
+
+    pub(super) fn on_request_done(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        request: RequestId,
+        outcome: RequestOutcome,
+        wakes: &mut Wakes,
+    ) {
+        // Taken at once, whoever waits: once its last event has been polled, a connection may be gone and its replies with it.
+        let payload = self.endpoint.connection(id).and_then(|mut conn| conn.take_reply(now.mono, request));
+        let answer = match outcome {
+            RequestOutcome::Replied => Ok(payload.unwrap_or_default()),
+            RequestOutcome::Failed { code, not_processed } => {
+                Err(RequestError::Failed { code, not_processed, payload: payload.unwrap_or_default() })
+            }
+            RequestOutcome::TimedOut => Err(RequestError::TimedOut { not_processed: false }),
+            RequestOutcome::Disconnected { not_processed } => Err(RequestError::Disconnected { not_processed }),
+            _ => LOST,
+        };
+        match self.requests.get_mut(&(id, request)) {
+            Some(slot) => *slot = Some(answer),
+            None if answer.is_ok() => self.counters.unread_replies += 1,
+            None => {}
+        }
+        self.waiters.wake(Topic::Of(id, What::Request(request)), wakes);
+        self.waiters.wake(Topic::Of(id, What::RequestRoom), wakes);
+    }
+}

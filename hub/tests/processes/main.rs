@@ -1,0 +1,7 @@
+//! The program as its users run it: processes, sockets, signals, files.
+
+mod bad_network;
+mod chat;
+mod command_line;
+mod relay;
+mod support;

@@ -1,0 +1,63 @@
+//! Defects planted on purpose: the campaigns must find every one of them.
+
+use std::sync::Arc;
+
+use proto_core::chat::{self, ChatConfig};
+use proto_core::planted::Planted;
+use proto_core::{Config, ConfigBuilder};
+use simtest::search;
+
+use crate::core::{chaos, everything, settings};
+
+const SEEDS: std::ops::Range<u64> = 0..1000;
+
+fn config(accept: bool, planted: Planted) -> Arc<Config> {
+    ConfigBuilder { planted: Some(planted), ..settings(accept) }.build().expect("a sound configuration")
+}
+
+/// The campaign over the core finds `planted`, and says so by the oracle that it concerns.
+fn core_finds(planted: Planted, oracles: &[&str]) {
+    let (server, client) = (config(true, planted), config(false, planted));
+    let found = search(SEEDS, move |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(chaos());
+        sim
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+}
+
+fn chat_finds(planted: chat::Planted) {
+    let config = ChatConfig { planted: Some(planted), ..ChatConfig::default() };
+    let found = search(SEEDS, move |seed| crate::chat::stormy_with(seed, &config));
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("one log"), "{planted:?}: {}", failure.verdict);
+}
+
+#[test]
+fn messages_delivered_twice_are_found() {
+    core_finds(Planted::DedupOff, &["guarantees"]);
+    chat_finds(chat::Planted::DedupOff);
+}
+
+#[test]
+fn delivery_over_a_gap_is_found() {
+    core_finds(Planted::DeliverOverGap, &["guarantees"]);
+    chat_finds(chat::Planted::DeliverOverGap);
+}
+
+#[test]
+fn acknowledgement_before_durability_is_found() {
+    chat_finds(chat::Planted::AckBeforePersist);
+}
+
+#[test]
+fn a_probe_timeout_that_never_fires_is_found() {
+    core_finds(Planted::PtoNeverFires, &["settled"]);
+}
+
+#[test]
+fn a_credit_leak_is_found() {
+    core_finds(Planted::CreditLeak, &["settled"]);
+}

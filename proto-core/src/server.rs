@@ -64,6 +64,9 @@ pub struct Server<A: Address = SocketAddr> {
     /// What could not be queued yet for a connection whose queue is full, in order. While there is any, nothing of that
     /// connection is taken in, which bounds it (see [`chat::Server`]).
     held: BTreeMap<ConnectionId, VecDeque<Bytes>>,
+    /// The newest entry that a connection's full queue had no room for. It follows as soon as there is room, so that the client
+    /// sees the gap at once and asks.
+    skipped: BTreeMap<ConnectionId, Bytes>,
     events: VecDeque<ServerEvent<A>>,
     /// Batches handed out and not answered: the highest number of each kind.
     handed_out: u64,
@@ -80,6 +83,7 @@ impl<A: Address> Server<A> {
             endpoint: Endpoint::new(config, link, seed, now.mono),
             chat: chat::Server::new(chat, chat_seed),
             held: BTreeMap::new(),
+            skipped: BTreeMap::new(),
             events: VecDeque::new(),
             handed_out: 0,
             answered: 0,
@@ -242,6 +246,7 @@ impl<A: Address> Server<A> {
             Event::Closed(closed) => {
                 self.take_in(now, id);
                 self.held.remove(&id);
+                self.skipped.remove(&id);
                 self.chat.handle_disconnected(now, id);
                 self.endpoint.forget(id);
                 self.tell(ServerEvent::Disconnected(id, closed));
@@ -310,11 +315,17 @@ impl<A: Address> Server<A> {
         let error =
             if self.held.contains_key(&id) { Some(SendError::Full) } else { self.queue(now, id, &payload) };
         match (error, delivery) {
-            (None, _) => {}
+            (None, Delivery::Essential) => {}
+            (None, Delivery::Droppable) => {
+                self.skipped.remove(&id);
+            }
             (Some(SendError::Full), Delivery::Essential) => {
                 self.held.entry(id).or_default().push_back(payload);
             }
-            (Some(SendError::Full), Delivery::Droppable) => self.stats.entries_skipped += 1,
+            (Some(SendError::Full), Delivery::Droppable) => {
+                self.stats.entries_skipped += 1;
+                self.skipped.insert(id, payload);
+            }
             (Some(_), _) => self.stats.undeliverable += 1,
         }
     }
@@ -337,6 +348,11 @@ impl<A: Address> Server<A> {
                     self.held.remove(&id);
                 }
             }
+        }
+        if let Some(payload) = self.skipped.remove(&id)
+            && self.queue(now, id, &payload) == Some(SendError::Full)
+        {
+            self.skipped.insert(id, payload);
         }
     }
 

@@ -198,7 +198,7 @@ impl Chat {
             LinkEvent::Unresolved(error) => self.say(format!("cannot find {}: {error}", self.server)),
             LinkEvent::Hopeless(closed) => {
                 self.is_hopeless = true;
-                self.say(words::why(&closed));
+                self.say(format!("not trying again: {}", words::why(&closed)));
             }
         }
     }

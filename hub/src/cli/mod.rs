@@ -108,7 +108,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "N")]
     pub(crate) until_slot: Option<NonZeroU64>,
     /// Give up after this many seconds in which something was waited for and nothing came.
-    #[arg(long, value_name = "SECS", default_value_t = 120)]
+    #[arg(long, value_name = "SECS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) give_up_after: u64,
 }
 

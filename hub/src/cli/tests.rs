@@ -56,7 +56,7 @@ fn chat_has_the_defaults_of_its_manual() {
 #[test]
 fn wrong_arguments_are_refused_by_name() {
     let long = "x".repeat(65);
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--udp", "localhost"], "--udp"),
         (&["--log", "loud"], "trace"),
         (&["chat", "--room", ""], "at least 1 byte"),
@@ -64,6 +64,7 @@ fn wrong_arguments_are_refused_by_name() {
         (&["chat", "--name", &long], "at most 64 bytes"),
         (&["chat", "--until-slot", "0"], "--until-slot"),
         (&["chat", "--last", "-1"], "-1"),
+        (&["chat", "--give-up-after", "0"], "--give-up-after"),
         (&["chat", "http://localhost"], "scheme \"http\""),
     ];
     for (arguments, word) in cases {

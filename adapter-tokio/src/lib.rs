@@ -1,1 +1,39 @@
-//! Bowline.
+//! Bowline on tokio: sockets, the clock, and an async API over UDP.
+//!
+//! ```no_run
+//! use adapter_tokio::{ConfigBuilder, Endpoint, Message};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = Endpoint::client(ConfigBuilder::default())?;
+//! let connection = endpoint.connect("127.0.0.1:4100".parse()?).await?;
+//! connection.send(Message::new("hello")).await?;
+//! while let Some(received) = connection.recv().await {
+//!     println!("{:?}", received.payload);
+//! }
+//! println!("{:?}", connection.closed().await.reason);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Endpoint`] binds sockets, dials and accepts. [`Connection`] and its kin come from `driver` and are the same on every
+//!   runtime: every future of theirs may be dropped at any time.
+//! - [`udp::Pump`] runs any [`Machine`] on UDP sockets; servers that are machines of their own use it.
+//! - [`clock`] is the only place that reads the clocks.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+mod config;
+mod endpoint;
+pub mod udp;
+
+pub use config::{LINK, config, seed};
+pub use driver::{
+    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, RequestError, Shared,
+    Status, Wakes,
+};
+pub use endpoint::{BindError, Endpoint};
+pub use proto_core::{
+    ChannelOptions, Class, Close, CloseReason, Closed, Config, ConfigBuilder, Fate, Message, Received,
+    RequestId, SendError, Stats,
+};

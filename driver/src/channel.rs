@@ -34,7 +34,7 @@ impl Channel {
     /// What whoever opened the channel called it; `None` once the connection is over and forgotten.
     pub fn name(&self) -> Option<String> {
         let held = self.held();
-        held.shared.command(|node, _| node.channel_name(held.id, self.id))
+        held.shared.quietly(|node| node.channel_name(held.id, self.id))
     }
 
     /// See [`Connection::send`].

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proto_core::{Closed, Now};
 
 use crate::connection::Held;
-use crate::node::{Entry, Node, Progress, Ticket, Topic, What};
+use crate::node::{Entry, Progress, Ticket, Topic, What};
 use crate::wait::{self, Attempt};
 use crate::{ConnectError, Connection};
 
@@ -57,7 +57,8 @@ impl Connecting {
     /// How it goes.
     pub fn status(&self) -> Status {
         let Some(Connection(held)) = &self.connection else { return self.last.clone() };
-        let status = held.shared.inspect(|node| node.entry(held.id).map(|entry| status(entry, held.shared.now())));
+        let status =
+            held.shared.inspect(|node| node.entry(held.id).map(|entry| status(entry, held.shared.now())));
         status.unwrap_or_else(|| self.last.clone())
     }
 

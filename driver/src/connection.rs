@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    ChannelId, ChannelOptions, Close, Closed, ConnectionId, Message, OpenError, Received, RequestId, SendError,
-    SessionId, Stats,
+    ChannelId, ChannelOptions, Close, Closed, ConnectionId, Message, OpenError, Received, RequestId,
+    SendError, SessionId, Stats,
 };
 
 use crate::node::{Node, ReplyKind};

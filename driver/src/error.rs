@@ -62,7 +62,9 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             CloseReason::Local { code } => write!(f, "this side closed with code {code:#x}"),
-            CloseReason::Peer { code, reason } => write!(f, "the peer refused with code {code:#x} ({reason:?})"),
+            CloseReason::Peer { code, reason } => {
+                write!(f, "the peer refused with code {code:#x} ({reason:?})")
+            }
             CloseReason::TimedOut => write!(f, "the peer did not answer in time"),
             CloseReason::Reset => write!(f, "the server no longer knows the connection"),
             CloseReason::PeerMisbehaved(text) => write!(f, "the peer broke the protocol: {text}"),

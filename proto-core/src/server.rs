@@ -248,7 +248,8 @@ impl<A: Address> Server<A> {
                 self.held.remove(&id);
                 self.skipped.remove(&id);
                 self.chat.handle_disconnected(now, id);
-                self.endpoint.forget(id);
+                // What could not be taken in was never acknowledged by the chat log; the client has it still.
+                self.throw_away(now, id, ChannelId::DEFAULT);
                 self.tell(ServerEvent::Disconnected(id, closed));
             }
             _ => {}

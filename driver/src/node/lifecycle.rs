@@ -113,7 +113,13 @@ impl Node {
         }
     }
 
-    pub(super) fn on_established(&mut self, now: Now, id: ConnectionId, session: SessionId, wakes: &mut Wakes) {
+    pub(super) fn on_established(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        session: SessionId,
+        wakes: &mut Wakes,
+    ) {
         if !self.entries.contains_key(&id) {
             self.on_accepted(now, id, wakes);
         }
@@ -132,7 +138,13 @@ impl Node {
         } else if self.backlog.len() >= self.max_backlog {
             self.counters.backlog_full += 1;
             let retry_after = self.endpoint.config().busy_retry_after;
-            Close { code: code::BUSY, advice: Advice::After, retry_after, linger: Duration::ZERO, ..Close::default() }
+            Close {
+                code: code::BUSY,
+                advice: Advice::After,
+                retry_after,
+                linger: Duration::ZERO,
+                ..Close::default()
+            }
         } else {
             self.insert(id, path, Progress::Established, Holder::Backlog);
             self.backlog.push_back(id);

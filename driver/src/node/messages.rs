@@ -1,8 +1,8 @@
 //! Messages, receipts and channels.
 
 use proto_core::{
-    ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError, Received,
-    SendError,
+    ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError,
+    Received, SendError,
 };
 
 use super::entry::Holder;
@@ -61,7 +61,11 @@ impl Node {
     }
 
     /// Waits, after a refusal, until there is room.
-    pub(crate) fn writable(&mut self, id: ConnectionId, channel: ChannelId) -> Attempt<Result<(), SendError>> {
+    pub(crate) fn writable(
+        &mut self,
+        id: ConnectionId,
+        channel: ChannelId,
+    ) -> Attempt<Result<(), SendError>> {
         if !self.open(id).is_some_and(|conn| conn.state().accepts_messages()) {
             Attempt::Look(Err(SendError::Closed))
         } else if self.full.contains(&(id, channel)) {
@@ -72,7 +76,12 @@ impl Node {
     }
 
     /// The next message; `None` when there will be none.
-    pub(crate) fn recv(&mut self, now: Now, id: ConnectionId, channel: ChannelId) -> Attempt<Option<Received>> {
+    pub(crate) fn recv(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        channel: ChannelId,
+    ) -> Attempt<Option<Received>> {
         let received = self.endpoint.connection(id).and_then(|mut conn| conn.channel(channel).recv(now.mono));
         match received {
             Some(received) => Attempt::Done(Some(received)),

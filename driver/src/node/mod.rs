@@ -6,8 +6,6 @@ mod messages;
 mod requests;
 mod waiters;
 
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -107,7 +107,9 @@ impl Node {
                 Err(RequestError::Failed { code, not_processed, payload: payload.unwrap_or_default() })
             }
             RequestOutcome::TimedOut => Err(RequestError::TimedOut { not_processed: false }),
-            RequestOutcome::Disconnected { not_processed } => Err(RequestError::Disconnected { not_processed }),
+            RequestOutcome::Disconnected { not_processed } => {
+                Err(RequestError::Disconnected { not_processed })
+            }
             _ => LOST,
         };
         match self.requests.get_mut(&(id, request)) {

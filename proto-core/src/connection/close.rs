@@ -45,6 +45,15 @@ pub(super) struct Ending {
     due: bool,
     /// CLOSE packets sent.
     sent: u32,
+    /// This side's application asked for it.
+    is_wanted: bool,
+}
+
+impl Ending {
+    /// Whether this side's application asked for it.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
 }
 
 /// CLOSE packets that one connection sends at most.
@@ -61,7 +70,7 @@ impl Connection {
             }
             State::Established => {
                 let linger = close.linger;
-                self.ending.close = Some(close);
+                self.ending = Ending { close: Some(close), is_wanted: true, ..Ending::default() };
                 self.enter_flushing(now, linger);
                 self.check_flushed(now);
             }
@@ -109,7 +118,7 @@ impl Connection {
 
     /// The peer closed: it is answered for as long as it may repeat itself.
     pub(super) fn on_close(&mut self, now: Timestamp, close: &wire::Close<'_>) {
-        self.ending = Ending { close: None, due: true, sent: 0 };
+        self.ending = Ending { close: None, due: true, sent: 0, is_wanted: self.ending.is_wanted };
         let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
@@ -120,7 +129,7 @@ impl Connection {
     /// The peer broke a rule: it is told so, and told again if it goes on.
     pub(super) fn on_violation(&mut self, now: Timestamp, code: u64, text: &'static str) {
         let close = Close { code, reason: text.into(), ..Close::default() };
-        self.ending = Ending { close: Some(close), due: true, sent: 0 };
+        self.ending = Ending { close: Some(close), due: true, sent: 0, is_wanted: self.ending.is_wanted };
         let answer_for = self.recovery.pto() * 3;
         self.enter_closed(now, End::of(CloseReason::PeerMisbehaved(text)), answer_for);
     }

@@ -243,10 +243,12 @@ impl Connection {
     }
 
     /// How often it was tried, and how long the peer wants to be left alone, when this connection was lost in a way that calls
-    /// for another one. Only before any event of the loss is polled.
+    /// for another one: not when this side had begun to close it. Only before any event of the loss is polled.
     pub(crate) fn lost(&self) -> Option<(Attempts, Option<Duration>)> {
         match self.events.back() {
-            Some(Event::Closed(closed)) if closed.reason.is_retryable(closed.advice) => {
+            Some(Event::Closed(closed))
+                if closed.reason.is_retryable(closed.advice) && !self.ending.is_wanted() =>
+            {
                 Some((self.attempts, closed.retry_after))
             }
             _ => None,

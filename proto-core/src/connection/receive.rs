@@ -42,7 +42,9 @@ impl Connection {
             let tail = datagram.last_chunk::<16>();
             tail.is_some_and(|tail| tail.iter().zip(token).fold(0, |diff, (a, b)| diff | a ^ b) == 0)
         });
-        if is_reset && !self.state.is_closed() {
+        if is_reset && self.state == State::Closing {
+            self.finish_closing(now);
+        } else if is_reset && !self.state.is_closed() {
             let end = super::state::End::of(crate::CloseReason::Reset);
             self.enter_closed(now, end, Duration::ZERO);
         } else {

@@ -145,7 +145,7 @@ fn stormy(seed: u64) -> Sim<Peer> {
 
 #[test]
 fn everything_holds_in_every_weather() {
-    let report = simtest::run_seeds(0..4000, stormy);
+    let report = simtest::run_seeds(0..10_000, stormy);
     println!("{report}");
     let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
     assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");

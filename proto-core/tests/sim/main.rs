@@ -7,3 +7,5 @@ mod oracles;
 mod peer;
 #[cfg(planted)]
 mod planted;
+mod scenarios;
+mod traces;

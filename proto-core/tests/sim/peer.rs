@@ -1,12 +1,13 @@
 //! A node of the simulation that uses the core directly: endpoint, channels, requests.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, ChannelOptions, Class, Close, Config, ConnectionId, Endpoint, Event, Link, Message, MessageId,
-    RequestId, SendError, SessionId,
+    ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
+    Message, MessageId, RequestId, SendError, SessionId,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
@@ -36,7 +37,7 @@ pub(crate) enum Cmd {
 }
 
 /// What a node's application sees and does.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Ev {
     Asked(ConnectionId),
     Core {
@@ -76,6 +77,36 @@ pub(crate) enum Ev {
         conn: ConnectionId,
         linger: Duration,
     },
+}
+
+/// As it stands in traces: without random ids and measured times, which change for no reason that a reviewer cares about.
+impl fmt::Debug for Ev {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked(conn) => write!(f, "{conn} asked for"),
+            Self::Core { conn, event, .. } => match event {
+                Event::Established { .. } => write!(f, "{conn} established"),
+                Event::RetryAt { attempt, .. } => write!(f, "{conn} will retry, attempt {attempt}"),
+                Event::Fate { message, fate } => write!(f, "{conn} fate {} {fate:?}", name(*message)),
+                Event::Closed(closed) => {
+                    write!(f, "{conn} closed: {:?}, next {:?}", closed.reason, closed.next)
+                }
+                event => write!(f, "{conn} {event:?}"),
+            },
+            Self::Accepted { conn, message, .. } => write!(f, "{conn} accepted {}", name(*message)),
+            Self::Refused { conn, channel } => write!(f, "{conn} refused on {}", channel.0),
+            Self::Received { conn, channel, class, number, .. } => {
+                write!(f, "{conn} received {}/{}#{number}", channel.0, *class as u8)
+            }
+            Self::RequestSent { conn, request, .. } => write!(f, "{conn} requested {}", request.0),
+            Self::Handled { request, .. } => write!(f, "handled request {}", request.0),
+            Self::CloseCalled { conn, linger } => write!(f, "{conn} close called, linger {linger:?}"),
+        }
+    }
+}
+
+fn name(message: MessageId) -> String {
+    format!("{}/{}#{}", message.channel.0, message.class as u8, message.number)
 }
 
 #[derive(Clone, Debug)]
@@ -133,7 +164,7 @@ impl Peer {
 
     /// Nothing is on its way from here: all that was to be sent is settled.
     pub(crate) fn is_settled(&self) -> bool {
-        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, |conn| conn.unsettled());
+        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, Connection::unsettled);
         self.todo.is_empty()
             && self.replies.is_empty()
             && self.current.iter().map(unsettled).sum::<usize>() == 0
@@ -149,7 +180,7 @@ impl Peer {
         self.server.is_none() || self.current.iter().any(|id| self.established.contains_key(id))
     }
 
-    pub(crate) fn connections(&self) -> impl Iterator<Item = &proto_core::Connection> {
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.current.iter().filter_map(|&id| self.endpoint.get(id))
     }
 
@@ -222,7 +253,7 @@ impl Peer {
 
     fn drain(&mut self, now: Now) {
         for (&id, longest) in &mut self.closing {
-            *longest = self.endpoint.get(id).map_or(Duration::ZERO, |conn| conn.pto()).max(*longest);
+            *longest = self.endpoint.get(id).map_or(Duration::ZERO, Connection::pto).max(*longest);
         }
         while let Some((id, event)) = self.endpoint.poll_event() {
             if let Event::Established { session, .. } = event {

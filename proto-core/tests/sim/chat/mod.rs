@@ -13,6 +13,7 @@ use simtest::{Chaos, Kind, Link, Sim, ms, secs};
 use self::node::{ChatNode, ClientNode, Say, ServerNode};
 use self::oracle::OneLog;
 use crate::core::{Draw, balanced, settings};
+use crate::oracles::Guarantees;
 
 fn config(accept: bool) -> Arc<Config> {
     let settings = settings(accept);
@@ -57,6 +58,7 @@ pub(crate) fn chat(
         }
     });
     sim.oracle("one log", OneLog::default());
+    sim.oracle("guarantees", Guarantees::new(None));
     sim.eventually("everybody has everything", |view| {
         let ends: Vec<_> = view
             .nodes()
@@ -78,6 +80,25 @@ pub(crate) fn chat(
     sim
 }
 
+/// Two clients that say one word each.
+pub(crate) fn two_words(chat: &ChatConfig) -> Sim<ChatNode> {
+    let mut sim = Sim::new("two_words");
+    let (server, client) = (config(true), config(false));
+    let (for_server, for_clients) = (chat.clone(), chat.clone());
+    let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &for_server));
+    for (name, word, when) in [("a", "ahoy", 100), ("b", "belay", 260)] {
+        let (client, chat) = (Arc::clone(&client), for_clients.clone());
+        let node = sim.node(name, move |boot| ClientNode::boot(boot, &client, &chat, s.addr(), None));
+        sim.workload(|w| {
+            w.at(ms(when)).cmd(node, Say(word.into()));
+        });
+    }
+    sim.links(Link::lan());
+    sim.oracle("one log", OneLog::default());
+    sim.run_for(secs(12));
+    sim
+}
+
 fn chaos() -> Chaos {
     Chaos::default().until(secs(6)).quiet_for(secs(90)).victims(Kind::Disk, ["s"])
 }
@@ -95,7 +116,7 @@ fn stormy(seed: u64) -> Sim<ChatNode> {
 
 #[test]
 fn everybody_sees_one_log_whatever_happens() {
-    let report = simtest::run_seeds(0..6000, stormy);
+    let report = simtest::run_seeds(0..10_000, stormy);
     println!("{report}");
     let idle = report.without_effect();
     assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");

@@ -1,24 +1,30 @@
 //! Nodes of a simulated chat: the server machine on a simulated disk, and clients as the terminal's are.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::chat::{self, ChatConfig, ClientConfig, ClientEvent, ClientSecret, Kind};
-use proto_core::{ChannelId, Config, ConnectionId, Endpoint, Event, Link, Message, SendError, Server};
+use proto_core::{
+    ChannelId, Config, ConnectionId, Endpoint, Event, Link, Message, SendError, Server, SessionId,
+};
 use simtest::{
     Addr, Boot, Dissect, Node, Now, OpId, RecvMeta, StoreError, StoreOp, Time, Transmit, hash_bytes,
 };
 
 use super::store::{Outcome, Store};
 use crate::net::{At, both, dissect, meta, reseal, time, timestamp};
+use crate::oracles::Connects;
+use crate::peer;
 
 /// A client says something.
 #[derive(Clone, Debug)]
 pub(crate) struct Say(pub(crate) String);
 
 /// What the application on a client sees.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Ev {
     /// It was asked to say something, as number `sequence`.
     Said {
@@ -26,6 +32,26 @@ pub(crate) enum Ev {
         hash: u64,
     },
     Chat(ClientEvent),
+    /// What its connection does.
+    Core(peer::Ev),
+}
+
+impl fmt::Debug for Ev {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Core(event) => event.fmt(f),
+            Self::Said { sequence, .. } => write!(f, "said #{sequence}"),
+            Self::Chat(ClientEvent::Joined { latest, next, resumed, .. }) => {
+                let how = if *resumed { "again" } else { "anew" };
+                write!(f, "joined {how}: latest {latest}, next {next}")
+            }
+            Self::Chat(ClientEvent::Entry(entry)) => {
+                let text = String::from_utf8_lossy(&entry.body);
+                write!(f, "slot {} = {} #{} {text:?}", entry.slot, entry.name, entry.sequence)
+            }
+            Self::Chat(event) => event.fmt(f),
+        }
+    }
 }
 
 /// A server or a client.
@@ -110,7 +136,7 @@ impl ClientNode {
             #[cfg(planted)]
             planted: chat.planted,
             last,
-            sync_after: std::time::Duration::from_secs(1),
+            sync_after: Duration::from_secs(1),
             ..ClientConfig::new("lobby", name.as_str(), secret)
         };
         ChatNode::Client(Box::new(Self {
@@ -122,7 +148,7 @@ impl ClientNode {
             to_say: VecDeque::new(),
             next_slot: None,
             acked: 0,
-            events: VecDeque::new(),
+            events: conn.map(|conn| Ev::Core(peer::Ev::Asked(conn))).into_iter().collect(),
         }))
     }
 
@@ -136,6 +162,9 @@ impl ClientNode {
         loop {
             let mut quiet = true;
             while let Some((id, event)) = self.endpoint.poll_event() {
+                let session = SessionId([0; 16]);
+                let core = peer::Ev::Core { conn: id, session, pto: Duration::ZERO, event: event.clone() };
+                self.events.push_back(Ev::Core(core));
                 self.on_event(now, id, &event);
                 quiet = false;
             }
@@ -209,6 +238,8 @@ impl ClientNode {
             match conn.channel(ChannelId::DEFAULT).send(timestamp(now.mono), Message::new(payload.clone())) {
                 Ok(_) => any = true,
                 Err(SendError::Full) => {
+                    let channel = ChannelId::DEFAULT;
+                    self.events.extend(self.conn.map(|conn| Ev::Core(peer::Ev::Refused { conn, channel })));
                     self.held = Some(payload);
                     break;
                 }
@@ -216,6 +247,15 @@ impl ClientNode {
             }
         }
         any
+    }
+}
+
+impl Connects for ChatNode {
+    fn core(event: &Ev) -> Option<&peer::Ev> {
+        match event {
+            Ev::Core(event) => Some(event),
+            _ => None,
+        }
     }
 }
 
@@ -273,7 +313,7 @@ impl Node for ChatNode {
         match node.store.on_stored(now.mono, result) {
             Some(Outcome::Persisted(upto)) => node.server.handle_persisted(both(now), upto),
             Some(Outcome::Failed(from, failure)) => {
-                node.server.handle_persist_failed(both(now), from, failure)
+                node.server.handle_persist_failed(both(now), from, failure);
             }
             None => {}
         }

@@ -1,6 +1,6 @@
 //! G18 and G19: one dense log, each client's own order, exactly once, nothing acknowledged lost, over any number of lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto_core::chat::ClientEvent;
 use simtest::check::{LogSpec, SlotLog};
@@ -14,7 +14,7 @@ pub(super) struct OneLog {
     log: SlotLog,
     lives: BTreeMap<NodeId, u32>,
     started: BTreeMap<u64, u64>,
-    answered: BTreeMap<(u64, u64), ()>,
+    answered: BTreeSet<(u64, u64)>,
     epoch: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ impl Default for OneLog {
             log: SlotLog::new(LogSpec::all().first_slot(1)),
             lives: BTreeMap::new(),
             started: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            answered: BTreeSet::new(),
             epoch: None,
         }
     }
@@ -37,9 +37,10 @@ fn key(node: &str, life: u32) -> u64 {
 
 impl OneLog {
     fn answer(&mut self, client: u64, sequence: u64) -> Check {
-        match self.answered.insert((client, sequence), ()) {
-            None => Ok(()),
-            Some(()) => Err(format!("G18: append {sequence} was answered twice")),
+        if self.answered.insert((client, sequence)) {
+            Ok(())
+        } else {
+            Err(format!("G18: append {sequence} was answered twice"))
         }
     }
 
@@ -84,6 +85,7 @@ impl Oracle<ChatNode> for OneLog {
         match event {
             Ev::Said { sequence, hash } => self.log.invoke(client, *sequence, *hash),
             Ev::Chat(event) => self.on_chat(client, event),
+            Ev::Core(_) => Ok(()),
         }
     }
 

@@ -1,0 +1,163 @@
+//! The task that runs a machine on UDP sockets.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use driver::{Machine, Shared};
+use proto_core::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use super::stats::Counters;
+use super::{Socket, Stats};
+use crate::clock;
+
+/// Times that packets are built and sent in a turn.
+const MAX_FILLS: usize = 16;
+/// Turns in a row in which timers wait for packets that have arrived before them.
+const MAX_LATE_TURNS: u32 = 4;
+
+/// A task that runs a machine on UDP sockets, until the machine is over. Dropping this handle leaves it running.
+///
+/// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire.
+pub struct Pump {
+    counters: Arc<Counters>,
+    ended: watch::Receiver<()>,
+}
+
+impl fmt::Debug for Pump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Pump {
+    /// Spawns the task on the present tokio runtime. A path's socket is its place in `sockets`.
+    pub fn spawn<M: Machine>(shared: Shared<M>, sockets: Vec<Socket>) -> Self {
+        let counters = Arc::new(Counters::default());
+        let (alive, ended) = watch::channel(());
+        let mut task = Task {
+            shared,
+            sockets,
+            counters: Arc::clone(&counters),
+            inbound: Inbound::new(),
+            outbound: Outbound::default(),
+            late_turns: 0,
+            sleep: None,
+            _alive: alive,
+        };
+        // It has work limits of its own, and must be able to tell an empty socket from a used-up budget.
+        tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| task.poll(cx))));
+        Self { counters, ended }
+    }
+
+    /// What the sockets did.
+    pub fn stats(&self) -> Stats {
+        self.counters.get()
+    }
+
+    /// Waits until the task has ended.
+    pub async fn ended(&self) {
+        // Nothing is ever sent: the error says that the task and its end of the channel are gone.
+        let _ = self.ended.clone().changed().await;
+    }
+}
+
+struct Task<M: Machine> {
+    shared: Shared<M>,
+    sockets: Vec<Socket>,
+    counters: Arc<Counters>,
+    inbound: Inbound,
+    outbound: Outbound,
+    late_turns: u32,
+    /// The timer, and what it is set to.
+    sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    _alive: watch::Sender<()>,
+}
+
+impl<M: Machine> Task<M> {
+    /// One turn. When the work limit cuts it short, the task is woken at once for the next.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.counters.turns.add(1);
+        self.shared.begin_turn(cx.waker());
+        let began = self.shared.now();
+        let all_read = self.receive(cx);
+        if all_read || self.late_turns >= MAX_LATE_TURNS {
+            self.late_turns = 0;
+            self.shared.turn(|machine, _| machine.handle_timeout(began));
+        } else {
+            self.late_turns += 1;
+        }
+        let all_sent = self.transmit(cx);
+        let (deadline, is_over) = self.shared.inspect(|machine| (machine.poll_timeout(), machine.is_over()));
+        if is_over && all_sent && self.outbound.is_empty() {
+            return Poll::Ready(());
+        }
+        if !all_read || !all_sent {
+            self.counters.cut_turns.add(1);
+            cx.waker().wake_by_ref();
+        } else {
+            self.arm(cx, deadline);
+        }
+        Poll::Pending
+    }
+
+    /// Hands in what has arrived; returns whether that was all.
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self { inbound, sockets, shared, counters, .. } = self;
+        let mut all = true;
+        for (index, socket) in (0..).zip(&*sockets) {
+            all &= inbound.receive(cx, shared, (index, socket), counters);
+        }
+        all
+    }
+
+    /// Sends what there is; returns whether that was all that can go now.
+    fn transmit(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self { outbound, sockets, shared, counters, .. } = self;
+        for _ in 0..MAX_FILLS {
+            if outbound.flush(cx, sockets, counters).is_pending() {
+                return true;
+            }
+            let was_all = shared.turn(|machine, now| outbound.fill(machine, now));
+            if was_all && outbound.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Wakes the task at `deadline`.
+    fn arm(&mut self, cx: &mut Context<'_>, deadline: Option<Timestamp>) {
+        let Some(deadline) = deadline else {
+            self.sleep = None;
+            return;
+        };
+        let sleep = match &mut self.sleep {
+            Some((armed, sleep)) if *armed == deadline => sleep,
+            Some((armed, sleep)) => {
+                *armed = deadline;
+                sleep.as_mut().reset(clock::instant(deadline));
+                sleep
+            }
+            None => {
+                let sleep = Box::pin(tokio::time::sleep_until(clock::instant(deadline)));
+                &mut self.sleep.insert((deadline, sleep)).1
+            }
+        };
+        if sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<M: Machine> Drop for Task<M> {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}

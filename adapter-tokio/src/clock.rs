@@ -23,7 +23,7 @@ pub fn now() -> Now {
 
 /// When tokio's timers must fire for `at`. What lies beyond the reach of the platform's clock is a year away.
 pub fn instant(at: Timestamp) -> tokio::time::Instant {
-    const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    const FAR: Duration = Duration::from_hours(365 * 24);
     let since_epoch = at.since(Timestamp::ZERO);
     let reachable = since_epoch.min(EPOCH.elapsed() + FAR);
     tokio::time::Instant::from_std(*EPOCH + reachable)

@@ -12,8 +12,9 @@ pub(crate) const BACKLOG: usize = 1024;
 
 /// The same settings with the checksum computed by the processor, where it can. [`Endpoint`](crate::Endpoint) does this itself; it is
 /// for those who run a machine of their own.
-pub fn config(builder: ConfigBuilder) -> ConfigBuilder {
-    ConfigBuilder { checksum: crc32c::crc32c_append, ..builder }
+pub fn config(mut builder: ConfigBuilder) -> ConfigBuilder {
+    builder.checksum = crc32c::crc32c_append;
+    builder
 }
 
 /// Randomness of the operating system, for a machine's seed.
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_processor_computes_what_the_table_does() {
-        let bytes: Vec<u8> = (0..3000).map(|i| (i * 31 % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..3000_u32).map(|i| (i * 31 % 251) as u8).collect();
         let (table, processor) =
             (ConfigBuilder::default().checksum, super::config(ConfigBuilder::default()).checksum);
         for len in (0..64).chain([1199, 1200, 3000]) {

@@ -44,20 +44,27 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint that takes connections on `address`, and can also connect from there. Port 0 picks one that is free.
+    ///
+    /// # Panics
+    /// When the present tokio runtime was built without I/O or time.
     pub fn bind(address: SocketAddr, builder: ConfigBuilder) -> Result<Self, BindError> {
         let socket = Socket::bind(address).map_err(|error| BindError::Socket { address, error })?;
-        Self::new(vec![socket], ConfigBuilder { accept: true, ..builder })
+        Self::new(vec![socket], builder, true)
     }
 
     /// An endpoint that only connects: over IPv4, and over IPv6 where the machine has it.
+    ///
+    /// # Panics
+    /// When the present tokio runtime was built without I/O or time.
     pub fn client(builder: ConfigBuilder) -> Result<Self, BindError> {
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let v4 = Socket::bind(address).map_err(|error| BindError::Socket { address, error })?;
         let v6 = Socket::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).ok();
-        Self::new([Some(v4), v6].into_iter().flatten().collect(), ConfigBuilder { accept: false, ..builder })
+        Self::new([Some(v4), v6].into_iter().flatten().collect(), builder, false)
     }
 
-    fn new(sockets: Vec<Socket>, builder: ConfigBuilder) -> Result<Self, BindError> {
+    fn new(sockets: Vec<Socket>, mut builder: ConfigBuilder, accept: bool) -> Result<Self, BindError> {
+        builder.accept = accept;
         let settings = config(builder).build()?;
         let seed = seed().map_err(BindError::Seed)?;
         let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);

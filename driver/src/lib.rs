@@ -39,3 +39,6 @@ pub use path::Path;
 pub use receipt::Receipt;
 pub use shared::Shared;
 pub use wakes::Wakes;
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub enum SendError {
     /// No channel of that id is open.
     #[error("no such channel is open")]
     NoChannel,
-    /// The channel was opened without this class.
+    /// The channel was opened without this class; for a request, without a reliable one for the reply.
     #[error("the channel was opened without this class")]
     ClassNotAllowed,
     /// The connection is closing or over.

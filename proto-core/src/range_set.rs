@@ -60,6 +60,13 @@ impl RangeSet {
         self.ranges.is_empty()
     }
 
+    /// The ranges that have numbers of `range`, ascending.
+    pub(crate) fn overlapping(&self, range: &Range<u64>) -> impl Iterator<Item = &Range<u64>> {
+        let first = self.ranges.partition_point(|r| r.end <= range.start);
+        let end = range.end;
+        self.ranges[first..].iter().take_while(move |r| r.start < end)
+    }
+
     /// The ranges, ascending.
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Range<u64>> {
         self.ranges.iter()

@@ -72,6 +72,16 @@ impl Requests {
         self.replies.remove(&id.0)
     }
 
+    /// Replies that have not been taken.
+    pub(crate) fn replies(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Throws away the replies that have not been taken, and returns how many.
+    pub(crate) fn drop_replies(&mut self) -> usize {
+        core::mem::take(&mut self.replies).len()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }

@@ -65,7 +65,7 @@ drops! {
     ReceiveQueueFull = "receive-queue-full",
     /// An incomplete unreliable message that was given up.
     ReassemblyExpired = "reassembly-expired",
-    /// An incomplete unreliable message that had to make room for a newer one.
+    /// An incomplete unreliable message that had to make room for a newer one, or a piece of one that is too large to be joined.
     ReassemblyFull = "reassembly-full",
     /// An unreliable message too old to tell whether it was delivered before.
     StaleMessage = "stale-message",

@@ -1,91 +1,115 @@
 //! From the sockets into the machine.
 
 use std::io::{self, IoSliceMut};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use driver::{Machine, Path, Shared};
+use driver::{Machine, Path};
 use proto_core::{Ecn, Meta, Now};
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
 
 use super::Socket;
 use super::stats::Counters;
 
-/// Reads of one socket in a turn, so that none starves another, nor the timers, nor the other tasks.
-const MAX_READS: usize = 32;
+/// Packets that are handed in before the machine gets a chance to answer: it can hold only so many answers to strangers.
+const MAX_HANDED: usize = 64;
 /// Failed reads in a row after which a socket is left alone until the system says that there is something new.
 const MAX_FAILURES: usize = 16;
 /// The largest datagram, and the longest train of them that the system joins.
 const BUFFER: usize = 65_536;
 
-/// The buffers that datagrams are read into.
+/// Datagrams that were read and are not handed in yet.
 pub(super) struct Inbound {
     memory: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
+    /// Buffers that were filled, and how far they were handed in.
+    filled: usize,
+    buffer: usize,
+    offset: usize,
 }
 
 impl Inbound {
     pub(super) fn new() -> Self {
-        Self { memory: vec![0; BUFFER * BATCH_SIZE], metas: [RecvMeta::default(); BATCH_SIZE] }
+        Self {
+            memory: vec![0; BUFFER * BATCH_SIZE],
+            metas: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+            buffer: 0,
+            offset: 0,
+        }
     }
 
-    /// Hands in what has arrived on `socket`, up to the work limit; returns whether that was all. If so, the task is woken for more.
-    pub(super) fn receive<M: Machine>(
+    /// Reads what has arrived on `socket`; pending when that is nothing, and then the task is woken when there is something.
+    /// `ask` asks the system even when tokio has not heard of anything: it asks only now and then itself.
+    pub(super) fn read(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &Shared<M>,
-        (index, socket): (u16, &Socket),
+        socket: &Socket,
+        mut ask: bool,
         counters: &Counters,
-    ) -> bool {
+    ) -> Poll<()> {
+        debug_assert!(self.is_empty(), "what was read before would be lost");
         let mut failures = 0;
-        for _ in 0..MAX_READS {
-            match self.read(socket) {
-                Ok(count) => {
-                    failures = 0;
+        loop {
+            match self.try_read(socket, ask) {
+                Ok(filled) => {
                     counters.receives.add(1);
-                    counters.packets_received.add(self.hand_in(shared, index, count));
+                    (self.filled, self.buffer, self.offset) = (filled, 0, 0);
+                    return Poll::Ready(());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match socket.poll_recv_ready(cx) {
-                    Poll::Pending => return true,
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return true,
-                },
+                // Once more through tokio, whose own view must become right too.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && ask => ask = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // An error here says that the runtime is shutting down.
+                    if ready!(socket.poll_recv_ready(cx)).is_err() {
+                        return Poll::Pending;
+                    }
+                }
                 Err(_) => {
                     failures += 1;
                     counters.receive_errors.add(1);
                     if failures >= MAX_FAILURES {
+                        ask = false;
                         socket.clear_recv_ready();
                     }
                 }
             }
         }
-        false
     }
 
-    fn read(&mut self, socket: &Socket) -> io::Result<usize> {
+    fn try_read(&mut self, socket: &Socket, ask: bool) -> io::Result<usize> {
         let mut chunks = self.memory.chunks_exact_mut(BUFFER);
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-        socket.try_recv(&mut buffers, &mut self.metas)
+        if ask {
+            socket.recv_now(&mut buffers, &mut self.metas)
+        } else {
+            socket.try_recv(&mut buffers, &mut self.metas)
+        }
     }
 
-    /// Hands in the datagrams of `count` buffers; returns how many they were.
-    fn hand_in<M: Machine>(&self, shared: &Shared<M>, socket: u16, count: usize) -> usize {
-        shared.turn(|machine, now| {
-            let buffers = self.memory.chunks_exact(BUFFER).zip(&self.metas).take(count);
-            buffers.map(|(buffer, meta)| hand_in_train(machine, now, socket, buffer, meta)).sum()
-        })
+    /// Whether everything that was read was handed in.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.buffer == self.filled
     }
-}
 
-fn hand_in_train(machine: &mut impl Machine, now: Now, socket: u16, buffer: &[u8], meta: &RecvMeta) -> usize {
-    let path = Path { socket, peer: meta.addr };
-    let meta_in = Meta { path, ecn: meta.ecn.map(from_codepoint) };
-    let mut count = 0;
-    for packet in buffer[..meta.len.min(BUFFER)].chunks(meta.stride.max(1)) {
-        machine.handle_packet(now, meta_in, packet);
-        count += 1;
+    /// Hands in some of what was read from `socket`; returns how many packets.
+    pub(super) fn hand_in(&mut self, machine: &mut impl Machine, now: Now, socket: u16) -> usize {
+        let mut handed = 0;
+        while handed < MAX_HANDED && self.buffer < self.filled {
+            let meta = &self.metas[self.buffer];
+            let memory = &self.memory[self.buffer * BUFFER..][..meta.len.min(BUFFER)];
+            let rest = &memory[self.offset..];
+            let packet = &rest[..meta.stride.clamp(1, BUFFER).min(rest.len())];
+            let path = Path { socket, peer: meta.addr };
+            machine.handle_packet(now, Meta { path, ecn: meta.ecn.map(from_codepoint) }, packet);
+            handed += 1;
+            self.offset += packet.len();
+            if self.offset >= memory.len() {
+                (self.buffer, self.offset) = (self.buffer + 1, 0);
+            }
+        }
+        handed
     }
-    count
 }
 
 const fn from_codepoint(codepoint: EcnCodepoint) -> Ecn {

@@ -7,13 +7,24 @@ use driver::{Machine, Path};
 use proto_core::{Ecn, Now};
 use quinn_udp::EcnCodepoint;
 
-use super::Socket;
 use super::stats::Counters;
 
 /// Packets that are built before any is sent.
 const MAX_PACKETS: usize = 64;
 /// The longest train in bytes: what fits into one IP packet before it is cut, with room for headers.
 const MAX_TRAIN: usize = 65_000;
+
+/// What packets are sent through.
+pub(super) trait Outlet {
+    /// Datagrams that one system call may send. It falls to 1 when a call shows that the network cannot do it.
+    fn max_segments(&self) -> usize;
+
+    /// Sends, if there is room.
+    fn try_send(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()>;
+
+    /// Waits for room.
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
 
 /// Packets that were built and are not sent yet. They count as sent for the machine, so they are kept until they are.
 #[derive(Default)]
@@ -62,7 +73,7 @@ impl Outbound {
     pub(super) fn flush(
         &mut self,
         cx: &mut Context<'_>,
-        sockets: &[Socket],
+        sockets: &[impl Outlet],
         counters: &Counters,
     ) -> Poll<()> {
         while let Some(packet) = self.packets.get(self.sent).copied() {
@@ -95,7 +106,7 @@ impl Outbound {
         Poll::Ready(())
     }
 
-    fn send(&self, socket: &Socket, first: Packet, train: &Train) -> io::Result<()> {
+    fn send(&self, socket: &impl Outlet, first: Packet, train: &Train) -> io::Result<()> {
         socket.try_send(&quinn_udp::Transmit {
             destination: first.path.peer,
             ecn: first.ecn.map(to_codepoint),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use driver::{Machine, Shared};
-use proto_core::Timestamp;
+use proto_core::{Now, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
@@ -17,7 +17,10 @@ use super::stats::Counters;
 use super::{Socket, Stats};
 use crate::clock;
 
-/// Times that packets are built and sent in a turn.
+/// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
+/// system call has read is handed in whole.
+const MAX_PACKETS: usize = 1024;
+/// Times that packets are built and sent at the end of a turn.
 const MAX_FILLS: usize = 16;
 /// Turns in a row in which timers wait for packets that have arrived before them.
 const MAX_LATE_TURNS: u32 = 4;
@@ -38,6 +41,9 @@ impl fmt::Debug for Pump {
 
 impl Pump {
     /// Spawns the task on the present tokio runtime. A path's socket is its place in `sockets`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or when that was built without time.
     pub fn spawn<M: Machine>(shared: Shared<M>, sockets: Vec<Socket>) -> Self {
         let counters = Arc::new(Counters::default());
         let (alive, ended) = watch::channel(());
@@ -86,14 +92,12 @@ impl<M: Machine> Task<M> {
         self.counters.turns.add(1);
         self.shared.begin_turn(cx.waker());
         let began = self.shared.now();
-        let all_read = self.receive(cx);
-        if all_read || self.late_turns >= MAX_LATE_TURNS {
-            self.late_turns = 0;
-            self.shared.turn(|machine, _| machine.handle_timeout(began));
-        } else {
-            self.late_turns += 1;
+        let is_due = self.shared.inspect(|machine| machine.poll_timeout().is_some_and(|at| at <= began.mono));
+        let all_read = self.receive(cx, is_due);
+        if is_due {
+            self.fire(began, all_read);
         }
-        let all_sent = self.transmit(cx);
+        let all_sent = self.transmit(cx, MAX_FILLS);
         let (deadline, is_over) = self.shared.inspect(|machine| (machine.poll_timeout(), machine.is_over()));
         if is_over && all_sent && self.outbound.is_empty() {
             return Poll::Ready(());
@@ -107,20 +111,47 @@ impl<M: Machine> Task<M> {
         Poll::Pending
     }
 
-    /// Hands in what has arrived; returns whether that was all.
-    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
-        let Self { inbound, sockets, shared, counters, .. } = self;
-        let mut all = true;
-        for (index, socket) in (0..).zip(&*sockets) {
-            all &= inbound.receive(cx, shared, (index, socket), counters);
+    /// Fires the timers that were due when the turn began, if everything was read that had arrived by then.
+    fn fire(&mut self, began: Now, all_read: bool) {
+        if all_read || self.late_turns >= MAX_LATE_TURNS {
+            self.late_turns = 0;
+            self.shared.turn(|machine, _| machine.handle_timeout(began));
+        } else {
+            self.late_turns += 1;
         }
-        all
     }
 
-    /// Sends what there is; returns whether that was all that can go now.
-    fn transmit(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Hands in what has arrived; returns whether that was all. `ask`: see [`Inbound::read`].
+    fn receive(&mut self, cx: &mut Context<'_>, ask: bool) -> bool {
+        let mut was_all = true;
+        for socket in 0..self.sockets.len() {
+            was_all &= self.receive_from(cx, socket, ask);
+        }
+        was_all
+    }
+
+    /// The same for one socket. In between goes out what the packets call for, before there is too much of it.
+    fn receive_from(&mut self, cx: &mut Context<'_>, socket: usize, ask: bool) -> bool {
+        let mut packets = 0;
+        while packets < MAX_PACKETS {
+            if self.inbound.read(cx, &self.sockets[socket], ask, &self.counters).is_pending() {
+                return true;
+            }
+            while !self.inbound.is_empty() {
+                let Self { shared, inbound, .. } = self;
+                let handed = shared.turn(|machine, now| inbound.hand_in(machine, now, socket as u16));
+                self.counters.packets_received.add(handed);
+                packets += handed;
+                self.transmit(cx, 1);
+            }
+        }
+        false
+    }
+
+    /// Builds and sends what there is, at most `fills` times; returns whether that was all that can go now.
+    fn transmit(&mut self, cx: &mut Context<'_>, fills: usize) -> bool {
         let Self { outbound, sockets, shared, counters, .. } = self;
-        for _ in 0..MAX_FILLS {
+        for _ in 0..fills {
             if outbound.flush(cx, sockets, counters).is_pending() {
                 return true;
             }
@@ -129,7 +160,8 @@ impl<M: Machine> Task<M> {
                 return true;
             }
         }
-        false
+        // What was built last is on its way, or waits for room.
+        outbound.flush(cx, sockets, counters).is_pending()
     }
 
     /// Wakes the task at `deadline`.

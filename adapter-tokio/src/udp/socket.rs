@@ -10,6 +10,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 
+use super::outbound::Outlet;
+
 /// What the system is asked to hold of datagrams that were not read yet. Systems often allow less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -44,23 +46,22 @@ impl Socket {
         self.local
     }
 
-    /// Datagrams that one system call may send.
-    pub(super) fn max_segments(&self) -> usize {
-        self.state.max_gso_segments()
-    }
-
-    /// Reads what is there, if anything is.
+    /// Reads what is there, if tokio has heard of anything.
     pub(super) fn try_recv(
         &self,
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), buffers, metas))
+        self.io.try_io(Interest::READABLE, || self.recv_now(buffers, metas))
     }
 
-    /// Sends, if there is room.
-    pub(super) fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit))
+    /// Reads what is there.
+    pub(super) fn recv_now(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.state.recv((&self.io).into(), buffers, metas)
     }
 
     /// Waits for something to read.
@@ -68,15 +69,24 @@ impl Socket {
         self.io.poll_recv_ready(cx)
     }
 
-    /// Waits for room.
-    pub(super) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_send_ready(cx)
-    }
-
     /// Takes the socket for empty until the system says otherwise.
     pub(super) fn clear_recv_ready(&self) {
         let cleared: io::Result<()> =
             self.io.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
         drop(cleared);
+    }
+}
+
+impl Outlet for Socket {
+    fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit))
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_send_ready(cx)
     }
 }

@@ -76,7 +76,11 @@ impl Node {
             released = entry.next.take();
             if entry.is_closed() {
                 self.forget(now, id);
-            } else if let Some(mut conn) = self.endpoint.connection(id) {
+                continue;
+            }
+            // From here on each arrival is told again, and discarded.
+            self.discard_unread(now, id);
+            if let Some(mut conn) = self.endpoint.connection(id) {
                 conn.close(now.mono, Close::default());
             }
         }

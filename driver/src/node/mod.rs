@@ -6,7 +6,6 @@ mod messages;
 mod requests;
 mod waiters;
 
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proto_core::{
@@ -96,6 +95,11 @@ impl Node {
     /// Whether every connection is over and has said its last words.
     pub(crate) fn is_idle(&self) -> bool {
         self.open == 0 && (self.is_ended || self.leaving.is_empty())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> usize {
+        self.entries.len()
     }
 
     fn on_event(&mut self, now: Now, id: ConnectionId, event: Event, wakes: &mut Wakes) {

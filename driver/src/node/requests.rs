@@ -64,8 +64,8 @@ impl Node {
     }
 
     /// Nobody waits for the answer to a request any more.
-    pub(crate) fn forget_request(&mut self, id: ConnectionId, request: RequestId) -> Option<Option<Answer>> {
-        self.requests.remove(&(id, request))
+    pub(crate) fn forget_request(&mut self, id: ConnectionId, request: RequestId) -> Option<Answer> {
+        self.requests.remove(&(id, request)).flatten()
     }
 
     /// Answers the peer's request, waiting while there is no room.

@@ -9,6 +9,7 @@ use proto_core::{Close, Closed, Received};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until};
 
+use super::words;
 use crate::cli::ServerUrl;
 
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
@@ -28,10 +29,10 @@ pub(super) enum LinkEvent {
     Lost(Closed),
     /// The next attempt begins after this long.
     Waiting(Duration),
-    /// The name has no address.
+    /// The server has no address, or none that can be reached from here.
     Unresolved(io::Error),
-    /// The attempt failed, and another one would fail too.
-    Hopeless(Closed),
+    /// It is over, for this reason, and another attempt would end the same way.
+    Hopeless(String),
 }
 
 enum State {
@@ -101,16 +102,14 @@ impl Link {
                     };
                     match status {
                         Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
-                        Status::Established => {
-                            if let Ok(connection) = dial.await {
+                        Status::Established => match dial.await {
+                            Ok(connection) => {
                                 self.state = State::Up(connection);
                                 return LinkEvent::Up;
                             }
-                        }
-                        Status::Closed(closed) => {
-                            self.state = State::Over;
-                            return LinkEvent::Hopeless(closed);
-                        }
+                            Err(error) => return self.give_up(error.to_string()),
+                        },
+                        Status::Closed(closed) => return self.give_up(words::why(&closed)),
                         _ => {}
                     }
                 }
@@ -124,10 +123,7 @@ impl Link {
                 }
                 State::Lost(connection) => {
                     let closed = connection.closed().await;
-                    let Some(dial) = connection.next() else {
-                        self.state = State::Over;
-                        return LinkEvent::Hopeless(closed);
-                    };
+                    let Some(dial) = connection.next() else { return self.give_up(words::why(&closed)) };
                     self.state = State::Dialling { dial, next_address: None };
                 }
                 State::Over => std::future::pending().await,
@@ -137,9 +133,14 @@ impl Link {
 
     /// Says goodbye, and waits for a moment until it is heard.
     pub(super) async fn close(self) {
-        self.endpoint.close(Close::default());
+        self.endpoint.close(&Close::default());
         // Whoever does not hear it notices by the silence.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
+    }
+
+    fn give_up(&mut self, why: String) -> LinkEvent {
+        self.state = State::Over;
+        LinkEvent::Hopeless(why)
     }
 
     async fn dial(&mut self) -> io::Result<()> {
@@ -151,7 +152,8 @@ impl Link {
             .get(self.tried % addresses.len().max(1))
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
         let next_address = (addresses.len() > 1).then(|| Instant::now() + PATIENCE);
-        self.state = State::Dialling { dial: self.endpoint.connect(*address), next_address };
+        let dial = self.endpoint.dial(*address).map_err(io::Error::other)?;
+        self.state = State::Dialling { dial, next_address };
         Ok(())
     }
 }

@@ -21,6 +21,10 @@ use super::words;
 use crate::cli::{ChatArgs, exit};
 use crate::signals::Signals;
 
+/// What a round trip is taken for before one was measured. Somebody waits, so lost first packets are repeated soon; where the way
+/// is longer, that costs a packet or two.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
 /// Words about the link that wait to be shown; older ones give way.
 const MAX_WORDS: usize = 16;
 
@@ -61,7 +65,8 @@ async fn chat(args: &ChatArgs, interactive: bool) -> io::Result<bool> {
     let secret = ClientSecret(adapter_tokio::seed()?);
     let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, name, secret) };
     let client = Client::new(config).map_err(io::Error::other)?;
-    let endpoint = Endpoint::client(ConfigBuilder::chat()).map_err(io::Error::other)?;
+    let config = ConfigBuilder { initial_rtt: INITIAL_RTT, ..ConfigBuilder::chat() };
+    let endpoint = Endpoint::client(config).map_err(io::Error::other)?;
 
     let mut chat = Chat {
         session: Session::new(client, goal, clock::now()),
@@ -196,9 +201,9 @@ impl Chat {
             LinkEvent::Waiting(delay) if self.was_up => self.say(words::reconnecting(delay)),
             LinkEvent::Waiting(delay) => self.say(words::no_answer(&self.server, delay)),
             LinkEvent::Unresolved(error) => self.say(format!("cannot find {}: {error}", self.server)),
-            LinkEvent::Hopeless(closed) => {
+            LinkEvent::Hopeless(why) => {
                 self.is_hopeless = true;
-                self.say(format!("not trying again: {}", words::why(&closed)));
+                self.say(format!("not trying again: {why}"));
             }
         }
     }

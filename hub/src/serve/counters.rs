@@ -1,5 +1,6 @@
 //! Counters, in the log once a minute when they have changed.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use adapter_tokio::udp::{self, Pump};
@@ -38,7 +39,7 @@ impl Counters {
 }
 
 /// Reports for as long as it is polled.
-pub(super) async fn report(shared: &Shared<Hub>, pump: &Pump) {
+pub(super) async fn report(shared: &Shared<Hub>, pump: &Pump) -> Infallible {
     let mut ticks = interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Counters::read(shared, pump);

@@ -149,7 +149,7 @@ fn create(
 ) -> Result<Segment, StoreError> {
     let unfinished = dir.unfinished(number);
     let made = Segment::create(disk, &unfinished, number, before, rooms)
-        .and_then(|segment| dir.finish(number).map(|()| segment));
+        .and_then(|segment| dir.finish(number).map(|()| segment.renamed(dir.segment(number))));
     made.inspect_err(|_| {
         // Left behind, it would be found and removed at the next start; it may hold space that is needed before.
         let _ = std::fs::remove_file(&unfinished);

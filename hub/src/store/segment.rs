@@ -106,6 +106,11 @@ impl Segment {
         Ok(Self { file: file.to_owned(), database, sync_failed })
     }
 
+    /// The same segment, whose file has been given another name.
+    pub(super) fn renamed(self, file: PathBuf) -> Self {
+        Self { file, ..self }
+    }
+
     pub(super) fn file(&self) -> &Path {
         &self.file
     }

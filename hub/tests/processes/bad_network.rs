@@ -42,9 +42,8 @@ fn everybody_sees_everything_in_the_same_order() {
         }
     }
     finish(chats, each);
-    for count in
-        [&relay.counts.lost, &relay.counts.duplicated, &relay.counts.reordered, &relay.counts.corrupted]
-    {
+    // One in a hundred may well be none of a few hundred, so the corrupted ones are not asked for.
+    for count in [&relay.counts.lost, &relay.counts.duplicated, &relay.counts.reordered] {
         assert!(count.load(Relaxed) > 0, "{:?}", relay.counts);
     }
 }

@@ -3,5 +3,7 @@
 mod bad_network;
 mod chat;
 mod command_line;
+mod full_disk;
 mod relay;
 mod support;
+mod terminal;

@@ -19,6 +19,7 @@ pub(crate) fn bowline<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Comm
 pub(crate) struct Server {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
+    log: Receiver<String>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
@@ -31,9 +32,18 @@ impl Server {
     pub(crate) fn start_on(data: &Path, listeners: &[&str]) -> Self {
         let mut command = bowline(["serve", "--log", "warn", "--data"]);
         command.arg(data).args(listeners.iter().flat_map(|address| ["--udp", address]));
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut server = Self { child, stdout, addresses: Vec::new() };
+        let (lines, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn(move || {
+            for line in stderr.map(Result::unwrap) {
+                eprintln!("server: {line}");
+                // The test may have ended.
+                let _ = lines.send(line);
+            }
+        });
+        let mut server = Self { child, stdout, log, addresses: Vec::new() };
         loop {
             let line = server.stdout.next().expect("the server says that it is ready").unwrap();
             if line == "ready" {
@@ -50,6 +60,11 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         url(self.address())
+    }
+
+    /// Waits until the server logs something that contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        while !self.log.recv().expect("the server goes on").contains(text) {}
     }
 
     /// Ends it as a power cut would, and starts it again on the same data and address.

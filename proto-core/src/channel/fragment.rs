@@ -56,7 +56,7 @@ impl Partial {
             self.bytes.resize(end as usize, 0);
         }
         let mut at = offset;
-        for held in self.held.iter().filter(|held| held.end > offset && held.start < end) {
+        for held in self.held.overlapping(&(offset..end)) {
             if at < held.start {
                 copy(&mut self.bytes, at, held.start, offset, piece);
             }

@@ -84,6 +84,16 @@ impl Channel {
         self.classes & 1 << class as u8 != 0
     }
 
+    /// How replies travel on this channel.
+    pub(crate) const fn reply_class(&self) -> Class {
+        if self.allows(Class::ReliableUnordered) { Class::ReliableUnordered } else { Class::ReliableOrdered }
+    }
+
+    /// Whether a message of `len` bytes can be queued without pushing out another.
+    pub(crate) fn has_room(&self, len: usize, config: &Config) -> bool {
+        self.fits(config, len + MESSAGE_COST)
+    }
+
     fn fits(&self, config: &Config, cost: usize) -> bool {
         self.queued_messages < config.send_messages && self.queued_bytes + cost <= config.send_bytes
     }
@@ -98,20 +108,34 @@ impl Channel {
         mut dropped: impl FnMut(Settled),
     ) -> Result<(), SendError> {
         let cost = len + MESSAGE_COST;
-        while !self.fits(config, cost) {
-            let oldest = match class {
-                Class::Unreliable => self.outboxes[class as usize].oldest_unwritten(),
-                _ => None,
-            };
-            let Some(settled) = oldest.and_then(|id| self.settle(class, id)) else {
-                self.refuse(cost);
-                return Err(SendError::Full);
-            };
-            dropped(settled);
+        let victims = self.victims(class, cost, config);
+        let Some(victims) = victims else {
+            self.refuse(cost);
+            return Err(SendError::Full);
+        };
+        for _ in 0..victims {
+            let oldest = self.outboxes[class as usize].unwritten().next();
+            if let Some(settled) = oldest.and_then(|(id, _)| self.settle(class, id)) {
+                dropped(settled);
+            }
         }
         self.queued_messages += 1;
         self.queued_bytes += cost;
         Ok(())
+    }
+
+    /// How many messages must go for one of `class` that costs `cost`; `None` when there would be no room all the same.
+    fn victims(&self, class: Class, cost: usize, config: &Config) -> Option<usize> {
+        let outbox = &self.outboxes[class as usize];
+        let mut unwritten = outbox.unwritten().filter(|_| class == Class::Unreliable);
+        let (mut messages, mut bytes, mut victims) = (self.queued_messages, self.queued_bytes, 0);
+        while messages >= config.send_messages || bytes + cost > config.send_bytes {
+            let (_, len) = unwritten.next()?;
+            messages -= 1;
+            bytes -= len + MESSAGE_COST;
+            victims += 1;
+        }
+        Some(victims)
     }
 
     /// Owes `Writable` for a message that costs `cost`.

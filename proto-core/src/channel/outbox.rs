@@ -14,6 +14,8 @@ pub(super) const LOW16_AHEAD: u64 = 8192;
 
 #[derive(Clone, Debug)]
 struct Slot {
+    /// Its number here, in the order of `push`.
+    id: u64,
     payload: Bytes,
     kind: Kind,
     total: u32,
@@ -54,11 +56,11 @@ pub(crate) struct Candidate {
 /// The queue of one (channel, class).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
-    /// Local number of the first slot.
-    base: u64,
+    /// Ascending by id, the first one not settled. Settled ones stay only between others that were written.
     slots: VecDeque<Slot>,
-    /// Local number of the first message of which something was never written.
-    fresh: u64,
+    next_id: u64,
+    /// Index of the first message of which something was never written.
+    fresh: usize,
     /// Number on the wire of the next message.
     next_number: u64,
     /// Pieces to be written again, oldest first.
@@ -69,8 +71,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn push(&mut self, payload: Bytes, kind: Kind, receipt: bool) -> u64 {
-        let total = payload.len() as u32;
+        let (id, total) = (self.next_id, payload.len() as u32);
+        self.next_id += 1;
         self.slots.push_back(Slot {
+            id,
             payload,
             kind,
             total,
@@ -80,12 +84,16 @@ impl Outbox {
             settled: false,
             number: 0,
         });
-        self.base + self.slots.len() as u64 - 1
+        id
+    }
+
+    fn index(&self, id: u64) -> Option<usize> {
+        let index = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
+        (!self.slots[index].settled).then_some(index)
     }
 
     fn slot(&mut self, id: u64) -> Option<&mut Slot> {
-        let index = usize::try_from(id.checked_sub(self.base)?).ok()?;
-        self.slots.get_mut(index).filter(|slot| !slot.settled)
+        self.index(id).map(|index| &mut self.slots[index])
     }
 
     /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
@@ -101,20 +109,21 @@ impl Outbox {
                 _ => self.lost.pop_front(),
             };
         }
-        let id = self.fresh;
-        let slot = self.slots.get((id - self.base) as usize)?;
-        let (offset, total, kind) = (slot.sent, slot.total, slot.kind);
+        let slot = self.slots.get(self.fresh)?;
+        let (id, offset, total, kind) = (slot.id, slot.sent, slot.total, slot.kind);
         let is_first = offset == 0;
         let number = if is_first { self.next_number } else { slot.number };
-        if is_first && id - self.base >= window {
+        if is_first && self.fresh as u64 >= window {
             return None;
         }
         Some(Candidate { id, offset, len: total - offset, total, kind, is_first, number })
     }
 
     /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
-    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Bytes {
+    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Option<Bytes> {
         let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
+        let slot = self.slot(candidate.id)?;
+        let bytes = slot.payload.slice(start..end);
         if let Some(piece) = self.lost.front_mut()
             && piece.id == candidate.id
             && piece.offset == candidate.offset
@@ -124,10 +133,9 @@ impl Outbox {
             if piece.len == 0 {
                 self.lost.pop_front();
             }
-            return self.slots[(candidate.id - self.base) as usize].payload.slice(start..end);
+            return Some(bytes);
         }
-        let slot = &mut self.slots[(candidate.id - self.base) as usize];
-        let bytes = slot.payload.slice(start..end);
+        let slot = self.slots.get_mut(self.fresh)?;
         slot.sent = end as u32;
         slot.number = candidate.number;
         self.next_number = self.next_number.max(candidate.number + 1);
@@ -136,15 +144,8 @@ impl Outbox {
                 slot.payload = Bytes::new();
             }
             self.fresh += 1;
-            self.skip_settled();
         }
-        bytes
-    }
-
-    fn skip_settled(&mut self) {
-        while self.slots.get((self.fresh - self.base) as usize).is_some_and(|slot| slot.settled) {
-            self.fresh += 1;
-        }
+        Some(bytes)
     }
 
     /// The peer has `piece`; the message when that was the last of it.
@@ -169,48 +170,48 @@ impl Outbox {
 
     /// Ends the life of a message, wherever it is.
     pub(crate) fn settle(&mut self, id: u64) -> Option<Settled> {
-        let slot = self.slot(id)?;
+        let index = self.index(id)?;
+        let slot = &mut self.slots[index];
+        let written = index < self.fresh || slot.sent > 0;
+        let settled = Settled { id, len: slot.total, receipt: slot.receipt, written };
+        if !written {
+            self.slots.remove(index);
+            return Some(settled);
+        }
         slot.settled = true;
         slot.payload = Bytes::new();
         slot.acked = RangeSet::default();
-        let settled =
-            Settled { id, len: slot.total, receipt: slot.receipt, written: slot.sent > 0 || id < self.fresh };
-        if id == self.fresh {
-            self.skip_settled();
-        }
+        self.fresh += usize::from(index == self.fresh);
         while self.slots.front().is_some_and(|slot| slot.settled) {
             self.slots.pop_front();
-            self.base += 1;
+            self.fresh -= 1;
         }
-        self.fresh = self.fresh.max(self.base);
         Some(settled)
     }
 
-    /// The oldest message of which nothing was written.
-    pub(crate) fn oldest_unwritten(&self) -> Option<u64> {
-        let fresh = (self.fresh - self.base) as usize;
-        let unwritten =
-            self.slots.iter().enumerate().skip(fresh).find(|(_, slot)| !slot.settled && slot.sent == 0);
-        unwritten.map(|(index, _)| self.base + index as u64)
+    /// Number and length of the messages of which nothing was written, oldest first.
+    pub(crate) fn unwritten(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
+        self.slots.range(self.fresh + usize::from(is_begun)..).map(|slot| (slot.id, slot.total as usize))
     }
 
     /// The first message longer than `max` of which nothing was written.
     pub(crate) fn first_longer_than(&self, max: u64) -> Option<u64> {
-        let longer = |slot: &Slot| !slot.settled && slot.sent == 0 && u64::from(slot.total) > max;
-        self.slots.iter().position(longer).map(|index| self.base + index as u64)
+        self.unwritten().find(|&(_, len)| len as u64 > max).map(|(id, _)| id)
     }
 
     /// The oldest message that is not settled.
     pub(crate) fn first_unsettled(&self) -> Option<u64> {
-        (!self.slots.is_empty()).then_some(self.base)
+        self.slots.front().map(|slot| slot.id)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
+    /// Whether anything of message `id` may have been written; what is settled may.
     pub(crate) fn has_written(&self, id: u64) -> bool {
-        id < self.fresh || self.slots.get((id - self.base.min(id)) as usize).is_some_and(|slot| slot.sent > 0)
+        self.unwritten().all(|(unwritten, _)| unwritten != id)
     }
 
     /// How to send a number so that every receiver expands it rightly, however late the packet comes.
@@ -231,5 +232,73 @@ impl Outbox {
 impl Piece {
     pub(crate) const fn new(channel: ChannelId, class: Class, candidate: &Candidate, len: u32) -> Self {
         Self { channel, class, id: candidate.id, offset: candidate.offset, len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Candidate, Outbox, Piece};
+    use crate::wire::Kind;
+    use crate::{ChannelId, Class};
+
+    const MESSAGE: Bytes = Bytes::from_static(b"a message");
+
+    fn write(outbox: &mut Outbox, len: u32) -> Candidate {
+        let candidate = outbox.candidate(u64::MAX).expect("something to write");
+        outbox.take(&candidate, len, true).expect("the present candidate");
+        candidate
+    }
+
+    #[test]
+    fn what_is_dropped_unwritten_leaves_nothing_behind() {
+        let mut outbox = Outbox::default();
+        let first = outbox.push(MESSAGE, Kind::OneWay, false);
+        write(&mut outbox, 4);
+        for _ in 0..1000 {
+            outbox.push(MESSAGE, Kind::OneWay, false);
+            let (oldest, len) = outbox.unwritten().next().expect("it was pushed");
+            assert_eq!(len, MESSAGE.len());
+            assert!(outbox.settle(oldest).is_some_and(|settled| !settled.written && settled.id == oldest));
+        }
+        assert_eq!(outbox.slots.len(), 1, "the one that was begun");
+        assert_eq!(outbox.candidate(u64::MAX).map(|next| (next.id, next.offset)), Some((first, 4)));
+    }
+
+    #[test]
+    fn numbers_on_the_wire_have_no_gaps() {
+        let mut outbox = Outbox::default();
+        let ids: [u64; 6] = core::array::from_fn(|_| outbox.push(MESSAGE, Kind::OneWay, false));
+        for dropped in [ids[0], ids[2], ids[5]] {
+            outbox.settle(dropped).expect("it waits");
+        }
+        let written: [_; 3] = core::array::from_fn(|_| write(&mut outbox, 9));
+        assert_eq!(written.clone().map(|candidate| candidate.number), [0, 1, 2]);
+        assert_eq!(written.clone().map(|candidate| candidate.id), [ids[1], ids[3], ids[4]]);
+        assert!(outbox.candidate(u64::MAX).is_none());
+        // Settled in any order, each once.
+        for at in [1, 2, 0] {
+            let piece = Piece::new(ChannelId::DEFAULT, Class::Unreliable, &written[at], 9);
+            assert!(outbox.on_acked(&piece).is_some());
+            assert!(outbox.on_acked(&piece).is_none());
+        }
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.push(MESSAGE, Kind::OneWay, false), 6);
+        assert_eq!(outbox.candidate(u64::MAX).map(|next| next.number), Some(3));
+    }
+
+    #[test]
+    fn a_new_message_stays_within_the_window() {
+        let mut outbox = Outbox::default();
+        for _ in 0..5 {
+            outbox.push(MESSAGE, Kind::OneWay, false);
+        }
+        let first = write(&mut outbox, 9);
+        write(&mut outbox, 9);
+        assert!(outbox.candidate(2).is_none(), "2 beyond the oldest that is open");
+        let piece = Piece::new(ChannelId::DEFAULT, Class::ReliableOrdered, &first, 9);
+        assert!(outbox.on_acked(&piece).is_some());
+        assert!(outbox.candidate(2).is_some());
     }
 }

@@ -131,7 +131,7 @@ impl Channels {
             channel.send_credit.charge(cost);
             self.session_send.charge(cost);
         }
-        let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable());
+        let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable())?;
         channel.turn = (class as u8 + 1) % 3;
         self.scheduler.rotate();
         Some((Piece::new(id, class, candidate, len), bytes))

@@ -153,11 +153,7 @@ impl Connection {
     ) -> Result<(), SendError> {
         let now = self.advance(now);
         let channel = self.requests.owed(request).ok_or(SendError::NoRequest)?;
-        let class = self
-            .channels
-            .get(channel)
-            .filter(|channel| channel.allows(Class::ReliableUnordered))
-            .map_or(Class::ReliableOrdered, |_| Class::ReliableUnordered);
+        let class = self.channels.get(channel).map_or(Class::ReliableOrdered, ChannelState::reply_class);
         self.queue(now, channel, class, kind, payload, false)?;
         self.requests.settle_owed(request);
         Ok(())
@@ -248,6 +244,10 @@ impl Channel<'_> {
         }
         if self.conn.requests.outgoing() >= self.conn.config.max_requests {
             return Err(SendError::TooManyRequests);
+        }
+        let channel = self.conn.channels.get(self.id).ok_or(SendError::NoChannel)?;
+        if !channel.allows(channel.reply_class()) {
+            return Err(SendError::ClassNotAllowed);
         }
         let Message { payload, class, receipt } = message;
         let kind = Kind::Request(self.conn.requests.next_id());

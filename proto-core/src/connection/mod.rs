@@ -273,7 +273,8 @@ impl Connection {
     }
 
     fn unread(&self) -> usize {
-        self.channels.iter().map(|channel| channel.inbox.ready_len()).sum()
+        let messages: usize = self.channels.iter().map(|channel| channel.inbox.ready_len()).sum();
+        messages + self.requests.replies()
     }
 
     fn on_timer(&mut self, now: Timestamp, timer: Timer, deadline: Timestamp) {

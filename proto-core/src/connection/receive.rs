@@ -223,10 +223,11 @@ impl Connection {
         };
         let number = channel.inbox.expand(class, msg.id, before);
         *previous = Some((msg.channel, msg.class, number));
-        if class == Class::Unreliable
-            && msg.fragment.is_some_and(|f| f.total > self.link.max_unreliable() as u64)
-        {
-            return violation("an unreliable message of more than 16 pieces");
+        let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
+        if class == Class::Unreliable && msg.fragment.is_some_and(|f| too_many_pieces.contains(&f.total)) {
+            // The peer's link may have larger packets.
+            self.stats.drops.count(Drop::ReassemblyFull);
+            return Ok(());
         }
         let arrival =
             Arrival { class, id: number, kind: msg.kind, fragment: msg.fragment, payload: msg.payload };
@@ -256,9 +257,7 @@ impl Connection {
                 } else {
                     self.stats.drops.count(Drop::RequestRejected);
                     self.release(id, &delivery);
-                    let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
-                    // A peer that floods with requests and reads no replies finds its requests unanswered.
-                    let _ = self.queue(now, id, Class::ReliableUnordered, kind, bytes::Bytes::new(), false);
+                    self.reject(now, id, request);
                 }
                 return Ok(());
             }
@@ -282,6 +281,16 @@ impl Connection {
             self.release(id, &delivery);
         }
         Ok(())
+    }
+
+    /// Tells the peer that its request was not looked at. One that floods with requests and reads no replies is told nothing.
+    fn reject(&mut self, now: Timestamp, id: ChannelId, request: u64) {
+        let has_room = self.has_room_for_events();
+        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0, &self.config));
+        let Some(channel) = channel else { return };
+        let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
+        // Where no reliable class is allowed no reply could be sent either.
+        let _ = self.queue(now, id, channel.reply_class(), kind, bytes::Bytes::new(), false);
     }
 
     fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {

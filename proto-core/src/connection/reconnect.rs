@@ -7,6 +7,9 @@ use crate::rng::Rng;
 use crate::time::nanos;
 use crate::{Reconnect, Timestamp};
 
+/// No server can keep a client away for longer.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// The attempts of one side to reach another, over any number of connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
@@ -48,7 +51,7 @@ impl Attempts {
         };
         self.failures = self.failures.saturating_add(1);
         let drawn = Duration::from_nanos(rng.below(nanos(bound).saturating_add(1)));
-        Some(now + retry_after.map_or(drawn, |wait| wait + drawn.min(policy.spread)))
+        Some(now + retry_after.map_or(drawn, |wait| wait.min(LONGEST_WAIT) + drawn.min(policy.spread)))
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
     use alloc::vec::Vec;
     use core::time::Duration;
 
-    use super::Attempts;
+    use super::{Attempts, LONGEST_WAIT};
     use crate::rng::Rng;
     use crate::{Reconnect, Timestamp};
 
@@ -111,6 +114,8 @@ mod tests {
         let wait = Duration::from_secs(20);
         let at = attempts.next(NOW, &policy, Some(wait), &mut rng).unwrap();
         assert!(at >= NOW + wait && at <= NOW + wait + policy.spread);
+        let at = Attempts::default().next(NOW, &policy, Some(Duration::MAX), &mut rng).unwrap();
+        assert!(at >= NOW + LONGEST_WAIT && at <= NOW + LONGEST_WAIT + policy.spread, "within limits");
         assert!(attempts.next(NOW, &policy, None, &mut rng).is_some());
         assert_eq!(attempts.next(NOW, &policy, None, &mut rng), None);
     }

@@ -7,7 +7,7 @@ use super::handshake::Confirm;
 use super::state::End;
 use super::{Connection, Timer};
 use crate::channel::{Announce, Piece, Settled};
-use crate::recovery::{Carried, Timeout};
+use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
 use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, RequestOutcome, Timestamp};
 
 impl Connection {
@@ -156,7 +156,7 @@ impl Connection {
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
     fn begin_probe(&mut self) {
-        self.probes_due = self.recovery.probe_packets();
+        self.probes_due = PROBE_PACKETS;
         if self.channels.candidate().is_some() {
             return;
         }

@@ -117,7 +117,6 @@ impl Connection {
             }
             State::Draining | State::Drained => return,
         };
-        let (unsent, unacked) = self.abandon_messages();
         while let Some((request, message)) = self.requests.abandon() {
             let written = self
                 .channels
@@ -126,6 +125,7 @@ impl Connection {
             let outcome = RequestOutcome::Disconnected { not_processed: !written };
             self.events.push_back(Event::RequestDone { request, outcome });
         }
+        let (unsent, unacked) = self.abandon_messages();
         self.state = State::Draining;
         self.timers.stop_all();
         self.timers.set(Timer::Drain, now + answer_for);
@@ -146,8 +146,9 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let unread: usize =
+            let messages: usize =
                 self.channels.iter_mut().map(|c| core::iter::from_fn(|| c.inbox.pop_ready()).count()).sum();
+            let unread = messages + self.requests.drop_replies();
             self.stats.drops.add(Drop::Unread, unread as u64);
         }
         self.state = State::Drained;

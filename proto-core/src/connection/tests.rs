@@ -3,9 +3,7 @@
 mod abuse;
 mod channels;
 mod close;
-mod fuzz;
 mod idle;
-mod polls;
 mod reliable_link;
 mod requests;
 

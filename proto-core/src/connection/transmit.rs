@@ -242,7 +242,7 @@ impl Connection {
             };
             let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
             let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-            let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD;
+            let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD - announcement;
             let Some((len, is_last)) =
                 fit(&candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {

@@ -31,6 +31,8 @@ pub(super) struct Incoming<A> {
     by_prefix: BTreeMap<u64, usize>,
     /// When each bucket may get a reset again; empty until the first one.
     next_reset: Vec<Timestamp>,
+    /// The bytes of an address while they are hashed.
+    scratch: Vec<u8>,
     address: core::marker::PhantomData<A>,
 }
 
@@ -42,6 +44,7 @@ impl<A: Address> Incoming<A> {
             pending: 0,
             by_prefix: BTreeMap::new(),
             next_reset: Vec::new(),
+            scratch: Vec::new(),
             address: core::marker::PhantomData,
         }
     }
@@ -70,9 +73,9 @@ impl<A: Address> Incoming<A> {
     }
 
     fn may_reset(&mut self, now: Timestamp, address: A) -> bool {
-        let mut bytes = Vec::with_capacity(24);
-        address.token_bytes(&mut bytes);
-        let hash = blake3::keyed_hash(&self.bucket_key, &bytes);
+        self.scratch.clear();
+        address.token_bytes(&mut self.scratch);
+        let hash = blake3::keyed_hash(&self.bucket_key, &self.scratch);
         let bucket =
             usize::from(u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]])) % RESET_BUCKETS;
         self.next_reset.resize(RESET_BUCKETS, Timestamp::ZERO);

@@ -168,6 +168,9 @@ impl<A: Address> Endpoint<A> {
                 self.sending.rotate();
                 self.burst = 0;
             }
+            if self.entry(slot).is_some_and(|entry| entry.conn.has_events()) {
+                self.speaking.push(slot);
+            }
             self.refile_deadline(slot);
             if transmit.is_some() {
                 return transmit;
@@ -340,6 +343,7 @@ impl<A: Address> Endpoint<A> {
         }
         self.stats += entry.conn.stats();
         self.deadlines.set(slot, None);
+        self.speaking.remove(slot);
         let generation = &mut self.slots[slot as usize].generation;
         *generation = generation.wrapping_add(1);
         self.free.push(slot);

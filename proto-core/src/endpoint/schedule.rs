@@ -33,6 +33,16 @@ impl ReadyList {
         }
     }
 
+    /// Takes `slot` out, wherever it is: the next connection there waits for a turn of its own.
+    pub(super) fn remove(&mut self, slot: u32) {
+        if self.front() == Some(slot) {
+            self.pop();
+        } else if self.is_queued.get(slot as usize) == Some(&true) {
+            self.queue.retain(|&queued| queued != slot);
+            self.is_queued[slot as usize] = false;
+        }
+    }
+
     pub(super) fn rotate(&mut self) {
         if self.queue.len() > 1 {
             self.queue.rotate_left(1);

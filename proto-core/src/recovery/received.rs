@@ -11,6 +11,8 @@ use crate::wire::{MAX_RANGES, RecordWriter, packet};
 const ELICITING_PER_ACK: u32 = 2;
 /// With more ranges than this, ACKs ask to be acknowledged themselves, so that the list can be cut.
 const MANY_RANGES: usize = 16;
+/// What arrived longer ago is not acknowledged any more: who still waits for it has repeated it long since.
+const REPEATED_FOR: Duration = Duration::from_mins(1);
 
 /// The packets of the peer.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Received {
     unacknowledged: u32,
     deadline: Option<Timestamp>,
     due: bool,
+    /// The largest number at some time past, and when that was.
+    mark: (u64, Timestamp),
 }
 
 impl Received {
@@ -89,6 +93,11 @@ impl Received {
 
     /// Writes an ACK of everything, and returns its largest number.
     pub(crate) fn write_ack(&mut self, now: Timestamp, writer: &mut RecordWriter<'_>) -> u64 {
+        let (largest, marked_at) = self.mark;
+        if now.since(marked_at) >= REPEATED_FOR {
+            self.ranges.remove_below(largest);
+            self.mark = (self.seen.next() - 1, now);
+        }
         let delay = now.since(self.largest_at).as_micros() as u64 / 8;
         let ranges = self.ranges.iter().rev().map(|range| range.start..=range.end - 1);
         writer.write_ack(delay, ranges);

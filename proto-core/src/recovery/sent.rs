@@ -25,12 +25,13 @@ enum State {
     InFlight,
     /// Declared lost; its acknowledgement would show that this was wrong.
     Lost,
-    /// Acknowledged, or never sent at all.
+    /// Acknowledged.
     Settled,
 }
 
 #[derive(Clone, Debug)]
 struct Packet {
+    number: u64,
     sent: Timestamp,
     size: u32,
     state: State,
@@ -52,8 +53,7 @@ pub(crate) struct Settled {
 /// Ack-eliciting packets whose fate is open, by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
-    /// Number of the first packet below.
-    base: u64,
+    /// Ascending by number. Only those that were followed: a peer cannot make this grow by what it makes this side acknowledge.
     packets: VecDeque<Packet>,
     carried: VecDeque<Carried>,
     /// Index of the first element of `carried`, counted since the beginning.
@@ -71,16 +71,16 @@ impl Sent {
         self.packets_in_flight == 0
     }
 
-    /// Records the ack-eliciting packet `number`; the numbers between the last one and it are not followed.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Records the ack-eliciting packet `number`, the largest so far.
     pub(crate) fn push(&mut self, number: u64, sent: Timestamp, size: u32, carried: &[Carried]) {
         let first = self.carried_base + self.carried.len() as u64;
-        if self.packets.is_empty() {
-            self.base = number;
-        }
-        while self.base + (self.packets.len() as u64) < number {
-            self.packets.push_back(Packet { sent, size: 0, state: State::Settled, first, count: 0 });
-        }
         self.packets.push_back(Packet {
+            number,
             sent,
             size,
             state: State::InFlight,
@@ -100,9 +100,8 @@ impl Sent {
         out: &mut Vec<Carried>,
         mut each: impl FnMut(Settled),
     ) {
-        let end = self.base + self.packets.len() as u64;
-        for number in self.base.max(*numbers.start())..end.min(numbers.end().saturating_add(1)) {
-            let packet = &mut self.packets[(number - self.base) as usize];
+        let first = self.packets.partition_point(|packet| packet.number < *numbers.start());
+        for packet in self.packets.range_mut(first..).take_while(|packet| packet.number <= *numbers.end()) {
             if packet.state == State::Settled {
                 continue;
             }
@@ -112,7 +111,7 @@ impl Sent {
                 self.bytes_in_flight -= u64::from(packet.size);
                 self.packets_in_flight -= 1;
             }
-            each(Settled { number, sent: packet.sent, size: packet.size, was_lost });
+            each(Settled { number: packet.number, sent: packet.sent, size: packet.size, was_lost });
             let first = (packet.first - self.carried_base) as usize;
             out.extend(self.carried.range(first..first + packet.count as usize));
         }
@@ -128,19 +127,17 @@ impl Sent {
         out: &mut Vec<Carried>,
         mut each: impl FnMut(Settled),
     ) -> Option<Timestamp> {
-        let end = (self.base + self.packets.len() as u64).min(largest);
-        for number in self.base..end {
-            let packet = &mut self.packets[(number - self.base) as usize];
+        for packet in self.packets.iter_mut().take_while(|packet| packet.number < largest) {
             if packet.state != State::InFlight {
                 continue;
             }
-            if number + threshold > largest && packet.sent > sent_before {
+            if packet.number + threshold > largest && packet.sent > sent_before {
                 return Some(packet.sent);
             }
             packet.state = State::Lost;
             self.bytes_in_flight -= u64::from(packet.size);
             self.packets_in_flight -= 1;
-            each(Settled { number, sent: packet.sent, size: packet.size, was_lost: false });
+            each(Settled { number: packet.number, sent: packet.sent, size: packet.size, was_lost: false });
             let first = (packet.first - self.carried_base) as usize;
             out.extend(self.carried.range(first..first + packet.count as usize));
         }
@@ -167,7 +164,6 @@ impl Sent {
             self.carried.drain(..packet.count as usize);
             self.carried_base += u64::from(packet.count);
             self.packets.pop_front();
-            self.base += 1;
         }
     }
 

@@ -1,0 +1,9 @@
+//! Two or more endpoints, a network in memory and a clock that is moved by hand: whoever waits is polled only after it was woken, so
+//! that a lost waker stops the test.
+
+mod cancel;
+mod connections;
+mod harness;
+mod messages;
+mod reconnect;
+mod requests;

@@ -1,0 +1,139 @@
+//! Lost connections and what takes their place.
+
+use std::time::Duration;
+
+use proto_core::{Close, CloseReason, ConfigBuilder, Message, Reconnect};
+
+use super::harness::{CLIENT, Net, SERVER, Task, now};
+use crate::{ConnectError, Connecting, Machine, Status};
+
+fn config(max_attempts: Option<u32>) -> ConfigBuilder {
+    let reconnect = Some(Reconnect { max_attempts, ..Reconnect::default() });
+    ConfigBuilder { reconnect, ..ConfigBuilder::chat() }
+}
+
+/// Every status until the connection is there, or is given up.
+fn watch(net: &Net, dial: &mut Connecting) -> Vec<Status> {
+    let mut seen = Vec::new();
+    loop {
+        let status = net.run(dial.changed());
+        seen.push(status.clone());
+        if matches!(status, Status::Established | Status::Closed(_)) {
+            return seen;
+        }
+    }
+}
+
+#[test]
+fn a_restarted_server_is_noticed_at_once_and_found_again() {
+    let mut net = Net::new(config(None));
+    let (client, _gone) = net.connect();
+    net.quiesce();
+    assert!(client.next().is_none());
+    net.restart_server(3);
+    let began = now().mono;
+    client.send_now(Message::new("are you there?")).unwrap();
+    let closed = net.run(client.closed());
+    assert_eq!(closed.reason, CloseReason::Reset);
+    assert_eq!(now().mono, began, "the network takes no time, so neither does this");
+    let mut dial = client.next().expect("a connection takes its place");
+    assert!(client.next().is_none(), "one caller gets it");
+    let seen = watch(&net, &mut dial);
+    assert!(matches!(seen[0], Status::Waiting { attempt: 1, remaining } if !remaining.is_zero()), "{seen:?}");
+    assert_eq!(*seen.last().unwrap(), Status::Established);
+    let back = net.run(&mut dial).unwrap();
+    let server = net.run(net.server().endpoint().accept()).unwrap();
+    net.run(back.send(Message::new("back"))).unwrap();
+    assert_eq!(net.run(server.recv()).unwrap().payload, "back");
+    drop(client);
+    net.quiesce();
+    assert!(back.send_now(Message::new("the old handle holds it no more")).is_ok());
+    assert_eq!(dial.status(), Status::Established);
+}
+
+#[test]
+fn attempts_are_seen_and_given_up() {
+    let mut net = Net::new(config(Some(3)));
+    net.hosts[SERVER].is_linked = false;
+    let mut dial = net.client().endpoint().dial(net.server().path).unwrap();
+    let seen = watch(&net, &mut dial);
+    let attempts: Vec<_> = seen
+        .iter()
+        .filter_map(|status| match status {
+            Status::Connecting { attempt } => Some(*attempt),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(attempts, [1, 2, 3]);
+    assert_eq!(seen.iter().filter(|status| matches!(status, Status::Waiting { .. })).count(), 2);
+    assert!(
+        matches!(net.run(dial), Err(ConnectError::Failed(closed)) if closed.reason == CloseReason::TimedOut)
+    );
+}
+
+#[test]
+fn a_successor_that_nobody_asked_for_closes_with_the_last_handle() {
+    let mut net = Net::new(config(None));
+    let (client, _gone) = net.connect();
+    net.quiesce();
+    net.restart_server(3);
+    client.send_now(Message::new("?")).unwrap();
+    net.run(client.closed());
+    let server = net.run(net.server().endpoint().accept()).unwrap();
+    assert!(Task::new(server.closed()).poll().is_none());
+    drop(client);
+    assert!(matches!(net.run(server.closed()).reason, CloseReason::Peer { code: 0, .. }));
+    net.hosts[CLIENT].endpoint = None;
+    net.pass(Duration::from_secs(1));
+    assert!(net.client().shared.inspect(Machine::is_over));
+}
+
+#[test]
+fn a_chain_of_losses_that_nobody_looks_at_stays_short() {
+    let mut net = Net::new(config(None));
+    let (client, _gone) = net.connect();
+    for seed in 3..20 {
+        net.pass(Duration::from_secs(40));
+        net.restart_server(seed);
+    }
+    net.pass(Duration::from_secs(40));
+    let connections = net.client().shared.quietly(|node| node.connections());
+    assert_eq!(connections, 2, "the first, which has a handle, and the last");
+    let last = net.run(client.next().unwrap()).unwrap();
+    let server = net.run(net.server().endpoint().accept()).unwrap();
+    net.run(server.send(Message::new("the 18th"))).unwrap();
+    assert_eq!(net.run(last.recv()).unwrap().payload, "the 18th");
+}
+
+#[test]
+fn closing_is_not_losing() {
+    let mut net = Net::new(config(None));
+    let (client, server) = net.connect();
+    server.close(Close::default());
+    let closed = net.run(client.closed());
+    assert_eq!(closed.next, None);
+    assert!(client.next().is_none());
+}
+
+#[test]
+fn a_connection_lost_while_it_closes_unheld_is_not_replaced() {
+    let mut net = Net::new(config(None));
+    let (client, _server) = net.connect();
+    net.quiesce();
+    net.restart_server(3);
+    client.send_now(Message::new("?")).unwrap();
+    drop(client);
+    net.hosts[CLIENT].endpoint = None;
+    net.pass(Duration::from_secs(5));
+    assert!(net.client().shared.inspect(Machine::is_over));
+}
+
+#[test]
+fn dropping_a_dial_gives_up() {
+    let mut net = Net::new(config(None));
+    net.hosts[SERVER].is_linked = false;
+    let dial = net.client().endpoint().dial(net.server().path).unwrap();
+    net.quiesce();
+    drop(dial);
+    net.run(net.client().endpoint().wait_idle());
+}

@@ -1,0 +1,122 @@
+//! Requests, replies, and what becomes of those that nobody answers or awaits.
+
+use std::time::Duration;
+
+use proto_core::{Close, ConfigBuilder, Message, SendError};
+
+use super::harness::{Net, SERVER, Task, now, small};
+use crate::RequestError;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn both_sides_ask_and_answer() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    for (asks, answers) in [(&client, &server), (&server, &client)] {
+        let mut ask = Task::waiting(asks.request(Message::new("2+2"), SECOND));
+        let received = net.run(answers.recv()).unwrap();
+        assert_eq!(received.payload, "2+2");
+        let request = received.request.unwrap();
+        net.run(answers.reply(request, "4")).unwrap();
+        assert_eq!(net.finish(&mut ask).unwrap(), "4");
+        assert_eq!(ask.wakes(), 1);
+        assert_eq!(net.run(answers.reply(request, "5")), Err(SendError::NoRequest));
+    }
+}
+
+#[test]
+fn an_error_is_an_answer() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    let mut ask = Task::waiting(client.request(Message::new("1/0"), SECOND));
+    let request = net.run(server.recv()).unwrap().request.unwrap();
+    net.run(server.reply_error(request, 0x123, "no")).unwrap();
+    let expected = RequestError::Failed { code: 0x123, not_processed: false, payload: "no".into() };
+    assert_eq!(net.finish(&mut ask), Err(expected));
+}
+
+#[test]
+fn nobody_answers() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    let began = now().mono;
+    let asked = net.run(client.request(Message::new("?"), SECOND));
+    assert_eq!(asked, Err(RequestError::TimedOut { not_processed: false }));
+    assert_eq!(now().mono.since(began), SECOND);
+    let late = net.run(server.recv()).unwrap().request.unwrap();
+    net.run(server.reply(late, "too late")).unwrap();
+    net.quiesce();
+    assert_eq!(net.client().waiting(), 0);
+}
+
+#[test]
+fn no_room_to_ask_ends_in_time_too() {
+    let mut net = Net::new(small());
+    let (client, _server) = net.connect();
+    let mut first = [(); 2].map(|()| Task::waiting(client.request(Message::new("?"), SECOND * 60)));
+    let began = now().mono;
+    let third = net.run(client.request(Message::new("?"), SECOND));
+    assert_eq!(third, Err(RequestError::TimedOut { not_processed: true }), "2 requests are the limit");
+    assert_eq!(now().mono.since(began), SECOND);
+    assert!(first.iter_mut().all(|task| task.poll().is_none()));
+    assert_eq!(net.client().waiting(), 2);
+}
+
+#[test]
+fn who_waits_to_ask_asks_when_another_is_done() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    let mut asks: Vec<_> = (0..5)
+        .map(|n: u32| Task::waiting(client.request(Message::new(n.to_string()), SECOND * 60)))
+        .collect();
+    for _ in 0..5 {
+        for ask in &mut asks {
+            assert!(ask.poll().is_none());
+        }
+        let received = net.run(server.recv()).unwrap();
+        net.run(server.reply(received.request.unwrap(), received.payload)).unwrap();
+        net.quiesce();
+        let done: Vec<_> = asks.iter_mut().map(Task::poll).collect();
+        assert_eq!(done.iter().flatten().count(), 1);
+        let mut answered = done.into_iter();
+        asks.retain(|_| answered.next().flatten().is_none());
+    }
+}
+
+#[test]
+fn the_end_answers_for_the_peer() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    let mut seen = Task::waiting(client.request(Message::new("?"), SECOND * 60));
+    net.run(server.recv()).unwrap();
+    server.close(Close { linger: Duration::ZERO, ..Close::default() });
+    assert_eq!(net.finish(&mut seen), Err(RequestError::Disconnected { not_processed: false }));
+    let refused = net.run(client.request(Message::new("?"), SECOND));
+    assert_eq!(refused, Err(RequestError::Refused(SendError::Closed)));
+}
+
+#[test]
+fn a_request_that_was_never_sent_says_so() {
+    let mut net = Net::new(ConfigBuilder { dead: SECOND * 25, ..ConfigBuilder::default() });
+    let (client, _server) = net.connect();
+    net.hosts[SERVER].is_linked = false;
+    let large = vec![0; 250 * 1024];
+    client.send_now(Message::new(large.clone())).unwrap();
+    let asked = net.run(client.request(Message::new(large), SECOND * 60));
+    assert_eq!(asked, Err(RequestError::Disconnected { not_processed: true }));
+}
+
+#[test]
+fn a_reply_that_nobody_awaits_is_thrown_away_and_counted() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    for round in 1..=5 {
+        drop(Task::waiting(client.request(Message::new("?"), SECOND * 60)));
+        let request = net.run(server.recv()).unwrap().request.unwrap();
+        net.run(server.reply(request, "!")).unwrap();
+        net.quiesce();
+        assert_eq!(net.client().endpoint().counters().unread_replies, round, "each made room for the next");
+    }
+    assert_eq!(net.client().waiting(), 0);
+}

@@ -285,7 +285,7 @@ impl<N: Connects> Oracle<N> for Guarantees {
         match life {
             Life::Crashed => *self.lives.entry(node).or_default() += 1,
             Life::Paused => {
-                self.paused_since.insert(node, now);
+                self.paused_since.entry(node).or_insert(now);
             }
             Life::Resumed => {
                 if let Some(since) = self.paused_since.remove(&node) {

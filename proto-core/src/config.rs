@@ -181,10 +181,12 @@ impl Default for ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// The settings of a chat: heartbeats every 3 s, dead after 10 s, attempts of 15 s without end.
+    /// The settings of a chat: heartbeats every 3 s, dead after 10 s, attempts of 15 s without end, and a first repetition after
+    /// 300 ms, for a person waits.
     pub fn chat() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(15),
+            initial_rtt: Duration::from_millis(100),
             heartbeat: Duration::from_secs(3),
             dead: Duration::from_secs(10),
             reconnect: Some(Reconnect::default()),

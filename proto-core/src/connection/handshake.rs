@@ -13,6 +13,8 @@ use crate::wire::{
 };
 use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
 
+/// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
+const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -107,7 +109,7 @@ impl Connection {
     }
 
     fn arm_repeat(&mut self, now: Timestamp) {
-        let first = self.config.initial_rtt * 3;
+        let first = self.recovery.rtt.pto_base().max(MIN_REPEAT);
         let wait = first.saturating_mul(1 << self.handshake.sent.min(16)).min(self.config.pto_cap);
         self.timers.set(Timer::Handshake, now + wait.max(self.config.timer_granularity));
     }
@@ -234,7 +236,7 @@ impl Connection {
                 self.on_init(long, &init, size);
             }
             (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.state == State::Connecting => {
-                self.on_retry(token);
+                self.on_retry(now, token);
             }
             (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.state == State::Connecting => {
                 self.on_accept(now, long, &accept);
@@ -254,9 +256,12 @@ impl Connection {
         }
     }
 
-    fn on_retry(&mut self, token: &[u8]) {
+    fn on_retry(&mut self, now: Timestamp, token: &[u8]) {
         if token.is_empty() || token.len() > MAX_TOKEN || self.handshake.retries >= MAX_RETRIES {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        if self.handshake.sent == 1 {
+            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
         }
         self.handshake.retries += 1;
         self.handshake.token = token.to_vec();

@@ -33,6 +33,7 @@ impl Arena {
         self.block.split().freeze()
     }
 
+    /// Goes on in this block if nothing of it is in use, else in an earlier one, else in a new one.
     fn next_block(&mut self) {
         if self.block.try_reclaim(BLOCK) {
             return;

@@ -1,4 +1,4 @@
-//! Counters, in the log once a minute when they have changed.
+//! Counters, in the log: what was dropped as soon as anything was, everything at the end.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::machine::Hub;
 
-const INTERVAL: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Everything that is counted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Counters {
     connections: usize,
     endpoint: Stats,
@@ -38,19 +38,32 @@ impl Counters {
     }
 }
 
-/// Reports for as long as it is polled.
+impl Counters {
+    /// What was dropped, and the rest for whoever looks closer.
+    fn tell(&self) {
+        let Self { connections, endpoint, chat, server, udp } = self;
+        let (received, sent) = (endpoint.packets_received, endpoint.packets_sent);
+        tracing::info!(connections, received, sent, dropped = ?endpoint.drops, "counters");
+        tracing::debug!(?endpoint, ?chat, ?server, ?udp, "all counters");
+    }
+}
+
+/// Tells the totals.
+pub(super) fn total(shared: &Shared<Hub>, pump: &Pump) {
+    Counters::read(shared, pump).tell();
+}
+
+/// Tells for as long as it is polled, whenever something more was dropped.
 pub(super) async fn report(shared: &Shared<Hub>, pump: &Pump) -> Infallible {
     let mut ticks = interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Counters::read(shared, pump);
+    let mut told = Counters::read(shared, pump).endpoint.drops;
     loop {
         ticks.tick().await;
         let counters = Counters::read(shared, pump);
-        if counters != last {
-            let Counters { connections, endpoint, chat, server, udp } = &counters;
-            tracing::info!(connections, "counters have changed; --log debug shows them");
-            tracing::debug!(?endpoint, ?chat, ?server, ?udp, "counters");
-            last = counters;
+        if counters.endpoint.drops != told {
+            counters.tell();
+            told = counters.endpoint.drops;
         }
     }
 }

@@ -112,6 +112,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         }
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
+    counters::total(&shared, &pump);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What arrives on one channel: order, duplicates, joining, and what waits for the application.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -49,8 +50,8 @@ enum Slot {
     Missing,
     /// Charged, and not whole yet.
     Partial,
-    /// Waits for those before it.
-    Waiting(Delivery),
+    /// Waits for those before it; boxed, as a peer that leaves one out can make thousands of slots.
+    Waiting(Box<Delivery>),
     /// Delivered out of order.
     Done,
 }
@@ -79,7 +80,7 @@ impl Window {
     fn advance(&mut self, out: &mut Vec<Delivery>) {
         while let Some(Slot::Waiting(_) | Slot::Done) = self.slots.front() {
             if let Some(Slot::Waiting(delivery)) = self.slots.pop_front() {
-                out.push(delivery);
+                out.push(*delivery);
             }
             self.base += 1;
         }
@@ -156,6 +157,7 @@ impl Inbox {
             out.push(Delivery { class, id, kind, payload: arena.copy(arrival.payload) });
             return Ok(());
         }
+        let waits = ordered && id > window.base && !is_planted_over_gap(config);
         let slot = window.slot(id)?;
         match slot {
             Slot::Missing => {
@@ -172,12 +174,14 @@ impl Inbox {
             Slot::Partial => {}
             Slot::Waiting(_) | Slot::Done => return Err(Refused::Dropped(Drop::DuplicateMessage)),
         }
-        let Some(payload) = join(&mut self.partials, now, arrival, total, offset, arena)? else {
+        // What may wait for long gets a buffer of its own, or it would keep a whole block of the arena from being used again.
+        let copy = |payload: &[u8]| if waits { Bytes::copy_from_slice(payload) } else { arena.copy(payload) };
+        let Some(payload) = join(&mut self.partials, now, arrival, total, offset, copy)? else {
             return Ok(());
         };
         let delivery = Delivery { class, id, kind, payload };
-        if ordered && !is_planted_over_gap(config) {
-            *slot = Slot::Waiting(delivery);
+        if waits {
+            *slot = Slot::Waiting(Box::new(delivery));
         } else {
             *slot = Slot::Done;
             out.push(delivery);
@@ -214,13 +218,15 @@ impl Inbox {
             }
             self.unreliable_partials += 1;
         }
-        let whole = join(&mut self.partials, now, arrival, total, offset, arena)?;
+        let (messages, bytes) = self.ready_unreliable;
+        let is_full =
+            messages >= config.receive_messages || bytes + cost(total) as usize > config.receive_bytes;
+        let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
+        let whole = join(&mut self.partials, now, arrival, total, offset, copy)?;
         if let Some(payload) = whole {
             self.unreliable_partials -= usize::from(is_cut || is_known);
             self.unreliable.insert(id);
-            let (messages, bytes) = self.ready_unreliable;
-            let cost = cost(total) as usize;
-            if messages >= config.receive_messages || bytes + cost > config.receive_bytes {
+            if is_full {
                 return Err(Refused::Dropped(Drop::ReceiveQueueFull));
             }
             out.push(Delivery { class, id, kind, payload });
@@ -291,19 +297,19 @@ fn expiry(partial: &Partial, config: &Config) -> Timestamp {
     (partial.touched + config.reassembly_idle).min(partial.begun + config.reassembly_total)
 }
 
-/// The whole payload, once all pieces are there.
+/// The whole payload, once all pieces are there; `copy` keeps one that came in one piece.
 fn join(
     partials: &mut BTreeMap<(Class, u64), Partial>,
     now: Timestamp,
     arrival: &Arrival<'_>,
     total: u64,
     offset: u64,
-    arena: &mut Arena,
+    copy: impl FnOnce(&[u8]) -> Bytes,
 ) -> Result<Option<Bytes>, Refused> {
     let key = (arrival.class, arrival.id);
     let is_whole = arrival.payload.len() as u64 == total;
     if is_whole && !partials.contains_key(&key) {
-        return Ok(Some(arena.copy(arrival.payload)));
+        return Ok(Some(copy(arrival.payload)));
     }
     let partial = partials.entry(key).or_insert_with(|| Partial::new(now, total, arrival.kind));
     partial

@@ -15,6 +15,8 @@ use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
+/// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
+const EAGER_REPEATS: u32 = 2;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -110,7 +112,8 @@ impl Connection {
 
     fn arm_repeat(&mut self, now: Timestamp) {
         let first = self.recovery.rtt.pto_base().max(MIN_REPEAT);
-        let wait = first.saturating_mul(1 << self.handshake.sent.min(16)).min(self.config.pto_cap);
+        let doublings = self.handshake.sent.saturating_sub(EAGER_REPEATS).min(16);
+        let wait = first.saturating_mul(1 << doublings).min(self.config.pto_cap);
         self.timers.set(Timer::Handshake, now + wait.max(self.config.timer_granularity));
     }
 

@@ -130,7 +130,7 @@ pub struct ConfigBuilder {
     pub busy_retry_after: Duration,
     /// Byte 0 of every connection and session id of this endpoint.
     pub shard: u8,
-    /// Makes retry tokens and reset tokens. A server keeps it with its data, so that after a restart it can still tell
+    /// Makes reset tokens. A server keeps it with its data, so that after a restart it can still tell
     /// clients that their connections are gone. `None`: derived from the endpoint's seed.
     pub server_key: Option<[u8; 32]>,
 

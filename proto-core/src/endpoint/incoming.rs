@@ -24,7 +24,10 @@ const RESET_MIN: usize = 1 + 4 + 16;
 /// What an endpoint keeps about strangers: bounded, whatever they send.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming<A> {
+    /// Makes reset tokens; the same in every life of a server.
     key: [u8; 32],
+    /// Makes retry tokens; fresh in every life, for they name times of this one's clock.
+    retry_key: [u8; 32],
     /// Tells addresses apart in a way that no stranger can predict.
     bucket_key: [u8; 32],
     pending: usize,
@@ -40,6 +43,7 @@ impl<A: Address> Incoming<A> {
     pub(super) fn new(key: [u8; 32], rng: &mut Rng) -> Self {
         Self {
             key,
+            retry_key: rng.bytes(),
             bucket_key: rng.bytes(),
             pending: 0,
             by_prefix: BTreeMap::new(),
@@ -122,7 +126,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, packet: &[u8]) {
-        let is_proven = token::is_valid(&self.incoming.key, now, init.token, client, meta.path);
+        let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
         let is_crowded = self.incoming.of_prefix(meta.path) >= self.config.max_pending_per_prefix;
         let must_prove = match self.config.retry {
             Retry::Always => true,
@@ -130,7 +134,7 @@ impl<A: Address> Endpoint<A> {
         };
         if must_prove && !is_proven {
             self.count(Drop::Retried);
-            let token = token::issue(&self.incoming.key, now, self.rng.bytes(), client, meta.path);
+            let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
         }
         let is_full =

@@ -13,8 +13,8 @@ use core::time::Duration;
 
 use super::Endpoint;
 use crate::{
-    ChannelId, Class, Config, ConfigBuilder, ConnectionId, Drop, Event, Fate, Link, Message, Meta, SendError, Shard,
-    State, Timestamp,
+    ChannelId, Class, Config, ConfigBuilder, ConnectionId, Drop, Event, Fate, Link, Message, Meta, SendError,
+    Shard, State, Timestamp,
 };
 
 const DELAY: Duration = Duration::from_millis(10);
@@ -192,7 +192,8 @@ fn client_config() -> ConfigBuilder {
 
 #[test]
 fn byte_0_of_what_a_server_hands_out_names_its_shard() {
-    let (mut world, id, _) = World::connected(ConfigBuilder { shard: 7, ..server_config() }, &client_config());
+    let (mut world, id, _) =
+        World::connected(ConfigBuilder { shard: 7, ..server_config() }, &client_config());
     assert_eq!(world.nodes[1].get(id).expect("it is there").session().0[0], 7);
     world.send(1, id, Message::new("x"));
     world.drain();
@@ -237,7 +238,9 @@ fn no_connection_starves_behind_another() {
     let (first, second) = (to(1).expect("sent"), to(2).expect("sent"));
     assert!(first.abs_diff(second) <= 64, "after {first} and {second} packets");
     let turns: Vec<_> = world.sent_by(SERVER).map(|sent| sent.to).collect();
-    assert!(turns.chunk_by(|a, b| a == b).all(|chunk| chunk.len() <= 64 || world.sent_by(SERVER).count() > 64));
+    assert!(
+        turns.chunk_by(|a, b| a == b).all(|chunk| chunk.len() <= 64 || world.sent_by(SERVER).count() > 64)
+    );
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn everything_holds_in_every_weather() {
     let report = simtest::run_seeds(0..10_000, stormy);
     println!("{report}");
     let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
-    assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");
+    // One seed, run again by hand, need not meet them all.
+    assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
 }
 
 #[test]

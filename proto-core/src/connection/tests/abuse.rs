@@ -9,7 +9,8 @@ use crate::wire::frame::MAX_FRAMES;
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, WireId, varint};
 use crate::{
-    ChannelId, ChannelOptions, Class, CloseReason, Config, ConfigBuilder, Drop, Event, Link, Message, Meta, State, code,
+    ChannelId, ChannelOptions, Class, CloseReason, Config, ConfigBuilder, Drop, Event, Link, Message, Meta,
+    State, code,
 };
 
 const ORDERED: Class = Class::ReliableOrdered;
@@ -51,7 +52,11 @@ fn a_broken_rule_ends_the_connection_with_its_code() {
     let only_ordered = OpenChannel { classes: 0b001, ..open(1) };
     let lies: Vec<(&str, u64, Vec<Frame<'_>>)> = vec![
         ("a piece of more than was agreed", code::MESSAGE_TOO_LARGE, vec![piece(ORDERED, 0, 4001, 0, b"x")]),
-        ("a gigabyte of which one byte comes", code::MESSAGE_TOO_LARGE, vec![piece(UNORDERED, 0, 1 << 30, 0, b"x")]),
+        (
+            "a gigabyte of which one byte comes",
+            code::MESSAGE_TOO_LARGE,
+            vec![piece(UNORDERED, 0, 1 << 30, 0, b"x")],
+        ),
         ("likewise, unreliable", code::MESSAGE_TOO_LARGE, vec![piece(UNRELIABLE, 0, u64::MAX, 0, b"x")]),
         (
             "pieces that disagree about the length",
@@ -103,7 +108,11 @@ fn a_broken_rule_ends_the_connection_with_its_code() {
             code::PROTOCOL_VIOLATION,
             vec![Frame::OpenChannel(only_ordered), on_channel(1, UNORDERED)],
         ),
-        ("a channel with the other side's parity", code::PROTOCOL_VIOLATION, vec![Frame::OpenChannel(open(2))]),
+        (
+            "a channel with the other side's parity",
+            code::PROTOCOL_VIOLATION,
+            vec![Frame::OpenChannel(open(2))],
+        ),
         ("channel 0", code::PROTOCOL_VIOLATION, vec![Frame::OpenChannel(open(0))]),
         (
             "a channel opened twice, differently",
@@ -403,7 +412,9 @@ fn a_message_kept_alive_by_dust_is_given_up_all_the_same() {
     let begun = pair.now;
     for at in 0..30 {
         pair.inject(Client, &[piece(UNRELIABLE, 0, 4000, at, b"x")]);
-        if pair.conn(Server).held_bytes() == 0 || pair.conn(Server).stats().drops.get(Drop::ReassemblyExpired) > 0 {
+        if pair.conn(Server).held_bytes() == 0
+            || pair.conn(Server).stats().drops.get(Drop::ReassemblyExpired) > 0
+        {
             break;
         }
         pair.run(secs(1));

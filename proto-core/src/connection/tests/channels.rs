@@ -4,9 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, Side, frame_names, ms, secs, small};
-use crate::{
-    ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, OpenError, SendError,
-};
+use crate::{ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, OpenError, SendError};
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
 
@@ -119,7 +117,8 @@ fn a_full_queue_pushes_out_the_oldest_unreliable_message() {
     let ids: Vec<_> = (0..12_u8)
         .map(|i| pair.send(Client, 0, Message::new(vec![i]).class(Class::Unreliable).receipt()))
         .collect();
-    let dropped: Vec<_> = ids[..4].iter().map(|&message| Event::Fate { message, fate: Fate::Dropped }).collect();
+    let dropped: Vec<_> =
+        ids[..4].iter().map(|&message| Event::Fate { message, fate: Fate::Dropped }).collect();
     pair.drain();
     assert_eq!(pair.take_events(Client), dropped);
     assert_eq!(pair.conn(Client).unsettled(), 8);
@@ -192,7 +191,10 @@ fn a_channel_outlives_the_loss_of_its_announcement() {
     pair.sent.clear();
     pair.send(Client, channel.0, Message::new("later"));
     pair.run(ms(100));
-    assert!(pair.frames_from(Client).iter().all(|frames| !frames.contains(&"OPEN_CHANNEL")), "it is known by now");
+    assert!(
+        pair.frames_from(Client).iter().all(|frames| !frames.contains(&"OPEN_CHANNEL")),
+        "it is known by now"
+    );
 }
 
 #[test]

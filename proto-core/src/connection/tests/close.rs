@@ -7,7 +7,8 @@ use core::time::Duration;
 use super::{Client, DELAY, Pair, Server, close_in, frame_names, ms, msg, secs};
 use crate::wire::{Frame, RecordWriter};
 use crate::{
-    Advice, Class, Close, CloseReason, Config, ConfigBuilder, Drop, Event, Fate, Link, Message, SendError, State,
+    Advice, Class, Close, CloseReason, Config, ConfigBuilder, Drop, Event, Fate, Link, Message, SendError,
+    State,
 };
 
 fn pair() -> Pair {
@@ -61,7 +62,9 @@ fn reliable_messages_go_before_close() {
     }
     pair.close(Client, Close { linger: secs(20), ..goodbye() });
     assert_eq!(
-        pair.conn(Client).channel(crate::ChannelId::DEFAULT).send(crate::Timestamp::ZERO, Message::new("late")),
+        pair.conn(Client)
+            .channel(crate::ChannelId::DEFAULT)
+            .send(crate::Timestamp::ZERO, Message::new("late")),
         Err(SendError::Closed)
     );
     let mut lost = super::noise(1);
@@ -169,11 +172,14 @@ fn closing_before_the_handshake_ends_is_a_failure_to_connect() {
     pair.close(Client, goodbye());
     pair.run(secs(20));
     let events = pair.take_events(Client);
-    assert!(matches!(&events[..], [
+    assert!(
+        matches!(&events[..], [
         Event::Connecting { attempt: 1 },
         Event::Fate { fate: Fate::Unknown, .. },
         Event::ConnectFailed(closed),
-    ] if closed.reason == CloseReason::Local { code: 0x123 } && closed.unsent == 1), "{events:?}");
+    ] if closed.reason == CloseReason::Local { code: 0x123 } && closed.unsent == 1),
+        "{events:?}"
+    );
     assert!(pair.conn(Client).is_over());
     assert!(pair.take_events(Server).is_empty());
     assert!(pair.conn(Server).is_over(), "the server gave the handshake up");
@@ -200,7 +206,12 @@ fn messages_behind_a_close_are_not_delivered() {
     let mut pair = pair();
     let late = |writer: &mut RecordWriter<'_>| {
         writer.write(
-            &Frame::Close(crate::wire::Close { code: 0, advice: Advice::Never, retry_after_ms: 0, reason: "" }),
+            &Frame::Close(crate::wire::Close {
+                code: 0,
+                advice: Advice::Never,
+                retry_after_ms: 0,
+                reason: "",
+            }),
             false,
         );
         writer.write(&Frame::Msg(msg(Class::ReliableOrdered, 0, b"late")), true);
@@ -221,10 +232,7 @@ fn calls_after_the_end_are_refused_and_change_nothing() {
     pair.take_events(Client);
     let now = pair.now;
     let conn = pair.conn(Client);
-    assert_eq!(
-        conn.channel(crate::ChannelId::DEFAULT).send(now, Message::new("x")),
-        Err(SendError::Closed)
-    );
+    assert_eq!(conn.channel(crate::ChannelId::DEFAULT).send(now, Message::new("x")), Err(SendError::Closed));
     assert_eq!(
         conn.channel(crate::ChannelId::DEFAULT).request(now, Message::new("x"), secs(1)),
         Err(SendError::Closed)

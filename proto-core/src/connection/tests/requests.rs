@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use super::{Client, Pair, Server, Side, ms, secs, small};
 use crate::{
-    ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Drop, Event, Message, RequestId, RequestOutcome, SendError,
-    State, code,
+    ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Drop, Event, Message, RequestId, RequestOutcome,
+    SendError, State, code,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -184,7 +184,8 @@ fn a_flood_of_requests_leaves_no_trace_on_the_one_who_does_not_reply() {
     assert_eq!(writable, 0, "nobody here was refused");
     pair.lose(|_| false);
     pair.run(secs(10));
-    let writable = pair.take_events(Server).iter().filter(|event| matches!(event, Event::Writable(_))).count();
+    let writable =
+        pair.take_events(Server).iter().filter(|event| matches!(event, Event::Writable(_))).count();
     assert_eq!(writable, 0, "nobody here was refused");
 }
 

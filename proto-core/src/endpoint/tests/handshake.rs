@@ -21,7 +21,11 @@ fn kinds(world: &World, from: usize) -> Vec<LongKind> {
 
 /// The INIT packets that `client` sent, decoded again and again from the log.
 fn inits(world: &World, client: usize) -> Vec<Vec<u8>> {
-    world.sent_by(client).filter(|sent| kind(sent) == Some(LongKind::Init)).map(|sent| sent.packet.clone()).collect()
+    world
+        .sent_by(client)
+        .filter(|sent| kind(sent) == Some(LongKind::Init))
+        .map(|sent| sent.packet.clone())
+        .collect()
 }
 
 /// An INIT in version `version`, as long as a real one.
@@ -129,7 +133,8 @@ fn repeated_inits_are_answered_by_one_accept_each_and_one_connection() {
 
 #[test]
 fn an_unproven_address_gets_at_most_three_times_what_came_from_it() {
-    let config = ConfigBuilder { retry: Retry::UnderPressure, handshake_timeout: secs(60), ..server_config() };
+    let config =
+        ConfigBuilder { retry: Retry::UnderPressure, handshake_timeout: secs(60), ..server_config() };
     let mut world = World::new(config, 1, &client_config());
     world.connect(1);
     world.lose(|sent| sent.from == SERVER);
@@ -163,7 +168,8 @@ fn a_small_init_gets_no_answer() {
     for payload in [1, 100, 1167] {
         packet.clear();
         let payload = &[0; 1167][..payload];
-        Long { kind: LongKind::Init, version: 1, dcid: &[1; 8], scid: &[2; 8], payload }.encode(&mut packet, crc32c);
+        Long { kind: LongKind::Init, version: 1, dcid: &[1; 8], scid: &[2; 8], payload }
+            .encode(&mut packet, crc32c);
         world.hand_in(SERVER, 1, &packet);
     }
     world.drain();
@@ -196,7 +202,8 @@ fn a_forged_version_or_refusal_needs_the_clients_id() {
     crate::wire::RecordWriter::new(&mut record).write(&Frame::Version(list), false);
     let forge = |dcid: &[u8]| {
         let mut packet = Vec::new();
-        Long { kind: LongKind::Refuse, version: 1, dcid, scid: &[], payload: &record }.encode(&mut packet, crc32c);
+        Long { kind: LongKind::Refuse, version: 1, dcid, scid: &[], payload: &record }
+            .encode(&mut packet, crc32c);
         packet
     };
     world.hand_in(1, SERVER, &forge(&[3; 8]));
@@ -316,8 +323,12 @@ fn loopback_has_no_limit_of_its_own() {
     let config = ConfigBuilder { max_pending_per_prefix: 1, retry: Retry::UnderPressure, ..server_config() };
     let mut world = World::new(config, 0, &client_config());
     let mut connect = |port: u16| {
-        let mut client =
-            super::Endpoint::new(super::config(client_config()), crate::Link::datagram(1200), [port as u8; 32], world.now);
+        let mut client = super::Endpoint::new(
+            super::config(client_config()),
+            crate::Link::datagram(1200),
+            [port as u8; 32],
+            world.now,
+        );
         client.connect(world.now, super::address(SERVER)).expect("room");
         let mut init = Vec::new();
         client.poll_transmit(world.now, &mut init).expect("INIT");

@@ -8,7 +8,11 @@ use crate::{Message, Timestamp};
 const CLIENTS: usize = 10_000;
 
 fn deadlines(world: &World) -> Vec<Option<Timestamp>> {
-    world.nodes[SERVER].slots.iter().map(|slot| slot.entry.as_ref().and_then(|e| e.conn.poll_timeout())).collect()
+    world.nodes[SERVER]
+        .slots
+        .iter()
+        .map(|slot| slot.entry.as_ref().and_then(|e| e.conn.poll_timeout()))
+        .collect()
 }
 
 #[test]
@@ -54,7 +58,8 @@ fn a_heartbeat_interval_is_a_ping_and_an_ack_for_each() {
     world.run(secs(5));
     world.sent.clear();
     world.run(secs(100));
-    let (pings, acks) = (world.sent.iter().filter(|sent| sent.to == SERVER).count(), world.sent_by(SERVER).count());
+    let (pings, acks) =
+        (world.sent.iter().filter(|sent| sent.to == SERVER).count(), world.sent_by(SERVER).count());
     assert_eq!(pings, acks);
     assert!((200 * 9..=200 * 10).contains(&pings), "{pings} in ten intervals");
 }

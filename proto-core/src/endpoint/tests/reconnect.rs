@@ -65,7 +65,10 @@ fn its_end_comes_first_even_into_a_slot_that_still_had_something_to_say() {
         world.run(ms(500));
         world.events[1].clear();
         let now = world.now;
-        world.nodes[1].connection(other).expect("there").close(now, Close { linger: Duration::ZERO, ..Close::default() });
+        world.nodes[1]
+            .connection(other)
+            .expect("there")
+            .close(now, Close { linger: Duration::ZERO, ..Close::default() });
         if polled == 0 {
             world.nodes[1].forget(other);
         } else {
@@ -110,12 +113,8 @@ fn without_a_policy_or_a_reason_there_is_none() {
 fn the_servers_wish_to_be_left_alone_is_honoured() {
     let (mut world, id, peer) = World::connected(server_config(), &keen(policy()));
     let now = world.now;
-    let close = Close {
-        code: code::GOING_AWAY,
-        advice: Advice::After,
-        retry_after: secs(20),
-        ..Close::default()
-    };
+    let close =
+        Close { code: code::GOING_AWAY, advice: Advice::After, retry_after: secs(20), ..Close::default() };
     world.nodes[SERVER].connection(peer).expect("there").close(now, close);
     world.run(secs(1));
     let next = end(&world, id).expect("closed").next.expect("a successor");
@@ -150,7 +149,8 @@ fn attempts_are_limited_and_the_last_one_fails() {
     let next = end(&world, id).expect("lost").next.expect("a successor");
     world.lose(|_| true);
     world.run(secs(60));
-    let of_next: Vec<_> = world.events[1].iter().filter(|(conn, _)| *conn == next).map(|(_, event)| event).collect();
+    let of_next: Vec<_> =
+        world.events[1].iter().filter(|(conn, _)| *conn == next).map(|(_, event)| event).collect();
     let attempts = of_next.iter().filter(|event| matches!(event, Event::Connecting { .. }));
     assert_eq!(attempts.count(), 3);
     let Some(Event::ConnectFailed(closed)) = of_next.last() else { panic!("{of_next:?}") };

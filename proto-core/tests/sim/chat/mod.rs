@@ -119,7 +119,8 @@ fn everybody_sees_one_log_whatever_happens() {
     let report = simtest::run_seeds(0..10_000, stormy);
     println!("{report}");
     let idle = report.without_effect();
-    assert!(idle.is_empty(), "kinds of fault that changed nothing: {idle:?}");
+    // One seed, run again by hand, need not meet them all.
+    assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
 }
 
 #[test]

@@ -1,0 +1,593 @@
+//! Polls come in any order, any number of times: the same inputs give the same events, bytes and deadlines, and where polls are
+//! left out, every promise is kept all the same. Tried on all three machines: a connection, an endpoint, a chat server.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_core::chat::{self, ChatConfig, ClientConfig, ClientEvent, ClientSecret, ReadId, StoredEntry};
+use proto_core::{
+    ChannelId, ChannelOptions, Class, Config, ConfigBuilder, Connection, ConnectionId, Endpoint, Event, Link, Message,
+    Meta, Now, RequestId, Server, Timestamp,
+};
+
+const TICK: Duration = Duration::from_millis(7);
+const DELAY: Duration = Duration::from_millis(15);
+const LINK: Link = Link::datagram(1200);
+const START: Timestamp = Timestamp::from_millis(50_000);
+
+/// A small generator.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// What comes out of one poll.
+enum Out {
+    Nothing,
+    Packet(usize, Vec<u8>),
+    Event(String),
+    /// Something for the machine's own store.
+    Stored,
+}
+
+/// A machine with its polls numbered.
+trait Machine {
+    const POLLS: u64;
+    fn handle_packet(&mut self, now: Timestamp, from: usize, packet: &[u8]);
+    fn handle_timeout(&mut self, now: Timestamp);
+    fn poll(&mut self, now: Timestamp, which: u64) -> Out;
+    fn poll_timeout(&self) -> Option<Timestamp>;
+    /// What its application does at one tick.
+    fn command(&mut self, now: Timestamp, tick: u64);
+    /// What its application has seen.
+    fn seen(&self) -> &[String];
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Polls {
+    /// All of them after each input, in an order drawn from the seed.
+    Shuffled,
+    /// A few of them after each input.
+    LeftOut,
+}
+
+/// Everything that came out, in order: machine by machine.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Transcript {
+    events: BTreeMap<usize, Vec<String>>,
+    packets: BTreeMap<usize, Vec<(Timestamp, usize, Vec<u8>)>>,
+    deadlines: BTreeMap<usize, Vec<Option<Timestamp>>>,
+}
+
+struct World<M> {
+    now: Timestamp,
+    machines: Vec<M>,
+    flying: BTreeMap<(Timestamp, usize, usize), (usize, Vec<u8>)>,
+    transcript: Transcript,
+    draw: Draw,
+    polls: Polls,
+}
+
+impl<M: Machine> World<M> {
+    fn new(machines: Vec<M>, polls: Polls, seed: u64) -> Self {
+        Self {
+            now: START,
+            machines,
+            flying: BTreeMap::new(),
+            transcript: Transcript::default(),
+            draw: Draw(seed),
+            polls,
+        }
+    }
+
+    fn take(&mut self, index: usize, out: Out) -> bool {
+        match out {
+            Out::Nothing => return false,
+            Out::Stored => {}
+            Out::Event(event) => self.transcript.events.entry(index).or_default().push(event),
+            Out::Packet(to, packet) => {
+                let sent = self.transcript.packets.entry(index).or_default();
+                // One in nine is lost, the same ones in every order of polls.
+                if sent.len() % 9 != 5 {
+                    self.flying.insert((self.now + DELAY, index, sent.len()), (to, packet.clone()));
+                }
+                sent.push((self.now, to, packet));
+            }
+        }
+        true
+    }
+
+    fn poll(&mut self, index: usize) {
+        let mut dry = 0_u64;
+        let mut left = if self.polls == Polls::LeftOut { self.draw.below(4) } else { u64::MAX };
+        while dry != (1 << M::POLLS) - 1 && left > 0 {
+            let which = self.draw.below(M::POLLS);
+            let out = self.machines[index].poll(self.now, which);
+            // What one poll gives may be what another one waited for.
+            dry = if self.take(index, out) { 0 } else { dry | 1 << which };
+            left -= 1;
+        }
+        let deadline = self.machines[index].poll_timeout();
+        self.transcript.deadlines.entry(index).or_default().push(deadline);
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        for tick in 0.. {
+            let at = START + TICK * tick;
+            if at > end {
+                break;
+            }
+            self.run_until(at);
+            for index in 0..self.machines.len() {
+                self.machines[index].command(self.now, u64::from(tick));
+                self.poll(index);
+            }
+        }
+    }
+
+    fn run_until(&mut self, end: Timestamp) {
+        loop {
+            let flying = self.flying.first_key_value().map(|(&(at, ..), _)| at);
+            let deadlines = self.machines.iter().map(Machine::poll_timeout);
+            let Some(at) = deadlines.chain([flying]).flatten().min().filter(|&at| at <= end) else { break };
+            self.now = self.now.max(at);
+            while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let ((_, from, _), (to, packet)) = entry.remove_entry();
+                self.machines[to].handle_packet(self.now, from, &packet);
+                self.poll(to);
+            }
+            for index in 0..self.machines.len() {
+                if self.machines[index].poll_timeout().is_some_and(|at| at <= self.now) {
+                    self.machines[index].handle_timeout(self.now);
+                    let deadline = self.machines[index].poll_timeout();
+                    assert!(deadline.is_none_or(|at| at > self.now), "a timer in the past");
+                    self.poll(index);
+                }
+            }
+        }
+        self.now = end;
+    }
+}
+
+/// Runs the same inputs with polls in different orders, and again with some left out; `check` judges the ends.
+fn try_all<M: Machine>(make: impl Fn() -> Vec<M>, span: Duration, check: impl Fn(&[M])) {
+    let run = |polls, seed| {
+        let mut world = World::new(make(), polls, seed);
+        world.run(span);
+        check(&world.machines);
+        (world.transcript, world.machines.iter().map(|machine| machine.seen().to_vec()).collect::<Vec<_>>())
+    };
+    let expected = run(Polls::Shuffled, 0);
+    assert!(expected.0.packets.values().all(|packets| packets.len() > 20));
+    for seed in 1..12 {
+        let (transcript, seen) = run(Polls::Shuffled, seed);
+        for (index, events) in &expected.0.events {
+            assert_eq!(transcript.events.get(index), Some(events), "events of {index}, order {seed}");
+        }
+        assert_eq!(seen, expected.1, "what the applications see, order {seed}");
+        assert!(transcript == expected.0, "bytes or deadlines differ, order {seed}");
+    }
+    for seed in 0..20 {
+        run(Polls::LeftOut, seed);
+    }
+}
+
+const ZERO: ChannelId = ChannelId::DEFAULT;
+
+/// An application that uses everything, at ticks only: it acts on no event.
+#[derive(Default)]
+struct App {
+    seen: Vec<String>,
+    made: u64,
+    accepted: u64,
+    asked: Vec<RequestId>,
+    owed: VecDeque<RequestId>,
+    has_opened: bool,
+}
+
+/// Ticks with something to say; those after are for what is still under way.
+const BUSY: u64 = 150;
+const WHOLE: Duration = Duration::from_secs(12);
+
+impl App {
+    fn act(&mut self, conn: &mut Connection, now: Timestamp, tick: u64) {
+        for channel in 0..4 {
+            while let Some(received) = conn.channel(ChannelId(channel)).recv(now) {
+                let (class, number) = (received.class, received.number);
+                self.seen.push(format!("{channel} {class:?} {number} {}", received.payload.len()));
+                self.owed.extend(received.request);
+            }
+        }
+        while let Some(&request) = self.owed.front() {
+            if conn.reply(now, request, Bytes::from(request.0.to_string())).is_err() {
+                break;
+            }
+            self.owed.pop_front();
+        }
+        for &request in &self.asked {
+            if let Some(reply) = conn.take_reply(now, request) {
+                self.seen.push(format!("{request:?} {reply:?}"));
+            }
+        }
+        if tick < BUSY {
+            self.speak(conn, now, tick);
+        }
+    }
+
+    fn speak(&mut self, conn: &mut Connection, now: Timestamp, tick: u64) {
+        if tick > 40 && !self.has_opened {
+            self.has_opened = conn.open_channel(now, &ChannelOptions::default()).is_ok();
+        }
+        self.made += 1;
+        let size = (self.made * 997 % 3000) as usize;
+        let message = |size| Message::new(vec![self.made as u8; size]);
+        let channel = if tick.is_multiple_of(6) { ChannelId(1) } else { ZERO };
+        let sent = match tick % 5 {
+            0 => conn.channel(channel).send(now, message(size).receipt()),
+            1 => conn.channel(channel).send(now, message(size / 4).class(Class::ReliableUnordered).receipt()),
+            2 => conn.channel(channel).send(now, message(size).class(Class::Unreliable).receipt()),
+            3 if tick % 3 == 0 => {
+                let request = conn.channel(ZERO).request(now, message(20), Duration::from_secs(2));
+                self.asked.extend(request);
+                self.seen.push(format!("{request:?}"));
+                return;
+            }
+            _ => return,
+        };
+        self.accepted += u64::from(sent.is_ok_and(|message| message.class.is_reliable()));
+        self.seen.push(format!("{sent:?}"));
+    }
+
+    /// Reliable messages that came in.
+    fn received(&self) -> u64 {
+        let is_reliable = |seen: &&String| seen.contains(" Reliable") && !seen.starts_with("Ok");
+        self.seen.iter().filter(is_reliable).count() as u64
+    }
+}
+
+fn config(accept: bool) -> Arc<Config> {
+    let config = ConfigBuilder {
+        accept,
+        send_messages: 32,
+        send_bytes: 40_000,
+        max_message: 10_000,
+        receive_messages: 16,
+        receive_bytes: 20_000,
+        heartbeat: Duration::from_secs(1),
+        dead: Duration::from_secs(5),
+        server_key: Some([3; 32]),
+        ..ConfigBuilder::default()
+    };
+    config.build().expect("a sound configuration")
+}
+
+struct OneConnection {
+    conn: Connection,
+    app: App,
+    other: usize,
+}
+
+impl Machine for OneConnection {
+    const POLLS: u64 = 2;
+
+    fn handle_packet(&mut self, now: Timestamp, _: usize, packet: &[u8]) {
+        self.conn.handle_packet(now, Meta::default(), packet);
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.conn.handle_timeout(now);
+    }
+
+    fn poll(&mut self, now: Timestamp, which: u64) -> Out {
+        let mut buf = Vec::new();
+        match which {
+            0 if self.conn.poll_transmit(now, &mut buf).is_some() => Out::Packet(self.other, buf),
+            1 => self.conn.poll_event().map_or(Out::Nothing, |event| Out::Event(format!("{event:?}"))),
+            _ => Out::Nothing,
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.conn.poll_timeout()
+    }
+
+    fn command(&mut self, now: Timestamp, tick: u64) {
+        self.app.act(&mut self.conn, now, tick);
+    }
+
+    fn seen(&self) -> &[String] {
+        &self.app.seen
+    }
+}
+
+#[test]
+fn a_connection_does_not_care_in_which_order_it_is_polled() {
+    let make = || {
+        let client = Connection::connect(config(false), LINK, [1; 32], START);
+        let server = Connection::accept(config(true), LINK, [2; 32], START);
+        let machine = |conn, other| OneConnection { conn, app: App::default(), other };
+        vec![machine(client, 1), machine(server, 0)]
+    };
+    try_all(make, WHOLE, |machines| {
+        assert!(machines.iter().all(|machine| machine.app.accepted > 30));
+        assert_eq!(machines[0].app.received(), machines[1].app.accepted + machines[1].app.asked.len() as u64);
+        assert_eq!(machines[1].app.received(), machines[0].app.accepted + machines[0].app.asked.len() as u64);
+    });
+}
+
+fn address(index: usize) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], index as u16 + 1))
+}
+
+fn index(address: SocketAddr) -> usize {
+    usize::from(address.port()) - 1
+}
+
+fn meta(from: usize) -> Meta<SocketAddr> {
+    Meta { path: address(from), ecn: None }
+}
+
+/// An endpoint whose application knows a connection once an event has named it.
+struct Many {
+    endpoint: Endpoint,
+    apps: BTreeMap<ConnectionId, App>,
+    seen: Vec<String>,
+}
+
+impl Machine for Many {
+    const POLLS: u64 = 2;
+
+    fn handle_packet(&mut self, now: Timestamp, from: usize, packet: &[u8]) {
+        self.endpoint.handle_packet(now, meta(from), packet);
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.endpoint.handle_timeout(now);
+    }
+
+    fn poll(&mut self, now: Timestamp, which: u64) -> Out {
+        let mut buf = Vec::new();
+        if which == 0 {
+            let transmit = self.endpoint.poll_transmit(now, &mut buf);
+            return transmit.map_or(Out::Nothing, |transmit| Out::Packet(index(transmit.path), buf));
+        }
+        let Some((id, event)) = self.endpoint.poll_event() else { return Out::Nothing };
+        if matches!(event, Event::Established { .. }) {
+            self.apps.entry(id).or_default();
+        }
+        Out::Event(format!("{id:?} {event:?}"))
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.endpoint.poll_timeout()
+    }
+
+    fn command(&mut self, now: Timestamp, tick: u64) {
+        for (&id, app) in &mut self.apps {
+            if let Some(mut conn) = self.endpoint.connection(id) {
+                app.act(&mut conn, now, tick);
+            }
+            self.seen.extend(app.seen.iter().skip(self.seen.len()).cloned());
+        }
+    }
+
+    fn seen(&self) -> &[String] {
+        &self.seen
+    }
+}
+
+#[test]
+fn an_endpoint_does_not_care_in_which_order_it_is_polled() {
+    let make = || {
+        let machine = |seed: usize, accept| {
+            let endpoint = Endpoint::new(config(accept), LINK, [seed as u8; 32], START);
+            Many { endpoint, apps: BTreeMap::new(), seen: Vec::new() }
+        };
+        let mut machines: Vec<_> = (0..4).map(|seed| machine(seed, seed == 0)).collect();
+        for machine in &mut machines[1..] {
+            machine.endpoint.connect(START, address(0)).expect("room");
+        }
+        machines
+    };
+    try_all(make, WHOLE, |machines| {
+        let sum = |of: fn(&App) -> u64, which: std::ops::Range<usize>| -> u64 {
+            machines[which].iter().flat_map(|machine| machine.apps.values()).map(of).sum()
+        };
+        let said = |app: &App| app.accepted + app.asked.len() as u64;
+        assert!(sum(said, 0..1) > 100 && sum(said, 1..4) > 100);
+        assert_eq!(sum(App::received, 0..1), sum(said, 1..4));
+        assert_eq!(sum(App::received, 1..4), sum(said, 0..1));
+    });
+}
+
+/// The chat server with a store that takes its time, or one of its clients.
+enum Chat {
+    Server { server: Box<Server>, store: Store, seen: Vec<String> },
+    Client(Box<ChatClient>),
+}
+
+#[derive(Default)]
+struct Store {
+    entries: Vec<StoredEntry>,
+    persisting: VecDeque<(Timestamp, u64)>,
+    reading: VecDeque<(Timestamp, ReadId, Vec<StoredEntry>)>,
+}
+
+struct ChatClient {
+    endpoint: Endpoint,
+    conn: ConnectionId,
+    chat: chat::Client,
+    is_up: bool,
+    seen: Vec<String>,
+    acked: usize,
+}
+
+fn both(now: Timestamp) -> Now {
+    Now { mono: now, unix_ms: 1_700_000_000_000 + now.as_millis() }
+}
+
+impl ChatClient {
+    /// Moves everything between its parts: a client's polls are always the same here.
+    fn pump(&mut self, now: Timestamp) {
+        while let Some((_, event)) = self.endpoint.poll_event() {
+            if matches!(event, Event::Established { .. }) {
+                self.is_up = true;
+                self.chat.handle_connected(both(now));
+            }
+        }
+        let Some(mut conn) = self.endpoint.connection(self.conn) else { return };
+        while let Some(message) = conn.channel(ZERO).recv(now) {
+            self.chat.handle_message(both(now), &message.payload);
+        }
+        while self.is_up
+            && let Some(payload) = self.chat.poll_message()
+        {
+            conn.channel(ZERO).send(now, Message::new(payload)).expect("few messages, and room for many");
+        }
+        while let Some(event) = self.chat.poll_event() {
+            match event {
+                ClientEvent::Entry(entry) => self.seen.push(format!("{} {:?}", entry.slot, entry.body)),
+                ClientEvent::Acked { .. } => self.acked += 1,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Machine for Chat {
+    const POLLS: u64 = 4;
+
+    fn handle_packet(&mut self, now: Timestamp, from: usize, packet: &[u8]) {
+        match self {
+            Self::Server { server, .. } => server.handle_packet(both(now), meta(from), packet),
+            Self::Client(client) => {
+                client.endpoint.handle_packet(now, meta(from), packet);
+                client.pump(now);
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        match self {
+            Self::Client(client) => {
+                client.endpoint.handle_timeout(now);
+                client.chat.handle_timeout(both(now));
+                client.pump(now);
+            }
+            Self::Server { server, store, .. } => {
+                server.handle_timeout(both(now));
+                while let Some((_, upto)) = store.persisting.pop_front_if(|(at, _)| *at <= now) {
+                    server.handle_persisted(both(now), upto);
+                }
+                while let Some((_, id, entries)) = store.reading.pop_front_if(|(at, ..)| *at <= now) {
+                    server.handle_read(both(now), id, &entries);
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, now: Timestamp, which: u64) -> Out {
+        let mut buf = Vec::new();
+        match self {
+            Self::Client(client) if which == 0 => {
+                let transmit = client.endpoint.poll_transmit(now, &mut buf);
+                transmit.map_or(Out::Nothing, |transmit| Out::Packet(index(transmit.path), buf))
+            }
+            Self::Client(_) => Out::Nothing,
+            Self::Server { server, store, .. } => match which {
+                0 => {
+                    let transmit = server.poll_transmit(both(now), &mut buf);
+                    transmit.map_or(Out::Nothing, |transmit| Out::Packet(index(transmit.path), buf))
+                }
+                1 => server.poll_event().map_or(Out::Nothing, |event| Out::Event(format!("{event:?}"))),
+                2 => {
+                    let Some(batch) = server.poll_persist(both(now)) else { return Out::Nothing };
+                    for record in batch.records {
+                        if let chat::Record::Entry { entry, .. } = record {
+                            store.entries.push(entry);
+                        }
+                    }
+                    store.persisting.push_back((now + Duration::from_millis(5), batch.number));
+                    Out::Stored
+                }
+                _ => {
+                    let Some(read) = server.poll_read() else { return Out::Nothing };
+                    let wanted = store.entries.iter().filter(|entry| (read.from..=read.upto).contains(&entry.slot));
+                    store.reading.push_back((now + Duration::from_millis(3), read.id, wanted.cloned().collect()));
+                    Out::Stored
+                }
+            },
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        match self {
+            Self::Client(client) => {
+                [client.endpoint.poll_timeout(), client.chat.poll_timeout()].into_iter().flatten().min()
+            }
+            Self::Server { server, store, .. } => {
+                let persisting = store.persisting.front().map(|&(at, _)| at);
+                let reading = store.reading.front().map(|&(at, ..)| at);
+                [server.poll_timeout(), persisting, reading].into_iter().flatten().min()
+            }
+        }
+    }
+
+    fn command(&mut self, now: Timestamp, tick: u64) {
+        if let Self::Client(client) = self
+            && tick < BUSY
+            && tick.is_multiple_of(3)
+        {
+            let said = client.chat.append(both(now), chat::Kind::TEXT, Bytes::from(tick.to_string()));
+            client.seen.push(format!("{said:?}"));
+            client.pump(now);
+        }
+    }
+
+    fn seen(&self) -> &[String] {
+        match self {
+            Self::Client(client) => &client.seen,
+            Self::Server { seen, .. } => seen,
+        }
+    }
+}
+
+#[test]
+fn a_chat_server_does_not_care_in_which_order_it_is_polled() {
+    const CLIENTS: usize = 3;
+    let make = || {
+        let server = Server::new(config(true), LINK, ChatConfig::default(), [9; 32], both(START));
+        let server = Chat::Server { server: Box::new(server), store: Store::default(), seen: Vec::new() };
+        let client = |seed: usize| {
+            let seed = seed as u8 + 1;
+            let mut endpoint = Endpoint::new(config(false), LINK, [seed; 32], START);
+            let conn = endpoint.connect(START, address(0)).expect("room");
+            let chat = ClientConfig::new("lobby", "someone", ClientSecret([seed; 32]));
+            let chat = chat::Client::new(chat).expect("short names");
+            Chat::Client(Box::new(ChatClient { endpoint, conn, chat, is_up: false, seen: Vec::new(), acked: 0 }))
+        };
+        let clients = (0..CLIENTS).map(client);
+        [server].into_iter().chain(clients).collect()
+    };
+    try_all(make, WHOLE, |machines: &[Chat]| {
+        let mut logs = machines.iter().filter_map(|machine| match machine {
+            Chat::Server { .. } => None,
+            Chat::Client(client) => {
+                assert_eq!((client.acked, client.chat.unacknowledged()), (50, 0));
+                let entries = client.seen.iter().filter(|seen| !seen.starts_with("Ok"));
+                Some(entries.collect::<Vec<_>>())
+            }
+        });
+        let first = logs.next().expect("a client");
+        assert_eq!(first.len(), 50 * CLIENTS);
+        assert!(logs.all(|log| log == first), "everybody sees the same");
+    });
+}

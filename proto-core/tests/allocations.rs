@@ -217,6 +217,10 @@ fn a_warm_broadcast_allocates_nothing_for_any_receiver() {
         world.round();
     }
     assert_eq!(total, 0, "in 5000 messages queued");
+    // The clients were silent and are warm no more.
+    for _ in 0..50 {
+        world.chatter();
+    }
     let received = world.received;
     let count = allocations(|| {
         for _ in 0..20 {
@@ -236,7 +240,8 @@ fn a_large_message_allocates_for_itself_and_not_for_its_packets() {
         let mut conn = world.clients[0].0.connection(id).expect("it is established");
         conn.channel(ZERO).send(world.now, Message::new(body.clone())).expect("room");
         drop(conn);
-        for _ in 0..50 {
+        // 0.8 s: after a second of silence a connection gives its memory back.
+        for _ in 0..40 {
             world.round();
         }
     };

@@ -269,6 +269,11 @@ fn config(accept: bool) -> Arc<Config> {
     config.build().expect("a sound configuration")
 }
 
+fn chat_config(accept: bool) -> Arc<Config> {
+    let config = ConfigBuilder { accept, server_key: Some([3; 32]), ..ConfigBuilder::chat() };
+    config.build().expect("a sound configuration")
+}
+
 struct OneConnection {
     conn: Connection,
     app: App,
@@ -372,10 +377,11 @@ impl Machine for Many {
 
     fn command(&mut self, now: Timestamp, tick: u64) {
         for (&id, app) in &mut self.apps {
+            let before = app.seen.len();
             if let Some(mut conn) = self.endpoint.connection(id) {
                 app.act(&mut conn, now, tick);
             }
-            self.seen.extend(app.seen.iter().skip(self.seen.len()).cloned());
+            self.seen.extend(app.seen[before..].iter().map(|seen| format!("{id:?} {seen}")));
         }
     }
 
@@ -564,11 +570,11 @@ impl Machine for Chat {
 fn a_chat_server_does_not_care_in_which_order_it_is_polled() {
     const CLIENTS: usize = 3;
     let make = || {
-        let server = Server::new(config(true), LINK, ChatConfig::default(), [9; 32], both(START));
+        let server = Server::new(chat_config(true), LINK, ChatConfig::default(), [9; 32], both(START));
         let server = Chat::Server { server: Box::new(server), store: Store::default(), seen: Vec::new() };
         let client = |seed: usize| {
             let seed = seed as u8 + 1;
-            let mut endpoint = Endpoint::new(config(false), LINK, [seed; 32], START);
+            let mut endpoint = Endpoint::new(chat_config(false), LINK, [seed; 32], START);
             let conn = endpoint.connect(START, address(0)).expect("room");
             let chat = ClientConfig::new("lobby", "someone", ClientSecret([seed; 32]));
             let chat = chat::Client::new(chat).expect("short names");

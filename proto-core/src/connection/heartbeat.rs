@@ -31,9 +31,6 @@ impl Connection {
     pub(super) fn on_heartbeat_timer(&mut self, now: Timestamp) {
         self.ping_due = true;
         self.restart_heartbeat(now);
-        if self.recovery.is_idle() {
-            self.shrink();
-        }
     }
 
     /// A timer that fires late tells of a stalled clock on this side, not of a dead peer: the peer gets another chance.
@@ -46,8 +43,9 @@ impl Connection {
         }
     }
 
-    fn shrink(&mut self) {
-        self.recovery.shrink();
+    /// Nothing has been in flight for a while: the memory of a busier time is given back.
+    pub(super) fn release_memory(&mut self) {
+        self.recovery.release();
         self.received.shrink();
         for channel in self.channels.iter_mut() {
             channel.shrink();

@@ -72,6 +72,9 @@ pub struct Connection {
     stats: Stats,
 }
 
+/// A connection with nothing in flight for this long gives back what it needs only then.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+
 /// Lists that are filled and emptied within one call, kept for their memory.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
@@ -287,6 +290,7 @@ impl Connection {
             Timer::Ack => self.received.set_due(),
             Timer::Heartbeat => self.on_heartbeat_timer(now),
             Timer::Dead => self.on_dead_timer(now, deadline),
+            Timer::Release => self.release_memory(),
             Timer::Reassembly => self.on_reassembly_timer(now),
             Timer::Request => self.on_request_timer(now),
             Timer::Linger => self.finish_flushing(now),
@@ -303,6 +307,7 @@ impl Connection {
         let reassembly = self.channels.iter().filter_map(|c| c.inbox.reassembly_deadline(&self.config)).min();
         self.timers.set(Timer::Reassembly, reassembly);
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
+        self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());
         self.timers.set(Timer::Request, self.requests.deadline());
     }

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Heartbeat,
     /// The peer has been silent for too long.
     Dead,
+    /// Give back memory.
+    Release,
     /// Incomplete unreliable messages are given up.
     Reassembly,
     /// A request has run out of time.
@@ -35,7 +37,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
@@ -44,6 +46,7 @@ impl Timer {
         Self::Ack,
         Self::Heartbeat,
         Self::Dead,
+        Self::Release,
         Self::Reassembly,
         Self::Request,
         Self::Linger,

@@ -58,9 +58,8 @@ pub(crate) enum Timeout {
 #[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     pub(crate) rtt: Rtt,
-    sent: Sent,
-    controller: Box<dyn Controller>,
-    pacer: Pacer,
+    /// What only a sender with packets in flight needs. It goes after a second without any, and comes back new.
+    flight: Option<Box<Flight>>,
     reliable_link: bool,
     packet: u64,
     first: u64,
@@ -70,12 +69,33 @@ pub(crate) struct Recovery {
     last_skip: Option<u64>,
     largest_acked: Option<u64>,
     last_eliciting: Timestamp,
+    pto_cap: Duration,
+    pub(crate) max_ack_delay: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    sent: Sent,
+    controller: Box<dyn Controller>,
+    pacer: Pacer,
     loss_time: Option<Timestamp>,
     probes: u32,
     probing_since: Timestamp,
     app_limited: bool,
-    pto_cap: Duration,
-    pub(crate) max_ack_delay: Duration,
+}
+
+impl Flight {
+    fn new(now: Timestamp, packet: u64) -> Self {
+        Self {
+            sent: Sent::default(),
+            controller: Box::new(NewReno::new(packet)),
+            pacer: Pacer::new(now, packet),
+            loss_time: None,
+            probes: 0,
+            probing_since: now,
+            app_limited: true,
+        }
+    }
 }
 
 impl Recovery {
@@ -84,9 +104,7 @@ impl Recovery {
         let first = rng.below(1 << 16);
         Self {
             rtt: Rtt::new(config.initial_rtt),
-            sent: Sent::default(),
-            controller: Box::new(NewReno::new(packet)),
-            pacer: Pacer::new(now, packet),
+            flight: None,
             reliable_link: link.reliable,
             packet,
             first,
@@ -95,10 +113,6 @@ impl Recovery {
             last_skip: None,
             largest_acked: None,
             last_eliciting: now,
-            loss_time: None,
-            probes: 0,
-            probing_since: now,
-            app_limited: true,
             pto_cap: config.pto_cap,
             max_ack_delay: config.max_ack_delay,
         }
@@ -119,20 +133,29 @@ impl Recovery {
         self.next >= packet::MAX_PACKET_NUMBER
     }
 
+    fn flight(&mut self, now: Timestamp) -> &mut Flight {
+        self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet)))
+    }
+
     /// Whether the window has room for another packet.
     pub(crate) fn window_has_room(&self) -> bool {
-        self.sent.bytes_in_flight() + self.packet <= self.controller.window()
+        self.flight
+            .as_ref()
+            .is_none_or(|flight| flight.sent.bytes_in_flight() + self.packet <= flight.controller.window())
     }
 
     /// `None` when pacing lets another packet go, else when it will.
     pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
-        let (window, rtt) = (self.controller.window(), self.rtt.smoothed());
-        self.pacer.blocked_until(now, self.packet, window, rtt, granularity)
+        let (packet, rtt) = (self.packet, self.rtt.smoothed());
+        let flight = self.flight(now);
+        flight.pacer.blocked_until(now, packet, flight.controller.window(), rtt, granularity)
     }
 
     /// The sender stopped for want of something to send (`true`) or of window (`false`).
-    pub(crate) const fn set_app_limited(&mut self, app_limited: bool) {
-        self.app_limited = app_limited;
+    pub(crate) fn set_app_limited(&mut self, app_limited: bool) {
+        if let Some(flight) = &mut self.flight {
+            flight.app_limited = app_limited;
+        }
     }
 
     /// The packet that [`Self::next_number`] named was built. Only ack-eliciting ones are followed.
@@ -142,8 +165,9 @@ impl Recovery {
         if !eliciting {
             return;
         }
-        self.sent.push(number, now, size as u32, carried);
-        self.pacer.on_sent(size as u64);
+        let flight = self.flight(now);
+        flight.sent.push(number, now, size as u32, carried);
+        flight.pacer.on_sent(size as u64);
         self.last_eliciting = now;
     }
 
@@ -164,19 +188,24 @@ impl Recovery {
         }
         let mut newest = None;
         let mut progress = false;
-        for range in ack.ranges() {
-            let (controller, app_limited) = (&mut self.controller, self.app_limited);
-            self.sent.acknowledge(&range, &mut out.acked, |packet| {
-                progress = true;
-                if packet.was_lost {
-                    stats.spurious_losses += 1;
-                } else {
-                    controller.on_acked(packet.sent, packet.size.into(), app_limited);
-                }
-                if packet.number == ack.largest {
-                    newest = Some(packet.sent);
-                }
-            });
+        if let Some(flight) = &mut self.flight {
+            let Flight { sent, controller, app_limited, .. } = &mut **flight;
+            for range in ack.ranges() {
+                sent.acknowledge(&range, &mut out.acked, |packet| {
+                    progress = true;
+                    if packet.was_lost {
+                        stats.spurious_losses += 1;
+                    } else {
+                        controller.on_acked(packet.sent, packet.size.into(), *app_limited);
+                    }
+                    if packet.number == ack.largest {
+                        newest = Some(packet.sent);
+                    }
+                });
+            }
+            if progress {
+                flight.probes = 0;
+            }
         }
         if let Some(sent) = newest {
             let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
@@ -185,7 +214,6 @@ impl Recovery {
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
         self.arm_skip(rng);
         if progress {
-            self.probes = 0;
             self.detect_lost(now, out, stats);
         }
         Ok(())
@@ -194,27 +222,26 @@ impl Recovery {
     /// A number is skipped now and then, so that a peer that acknowledges what it has not received gives itself away.
     fn arm_skip(&mut self, rng: &mut Rng) {
         if self.next_skip.is_none() && self.last_skip < self.largest_acked {
-            let window = (self.controller.window() / self.packet).max(1);
+            let window =
+                self.flight.as_ref().map_or(1, |flight| (flight.controller.window() / self.packet).max(1));
             self.next_skip = Some(self.next + FIRST_SKIP + window / 2 + rng.below(window * 3 / 2 + 1));
         }
     }
 
-    fn detect_lost(&mut self, now: Timestamp, out: &mut Outcome, stats: &mut Stats) -> bool {
-        self.loss_time = None;
-        let Some(largest) = self.largest_acked else { return false };
-        let mut any = false;
-        if !self.reliable_link {
-            let delay = self.rtt.loss_delay();
-            let controller = &mut self.controller;
-            let oldest = self.sent.lose(largest, PACKET_THRESHOLD, now - delay, &mut out.lost, |packet| {
-                any = true;
+    fn detect_lost(&mut self, now: Timestamp, out: &mut Outcome, stats: &mut Stats) {
+        let horizon = now - self.pto() * 3;
+        let delay = self.rtt.loss_delay();
+        let Some(flight) = &mut self.flight else { return };
+        let Flight { sent, controller, loss_time, .. } = &mut **flight;
+        *loss_time = None;
+        if let Some(largest) = self.largest_acked.filter(|_| !self.reliable_link) {
+            let oldest = sent.lose(largest, PACKET_THRESHOLD, now - delay, &mut out.lost, |packet| {
                 stats.packets_lost += 1;
                 controller.on_lost(now, packet.sent);
             });
-            self.loss_time = oldest.map(|sent| sent + delay);
+            *loss_time = oldest.map(|sent| sent + delay);
         }
-        self.sent.forget(now - self.pto() * 3);
-        any
+        sent.forget(horizon);
     }
 
     /// Probe timeout before backoff.
@@ -224,15 +251,13 @@ impl Recovery {
 
     /// When [`Self::on_timeout`] has something to do.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Timestamp> {
-        if self.reliable_link || self.sent.is_idle() {
-            return None;
-        }
+        let flight = self.flight.as_ref().filter(|flight| !self.reliable_link && !flight.sent.is_idle())?;
         #[cfg(planted)]
         if config.planted == Some(crate::planted::Planted::PtoNeverFires) {
-            return self.loss_time;
+            return flight.loss_time;
         }
-        self.loss_time.or_else(|| {
-            let backoff = self.pto().saturating_mul(1 << self.probes.min(16)).min(self.pto_cap);
+        flight.loss_time.or_else(|| {
+            let backoff = self.pto().saturating_mul(1 << flight.probes.min(16)).min(self.pto_cap);
             Some(self.last_eliciting + backoff.max(config.timer_granularity))
         })
     }
@@ -248,16 +273,18 @@ impl Recovery {
         if self.deadline(config).is_none_or(|deadline| deadline > now) {
             return Timeout::Nothing;
         }
-        if self.loss_time.is_some() {
+        let last_eliciting = self.last_eliciting;
+        let flight = self.flight(now);
+        if flight.loss_time.is_some() {
             self.detect_lost(now, out, stats);
             return Timeout::Lost;
         }
-        if self.probes == 0 {
-            self.probing_since = self.last_eliciting;
+        if flight.probes == 0 {
+            flight.probing_since = last_eliciting;
         }
-        self.probes += 1;
+        flight.probes += 1;
         stats.probes += 1;
-        if self.probes > GIVE_UP_PROBES && now.since(self.probing_since) >= GIVE_UP_AFTER {
+        if flight.probes > GIVE_UP_PROBES && now.since(flight.probing_since) >= GIVE_UP_AFTER {
             return Timeout::GiveUp;
         }
         // The probe counts from now, whether or not it can go out at once: the timer must move.
@@ -267,16 +294,23 @@ impl Recovery {
 
     /// What a probe should repeat when there is nothing new to send.
     pub(crate) fn oldest_carried(&self) -> impl Iterator<Item = Carried> + '_ {
-        self.sent.oldest_carried()
+        self.flight.iter().flat_map(|flight| flight.sent.oldest_carried())
     }
 
-    pub(crate) const fn is_idle(&self) -> bool {
-        self.sent.is_idle()
+    pub(crate) fn is_idle(&self) -> bool {
+        self.flight.as_ref().is_none_or(|flight| flight.sent.is_idle())
+    }
+
+    /// When nothing will have been in flight for `span`; `None` while something is, or when there is nothing to give back.
+    pub(crate) fn idle_for(&self, span: Duration) -> Option<Timestamp> {
+        self.flight.as_ref().filter(|flight| flight.sent.is_idle()).map(|_| self.last_eliciting + span)
     }
 
     /// Gives back the memory of a busier time.
-    pub(crate) fn shrink(&mut self) {
-        self.sent.shrink();
+    pub(crate) fn release(&mut self) {
+        if self.is_idle() {
+            self.flight = None;
+        }
     }
 }
 

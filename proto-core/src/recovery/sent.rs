@@ -166,9 +166,4 @@ impl Sent {
             self.packets.pop_front();
         }
     }
-
-    pub(crate) fn shrink(&mut self) {
-        self.packets.shrink_to(0);
-        self.carried.shrink_to(0);
-    }
 }

@@ -93,8 +93,8 @@ impl Sender {
         self.acked();
     }
 
-    fn window(&self) -> u64 {
-        self.recovery.controller.window()
+    fn window(&mut self) -> u64 {
+        self.recovery.flight(self.now).controller.window()
     }
 }
 
@@ -194,7 +194,7 @@ fn a_late_acknowledgement_of_a_lost_packet_is_counted() {
     assert!(sender.try_ack(Duration::ZERO, &[sent[0]..=sent[3]]));
     assert_eq!(sender.stats.spurious_losses, 1);
     assert_eq!(sender.acked(), [sent[3], sent[0], sent[1], sent[2]], "it settles what it carried");
-    assert_eq!(sender.recovery.sent.bytes_in_flight(), 0);
+    assert_eq!(sender.recovery.flight(sender.now).sent.bytes_in_flight(), 0);
     assert!(sender.window() >= window);
 }
 
@@ -202,15 +202,15 @@ fn a_late_acknowledgement_of_a_lost_packet_is_counted() {
 fn what_is_settled_or_lost_long_ago_is_forgotten() {
     let mut sender = Sender::datagram();
     sender.measure(ms(50));
-    assert_eq!(sender.recovery.sent.len(), 0);
+    assert_eq!(sender.recovery.flight(sender.now).sent.len(), 0);
     let sent: Vec<_> = (0..10).map(|_| sender.send()).collect();
     sender.wait(ms(50));
     assert!(sender.try_ack(Duration::ZERO, &[sent[5]..=sent[9]]));
     assert_eq!(sender.lost(), sent[..5]);
-    assert_eq!(sender.recovery.sent.len(), 10, "lost ones may still turn up");
+    assert_eq!(sender.recovery.flight(sender.now).sent.len(), 10, "lost ones may still turn up");
     sender.wait(ms(2000));
     sender.measure(ms(50));
-    assert_eq!(sender.recovery.sent.len(), 0);
+    assert_eq!(sender.recovery.flight(sender.now).sent.len(), 0);
     assert!(sender.try_ack(Duration::ZERO, &[sent[0]..=sent[9]]), "it was sent, if long ago");
     assert_eq!(sender.stats.spurious_losses, 0);
 }
@@ -224,7 +224,7 @@ fn packets_that_ask_for_nothing_leave_no_trace() {
         sender.recovery.on_sent(sender.now, 30, false, &[]);
     }
     sender.send();
-    assert_eq!(sender.recovery.sent.len(), 2);
+    assert_eq!(sender.recovery.flight(sender.now).sent.len(), 2);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn a_warm_broadcast_allocates_nothing_for_any_receiver() {
     }
     assert_eq!(total, 0, "in 5000 messages queued");
     // The clients were silent and are warm no more.
-    for _ in 0..50 {
+    for _ in 0..200 {
         world.chatter();
     }
     let received = world.received;

@@ -11,12 +11,12 @@ use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
-    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet, Record,
-    RecordWriter, Version, WireId,
+    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet,
+    Record, RecordWriter, Version, WireId,
 };
 use proto_core::{
-    ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link, Message, Meta,
-    State, Timestamp,
+    ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
+    Message, Meta, State, Timestamp,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -122,7 +122,8 @@ impl Forger {
         let transcript = half(blake3::hash(&record));
         record.resize(MIN_INIT, 0);
         let mut packet = Vec::new();
-        let long = Long { kind: LongKind::Init, version: VERSION, dcid: &[7; 8], scid: &local.0, payload: &record };
+        let long =
+            Long { kind: LongKind::Init, version: VERSION, dcid: &[7; 8], scid: &local.0, payload: &record };
         long.encode(&mut packet, crc32c);
         (packet, transcript)
     }
@@ -146,7 +147,9 @@ impl Forger {
         let Some(Ok(Frame::Retry(token))) = Record::new(long.payload).next() else { panic!("RETRY") };
         let (init, transcript) = Self::init(local, token);
         let accept = answer(&init);
-        let Ok(Packet::Long(long)) = Packet::decode(&accept, crc32c) else { panic!("ACCEPT is a long packet") };
+        let Ok(Packet::Long(long)) = Packet::decode(&accept, crc32c) else {
+            panic!("ACCEPT is a long packet")
+        };
         let Some(Ok(Frame::Accept(accept))) = Record::new(long.payload).next() else { panic!("ACCEPT") };
         assert_eq!(accept.transcript, transcript);
         let remote = Cid::from_slice(long.scid).expect("8 bytes");
@@ -184,8 +187,14 @@ impl Forger {
 }
 
 /// The channel that it opens first of all.
-const OPEN: Frame<'_> =
-    Frame::OpenChannel(OpenChannel { channel: 1, classes: 7, priority: 4, bytes: 3000, messages: 5, name: "x" });
+const OPEN: Frame<'_> = Frame::OpenChannel(OpenChannel {
+    channel: 1,
+    classes: 7,
+    priority: 4,
+    bytes: 3000,
+    messages: 5,
+    name: "x",
+});
 
 /// What a fuzzed connection has said, so that what it says next is likely to be taken.
 #[derive(Default)]
@@ -392,7 +401,10 @@ impl World {
                 let channel = ChannelId(self.draw.below(3) as u32);
                 // Whatever is refused is refused: the hostile peer is to find every state of the queues.
                 let _ = match self.draw.below(8) {
-                    0 => conn.channel(channel).request(self.now, message, Duration::from_millis(50)).map(|_| ()),
+                    0 => conn
+                        .channel(channel)
+                        .request(self.now, message, Duration::from_millis(50))
+                        .map(|_| ()),
                     1 => {
                         let _ = conn.open_channel(self.now, &ChannelOptions::default());
                         Ok(())
@@ -438,7 +450,8 @@ fn whatever_a_peer_says_the_others_go_on() {
         let mut world = World::new(seed);
         let mut said = Said::default();
         for step in 0..250_u64 {
-            let gone = world.server_ids.len() < 2 && world.forger.as_ref().is_none_or(|forger| forger.number > 40_001);
+            let gone = world.server_ids.len() < 2
+                && world.forger.as_ref().is_none_or(|forger| forger.number > 40_001);
             if gone {
                 // Thrown out, or never in: it comes again.
                 let mut cid = [6; 8];

@@ -73,6 +73,11 @@ impl Partial {
         Ok(())
     }
 
+    /// Length of the whole message in bytes.
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
+    }
+
     pub(crate) const fn is_complete(&self) -> bool {
         self.received == self.total
     }

@@ -96,7 +96,9 @@ pub(crate) struct Inbox {
     /// One above the largest number received in each class.
     next: [u64; 3],
     partials: BTreeMap<(Class, u64), Partial>,
+    /// Incomplete unreliable messages, and what they will cost.
     unreliable_partials: usize,
+    partial_cost: usize,
     ready: VecDeque<Delivery>,
     /// Unreliable messages among them, and their cost.
     ready_unreliable: (usize, usize),
@@ -114,6 +116,12 @@ impl Inbox {
         }
     }
 
+    /// A message of this number came, whatever becomes of it: later ones are expanded around it.
+    pub(crate) fn note(&mut self, class: Class, id: u64) {
+        let next = &mut self.next[class as usize];
+        *next = (*next).max(id + 1);
+    }
+
     /// Takes in one arrival and appends to `out` the messages that it completes or sets free, in order.
     pub(crate) fn receive(
         &mut self,
@@ -129,8 +137,6 @@ impl Inbox {
         if total > config.max_message as u64 {
             return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
         }
-        let next = &mut self.next[arrival.class as usize];
-        *next = (*next).max(arrival.id + 1);
         match arrival.class {
             Class::Unreliable => self.receive_unreliable(now, arrival, total, offset, config, arena, out),
             _ => self.receive_reliable(now, arrival, total, offset, config, credit, arena, out),
@@ -212,11 +218,10 @@ impl Inbox {
         let is_known = self.partials.contains_key(&(class, id));
         if is_cut && !is_known {
             if self.unreliable_partials >= config.max_partials {
-                let oldest = self.partials.range((class, 0)..).map(|(&key, _)| key).next();
-                made_room = oldest.is_some_and(|key| self.partials.remove(&key).is_some());
-                self.unreliable_partials -= usize::from(made_room);
+                made_room = self.give_up_oldest_partial();
             }
             self.unreliable_partials += 1;
+            self.partial_cost += cost(total) as usize;
         }
         let (messages, bytes) = self.ready_unreliable;
         let is_full =
@@ -224,7 +229,10 @@ impl Inbox {
         let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
         let whole = join(&mut self.partials, now, arrival, total, offset, copy)?;
         if let Some(payload) = whole {
-            self.unreliable_partials -= usize::from(is_cut || is_known);
+            if is_cut || is_known {
+                self.unreliable_partials -= 1;
+                self.partial_cost -= cost(total) as usize;
+            }
             self.unreliable.insert(id);
             if is_full {
                 return Err(Refused::Dropped(Drop::ReceiveQueueFull));
@@ -232,6 +240,19 @@ impl Inbox {
             out.push(Delivery { class, id, kind, payload });
         }
         if made_room { Err(Refused::Dropped(Drop::ReassemblyFull)) } else { Ok(()) }
+    }
+
+    fn give_up_oldest_partial(&mut self) -> bool {
+        let oldest = self.partials.range((Class::Unreliable, 0)..).map(|(&key, _)| key).next();
+        let Some(partial) = oldest.and_then(|key| self.partials.remove(&key)) else { return false };
+        self.unreliable_partials -= 1;
+        self.partial_cost -= cost(partial.total()) as usize;
+        true
+    }
+
+    /// What the unreliable messages cost that it holds, whole or not.
+    pub(crate) const fn unreliable_cost(&self) -> usize {
+        self.ready_unreliable.1 + self.partial_cost
     }
 
     /// Puts a message where `recv` finds it; `true` when nothing was there before.
@@ -268,11 +289,17 @@ impl Inbox {
 
     /// Gives up the incomplete unreliable messages whose time has passed, and returns how many.
     pub(crate) fn expire_partials(&mut self, now: Timestamp, config: &Config) -> usize {
-        let before = self.partials.len();
-        self.partials
-            .retain(|&(class, _), partial| class != Class::Unreliable || expiry(partial, config) > now);
-        let gone = before - self.partials.len();
+        let (mut gone, mut freed) = (0, 0);
+        self.partials.retain(|&(class, _), partial| {
+            let keep = class != Class::Unreliable || expiry(partial, config) > now;
+            if !keep {
+                gone += 1;
+                freed += cost(partial.total()) as usize;
+            }
+            keep
+        });
         self.unreliable_partials -= gone;
+        self.partial_cost -= freed;
         gone
     }
 

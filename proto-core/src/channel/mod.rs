@@ -53,6 +53,8 @@ pub(crate) struct Channel {
     pub(crate) readable_queued: bool,
     /// The class that sends next, when several can.
     pub(crate) turn: u8,
+    /// It waits among the others for its turn to send.
+    pub(crate) has_turn: bool,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
@@ -74,6 +76,7 @@ impl Channel {
             credit_due: false,
             readable_queued: false,
             turn: 0,
+            has_turn: false,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,

@@ -4,18 +4,16 @@ use alloc::collections::VecDeque;
 
 use crate::ChannelId;
 
-/// The channels in their order of turns, each at most once.
+/// The channels in their order of turns, each at most once: its owner remembers whether it has one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scheduler {
     turns: VecDeque<ChannelId>,
 }
 
 impl Scheduler {
-    /// Gives `channel` a turn behind the others, unless it has one.
-    pub(crate) fn activate(&mut self, channel: ChannelId) {
-        if !self.turns.contains(&channel) {
-            self.turns.push_back(channel);
-        }
+    /// Gives `channel`, which has none, a turn behind the others.
+    pub(crate) fn push(&mut self, channel: ChannelId) {
+        self.turns.push_back(channel);
     }
 
     /// Whose turn it is.

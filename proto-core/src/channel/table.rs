@@ -1,6 +1,7 @@
 //! The channels of a connection and what they share: the credit of the session and the order of turns.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use super::inbox::RECEIVE_WINDOW;
 use super::scheduler::Scheduler;
@@ -64,6 +65,11 @@ impl Channels {
         Some((&mut self.list[index], &mut self.session_receive))
     }
 
+    /// What the unreliable messages cost that it holds, whole or not, over all channels.
+    pub(crate) fn unreliable_cost(&self) -> usize {
+        self.list.iter().map(|channel| channel.inbox.unreliable_cost()).sum()
+    }
+
     /// Adds a channel whose id is not in use.
     pub(crate) fn insert(&mut self, channel: Channel) {
         if let Err(index) = self.position(channel.id) {
@@ -83,14 +89,19 @@ impl Channels {
 
     /// The channel may have something to send now.
     pub(crate) fn activate(&mut self, id: ChannelId) {
-        self.scheduler.activate(id);
+        if let Ok(index) = self.position(id)
+            && !mem::replace(&mut self.list[index].has_turn, true)
+        {
+            self.scheduler.push(id);
+        }
     }
 
     /// Credit of the whole session has grown: whoever waited for it gets a turn.
     pub(crate) fn activate_all(&mut self) {
-        for channel in &self.list {
-            if channel.outboxes.iter().any(|outbox| !outbox.is_empty()) {
-                self.scheduler.activate(channel.id);
+        for channel in &mut self.list {
+            let waits = channel.outboxes.iter().any(|outbox| !outbox.is_empty());
+            if waits && !mem::replace(&mut channel.has_turn, true) {
+                self.scheduler.push(channel.id);
             }
         }
     }
@@ -111,6 +122,7 @@ impl Channels {
                 }
                 return Some((id, class, candidate));
             }
+            channel.has_turn = false;
             self.scheduler.retire();
         }
         None

@@ -20,8 +20,11 @@ impl Connection {
         self.timers.set(Timer::Heartbeat, now + self.heartbeat_interval());
     }
 
-    /// A valid packet came in.
+    /// A valid packet came in. One that is being closed has a deadline of its own.
     pub(super) fn keep_alive(&mut self, now: Timestamp) {
+        if !self.state.is_open() {
+            return;
+        }
         self.timers.set(Timer::Dead, now + self.config.dead);
         if self.timers.get(Timer::Heartbeat).is_none() {
             self.restart_heartbeat(now);

@@ -211,7 +211,7 @@ impl Connection {
             return violation("a message of a class that was not negotiated");
         };
         let id = ChannelId(msg.channel);
-        let Some((channel, session_credit)) = self.channels.for_arrival(id) else {
+        let Some(channel) = self.channels.get_mut(id) else {
             return violation("a message on a channel that was never opened");
         };
         if !channel.allows(class) {
@@ -222,13 +222,15 @@ impl Connection {
             _ => 0,
         };
         let number = channel.inbox.expand(class, msg.id, before);
+        channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
-        let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
-        if class == Class::Unreliable && msg.fragment.is_some_and(|f| too_many_pieces.contains(&f.total)) {
-            // The peer's link may have larger packets.
-            self.stats.drops.count(Drop::ReassemblyFull);
+        if class == Class::Unreliable
+            && let Some(reason) = self.refuses_unreliable(msg)
+        {
+            self.stats.drops.count(reason);
             return Ok(());
         }
+        let Some((channel, session_credit)) = self.channels.for_arrival(id) else { return Ok(()) };
         let arrival =
             Arrival { class, id: number, kind: msg.kind, fragment: msg.fragment, payload: msg.payload };
         let mut credit = [&mut channel.receive_credit, session_credit];
@@ -243,6 +245,16 @@ impl Connection {
             Err(Refused::Violation(code, text)) => return Err(Violation(code, text)),
         }
         delivered
+    }
+
+    /// Why the connection has no room for an unreliable message or a piece of one, whatever its channel says.
+    fn refuses_unreliable(&self, msg: &Msg<'_>) -> Option<Drop> {
+        // The peer's link may have larger packets than this side's.
+        let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
+        if msg.fragment.is_some_and(|fragment| too_many_pieces.contains(&fragment.total)) {
+            return Some(Drop::ReassemblyFull);
+        }
+        (self.channels.unreliable_cost() > self.config.session_bytes).then_some(Drop::ReceiveQueueFull)
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {

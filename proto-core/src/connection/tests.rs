@@ -1,6 +1,7 @@
 //! Two connections and the wire between them, in memory and in virtual time.
 
 mod abuse;
+mod acks;
 mod channels;
 mod close;
 mod idle;
@@ -331,7 +332,7 @@ fn every_class_and_size_arrives_unchanged() {
         .into_iter()
         .flat_map(|size| Class::ALL.map(|class| (size, class)))
     {
-        let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+        let body: Vec<u8> = (0..size).map(|i: u32| (i % 251) as u8).collect();
         for side in [Client, Server] {
             pair.send(side, 0, Message::new(body.clone()).class(class));
             pair.run(ms(400));

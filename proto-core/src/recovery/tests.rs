@@ -255,7 +255,7 @@ fn the_probe_timeout_doubles_up_to_its_cap() {
 fn before_a_round_trip_was_measured_it_is_guessed() {
     let mut sender = Sender::datagram();
     sender.send();
-    let guess = Duration::from_micros(333_000 + 4 * 166_500 + 25_000);
+    let guess = ms(333) + ms(333) / 2 * 4 + ms(25);
     assert_eq!(sender.deadline(), Some(START + guess));
 }
 

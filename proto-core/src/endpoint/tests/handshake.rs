@@ -236,8 +236,8 @@ fn one_network_cannot_fill_the_waiting_room() {
     half_open(&mut world, 1, 10);
     assert_eq!(world.nodes[SERVER].len(), 4);
     assert_eq!(world.dropped(SERVER, Drop::Busy), 6);
-    let refused = world.events[1].iter().filter(|(_, event)| matches!(event, Event::ConnectFailed(_)));
-    let Some((_, Event::ConnectFailed(closed))) = refused.last() else { panic!("some were refused") };
+    let mut refused = world.events[1].iter().filter(|(_, event)| matches!(event, Event::ConnectFailed(_)));
+    let Some((_, Event::ConnectFailed(closed))) = refused.next() else { panic!("some were refused") };
     assert!(matches!(closed.reason, CloseReason::Peer { code: code::BUSY, .. }));
     assert_eq!((closed.advice, closed.retry_after), (Advice::After, Some(secs(2))));
     // Another network is not concerned.

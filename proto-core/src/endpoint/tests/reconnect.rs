@@ -209,6 +209,51 @@ fn a_successor_can_be_closed_while_it_waits() {
 }
 
 #[test]
+fn what_was_to_end_is_not_replaced_however_it_ends() {
+    let patient = Close { linger: secs(60), ..Close::default() };
+    for end_of_it in ["silence", "reset", "the server's close"] {
+        let (mut world, id, peer) = World::connected(server_config(), &keen(policy()));
+        world.lose(|sent| sent.from == SERVER);
+        world.send(1, id, Message::new("never acknowledged"));
+        let now = world.now;
+        world.nodes[1].connection(id).expect("there").close(now, patient.clone());
+        match end_of_it {
+            "reset" => {
+                world.restart_server();
+                world.lose(|_| false);
+            }
+            "the server's close" => {
+                let close = Close { advice: Advice::Now, linger: Duration::ZERO, ..Close::default() };
+                world.nodes[SERVER].connection(peer).expect("there").close(now, close);
+                world.lose(|_| false);
+            }
+            _ => {}
+        }
+        world.run(secs(100));
+        let closed = end(&world, id).expect("it ended");
+        assert_eq!(closed.next, None, "{end_of_it}: {:?}", closed.reason);
+        assert!(world.nodes[1].is_empty());
+    }
+}
+
+#[test]
+fn a_close_that_takes_long_is_not_taken_for_a_loss() {
+    // Three probe timeouts are longer here than the silence that counts as death.
+    let hasty = ConfigBuilder { heartbeat: ms(100), dead: ms(200), ..keen(policy()) };
+    let slow = ConfigBuilder { max_ack_delay: ms(500), ..server_config() };
+    let (mut world, id, peer) = World::connected(slow, &hasty);
+    let now = world.now;
+    for _ in 0..3 {
+        world.send(SERVER, peer, Message::new("under way when the client closes"));
+    }
+    world.drain();
+    world.lose(|_| true);
+    world.nodes[1].connection(id).expect("there").close(now, Close::default());
+    world.run(secs(10));
+    assert_eq!(end(&world, id).expect("closed").reason, CloseReason::Local { code: 0 });
+}
+
+#[test]
 fn a_lost_connection_keeps_what_was_received_for_its_reader() {
     let (mut world, id, peer) = World::connected(server_config(), &keen(policy()));
     world.send(SERVER, peer, Message::new("unread"));

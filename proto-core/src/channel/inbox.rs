@@ -11,7 +11,7 @@ use super::fragment::Partial;
 use super::outbox::LOW16_AHEAD;
 use crate::arena::Arena;
 use crate::seen::{Seen, SeenWindow};
-use crate::wire::{Fragment, Kind, WireId};
+use crate::wire::{Kind, WireId};
 use crate::{Class, Config, Drop, Timestamp, code};
 
 /// Reliable messages that may be under way above the lowest one missing.
@@ -23,8 +23,19 @@ pub(crate) struct Arrival<'a> {
     pub(crate) class: Class,
     pub(crate) id: u64,
     pub(crate) kind: Kind,
-    pub(crate) fragment: Option<Fragment>,
+    /// Length of the whole message, and where this piece of it starts.
+    pub(crate) total: u64,
+    pub(crate) offset: u64,
     pub(crate) payload: &'a [u8],
+}
+
+/// What the parts of a connection lend while an arrival is taken in.
+pub(crate) struct Intake<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) config: &'a Config,
+    pub(crate) arena: &'a mut Arena,
+    /// Gets the messages that the arrival completes or sets free, in order.
+    pub(crate) out: &'a mut Vec<Delivery>,
 }
 
 /// A whole message.
@@ -122,40 +133,30 @@ impl Inbox {
         *next = (*next).max(id + 1);
     }
 
-    /// Takes in one arrival and appends to `out` the messages that it completes or sets free, in order.
+    /// Takes in one arrival. `credit` is charged for the first piece of a reliable message: the channel's and the session's.
     pub(crate) fn receive(
         &mut self,
-        now: Timestamp,
         arrival: &Arrival<'_>,
-        config: &Config,
-        credit: &mut [&mut ReceiveCredit; 2],
-        arena: &mut Arena,
-        out: &mut Vec<Delivery>,
+        credit: [&mut ReceiveCredit; 2],
+        intake: &mut Intake<'_>,
     ) -> Result<(), Refused> {
-        let len = arrival.payload.len() as u64;
-        let Fragment { total, offset } = arrival.fragment.unwrap_or(Fragment { total: len, offset: 0 });
-        if total > config.max_message as u64 {
+        if arrival.total > intake.config.max_message as u64 {
             return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
         }
         match arrival.class {
-            Class::Unreliable => self.receive_unreliable(now, arrival, total, offset, config, arena, out),
-            _ => self.receive_reliable(now, arrival, total, offset, config, credit, arena, out),
+            Class::Unreliable => self.receive_unreliable(arrival, intake),
+            _ => self.receive_reliable(arrival, credit, intake),
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a connection that one arrival touches")]
     fn receive_reliable(
         &mut self,
-        now: Timestamp,
         arrival: &Arrival<'_>,
-        total: u64,
-        offset: u64,
-        config: &Config,
-        credit: &mut [&mut ReceiveCredit; 2],
-        arena: &mut Arena,
-        out: &mut Vec<Delivery>,
+        credit: [&mut ReceiveCredit; 2],
+        intake: &mut Intake<'_>,
     ) -> Result<(), Refused> {
-        let Arrival { class, id, kind, .. } = *arrival;
+        let Intake { now, config, arena, out } = intake;
+        let Arrival { class, id, kind, total, .. } = *arrival;
         let ordered = class == Class::ReliableOrdered;
         let window = if ordered { &mut self.ordered } else { &mut self.unordered };
         #[cfg(planted)]
@@ -182,7 +183,7 @@ impl Inbox {
         }
         // What may wait for long gets a buffer of its own, or it would keep a whole block of the arena from being used again.
         let copy = |payload: &[u8]| if waits { Bytes::copy_from_slice(payload) } else { arena.copy(payload) };
-        let Some(payload) = join(&mut self.partials, now, arrival, total, offset, copy)? else {
+        let Some(payload) = join(&mut self.partials, *now, arrival, copy)? else {
             return Ok(());
         };
         let delivery = Delivery { class, id, kind, payload };
@@ -196,18 +197,9 @@ impl Inbox {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a connection that one arrival touches")]
-    fn receive_unreliable(
-        &mut self,
-        now: Timestamp,
-        arrival: &Arrival<'_>,
-        total: u64,
-        offset: u64,
-        config: &Config,
-        arena: &mut Arena,
-        out: &mut Vec<Delivery>,
-    ) -> Result<(), Refused> {
-        let Arrival { class, id, kind, .. } = *arrival;
+    fn receive_unreliable(&mut self, arrival: &Arrival<'_>, intake: &mut Intake<'_>) -> Result<(), Refused> {
+        let Intake { now, config, arena, out } = intake;
+        let Arrival { class, id, kind, total, .. } = *arrival;
         match self.unreliable.check(id) {
             Seen::New => {}
             Seen::Before => return Err(Refused::Dropped(Drop::DuplicateMessage)),
@@ -227,7 +219,7 @@ impl Inbox {
         let is_full =
             messages >= config.receive_messages || bytes + cost(total) as usize > config.receive_bytes;
         let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
-        let whole = join(&mut self.partials, now, arrival, total, offset, copy)?;
+        let whole = join(&mut self.partials, *now, arrival, copy)?;
         if let Some(payload) = whole {
             if is_cut || is_known {
                 self.unreliable_partials -= 1;
@@ -329,18 +321,17 @@ fn join(
     partials: &mut BTreeMap<(Class, u64), Partial>,
     now: Timestamp,
     arrival: &Arrival<'_>,
-    total: u64,
-    offset: u64,
     copy: impl FnOnce(&[u8]) -> Bytes,
 ) -> Result<Option<Bytes>, Refused> {
-    let key = (arrival.class, arrival.id);
-    let is_whole = arrival.payload.len() as u64 == total;
+    let Arrival { class, id, kind, total, offset, payload } = *arrival;
+    let key = (class, id);
+    let is_whole = payload.len() as u64 == total;
     if is_whole && !partials.contains_key(&key) {
-        return Ok(Some(copy(arrival.payload)));
+        return Ok(Some(copy(payload)));
     }
-    let partial = partials.entry(key).or_insert_with(|| Partial::new(now, total, arrival.kind));
+    let partial = partials.entry(key).or_insert_with(|| Partial::new(now, total, kind));
     partial
-        .insert(now, total, arrival.kind, offset, arrival.payload)
+        .insert(now, total, kind, offset, payload)
         .map_err(|text| Refused::Violation(code::PROTOCOL_VIOLATION, text))?;
     if !partial.is_complete() {
         return Ok(None);

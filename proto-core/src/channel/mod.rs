@@ -10,7 +10,7 @@ mod table;
 use alloc::boxed::Box;
 
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
-pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Refused};
+pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Intake, Refused};
 pub(crate) use self::outbox::{Candidate, Outbox, Settled};
 pub(crate) use self::table::Channels;
 use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError};

@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{Announce, Arrival, Channel, Delivery, Refused, SendCredit};
+use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit};
 use crate::request::Reply;
-use crate::wire::{Credit, DecodeError, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
+use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
 use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
@@ -231,12 +231,13 @@ impl Connection {
             return Ok(());
         }
         let Some((channel, session_credit)) = self.channels.for_arrival(id) else { return Ok(()) };
-        let arrival =
-            Arrival { class, id: number, kind: msg.kind, fragment: msg.fragment, payload: msg.payload };
-        let mut credit = [&mut channel.receive_credit, session_credit];
+        let Fragment { total, offset } =
+            msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
+        let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
+        let credit = [&mut channel.receive_credit, session_credit];
         let mut deliveries = mem::take(&mut self.scratch.deliveries);
-        let received =
-            channel.inbox.receive(now, &arrival, &self.config, &mut credit, &mut self.arena, &mut deliveries);
+        let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
+        let received = channel.inbox.receive(&arrival, credit, &mut intake);
         let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
         self.scratch.deliveries = deliveries;
         match received {

@@ -21,10 +21,6 @@ use super::words;
 use crate::cli::{ChatArgs, exit};
 use crate::signals::Signals;
 
-/// What a round trip is taken for before one was measured. Somebody waits, so lost first packets are repeated soon; where the way
-/// is longer, that costs a packet or two.
-const INITIAL_RTT: Duration = Duration::from_millis(100);
-
 /// Words about the link that wait to be shown; older ones give way.
 const MAX_WORDS: usize = 16;
 
@@ -65,7 +61,7 @@ async fn chat(args: &ChatArgs, interactive: bool) -> io::Result<bool> {
     let secret = ClientSecret(adapter_tokio::seed()?);
     let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, name, secret) };
     let client = Client::new(config).map_err(io::Error::other)?;
-    let config = ConfigBuilder { initial_rtt: INITIAL_RTT, ..ConfigBuilder::chat() };
+    let config = ConfigBuilder::chat();
     let endpoint = Endpoint::client(config).map_err(io::Error::other)?;
 
     let mut chat = Chat {

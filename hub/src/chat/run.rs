@@ -24,6 +24,11 @@ use crate::signals::Signals;
 /// Words about the link that wait to be shown; older ones give way.
 const MAX_WORDS: usize = 16;
 
+/// An input that gives nothing for this long has nothing more to be reported.
+const INPUT_PAUSE: Duration = Duration::from_millis(200);
+/// An endless input is reported for this long.
+const INPUT_LIMIT: Duration = Duration::from_secs(5);
+
 /// Enters the room and stays until the goal is reached.
 pub(crate) fn run(args: &ChatArgs) -> ExitCode {
     let interactive = io::stdin().is_terminal();
@@ -79,15 +84,30 @@ async fn chat(args: &ChatArgs, interactive: bool) -> io::Result<bool> {
         outcome = chat.run() => outcome,
         _ = signals.recv() => Outcome::Interrupted,
     };
-    let Chat { session, link, front, .. } = chat;
+    let Chat { session, link, mut front, .. } = chat;
     link.close().await;
+    let unread = if interactive { Vec::new() } else { read_rest(&mut front.input).await };
     drop(front.output);
     let shown = tokio::task::spawn_blocking(|| front.shown.join());
     tokio::select! {
         shown = shown => report_output(shown.map_err(io::Error::other)?)?,
         _ = signals.recv() => {}
     }
-    Ok(report(&session, outcome))
+    Ok(report(&session, &unread, outcome))
+}
+
+/// The lines that were never sent: all that the input still gives without a pause, for a limited time.
+async fn read_rest(input: &mut mpsc::Receiver<Input>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let read = async {
+        while let Ok(Some(Input::Line(line))) = tokio::time::timeout(INPUT_PAUSE, input.recv()).await {
+            lines.push(line);
+        }
+    };
+    if tokio::time::timeout(INPUT_LIMIT, read).await.is_err() {
+        tracing::warn!("the input does not end: what follows of it is not reported");
+    }
+    lines
 }
 
 fn user_name() -> String {
@@ -243,13 +263,13 @@ fn report_output(shown: thread::Result<io::Result<()>>) -> io::Result<()> {
 }
 
 /// Says what is left undone, and whether that is nothing.
-fn report(session: &Session, outcome: Outcome) -> bool {
+fn report(session: &Session, unread: &[String], outcome: Outcome) -> bool {
     let failure = words::failure(outcome);
     if let Some(failure) = failure {
         eprintln!("bowline: {failure}");
     }
     let mut undone = session.rejected().len();
-    for line in session.unacknowledged() {
+    for line in session.unacknowledged().chain(unread.iter().map(String::as_str)) {
         eprintln!("unacknowledged: {line}");
         undone += 1;
     }

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::chat::{
-    self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadId,
+    self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadFailure, ReadId,
 };
 use crate::{
     Address, Advice, ChannelId, Close, Closed, Config, ConnectionId, Endpoint, Event, Link, Message, Meta,
@@ -157,9 +157,9 @@ impl<A: Address> Server<A> {
         self.pump(now);
     }
 
-    /// A read found nothing.
-    pub fn handle_read_failed(&mut self, now: Now, id: ReadId) {
-        self.chat.handle_read_failed(now, id);
+    /// A read gave nothing.
+    pub fn handle_read_failed(&mut self, now: Now, id: ReadId, failure: ReadFailure) {
+        self.chat.handle_read_failed(now, id, failure);
         self.pump(now);
     }
 

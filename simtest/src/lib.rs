@@ -117,7 +117,7 @@
 //!
 //! Whatever the simulator leaves to chance is a choice with a name and a default: nothing happens. The name
 //! says what the choice is about, "the 2nd time that `Ack slot=3` goes from s to a"; the answer is a function
-//! of seed and name ([`prf`]). So faults do not depend on each other: take one away, and the others stay
+//! of seed and name ([`prf()`]). So faults do not depend on each other: take one away, and the others stay
 //! where they were. The labels come from [`Dissect`].
 //!
 //! What was not the default makes a [`Schedule`]: a few lines of text, to be stored beside the test. Seeds

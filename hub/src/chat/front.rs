@@ -1,14 +1,18 @@
 //! Where a chat meets its user: lines come in, entries and words go out, each on a thread of its own, so that neither a silent
 //! keyboard nor a slow screen holds up the network.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::process::{self, Command, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use proto_core::chat::Entry;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::level_filters::LevelFilter;
 
 use super::escape::Escaped;
 use super::input::{self, Input};
@@ -23,6 +27,8 @@ pub(super) enum Shown {
     Entry(Entry),
     /// A change of state.
     Words(String),
+    /// A line that is not in the log, with the reason.
+    Refusal(String),
 }
 
 /// The ways to and from the user.
@@ -31,27 +37,41 @@ pub(super) struct Front {
     pub(super) output: mpsc::Sender<Shown>,
     /// Ends when `output` is dropped and everything is shown; with an error when it cannot be.
     pub(super) shown: JoinHandle<io::Result<()>>,
+    /// The thread of the prompt, if somebody sits there.
+    pub(super) prompt: Option<JoinHandle<()>>,
+}
+
+/// A prompt where stdin and stdout are a terminal that can show one; otherwise lines.
+pub(super) fn open(name: &str) -> io::Result<Front> {
+    if io::stdin().is_terminal()
+        && io::stdout().is_terminal()
+        && let Some(front) = terminal(name)?
+    {
+        return Ok(front);
+    }
+    crate::log_to_stderr(LevelFilter::INFO);
+    lines()
 }
 
 /// Lines from stdin, entries to stdout, words to the log.
-pub(super) fn lines() -> io::Result<Front> {
+fn lines() -> io::Result<Front> {
     let (lines, input) = mpsc::channel(input::QUEUE);
     let (output, mut queue) = mpsc::channel(QUEUE);
     spawn("input", move || input::forward(io::stdin().lock(), &lines))?;
     let shown = spawn("output", move || print(&mut io::stdout().lock(), &mut queue))?;
-    Ok(Front { input, output, shown })
+    Ok(Front { input, output, shown, prompt: None })
 }
 
-/// A prompt, with everything else above it.
-pub(super) fn terminal(name: &str) -> io::Result<Front> {
+/// A prompt, with everything else above it; nothing if the terminal cannot do that.
+fn terminal(name: &str) -> io::Result<Option<Front>> {
     let (lines, input) = mpsc::channel(input::QUEUE);
     let (output, queue) = mpsc::channel(QUEUE);
     let mut editor = Editor::<(), _>::with_history(Config::default(), MemHistory::new()).map_err(io_error)?;
-    let printer = editor.create_external_printer().map_err(io_error)?;
+    let Ok(printer) = editor.create_external_printer() else { return Ok(None) };
     let prompt = format!("{}> ", Escaped(name.as_bytes()));
-    spawn("input", move || edit(&mut editor, &prompt, &lines))?;
+    let prompt = spawn("input", move || edit(&mut editor, &prompt, &lines))?;
     let shown = spawn("output", move || print_above(printer, queue))?;
-    Ok(Front { input, output, shown })
+    Ok(Some(Front { input, output, shown, prompt: Some(prompt) }))
 }
 
 fn spawn<T: Send + 'static>(
@@ -71,6 +91,7 @@ fn print(out: &mut impl Write, queue: &mut mpsc::Receiver<Shown>) -> io::Result<
                     writeln!(out, "{}\t{name}\t{text}", entry.slot)?;
                 }
                 Shown::Words(words) => tracing::info!("{words}"),
+                Shown::Refusal(words) => tracing::warn!("{words}"),
             }
             next = queue.try_recv().ok();
         }
@@ -86,7 +107,7 @@ fn edit(editor: &mut Editor<(), MemHistory>, prompt: &str, lines: &mpsc::Sender<
             Ok(line) => {
                 // Only a memory limit can refuse it, and then it is not worth a word.
                 let _ = editor.add_history_entry(line.as_str());
-                Input::Line(line)
+                Input::Line(line.into())
             }
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => Input::End,
             Err(error) => {
@@ -107,11 +128,31 @@ fn print_above(mut printer: impl ExternalPrinter, mut queue: mpsc::Receiver<Show
             Shown::Entry(entry) => {
                 format!("[{}] {}: {}\n", entry.slot, Escaped(entry.name.as_bytes()), Escaped(&entry.body))
             }
-            Shown::Words(words) => format!("-- {words}\n"),
+            Shown::Words(words) | Shown::Refusal(words) => format!("-- {words}\n"),
         };
-        printer.print(line).map_err(io_error)?;
+        // The prompt may end before it takes the line, and then there is nothing to be above of.
+        printer.print(line.clone()).or_else(|_| printer.print(line)).map_err(io_error)?;
     }
     Ok(())
+}
+
+/// Ends the prompt if it is still there, so that the terminal is as it was before. Only once nobody takes its lines.
+pub(super) async fn end_prompt(prompt: &JoinHandle<()>) {
+    const PATIENCE: u32 = 20;
+    for _ in 0..PATIENCE {
+        sleep(Duration::from_millis(20)).await;
+        if prompt.is_finished() {
+            return;
+        }
+        interrupt();
+    }
+}
+
+/// The editor waits for a key or for SIGINT, and for nothing else.
+fn interrupt() {
+    let command = format!("kill -INT {}", process::id());
+    // Without a shell the terminal stays as the editor has set it.
+    let _ = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status();
 }
 
 fn io_error(error: ReadlineError) -> io::Error {

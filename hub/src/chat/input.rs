@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
+use bytes::Bytes;
 use proto_core::chat::MAX_BODY;
 use tokio::sync::mpsc;
 
@@ -11,8 +12,9 @@ pub(super) const QUEUE: usize = 64;
 /// What the user writes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// A line without its end. One that is longer than any body is cut one byte behind the limit, so that it is refused.
-    Line(String),
+    /// A line without its end, whatever its bytes. One that is longer than any body is cut one byte behind the limit, so that it
+    /// is refused.
+    Line(Bytes),
     /// There is no more.
     End,
 }
@@ -35,7 +37,7 @@ pub(super) fn forward(mut input: impl BufRead, lines: &mpsc::Sender<Input>) {
     }
 }
 
-fn next_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+fn next_line(input: &mut impl BufRead) -> io::Result<Option<Bytes>> {
     const LIMIT: usize = MAX_BODY + 1;
     let mut line = Vec::new();
     if input.by_ref().take(LIMIT as u64).read_until(b'\n', &mut line)? == 0 {
@@ -46,12 +48,12 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     } else if line.len() == LIMIT {
         input.skip_until(b'\n')?;
     }
-    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    Ok(Some(line.into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Input, MAX_BODY, QUEUE, forward, mpsc};
+    use super::{Bytes, Input, MAX_BODY, QUEUE, forward, mpsc};
 
     fn lines(input: &[u8]) -> Vec<Input> {
         let (sender, mut receiver) = mpsc::channel(QUEUE);
@@ -60,22 +62,27 @@ mod tests {
         std::iter::from_fn(|| receiver.blocking_recv()).collect()
     }
 
-    fn line(text: &str) -> Input {
-        Input::Line(text.to_owned())
+    fn line(text: &[u8]) -> Input {
+        Input::Line(Bytes::copy_from_slice(text))
     }
 
     #[test]
     fn each_line_is_a_message() {
         assert_eq!(lines(b""), [Input::End]);
-        assert_eq!(lines(b"a\n\nb c\r\n"), [line("a"), line(""), line("b c\r"), Input::End]);
-        assert_eq!(lines(b"no end"), [line("no end"), Input::End]);
-        assert_eq!(lines(b"caf\xe9\n"), [line("caf\u{fffd}"), Input::End]);
+        assert_eq!(lines(b"a\n\nb c\r\n"), [line(b"a"), line(b""), line(b"b c\r"), Input::End]);
+        assert_eq!(lines(b"no end"), [line(b"no end"), Input::End]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_stay_as_they_are() {
+        assert_eq!(lines(b"caf\xe9\n\0\xff"), [line(b"caf\xe9"), line(b"\0\xff"), Input::End]);
     }
 
     #[test]
     fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
-        let longest = "x".repeat(MAX_BODY);
-        let input = [longest.as_bytes(), b"\n", longest.as_bytes(), b"yz and more\nnext\n"].concat();
-        assert_eq!(lines(&input), [line(&longest), line(&(longest + "y")), line("next"), Input::End]);
+        let longest = [b'x'; MAX_BODY];
+        let too_long = [&longest[..], b"y"].concat();
+        let input = [&longest[..], b"\n", &longest, b"yz and more\nnext\n"].concat();
+        assert_eq!(lines(&input), [line(&longest), line(&too_long), line(b"next"), Input::End]);
     }
 }

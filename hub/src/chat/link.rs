@@ -134,8 +134,10 @@ impl Link {
     /// Says goodbye, and waits for a moment until it is heard.
     pub(super) async fn close(self) {
         self.endpoint.close(&Close::default());
-        // Whoever does not hear it notices by the silence.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
+        if self.connection().is_some() {
+            // Whoever does not hear it notices by the silence.
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
+        }
     }
 
     fn give_up(&mut self, why: String) -> LinkEvent {

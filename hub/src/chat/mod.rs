@@ -5,10 +5,12 @@
 //!        ◄─ entries ─         ◄─ messages ──
 //! ```
 
+mod ending;
 mod escape;
 mod front;
 mod input;
 mod link;
+mod outage;
 mod run;
 mod session;
 mod words;

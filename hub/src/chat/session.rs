@@ -1,15 +1,15 @@
 //! What a chat has to do and when it is done, without network, terminal or clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::chat::{AppendError, Client, ClientEvent, Entry, Kind, MAX_UNACKNOWLEDGED, RejectReason};
 use proto_core::{Now, Timestamp};
 
-use super::words;
+/// How many lines may wait for a place among the unacknowledged ones.
+const MAX_QUEUED: usize = 64;
 
 /// When to end.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +50,20 @@ pub(super) enum Note {
     Rejected(Rejected),
 }
 
-/// A line that the server, or the client itself, refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A line that is over without being acknowledged.
+#[derive(Debug)]
 pub(super) struct Rejected {
-    pub(super) line: Arc<str>,
-    pub(super) why: String,
+    pub(super) line: Bytes,
+    pub(super) why: Why,
+}
+
+/// Who refused a line, and why.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// This side: no server would take it.
+    NotSent(AppendError),
+    /// The server.
+    Refused(RejectReason),
 }
 
 /// How a chat ends.
@@ -66,6 +75,8 @@ pub(super) enum Outcome {
     GivenUp,
     /// Somebody else holds this client's secret.
     Fenced,
+    /// The server cannot read the log from this slot on.
+    Unreadable { next: u64 },
     /// The server cannot be reached, and trying again would not help.
     Hopeless,
     /// A signal came.
@@ -78,13 +89,20 @@ pub(super) enum Outcome {
 pub(super) struct Session {
     client: Client,
     goal: Goal,
-    unacknowledged: BTreeMap<u64, Arc<str>>,
-    rejected: Vec<Rejected>,
+    /// Lines for which the client has no room yet.
+    queued: VecDeque<Bytes>,
+    unacknowledged: BTreeMap<u64, Bytes>,
+    /// Lines that were refused and are to be told.
+    refused: VecDeque<Rejected>,
+    /// How many lines were refused.
+    rejected: u64,
     input_ended: bool,
     is_joined: bool,
     /// The highest slot at the first join.
     found: Option<u64>,
     is_fenced: bool,
+    /// The first slot that the server cannot read.
+    unreadable: Option<u64>,
     /// The highest slot that was given out as output.
     printed: u64,
     /// The highest slot of an own line.
@@ -97,12 +115,15 @@ impl Session {
         Self {
             client,
             goal,
+            queued: VecDeque::new(),
             unacknowledged: BTreeMap::new(),
-            rejected: Vec::new(),
+            refused: VecDeque::new(),
+            rejected: 0,
             input_ended: false,
             is_joined: false,
             found: None,
             is_fenced: false,
+            unreadable: None,
             printed: 0,
             own: 0,
             progress: now.mono,
@@ -111,24 +132,31 @@ impl Session {
 
     /// Whether one more line finds a place.
     pub(super) fn wants_line(&self) -> bool {
-        !self.input_ended && self.client.unacknowledged() < MAX_UNACKNOWLEDGED
+        !self.input_ended && self.queued.len() < MAX_QUEUED
     }
 
-    /// Takes a line to be sent. Only while one is wanted. Gives it back when no server would take it.
-    pub(super) fn line(&mut self, now: Now, line: &str) -> Option<Rejected> {
+    /// Takes a line to be sent. Only while one is wanted.
+    pub(super) fn line(&mut self, now: Now, line: Bytes) {
         self.while_idle(now);
-        let line = Arc::from(line);
-        match self.client.append(now, Kind::TEXT, Bytes::copy_from_slice(str::as_bytes(&line))) {
-            Ok(sequence) => {
-                self.unacknowledged.insert(sequence, line);
-                None
-            }
-            Err(error @ (AppendError::Full | AppendError::TooLarge { .. })) => {
-                let rejected = Rejected { line, why: error.to_string() };
-                self.rejected.push(rejected.clone());
-                Some(rejected)
+        self.queued.push_back(line);
+        self.append_queued(now);
+    }
+
+    fn append_queued(&mut self, now: Now) {
+        while self.client.unacknowledged() < MAX_UNACKNOWLEDGED {
+            let Some(line) = self.queued.pop_front() else { return };
+            match self.client.append(now, Kind::TEXT, line.clone()) {
+                Ok(sequence) => {
+                    self.unacknowledged.insert(sequence, line);
+                }
+                Err(error) => self.reject(line, Why::NotSent(error)),
             }
         }
+    }
+
+    fn reject(&mut self, line: Bytes, why: Why) {
+        self.rejected += 1;
+        self.refused.push_back(Rejected { line, why });
     }
 
     /// There will be no more lines.
@@ -149,6 +177,7 @@ impl Session {
 
     pub(super) fn handle_message(&mut self, now: Now, payload: &Bytes) {
         self.client.handle_message(now, payload);
+        self.append_queued(now);
     }
 
     pub(super) fn handle_timeout(&mut self, now: Now) {
@@ -167,6 +196,9 @@ impl Session {
     /// The next thing for the user.
     pub(super) fn poll_output(&mut self, now: Now) -> Option<Output> {
         loop {
+            if let Some(rejected) = self.refused.pop_front() {
+                return Some(Output::Note(Note::Rejected(rejected)));
+            }
             let event = self.client.poll_event()?;
             self.while_idle(now);
             if let Some(output) = self.handle_event(now, event) {
@@ -191,9 +223,8 @@ impl Session {
             ClientEvent::Rejected { sequence, reason } => {
                 self.progress = now.mono;
                 let line = self.unacknowledged.remove(&sequence)?;
-                let rejected = Rejected { line, why: words::reject(reason).to_owned() };
-                self.rejected.push(rejected.clone());
-                Note::Rejected(rejected)
+                self.reject(line, Why::Refused(reason));
+                return None;
             }
             ClientEvent::Joined { latest, next, .. } => {
                 self.is_joined = true;
@@ -216,6 +247,10 @@ impl Session {
                 self.is_fenced |= reason == RejectReason::Fenced;
                 Note::Refused(reason)
             }
+            ClientEvent::Unreadable { next } => {
+                self.unreadable = Some(next);
+                return None;
+            }
             ClientEvent::Behind { .. } | ClientEvent::Live { .. } => return None,
         };
         Some(Output::Note(note))
@@ -225,6 +260,8 @@ impl Session {
     pub(super) fn outcome(&self, now: Now) -> Option<Outcome> {
         if self.is_fenced {
             Some(Outcome::Fenced)
+        } else if let Some(next) = self.unreadable {
+            Some(Outcome::Unreadable { next })
         } else if self.input_ended && !self.goal.follow && !self.is_waiting() {
             Some(Outcome::Done)
         } else if self.give_up_at().is_some_and(|at| now.mono >= at) {
@@ -240,18 +277,18 @@ impl Session {
     }
 
     /// The lines that are neither acknowledged nor refused, in order.
-    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &str> {
-        self.unacknowledged.values().map(|line| &**line)
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Bytes> {
+        self.unacknowledged.values().chain(&self.queued)
     }
 
-    /// The lines that were refused, in the order of the refusals.
-    pub(super) fn rejected(&self) -> &[Rejected] {
-        &self.rejected
+    /// How many lines were refused. Each was told by a note.
+    pub(super) const fn rejected(&self) -> u64 {
+        self.rejected
     }
 
     /// Whether something is owed to the user.
     fn is_waiting(&self) -> bool {
-        let unsettled = !self.unacknowledged.is_empty() || self.printed < self.own;
+        let unsettled = self.unacknowledged().next().is_some() || self.printed < self.own;
         if self.goal.interactive {
             return unsettled && self.input_ended;
         }

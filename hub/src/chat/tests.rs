@@ -3,8 +3,10 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto_core::chat::{
-    Audience, Batch, ChatConfig, Client, ClientConfig, ClientSecret, MAX_BODY, PersistFailure, Server,
+    Audience, Batch, ChatConfig, Client, ClientConfig, ClientSecret, MAX_BODY, Message, PersistFailure,
+    RejectReason, Server, ServerReject,
 };
 use proto_core::{Config, ConnectionId, Endpoint, Link, Now, Timestamp};
 
@@ -57,9 +59,7 @@ impl Scene {
 
     fn line(&mut self, line: &str) {
         assert!(self.session.wants_line());
-        if let Some(rejected) = self.session.line(self.now, line) {
-            self.outputs.push(format!("rejected {}", rejected.line.len()));
-        }
+        self.session.line(self.now, Bytes::copy_from_slice(line.as_bytes()));
         self.settle();
     }
 
@@ -103,6 +103,7 @@ impl Scene {
                     }
                     Output::Note(Note::Joined { latest }) => format!("joined {latest}"),
                     Output::Note(Note::Back) => "back".to_owned(),
+                    Output::Note(Note::Rejected(rejected)) => format!("rejected {}", rejected.line.len()),
                     Output::Note(note) => format!("{note:?}"),
                 });
             }
@@ -110,6 +111,13 @@ impl Scene {
                 return;
             }
         }
+    }
+
+    /// The server refuses something.
+    fn reject(&mut self, sequence: u64, reason: RejectReason) {
+        let reject = ServerReject { room: "lobby", epoch: 1, sequence, reason };
+        self.session.handle_message(self.now, &Message::ServerReject(reject).to_bytes());
+        self.settle();
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -191,7 +199,7 @@ fn it_gives_up_only_when_something_is_owed_and_nothing_comes() {
     assert_eq!(scene.outcome(), None, "patience began with the disconnect");
     scene.wait(Duration::from_secs(1));
     assert_eq!(scene.outcome(), Some(Outcome::GivenUp));
-    assert_eq!(scene.session.unacknowledged().collect::<Vec<_>>(), ["lost"]);
+    assert!(scene.session.unacknowledged().eq(["lost"]));
 }
 
 #[test]
@@ -259,20 +267,54 @@ fn a_line_that_is_too_long_is_refused_and_the_rest_goes_on() {
     scene.line(&"x".repeat(MAX_BODY + 1));
     scene.line("short");
     assert_eq!(scene.outputs, ["joined 0", "rejected 16385", "1 short"]);
-    assert_eq!(scene.session.rejected().len(), 1);
+    assert_eq!(scene.session.rejected(), 1);
     scene.end_input();
     assert_eq!(scene.outcome(), Some(Outcome::Done));
 }
 
 #[test]
+fn a_line_that_the_server_refuses_is_told_once_and_waits_no_more() {
+    let mut scene = Scene::new(GOAL);
+    scene.connect();
+    scene.persists = false;
+    scene.line("refused");
+    scene.line("waiting");
+    scene.end_input();
+    for _ in 0..2 {
+        scene.reject(1, RejectReason::Unknown);
+        assert_eq!(scene.session.rejected(), 1);
+        assert!(scene.session.unacknowledged().eq(["waiting"]));
+    }
+    assert_eq!(scene.outputs.iter().filter(|output| *output == "rejected 7").count(), 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_ends_it_at_once() {
+    for interactive in [false, true] {
+        let mut scene = Scene::new(Goal { interactive, follow: !interactive, ..GOAL });
+        scene.connect();
+        scene.persists = false;
+        scene.line("one");
+        assert_eq!(scene.outcome(), None);
+        scene.reject(0, RejectReason::Unreadable);
+        assert_eq!(scene.outcome(), Some(Outcome::Unreadable { next: 1 }));
+        assert!(scene.session.unacknowledged().eq(["one"]));
+    }
+}
+
+#[test]
 fn lines_are_wanted_while_there_is_a_place_for_them() {
     let mut scene = Scene::new(GOAL);
-    for line in 0..64 {
-        scene.line(&format!("line {line}"));
+    let lines: Vec<String> = (0..128).map(|line| format!("line {line}")).collect();
+    for line in &lines {
+        scene.line(line);
     }
     assert!(!scene.session.wants_line());
+    assert!(scene.session.unacknowledged().eq(&lines), "those without a place on their way, too");
     scene.connect();
     assert!(scene.session.wants_line());
+    let entries: Vec<String> = (1..).zip(&lines).map(|(slot, line)| format!("{slot} {line}")).collect();
+    assert_eq!(scene.outputs[1..], entries);
     scene.end_input();
     assert!(!scene.session.wants_line());
     assert_eq!(scene.outcome(), Some(Outcome::Done));

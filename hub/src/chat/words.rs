@@ -1,24 +1,39 @@
 //! What the user is told, in words.
 
+use std::io;
 use std::time::Duration;
 
-use proto_core::chat::RejectReason;
+use proto_core::chat::{AppendError, RejectReason};
 use proto_core::{CloseReason, Closed, code};
 
 use super::escape::Escaped;
-use super::session::{Note, Outcome};
+use super::session::{Note, Outcome, Rejected, Why};
+
+/// How many bytes of a line that is too long are shown.
+const BEGINNING: usize = 60;
 
 pub(super) fn note(note: &Note) -> String {
     match note {
         Note::Joined { latest: 0 } => "joined; the room is empty".to_owned(),
-        Note::Joined { latest } => format!("joined; the room's log has {latest} entries"),
+        Note::Joined { latest } => {
+            format!("joined; the room's log has {}", count(*latest, "entry", "entries"))
+        }
         Note::Back => "back".to_owned(),
         Note::LogReset => "the server has another log than before: slots start again".to_owned(),
         Note::Stalled => "the server's disk is full; what you write waits until there is space".to_owned(),
         Note::Refused(reason) => format!("the server gives no place in the room: {}", reject(*reason)),
-        Note::Rejected(rejected) => {
-            format!("not in the log: {} ({})", Escaped(rejected.line.as_bytes()), rejected.why)
+        Note::Rejected(rejected) => refused(rejected),
+    }
+}
+
+fn refused(Rejected { line, why }: &Rejected) -> String {
+    match why {
+        Why::NotSent(AppendError::TooLarge { max }) => {
+            let end = line.len().min(BEGINNING);
+            format!("not sent, it is longer than {max} bytes: {}…", Escaped(&line[..end]))
         }
+        Why::NotSent(error) => format!("not sent, {error}: {}", Escaped(line)),
+        Why::Refused(reason) => format!("not acknowledged, {}: {}", reject(*reason), Escaped(line)),
     }
 }
 
@@ -37,6 +52,7 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
         RejectReason::AlreadyJoined => "this connection has joined before",
         RejectReason::Malformed => "the server did not understand",
         RejectReason::Overrun => "more was sent than may wait",
+        RejectReason::Unreadable => "the server cannot read the room's log",
     }
 }
 
@@ -56,7 +72,7 @@ pub(super) fn why(closed: &Closed) -> String {
             format!("the server closed with code {code:#x} ({})", Escaped(reason.as_bytes()))
         }
         CloseReason::TimedOut => "the server is silent".to_owned(),
-        CloseReason::Reset => "the server was restarted".to_owned(),
+        CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),
         _ => "for a reason that this version does not know".to_owned(),
@@ -67,8 +83,30 @@ pub(super) fn reconnecting(delay: Duration) -> String {
     format!("reconnecting{}", within(delay))
 }
 
+pub(super) fn connecting(server: &str) -> String {
+    format!("connecting to {server}")
+}
+
+pub(super) fn still_trying(server: &str) -> String {
+    format!("no answer from {server} yet, still trying")
+}
+
 pub(super) fn no_answer(server: &str, delay: Duration) -> String {
-    format!("no answer from {server}; trying again{}", within(delay))
+    format!("no answer from {server} yet, trying again{}", within(delay))
+}
+
+pub(super) fn entering(server: &str) -> String {
+    format!("connected to {server}, waiting for a place in the room")
+}
+
+pub(super) fn not_found(server: &str, error: &io::Error) -> String {
+    format!("cannot find {server}: {error}")
+}
+
+/// To somebody who leaves while this many lines wait.
+pub(super) fn leaving(lines: usize) -> String {
+    let verb = if lines == 1 { "waits" } else { "wait" };
+    format!("{} still {verb} for the server; Ctrl-C leaves at once", count(lines as u64, "line", "lines"))
 }
 
 fn within(delay: Duration) -> String {
@@ -80,19 +118,38 @@ fn within(delay: Duration) -> String {
     }
 }
 
-/// What keeps a chat from ending well; nothing when it was asked to end.
-pub(super) const fn failure(outcome: Outcome) -> Option<&'static str> {
-    match outcome {
-        Outcome::Done | Outcome::Interrupted | Outcome::Unseen => None,
-        Outcome::GivenUp => Some("given up: nothing came for too long"),
-        Outcome::Fenced => Some("ended: the same client has entered from elsewhere"),
-        Outcome::Hopeless => Some("ended: the server cannot be reached"),
-    }
+/// How a chat ended that left this many lines unacknowledged, perhaps as its output cannot be written; nothing if there is
+/// nothing to say.
+pub(super) fn ended(outcome: Outcome, error: Option<&io::Error>, lines: usize) -> Option<String> {
+    let why = match outcome {
+        _ if let Some(error) = error => format!("ended: the output cannot be written: {error}"),
+        Outcome::Unseen => return None,
+        Outcome::Done | Outcome::Interrupted if lines == 0 => return None,
+        Outcome::Done | Outcome::Interrupted => "interrupted".to_owned(),
+        Outcome::GivenUp => "given up: nothing came for too long".to_owned(),
+        Outcome::Fenced => "ended: the same client has entered from elsewhere".to_owned(),
+        Outcome::Unreadable { next } => format!(
+            "ended: the server cannot read slot {next} of the room's log, its file is damaged; with --last you begin behind the damage"
+        ),
+        Outcome::Hopeless => "ended: the server cannot be reached".to_owned(),
+    };
+    Some(match lines {
+        0 => why,
+        1 => format!("{why}; 1 line was not acknowledged:"),
+        _ => format!("{why}; {lines} lines were not acknowledged:"),
+    })
+}
+
+fn count(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, reconnecting};
+    use bytes::Bytes;
+    use proto_core::chat::MAX_BODY;
+
+    use super::*;
 
     #[test]
     fn delays_are_rounded_up() {
@@ -108,5 +165,54 @@ mod tests {
         for (millis, expected) in cases {
             assert_eq!(reconnecting(Duration::from_millis(millis)), expected, "{millis} ms");
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(note(&Note::Joined { latest: 1 }), "joined; the room's log has 1 entry");
+        assert_eq!(note(&Note::Joined { latest: 2 }), "joined; the room's log has 2 entries");
+        assert_eq!(leaving(1), "1 line still waits for the server; Ctrl-C leaves at once");
+        assert_eq!(leaving(2), "2 lines still wait for the server; Ctrl-C leaves at once");
+        let given_up = |lines| ended(Outcome::GivenUp, None, lines).unwrap();
+        assert_eq!(given_up(0), "given up: nothing came for too long");
+        assert_eq!(given_up(1), "given up: nothing came for too long; 1 line was not acknowledged:");
+        assert_eq!(given_up(2), "given up: nothing came for too long; 2 lines were not acknowledged:");
+    }
+
+    #[test]
+    fn who_asked_for_the_end_is_told_only_what_is_left() {
+        for outcome in [Outcome::Done, Outcome::Interrupted] {
+            assert_eq!(ended(outcome, None, 0), None);
+        }
+        assert_eq!(
+            ended(Outcome::Interrupted, None, 2).unwrap(),
+            "interrupted; 2 lines were not acknowledged:"
+        );
+        assert_eq!(ended(Outcome::Unseen, None, 2), None, "who closed the output wants to hear nothing");
+        let full = io::Error::other("it is full");
+        assert_eq!(
+            ended(Outcome::Unseen, Some(&full), 1).unwrap(),
+            "ended: the output cannot be written: it is full; 1 line was not acknowledged:"
+        );
+    }
+
+    #[test]
+    fn a_refused_line_is_whole_unless_it_is_too_long() {
+        let too_long = Rejected {
+            line: Bytes::from(vec![b'x'; MAX_BODY + 1]),
+            why: Why::NotSent(AppendError::TooLarge { max: MAX_BODY }),
+        };
+        let beginning = "x".repeat(BEGINNING);
+        assert_eq!(refused(&too_long), format!("not sent, it is longer than 16384 bytes: {beginning}…"));
+        let unknown = Rejected { line: "a\x1b".repeat(50).into(), why: Why::Refused(RejectReason::Unknown) };
+        let text = refused(&unknown);
+        assert!(text.starts_with("not acknowledged, the server no longer knows"), "{text}");
+        assert!(text.ends_with(&r"a\x1b".repeat(50)), "{text}");
+    }
+
+    #[test]
+    fn a_damaged_slot_is_named_with_the_way_around_it() {
+        let text = ended(Outcome::Unreadable { next: 17 }, None, 0).unwrap();
+        assert!(text.contains("slot 17 ") && text.contains("--last"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod address;
+mod program;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -14,6 +15,7 @@ use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
 
 use address::socket_address;
+pub(crate) use program::command;
 pub(crate) use url::ServerUrl;
 
 /// What a process ends with. clap ends with 2 when the command line is wrong.
@@ -24,6 +26,8 @@ pub(crate) mod exit {
     pub(crate) const UNAVAILABLE: u8 = 3;
     /// A file of the store is damaged.
     pub(crate) const DAMAGED: u8 = 4;
+    /// Nobody reads the output any more: what a shell shows for a program that SIGPIPE ends.
+    pub(crate) const UNSEEN: u8 = 141;
 }
 
 const EXIT_CODES: &str = "\
@@ -32,18 +36,22 @@ Exit codes:
   1  something was not acknowledged, or another error
   2  the command line is wrong
   3  an address or the data directory cannot be used
-  4  a file of the store is damaged";
+  4  a file of the store is damaged
+141  nobody reads the output of a chat any more";
 
 const CHAT_HELP: &str = "\
-With a terminal as its input, this is a chat: type at the prompt; Ctrl-D leaves.
+With a terminal as its input and output, this is a chat: type at the prompt; Ctrl-D leaves.
 
 Otherwise each line of the input is one message, and each entry of the room is printed as
     SLOT<TAB>NAME<TAB>TEXT
 in the order of the slots, once. In NAME and TEXT, \\t, \\n, \\r and \\\\ stand for tab, line feed, carriage
 return and backslash; \\xNN for any other control character below U+0080 and for a byte that is not UTF-8;
 \\u{N...} for control characters above and for those that change the direction of text or break lines.
-It ends when the input has ended and all its lines are acknowledged and printed. Lines that were not
-acknowledged are on stderr, and the exit code is 1.";
+
+It ends when the input has ended and all its lines are acknowledged and printed. A line that is refused is told
+on stderr at once, with the reason. A chat that gives up or is interrupted says on stderr how many lines were
+not acknowledged, the rest of the input included, and then shows them, one on each line and written as TEXT is.
+In both cases the exit code is 1.";
 
 /// A chat that keeps its order and loses nothing over networks that do neither.
 #[derive(Debug, Parser)]

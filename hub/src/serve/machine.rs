@@ -1,7 +1,7 @@
 //! The server's machine, with the store's threads at hand.
 
 use driver::{Machine, Path, Wakes};
-use proto_core::chat::{PersistFailure, RoomState};
+use proto_core::chat::{PersistFailure, ReadFailure, RoomState};
 use proto_core::server::ServerEvent;
 use proto_core::{Meta, Now, Server, Timestamp, Transmit};
 
@@ -47,8 +47,8 @@ impl Hub {
     /// A page was read, or could not be.
     pub(super) fn handle_answer(&mut self, now: Now, answer: &Answer) {
         match &answer.entries {
-            Some(entries) => self.server.handle_read(now, answer.id, entries),
-            None => self.server.handle_read_failed(now, answer.id),
+            Ok(entries) => self.server.handle_read(now, answer.id, entries),
+            Err(failure) => self.server.handle_read_failed(now, answer.id, *failure),
         }
     }
 
@@ -69,7 +69,7 @@ impl Hub {
         while let Some(read) = self.server.poll_read() {
             let id = read.id;
             if !librarian.read(read) {
-                self.server.handle_read_failed(now, id);
+                self.server.handle_read_failed(now, id, ReadFailure::Busy);
             }
         }
     }

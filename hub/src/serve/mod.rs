@@ -16,7 +16,7 @@ use proto_core::chat::{ChatConfig, RestoreError};
 use proto_core::{ConfigBuilder, ConfigError, Server};
 use tokio::time::timeout;
 
-use crate::cli::{ServeArgs, exit};
+use crate::cli::{self, ServeArgs, exit};
 use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
 use machine::Hub;
@@ -79,8 +79,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let addresses: Vec<SocketAddr> = sockets.iter().map(Socket::local_addr).collect();
 
     let dir = DataDir::open(&args.data)?;
-    let server_key = dir.server_key()?;
-    let Opened { writer, reader, rooms } = store::open(dir, &Options::default())?;
+    let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
     let config = ConfigBuilder {
@@ -157,7 +156,9 @@ fn announce(addresses: &[SocketAddr]) {
         tracing::warn!(%error, "nobody reads stdout");
     }
     if let Some(&address) = addresses.first() {
-        tracing::info!("to chat, type in another terminal: bowline chat udp://{}", reachable(address));
+        let chat = cli::command(&["chat", &format!("udp://{}", reachable(address))]);
+        // Not a matter of the log's level. Nobody may read stderr, and the server runs all the same.
+        let _ = writeln!(io::stderr(), "to chat, type in another terminal: {chat}");
     }
 }
 

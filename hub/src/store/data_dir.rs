@@ -5,9 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::tip::TipFile;
 
 const LOCK: &str = "lock";
 const SERVER_KEY: &str = "server.key";
+const TIP: &str = "log.tip";
 const NEW: &str = "new";
 
 /// A data directory that belongs to this process until it is dropped.
@@ -76,34 +78,55 @@ impl DataDir {
         self.sync()
     }
 
-    /// The server's secret, from which it derives tokens that outlive a restart: 32 random bytes, made on first use.
-    pub(crate) fn server_key(&self) -> Result<[u8; 32], StoreError> {
+    /// The note of how far the log goes, made if this is a new directory. `has_log`: whether it has segments.
+    pub(super) fn tip(&self, has_log: bool) -> Result<TipFile, StoreError> {
+        let path = self.path.join(TIP);
+        let open = || OpenOptions::new().read(true).write(true).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if has_log || self.path.join(SERVER_KEY).exists() {
+                    return Err(StoreError::damaged(&path, "the file is missing"));
+                }
+                self.make(&path, &TipFile::blank())?;
+                open()
+            }
+            opened => opened,
+        };
+        TipFile::open(path.clone(), file.map_err(|error| StoreError::io("open", &path, error))?)
+    }
+
+    /// The server's secret, from which it derives tokens that outlive a restart: 32 random bytes, made on first use. To be
+    /// asked for after the log: in a directory that has a key, a log is expected.
+    pub(super) fn server_key(&self) -> Result<[u8; 32], StoreError> {
         let file = self.path.join(SERVER_KEY);
         match fs::read(&file) {
             Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
                 StoreError::damaged(&file, format!("it holds {} bytes instead of 32", bytes.len()))
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_server_key(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).map_err(|error| {
+                    StoreError::io("draw random bytes for", &file, io::Error::other(error.to_string()))
+                })?;
+                self.make(&file, &key)?;
+                Ok(key)
+            }
             Err(error) => Err(StoreError::io("read", &file, error)),
         }
     }
 
-    fn make_server_key(&self, file: &Path) -> Result<[u8; 32], StoreError> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| {
-            StoreError::io("draw random bytes for", file, io::Error::other(error.to_string()))
-        })?;
+    /// Writes a file of the owner's own: all of it or nothing, and durably.
+    fn make(&self, file: &Path, contents: &[u8]) -> Result<(), StoreError> {
         let unfinished = file.with_extension(NEW);
         let write = || {
             let mut made =
                 private(OpenOptions::new().write(true).create(true).truncate(true)).open(&unfinished)?;
-            made.write_all(&key)?;
+            made.write_all(contents)?;
             made.sync_all()?;
             fs::rename(&unfinished, file)
         };
         write().map_err(|error| StoreError::io("write", file, error))?;
-        self.sync()?;
-        Ok(key)
+        self.sync()
     }
 
     fn sync(&self) -> Result<(), StoreError> {

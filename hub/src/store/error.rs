@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use proto_core::chat::ReadFailure;
+
 /// Why the store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -21,7 +23,7 @@ pub(crate) enum StoreError {
     /// A file does not hold what was written to it.
     #[error(
         "{} is damaged: {what}. Restore the data directory from a copy, \
-         or move it away to begin with an empty log",
+         or move the whole directory away to begin with an empty log",
         file.display()
     )]
     Damaged {
@@ -78,6 +80,14 @@ impl StoreError {
 
     pub(crate) fn broken(file: &Path, why: impl Into<String>) -> Self {
         Self::Broken { file: file.to_owned(), why: why.into() }
+    }
+
+    /// What a client that wanted to read is told.
+    pub(crate) const fn read_failure(&self) -> ReadFailure {
+        match self {
+            Self::Damaged { .. } | Self::Unknown { .. } | Self::Io { .. } => ReadFailure::Unreadable,
+            Self::InUse { .. } | Self::Full { .. } | Self::Broken { .. } => ReadFailure::Busy,
+        }
     }
 
     pub(crate) fn io(action: &'static str, file: &Path, source: io::Error) -> Self {

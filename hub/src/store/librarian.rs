@@ -4,20 +4,20 @@ use std::io;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use proto_core::chat::{Read, ReadId, StoredEntry};
+use proto_core::chat::{Read, ReadFailure, ReadId, StoredEntry};
 
 use super::LogReader;
 
 /// How many reads may wait. The server has at most 64 outstanding.
 const QUEUE: usize = 64;
 
-/// An answer: the entries, or nothing when they could not be read.
+/// What became of a read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Which read it answers.
     pub(crate) id: ReadId,
     /// A dense prefix of what was asked for.
-    pub(crate) entries: Option<Vec<StoredEntry>>,
+    pub(crate) entries: Result<Vec<StoredEntry>, ReadFailure>,
 }
 
 /// The way to the reader thread, which ends when this is dropped.
@@ -34,10 +34,10 @@ impl Librarian {
         let (reads, queue) = sync_channel::<Read>(QUEUE);
         let run = move || {
             for read in queue {
-                let entries = log
-                    .read(&read)
-                    .inspect_err(|error| tracing::error!(%error, "a page cannot be read"))
-                    .ok();
+                let entries = log.read(&read).map_err(|error| {
+                    tracing::error!(%error, "a page cannot be read");
+                    error.read_failure()
+                });
                 answer(Answer { id: read.id, entries });
             }
         };

@@ -2,7 +2,8 @@
 //!
 //! A log is a row of segments, `log-00000001.redb` and so on; only the newest is written. A segment begins with the state
 //! of all rooms and then holds frames, one for each group commit. When it is large enough it is sealed with an index of its
-//! frames, and the next one begins, so that opening a log reads one segment, and a damaged file is one segment.
+//! frames, and the next one begins, so that opening a log reads one segment, and a damaged file is one segment. How far the log
+//! goes is noted in `log.tip`, so that an end cannot be lost unnoticed.
 //!
 //! ```text
 //!  Persister ── batches ──► writer thread ── one frame, one sync ──► segment ──► Report::Persisted
@@ -24,6 +25,7 @@ mod row;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod tip;
 
 pub(crate) use data_dir::DataDir;
 pub(crate) use error::StoreError;

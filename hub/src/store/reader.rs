@@ -9,7 +9,7 @@ use super::StoreError;
 use super::frame::Section;
 use super::index::covering;
 use super::log::LogReader;
-use super::redb_log::{Shared, decode};
+use super::redb_log::{FIRST, Shared, decode};
 use super::row::Place;
 use super::segment::{Sealed, View, guarded};
 
@@ -103,7 +103,7 @@ impl RedbReader {
     /// Which segment holds the next slot: the last whose successor begins at or behind it. The successor of the last is
     /// `active`, of which that is known.
     fn holding(&mut self, page: &Page<'_>, active: u32) -> Result<u32, StoreError> {
-        let (mut low, mut high) = (self.shared.first, active.saturating_sub(1));
+        let (mut low, mut high) = (FIRST, active.saturating_sub(1));
         while low < high {
             let middle = low + (high - low) / 2;
             let file = self.shared.dir.segment(middle + 1);

@@ -16,6 +16,10 @@ use super::log::{AppendError, LogWriter};
 use super::reader::RedbReader;
 use super::rooms::Rooms;
 use super::segment::{Sealed, Segment, View, guarded};
+use super::tip::{Tip, TipFile};
+
+/// The number of the first segment.
+pub(super) const FIRST: u32 = 1;
 
 /// How a log is kept.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct Opened {
     pub(crate) writer: RedbWriter,
     pub(crate) reader: RedbReader,
     pub(crate) rooms: Vec<RoomState>,
+    /// The server's secret: see [`DataDir::server_key`].
+    pub(crate) server_key: [u8; 32],
 }
 
 /// What writer and reader share. Neither lock is held while anybody waits for the disk, but for two cases: the reader keeps
@@ -51,7 +57,6 @@ pub(crate) struct Opened {
 pub(super) struct Shared {
     pub(super) dir: DataDir,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) first: u32,
     active: RwLock<Active>,
     index: Mutex<Index>,
 }
@@ -88,6 +93,7 @@ pub(crate) struct RedbWriter {
     /// The bytes of frames in the newest segment.
     bytes: u64,
     sealed: bool,
+    tip: TipFile,
     /// Set by an error after which nothing is written any more.
     broken: Option<(PathBuf, String)>,
 }
@@ -95,35 +101,44 @@ pub(crate) struct RedbWriter {
 /// Opens the log in `dir`, which becomes this process's own until both halves are dropped. Makes an empty log when there is
 /// none.
 ///
-/// Verifies the whole newest segment, that the older ones are all there and continue each other, and that the slots of
-/// every room are dense.
+/// Verifies the whole newest segment, that the older ones are all there and continue each other, that the slots of every
+/// room are dense, and that the log goes as far as it went.
 pub(crate) fn open(dir: DataDir, options: &Options) -> Result<Opened, StoreError> {
     let numbers = dir.segments()?;
+    let tip = dir.tip(!numbers.is_empty())?;
+    verify_numbers(&dir, &numbers, tip.tip().segment)?;
     let disk = &*options.disk;
     let Some((&newest, older)) = numbers.split_last() else {
-        let segment = create(&dir, disk, 1, 0, &Rooms::default())?;
-        return Ok(opened(dir, options, 1, 1, segment, Recovered::default()));
+        let segment = create(&dir, disk, FIRST, 0, &Rooms::default())?;
+        return opened(dir, options, FIRST, segment, tip, Recovered::default());
     };
-    let before = verify_older(&dir, disk, older, newest)?;
+    let before = verify_older(&dir, disk, older)?;
     let segment = Segment::open(disk, &dir.segment(newest))?;
     let recovered = guarded(segment.file(), || recover(&segment.view()?, newest, before))?;
-    Ok(opened(dir, options, numbers[0], newest, segment, recovered))
+    let (last, noted) = (recovered.last, tip.tip().frame);
+    if last < noted {
+        let what = format!("it ends with frame {last}, but the log went up to frame {noted}");
+        return Err(StoreError::damaged(segment.file(), what));
+    }
+    opened(dir, options, newest, segment, tip, recovered)
 }
 
 fn opened(
     dir: DataDir,
     options: &Options,
-    first: u32,
     number: u32,
     segment: Segment,
+    mut tip: TipFile,
     recovered: Recovered,
-) -> Opened {
+) -> Result<Opened, StoreError> {
     let Recovered { rooms, index, last, bytes, sealed } = recovered;
+    tip.note(Tip { segment: number, frame: last })?;
+    tip.sync()?;
+    let server_key = dir.server_key()?;
     let states = rooms.to_states();
     let shared = Arc::new(Shared {
         dir,
         disk: options.disk.clone(),
-        first,
         active: RwLock::new(Active { number, segment: Some(segment) }),
         index: Mutex::new(index),
     });
@@ -135,9 +150,10 @@ fn opened(
         last,
         bytes,
         sealed,
+        tip,
         broken: None,
     };
-    Opened { writer, reader: RedbReader::new(shared), rooms: states }
+    Ok(Opened { writer, reader: RedbReader::new(shared), rooms: states, server_key })
 }
 
 fn create(
@@ -156,19 +172,25 @@ fn create(
     })
 }
 
-/// Checks that every segment but the newest is there, sealed, and continued by the next. Returns the last frame of theirs.
-fn verify_older(
-    dir: &DataDir,
-    disk: &dyn Disk,
-    older: &[u32],
-    newest: u32,
-) -> Result<Option<u64>, StoreError> {
-    let mut end = None;
-    let following = older.iter().skip(1).chain([&newest]);
-    for (&number, &next) in older.iter().zip(following) {
-        if number + 1 != next {
-            return Err(StoreError::damaged(&dir.segment(number + 1), "the file is missing"));
+/// Checks that there is a segment of every number, up to the highest that was ever noted.
+fn verify_numbers(dir: &DataDir, numbers: &[u32], noted: u32) -> Result<(), StoreError> {
+    let mut expected = FIRST;
+    for &number in numbers {
+        if number != expected {
+            break;
         }
+        expected = number.saturating_add(1);
+    }
+    if numbers.last().copied().unwrap_or(0).max(noted) >= expected {
+        return Err(StoreError::damaged(&dir.segment(expected), "the file is missing"));
+    }
+    Ok(())
+}
+
+/// Checks that every segment but the newest is sealed, and continued by the next. Returns the last frame of theirs.
+fn verify_older(dir: &DataDir, disk: &dyn Disk, older: &[u32]) -> Result<Option<u64>, StoreError> {
+    let mut end = None;
+    for &number in older {
         let sealed = Sealed::open(disk, &dir.segment(number))?;
         let view = sealed.view()?;
         let last = verify_meta(&view, number, end)?.sealed;
@@ -276,8 +298,23 @@ impl RedbWriter {
         }
         self.last = number;
         self.bytes += frame.len() as u64;
+        self.note_tip();
         let file = self.shared.dir.segment(self.shared.active().number);
         self.rooms.apply_all(batches).map_err(|error| StoreError::broken(&file, error.to_string()))
+    }
+
+    /// The log is whole without the note, and only guarded less well: nothing is refused because of it.
+    fn note_tip(&mut self) {
+        let tip = Tip { segment: self.shared.active().number, frame: self.last };
+        if let Err(error) = self.tip.note(tip) {
+            tracing::warn!(%error, "it is not noted how far the log goes");
+        }
+    }
+
+    fn sync_tip(&self) {
+        if let Err(error) = self.tip.sync() {
+            tracing::warn!(%error, "the note of how far the log goes may be lost with the power");
+        }
     }
 
     fn closed(&self, active: &Active) -> StoreError {
@@ -347,9 +384,18 @@ impl RedbWriter {
         *shared.index() = Index::at_start(&self.rooms);
         // Closes the old file before the reader can look for it among the sealed ones.
         *active = Active { number: next, segment: Some(segment) };
+        drop(active);
         self.bytes = 0;
         self.sealed = false;
+        self.note_tip();
+        self.sync_tip();
         tracing::info!(segment = next, "the log continues in a new file");
         Ok(())
+    }
+}
+
+impl Drop for RedbWriter {
+    fn drop(&mut self) {
+        self.sync_tip();
     }
 }

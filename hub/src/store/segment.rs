@@ -157,8 +157,6 @@ impl Segment {
         let attempt = || -> Result<(), redb::Error> {
             let mut transaction = self.database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
-            // With one phase, damage to the last commit after a crash looks like a torn one and is rolled back in silence.
-            transaction.set_two_phase_commit(true);
             change(&transaction)?;
             Ok(transaction.commit()?)
         };

@@ -1,8 +1,10 @@
 //! Chats over a good network.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
+use std::process::Stdio;
 
-use super::support::{Chat, Server, assert_whole, chat, run, slots, url};
+use super::support::{Chat, Server, assert_whole, bowline, chat, run, signal, slots, url};
 
 #[test]
 fn two_see_the_same_in_the_same_order() {
@@ -80,7 +82,7 @@ fn following_ends_with_sigint() {
     follower.wait_for(1);
     assert_eq!(chat(&server.url(), &["--last", "0"], "second\n").code, Some(0));
     follower.wait_for(2);
-    super::support::signal(&follower.child, "INT");
+    signal(&follower.child, "INT");
     let follower = follower.finish();
     assert_eq!(follower.code, Some(0), "{}", follower.stderr);
     assert_eq!(follower.lines.len(), 2);
@@ -94,18 +96,90 @@ fn a_line_that_is_too_long_is_refused_and_the_others_are_not() {
     let finished = chat(&server.url(), &["--name", "ann"], &format!("{long}\n{long}y\nshort\n"));
     assert_eq!(finished.code, Some(1));
     assert_eq!(finished.lines, [format!("1\tann\t{long}"), "2\tann\tshort".to_owned()]);
-    assert!(finished.stderr.contains("larger than"), "{}", finished.stderr.len());
+    let told: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("xxx")).collect();
+    let [told] = told[..] else { panic!("once, but {}", finished.stderr) };
+    assert!(told.contains("not sent, it is longer than 16384 bytes: xxx") && told.ends_with("x…"), "{told}");
+    assert!(told.len() < 200, "{told}");
 }
 
 #[test]
-fn giving_up_ends_with_1_and_shows_what_was_not_acknowledged() {
+fn giving_up_ends_with_1_and_shows_everything_that_was_not_acknowledged() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let finished = chat(&url(silent.local_addr().unwrap()), &["--give-up-after", "1"], "one\ntwo\n");
+    let server = url(silent.local_addr().unwrap());
+    // More than may be on their way, and more than wait behind them.
+    let mut lines: Vec<String> = (1..=5000).map(|line| line.to_string()).collect();
+    let input = lines.join("\n") + "\n\x1b[2J\tcaf\\";
+    lines.push(r"\x1b[2J\tcaf\\".to_owned());
+    let finished = chat(&server, &["--give-up-after", "2"], input);
     assert_eq!(finished.code, Some(1));
     assert!(finished.lines.is_empty());
-    let shown: Vec<&str> =
-        finished.stderr.lines().filter_map(|line| line.strip_prefix("unacknowledged: ")).collect();
-    assert_eq!(shown, ["one", "two"]);
+    assert_eq!(finished.unacknowledged(), lines);
+    assert!(finished.stderr.contains(&format!("connecting to {server}")), "{}", finished.stderr);
+}
+
+#[test]
+fn a_server_that_stays_away_leaves_what_it_did_not_acknowledge() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let mut chat = Chat::start(&server.url(), &["--give-up-after", "2"]);
+    for line in 0..100 {
+        chat.say(&line.to_string());
+    }
+    chat.wait_for(100);
+    drop(server);
+    let lost: Vec<String> = (100..300).map(|line| line.to_string()).collect();
+    for line in &lost {
+        chat.say(line);
+    }
+    let finished = chat.finish();
+    assert_eq!(finished.code, Some(1));
+    assert_eq!(slots(&finished.lines), (1..=100).collect::<Vec<_>>());
+    assert_eq!(finished.unacknowledged(), lost);
+}
+
+#[test]
+fn a_signal_ends_it_with_what_was_not_acknowledged() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut chat = Chat::start(&url(silent.local_addr().unwrap()), &[]);
+    chat.say("one");
+    chat.say("two");
+    chat.wait_for_words("connecting to");
+    signal(&chat.child, "INT");
+    let finished = chat.finish();
+    assert_eq!(finished.code, Some(1));
+    assert_eq!(finished.unacknowledged(), ["one", "two"]);
+}
+
+#[test]
+fn whatever_a_line_consists_of_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let mut other = Chat::start(&server.url(), &["--follow"]);
+    assert_eq!(chat(&server.url(), &["--name", "ann"], b"caf\xe9\n\xff\x00\n").code, Some(0));
+    other.wait_for(2);
+    assert_eq!(other.seen, [r"1	ann	caf\xe9", r"2	ann	\xff\x00"]);
+}
+
+#[test]
+fn a_closed_output_ends_it_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert_eq!(chat(&server.url(), &[], "first\n").code, Some(0));
+    let mut follower = bowline(["chat", &server.url(), "--follow"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(follower.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(slots(&[line]), [1]);
+    assert_eq!(chat(&server.url(), &["--last", "0"], "second\n").code, Some(0));
+    let follower = follower.wait_with_output().unwrap();
+    assert_eq!(follower.status.code(), Some(141));
+    let stderr = String::from_utf8(follower.stderr).unwrap();
+    assert!(stderr.contains("joined; the room's log has 1 entry\n"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What the program says and ends with when it cannot do what it is asked.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::support::{Server, bowline, chat, run};
 
@@ -80,8 +81,8 @@ fn no_subcommand_serves_and_every_listener_is_announced() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-    let lines: Vec<String> = std::io::BufRead::lines(stdout).take(3).map(Result::unwrap).collect();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let lines: Vec<String> = stdout.lines().take(3).map(Result::unwrap).collect();
     super::support::signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
     assert!(
@@ -91,7 +92,35 @@ fn no_subcommand_serves_and_every_listener_is_announced() {
     assert_ne!(lines[0], lines[1]);
     assert_eq!(lines[2], "ready");
     assert!(output.status.success());
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let next = format!("bowline chat {}", lines[0].trim_start_matches("listening "));
-    assert!(stderr.contains(&next), "what to type next: {stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_to_type_next_is_said_whatever_is_logged_and_works_from_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("it's a folder");
+    fs::create_dir(&folder).unwrap();
+    let program = folder.join("bowline");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bowline"), &program).unwrap();
+    for log in ["off", "warn"] {
+        let mut server = Command::new(&program)
+            .args(["--udp", "0.0.0.0:0", "--log", log, "--data"])
+            .arg(dir.path().join(log))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(server.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let (_, typed) = said.split_once("type in another terminal: ").expect("it is the first that is said");
+        assert!(typed.contains(" chat udp://127.0.0.1:"), "{typed}");
+        let chat =
+            Command::new("sh").args(["-c", typed]).current_dir("/").stdin(Stdio::null()).output().unwrap();
+        assert!(chat.status.success(), "{typed}: {chat:?}");
+        super::support::signal(&server, "INT");
+        let output = server.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.starts_with("listening udp://0.0.0.0:") && stdout.ends_with("\nready\n"), "{stdout}");
+        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    }
 }

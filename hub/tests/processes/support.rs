@@ -1,12 +1,12 @@
 //! Real processes on real sockets.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 /// The program with these arguments.
 pub(crate) fn bowline<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
@@ -34,15 +34,7 @@ impl Server {
         command.arg(data).args(listeners.iter().flat_map(|address| ["--udp", address]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (lines, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
-        thread::spawn(move || {
-            for line in stderr.map(Result::unwrap) {
-                eprintln!("server: {line}");
-                // The test may have ended.
-                let _ = lines.send(line);
-            }
-        });
+        let log = lines("server: ", child.stderr.take().unwrap());
         let mut server = Self { child, stdout, log, addresses: Vec::new() };
         loop {
             let line = server.stdout.next().expect("the server says that it is ready").unwrap();
@@ -90,6 +82,21 @@ impl Drop for Server {
     }
 }
 
+/// The lines of an output. A thread reads it, so that the process never waits for us.
+fn lines(prefix: &'static str, output: impl Read + Send + 'static) -> Receiver<String> {
+    let (lines, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map(Result::unwrap) {
+            if !prefix.is_empty() {
+                eprintln!("{prefix}{line}");
+            }
+            // The test may have ended.
+            let _ = lines.send(line);
+        }
+    });
+    receiver
+}
+
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("udp://{address}")
 }
@@ -103,10 +110,10 @@ pub(crate) fn signal(child: &Child, name: &str) {
 pub(crate) struct Chat {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
-    /// A thread reads the output, so that the chat never waits for us.
     stdout: Receiver<String>,
-    stderr: JoinHandle<String>,
+    stderr: Receiver<String>,
     pub(crate) seen: Vec<String>,
+    told: Vec<String>,
 }
 
 impl Chat {
@@ -114,16 +121,9 @@ impl Chat {
         let mut command = bowline(["chat", url]);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (lines, stdout) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || out.lines().map(Result::unwrap).try_for_each(|line| lines.send(line)));
-        let mut err = child.stderr.take().unwrap();
-        let stderr = thread::spawn(move || {
-            let mut text = String::new();
-            err.read_to_string(&mut text).unwrap();
-            text
-        });
-        Self { stdin: child.stdin.take(), stdout, stderr, child, seen: Vec::new() }
+        let stdout = lines("", child.stdout.take().unwrap());
+        let stderr = lines("", child.stderr.take().unwrap());
+        Self { stdin: child.stdin.take(), stdout, stderr, child, seen: Vec::new(), told: Vec::new() }
     }
 
     pub(crate) fn say(&mut self, line: &str) {
@@ -141,13 +141,21 @@ impl Chat {
         }
     }
 
+    /// Reads stderr until something there contains `text`.
+    pub(crate) fn wait_for_words(&mut self, text: &str) {
+        while !self.told.last().is_some_and(|line| line.contains(text)) {
+            self.told.push(self.stderr.recv().expect("the chat goes on"));
+        }
+    }
+
     /// Ends the input, and waits for the end; returns the exit code, all lines of stdout and all of stderr.
     pub(crate) fn finish(mut self) -> Finished {
         self.end_input();
         let mut lines = self.seen;
         lines.extend(self.stdout);
         let code = self.child.wait().unwrap().code();
-        Finished { code, lines, stderr: self.stderr.join().unwrap() }
+        let told = self.told.into_iter().chain(self.stderr).map(|line| line + "\n");
+        Finished { code, lines, stderr: told.collect() }
     }
 }
 
@@ -157,10 +165,21 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
+impl Finished {
+    /// The lines that were reported at the end, below the one that says so.
+    pub(crate) fn unacknowledged(&self) -> Vec<&str> {
+        let lines: Vec<&str> =
+            self.stderr.lines().skip_while(|line| !line.starts_with("bowline: ")).collect();
+        let count = format!("; {} lines were not acknowledged:", lines.len().saturating_sub(1));
+        assert!(lines.is_empty() || lines[0].ends_with(&count), "{lines:?}");
+        lines.into_iter().skip(1).collect()
+    }
+}
+
 /// Runs a chat with that input to its end.
-pub(crate) fn chat(url: &str, arguments: &[&str], input: &str) -> Finished {
+pub(crate) fn chat(url: &str, arguments: &[&str], input: impl AsRef<[u8]>) -> Finished {
     let mut chat = Chat::start(url, arguments);
-    chat.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
+    chat.stdin.as_mut().unwrap().write_all(input.as_ref()).unwrap();
     chat.finish()
 }
 

@@ -166,6 +166,15 @@ pub enum PersistFailure {
     Broken,
 }
 
+/// Why entries could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// Not now: the store has too much to do, or is not open at the moment.
+    Busy,
+    /// The store cannot find the entries as they were written: whoever asked for them is told.
+    Unreadable,
+}
+
 /// One outstanding read, for `handle_read` and `handle_read_failed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proto_core::chat::StoredEntry;
 
 use super::feed::{Feed, open_at, small};
-use crate::store::{LogReader as _, Opened, Options, StoreError};
+use crate::store::{LogReader as _, LogWriter as _, Opened, Options, StoreError};
 
 /// A log of several segments, and a copy of it to damage.
 struct Patient {
@@ -18,12 +18,30 @@ struct Patient {
 }
 
 impl Patient {
+    /// A log that was closed.
     fn new() -> Self {
+        Self::with(&small(20_000), |original, options| Feed::fill(original, options, 25))
+    }
+
+    /// A log of one segment whose process was killed: the files as they are while it is open.
+    fn killed() -> Self {
+        Self::with(&Options::default(), |original, options| {
+            let open = original.with_file_name("open");
+            let mut log = open_at(&open, options).unwrap();
+            let mut feed = Feed::default();
+            for _ in 0..25 {
+                log.writer.append(&[feed.batch(4, 10)]).unwrap();
+            }
+            copy_files(&open, original);
+            feed
+        })
+    }
+
+    fn with(options: &Options, fill: impl FnOnce(&Path, &Options) -> Feed) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (original, copy) = (dir.path().join("original"), dir.path().join("copy"));
-        let options = small(20_000);
-        let feed = Feed::fill(&original, &options, 25);
-        Self { _dir: dir, original, copy, feed, options }
+        let feed = fill(&original, options);
+        Self { _dir: dir, original, copy, feed, options: options.clone() }
     }
 
     fn segments(&self) -> Vec<PathBuf> {
@@ -34,18 +52,35 @@ impl Patient {
         segments.iter().map(|file| self.copy.join(file.file_name().unwrap())).collect()
     }
 
+    fn original_len(&self, file: &Path) -> usize {
+        fs::metadata(self.original.join(file.file_name().unwrap())).unwrap().len() as usize
+    }
+
+    fn tip(&self) -> PathBuf {
+        self.copy.join("log.tip")
+    }
+
     /// A fresh copy, damaged, opened and read.
     fn examine(&self, damage: impl FnOnce()) -> Result<(), StoreError> {
         let _ = fs::remove_dir_all(&self.copy);
-        fs::create_dir(&self.copy).unwrap();
-        for file in fs::read_dir(&self.original).unwrap() {
-            let file = file.unwrap().path();
-            fs::copy(&file, self.copy.join(file.file_name().unwrap())).unwrap();
-        }
+        copy_files(&self.original, &self.copy);
         damage();
         let Opened { rooms, mut reader, .. } = open_at(&self.copy, &self.options)?;
-        assert_eq!(rooms, self.feed.states());
+        assert!(rooms == self.feed.states(), "other rooms than were written");
         self.feed.verify(&mut reader)
+    }
+
+    /// That the damage is found, or leaves the log whole. Whether it was found.
+    fn finds(&self, file: &Path, damage: impl FnOnce()) -> bool {
+        self.examine(damage).inspect_err(|error| names(error, file)).is_err()
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
 }
 
@@ -71,15 +106,8 @@ fn a_flipped_byte_is_found_or_does_not_matter() {
     let segments = patient.segments();
     let mut found = 0;
     for file in [&segments[0], &segments[segments.len() - 1]] {
-        let length = fs::metadata(patient.original.join(file.file_name().unwrap())).unwrap().len() as usize;
-        for at in (0..length).step_by(1_499) {
-            match patient.examine(|| change(file, at, |bytes| bytes[0] ^= 0x10)) {
-                Ok(()) => {}
-                Err(error) => {
-                    names(&error, file);
-                    found += 1;
-                }
-            }
+        for at in (0..patient.original_len(file)).step_by(1_499) {
+            found += u32::from(patient.finds(file, || change(file, at, |bytes| bytes[0] ^= 0x10)));
         }
     }
     assert!(found > 5, "{found} found");
@@ -90,7 +118,7 @@ fn a_file_that_was_cut_short_is_found() {
     let patient = Patient::new();
     let segments = patient.segments();
     for file in [&segments[0], &segments[segments.len() - 1]] {
-        let length = fs::metadata(patient.original.join(file.file_name().unwrap())).unwrap().len();
+        let length = patient.original_len(file) as u64;
         for keep in [100, 4096, length / 2, length - 100] {
             let cut = || fs::OpenOptions::new().write(true).open(file).unwrap().set_len(keep).unwrap();
             names(&patient.examine(cut).unwrap_err(), file);
@@ -109,16 +137,73 @@ fn a_file_of_something_else_is_found() {
 }
 
 #[test]
-fn a_missing_or_exchanged_segment_is_found() {
+fn an_exchanged_segment_is_found() {
     let patient = Patient::new();
     let segments = patient.segments();
-    names(&patient.examine(|| fs::remove_file(&segments[1]).unwrap()).unwrap_err(), &segments[1]);
     names(
         &patient.examine(|| fs::copy(&segments[0], &segments[1]).map(drop).unwrap()).unwrap_err(),
         &segments[1],
     );
     let newest = &segments[segments.len() - 1];
     names(&patient.examine(|| fs::copy(&segments[0], newest).map(drop).unwrap()).unwrap_err(), newest);
+}
+
+#[test]
+fn after_a_kill_no_damage_takes_the_log_back_to_an_earlier_commit() {
+    let patient = Patient::killed();
+    let [file] = &patient.segments()[..] else { panic!("one segment") };
+    let (header, page) = (320, 4096);
+    let mut found = 0;
+    for at in 0..header {
+        found += u32::from(patient.finds(file, || change(file, at, |bytes| bytes[0] ^= 1)));
+    }
+    for at in (0..patient.original_len(file)).step_by(page) {
+        found += u32::from(patient.finds(file, || change(file, at, |bytes| bytes[..page].fill(0))));
+        found += u32::from(patient.finds(file, || change(file, at + 17, |bytes| bytes[0] ^= 0x80)));
+    }
+    assert!(found > 50, "{found} found");
+}
+
+#[test]
+fn a_log_that_is_older_than_its_tip_is_found() {
+    let patient = Patient::new();
+    let newest = patient.segments().pop().unwrap();
+    let shorter = Patient::with(&patient.options, |original, options| Feed::fill(original, options, 24));
+    let older = shorter.original.join(newest.file_name().unwrap());
+    names(&patient.examine(|| fs::copy(&older, &newest).map(drop).unwrap()).unwrap_err(), &newest);
+}
+
+#[test]
+fn damage_to_the_tip_is_found_or_does_not_matter() {
+    let patient = Patient::killed();
+    let tip = patient.tip();
+    for at in 0..patient.original_len(&tip) {
+        patient.finds(&tip, || change(&tip, at, |bytes| bytes[0] ^= 0x10));
+    }
+    for length in [0, 20, 100] {
+        let cut = || fs::OpenOptions::new().write(true).open(&tip).unwrap().set_len(length).unwrap();
+        assert_eq!(patient.finds(&tip, cut), length < 28, "cut to {length} bytes");
+    }
+    assert!(patient.finds(&tip, || fs::remove_file(&tip).unwrap()));
+}
+
+#[test]
+fn whatever_file_of_a_log_is_gone_is_missed() {
+    let patient = Patient::new();
+    let segments = patient.segments();
+    assert!(segments.len() > 3, "{} segments", segments.len());
+    for first in 0..segments.len() {
+        for gone in [&segments[first..=first], &segments[first..]] {
+            let remove = || gone.iter().for_each(|file| fs::remove_file(file).unwrap());
+            names(&patient.examine(remove).unwrap_err(), &gone[0]);
+        }
+    }
+    let remove_all = || {
+        for file in segments.iter().chain([&patient.tip()]) {
+            fs::remove_file(file).unwrap();
+        }
+    };
+    names(&patient.examine(remove_all).unwrap_err(), &patient.tip());
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn what_was_appended_is_read_before_and_after_a_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let mut feed = Feed::default();
     for round in 0..4 {
-        let Opened { mut writer, mut reader, rooms } = open_at(dir.path(), &Options::default()).unwrap();
+        let Opened { mut writer, mut reader, rooms, .. } = open_at(dir.path(), &Options::default()).unwrap();
         assert_eq!(rooms, feed.states(), "round {round}");
         for _ in 0..10 {
             let group: Vec<Batch> = (0..3).map(|_| feed.batch(7, 9)).collect();
@@ -26,7 +26,7 @@ fn a_log_of_many_segments_reads_like_one() {
     let options = small(4_000);
     let mut feed = Feed::default();
     for _ in 0..3 {
-        let Opened { mut writer, mut reader, rooms } = open_at(dir.path(), &options).unwrap();
+        let Opened { mut writer, mut reader, rooms, .. } = open_at(dir.path(), &options).unwrap();
         assert_eq!(rooms, feed.states());
         for batch in 0..20 {
             // A room is silent for most segments, one begins late, and a new one begins with each open.

@@ -1,6 +1,6 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use proto_core::chat::{Batch, PersistFailure};
+use proto_core::chat::{Batch, PersistFailure, ReadFailure};
 
 use super::feed::{Feed, open_at};
 use crate::store::log::AppendError;
@@ -104,5 +104,5 @@ fn a_page_that_cannot_be_read_is_answered_all_the_same() {
     let (librarian, _thread) =
         Librarian::spawn(log.reader, move |answer: Answer| reply.send(answer).unwrap()).unwrap();
     assert!(librarian.read(Feed::default().page("nowhere", 1, 1)));
-    assert!(answers.recv().unwrap().entries.is_none());
+    assert_eq!(answers.recv().unwrap().entries, Err(ReadFailure::Unreadable));
 }

@@ -61,6 +61,12 @@ pub enum ClientEvent {
     },
     /// The server's store has no room: appends wait until it has. Nothing is lost.
     Stalled,
+    /// The server's store cannot read the entries from slot `next` on. It is asked again, but nothing is delivered before it
+    /// can.
+    Unreadable {
+        /// The lowest missing slot.
+        next: u64,
+    },
     /// The server gives this connection no place in the room. Appends stay, for the next connection; for the reason
     /// [`Fenced`](RejectReason::Fenced) another one holds the same secret, and coming back would only drive it out.
     Refused {

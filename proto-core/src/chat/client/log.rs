@@ -68,6 +68,12 @@ impl Log {
         }
     }
 
+    /// A page cannot be had now.
+    pub(super) fn refused(&mut self, now: Timestamp, sync_after: Duration) {
+        self.update = Update::Idle;
+        self.news(now, sync_after);
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Timestamp, sync_after: Duration) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.update = Update::Due;

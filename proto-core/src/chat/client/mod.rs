@@ -46,6 +46,8 @@ pub struct Client {
     last_joined: Option<Timestamp>,
     /// Whether the user knows that the server's store is full.
     stalled: bool,
+    /// Whether the user has been told that the store cannot read on.
+    unreadable: bool,
     events: VecDeque<ClientEvent>,
     stats: ClientStats,
 }
@@ -95,6 +97,7 @@ impl Client {
             max_body: MAX_BODY,
             last_joined: None,
             stalled: false,
+            unreadable: false,
             events: VecDeque::new(),
             stats: ClientStats::default(),
         })

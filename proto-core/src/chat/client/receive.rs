@@ -23,7 +23,7 @@ impl Client {
             Ok(Message::ServerAck(ack)) => self.handle_ack(now, &ack),
             Ok(Message::ServerReply(reply)) => self.handle_reply(now, payload, &reply),
             Ok(Message::ServerEntry(entry)) => self.handle_entry(now, payload, &entry),
-            Ok(Message::ServerReject(reject)) => self.handle_reject(&reject),
+            Ok(Message::ServerReject(reject)) => self.handle_reject(now, &reject),
             _ => self.stats.malformed += 1,
         }
     }
@@ -48,6 +48,7 @@ impl Client {
         self.max_body = joined.limits.max_body as usize;
         self.phase = Phase::Joined;
         self.stalled = false;
+        self.unreadable = false;
         self.events.push_back(ClientEvent::Joined {
             epoch: joined.epoch,
             latest: joined.latest,
@@ -120,6 +121,7 @@ impl Client {
             return;
         }
         self.log.has = slot;
+        self.unreadable = false;
         self.stats.delivered += 1;
         self.events.push_back(ClientEvent::Entry(Entry {
             epoch: self.log.epoch,
@@ -161,7 +163,7 @@ impl Client {
         }
     }
 
-    fn handle_reject(&mut self, reject: &ServerReject<'_>) {
+    fn handle_reject(&mut self, now: Now, reject: &ServerReject<'_>) {
         if !matches!(self.phase, Phase::Joining | Phase::Joined) || *reject.room != *self.config.room {
             self.stats.misplaced += 1;
             return;
@@ -171,6 +173,13 @@ impl Client {
                 if !self.stalled {
                     self.stalled = true;
                     self.events.push_back(ClientEvent::Stalled);
+                }
+            }
+            RejectReason::Unreadable => {
+                self.log.refused(now.mono, self.config.sync_after);
+                if !self.unreadable {
+                    self.unreadable = true;
+                    self.events.push_back(ClientEvent::Unreadable { next: self.log.has + 1 });
                 }
             }
             reason if reject.sequence > 0 && reason.is_final() => {

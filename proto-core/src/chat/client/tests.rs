@@ -130,6 +130,7 @@ impl Fixture {
             }
             ClientEvent::Rejected { sequence, reason } => format!("rejected {sequence} {reason:?}"),
             ClientEvent::Stalled => "stalled".into(),
+            ClientEvent::Unreadable { next } => format!("unreadable from {next}"),
             ClientEvent::Refused { reason } => format!("refused {reason:?}"),
         };
         events.map(short).collect()
@@ -419,6 +420,27 @@ fn a_page_that_does_not_come_is_asked_for_again() {
     }
     f.client.handle_disconnected(f.now);
     assert_eq!(f.client.poll_timeout(), None);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_once_and_asked_for_again() {
+    let mut f = Fixture::live(0);
+    f.entry(2);
+    assert_eq!(f.said(), ["update 128 upto 128"]);
+    assert_eq!(f.events(), ["behind at 1 of 2"]);
+    f.reject(0, RejectReason::Unreadable);
+    assert_eq!(f.events(), ["unreadable from 1"]);
+    assert!(f.said().is_empty(), "not at once");
+    f.wait(5_000);
+    assert_eq!(f.said(), ["update 128 upto 128"]);
+    f.reject(0, RejectReason::Unreadable);
+    assert!(f.events().is_empty());
+    f.wait(5_000);
+    f.said();
+    f.page(1, 1, 2);
+    f.said();
+    f.reject(0, RejectReason::Unreadable);
+    assert_eq!(f.events(), ["entry 1", "unreadable from 2"]);
 }
 
 #[test]

@@ -257,11 +257,13 @@ pub enum RejectReason {
     Malformed = 0x0D,
     /// More was sent than is allowed to wait.
     Overrun = 0x0E,
+    /// The store cannot read entries that were asked for: its file is damaged.
+    Unreadable = 0x0F,
 }
 
 impl RejectReason {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotJoined,
         Self::TooLarge,
         Self::Conflict,
@@ -275,6 +277,7 @@ impl RejectReason {
         Self::AlreadyJoined,
         Self::Malformed,
         Self::Overrun,
+        Self::Unreadable,
     ];
 
     /// Whether an append refused for this reason can never be committed by repeating it.

@@ -9,7 +9,7 @@ use super::room::{Room, RoomKey};
 use crate::chat::message::{
     ClientUpdate, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, Message, RejectReason, ServerReply, WireEntry,
 };
-use crate::chat::persist::{Read, ReadId, StoredEntry};
+use crate::chat::persist::{Read, ReadFailure, ReadId, StoredEntry};
 use crate::{ConnectionId, Now};
 
 /// How many reads of one connection may be outstanding.
@@ -117,8 +117,7 @@ impl Server {
             self.stats.reads_failed += 1;
             return;
         }
-        let state = self.connections.get(&wanted.connection).and_then(|state| state.joined());
-        if state.is_none_or(|membership| membership.room != wanted.room) {
+        if !self.is_in(wanted.connection, wanted.room) {
             self.stats.reads_stale += 1;
             return;
         }
@@ -126,11 +125,19 @@ impl Server {
     }
 
     /// The store could not read. The client asks again in its own time.
-    pub fn handle_read_failed(&mut self, now: Now, id: ReadId) {
+    pub fn handle_read_failed(&mut self, now: Now, id: ReadId, failure: ReadFailure) {
         self.observe(now);
-        if self.answered(id).is_some() {
-            self.stats.reads_failed += 1;
+        let Some(wanted) = self.answered(id) else { return };
+        self.stats.reads_failed += 1;
+        if failure == ReadFailure::Unreadable && self.is_in(wanted.connection, wanted.room) {
+            let room = self.rooms[wanted.room.0].name.clone();
+            self.reject(wanted.connection, &room, 0, RejectReason::Unreadable);
         }
+    }
+
+    fn is_in(&self, connection: ConnectionId, room: RoomKey) -> bool {
+        let state = self.connections.get(&connection).and_then(|state| state.joined());
+        state.is_some_and(|membership| membership.room == room)
     }
 
     fn answered(&mut self, id: ReadId) -> Option<Wanted> {

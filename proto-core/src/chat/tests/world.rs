@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::store::Store;
 use crate::chat::{
     Audience, ChatConfig, Client, ClientConfig, ClientEvent, ClientSecret, Delivery, Entry, Kind,
-    MAX_UNACKNOWLEDGED, PersistFailure, Read, Server, ServerEvent,
+    MAX_UNACKNOWLEDGED, PersistFailure, Read, ReadFailure, Server, ServerEvent,
 };
 use crate::rng::Rng;
 use crate::{ConnectionId, Now, Timestamp};
@@ -292,7 +292,9 @@ impl World {
         let read = self.reads.swap_remove(at);
         if self.rng.below(5) == 0 {
             self.faults += 1;
-            self.server.handle_read_failed(self.now, read.id);
+            let failures = [ReadFailure::Busy, ReadFailure::Unreadable];
+            let failure = failures[self.pick(failures.len())];
+            self.server.handle_read_failed(self.now, read.id, failure);
         } else {
             self.server.handle_read(self.now, read.id, &self.store.read(&read));
         }
@@ -483,7 +485,10 @@ impl Node {
             ClientEvent::LogReset { .. } | ClientEvent::Rejected { .. } => {
                 return Err(format!("no reason for {event:?}"));
             }
-            ClientEvent::Behind { .. } | ClientEvent::Live { .. } | ClientEvent::Stalled => {}
+            ClientEvent::Behind { .. }
+            | ClientEvent::Live { .. }
+            | ClientEvent::Stalled
+            | ClientEvent::Unreadable { .. } => {}
         }
         Ok(())
     }

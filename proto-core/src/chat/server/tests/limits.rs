@@ -1,5 +1,5 @@
 use super::*;
-use crate::chat::{EndReason, ServerEvent};
+use crate::chat::{EndReason, ReadFailure, ServerEvent};
 
 #[test]
 fn a_full_queue_is_not_ready_until_something_is_durable() {
@@ -104,7 +104,7 @@ fn junk_in_any_state_is_harmless() {
             f.wait(rng.below(50));
             f.commit();
             while let Some(read) = f.server.poll_read() {
-                f.server.handle_read_failed(f.now, read.id);
+                f.server.handle_read_failed(f.now, read.id, ReadFailure::Unreadable);
             }
         }
         if turn % 64 == 0 {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::chat::{MAX_BODY, Read};
+use crate::chat::{MAX_BODY, Read, ReadFailure};
 
 /// A room with nine entries in memory, which client 2 has joined.
 fn nine() -> Fixture {
@@ -131,8 +131,28 @@ fn wrong_answers_of_the_store_are_not_passed_on() {
     }
     f.update(2, 3, 3);
     let read = f.server.poll_read().expect("slots 1 to 3");
-    f.server.handle_read_failed(f.now, read.id);
+    f.server.handle_read_failed(f.now, read.id, ReadFailure::Busy);
+    assert!(f.said().is_empty());
     assert_eq!(f.server.stats().reads_failed, 5);
+}
+
+#[test]
+fn whoever_asked_for_what_cannot_be_read_is_told() {
+    let (mut f, entries) = cold();
+    for told in [&["2: reject 0 Unreadable"][..], &[]] {
+        f.update(2, 3, 3);
+        let read = f.server.poll_read().expect("slots 1 to 3");
+        if told.is_empty() {
+            f.server.handle_disconnected(f.now, connection(2));
+        }
+        f.server.handle_read_failed(f.now, read.id, ReadFailure::Unreadable);
+        assert_eq!(f.said(), told);
+    }
+    f.join(3);
+    f.update(3, 3, 3);
+    let read = f.server.poll_read().expect("slots 1 to 3");
+    f.server.handle_read(f.now, read.id, &entries[..3]);
+    assert_eq!(f.said(), ["3: page 1+3 of 20"], "it is tried again for the next one");
 }
 
 #[test]

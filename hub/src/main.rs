@@ -31,5 +31,7 @@ fn log_to_stderr(level: LevelFilter) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
+        // Told on stderr, by a macro that panics where stderr is gone.
+        .log_internal_errors(false)
         .init();
 }

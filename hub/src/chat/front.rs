@@ -2,7 +2,6 @@
 //! keyboard nor a slow screen holds up the network.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::process::{self, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -149,11 +148,15 @@ pub(super) async fn end_prompt(prompt: &JoinHandle<()>) {
 }
 
 /// The editor waits for a key or for SIGINT, and for nothing else.
+#[cfg(unix)]
 fn interrupt() {
-    let command = format!("kill -INT {}", process::id());
-    // Without a shell the terminal stays as the editor has set it.
-    let _ = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status();
+    use rustix::process::{Signal, getpid, kill_process};
+    // It cannot be refused: the process may send itself what it likes.
+    let _ = kill_process(getpid(), Signal::INT);
 }
+
+#[cfg(not(unix))]
+const fn interrupt() {}
 
 fn io_error(error: ReadlineError) -> io::Error {
     match error {

@@ -1,6 +1,7 @@
 //! The loop that joins session, link and user.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,11 +124,8 @@ impl Chat {
             let deadline = timers.into_iter().flatten().min().map(clock::instant);
             tokio::select! {
                 event = self.link.next(), if takes_messages => self.handle_link(event),
-                is_seen = show(&self.front.output, &mut self.unshown), if self.unshown.is_some() => {
-                    if !is_seen {
-                        return Outcome::Unseen;
-                    }
-                }
+                () = show(&self.front.output, &mut self.unshown), if self.unshown.is_some() => {}
+                () = self.front.output.closed() => return Outcome::Unseen,
                 input = self.front.input.recv(), if self.session.wants_line() => self.handle_input(input),
                 () = until(deadline) => self.session.handle_timeout(clock::now()),
                 // A connection that is over says so by the link.
@@ -238,11 +236,10 @@ impl Chat {
     }
 }
 
-/// Moves what waits to the output as soon as there is room; false when nobody looks any more.
-async fn show(output: &mpsc::Sender<Shown>, unshown: &mut Option<Shown>) -> bool {
-    let Ok(permit) = output.reserve().await else { return false };
+/// Moves what waits to the output as soon as there is room; never if nobody looks any more.
+async fn show(output: &mpsc::Sender<Shown>, unshown: &mut Option<Shown>) {
+    let Ok(permit) = output.reserve().await else { return pending().await };
     if let Some(shown) = unshown.take() {
         permit.send(shown);
     }
-    true
 }

@@ -49,9 +49,10 @@ return and backslash; \\xNN for any other control character below U+0080 and for
 \\u{N...} for control characters above and for those that change the direction of text or break lines.
 
 It ends when the input has ended and all its lines are acknowledged and printed. A line that is refused is told
-on stderr at once, with the reason. A chat that gives up or is interrupted says on stderr how many lines were
-not acknowledged, the rest of the input included, and then shows them, one on each line and written as TEXT is.
-In both cases the exit code is 1.";
+on stderr at once, with the reason (of one that is too long only the beginning). A chat that gives up or is
+interrupted says on stderr how many lines were not acknowledged, the rest of the input included, and then shows
+them, one on each line and written as TEXT is. In both cases the exit code is 1. When nobody reads its output
+any more, it ends at once and says nothing: the exit code is 141, as for other programs in a pipe.";
 
 /// A chat that keeps its order and loses nothing over networks that do neither.
 #[derive(Debug, Parser)]

@@ -48,7 +48,7 @@ fn names_and_texts_are_escaped() {
 fn who_joins_late_gets_the_last_ones_and_then_everything_new() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    assert_eq!(chat(&server.url(), &[], &"old\n".repeat(130)).code, Some(0));
+    assert_eq!(chat(&server.url(), &[], "old\n".repeat(130)).code, Some(0));
 
     let mut late = Chat::start(&server.url(), &["--last", "50", "--until-slot", "133"]);
     late.wait_for(50);
@@ -93,7 +93,7 @@ fn a_line_that_is_too_long_is_refused_and_the_others_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let long = "x".repeat(16 * 1024);
-    let finished = chat(&server.url(), &["--name", "ann"], &format!("{long}\n{long}y\nshort\n"));
+    let finished = chat(&server.url(), &["--name", "ann"], format!("{long}\n{long}y\nshort\n"));
     assert_eq!(finished.code, Some(1));
     assert_eq!(finished.lines, [format!("1\tann\t{long}"), "2\tann\tshort".to_owned()]);
     let told: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("xxx")).collect();
@@ -157,7 +157,8 @@ fn whatever_a_line_consists_of_arrives() {
     let mut other = Chat::start(&server.url(), &["--follow"]);
     assert_eq!(chat(&server.url(), &["--name", "ann"], b"caf\xe9\n\xff\x00\n").code, Some(0));
     other.wait_for(2);
-    assert_eq!(other.seen, [r"1	ann	caf\xe9", r"2	ann	\xff\x00"]);
+    signal(&other.child, "INT");
+    assert_eq!(other.finish().lines, [r"1	ann	caf\xe9", r"2	ann	\xff\x00"]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::chat::{
-    self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadFailure, ReadId,
+    self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadFailure,
+    ReadId,
 };
 use crate::{
     Address, Advice, ChannelId, Close, Closed, Config, ConnectionId, Endpoint, Event, Link, Message, Meta,

@@ -32,6 +32,7 @@ pub use message::{
     ServerJoined, ServerReject, ServerReply, WireEntry,
 };
 pub use persist::{
-    Batch, ClientTable, Committed, OutOfOrder, PersistFailure, Read, ReadFailure, ReadId, Record, RoomState, StoredEntry,
+    Batch, ClientTable, Committed, OutOfOrder, PersistFailure, Read, ReadFailure, ReadId, Record, RoomState,
+    StoredEntry,
 };
 pub use server::{Audience, Delivery, EndReason, Outgoing, RestoreError, Server, ServerEvent, ServerStats};

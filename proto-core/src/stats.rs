@@ -130,6 +130,10 @@ pub struct Stats {
     pub packets_lost: u64,
     /// Packets declared lost that had arrived after all.
     pub spurious_losses: u64,
+    /// Times that everything was lost for three probe timeouts.
+    pub persistent_congestion: u64,
+    /// Second copies of what was lost, sent because nothing else was.
+    pub repairs: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
     /// Messages accepted for sending.
@@ -158,6 +162,8 @@ impl AddAssign<&Self> for Stats {
         self.bytes_received += other.bytes_received;
         self.packets_lost += other.packets_lost;
         self.spurious_losses += other.spurious_losses;
+        self.persistent_congestion += other.persistent_congestion;
+        self.repairs += other.repairs;
         self.probes += other.probes;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;

@@ -19,6 +19,9 @@ impl Connection {
         }
         for carried in outcome.lost.drain(..) {
             self.on_lost(carried);
+            if matches!(carried, Carried::Piece(piece) if piece.class.is_reliable()) {
+                self.recovery.plan_repair(now, carried);
+            }
         }
         self.scratch.outcome = outcome;
         self.check_flushed(now);
@@ -149,8 +152,21 @@ impl Connection {
         match timeout {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
+            Timeout::Repair => self.repair(now),
             Timeout::Probe => self.begin_probe(),
             Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
+        }
+    }
+
+    /// Second copies of what was lost go out while nothing else does.
+    fn repair(&mut self, now: Timestamp) {
+        while let Some(carried) = self.recovery.pop_repair(now) {
+            if let Carried::Piece(piece) = carried
+                && self.channels.candidate().is_none()
+            {
+                self.stats.repairs += 1;
+                self.requeue(piece);
+            }
         }
     }
 

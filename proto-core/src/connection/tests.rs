@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Connection;
+use crate::recovery::Mark;
 use crate::rng::Rng;
 use crate::wire::{Frame, Msg, Packet, Record, RecordWriter, packet};
 use crate::{
@@ -206,7 +207,7 @@ impl Pair {
         packet::start_short(&mut buf, conn.remote_cid, number, number_len);
         frames(&mut RecordWriter::new(&mut buf));
         packet::finish_short(&mut buf, 0, conn.guard, number, conn.config.checksum);
-        conn.recovery.on_sent(conn.clock, buf.len(), false, &[]);
+        conn.recovery.on_sent(conn.clock, buf.len(), false, Mark::default(), &[]);
         buf
     }
 

@@ -9,7 +9,7 @@ use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
 use crate::channel::{Announce, Candidate};
-use crate::recovery::Carried;
+use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
 use crate::{ChannelId, Class, Fate, Timestamp};
@@ -80,7 +80,7 @@ impl Connection {
             pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
         }
         packet::finish_short(buf, start, self.guard, number, self.config.checksum);
-        self.recovery.on_sent(now, buf.len() - start, false, &[]);
+        self.recovery.on_sent(now, buf.len() - start, false, Mark::default(), &[]);
     }
 
     fn write_data(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
@@ -109,7 +109,7 @@ impl Connection {
                 pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
             }
             packet::finish_short(buf, start, self.guard, number, self.config.checksum);
-            self.recovery.on_sent(now, buf.len() - start, eliciting, &carried);
+            self.recovery.on_sent(now, buf.len() - start, eliciting, Mark::default(), &carried);
         }
         if eliciting {
             self.probes_due = self.probes_due.saturating_sub(1);

@@ -11,7 +11,7 @@ use proto_core::{
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
-use crate::net::{At, dissect, meta, reseal, time, timestamp};
+use crate::net::{At, dissect, ecn_to, meta, reseal, time, timestamp};
 
 /// What a test tells a node. Clients act on their newest connection, servers on all they have.
 #[derive(Clone, Debug)]
@@ -303,8 +303,8 @@ impl Node for Peer {
     type Cmd = Cmd;
     type Event = Ev;
 
-    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
-        self.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
+        self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.drain(now);
     }
 
@@ -378,7 +378,7 @@ impl Node for Peer {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

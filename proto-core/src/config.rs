@@ -116,6 +116,11 @@ pub struct ConfigBuilder {
     pub timer_granularity: Duration,
     /// What governs how much is in flight. The model.
     pub congestion: Congestion,
+    /// Whether packets say that they may be marked instead of dropped (ECN), as long as the path carries that. They do.
+    pub ecn: bool,
+    /// Largest packet that is tried, in bytes: the path is searched for it while packets are full. 1452; at most 65,507. The
+    /// link's own size, or less, means no search.
+    pub max_packet: u16,
     /// Silence after which a heartbeat goes out; the lesser of both sides' counts. 10 s.
     pub heartbeat: Duration,
     /// Silence after which the peer is taken for dead: at least 2 heartbeats. 35 s.
@@ -183,6 +188,8 @@ impl Default for ConfigBuilder {
             max_ack_delay: Duration::from_millis(25),
             timer_granularity: Duration::from_millis(1),
             congestion: Congestion::default(),
+            ecn: true,
+            max_packet: 1452,
             heartbeat: Duration::from_secs(10),
             dead: Duration::from_secs(35),
             reconnect: None,
@@ -243,6 +250,7 @@ impl ConfigBuilder {
                 "congestion",
                 "a rate of 1000 to 10^12 bytes a second and a window of 4800 bytes to 4 GiB",
             ),
+            (self.max_packet <= 65_507, "max_packet", "at most 65,507"),
             ((milli * 100..=hour).contains(&self.heartbeat), "heartbeat", "100 ms to 1 h"),
             (self.dead >= self.heartbeat * 2 && self.dead <= hour * 4, "dead", "2 heartbeats to 4 h"),
             ((1..=16 << 20).contains(&self.max_message), "max_message", "1 byte to 16 MiB"),

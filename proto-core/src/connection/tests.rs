@@ -123,7 +123,7 @@ impl Pair {
             let mut buf = Vec::new();
             while let Some(transmit) = self.conns[side as usize].poll_transmit(self.now, &mut buf) {
                 assert_eq!(transmit.len, buf.len());
-                assert!(transmit.len <= 1200, "a packet of {} bytes", transmit.len);
+                assert!(transmit.len <= 1452, "a packet of {} bytes", transmit.len);
                 let sent = Sent { at: self.now, from: side, packet: core::mem::take(&mut buf) };
                 if !(self.lose)(&sent) {
                     self.flying.insert((self.now + DELAY, self.sent.len() as u64), sent.clone());
@@ -239,6 +239,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Ping => "PING",
         Frame::Ack(_) => "ACK",
         Frame::Credit(_) => "CREDIT",
+        Frame::Blocked(_) => "BLOCKED",
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",

@@ -2,6 +2,8 @@
 
 mod congestion;
 mod delivery;
+mod ecn;
+mod mtu;
 mod pacer;
 mod received;
 mod reordering;
@@ -15,6 +17,8 @@ use core::time::Duration;
 
 use self::congestion::{Acked, Controller, Lost};
 use self::delivery::{Delivery, Newest};
+use self::ecn::{Marked, Marks};
+pub(crate) use self::mtu::Mtu;
 use self::pacer::Pacer;
 pub(crate) use self::received::Received;
 use self::reordering::Reordering;
@@ -40,6 +44,9 @@ const FIRST_SKIP: u64 = 20;
 pub(crate) struct Outcome {
     pub(crate) acked: Vec<Carried>,
     pub(crate) lost: Vec<Carried>,
+    /// Whether a packet larger than the base size arrived, and how many were lost.
+    pub(crate) large_acked: bool,
+    pub(crate) large_lost: u32,
 }
 
 /// The peer acknowledged what it cannot have received.
@@ -70,7 +77,10 @@ pub(crate) struct Recovery {
     congestion: Congestion,
     reordering: Reordering,
     reliable_link: bool,
+    /// The largest packet now, and what it was at first.
     packet: u64,
+    base: u64,
+    marks: Marks,
     first: u64,
     next: u64,
     /// The number to be left out next; none while an earlier one has not been passed by an acknowledgement.
@@ -122,6 +132,8 @@ impl Recovery {
             reordering: Reordering::new(now),
             reliable_link: link.reliable,
             packet,
+            base: packet,
+            marks: Marks::new(config.ecn && !link.reliable),
             first,
             next: first,
             next_skip: Some(first + FIRST_SKIP + rng.below(FIRST_SKIP)),
@@ -154,9 +166,32 @@ impl Recovery {
 
     /// Whether the window has room for another packet.
     pub(crate) fn window_has_room(&self) -> bool {
-        self.flight
-            .as_ref()
-            .is_none_or(|flight| flight.sent.bytes_in_flight() + self.packet <= flight.controller.window())
+        self.has_room_for(self.packet)
+    }
+
+    /// Whether the window has room for `bytes`. One packet always may be under way.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        self.flight.as_ref().is_none_or(|flight| {
+            flight.sent.is_idle() || flight.sent.bytes_in_flight() + bytes <= flight.controller.window()
+        })
+    }
+
+    /// The largest packet has another size from now on.
+    pub(crate) fn set_packet(&mut self, packet: u16) {
+        self.packet = packet.into();
+        if let Some(flight) = &mut self.flight {
+            flight.controller.set_packet(packet.into());
+        }
+    }
+
+    /// Whether the next packet that asks for an ACK is to be marked as ECN-capable.
+    pub(crate) const fn wants_mark(&self) -> bool {
+        self.marks.wanted()
+    }
+
+    /// How many probe timeouts fired since something was heard.
+    pub(crate) fn probes(&self) -> u32 {
+        self.flight.as_ref().map_or(0, |flight| flight.probes)
     }
 
     /// `None` when pacing lets another packet go, else when it will.
@@ -192,6 +227,9 @@ impl Recovery {
         if !eliciting {
             return;
         }
+        if mark.ecn {
+            self.marks.on_sent();
+        }
         let flight = self.flight(now);
         let snapshot = flight.delivery.on_sent(now, flight.sent.is_idle());
         flight.sent.push(number, now, size as u32, mark, snapshot, carried);
@@ -221,8 +259,12 @@ impl Recovery {
             .newest
             .filter(|newest| newest.number == ack.largest)
             .map(|newest| self.rtt.sample(now, newest.sent, delay));
+        let is_newer = self.largest_acked < Some(ack.largest);
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
         self.arm_skip(rng);
+        if is_newer {
+            self.take_marks(now, ack, &arrived, stats);
+        }
         let Some(newest) = arrived.newest else { return Ok(()) };
         self.detect_lost(now, out, stats);
         let min_rtt = self.rtt.min();
@@ -243,15 +285,31 @@ impl Recovery {
         Ok(())
     }
 
+    fn take_marks(&mut self, now: Timestamp, ack: &Ack<'_>, arrived: &Arrived, stats: &mut Stats) {
+        match self.marks.on_ack(arrived.marked, ack.ecn) {
+            Marked::No => {}
+            Marked::Failed => stats.ecn_failed += 1,
+            Marked::Congestion => {
+                stats.congestion_marks += 1;
+                if let (Some(flight), Some(newest)) = (&mut self.flight, arrived.newest) {
+                    flight.controller.on_ecn(now, newest.sent);
+                }
+            }
+        }
+    }
+
     /// Settles what an ACK acknowledges.
     fn settle(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome, stats: &mut Stats) -> Arrived {
         let mut arrived = Arrived::default();
+        let base = self.base;
         let Some(flight) = &mut self.flight else { return arrived };
         let (reordering, largest) = (&mut self.reordering, self.largest_acked.unwrap_or(0));
         let Flight { sent, controller, delivery, .. } = &mut **flight;
         for range in ack.ranges() {
             sent.acknowledge(&range, &mut out.acked, |packet| {
                 delivery.on_acked(now, packet.size.into());
+                out.large_acked |= u64::from(packet.size) > base;
+                arrived.marked += u64::from(packet.mark.ecn);
                 if packet.was_lost {
                     stats.spurious_losses += 1;
                     reordering.on_spurious(now, largest.saturating_sub(packet.number));
@@ -287,19 +345,23 @@ impl Recovery {
         let (delay, threshold) =
             (self.reordering.delay(longest).max(rtt::GRANULARITY), self.reordering.packets());
         let persistent = self.rtt.is_measured().then(|| (self.rtt.pto_base() + self.max_ack_delay) * 3);
+        let base = self.base;
         let Some(flight) = &mut self.flight else { return };
         let Flight { sent, controller, loss_time, .. } = &mut **flight;
         *loss_time = None;
         if let Some(largest) = self.largest_acked.filter(|_| !self.reliable_link) {
-            let mut lost = Lost { now, sent: now, packets: 0, bytes: 0, in_flight: sent.bytes_in_flight() };
+            let mut lost = Lost { now, sent: now, packets: 0, bytes: 0 };
+            let mut large_lost = 0;
             let losses = sent.lose(largest, threshold, now - delay, &mut out.lost, |packet| {
                 stats.packets_lost += 1;
                 if !packet.mark.mtu_probe {
+                    large_lost += u32::from(u64::from(packet.size) > base);
                     lost.sent = packet.sent;
                     lost.packets += 1;
                     lost.bytes += u64::from(packet.size);
                 }
             });
+            out.large_lost += large_lost;
             *loss_time = losses.oldest.map(|sent| sent + delay);
             if lost.packets > 0 {
                 controller.on_lost(&lost);
@@ -384,11 +446,11 @@ impl Recovery {
 
     /// `carried` was lost and goes out again. When nothing else wants to, it will do so once more a little later.
     pub(crate) fn plan_repair(&mut self, now: Timestamp, carried: Carried) {
-        let at = now + Repairs::delay(self.rtt.smoothed());
-        if self.has_spare()
+        if let Some(delay) = Repairs::delay(self.rtt.smoothed())
+            && self.has_spare()
             && let Some(flight) = &mut self.flight
         {
-            flight.repairs.push(at, carried);
+            flight.repairs.push(now + delay, carried);
         }
     }
 
@@ -424,6 +486,8 @@ impl Recovery {
 struct Arrived {
     /// Bytes that were in flight.
     bytes: u64,
+    /// Packets that went out ECN-capable.
+    marked: u64,
     newest: Option<Newest>,
 }
 

@@ -36,7 +36,8 @@ impl Pacer {
         let rate = u128::from(rate.max(1));
         let bytes =
             |time: Duration| (rate * u128::from(nanos(time)) / 1_000_000_000).min(u64::MAX.into()) as u64;
-        let capacity = bytes(BURST).clamp(BURST_MIN_PACKETS * packet, BURST_MAX_PACKETS * packet);
+        let least = (BURST_MIN_PACKETS * packet).min((2 * packet).max(14_720));
+        let capacity = bytes(BURST).clamp(least, BURST_MAX_PACKETS * packet);
         let filled = bytes(now.since(self.filled));
         if filled > 0 || self.tokens >= capacity {
             self.tokens = self.tokens.saturating_add(filled).min(capacity);

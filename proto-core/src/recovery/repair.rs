@@ -9,6 +9,8 @@ use crate::Timestamp;
 
 /// Things that wait for their second copy; more than that are not repeated twice.
 const MAX_WAITING: usize = 64;
+const SHORTEST: Duration = Duration::from_millis(8);
+const LONGEST_DELAY: Duration = Duration::from_millis(5);
 
 /// What will be sent once more, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +19,10 @@ pub(crate) struct Repairs {
 }
 
 impl Repairs {
-    /// How long after the repetition the copy goes out: apart enough that one burst of losses does not take both.
-    pub(crate) fn delay(rtt: Duration) -> Duration {
-        (rtt / 8).clamp(Duration::from_millis(1), Duration::from_millis(5))
+    /// How long after the repetition the copy goes out: apart enough that one burst of losses does not take both. `None` where
+    /// a round trip is so short that the copy gains nothing.
+    pub(crate) fn delay(rtt: Duration) -> Option<Duration> {
+        (rtt >= SHORTEST).then(|| (rtt / 8).min(LONGEST_DELAY))
     }
 
     /// `carried` goes out again at `at`, which is not before that of any other.

@@ -20,6 +20,8 @@ pub(crate) enum Carried {
     OpenChannel(u32),
     Confirm,
     Piece(Piece),
+    /// Padding, to see whether so large a packet arrives.
+    MtuProbe(u16),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proto_core::{
     ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, RequestId, SendError, SessionId,
+    Message, MessageId, RequestId, SendError, SessionId, State,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
@@ -162,12 +162,13 @@ impl Peer {
         }
     }
 
-    /// Nothing is on its way from here: all that was to be sent is settled.
+    /// Nothing is on its way from here: all that was to be sent is settled, and what is being closed is closed.
     pub(crate) fn is_settled(&self) -> bool {
         let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, Connection::unsettled);
         self.todo.is_empty()
             && self.replies.is_empty()
             && self.current.iter().map(unsettled).sum::<usize>() == 0
+            && !self.connections().any(|conn| matches!(conn.state(), State::Flushing | State::Closing))
     }
 
     /// What it waits for, for a report.

@@ -66,8 +66,6 @@ pub(crate) struct Lost {
     pub(crate) sent: Timestamp,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
-    /// Bytes in flight before.
-    pub(crate) in_flight: u64,
 }
 
 /// A congestion controller. Arithmetic is in integers: bytes, bytes a second, nanoseconds.

@@ -6,4 +6,5 @@ mod lossy;
 #[path = "../sim/net.rs"]
 #[expect(dead_code, reason = "shared with the other simulations")]
 mod net;
+mod paths;
 mod run;

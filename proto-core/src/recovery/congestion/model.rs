@@ -9,8 +9,10 @@ use crate::Timestamp;
 
 /// Rounds over which the greatest delivery rate counts.
 const RATE_ROUNDS: usize = 10;
-/// Rounds of which the one with the least loss says what the path loses by itself.
+/// Rounds without a queue that say what the path loses by itself.
 const LOSS_ROUNDS: usize = 8;
+/// So many long round trips in a row end startup.
+const STARTUP_SAMPLES: u32 = 8;
 /// An empty path is looked for when none was seen for this long.
 const MIN_RTT_LIFE: Duration = Duration::from_secs(10);
 /// Stands for a round trip time that was not measured: as long as the longest.
@@ -18,16 +20,18 @@ const UNKNOWN_RTT: Duration = Duration::from_mins(1);
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// Round trips that are longer than the shortest by a quarter, and at least this, speak of a queue.
 const QUEUE_MIN: Duration = Duration::from_millis(4);
-/// The window has room for what gathers while timers and acknowledgements wait.
 const SLACK: Duration = Duration::from_millis(4);
+const MAX_SLACK: Duration = Duration::from_millis(25);
+/// So many times longer it waits before it asks for more again, after that met congestion.
+const REFUSED_PATIENCE: u32 = 3;
 /// More than this is not taken for the path's own loss.
 const MAX_OWN_LOSS: u64 = 350_000;
 /// In a queue, so much loss more than the path's own is congestion, in ppm.
 const CONGESTION_LOSS: u64 = 20_000;
-/// Without a queue, so much loss more than twice the path's own: a policer, or a very short queue.
-const POLICER_LOSS: u64 = 100_000;
+/// Without a queue, so much loss more than three halves of the path's own: a policer, or a very short queue.
+const POLICER_LOSS: u64 = 50_000;
 /// Rounds with less are too short to tell loss from chance.
-const MIN_ROUND_PACKETS: u64 = 16;
+const MIN_ROUND_PACKETS: u64 = 24;
 
 const MILLION: u64 = 1_000_000;
 
@@ -82,6 +86,12 @@ pub(crate) struct Model {
     full_rounds: u32,
     /// The last round saw a queue.
     queue: bool,
+    /// Samples in a row that speak of one.
+    long_rtts: u32,
+    /// Asking for more met congestion the last time.
+    refused: bool,
+    /// How much longer than the shortest the round trips of a round are on average: smoothed.
+    jitter: Duration,
     seed: u64,
 }
 
@@ -93,6 +103,8 @@ struct Round {
     acked: u64,
     lost: u64,
     min_rtt: Option<Duration>,
+    rtts: Duration,
+    samples: u32,
     most_in_flight: u64,
     marked: bool,
     /// A sample of this round is among the rates.
@@ -117,6 +129,9 @@ impl Model {
             full_rate: 0,
             full_rounds: 0,
             queue: false,
+            long_rtts: 0,
+            refused: false,
+            jitter: Duration::ZERO,
             seed,
         }
     }
@@ -126,14 +141,28 @@ impl Model {
         if self.min_rtt == UNKNOWN_RTT { 0 } else { product(self.rate, self.min_rtt) }
     }
 
-    /// What the path loses by itself, in ppm: the round with the least loss knows.
+    /// What the path loses by itself at the least, in ppm. Were it not the least, who sends too fast would take what that costs
+    /// for the path's own and send faster still.
     fn own_loss(&self) -> u64 {
         u64::from(self.losses.iter().copied().min().unwrap_or(0)).min(MAX_OWN_LOSS)
+    }
+
+    /// What it usually loses.
+    fn usual_loss(&self) -> u64 {
+        let mut losses = self.losses;
+        losses.sort_unstable();
+        u64::from(losses[LOSS_ROUNDS / 2])
     }
 
     /// `bytes` and as much more as the path will lose of them, when nothing speaks of a queue.
     fn with_loss(&self, bytes: u64) -> u64 {
         if self.queue { bytes } else { scaled(bytes, MILLION, MILLION - self.own_loss()) }
+    }
+
+    /// For how long the window has room beyond the path itself: for what gathers while timers, acknowledgements and a link of
+    /// changing speed wait.
+    fn slack(&self) -> Duration {
+        (self.jitter * 2).clamp(SLACK, MAX_SLACK)
     }
 
     fn min_window(&self) -> u64 {
@@ -145,11 +174,18 @@ impl Model {
         self.phase_began = now;
     }
 
+    fn speaks_of_queue(&self, rtt: Duration) -> bool {
+        rtt > self.min_rtt + (self.min_rtt / 4).max(QUEUE_MIN)
+    }
+
     fn on_rtt(&mut self, now: Timestamp, rtt: Duration) {
+        self.round.rtts += rtt;
+        self.round.samples += 1;
         self.round.min_rtt = Some(self.round.min_rtt.map_or(rtt, |min| min.min(rtt)));
         if rtt < self.min_rtt {
             self.min_rtt = rtt;
         }
+        self.long_rtts = if self.speaks_of_queue(rtt) { self.long_rtts + 1 } else { 0 };
         if rtt <= self.min_rtt + self.min_rtt / 16 {
             self.min_rtt_at = now;
         }
@@ -172,22 +208,25 @@ impl Model {
         let round = core::mem::take(&mut self.round);
         self.round.end = acked.delivered;
         self.round.most_in_flight = acked.in_flight;
-        let queued = self.min_rtt + (self.min_rtt / 4).max(QUEUE_MIN);
-        self.queue = round.marked || round.min_rtt.is_some_and(|rtt| rtt > queued);
+        self.queue = round.marked || round.min_rtt.is_some_and(|rtt| self.speaks_of_queue(rtt));
+        if let Some(min) = round.min_rtt {
+            self.jitter = (self.jitter * 7 + (round.rtts / round.samples).saturating_sub(min)) / 8;
+        }
         let total = round.acked + round.lost;
         let loss = round.lost * MILLION / total.max(1);
-        let own = self.own_loss();
+        let usual = self.usual_loss();
         let tells = total >= MIN_ROUND_PACKETS * self.packet;
         let congested = round.marked
-            || self.queue && loss > own + CONGESTION_LOSS
-            || tells && loss > 2 * own + POLICER_LOSS && self.phase != Phase::Startup;
-        if tells {
+            || self.queue && loss > usual + CONGESTION_LOSS
+            || tells && loss > usual + usual / 2 + POLICER_LOSS && self.phase != Phase::Startup;
+        if tells && !self.queue {
             self.losses.rotate_right(1);
             self.losses[0] = loss as u32;
         }
         if congested {
             let met = round.most_in_flight.min(self.cap);
             self.cap = scaled(met, 85, 100).max(self.bdp()).max(self.min_window());
+            self.refused = true;
         } else if self.phase == Phase::Up {
             self.cap = self.cap.saturating_add(self.cap / 4);
         }
@@ -202,10 +241,9 @@ impl Model {
     /// The phases whose end is seen once a round.
     fn advance(&mut self, acked: &Acked, congested: bool, tells: bool) {
         let app_limited = acked.rate.is_none_or(|rate| rate.app_limited);
-        let grown = self.rate >= self.full_rate + self.full_rate / 4;
         match self.phase {
             Phase::Startup => {
-                if grown {
+                if self.rate >= self.full_rate + self.full_rate / 4 {
                     (self.full_rate, self.full_rounds) = (self.rate, 0);
                 } else if !app_limited {
                     self.full_rounds += 1;
@@ -215,14 +253,7 @@ impl Model {
                     self.enter(Phase::Drain, acked.now);
                 }
             }
-            Phase::Up => {
-                // Once more while it is worth it.
-                if grown && !self.queue && !congested {
-                    self.full_rate = self.rate;
-                } else if acked.now.since(self.phase_began) >= self.min_rtt || self.queue || congested {
-                    self.enter(Phase::Down, acked.now);
-                }
-            }
+            Phase::Up if self.queue || congested => self.enter(Phase::Down, acked.now),
             _ => {}
         }
     }
@@ -230,17 +261,23 @@ impl Model {
     /// The phases whose end is a matter of time, or of what is in flight.
     fn update_phase(&mut self, acked: &Acked) {
         let (now, elapsed) = (acked.now, acked.now.since(self.phase_began));
+        let full = self.with_loss(self.bdp());
         match self.phase {
             Phase::Drain | Phase::Down => {
-                if acked.in_flight <= self.bdp() || elapsed >= self.min_rtt * 2 {
+                if acked.in_flight <= full || elapsed >= self.min_rtt * 2 {
                     self.enter(Phase::Cruise, now);
                 }
             }
             Phase::Cruise => {
                 // Not all at the same time: those that share a path take turns.
                 let draw = (self.seed ^ self.rounds).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61;
-                if elapsed >= self.min_rtt * (3 + draw as u32 / 2) {
+                // Once more at once while it is worth it.
+                let grown = self.rate >= self.full_rate + self.full_rate / 8 && !self.queue;
+                let patience = if self.refused { REFUSED_PATIENCE } else { 1 };
+                let wait = self.min_rtt * (3 + draw as u32 / 2) * patience;
+                if grown && elapsed >= self.min_rtt || elapsed >= wait {
                     self.full_rate = self.rate;
+                    self.refused = false;
                     self.enter(Phase::Up, now);
                 }
             }
@@ -250,7 +287,18 @@ impl Model {
                     self.enter(Phase::Cruise, now);
                 }
             }
-            Phase::Startup | Phase::Up => {}
+            Phase::Up => {
+                let is_full = acked.in_flight >= full + full / 4;
+                if elapsed >= self.min_rtt && is_full || elapsed >= self.min_rtt * 3 {
+                    self.enter(Phase::Down, now);
+                }
+            }
+            Phase::Startup => {
+                // Not at the end of the round: by then twice as much is under way.
+                if self.long_rtts >= STARTUP_SAMPLES && !acked.app_limited {
+                    self.enter(Phase::Drain, now);
+                }
+            }
         }
         if self.phase != Phase::ProbeRtt && now.since(self.min_rtt_at) >= MIN_RTT_LIFE {
             self.min_rtt = acked.rtt.unwrap_or(self.min_rtt);
@@ -262,9 +310,11 @@ impl Model {
     fn update_window(&mut self, acked: &Acked) {
         let bdp = self.bdp();
         let target = match self.phase {
-            Phase::Startup => u64::MAX,
+            Phase::Startup => (self.with_loss(scaled(bdp, self.phase.gain(), 100))
+                + product(self.rate, self.slack()))
+            .max(initial_window(self.packet)),
             Phase::ProbeRtt => bdp / 2,
-            _ => self.with_loss(2 * bdp) + product(self.rate, SLACK).max(3 * self.packet),
+            _ => self.with_loss(2 * bdp) + product(self.rate, self.slack()).max(3 * self.packet),
         };
         let target = target.min(self.cap).max(self.min_window());
         let grown = if acked.app_limited && self.phase == Phase::Startup { 0 } else { acked.bytes };

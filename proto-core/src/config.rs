@@ -63,6 +63,36 @@ pub enum Retry {
     UnderPressure,
 }
 
+/// How much may be in flight, and how fast it goes out (docs/spec/connection.md, section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Congestion {
+    /// A model of the path: how fast it delivers and how long it takes. Loss that comes without a queue does not slow it down.
+    #[default]
+    Model,
+    /// CUBIC (RFC 9438).
+    Cubic,
+    /// `NewReno` (RFC 9002).
+    NewReno,
+    /// For a network that belongs to one owner: nothing is measured, and nothing gives way to others.
+    Fixed {
+        /// Bytes a second: 1000 to 10^12.
+        rate: u64,
+        /// Bytes in flight: 4 packets, 4800, to 4 GiB.
+        window: u64,
+    },
+}
+
+impl Congestion {
+    const fn is_sound(self) -> bool {
+        match self {
+            Self::Fixed { rate, window } => {
+                rate >= 1000 && rate <= 1_000_000_000_000 && window >= 4800 && window <= 1 << 32
+            }
+            Self::Model | Self::Cubic | Self::NewReno => true,
+        }
+    }
+}
+
 /// The settings of an endpoint and its connections, with defaults for a server room and the internet between.
 ///
 /// ```
@@ -84,6 +114,13 @@ pub struct ConfigBuilder {
     pub max_ack_delay: Duration,
     /// No timer is armed finer than this. 1 ms.
     pub timer_granularity: Duration,
+    /// What governs how much is in flight. The model.
+    pub congestion: Congestion,
+    /// Whether packets say that they may be marked instead of dropped (ECN), as long as the path carries that. They do.
+    pub ecn: bool,
+    /// Largest packet that is tried, in bytes: the path is searched for it while packets are full. 1452; at most 65,507. The
+    /// link's own size, or less, means no search.
+    pub max_packet: u16,
     /// Silence after which a heartbeat goes out; the lesser of both sides' counts. 10 s.
     pub heartbeat: Duration,
     /// Silence after which the peer is taken for dead: at least 2 heartbeats. 35 s.
@@ -150,6 +187,9 @@ impl Default for ConfigBuilder {
             pto_cap: Duration::from_secs(3),
             max_ack_delay: Duration::from_millis(25),
             timer_granularity: Duration::from_millis(1),
+            congestion: Congestion::default(),
+            ecn: true,
+            max_packet: 1452,
             heartbeat: Duration::from_secs(10),
             dead: Duration::from_secs(35),
             reconnect: None,
@@ -205,6 +245,12 @@ impl ConfigBuilder {
             ((milli * 10..=minute).contains(&self.pto_cap), "pto_cap", "10 ms to 60 s"),
             (self.max_ack_delay <= Duration::from_secs(1), "max_ack_delay", "at most 1 s"),
             ((milli..=milli * 100).contains(&self.timer_granularity), "timer_granularity", "1 to 100 ms"),
+            (
+                self.congestion.is_sound(),
+                "congestion",
+                "a rate of 1000 to 10^12 bytes a second and a window of 4800 bytes to 4 GiB",
+            ),
+            (self.max_packet <= 65_507, "max_packet", "at most 65,507"),
             ((milli * 100..=hour).contains(&self.heartbeat), "heartbeat", "100 ms to 1 h"),
             (self.dead >= self.heartbeat * 2 && self.dead <= hour * 4, "dead", "2 heartbeats to 4 h"),
             ((1..=16 << 20).contains(&self.max_message), "max_message", "1 byte to 16 MiB"),

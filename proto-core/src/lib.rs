@@ -158,7 +158,9 @@ mod stats;
 mod time;
 pub mod wire;
 
-pub use config::{Config, ConfigBuilder, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry};
+pub use config::{
+    Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
+};
 pub use connection::{Channel, ChannelOptions, Close, Connection, Message, Received, State};
 pub use endpoint::{Address, ConnectionMut, Endpoint};
 pub use error::{ConfigError, ConnectError, OpenError, SendError};

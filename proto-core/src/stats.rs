@@ -130,6 +130,22 @@ pub struct Stats {
     pub packets_lost: u64,
     /// Packets declared lost that had arrived after all.
     pub spurious_losses: u64,
+    /// Times that everything was lost for three probe timeouts.
+    pub persistent_congestion: u64,
+    /// Second copies of what was lost, sent because nothing else was.
+    pub repairs: u64,
+    /// ACKs that told of congestion marks.
+    pub congestion_marks: u64,
+    /// Paths that turned out not to carry marks.
+    pub ecn_failed: u64,
+    /// Probes for a larger packet that were sent.
+    pub mtu_probes: u64,
+    /// Times that large packets no longer arrived.
+    pub black_holes: u64,
+    /// BLOCKED frames sent: the peer's credit held this side back.
+    pub blocked_sent: u64,
+    /// BLOCKED frames received: this side's credit held the peer back.
+    pub blocked_received: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
     /// Messages accepted for sending.
@@ -158,6 +174,14 @@ impl AddAssign<&Self> for Stats {
         self.bytes_received += other.bytes_received;
         self.packets_lost += other.packets_lost;
         self.spurious_losses += other.spurious_losses;
+        self.persistent_congestion += other.persistent_congestion;
+        self.repairs += other.repairs;
+        self.congestion_marks += other.congestion_marks;
+        self.ecn_failed += other.ecn_failed;
+        self.mtu_probes += other.mtu_probes;
+        self.black_holes += other.black_holes;
+        self.blocked_sent += other.blocked_sent;
+        self.blocked_received += other.blocked_received;
         self.probes += other.probes;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;

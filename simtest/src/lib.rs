@@ -158,7 +158,7 @@ pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
 pub use self::fault::{Fault, Timed, Trouble, What, When, at};
-pub use self::link::{Dist, Link, Preset};
+pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};
 pub use self::oracle::{Check, CloneOracle, Judgement, Life, Oracle, Phase, Verdict, View};
 pub use self::outcome::Outcome;

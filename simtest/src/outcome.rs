@@ -2,6 +2,7 @@
 
 use crate::choice::Kind;
 use crate::fault::Fault;
+use crate::link::Passage;
 use crate::node::{Node, NodeId};
 use crate::oracle::Verdict;
 use crate::schedule::{Content, DatagramFault, Effect, Line, LineWhat, Schedule, Weather};
@@ -23,6 +24,8 @@ pub struct Outcome<N: Node> {
     /// Ids (`f3`) of the lines of a replayed schedule that matched nothing. A schedule with such lines no
     /// longer describes this code.
     pub unmatched: Vec<String>,
+    /// What went through each bottleneck, in the order in which they were first used.
+    pub bottlenecks: Vec<Passage>,
     pub(crate) nodes: Vec<Option<N>>,
     pub(crate) history: Vec<(Time, NodeId, N::Event)>,
     pub(crate) log: FaultLog,

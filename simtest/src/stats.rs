@@ -25,6 +25,8 @@ pub struct Stats {
     pub lost_down: u64,
     /// Datagrams that found the queue of a paused node full.
     pub lost_queue: u64,
+    /// Datagrams that found the queue of a bottleneck full.
+    pub lost_narrow: u64,
     /// Datagrams to an address that no node has.
     pub unroutable: u64,
     /// Datagrams without a label that had to be named by their position.
@@ -77,6 +79,7 @@ impl AddAssign for Stats {
         self.lost_cut += other.lost_cut;
         self.lost_down += other.lost_down;
         self.lost_queue += other.lost_queue;
+        self.lost_narrow += other.lost_narrow;
         self.unroutable += other.unroutable;
         self.unlabelled += other.unlabelled;
         self.cmds_lost += other.cmds_lost;
@@ -95,7 +98,7 @@ impl fmt::Display for Stats {
         writeln!(f, "events {}  virtual {seconds} s  commands lost {}", self.events, self.cmds_lost)?;
         writeln!(
             f,
-            "datagrams: sent {}  delivered {}  lost to mtu {}, cuts {}, dead nodes {}, full queues {}  \
+            "datagrams: sent {}  delivered {}  lost to mtu {}, cuts {}, dead nodes {}, full queues {}, bottlenecks {}  \
              unroutable {}  unlabelled {}",
             self.sent,
             self.delivered,
@@ -103,6 +106,7 @@ impl fmt::Display for Stats {
             self.lost_cut,
             self.lost_down,
             self.lost_queue,
+            self.lost_narrow,
             self.unroutable,
             self.unlabelled
         )?;

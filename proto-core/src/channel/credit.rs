@@ -31,6 +31,11 @@ impl SendCredit {
         grew
     }
 
+    /// Bytes and messages that may have been charged in all.
+    pub(crate) const fn limit(&self) -> (u64, u64) {
+        (self.bytes, self.messages)
+    }
+
     pub(crate) const fn allows(&self, cost: u64) -> bool {
         self.used_messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
     }

@@ -1,9 +1,11 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
+mod blocked;
 mod close;
 mod commands;
 mod handshake;
 mod heartbeat;
+mod probe;
 mod receive;
 mod reconnect;
 mod settle;
@@ -17,6 +19,7 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 pub use self::close::Close;
@@ -28,12 +31,12 @@ pub use self::state::State;
 use self::timers::{Timer, TimerTable};
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery};
-use crate::recovery::{Carried, Outcome, Received as ReceivedPackets, Recovery};
+use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::Cid;
 use crate::wire::params::Params;
-use crate::{Config, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
+use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
 
 /// One peer.
 ///
@@ -59,6 +62,10 @@ pub struct Connection {
     session: SessionId,
     peer: Params,
     recovery: Recovery,
+    mtu: Mtu,
+    blocked: blocked::Blocked,
+    /// The packet just written is to be marked as ECN-capable.
+    marks: bool,
     received: ReceivedPackets,
     channels: Channels,
     requests: Requests,
@@ -118,6 +125,9 @@ impl Connection {
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
             channels: Channels::new(&config),
+            mtu: Mtu::new(link.max_packet, if link.reliable { 0 } else { config.max_packet }),
+            blocked: blocked::Blocked::default(),
+            marks: false,
             link,
             is_client,
             rng,
@@ -174,7 +184,8 @@ impl Connection {
         let len = buf.len() - start;
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += len as u64;
-        Some(Transmit { path: crate::PathId::default(), ecn: None, len })
+        let ecn = mem::take(&mut self.marks).then_some(Ecn::Ect0);
+        Some(Transmit { path: crate::PathId::default(), ecn, len })
     }
 
     /// The next event.
@@ -202,6 +213,11 @@ impl Connection {
     /// The smoothed round trip time; the configured guess before one was measured.
     pub const fn rtt(&self) -> Duration {
         self.recovery.rtt.smoothed()
+    }
+
+    /// The largest packet that it sends: at first that of its link, later what the path was found to carry.
+    pub const fn max_packet(&self) -> u16 {
+        self.mtu.current()
     }
 
     /// The probe timeout before backoff: how long this side waits for an answer before it asks again.

@@ -8,7 +8,7 @@ use super::state::State;
 use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit};
 use crate::request::Reply;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
+use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Connection {
             Ok(Packet::Long(long)) => {
                 self.on_long(now, &long, datagram.len());
             }
-            Ok(Packet::Short(short)) => self.on_short(now, &short, datagram),
+            Ok(Packet::Short(short)) => self.on_short(now, meta, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
@@ -52,7 +52,7 @@ impl Connection {
         }
     }
 
-    fn on_short(&mut self, now: Timestamp, short: &Short<'_>, datagram: &[u8]) {
+    fn on_short(&mut self, now: Timestamp, meta: Meta, short: &Short<'_>, datagram: &[u8]) {
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
             State::Accepting => self.has_agreed(),
@@ -79,7 +79,7 @@ impl Connection {
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        self.apply_record(now, number, short.payload);
+        self.apply_record(now, number, meta.ecn, short.payload);
     }
 
     /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// Checks all of a record before any of it takes effect.
-    fn apply_record(&mut self, now: Timestamp, number: u64, payload: &[u8]) {
+    fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
         let (mut eliciting, mut urgent) = (false, false);
         for frame in Record::new(payload) {
             match frame {
@@ -105,6 +105,7 @@ impl Connection {
             }
         }
         self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+        self.received.note_mark(ecn);
         self.keep_alive(now);
         if eliciting {
             self.restart_heartbeat(now);
@@ -149,6 +150,10 @@ impl Connection {
                 Ok(())
             }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
+            Frame::Blocked(_) => {
+                self.stats.blocked_received += 1;
+                Ok(())
+            }
             Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
             // The last three come too late to matter: the connection is being closed.

@@ -19,8 +19,16 @@ impl Connection {
         }
         for carried in outcome.lost.drain(..) {
             self.on_lost(carried);
+            if matches!(carried, Carried::Piece(piece) if piece.class.is_reliable()) {
+                self.recovery.plan_repair(now, carried);
+            }
         }
+        let (acked, lost) = (mem::take(&mut outcome.large_acked), mem::take(&mut outcome.large_lost));
         self.scratch.outcome = outcome;
+        if (acked || lost > 0) && self.mtu.on_large(now, acked, lost) {
+            self.stats.black_holes += 1;
+            self.recovery.set_packet(self.mtu.current());
+        }
         self.check_flushed(now);
     }
 
@@ -34,6 +42,11 @@ impl Connection {
                 }
             }
             Carried::Confirm => self.confirm = Confirm::Done,
+            Carried::MtuProbe(size) => {
+                if self.mtu.on_probe_acked(size) {
+                    self.recovery.set_packet(size);
+                }
+            }
             Carried::Piece(piece) => {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
@@ -48,6 +61,7 @@ impl Connection {
     fn on_lost(&mut self, carried: Carried) {
         match carried {
             Carried::Ack(_) => {}
+            Carried::MtuProbe(size) => self.mtu.on_probe_lost(size),
             Carried::Credit(None) => self.channels.session_credit_due = true,
             Carried::Credit(Some(id)) => {
                 if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
@@ -149,8 +163,21 @@ impl Connection {
         match timeout {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
+            Timeout::Repair => self.repair(now),
             Timeout::Probe => self.begin_probe(),
             Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
+        }
+    }
+
+    /// Second copies of what was lost go out while nothing else does.
+    fn repair(&mut self, now: Timestamp) {
+        while let Some(carried) = self.recovery.pop_repair(now) {
+            if let Carried::Piece(piece) = carried
+                && self.channels.candidate().is_none()
+            {
+                self.stats.repairs += 1;
+                self.requeue(piece);
+            }
         }
     }
 
@@ -164,6 +191,7 @@ impl Connection {
         carried.extend(self.recovery.oldest_carried());
         for carried in carried.drain(..) {
             match carried {
+                Carried::MtuProbe(_) => {}
                 Carried::Piece(piece) if !piece.class.is_reliable() => {}
                 _ => self.on_lost(carried),
             }

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Connection;
+use crate::recovery::Mark;
 use crate::rng::Rng;
 use crate::wire::{Frame, Msg, Packet, Record, RecordWriter, packet};
 use crate::{
@@ -122,7 +123,7 @@ impl Pair {
             let mut buf = Vec::new();
             while let Some(transmit) = self.conns[side as usize].poll_transmit(self.now, &mut buf) {
                 assert_eq!(transmit.len, buf.len());
-                assert!(transmit.len <= 1200, "a packet of {} bytes", transmit.len);
+                assert!(transmit.len <= 1452, "a packet of {} bytes", transmit.len);
                 let sent = Sent { at: self.now, from: side, packet: core::mem::take(&mut buf) };
                 if !(self.lose)(&sent) {
                     self.flying.insert((self.now + DELAY, self.sent.len() as u64), sent.clone());
@@ -206,7 +207,7 @@ impl Pair {
         packet::start_short(&mut buf, conn.remote_cid, number, number_len);
         frames(&mut RecordWriter::new(&mut buf));
         packet::finish_short(&mut buf, 0, conn.guard, number, conn.config.checksum);
-        conn.recovery.on_sent(conn.clock, buf.len(), false, &[]);
+        conn.recovery.on_sent(conn.clock, buf.len(), false, Mark::default(), &[]);
         buf
     }
 
@@ -238,6 +239,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Ping => "PING",
         Frame::Ack(_) => "ACK",
         Frame::Credit(_) => "CREDIT",
+        Frame::Blocked(_) => "BLOCKED",
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",

@@ -9,7 +9,7 @@ use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
 use crate::channel::{Announce, Candidate};
-use crate::recovery::Carried;
+use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
 use crate::{ChannelId, Class, Fate, Timestamp};
@@ -54,7 +54,7 @@ impl Connection {
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         match self.state {
             State::Connecting | State::Accepting => self.write_handshake(now, buf),
-            State::Established | State::Flushing => self.write_data(now, buf),
+            State::Established | State::Flushing => self.write_data(now, buf) || self.write_probe(now, buf),
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         }
@@ -80,7 +80,7 @@ impl Connection {
             pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
         }
         packet::finish_short(buf, start, self.guard, number, self.config.checksum);
-        self.recovery.on_sent(now, buf.len() - start, false, &[]);
+        self.recovery.on_sent(now, buf.len() - start, false, Mark::default(), &[]);
     }
 
     fn write_data(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
@@ -89,7 +89,7 @@ impl Connection {
             return false;
         }
         let is_probe = self.probes_due > 0;
-        let may_elicit = is_probe || self.wants_to_elicit() && self.may_elicit(now);
+        let may_elicit = is_probe || self.wants_to_elicit(now) && self.may_elicit(now);
         if !may_elicit && !self.received.is_due() {
             return false;
         }
@@ -99,7 +99,7 @@ impl Connection {
         let record = buf.len();
         let mut carried = mem::take(&mut self.scratch.carried);
         let mut writer = RecordWriter::new(buf);
-        let limit = start + usize::from(self.link.max_packet) - TAG_LEN;
+        let limit = start + self.packet_limit() - TAG_LEN;
         let eliciting = self.write_frames(now, may_elicit, limit, &mut writer, &mut carried);
         let is_empty = writer.frames() == 0;
         if is_empty {
@@ -109,7 +109,13 @@ impl Connection {
                 pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
             }
             packet::finish_short(buf, start, self.guard, number, self.config.checksum);
-            self.recovery.on_sent(now, buf.len() - start, eliciting, &carried);
+            let len = buf.len() - start;
+            self.marks = eliciting && self.recovery.wants_mark();
+            let mark = Mark { ecn: self.marks, mtu_probe: false };
+            self.recovery.on_sent(now, len, eliciting, mark, &carried);
+            if eliciting {
+                self.mtu.on_sent(len);
+            }
         }
         if eliciting {
             self.probes_due = self.probes_due.saturating_sub(1);
@@ -121,15 +127,23 @@ impl Connection {
         !is_empty
     }
 
+    /// How large the next packet may be. When nothing is heard any more, it may be that large ones do not arrive.
+    fn packet_limit(&self) -> usize {
+        let is_silent = self.recovery.probes() > 1;
+        usize::from(if is_silent { self.mtu.base() } else { self.mtu.current() })
+    }
+
     /// Whether anything waits that asks for an acknowledgement.
-    fn wants_to_elicit(&mut self) -> bool {
-        let wants = self.ping_due
+    fn wants_to_elicit(&mut self, now: Timestamp) -> bool {
+        let mut wants = self.ping_due
             || self.confirm == Confirm::Due
             || self.channels.session_credit_due
             || self.channels.iter().any(|channel| channel.credit_due || channel.announce == Announce::Due)
             || self.channels.candidate().is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
+            self.note_blocked(now);
+            wants = self.blocked.is_due();
         }
         wants
     }
@@ -181,6 +195,9 @@ impl Connection {
             return eliciting;
         }
         let before = writer.frames();
+        if let Some(credit) = self.blocked.take(now, &mut self.stats) {
+            writer.write(&Frame::Blocked(credit), false);
+        }
         self.write_credit(limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_messages(limit, writer, carried);
@@ -225,6 +242,7 @@ impl Connection {
     }
 
     fn write_messages(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+        let largest = self.packet_limit();
         let mut pending: Option<Pending> = None;
         let mut previous = None;
         for _ in 0..MAX_MESSAGES {
@@ -242,7 +260,7 @@ impl Connection {
             };
             let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
             let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-            let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD - announcement;
+            let max_whole = largest - PACKET_OVERHEAD - announcement;
             let Some((len, is_last)) =
                 fit(&candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {

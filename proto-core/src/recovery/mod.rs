@@ -1,8 +1,13 @@
 //! Loss recovery: one packet number space, from "sent" to "settled" (RFC 9002; docs/spec/connection.md, section 3).
 
 mod congestion;
+mod delivery;
+mod ecn;
+mod mtu;
 mod pacer;
 mod received;
+mod reordering;
+mod repair;
 mod rtt;
 mod sent;
 
@@ -10,17 +15,21 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::congestion::{Controller, NewReno};
+use self::congestion::{Acked, Controller, Lost};
+use self::delivery::{Delivery, Newest};
+use self::ecn::{Marked, Marks};
+pub(crate) use self::mtu::Mtu;
 use self::pacer::Pacer;
 pub(crate) use self::received::Received;
+use self::reordering::Reordering;
+use self::repair::Repairs;
 pub(crate) use self::rtt::Rtt;
-pub(crate) use self::sent::Carried;
 use self::sent::Sent;
+pub(crate) use self::sent::{Carried, Mark};
 use crate::rng::Rng;
 use crate::wire::{Ack, packet};
-use crate::{Config, Link, Stats, Timestamp};
+use crate::{Config, Congestion, Link, Stats, Timestamp};
 
-const PACKET_THRESHOLD: u64 = 3;
 /// Probe timeouts in a row after which the peer is given up, when they took at least [`GIVE_UP_AFTER`].
 const GIVE_UP_PROBES: u32 = 10;
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
@@ -35,6 +44,9 @@ const FIRST_SKIP: u64 = 20;
 pub(crate) struct Outcome {
     pub(crate) acked: Vec<Carried>,
     pub(crate) lost: Vec<Carried>,
+    /// Whether a packet larger than the base size arrived, and how many were lost.
+    pub(crate) large_acked: bool,
+    pub(crate) large_lost: u32,
 }
 
 /// The peer acknowledged what it cannot have received.
@@ -48,6 +60,8 @@ pub(crate) enum Timeout {
     Nothing,
     /// Packets were declared lost.
     Lost,
+    /// [`Recovery::pop_repair`] has something.
+    Repair,
     /// Something must be sent to hear from the peer.
     Probe,
     /// The peer has not answered for too long.
@@ -60,8 +74,13 @@ pub(crate) struct Recovery {
     pub(crate) rtt: Rtt,
     /// What only a sender with packets in flight needs. It goes after a second without any, and comes back new.
     flight: Option<Box<Flight>>,
+    congestion: Congestion,
+    reordering: Reordering,
     reliable_link: bool,
+    /// The largest packet now, and what it was at first.
     packet: u64,
+    base: u64,
+    marks: Marks,
     first: u64,
     next: u64,
     /// The number to be left out next; none while an earlier one has not been passed by an acknowledgement.
@@ -78,6 +97,8 @@ struct Flight {
     sent: Sent,
     controller: Box<dyn Controller>,
     pacer: Pacer,
+    delivery: Delivery,
+    repairs: Repairs,
     loss_time: Option<Timestamp>,
     probes: u32,
     probing_since: Timestamp,
@@ -85,11 +106,13 @@ struct Flight {
 }
 
 impl Flight {
-    fn new(now: Timestamp, packet: u64) -> Self {
+    fn new(now: Timestamp, packet: u64, congestion: Congestion, seed: u64) -> Self {
         Self {
             sent: Sent::default(),
-            controller: Box::new(NewReno::new(packet)),
+            controller: congestion::new(congestion, now, packet, seed),
             pacer: Pacer::new(now, packet),
+            delivery: Delivery::new(now),
+            repairs: Repairs::default(),
             loss_time: None,
             probes: 0,
             probing_since: now,
@@ -105,8 +128,12 @@ impl Recovery {
         Self {
             rtt: Rtt::new(config.initial_rtt),
             flight: None,
+            congestion: config.congestion,
+            reordering: Reordering::new(now),
             reliable_link: link.reliable,
             packet,
+            base: packet,
+            marks: Marks::new(config.ecn && !link.reliable),
             first,
             next: first,
             next_skip: Some(first + FIRST_SKIP + rng.below(FIRST_SKIP)),
@@ -134,39 +161,79 @@ impl Recovery {
     }
 
     fn flight(&mut self, now: Timestamp) -> &mut Flight {
-        self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet)))
+        self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet, self.congestion, self.next)))
     }
 
     /// Whether the window has room for another packet.
     pub(crate) fn window_has_room(&self) -> bool {
-        self.flight
-            .as_ref()
-            .is_none_or(|flight| flight.sent.bytes_in_flight() + self.packet <= flight.controller.window())
+        self.has_room_for(self.packet)
+    }
+
+    /// Whether the window has room for `bytes`. One packet always may be under way.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        self.flight.as_ref().is_none_or(|flight| {
+            flight.sent.is_idle() || flight.sent.bytes_in_flight() + bytes <= flight.controller.window()
+        })
+    }
+
+    /// The largest packet has another size from now on.
+    pub(crate) fn set_packet(&mut self, packet: u16) {
+        self.packet = packet.into();
+        if let Some(flight) = &mut self.flight {
+            flight.controller.set_packet(packet.into());
+        }
+    }
+
+    /// Whether the next packet that asks for an ACK is to be marked as ECN-capable.
+    pub(crate) const fn wants_mark(&self) -> bool {
+        self.marks.wanted()
+    }
+
+    /// How many probe timeouts fired since something was heard.
+    pub(crate) fn probes(&self) -> u32 {
+        self.flight.as_ref().map_or(0, |flight| flight.probes)
     }
 
     /// `None` when pacing lets another packet go, else when it will.
     pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
         let (packet, rtt) = (self.packet, self.rtt.smoothed());
         let flight = self.flight(now);
-        flight.pacer.blocked_until(now, packet, flight.controller.window(), rtt, granularity)
+        flight.pacer.blocked_until(now, packet, flight.controller.pacing_rate(rtt), granularity)
     }
 
     /// The sender stopped for want of something to send (`true`) or of window (`false`).
     pub(crate) fn set_app_limited(&mut self, app_limited: bool) {
         if let Some(flight) = &mut self.flight {
             flight.app_limited = app_limited;
+            if app_limited {
+                let in_flight = flight.sent.bytes_in_flight();
+                flight.delivery.on_app_limited(in_flight);
+                flight.controller.on_app_limited(in_flight);
+            }
         }
     }
 
     /// The packet that [`Self::next_number`] named was built. Only ack-eliciting ones are followed.
-    pub(crate) fn on_sent(&mut self, now: Timestamp, size: usize, eliciting: bool, carried: &[Carried]) {
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Timestamp,
+        size: usize,
+        eliciting: bool,
+        mark: Mark,
+        carried: &[Carried],
+    ) {
         let number = self.next;
         self.next += 1;
         if !eliciting {
             return;
         }
+        if mark.ecn {
+            self.marks.on_sent();
+        }
         let flight = self.flight(now);
-        flight.sent.push(number, now, size as u32, carried);
+        let snapshot = flight.delivery.on_sent(now, flight.sent.is_idle());
+        flight.sent.push(number, now, size as u32, mark, snapshot, carried);
+        flight.controller.on_sent(now, flight.sent.bytes_in_flight());
         flight.pacer.on_sent(size as u64);
         self.last_eliciting = now;
     }
@@ -186,37 +253,80 @@ impl Recovery {
         if self.last_skip.is_some_and(|skipped| ack.ranges().any(|range| range.contains(&skipped))) {
             return Err(ImpossibleAck("it acknowledged a packet number that was skipped"));
         }
-        let mut newest = None;
-        let mut progress = false;
-        if let Some(flight) = &mut self.flight {
-            let Flight { sent, controller, app_limited, .. } = &mut **flight;
-            for range in ack.ranges() {
-                sent.acknowledge(&range, &mut out.acked, |packet| {
-                    progress = true;
-                    if packet.was_lost {
-                        stats.spurious_losses += 1;
-                    } else {
-                        controller.on_acked(packet.sent, packet.size.into(), *app_limited);
-                    }
-                    if packet.number == ack.largest {
-                        newest = Some(packet.sent);
-                    }
-                });
-            }
-            if progress {
-                flight.probes = 0;
-            }
-        }
-        if let Some(sent) = newest {
-            let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
-            self.rtt.sample(now, sent, delay);
-        }
+        let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
+        let arrived = self.settle(now, ack, out, stats);
+        let rtt = arrived
+            .newest
+            .filter(|newest| newest.number == ack.largest)
+            .map(|newest| self.rtt.sample(now, newest.sent, delay));
+        let is_newer = self.largest_acked < Some(ack.largest);
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
         self.arm_skip(rng);
-        if progress {
-            self.detect_lost(now, out, stats);
+        if is_newer {
+            self.take_marks(now, ack, &arrived, stats);
+        }
+        let Some(newest) = arrived.newest else { return Ok(()) };
+        self.detect_lost(now, out, stats);
+        let min_rtt = self.rtt.min();
+        if let Some(flight) = &mut self.flight {
+            let acked = Acked {
+                now,
+                sent: newest.sent,
+                bytes: arrived.bytes,
+                in_flight: flight.sent.bytes_in_flight(),
+                delivered: flight.delivery.delivered(),
+                delivered_at_send: newest.snapshot.delivered,
+                rtt,
+                rate: flight.delivery.rate(&newest, min_rtt),
+                app_limited: flight.app_limited,
+            };
+            flight.controller.on_acked(&acked);
         }
         Ok(())
+    }
+
+    fn take_marks(&mut self, now: Timestamp, ack: &Ack<'_>, arrived: &Arrived, stats: &mut Stats) {
+        match self.marks.on_ack(arrived.marked, ack.ecn) {
+            Marked::No => {}
+            Marked::Failed => stats.ecn_failed += 1,
+            Marked::Congestion => {
+                stats.congestion_marks += 1;
+                if let (Some(flight), Some(newest)) = (&mut self.flight, arrived.newest) {
+                    flight.controller.on_ecn(now, newest.sent);
+                }
+            }
+        }
+    }
+
+    /// Settles what an ACK acknowledges.
+    fn settle(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome, stats: &mut Stats) -> Arrived {
+        let mut arrived = Arrived::default();
+        let base = self.base;
+        let Some(flight) = &mut self.flight else { return arrived };
+        let (reordering, largest) = (&mut self.reordering, self.largest_acked.unwrap_or(0));
+        let Flight { sent, controller, delivery, .. } = &mut **flight;
+        for range in ack.ranges() {
+            sent.acknowledge(&range, &mut out.acked, |packet| {
+                delivery.on_acked(now, packet.size.into());
+                out.large_acked |= u64::from(packet.size) > base;
+                arrived.marked += u64::from(packet.mark.ecn);
+                if packet.was_lost {
+                    stats.spurious_losses += 1;
+                    reordering.on_spurious(now, largest.saturating_sub(packet.number));
+                    controller.on_spurious(packet.sent, 1);
+                } else {
+                    arrived.bytes += u64::from(packet.size);
+                }
+                if arrived.newest.is_none_or(|newest| newest.number < packet.number) {
+                    let (number, sent, snapshot) = (packet.number, packet.sent, packet.snapshot);
+                    arrived.newest = Some(Newest { number, sent, snapshot });
+                }
+            });
+        }
+        if arrived.newest.is_some() {
+            flight.probes = 0;
+        }
+        arrived
     }
 
     /// A number is skipped now and then, so that a peer that acknowledges what it has not received gives itself away.
@@ -230,16 +340,36 @@ impl Recovery {
 
     fn detect_lost(&mut self, now: Timestamp, out: &mut Outcome, stats: &mut Stats) {
         let horizon = now - self.pto() * 3;
-        let delay = self.rtt.loss_delay();
+        let longest = self.rtt.longest();
+        self.reordering.decay(now, longest);
+        let (delay, threshold) =
+            (self.reordering.delay(longest).max(rtt::GRANULARITY), self.reordering.packets());
+        let persistent = self.rtt.is_measured().then(|| (self.rtt.pto_base() + self.max_ack_delay) * 3);
+        let base = self.base;
         let Some(flight) = &mut self.flight else { return };
         let Flight { sent, controller, loss_time, .. } = &mut **flight;
         *loss_time = None;
         if let Some(largest) = self.largest_acked.filter(|_| !self.reliable_link) {
-            let oldest = sent.lose(largest, PACKET_THRESHOLD, now - delay, &mut out.lost, |packet| {
+            let mut lost = Lost { now, sent: now, packets: 0, bytes: 0 };
+            let mut large_lost = 0;
+            let losses = sent.lose(largest, threshold, now - delay, &mut out.lost, |packet| {
                 stats.packets_lost += 1;
-                controller.on_lost(now, packet.sent);
+                if !packet.mark.mtu_probe {
+                    large_lost += u32::from(u64::from(packet.size) > base);
+                    lost.sent = packet.sent;
+                    lost.packets += 1;
+                    lost.bytes += u64::from(packet.size);
+                }
             });
-            *loss_time = oldest.map(|sent| sent + delay);
+            out.large_lost += large_lost;
+            *loss_time = losses.oldest.map(|sent| sent + delay);
+            if lost.packets > 0 {
+                controller.on_lost(&lost);
+            }
+            if persistent.is_some_and(|span| losses.longest > span) {
+                stats.persistent_congestion += 1;
+                controller.on_persistent_congestion(now);
+            }
         }
         sent.forget(horizon);
     }
@@ -251,6 +381,11 @@ impl Recovery {
 
     /// When [`Self::on_timeout`] has something to do.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Timestamp> {
+        let repair = self.flight.as_ref().and_then(|flight| flight.repairs.deadline());
+        repair.into_iter().chain(self.loss_deadline(config)).min()
+    }
+
+    fn loss_deadline(&self, config: &Config) -> Option<Timestamp> {
         let flight = self.flight.as_ref().filter(|flight| !self.reliable_link && !flight.sent.is_idle())?;
         #[cfg(planted)]
         if config.planted == Some(crate::planted::Planted::PtoNeverFires) {
@@ -272,6 +407,9 @@ impl Recovery {
     ) -> Timeout {
         if self.deadline(config).is_none_or(|deadline| deadline > now) {
             return Timeout::Nothing;
+        }
+        if self.loss_deadline(config).is_none_or(|deadline| deadline > now) {
+            return Timeout::Repair;
         }
         let last_eliciting = self.last_eliciting;
         let flight = self.flight(now);
@@ -297,6 +435,35 @@ impl Recovery {
         self.flight.iter().flat_map(|flight| flight.sent.oldest_carried())
     }
 
+    /// Whether the sender has nothing to send and the path has capacity to spare.
+    fn has_spare(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| {
+            flight.app_limited
+                && flight.controller.has_spare()
+                && flight.sent.bytes_in_flight() * 4 <= flight.controller.window() * 3
+        })
+    }
+
+    /// `carried` was lost and goes out again. When nothing else wants to, it will do so once more a little later.
+    pub(crate) fn plan_repair(&mut self, now: Timestamp, carried: Carried) {
+        if let Some(delay) = Repairs::delay(self.rtt.smoothed())
+            && self.has_spare()
+            && let Some(flight) = &mut self.flight
+        {
+            flight.repairs.push(now + delay, carried);
+        }
+    }
+
+    /// The next second copy that is due; none when the capacity is wanted for something else by now.
+    pub(crate) fn pop_repair(&mut self, now: Timestamp) -> Option<Carried> {
+        let has_spare = self.has_spare();
+        let flight = self.flight.as_mut()?;
+        if !has_spare {
+            flight.repairs.clear();
+        }
+        flight.repairs.pop(now)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.flight.as_ref().is_none_or(|flight| flight.sent.is_idle())
     }
@@ -312,6 +479,16 @@ impl Recovery {
             self.flight = None;
         }
     }
+}
+
+/// What an ACK newly acknowledges.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrived {
+    /// Bytes that were in flight.
+    bytes: u64,
+    /// Packets that went out ECN-capable.
+    marked: u64,
+    newest: Option<Newest>,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Spreads packets over the round trip: a token bucket filled at 1.25 windows per round trip.
+//! Spreads packets over time: a token bucket filled at the rate that the congestion controller says.
 
 use core::time::Duration;
 
@@ -25,21 +25,20 @@ impl Pacer {
         self.tokens = self.tokens.saturating_sub(bytes);
     }
 
-    /// Fills the bucket for the time passed; `None` when `packet` bytes may go out, else when to try again.
+    /// Fills the bucket at `rate` bytes a second for the time passed; `None` when `packet` bytes may go out, else when to try again.
     pub(crate) fn blocked_until(
         &mut self,
         now: Timestamp,
         packet: u64,
-        window: u64,
-        rtt: Duration,
+        rate: u64,
         granularity: Duration,
     ) -> Option<Timestamp> {
-        let rtt = u128::from(nanos(rtt).max(1));
-        let rate = |time: Duration| {
-            (u128::from(window) * 5 * u128::from(nanos(time)) / (4 * rtt)).min(u64::MAX.into()) as u64
-        };
-        let capacity = rate(BURST).clamp(BURST_MIN_PACKETS * packet, BURST_MAX_PACKETS * packet);
-        let filled = rate(now.since(self.filled));
+        let rate = u128::from(rate.max(1));
+        let bytes =
+            |time: Duration| (rate * u128::from(nanos(time)) / 1_000_000_000).min(u64::MAX.into()) as u64;
+        let least = (BURST_MIN_PACKETS * packet).min((2 * packet).max(14_720));
+        let capacity = bytes(BURST).clamp(least, BURST_MAX_PACKETS * packet);
+        let filled = bytes(now.since(self.filled));
         if filled > 0 || self.tokens >= capacity {
             self.tokens = self.tokens.saturating_add(filled).min(capacity);
             self.filled = now;
@@ -48,7 +47,7 @@ impl Pacer {
             return None;
         }
         let missing = u128::from(packet - self.tokens);
-        let wait = (missing * 4 * rtt).div_ceil(u128::from(window.max(1)) * 5).min(u64::MAX.into()) as u64;
+        let wait = (missing * 1_000_000_000).div_ceil(rate).min(u64::MAX.into()) as u64;
         Some(now + Duration::from_nanos(wait).max(granularity))
     }
 }

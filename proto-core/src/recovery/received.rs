@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use crate::Ecn;
 use crate::Timestamp;
 use crate::range_set::RangeSet;
 use crate::seen::{Seen, SeenWindow};
-use crate::wire::{MAX_RANGES, RecordWriter, packet};
+use crate::wire::{EcnCounts, MAX_RANGES, RecordWriter, packet};
 
 /// Ack-eliciting packets after which an ACK is due at once.
 const ELICITING_PER_ACK: u32 = 2;
@@ -26,6 +27,8 @@ pub(crate) struct Received {
     due: bool,
     /// The largest number at some time past, and when that was.
     mark: (u64, Timestamp),
+    /// Congestion marks of all packets, once one had any.
+    ecn: EcnCounts,
 }
 
 impl Received {
@@ -67,6 +70,21 @@ impl Received {
         }
     }
 
+    /// A packet that [`Self::insert`] took came with this mark. Congestion is told at once.
+    pub(crate) const fn note_mark(&mut self, ecn: Option<Ecn>) {
+        match ecn {
+            None => {}
+            Some(Ecn::Ect0) => self.ecn.ect0 += 1,
+            Some(Ecn::Ect1) => self.ecn.ect1 += 1,
+            Some(Ecn::Ce) => {
+                self.ecn.ce += 1;
+                if self.unacknowledged > 0 {
+                    self.set_due();
+                }
+            }
+        }
+    }
+
     /// An ACK must go out with the next packet, alone if need be.
     pub(crate) const fn set_due(&mut self) {
         self.due = true;
@@ -100,7 +118,7 @@ impl Received {
         }
         let delay = now.since(self.largest_at).as_micros() as u64 / 8;
         let ranges = self.ranges.iter().rev().map(|range| range.start..=range.end - 1);
-        writer.write_ack(delay, ranges);
+        writer.write_ack_ecn(delay, ranges, (self.ecn != EcnCounts::ZERO).then_some(self.ecn));
         self.unacknowledged = 0;
         self.deadline = None;
         self.due = false;

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::Timestamp;
 
-const GRANULARITY: Duration = Duration::from_millis(1);
+pub(crate) const GRANULARITY: Duration = Duration::from_millis(1);
 /// Samples outside this range are lies or stalls.
 const SAMPLE_MIN: Duration = Duration::from_micros(1);
 const SAMPLE_MAX: Duration = Duration::from_mins(1);
@@ -24,20 +24,22 @@ impl Rtt {
         Self { smoothed: initial, variation: initial / 2, latest: initial, min: initial, measured: false }
     }
 
-    /// Takes in the time from `sent` to `now`, of which the peer says that it waited `ack_delay`.
-    pub(crate) fn sample(&mut self, now: Timestamp, sent: Timestamp, ack_delay: Duration) {
+    /// Takes in the time from `sent` to `now`, of which the peer says that it waited `ack_delay`; returns what the path took.
+    pub(crate) fn sample(&mut self, now: Timestamp, sent: Timestamp, ack_delay: Duration) -> Duration {
         let sample = now.since(sent).clamp(SAMPLE_MIN, SAMPLE_MAX);
         self.latest = sample;
+        let path = sample.saturating_sub(ack_delay);
         if !self.measured {
             self.measured = true;
             (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
-            return;
+            return path.max(SAMPLE_MIN);
         }
         self.min = self.min.min(sample);
         let adjusted =
             sample.checked_sub(ack_delay).filter(|adjusted| *adjusted >= self.min).unwrap_or(sample);
         self.variation = (self.variation * 3 + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (self.smoothed * 7 + adjusted) / 8;
+        path.max(self.min)
     }
 
     /// The smoothed round trip time.
@@ -50,8 +52,18 @@ impl Rtt {
         self.smoothed + (self.variation * 4).max(GRANULARITY)
     }
 
-    /// A packet is lost when a later one was acknowledged this long after it was sent.
-    pub(crate) fn loss_delay(&self) -> Duration {
-        (self.smoothed.max(self.latest) * 9 / 8).max(GRANULARITY)
+    /// The larger of the smoothed and the latest.
+    pub(crate) fn longest(&self) -> Duration {
+        self.smoothed.max(self.latest)
+    }
+
+    /// The shortest that was measured; the guess before.
+    pub(crate) const fn min(&self) -> Duration {
+        self.min
+    }
+
+    /// Whether there was a sample.
+    pub(crate) const fn is_measured(&self) -> bool {
+        self.measured
     }
 }

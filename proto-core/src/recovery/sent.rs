@@ -3,7 +3,9 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
+use core::time::Duration;
 
+use super::delivery::Snapshot;
 use crate::Timestamp;
 use crate::channel::Piece;
 
@@ -18,6 +20,8 @@ pub(crate) enum Carried {
     OpenChannel(u32),
     Confirm,
     Piece(Piece),
+    /// Padding, to see whether so large a packet arrives.
+    MtuProbe(u16),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +33,33 @@ enum State {
     Settled,
 }
 
+/// What sets a packet apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// It went out ECN-capable.
+    pub(crate) ecn: bool,
+    /// It looks for a larger packet size: its loss says nothing about congestion.
+    pub(crate) mtu_probe: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Packet {
     number: u64,
     sent: Timestamp,
     size: u32,
     state: State,
+    mark: Mark,
+    snapshot: Snapshot,
     /// Index of the first thing carried, counted since the beginning.
     first: u64,
     count: u32,
+}
+
+impl Packet {
+    const fn settled(&self, was_lost: bool) -> Settled {
+        let Self { number, sent, size, mark, snapshot, .. } = *self;
+        Settled { number, sent, size, mark, snapshot, was_lost }
+    }
 }
 
 /// A packet as the caller describes it.
@@ -46,8 +68,19 @@ pub(crate) struct Settled {
     pub(crate) number: u64,
     pub(crate) sent: Timestamp,
     pub(crate) size: u32,
+    pub(crate) mark: Mark,
+    pub(crate) snapshot: Snapshot,
     /// It had been declared lost before.
     pub(crate) was_lost: bool,
+}
+
+/// What [`Sent::lose`] came upon.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Losses {
+    /// When the oldest was sent that is not lost yet.
+    pub(crate) oldest: Option<Timestamp>,
+    /// The longest time between two of the lost that had none between them arrive.
+    pub(crate) longest: Duration,
 }
 
 /// Ack-eliciting packets whose fate is open, by number.
@@ -77,13 +110,23 @@ impl Sent {
     }
 
     /// Records the ack-eliciting packet `number`, the largest so far.
-    pub(crate) fn push(&mut self, number: u64, sent: Timestamp, size: u32, carried: &[Carried]) {
+    pub(crate) fn push(
+        &mut self,
+        number: u64,
+        sent: Timestamp,
+        size: u32,
+        mark: Mark,
+        snapshot: Snapshot,
+        carried: &[Carried],
+    ) {
         let first = self.carried_base + self.carried.len() as u64;
         self.packets.push_back(Packet {
             number,
             sent,
             size,
             state: State::InFlight,
+            mark,
+            snapshot,
             first,
             count: carried.len() as u32,
         });
@@ -111,14 +154,14 @@ impl Sent {
                 self.bytes_in_flight -= u64::from(packet.size);
                 self.packets_in_flight -= 1;
             }
-            each(Settled { number: packet.number, sent: packet.sent, size: packet.size, was_lost });
+            each(packet.settled(was_lost));
             let first = (packet.first - self.carried_base) as usize;
             out.extend(self.carried.range(first..first + packet.count as usize));
         }
     }
 
     /// Declares lost what is in flight below `largest` and either `threshold` numbers behind it or sent at `sent_before` or
-    /// earlier; appends what it carried to `out` and calls `each`. Returns when the oldest of the rest below `largest` was sent.
+    /// earlier; appends what it carried to `out` and calls `each`.
     pub(crate) fn lose(
         &mut self,
         largest: u64,
@@ -126,22 +169,28 @@ impl Sent {
         sent_before: Timestamp,
         out: &mut Vec<Carried>,
         mut each: impl FnMut(Settled),
-    ) -> Option<Timestamp> {
+    ) -> Losses {
+        let mut losses = Losses::default();
+        let mut run = None;
         for packet in self.packets.iter_mut().take_while(|packet| packet.number < largest) {
             if packet.state != State::InFlight {
+                run = run.filter(|_| packet.state == State::Lost);
                 continue;
             }
             if packet.number + threshold > largest && packet.sent > sent_before {
-                return Some(packet.sent);
+                losses.oldest = Some(packet.sent);
+                break;
             }
             packet.state = State::Lost;
             self.bytes_in_flight -= u64::from(packet.size);
             self.packets_in_flight -= 1;
-            each(Settled { number: packet.number, sent: packet.sent, size: packet.size, was_lost: false });
+            each(packet.settled(false));
+            let began = *run.get_or_insert(packet.sent);
+            losses.longest = losses.longest.max(packet.sent.since(began));
             let first = (packet.first - self.carried_base) as usize;
             out.extend(self.carried.range(first..first + packet.count as usize));
         }
-        None
+        losses
     }
 
     /// What the oldest packet in flight carries, to be sent again by a probe.

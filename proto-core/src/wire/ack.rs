@@ -12,8 +12,34 @@ pub type AckRange = RangeInclusive<u64>;
 /// Most ranges that one ACK carries.
 pub(crate) const MAX_RANGES: usize = 64;
 
+/// How many packets arrived with which congestion mark, since the connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EcnCounts {
+    /// ECN-capable, codepoint 0.
+    pub ect0: u64,
+    /// ECN-capable, codepoint 1.
+    pub ect1: u64,
+    /// Congestion was experienced.
+    pub ce: u64,
+}
+
+impl EcnCounts {
+    pub(crate) const ZERO: Self = Self { ect0: 0, ect1: 0, ce: 0 };
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { ect0: reader.vi64()?, ect1: reader.vi64()?, ce: reader.vi64()? })
+    }
+
+    pub(super) fn encode(self, buf: &mut Vec<u8>) {
+        for count in [self.ect0, self.ect1, self.ce] {
+            varint::encode(count, buf);
+        }
+    }
+}
+
 /// ```text
 /// 03 | largest vi64 | delay vi64 | n vi64 | first vi64 | n x (gap vi64, len vi64)
+/// 04 | as 03 | ect0 vi64 | ect1 vi64 | ce vi64
 /// ```
 /// `first` counts the packets below `largest` that also arrived. Each gap is one less than the number of missing packets,
 /// each len one less than the number that arrived below them.
@@ -23,13 +49,15 @@ pub struct Ack<'a> {
     pub largest: u64,
     /// How long its receipt waited for this ACK, in units of 8 microseconds.
     pub delay: u64,
+    /// The marks that arrived: of ACK_ECN.
+    pub ecn: Option<EcnCounts>,
     first: u64,
     more: u64,
     ranges: &'a [u8],
 }
 
 impl<'a> Ack<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'a>, has_ecn: bool) -> Result<Self, DecodeError> {
         let largest = reader.vi64_upto(MAX_PACKET_NUMBER, "ACK: packet number over 2^62 - 1")?;
         let delay = reader.vi64()?;
         let more = reader.vi64_upto(MAX_RANGES as u64 - 1, "ACK: over 64 ranges")?;
@@ -40,7 +68,8 @@ impl<'a> Ack<'a> {
             smallest = next_range(reader, smallest)?.0;
         }
         let used = ranges.len() - reader.rest().len();
-        Ok(Self { largest, delay, first, more, ranges: &ranges[..used] })
+        let ecn = if has_ecn { Some(EcnCounts::decode(reader)?) } else { None };
+        Ok(Self { largest, delay, ecn, first, more, ranges: &ranges[..used] })
     }
 
     /// What arrived, from the largest numbers down.
@@ -60,6 +89,9 @@ impl<'a> Ack<'a> {
             varint::encode(value, buf);
         }
         buf.extend_from_slice(self.ranges);
+        if let Some(ecn) = self.ecn {
+            ecn.encode(buf);
+        }
     }
 }
 

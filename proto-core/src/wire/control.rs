@@ -1,4 +1,4 @@
-//! CREDIT, OPEN_CHANNEL and CLOSE (spec: wire.md, section 4).
+//! CREDIT, BLOCKED, OPEN_CHANNEL and CLOSE (spec: wire.md, section 4).
 
 use alloc::vec::Vec;
 
@@ -8,6 +8,7 @@ use super::{DecodeError, Reader, varint};
 ///
 /// ```text
 /// 05 | scope 1 | channel vi64 (scope 1 only) | bytes vi64 | messages vi64
+/// 06 | the same: BLOCKED
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credit {
@@ -24,7 +25,7 @@ impl Credit {
         let channel = match reader.u8()? {
             0 => None,
             1 => Some(channel(reader)?),
-            _ => return Err(DecodeError::Invalid("CREDIT: scope over 1")),
+            _ => return Err(DecodeError::Invalid("CREDIT or BLOCKED: scope over 1")),
         };
         Ok(Self { channel, bytes: reader.vi64()?, messages: reader.vi64()? })
     }

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Init, MAX_TOKEN, Msg, OpenChannel, Reader,
+    Version,
 };
 use super::{ack, varint};
 
@@ -64,6 +65,8 @@ pub enum Frame<'a> {
     Ack(Ack<'a>),
     /// Room for reliable messages.
     Credit(Credit),
+    /// The sender has reliable messages and no credit for them: the counters that it has come to.
+    Blocked(Credit),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
     /// The end.
@@ -115,8 +118,9 @@ impl<'a> Frame<'a> {
             MSG.. => Self::Msg(Msg::decode(ty, context, reader)?),
             code::PADDING => Self::Padding,
             code::PING => Self::Ping,
-            code::ACK => Self::Ack(Ack::decode(reader)?),
+            code::ACK | code::ACK_ECN => Self::Ack(Ack::decode(reader, ty == code::ACK_ECN)?),
             code::CREDIT => Self::Credit(Credit::decode(reader)?),
+            code::BLOCKED => Self::Blocked(Credit::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
@@ -207,11 +211,15 @@ impl<'b> RecordWriter<'b> {
             Frame::Padding => buf.push(code::PADDING),
             Frame::Ping => buf.push(code::PING),
             Frame::Ack(ack) => {
-                buf.push(code::ACK);
+                buf.push(if ack.ecn.is_some() { code::ACK_ECN } else { code::ACK });
                 ack.encode(buf);
             }
             Frame::Credit(credit) => {
                 buf.push(code::CREDIT);
+                credit.encode(buf);
+            }
+            Frame::Blocked(credit) => {
+                buf.push(code::BLOCKED);
                 credit.encode(buf);
             }
             Frame::OpenChannel(open) => {
@@ -259,11 +267,24 @@ impl<'b> RecordWriter<'b> {
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in
     /// units of 8 microseconds.
     pub fn write_ack(&mut self, delay: u64, ranges: impl ExactSizeIterator<Item = AckRange>) {
+        self.write_ack_ecn(delay, ranges, None);
+    }
+
+    /// The same with counts of congestion marks, if there are any.
+    pub fn write_ack_ecn(
+        &mut self,
+        delay: u64,
+        ranges: impl ExactSizeIterator<Item = AckRange>,
+        ecn: Option<EcnCounts>,
+    ) {
         if ranges.len() == 0 {
             return;
         }
         self.frames += 1;
-        self.buf.push(code::ACK);
+        self.buf.push(if ecn.is_some() { code::ACK_ECN } else { code::ACK });
         ack::encode_ranges(delay, ranges, self.buf);
+        if let Some(ecn) = ecn {
+            ecn.encode(self.buf);
+        }
     }
 }

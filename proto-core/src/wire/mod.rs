@@ -15,7 +15,7 @@ mod reader;
 pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
-pub use ack::{Ack, AckRange};
+pub use ack::{Ack, AckRange, EcnCounts};
 pub use control::{Advice, Close, Credit, OpenChannel};
 pub(crate) use control::{MAX_NAME, MAX_REASON};
 pub use frame::{Frame, Record, RecordWriter};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::TAG_LEN;
 use proto_core::wire::{Frame, LongKind, Packet, Record, WireId};
-use proto_core::{Address, Meta, Now, Timestamp};
+use proto_core::{Address, Ecn, Meta, Now, Timestamp};
 use simtest::{Addr, Time};
 
 /// A simulated address as the core sees it.
@@ -22,8 +22,8 @@ impl Address for At {
     }
 }
 
-pub(crate) fn meta(from: Addr) -> Meta<At> {
-    Meta { path: At(from), ecn: None }
+pub(crate) fn meta(from: Addr, ecn: simtest::Ecn) -> Meta<At> {
+    Meta { path: At(from), ecn: ecn_from(ecn) }
 }
 
 pub(crate) fn timestamp(time: Time) -> Timestamp {
@@ -102,4 +102,22 @@ pub(crate) fn reseal(original: &[u8], corrupted: &mut [u8]) {
     let delta = crc32c(0, &differs) ^ crc32c(0, &vec![0; body]);
     let tag = original.last_chunk::<TAG_LEN>().map_or(0, |tag| u32::from_be_bytes(*tag));
     corrupted[body..].copy_from_slice(&(tag ^ delta).to_be_bytes());
+}
+
+pub(crate) fn ecn_from(ecn: simtest::Ecn) -> Option<Ecn> {
+    match ecn {
+        simtest::Ecn::NotEct => None,
+        simtest::Ecn::Ect0 => Some(Ecn::Ect0),
+        simtest::Ecn::Ect1 => Some(Ecn::Ect1),
+        simtest::Ecn::Ce => Some(Ecn::Ce),
+    }
+}
+
+pub(crate) fn ecn_to(ecn: Option<Ecn>) -> simtest::Ecn {
+    match ecn {
+        None => simtest::Ecn::NotEct,
+        Some(Ecn::Ect0) => simtest::Ecn::Ect0,
+        Some(Ecn::Ect1) => simtest::Ecn::Ect1,
+        Some(Ecn::Ce) => simtest::Ecn::Ce,
+    }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use proto_core::{
     ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, RequestId, SendError, SessionId,
+    Message, MessageId, RequestId, SendError, SessionId, State,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
-use crate::net::{At, dissect, meta, reseal, time, timestamp};
+use crate::net::{At, dissect, ecn_to, meta, reseal, time, timestamp};
 
 /// What a test tells a node. Clients act on their newest connection, servers on all they have.
 #[derive(Clone, Debug)]
@@ -162,12 +162,13 @@ impl Peer {
         }
     }
 
-    /// Nothing is on its way from here: all that was to be sent is settled.
+    /// Nothing is on its way from here: all that was to be sent is settled, and what is being closed is closed.
     pub(crate) fn is_settled(&self) -> bool {
         let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, Connection::unsettled);
         self.todo.is_empty()
             && self.replies.is_empty()
             && self.current.iter().map(unsettled).sum::<usize>() == 0
+            && !self.connections().any(|conn| matches!(conn.state(), State::Flushing | State::Closing))
     }
 
     /// What it waits for, for a report.
@@ -303,8 +304,8 @@ impl Node for Peer {
     type Cmd = Cmd;
     type Event = Ev;
 
-    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
-        self.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
+        self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.drain(now);
     }
 
@@ -378,7 +379,7 @@ impl Node for Peer {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Dist;
+use super::{Bottleneck, Dist};
 use crate::time::nanos;
 
 /// One direction of a link. Probabilities are in parts per million (ppm).
@@ -16,6 +16,7 @@ pub struct Link {
     pub(crate) delay: Dist,
     pub(crate) rates: Rates,
     pub(crate) mtu: usize,
+    pub(crate) bottleneck: Option<Bottleneck>,
 }
 
 /// How often a datagram is tampered with, and how badly.
@@ -45,7 +46,12 @@ impl Default for Link {
 impl Link {
     /// A perfect link: 1 ms, no faults, datagrams of any size.
     pub fn new() -> Self {
-        Self { delay: Dist::fixed(Duration::from_millis(1)), rates: Rates::default(), mtu: usize::MAX }
+        Self {
+            delay: Dist::fixed(Duration::from_millis(1)),
+            rates: Rates::default(),
+            mtu: usize::MAX,
+            bottleneck: None,
+        }
     }
 
     /// How long a datagram takes.
@@ -107,6 +113,14 @@ impl Link {
     #[must_use]
     pub fn mtu(mut self, bytes: usize) -> Self {
         self.mtu = bytes;
+        self
+    }
+
+    /// Sends every datagram through a narrow place, before its delay. The two directions of a link have one each, unless it
+    /// is [shared](Bottleneck::shared).
+    #[must_use]
+    pub fn bottleneck(mut self, bottleneck: Bottleneck) -> Self {
+        self.bottleneck = Some(bottleneck);
         self
     }
 }

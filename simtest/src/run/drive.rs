@@ -253,6 +253,7 @@ impl<N: Node> Run<N> {
             stats,
             trace,
             unmatched: unmatched.into_iter().map(|line| format!("f{line}")).collect(),
+            bottlenecks: self.net.passages(),
             nodes: self.hosts.into_iter().map(|host| host.node).collect(),
             history: self.history,
             log,

@@ -4,7 +4,7 @@ use super::core::Core;
 use super::heap::Job;
 use crate::campaign::Policy;
 use crate::choice::{Alt, ChoiceKey, Kind};
-use crate::link::{Dist, Rates};
+use crate::link::{Bottleneck, Dist, Gate, Passage, Rates};
 use crate::node::{Dissect, Ecn, Node, Transmit};
 use crate::oracle::Phase;
 use crate::outcome::Named;
@@ -25,6 +25,7 @@ pub(crate) struct Flow {
     pub(crate) dst: u32,
     locus: u64,
     delay: Dist,
+    gate: Option<u32>,
     rates: Rates,
     faulty: bool,
     mtu: usize,
@@ -53,6 +54,7 @@ pub(crate) struct Packet {
 pub(crate) struct Net {
     pub(crate) flows: Vec<Flow>,
     by_pair: Table,
+    gates: Vec<Gate>,
     pub(crate) packets: Vec<Packet>,
     free: Vec<u32>,
     /// How often each content has been sent.
@@ -81,11 +83,14 @@ impl Net {
                 None => link.rates,
             };
             let names = &source.sim.names;
+            let name = || format!("{}>{}", names[src as usize], names[dst as usize]);
+            let gate = link.bottleneck.as_ref().map(|bottleneck| gate(&mut self.gates, bottleneck, name));
             self.flows.push(Flow {
                 src,
                 dst,
                 locus: flow_locus(&names[src as usize], &names[dst as usize]),
                 delay: link.delay,
+                gate,
                 rates,
                 faulty: rates.any(),
                 mtu: link.mtu,
@@ -165,8 +170,12 @@ impl Net {
         match name {
             Some(name) if faulty => self.send_faulty::<N>(core, index, &name, jitter),
             _ => {
-                let at = flow.due(core.now, jitter);
-                core.heap.push(at, Job::Deliver(index));
+                let flow = &mut self.flows[flow_index as usize];
+                let packet = &mut self.packets[index as usize];
+                let Some(departs) = depart(&mut self.gates, flow.gate, packet, core.now) else {
+                    return self.lose_in_queue(core, index);
+                };
+                core.heap.push(flow.due(departs, jitter), Job::Deliver(index));
             }
         }
     }
@@ -193,6 +202,10 @@ impl Net {
             core.stats.mattered(Kind::Drop);
             return self.lose(core, index, Loss::Drop, fault);
         }
+        let gate = self.flows[flow as usize].gate;
+        let Some(departs) = depart(&mut self.gates, gate, &mut self.packets[index as usize], core.now) else {
+            return self.lose_in_queue(core, index);
+        };
         let held = ask(core, Kind::Delay, &span(rates.reorder, rates.reorder_extra));
         let doubled = ask(core, Kind::Duplicate, &span(rates.duplicate, rates.duplicate_extra));
         let part = |ppm| Alt { ppm, min: 0, max: u64::from(u32::MAX) };
@@ -205,9 +218,9 @@ impl Net {
             Some((Effect::Delay(extra), fault)) => {
                 core.put(sender, What::Delayed { flow, n, fault }, extra, |_| ());
                 self.packets[index as usize].delayed = true;
-                core.now.plus(self.flows[flow as usize].delay.sample(jitter)).plus(extra)
+                departs.plus(self.flows[flow as usize].delay.sample(jitter)).plus(extra)
             }
-            _ => self.flows[flow as usize].due(core.now, jitter),
+            _ => self.flows[flow as usize].due(departs, jitter),
         };
         if let Some((Effect::Duplicate(extra), fault)) = doubled {
             let copy = self.copy(index);
@@ -222,6 +235,15 @@ impl Net {
             core.put(sender, What::Damaged { flow, n, fault }, content, |_| ());
         }
         core.heap.push(due, Job::Deliver(index));
+    }
+
+    fn lose_in_queue(&mut self, core: &mut Core, index: u32) {
+        core.stats.lost_narrow += 1;
+        self.lose(core, index, Loss::Narrow, 0);
+    }
+
+    pub(crate) fn passages(self) -> Vec<Passage> {
+        self.gates.into_iter().map(|gate| gate.passage).collect()
     }
 
     fn copy(&mut self, index: u32) -> u32 {
@@ -289,6 +311,28 @@ impl Flow {
         self.last_at = self.last_at.max(now.plus(self.delay.sample(jitter)));
         self.last_at
     }
+}
+
+/// When a datagram will have passed its bottleneck, which may mark it; `None` when it is lost there.
+fn depart(gates: &mut [Gate], gate: Option<u32>, packet: &mut Packet, now: Time) -> Option<Time> {
+    let Some(gate) = gate else { return Some(now) };
+    let gate = &mut gates[gate as usize];
+    let (departs, marks) = gate.pass(now, packet.bytes.len())?;
+    if marks && matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1) {
+        packet.ecn = Ecn::Ce;
+        gate.passage.marked += 1;
+    }
+    Some(departs)
+}
+
+/// The gate of a bottleneck: an existing one when it is shared and in use already.
+fn gate(gates: &mut Vec<Gate>, bottleneck: &Bottleneck, name: impl Fn() -> String) -> u32 {
+    let shared = bottleneck.name.as_deref();
+    let known = shared.and_then(|shared| gates.iter().position(|gate| gate.passage.name == shared));
+    known.unwrap_or_else(|| {
+        gates.push(Gate::new(bottleneck, shared.map_or_else(name, String::from)));
+        gates.len() - 1
+    }) as u32
 }
 
 fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {

@@ -1,7 +1,7 @@
 use crate::probe::{Cmd, Event, Probe, got, replay, three, times};
 use crate::{
-    Addr, Chaos, DiskOp, Fault, FromSeed, Kind, Life, Link, NodeId, Now, Oracle, Phase, Sim, StoreError,
-    Time, Verdict, at, ms, secs, us,
+    Addr, Bottleneck, Chaos, DiskOp, Fault, FromSeed, Kind, Life, Link, NodeId, Now, Oracle, Phase, Sim,
+    StoreError, Time, Verdict, at, ms, secs, us,
 };
 use crate::{Dist, MAX_PAUSED};
 
@@ -418,4 +418,39 @@ fn an_oracle_is_told_everything_once() {
     0.035 0 cmd
     0.050 0 timer
     ");
+}
+
+#[test]
+fn links_share_a_bottleneck_and_its_queue() {
+    let (mut sim, [a, b, c]) = three();
+    let narrow = Link::new().bottleneck(Bottleneck::new(1000, 25).shared("uplink"));
+    sim.one_way(a, c, narrow.clone()).one_way(b, c, narrow);
+    sim.workload(|w| {
+        w.at(ms(0))
+            .cmd(a, Cmd::Send(c, vec!["1234567890", "A234567890"]))
+            .cmd(b, Cmd::Send(c, vec!["B", "C234567890"]));
+        w.at(ms(500)).cmd(b, Cmd::Send(c, vec!["later"]));
+    });
+    let outcome = replay(&sim, "");
+    assert_eq!(got(&outcome, c), texts(&[(11, "1234567890"), (21, "A234567890"), (22, "B"), (506, "later")]));
+    assert_eq!(outcome.stats.lost_narrow, 1);
+    let [passage] = &outcome.bottlenecks[..] else { panic!("one bottleneck: {:?}", outcome.bottlenecks) };
+    assert_eq!((&passage.name[..], passage.passed, passage.dropped), ("uplink", 4, 1));
+    assert!(outcome.trace.view(crate::TraceView::messages()).contains("bottleneck full"));
+}
+
+#[test]
+fn each_direction_has_a_bottleneck_of_its_own() {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(Link::new().bottleneck(Bottleneck::new(1000, 10)));
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Send(b, vec!["1234567890"])).cmd(b, Cmd::Send(a, vec!["1234567890"]));
+    });
+    let outcome = replay(&sim, "");
+    assert_eq!(
+        (got(&outcome, a), got(&outcome, b)),
+        (texts(&[(11, "1234567890")]), texts(&[(11, "1234567890")]))
+    );
+    let names: Vec<_> = outcome.bottlenecks.iter().map(|passage| &passage.name[..]).collect();
+    assert_eq!(names, ["a>b", "b>a"]);
 }

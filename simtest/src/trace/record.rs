@@ -26,6 +26,7 @@ pub(crate) enum Loss {
     Down,
     Queue,
     NoSuchAddress,
+    Narrow,
 }
 
 /// `fault` is the number of a schedule line and not part of the hash.

@@ -130,6 +130,7 @@ fn lost(why: Loss, fault: u32) -> String {
         (Loss::Down, _) => "node down".into(),
         (Loss::Queue, _) => "queue full".into(),
         (Loss::NoSuchAddress, _) => "no such address".into(),
+        (Loss::Narrow, _) => "bottleneck full".into(),
     }
 }
 

@@ -10,8 +10,8 @@ use quickcheck::{Arbitrary, Gen};
 use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
-    Accept, AckRange, Advice, Close, Credit, DecodeError, Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES,
-    MAX_REASON, Msg, OpenChannel, Record, RecordWriter, Version, WireId, varint,
+    Accept, AckRange, Advice, Close, Credit, DecodeError, EcnCounts, Fragment, Frame, Init, Kind, MAX_NAME,
+    MAX_RANGES, MAX_REASON, Msg, OpenChannel, Record, RecordWriter, Version, WireId, varint,
 };
 
 /// One frame.
@@ -19,8 +19,9 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
-    Ack { delay: u64, ranges: Vec<AckRange> },
+    Ack { delay: u64, ranges: Vec<AckRange>, ecn: Option<EcnCounts> },
     Credit(Credit),
+    Blocked(Credit),
     OpenChannel { channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: String },
     Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
     CloseAck,
@@ -86,7 +87,9 @@ fn version_bytes(versions: &[u32]) -> Vec<u8> {
 impl Model {
     fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
         let frame = match self {
-            Self::Ack { delay, ranges } => return writer.write_ack(*delay, ranges.iter().cloned()),
+            Self::Ack { delay, ranges, ecn } => {
+                return writer.write_ack_ecn(*delay, ranges.iter().cloned(), *ecn);
+            }
             Self::Init { versions, client_random, token, params } => {
                 let versions = version_bytes(versions);
                 let versions = Version::from_bytes(&versions).expect("1 to 16 versions");
@@ -102,6 +105,7 @@ impl Model {
             Self::Ping => Frame::Ping,
             Self::CloseAck => Frame::CloseAck,
             Self::Credit(credit) => Frame::Credit(*credit),
+            Self::Blocked(credit) => Frame::Blocked(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
             &Self::OpenChannel { channel, classes, priority, bytes, messages, ref name } => {
@@ -134,8 +138,9 @@ impl From<Frame<'_>> for Model {
         match frame {
             Frame::Padding => Self::Padding,
             Frame::Ping => Self::Ping,
-            Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect() },
+            Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
+            Frame::Blocked(credit) => Self::Blocked(credit),
             Frame::OpenChannel(OpenChannel { channel, classes, priority, bytes, messages, name }) => {
                 Self::OpenChannel { channel, classes, priority, bytes, messages, name: name.to_string() }
             }
@@ -261,17 +266,22 @@ fn msg(g: &mut Gen) -> Model {
     }
 }
 
+fn any_credit(g: &mut Gen) -> Credit {
+    Credit { channel: bool::arbitrary(g).then(|| u32::arbitrary(g)), bytes: number(g), messages: number(g) }
+}
+
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 18) {
+        match below(g, 19) {
             0 => Self::Padding,
             1 => Self::Ping,
-            2 | 3 => Self::Ack { delay: number(g), ranges: ack_ranges(g) },
-            4 => Self::Credit(Credit {
-                channel: bool::arbitrary(g).then(|| u32::arbitrary(g)),
-                bytes: number(g),
-                messages: number(g),
-            }),
+            2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
+            3 => {
+                let ecn = EcnCounts { ect0: number(g), ect1: number(g), ce: number(g) };
+                Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: Some(ecn) }
+            }
+            4 => Self::Credit(any_credit(g)),
+            18 => Self::Blocked(any_credit(g)),
             5 => Self::OpenChannel {
                 channel: u32::arbitrary(g),
                 classes: 1 + below(g, 15) as u8,

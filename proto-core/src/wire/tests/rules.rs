@@ -18,7 +18,9 @@ fn core_types_without_a_frame_are_refused() {
         code::PADDING,
         code::PING,
         code::ACK,
+        code::ACK_ECN,
         code::CREDIT,
+        code::BLOCKED,
         code::OPEN_CHANNEL,
         code::CLOSE,
         code::CLOSE_ACK,
@@ -83,7 +85,7 @@ fn an_ack_has_1_to_64_ranges() {
 
     let ranges: Vec<_> = (0..MAX_RANGES as u64).rev().map(|n| 2 * n..=2 * n).collect();
     RecordWriter::new(&mut buf).write_ack(1, ranges.iter().cloned());
-    assert_eq!(ModelRecord::decode(&buf), Ok(ModelRecord(vec![Model::Ack { delay: 1, ranges }])));
+    assert_eq!(ModelRecord::decode(&buf), Ok(ModelRecord(vec![Model::Ack { delay: 1, ranges, ecn: None }])));
 }
 
 /// Every first byte, with the right tag, in front of what each form needs.

@@ -14,7 +14,7 @@ use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
-use crate::wire::{Advice, Credit, DecodeError, Fragment, Frame, Kind, Record, WireId, varint};
+use crate::wire::{Advice, Credit, DecodeError, EcnCounts, Fragment, Frame, Kind, Record, WireId, varint};
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
 
@@ -148,6 +148,10 @@ fn msg_of_kind(id: u16, kind: Kind, payload: &str) -> Model {
     Model::Msg { class: 0, channel: 0, id: WireId::Low16(id), fragment: None, kind, payload }
 }
 
+fn blocked(channel: Option<u32>, bytes: u64, messages: u64) -> Model {
+    Model::Blocked(Credit { channel, bytes, messages })
+}
+
 fn extension(code: u8, id: u64, body: &[u8]) -> Model {
     Model::Extension { code, id, body: body.to_vec() }
 }
@@ -156,13 +160,19 @@ fn expected_record(name: &str) -> Vec<Model> {
     use WireId::{Low8, Low16, Low32, Next};
 
     vec![match name {
-        "ack-one" => Model::Ack { delay: 0, ranges: vec![0..=0] },
-        "ack-run" => Model::Ack { delay: 125, ranges: vec![990..=1000] },
-        "ack-gaps" => Model::Ack { delay: 3, ranges: vec![40..=42, 38..=38, 10..=35, 0..=7] },
+        "ack-one" => Model::Ack { delay: 0, ranges: vec![0..=0], ecn: None },
+        "ack-run" => Model::Ack { delay: 125, ranges: vec![990..=1000], ecn: None },
+        "ack-gaps" => Model::Ack { delay: 3, ranges: vec![40..=42, 38..=38, 10..=35, 0..=7], ecn: None },
         "ack-largest" => {
             let largest = MAX_PACKET_NUMBER;
-            Model::Ack { delay: 0, ranges: vec![largest..=largest, 0..=largest - 2] }
+            Model::Ack { delay: 0, ranges: vec![largest..=largest, 0..=largest - 2], ecn: None }
         }
+        "ack-ecn" => {
+            let ecn = Some(EcnCounts { ect0: 300, ect1: 0, ce: 7 });
+            Model::Ack { delay: 3, ranges: vec![40..=42, 38..=38], ecn }
+        }
+        "blocked-connection" => blocked(None, 4 << 20, 4096),
+        "blocked-channel" => blocked(Some(3), 1000, 16),
         "padding" => return vec![Model::Padding, Model::Padding, Model::Padding],
         "ping" => Model::Ping,
         "close-ack" => Model::CloseAck,
@@ -214,7 +224,7 @@ fn expected_record(name: &str) -> Vec<Model> {
         }
         "mixed" => {
             return vec![
-                Model::Ack { delay: 3, ranges: vec![0..=8] },
+                Model::Ack { delay: 3, ranges: vec![0..=8], ecn: None },
                 credit(None, 2000, 40),
                 open(1, 1, 0, 1000, 10, "a"),
                 msg(0, 1, Low16(0), "hi"),
@@ -240,7 +250,7 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, OpenChannel, Close, CloseAck, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyError);
@@ -357,7 +367,7 @@ fn long_packets() {
 #[test]
 fn short_packets() {
     let hello = msg(0, 0, WireId::Low16(0x0102), "hi");
-    let run = Model::Ack { delay: 125, ranges: vec![990..=1000] };
+    let run = Model::Ack { delay: 125, ranges: vec![990..=1000], ecn: None };
     let expected = BTreeMap::from([
         ("packet/short-1", (SERVER, 1, Model::Ping)),
         ("packet/short-2", (SERVER, 2, hello)),

@@ -15,7 +15,7 @@ use simtest::{
 };
 
 use super::store::{Outcome, Store};
-use crate::net::{At, both, dissect, meta, reseal, time, timestamp};
+use crate::net::{At, both, dissect, ecn_to, meta, reseal, time, timestamp};
 use crate::oracles::Connects;
 use crate::peer;
 
@@ -273,14 +273,14 @@ impl Node for ChatNode {
     type Cmd = Say;
     type Event = Ev;
 
-    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
         match self {
             Self::Server(node) => {
-                node.server.handle_packet(both(now), meta(from), bytes);
+                node.server.handle_packet(both(now), meta(from, with.ecn), bytes);
                 node.pump(now);
             }
             Self::Client(node) => {
-                node.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+                node.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
                 node.pump(now);
             }
         }
@@ -325,7 +325,7 @@ impl Node for ChatNode {
             Self::Server(node) => node.server.poll_transmit(both(now), out),
             Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
         }?;
-        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_store(&mut self) -> Option<StoreOp> {

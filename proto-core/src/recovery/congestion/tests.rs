@@ -1,0 +1,1 @@
+//! Each controller against a path that the test describes.

@@ -1,0 +1,10 @@
+//! Recovery measured: latency, throughput and fairness over simulated paths.
+
+mod bottleneck;
+mod host;
+mod lossy;
+#[path = "../sim/net.rs"]
+#[expect(dead_code, reason = "shared with the other simulations")]
+mod net;
+mod paths;
+mod run;

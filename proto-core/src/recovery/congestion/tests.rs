@@ -315,7 +315,8 @@ fn any_numbers_are_survived() {
         for _ in 0..2000 {
             draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let word = draw >> 16;
-            let big = |shift: u32| if word >> shift & 3 == 0 { 1 << 40 } else { word >> shift & 0xFFFF };
+            let big =
+                |shift: u32| if (word >> shift).is_multiple_of(4) { 1 << 40 } else { word >> shift & 0xFFFF };
             sender.now += Duration::from_nanos(big(2));
             sender.controller.on_lost(&Lost { now: sender.now, sent: sender.now, packets: 1, bytes: big(4) });
             let rate = Rate { bytes_per_second: big(6).saturating_mul(1 << 23), app_limited: word & 1 == 0 };

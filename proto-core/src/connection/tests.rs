@@ -5,6 +5,7 @@ mod acks;
 mod channels;
 mod close;
 mod idle;
+mod path;
 mod reliable_link;
 mod requests;
 

@@ -87,8 +87,8 @@ mod tests {
     use super::{Marked, Marks};
     use crate::wire::EcnCounts;
 
-    const fn counts(ect0: u64, ect1: u64, ce: u64) -> Option<EcnCounts> {
-        Some(EcnCounts { ect0, ect1, ce })
+    const fn counts(ect0: u64, ect1: u64, ce: u64) -> EcnCounts {
+        EcnCounts { ect0, ect1, ce }
     }
 
     fn sent(packets: usize) -> Marks {
@@ -104,11 +104,15 @@ mod tests {
     fn ten_packets_are_tested_and_then_all_are_marked() {
         let mut marks = sent(10);
         assert!(!marks.wanted(), "nothing has come back yet");
-        assert_eq!(marks.on_ack(3, counts(3, 0, 0)), Marked::No);
+        assert_eq!(marks.on_ack(3, Some(counts(3, 0, 0))), Marked::No);
         assert!(marks.wanted());
         marks.on_sent();
-        assert_eq!(marks.on_ack(4, counts(5, 0, 2)), Marked::Congestion);
-        assert_eq!(marks.on_ack(0, counts(5, 0, 2)), Marked::No, "an ACK of packets that were not marked");
+        assert_eq!(marks.on_ack(4, Some(counts(5, 0, 2))), Marked::Congestion);
+        assert_eq!(
+            marks.on_ack(0, Some(counts(5, 0, 2))),
+            Marked::No,
+            "an ACK of packets that were not marked"
+        );
         assert_eq!(marks.on_ack(0, None), Marked::No);
     }
 
@@ -116,12 +120,12 @@ mod tests {
     fn lies_and_bleached_marks_end_it() {
         for (newly, counts) in [
             (3, None),
-            (3, counts(2, 0, 0)),
-            (3, counts(0, 3, 0)),
-            (3, counts(3, 1, 0)),
-            (3, counts(11, 0, 0)),
-            (3, counts(u64::MAX, 0, u64::MAX)),
-            (0, counts(0, 0, 11)),
+            (3, Some(counts(2, 0, 0))),
+            (3, Some(counts(0, 3, 0))),
+            (3, Some(counts(3, 1, 0))),
+            (3, Some(counts(11, 0, 0))),
+            (3, Some(counts(u64::MAX, 0, u64::MAX))),
+            (0, Some(counts(0, 0, 11))),
         ] {
             let mut marks = sent(10);
             assert_eq!(marks.on_ack(newly, counts), Marked::Failed, "{newly} {counts:?}");
@@ -129,14 +133,14 @@ mod tests {
             assert_eq!(marks.on_ack(1, None), Marked::No, "told once");
         }
         let mut marks = sent(10);
-        marks.on_ack(4, counts(2, 0, 2));
-        assert_eq!(marks.on_ack(1, counts(4, 0, 1)), Marked::Failed, "counts do not shrink");
+        marks.on_ack(4, Some(counts(2, 0, 2)));
+        assert_eq!(marks.on_ack(1, Some(counts(4, 0, 1))), Marked::Failed, "counts do not shrink");
     }
 
     #[test]
     fn without_leave_nothing_is_marked() {
         let mut marks = Marks::new(false);
         assert!(!marks.wanted());
-        assert_eq!(marks.on_ack(0, counts(0, 0, 5)), Marked::No);
+        assert_eq!(marks.on_ack(0, Some(counts(0, 0, 5))), Marked::No);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Mtu {
     lost_large: u32,
     /// No search before this.
     rest_until: Timestamp,
-    /// A packet was as large as it may be.
+    /// A packet was at least three quarters as large as it may be.
     full: bool,
 }
 
@@ -60,7 +60,7 @@ impl Mtu {
 
     /// A packet of `size` bytes with data in it goes out.
     pub(crate) const fn on_sent(&mut self, size: usize) {
-        self.full |= size + 128 >= self.current as usize;
+        self.full |= size * 4 >= self.current as usize * 3;
     }
 
     /// The size of a probe that should go out now.
@@ -166,6 +166,8 @@ mod tests {
         let mut mtu = Mtu::new(1200, 1452);
         mtu.on_sent(600);
         assert_eq!(mtu.wants_probe(AT(0)), None);
+        mtu.on_sent(900);
+        assert_eq!(mtu.wants_probe(AT(0)), Some(1452));
         search(&mut mtu, AT(0), 1300);
         let found = mtu.current();
         mtu.on_sent(found.into());

@@ -200,6 +200,83 @@ fn a_late_acknowledgement_of_a_lost_packet_is_counted() {
 }
 
 #[test]
+fn a_packet_that_was_overtaken_teaches_patience() {
+    let mut sender = Sender::datagram();
+    sender.measure(ms(50));
+    let sent: Vec<_> = (0..7).map(|_| sender.send()).collect();
+    sender.wait(ms(50));
+    sender.ack(sent[6]);
+    assert_eq!(sender.lost(), sent[..4]);
+    assert!(sender.try_ack(Duration::ZERO, &[sent[0]..=sent[6]]));
+    assert_eq!(sender.stats.spurious_losses, 4);
+    let again: Vec<_> = (0..9).map(|_| sender.send()).collect();
+    sender.wait(ms(50));
+    sender.ack(again[6]);
+    assert!(sender.lost().is_empty(), "six behind were not lost the last time");
+    sender.ack(again[8]);
+    assert_eq!(sender.lost(), again[..2], "more than six are");
+}
+
+#[test]
+fn losses_that_span_three_probe_timeouts_are_persistent_congestion() {
+    for (gap, expected) in [(ms(300), 0), (ms(700), 1)] {
+        let mut sender = Sender::datagram();
+        sender.measure(ms(50));
+        // 50 + 4 * 25 + 25, three times: 525 ms.
+        sender.send();
+        sender.wait(gap);
+        sender.send();
+        let last: Vec<_> = (0..3).map(|_| sender.send()).collect();
+        sender.wait(ms(60));
+        sender.ack(last[2]);
+        assert_eq!(sender.stats.persistent_congestion, expected, "{gap:?}");
+    }
+}
+
+#[test]
+fn what_arrived_in_between_means_that_nothing_is_persistent() {
+    let mut sender = Sender::datagram();
+    sender.measure(ms(50));
+    let first = sender.send();
+    sender.wait(ms(400));
+    let between = sender.send();
+    sender.wait(ms(400));
+    let last: Vec<_> = (0..4).map(|_| sender.send()).collect();
+    sender.wait(ms(60));
+    assert!(sender.try_ack(Duration::ZERO, &[last[3]..=last[3], between..=between]));
+    assert_eq!(sender.lost(), [first, last[0]]);
+    assert_eq!(sender.stats.persistent_congestion, 0);
+}
+
+#[test]
+fn a_second_copy_follows_where_nothing_else_does() {
+    let mut sender = Sender::datagram();
+    sender.measure(ms(80));
+    let lost = Carried::Ack(7);
+    sender.send();
+    sender.recovery.set_app_limited(false);
+    sender.recovery.plan_repair(sender.now, lost);
+    assert!(
+        sender.recovery.pop_repair(sender.now + ms(100)).is_none(),
+        "the capacity is wanted for something else"
+    );
+    sender.recovery.set_app_limited(true);
+    sender.recovery.plan_repair(sender.now, lost);
+    assert_eq!(sender.deadline(), Some(sender.now + ms(5)));
+    assert!(sender.recovery.pop_repair(sender.now + ms(4)).is_none());
+    assert_eq!(sender.fire(), Timeout::Repair);
+    assert_eq!(sender.recovery.pop_repair(sender.now), Some(lost));
+    assert!(sender.recovery.pop_repair(sender.now).is_none());
+    // Where a round trip takes no time a copy gains none.
+    let mut near = Sender::datagram();
+    near.measure(ms(2));
+    near.send();
+    near.recovery.set_app_limited(true);
+    near.recovery.plan_repair(near.now, lost);
+    assert!(near.recovery.pop_repair(near.now + ms(100)).is_none());
+}
+
+#[test]
 fn what_is_settled_or_lost_long_ago_is_forgotten() {
     let mut sender = Sender::datagram();
     sender.measure(ms(50));

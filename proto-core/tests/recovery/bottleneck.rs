@@ -48,8 +48,8 @@ fn goodput(outcome: &Outcome<Host>, node: NodeId, after: u64, until: u64) -> u64
 
 #[test]
 fn one_flow_uses_it_and_keeps_its_queue_short() {
-    let mut table = String::from("controller  loss%  used%  dropped/10000  wait p50  p95 ms\n");
-    let seconds = 20;
+    let mut table = String::from("controller  loss%  used%  dropped/10000  wait p50 ms  p95 ms  goodput%\n");
+    let seconds = 10;
     for (name, kind) in
         [("model", Congestion::Model), ("cubic", Congestion::Cubic), ("newreno", Congestion::NewReno)]
     {
@@ -63,15 +63,14 @@ fn one_flow_uses_it_and_keeps_its_queue_short() {
             let good = goodput(&outcome, to[0], 1, seconds) * 100 / RATE;
             writeln!(
                 table,
-                "{name:>10}  {percent:>5}  {used:>5}  {dropped:>13}  {p50:>8}  {p95:>6}  goodput% {good}"
+                "{name:>10}  {percent:>5}  {used:>5}  {dropped:>13}  {p50:>11}  {p95:>6}  {good:>8}"
             )
             .expect("a string");
-            if kind == Congestion::Model && std::env::var_os("EXPLORE").is_none() {
+            if kind == Congestion::Model {
                 assert!(used >= 90 && dropped < 200 && p95 < 60, "{table}");
             }
         }
     }
-    println!("{table}");
     insta::assert_snapshot!(table);
 }
 
@@ -79,7 +78,7 @@ fn one_flow_uses_it_and_keeps_its_queue_short() {
 fn flows_share_it() {
     use Congestion::{Cubic, Model, NewReno};
     let mut table = String::from("flows              later ms  first%  second%  dropped/10000\n");
-    let seconds = 40;
+    let seconds = 30;
     for (name, kinds) in [
         ("model, model", [Model, Model]),
         ("model, cubic", [Model, Cubic]),
@@ -98,11 +97,8 @@ fn flows_share_it() {
             writeln!(table, "{name:<17}  {later:>8}  {first:>6}  {second:>7}  {dropped:>13}")
                 .expect("a string");
             let least = if kinds == [Model, Model] { 34 } else { 25 };
-            if std::env::var_os("EXPLORE").is_none() {
-                assert!(first.min(second) >= least || !kinds.contains(&Model), "{table}");
-            }
+            assert!(first.min(second) >= least || !kinds.contains(&Model), "{table}");
         }
     }
-    println!("{table}");
     insta::assert_snapshot!(table);
 }

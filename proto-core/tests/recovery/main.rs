@@ -1,6 +1,7 @@
 //! Recovery measured: latency, throughput and fairness over simulated paths.
 
 mod bottleneck;
+mod features;
 mod host;
 mod lossy;
 #[path = "../sim/net.rs"]

@@ -26,7 +26,7 @@ fn measure(path: &Path, kind: Congestion) -> (u64, u64, u64, u64) {
     let link = Link::new().delay(path.delay).loss(path.loss);
     sim.links(link.clone());
     sim.one_way(from, to, link.bottleneck(Bottleneck::new(path.rate, queue.max(3000))));
-    let seconds = 20;
+    let seconds = 8;
     sim.run_for(secs(seconds));
     sim.workload(|w| {
         w.at(ms(10)).cmd(from, Cmd::Start(Load::Bulk));
@@ -60,6 +60,7 @@ fn one_flow_over_many_paths() {
         for (kind_name, kind) in [("model", Congestion::Model), ("cubic", Congestion::Cubic)] {
             let (used, goodput, dropped, wait) = measure(&path, kind);
             let name = path.name;
+            assert!(kind != Congestion::Model || used >= 70 || name == "wifi", "{name}: {used}");
             writeln!(
                 table,
                 "{name:<11}  {kind_name:>10}  {used:>5}  {goodput:>8}  {dropped:>13}  {wait:>11}"
@@ -67,6 +68,5 @@ fn one_flow_over_many_paths() {
             .expect("a string");
         }
     }
-    println!("{table}");
     insta::assert_snapshot!(table);
 }

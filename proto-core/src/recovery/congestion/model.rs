@@ -22,6 +22,8 @@ const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 const QUEUE_MIN: Duration = Duration::from_millis(4);
 const SLACK: Duration = Duration::from_millis(4);
 const MAX_SLACK: Duration = Duration::from_millis(25);
+/// The cap grows by a packet a round, and by twice as much after so many rounds without congestion.
+const CALM_ROUNDS: u32 = 8;
 /// So many times longer it waits before it asks for more again, after that met congestion.
 const REFUSED_PATIENCE: u32 = 3;
 /// More than this is not taken for the path's own loss.
@@ -88,6 +90,8 @@ pub(crate) struct Model {
     queue: bool,
     /// Samples in a row that speak of one.
     long_rtts: u32,
+    /// Rounds without congestion.
+    calm_rounds: u32,
     /// Asking for more met congestion the last time.
     refused: bool,
     /// How much longer than the shortest the round trips of a round are on average: smoothed.
@@ -131,6 +135,7 @@ impl Model {
             queue: false,
             long_rtts: 0,
             refused: false,
+            calm_rounds: 0,
             jitter: Duration::ZERO,
             seed,
         }
@@ -225,10 +230,13 @@ impl Model {
         }
         if congested {
             let met = round.most_in_flight.min(self.cap);
-            self.cap = scaled(met, 85, 100).max(self.bdp()).max(self.min_window());
+            self.cap = scaled(met, 70, 100).max(self.bdp()).max(self.min_window());
             self.refused = true;
-        } else if self.phase == Phase::Up {
-            self.cap = self.cap.saturating_add(self.cap / 4);
+            self.calm_rounds = 0;
+        } else {
+            self.calm_rounds = self.calm_rounds.saturating_add(1);
+            let step = self.packet << (self.calm_rounds / CALM_ROUNDS).min(16);
+            self.cap = self.cap.saturating_add(step);
         }
         self.advance(acked, congested, tells);
         if round.measured {

@@ -1,41 +1,47 @@
 //! BLOCKED: tells the peer that its credit is what holds this side back (docs/spec/wire.md, section 4.4).
 
+use core::mem;
+
 use super::Connection;
-use crate::Timestamp;
 use crate::channel::Channels;
 use crate::wire::Credit;
-use crate::{Class, Stats};
+use crate::{Class, Timestamp};
 
-/// What was told, and when.
+/// What was told last, and when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Blocked {
-    due: Option<Credit>,
-    told: Option<Credit>,
+    due: bool,
+    told: Option<(u32, u32)>,
     told_at: Timestamp,
 }
 
-impl Blocked {
-    pub(super) const fn is_due(&self) -> bool {
-        self.due.is_some()
-    }
-
-    /// What to write. It is not repeated when it gets lost: it tells nothing that the peer needs.
-    pub(super) fn take(&mut self, now: Timestamp, stats: &mut Stats) -> Option<Credit> {
-        let credit = self.due.take()?;
-        stats.blocked_sent += 1;
-        (self.told, self.told_at) = (Some(credit), now);
-        Some(credit)
-    }
+/// Enough of a limit to tell it from the one before.
+const fn fingerprint(credit: &Credit) -> (u32, u32) {
+    let channel = match credit.channel {
+        Some(channel) => channel.wrapping_add(1),
+        None => 0,
+    };
+    (channel, (credit.bytes ^ credit.messages.rotate_left(16)) as u32)
 }
 
 impl Connection {
     /// There is nothing to send: for want of credit? Each limit is told once, and at most one in a round trip.
-    pub(super) fn note_blocked(&mut self, now: Timestamp) {
-        let is_early =
-            self.blocked.told.is_some() && now < self.blocked.told_at + self.recovery.rtt.smoothed();
-        if self.blocked.due.is_none() && !is_early {
-            self.blocked.due = missing(&self.channels).filter(|&credit| self.blocked.told != Some(credit));
+    pub(super) fn note_blocked(&mut self, now: Timestamp) -> bool {
+        let Blocked { due, told, told_at } = self.blocked;
+        let is_early = told.is_some() && now < told_at + self.recovery.rtt.smoothed();
+        if !due && !is_early {
+            let credit = missing(&self.channels);
+            self.blocked.due = credit.is_some_and(|credit| told != Some(fingerprint(&credit)));
         }
+        self.blocked.due
+    }
+
+    /// What to write. It is not repeated when it gets lost: it tells nothing that the peer needs.
+    pub(super) fn take_blocked(&mut self, now: Timestamp) -> Option<Credit> {
+        let credit = mem::take(&mut self.blocked.due).then(|| missing(&self.channels)).flatten()?;
+        self.stats.blocked_sent += 1;
+        (self.blocked.told, self.blocked.told_at) = (Some(fingerprint(&credit)), now);
+        Some(credit)
     }
 }
 

@@ -9,10 +9,12 @@ use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{Frame, RecordWriter};
 
 impl Connection {
-    /// Writes a probe, if one is wanted and the window has room for it.
+    /// Writes a probe, if one is wanted, and window and pacing let it go.
     pub(super) fn write_probe(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         let Some(size) = self.mtu.wants_probe(now) else { return false };
-        if !self.recovery.has_room_for(size.into())
+        if self.probes_due > 0
+            || self.recovery.is_exhausted()
+            || !self.recovery.has_room_for(size.into())
             || self.recovery.paced_until(now, self.config.timer_granularity).is_some()
         {
             return false;

@@ -54,7 +54,7 @@ impl Connection {
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         match self.state {
             State::Connecting | State::Accepting => self.write_handshake(now, buf),
-            State::Established | State::Flushing => self.write_data(now, buf) || self.write_probe(now, buf),
+            State::Established | State::Flushing => self.write_probe(now, buf) || self.write_data(now, buf),
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         }
@@ -142,8 +142,7 @@ impl Connection {
             || self.channels.candidate().is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
-            self.note_blocked(now);
-            wants = self.blocked.is_due();
+            wants = self.note_blocked(now);
         }
         wants
     }
@@ -195,7 +194,7 @@ impl Connection {
             return eliciting;
         }
         let before = writer.frames();
-        if let Some(credit) = self.blocked.take(now, &mut self.stats) {
+        if let Some(credit) = self.take_blocked(now) {
             writer.write(&Frame::Blocked(credit), false);
         }
         self.write_credit(limit, writer, carried);

@@ -206,9 +206,7 @@ impl Recovery {
         if let Some(flight) = &mut self.flight {
             flight.app_limited = app_limited;
             if app_limited {
-                let in_flight = flight.sent.bytes_in_flight();
-                flight.delivery.on_app_limited(in_flight);
-                flight.controller.on_app_limited(in_flight);
+                flight.delivery.on_app_limited(flight.sent.bytes_in_flight());
             }
         }
     }

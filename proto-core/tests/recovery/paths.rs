@@ -60,7 +60,7 @@ fn one_flow_over_many_paths() {
         for (kind_name, kind) in [("model", Congestion::Model), ("cubic", Congestion::Cubic)] {
             let (used, goodput, dropped, wait) = measure(&path, kind);
             let name = path.name;
-            assert!(kind != Congestion::Model || used >= 70 || name == "wifi", "{name}: {used}");
+            assert!(kind != Congestion::Model || used >= 60 || name == "wifi", "{name}: {used}");
             writeln!(
                 table,
                 "{name:<11}  {kind_name:>10}  {used:>5}  {goodput:>8}  {dropped:>13}  {wait:>11}"

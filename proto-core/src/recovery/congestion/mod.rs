@@ -84,9 +84,6 @@ pub(crate) trait Controller: fmt::Debug + Send + Sync {
     /// The network marked packets, the newest of which was sent at `sent`.
     fn on_ecn(&mut self, now: Timestamp, sent: Timestamp);
 
-    /// The sender has nothing to send, and `in_flight` bytes in flight.
-    fn on_app_limited(&mut self, _in_flight: u64) {}
-
     /// `packets` that were declared lost and sent at or before `sent` had arrived after all.
     fn on_spurious(&mut self, sent: Timestamp, packets: u64);
 

@@ -180,7 +180,7 @@ impl Model {
     }
 
     fn speaks_of_queue(&self, rtt: Duration) -> bool {
-        rtt > self.min_rtt + (self.min_rtt / 4).max(QUEUE_MIN)
+        rtt > self.min_rtt + (self.min_rtt / 4).max(QUEUE_MIN).max(self.jitter * 2)
     }
 
     fn on_rtt(&mut self, now: Timestamp, rtt: Duration) {
@@ -215,7 +215,12 @@ impl Model {
         self.round.most_in_flight = acked.in_flight;
         self.queue = round.marked || round.min_rtt.is_some_and(|rtt| self.speaks_of_queue(rtt));
         if let Some(min) = round.min_rtt {
-            self.jitter = (self.jitter * 7 + (round.rtts / round.samples).saturating_sub(min)) / 8;
+            let jitter = (round.rtts / round.samples).saturating_sub(min);
+            self.jitter = if jitter > self.jitter {
+                (self.jitter + jitter) / 2
+            } else {
+                (self.jitter * 7 + jitter) / 8
+            };
         }
         let total = round.acked + round.lost;
         let loss = round.lost * MILLION / total.max(1);

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::ops::Deref;
 use core::time::Duration;
 
+use crate::channel::DEFAULT_PRIORITY;
 use crate::error::ConfigError;
 use crate::wire::checksum;
 use crate::wire::packet::Checksum;
@@ -105,8 +106,12 @@ pub struct ConfigBuilder {
     pub session_messages: usize,
     /// Bytes, likewise. 4 MiB.
     pub session_bytes: usize,
-    /// Channels that the peer may open. 64; at most 256.
+    /// Channels that the peer may open. 64; at most 4096.
     pub max_channels: usize,
+    /// Priority of channel 0, for what this side sends: 0 (first) to 7 (last). 4.
+    pub default_priority: u8,
+    /// Weight of channel 0 among the channels of its priority: 1 to 255. 1.
+    pub default_weight: u8,
     /// Requests under way in each direction. 256.
     pub max_requests: usize,
     /// Unreliable messages that may be incomplete at once, per channel. 32.
@@ -161,6 +166,8 @@ impl Default for ConfigBuilder {
             session_messages: 4096,
             session_bytes: 4 * 1024 * 1024,
             max_channels: 64,
+            default_priority: DEFAULT_PRIORITY,
+            default_weight: 1,
             max_requests: 256,
             max_partials: 32,
             reassembly_idle: Duration::from_secs(3),
@@ -230,7 +237,9 @@ impl ConfigBuilder {
                 "session_bytes",
                 "receive_bytes to 4 GiB",
             ),
-            (self.max_channels <= 256, "max_channels", "at most 256"),
+            (self.max_channels <= 4096, "max_channels", "at most 4096"),
+            (self.default_priority <= 7, "default_priority", "0 to 7"),
+            (self.default_weight >= 1, "default_weight", "1 to 255"),
             ((1..=4096).contains(&self.max_requests), "max_requests", "1 to 4096"),
             ((1..=1024).contains(&self.max_partials), "max_partials", "1 to 1024"),
             (self.reassembly_idle <= self.reassembly_total, "reassembly_idle", "at most reassembly_total"),

@@ -45,7 +45,10 @@ pub enum OpenError {
         /// How many it takes.
         max: u64,
     },
-    /// A name over 64 bytes, no class, or a priority over 7.
+    /// No channel of that id is open.
+    #[error("no such channel is open")]
+    NoChannel,
+    /// A name over 64 bytes, no class, a priority over 7, or a weight of 0.
     #[error("{0}")]
     Invalid(&'static str),
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, SendCredit};
+use crate::channel::{
+    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, MAX_PRIORITY, SendCredit, Share,
+};
 use crate::request::Reply;
 use crate::wire::{Kind, MAX_NAME};
 use crate::{
@@ -65,15 +67,21 @@ pub struct ChannelOptions {
     pub name: Box<str>,
     /// The classes that may be used on it. All.
     pub classes: Box<[Class]>,
-    /// 0 (first) to 7 (last). 4.
+    /// 0 (before all others) to 7 (last); the peer is told, and sends likewise. 4. Of 1 to 7 each has a share of what is sent
+    /// while others wait: 32, 16, 8, 4, 2, 1, 1.
     pub priority: u8,
+    /// The channel's share among those of its priority, for what this side sends: 1 to 255. 1.
+    pub weight: u8,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY }
+        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY, weight: 1 }
     }
 }
+
+/// Channels that one side opens at most, whatever the peer allows.
+pub(crate) const MAX_CHANNELS: u64 = 4096;
 
 /// One channel of a connection, whether or not it is open: calls on one that is not are refused.
 #[derive(Debug)]
@@ -105,10 +113,8 @@ impl Connection {
         if options.name.len() > MAX_NAME {
             return Err(OpenError::Invalid("a channel's name has at most 64 bytes"));
         }
-        if options.priority > 7 {
-            return Err(OpenError::Invalid("a priority is 0 to 7"));
-        }
-        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(256) {
+        check_share(options.priority, options.weight)?;
+        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(MAX_CHANNELS) {
             return Err(OpenError::TooMany { max: self.peer.max_channels });
         }
         self.channels.opened_here += 1;
@@ -117,6 +123,7 @@ impl Connection {
         let mut channel = ChannelState::new(id, &self.config, credit, Announce::Due);
         channel.classes = classes;
         channel.priority = options.priority;
+        channel.share = Share::new(options.priority, options.weight);
         channel.name = options.name.clone();
         self.channels.insert(channel);
         Ok(id)
@@ -261,7 +268,7 @@ impl Channel<'_> {
     /// The next message that arrived. Taking it makes room for another one from the peer.
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
         self.conn.advance(now);
-        let delivery = self.conn.channels.get_mut(self.id)?.inbox.pop_ready()?;
+        let delivery = self.conn.channels.receive(self.id, |inbox, _| inbox.pop_ready())??;
         self.conn.release_credit(self.id, delivery.class, delivery.payload.len());
         self.conn.stats.messages_delivered += 1;
         let request = match delivery.kind {
@@ -269,6 +276,15 @@ impl Channel<'_> {
             _ => None,
         };
         Some(Received { payload: delivery.payload, class: delivery.class, number: delivery.id, request })
+    }
+
+    /// Gives the channel another priority, 0 to 7, and weight, 1 to 255, for what this side sends. The peer is not told.
+    pub fn set_priority(&mut self, now: Timestamp, priority: u8, weight: u8) -> Result<(), OpenError> {
+        self.conn.advance(now);
+        check_share(priority, weight)?;
+        self.conn.channels.get(self.id).ok_or(OpenError::NoChannel)?;
+        self.conn.channels.prioritize(self.id, priority, weight);
+        Ok(())
     }
 
     /// What the peer called this channel, or what it was opened as.
@@ -280,6 +296,16 @@ impl Channel<'_> {
     pub fn is_open(&self) -> bool {
         self.conn.channels.get(self.id).is_some()
     }
+}
+
+fn check_share(priority: u8, weight: u8) -> Result<(), OpenError> {
+    if priority > MAX_PRIORITY {
+        return Err(OpenError::Invalid("a priority is 0 to 7"));
+    }
+    if weight == 0 {
+        return Err(OpenError::Invalid("a weight is 1 to 255"));
+    }
+    Ok(())
 }
 
 impl Event {

@@ -50,9 +50,7 @@ impl Connection {
     pub(super) fn release_memory(&mut self) {
         self.recovery.release();
         self.received.shrink();
-        for channel in self.channels.iter_mut() {
-            channel.shrink();
-        }
+        self.channels.shrink();
         self.scratch = super::Scratch::default();
     }
 }

@@ -10,6 +10,7 @@ mod settle;
 mod state;
 mod timers;
 mod transmit;
+mod urgent;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use self::handshake::{Confirm, Handshake};
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
 use self::timers::{Timer, TimerTable};
+use self::urgent::Overdraft;
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery};
 use crate::recovery::{Carried, Outcome, Received as ReceivedPackets, Recovery};
@@ -66,6 +68,7 @@ pub struct Connection {
     events: VecDeque<Event>,
     ping_due: bool,
     probes_due: u8,
+    overdraft: Overdraft,
     ending: close::Ending,
     arena: Arena,
     scratch: Scratch,
@@ -117,7 +120,7 @@ impl Connection {
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
-            channels: Channels::new(&config),
+            channels: Channels::new(&config, link.max_packet),
             link,
             is_client,
             rng,
@@ -138,6 +141,7 @@ impl Connection {
             events: VecDeque::new(),
             ping_due: false,
             probes_due: 0,
+            overdraft: Overdraft::default(),
             ending: close::Ending::default(),
             arena: Arena::default(),
             scratch: Scratch::default(),
@@ -304,8 +308,7 @@ impl Connection {
         if !self.state.is_open() {
             return;
         }
-        let reassembly = self.channels.iter().filter_map(|c| c.inbox.reassembly_deadline(&self.config)).min();
-        self.timers.set(Timer::Reassembly, reassembly);
+        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline(&self.config));
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
         self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit};
+use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit, Share};
 use crate::request::Reply;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
 use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
@@ -167,7 +167,7 @@ impl Connection {
     fn on_credit(&mut self, credit: &Credit) -> Result<(), Violation> {
         let Some(channel) = credit.channel else {
             if self.channels.session_send.raise(credit.bytes, credit.messages) {
-                self.channels.activate_all();
+                self.channels.activate_starved();
             }
             return Ok(());
         };
@@ -200,6 +200,7 @@ impl Connection {
         let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
+        channel.share = Share::new(open.priority, 1);
         channel.name = open.name.into();
         self.channels.insert(channel);
         self.events.push_back(Event::Opened(id));
@@ -230,20 +231,19 @@ impl Connection {
             self.stats.drops.count(reason);
             return Ok(());
         }
-        let Some((channel, session_credit)) = self.channels.for_arrival(id) else { return Ok(()) };
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
         let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
-        let credit = [&mut channel.receive_credit, session_credit];
         let mut deliveries = mem::take(&mut self.scratch.deliveries);
         let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
-        let received = channel.inbox.receive(&arrival, credit, &mut intake);
+        let received =
+            self.channels.receive(id, |inbox, credit| inbox.receive(&arrival, credit, &mut intake));
         let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
         self.scratch.deliveries = deliveries;
         match received {
-            Ok(()) => {}
-            Err(Refused::Dropped(reason)) => self.stats.drops.count(reason),
-            Err(Refused::Violation(code, text)) => return Err(Violation(code, text)),
+            None | Some(Ok(())) => {}
+            Some(Err(Refused::Dropped(reason))) => self.stats.drops.count(reason),
+            Some(Err(Refused::Violation(code, text))) => return Err(Violation(code, text)),
         }
         delivered
     }
@@ -307,11 +307,10 @@ impl Connection {
     }
 
     fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
-        if let Some(channel) = self.channels.get_mut(id)
-            && channel.inbox.make_ready(delivery)
-            && !channel.readable_queued
+        let was_empty = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery)) == Some(true);
+        if let Some(channel) = self.channels.get_mut(id).filter(|_| was_empty)
+            && !mem::replace(&mut channel.readable_queued, true)
         {
-            channel.readable_queued = true;
             self.events.push_back(Event::Readable(id));
         }
     }
@@ -329,12 +328,7 @@ impl Connection {
         if !class.is_reliable() {
             return;
         }
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.release(class, len);
-        }
-        if self.channels.session_receive.release(crate::channel::cost(len as u64)) {
-            self.channels.session_credit_due = true;
-        }
+        self.channels.release(id, len);
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

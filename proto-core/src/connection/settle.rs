@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::handshake::Confirm;
 use super::state::End;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Piece, Settled};
+use crate::channel::{Announce, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
 use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, RequestOutcome, Timestamp};
 
@@ -38,6 +38,7 @@ impl Connection {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
                 if let Some(settled) = settled {
+                    self.channels.activate_waiting(piece.channel, piece.class);
                     self.on_settled(piece.channel, piece.class, settled, Fate::Acked);
                 }
             }
@@ -49,24 +50,14 @@ impl Connection {
         match carried {
             Carried::Ack(_) => {}
             Carried::Credit(None) => self.channels.session_credit_due = true,
-            Carried::Credit(Some(id)) => {
-                if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
-                    channel.credit_due = true;
-                }
-            }
-            Carried::OpenChannel(id) => {
-                if let Some(channel) = self.channels.get_mut(ChannelId(id))
-                    && channel.announce == Announce::InFlight
-                {
-                    channel.announce = Announce::Due;
-                }
-            }
+            Carried::Credit(Some(id)) => self.channels.owe_credit(ChannelId(id)),
+            Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {
                     self.confirm = Confirm::Due;
                 }
             }
-            Carried::Piece(piece) if piece.class.is_reliable() => self.requeue(piece),
+            Carried::Piece(piece) if piece.class.is_reliable() => self.channels.requeue(piece),
             Carried::Piece(piece) => {
                 let settled = self
                     .channels
@@ -76,13 +67,6 @@ impl Connection {
                     self.on_settled(piece.channel, piece.class, settled, Fate::Lost);
                 }
             }
-        }
-    }
-
-    fn requeue(&mut self, piece: Piece) {
-        if let Some(channel) = self.channels.get_mut(piece.channel) {
-            channel.outboxes[piece.class as usize].requeue(piece);
-            self.channels.activate(piece.channel);
         }
     }
 
@@ -149,15 +133,15 @@ impl Connection {
         match timeout {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
-            Timeout::Probe => self.begin_probe(),
+            Timeout::Probe => self.begin_probe(now),
             Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
         }
     }
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
-    fn begin_probe(&mut self) {
+    fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
-        if self.channels.candidate().is_some() {
+        if self.channels.candidate(now, false).is_some() {
             return;
         }
         let mut carried = mem::take(&mut self.scratch.outcome.lost);
@@ -173,7 +157,7 @@ impl Connection {
 
     pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
         let config = &self.config;
-        let gone: usize = self.channels.iter_mut().map(|c| c.inbox.expire_partials(now, config)).sum();
+        let gone = self.channels.expire_partials(now, config);
         self.stats.drops.add(Drop::ReassemblyExpired, gone as u64);
     }
 

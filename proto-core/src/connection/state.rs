@@ -146,8 +146,7 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let messages: usize =
-                self.channels.iter_mut().map(|c| core::iter::from_fn(|| c.inbox.pop_ready()).count()).sum();
+            let messages = self.channels.drop_unread();
             let unread = messages + self.requests.drop_replies();
             self.stats.drops.add(Drop::Unread, unread as u64);
         }

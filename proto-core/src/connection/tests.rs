@@ -5,6 +5,7 @@ mod acks;
 mod channels;
 mod close;
 mod idle;
+mod priorities;
 mod reliable_link;
 mod requests;
 
@@ -161,6 +162,13 @@ impl Pair {
             self.drain();
         }
         self.now = end;
+    }
+
+    /// Whether nothing but a heartbeat goes over the wire for `span`.
+    fn run_is_quiet(&mut self, span: Duration) -> bool {
+        let before = self.sent.len();
+        self.run(span);
+        self.sent.len() - before <= 2
     }
 
     fn send(&mut self, side: Side, channel: u32, message: Message) -> crate::MessageId {

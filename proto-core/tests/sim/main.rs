@@ -7,5 +7,6 @@ mod oracles;
 mod peer;
 #[cfg(planted)]
 mod planted;
+mod priorities;
 mod scenarios;
 mod traces;

@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use crate::channel::DEFAULT_PRIORITY;
 use crate::error::ConfigError;
-use crate::wire::checksum;
 use crate::wire::packet::Checksum;
+use crate::wire::{Rate, checksum};
 
 /// What every queued message costs beside its payload, in bytes, so that empty messages are not free.
 pub const MESSAGE_COST: usize = 64;
@@ -121,6 +121,16 @@ pub struct ConfigBuilder {
     /// An incomplete unreliable message is given up after this long in any case. 10 s.
     pub reassembly_total: Duration,
 
+    /// What a connection sends at most. `None`: no limit but the peer's.
+    pub send_rate: Option<Rate>,
+    /// What each channel sends at most. `None`.
+    pub send_rate_per_channel: Option<Rate>,
+    /// What a connection takes in at most; the peer is told, and keeps to it. Unreliable messages beyond it are dropped, credit
+    /// for reliable ones is granted no faster. `None`: no limit.
+    pub receive_rate: Option<Rate>,
+    /// What each channel takes in at most. `None`.
+    pub receive_rate_per_channel: Option<Rate>,
+
     /// Whether the endpoint takes connections.
     pub accept: bool,
     /// Connections that it holds at most. 65,536.
@@ -172,6 +182,10 @@ impl Default for ConfigBuilder {
             max_partials: 32,
             reassembly_idle: Duration::from_secs(3),
             reassembly_total: Duration::from_secs(10),
+            send_rate: None,
+            send_rate_per_channel: None,
+            receive_rate: None,
+            receive_rate_per_channel: None,
             accept: false,
             max_connections: 65_536,
             max_pending: 4096,

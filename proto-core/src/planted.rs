@@ -11,4 +11,6 @@ pub enum Planted {
     PtoNeverFires,
     /// The credit of some messages is never given back.
     CreditLeak,
+    /// Limits on unreliable messages are neither kept nor enforced.
+    RateUnenforced,
 }

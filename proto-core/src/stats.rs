@@ -63,6 +63,8 @@ drops! {
     DuplicateMessage = "duplicate-message",
     /// An unreliable message that found the receive queue full.
     ReceiveQueueFull = "receive-queue-full",
+    /// An unreliable message, or a piece of one, beyond the rate that its receiver takes.
+    RateLimited = "rate-limited",
     /// An incomplete unreliable message that was given up.
     ReassemblyExpired = "reassembly-expired",
     /// An incomplete unreliable message that had to make room for a newer one, or a piece of one that is too large to be joined.

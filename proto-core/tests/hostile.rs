@@ -11,8 +11,8 @@ use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
-    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet,
-    Record, RecordWriter, Version, WireId,
+    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet, Rate,
+    RateLimit, RateScope, Record, RecordWriter, Version, WireId,
 };
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
@@ -273,7 +273,17 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 writer.write_ack(draw.any(), ranges.into_iter());
                 continue;
             }
-            26..29 => Frame::Ping,
+            26..28 => Frame::Ping,
+            28 => {
+                let scope = draw.one(&[RateScope::Connection, RateScope::EachChannel, RateScope::Channel(0)]);
+                let rate = Rate {
+                    messages: draw.any(),
+                    message_burst: draw.any(),
+                    bytes: draw.any(),
+                    byte_burst: draw.any(),
+                };
+                Frame::Rate(RateLimit { scope, rate })
+            }
             29..32 => {
                 let channel = draw.one(&[None, Some(0), Some(1)]);
                 Frame::Credit(Credit { channel, bytes: draw.any(), messages: draw.any() })

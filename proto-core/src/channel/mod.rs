@@ -3,7 +3,9 @@
 mod credit;
 mod fragment;
 mod inbox;
+mod limits;
 mod outbox;
+mod rate;
 mod scheduler;
 mod table;
 
@@ -11,10 +13,12 @@ use alloc::boxed::Box;
 
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
 pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Intake, Refused};
+pub(crate) use self::limits::channel_credit;
 pub(crate) use self::outbox::{Candidate, Outbox, Settled};
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::Channels;
-use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError};
+use crate::wire::Rate;
+use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError, Timestamp};
 
 /// Bytes of one message that travelled in one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +43,12 @@ pub(crate) enum Announce {
 
 /// The lists of its connection that a channel is in.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each list is one")]
 struct Listed {
     credit_due: bool,
     starved: bool,
     assembling: bool,
+    throttled: bool,
 }
 
 /// One channel.
@@ -65,6 +71,10 @@ pub(crate) struct Channel {
     /// Its part of the sending: at first as it was announced, then as this side likes.
     pub(crate) share: Share,
     listed: Listed,
+    /// What it may send by rate, and a limit of its own on what it takes in.
+    throttle: limits::ChannelThrottle,
+    has_sent: bool,
+    receive_rate: Option<Rate>,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
@@ -72,7 +82,13 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(id: ChannelId, config: &Config, send_credit: SendCredit, announce: Announce) -> Self {
+    pub(crate) fn new(
+        now: Timestamp,
+        id: ChannelId,
+        config: &Config,
+        send_credit: SendCredit,
+        announce: Announce,
+    ) -> Self {
         Self {
             id,
             name: Box::default(),
@@ -82,11 +98,14 @@ impl Channel {
             outboxes: Default::default(),
             inbox: Inbox::default(),
             send_credit,
-            receive_credit: ReceiveCredit::new(config.receive_bytes as u64, config.receive_messages as u64),
+            receive_credit: channel_credit(now, config),
             readable_queued: false,
             turn: 0,
             share: Share::new(config.default_priority, config.default_weight),
             listed: Listed::default(),
+            throttle: None,
+            has_sent: false,
+            receive_rate: None,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,

@@ -1,9 +1,11 @@
 //! The channels of a connection and what they share: the credit of the session and the order of turns.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
 use super::inbox::RECEIVE_WINDOW;
+use super::limits::{Limits, are_configured, session_credit};
 use super::scheduler::{Scheduler, Turn};
 use super::{Announce, Candidate, Channel, Inbox, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
@@ -12,7 +14,7 @@ use crate::{ChannelId, Class, Config, Timestamp};
 /// All channels, ascending by id, and lists of those with something due: a silent channel costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Channels {
-    list: Vec<Channel>,
+    pub(super) list: Vec<Channel>,
     scheduler: Scheduler,
     /// The largest packet: what a share is counted in.
     packet: u16,
@@ -29,6 +31,7 @@ pub(crate) struct Channels {
     assembling: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
     unreliable_cost: usize,
+    pub(super) limits: Option<Box<Limits>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
     /// Channels that each side has opened.
@@ -37,20 +40,21 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new(config: &Config, packet: u16) -> Self {
-        let default = Channel::new(ChannelId::DEFAULT, config, SendCredit::default(), Announce::Known);
+    pub(crate) fn new(now: Timestamp, config: &Config, packet: u16) -> Self {
+        let default = Channel::new(now, ChannelId::DEFAULT, config, SendCredit::default(), Announce::Known);
         Self {
             list: Vec::from([default]),
             scheduler: Scheduler::default(),
             packet,
             session_send: SendCredit::default(),
-            session_receive: ReceiveCredit::new(config.session_bytes as u64, config.session_messages as u64),
+            session_receive: session_credit(now, config),
             session_credit_due: false,
             credit_due: Vec::new(),
             announce_due: Vec::new(),
             starved: Vec::new(),
             assembling: Vec::new(),
             unreliable_cost: 0,
+            limits: are_configured(config).then(|| Box::new(Limits::new(config, false))),
             peer: Params::default(),
             opened_here: 0,
             opened_there: 0,
@@ -62,10 +66,16 @@ impl Channels {
         self.peer = params;
         self.session_send = SendCredit::new(params.session_bytes, params.session_messages);
         self.list[0].send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
+        self.announce_rates();
         self.activate(ChannelId::DEFAULT);
     }
 
-    fn position(&self, id: ChannelId) -> Result<usize, usize> {
+    /// What is granted at first on channel 0 and on those that the peer opens, in bytes and messages.
+    pub(crate) fn first_credit(&self) -> (u64, u64) {
+        self.list[0].receive_credit.granted()
+    }
+
+    pub(super) fn position(&self, id: ChannelId) -> Result<usize, usize> {
         self.list.binary_search_by_key(&id, |channel| channel.id)
     }
 
@@ -173,7 +183,10 @@ impl Channels {
 
     /// Whether there is credit to grant or a channel to announce.
     pub(crate) fn has_news(&mut self) -> bool {
-        self.session_credit_due || !self.credit_due.is_empty() || self.next_announcement().is_some()
+        self.session_credit_due
+            || !self.credit_due.is_empty()
+            || self.next_announcement().is_some()
+            || self.next_rate().is_some()
     }
 
     /// Adds a channel whose id is not in use.
@@ -246,9 +259,9 @@ impl Channels {
     pub(crate) fn candidate(&mut self, now: Timestamp, urgent: bool) -> Option<Next> {
         while let Some(turn) = self.scheduler.current(now, self.packet, urgent) {
             let index = self.position(turn.channel);
-            let found = index
-                .ok()
-                .and_then(|index| if turn.is_repeat { self.list[index].repeat() } else { self.fresh(index) });
+            let found = index.ok().and_then(|index| {
+                if turn.is_repeat { self.list[index].repeat() } else { self.fresh(now, index) }
+            });
             if let Some((class, candidate)) = found {
                 return Some(Next { turn, class, candidate });
             }
@@ -258,24 +271,28 @@ impl Channels {
     }
 
     /// What the channel at `index` writes next.
-    fn fresh(&mut self, index: usize) -> Option<(Class, Candidate)> {
-        let channel = &mut self.list[index];
+    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<(Class, Candidate)> {
         for step in 0..3 {
+            let channel = &mut self.list[index];
             let class = Class::ALL[usize::from((channel.turn + step) % 3)];
             let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
             let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
+            if !candidate.is_first {
+                return Some((class, candidate));
+            }
             let cost = super::cost(candidate.total.into());
-            let is_charged = class.is_reliable() && candidate.is_first;
-            if is_charged && !channel.send_credit.allows(cost) {
+            if class.is_reliable() && !channel.send_credit.allows(cost) {
                 continue;
             }
-            if is_charged && !self.session_send.allows(cost) {
+            if class.is_reliable() && !self.session_send.allows(cost) {
                 if !mem::replace(&mut channel.listed.starved, true) {
                     self.starved.push(channel.id);
                 }
                 continue;
             }
-            return Some((class, candidate));
+            if !self.is_throttled(now, index, cost) {
+                return Some((class, candidate));
+            }
         }
         None
     }
@@ -285,12 +302,16 @@ impl Channels {
         let Next { turn, class, candidate } = next;
         let (id, class) = (turn.channel, *class);
         let index = self.position(id).ok()?;
-        let channel = &mut self.list[index];
-        if class.is_reliable() && candidate.is_first {
+        if candidate.is_first {
             let cost = super::cost(candidate.total.into());
-            channel.send_credit.charge(cost);
-            self.session_send.charge(cost);
+            if class.is_reliable() {
+                self.list[index].send_credit.charge(cost);
+                self.session_send.charge(cost);
+            }
+            self.charge_rate(index, cost);
         }
+        let channel = &mut self.list[index];
+        channel.has_sent = true;
         let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable())?;
         channel.turn = (class as u8 + 1) % 3;
         self.scheduler.on_sent(now, *turn, &mut channel.share, len, self.packet);
@@ -306,6 +327,7 @@ impl Channels {
         for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.assembling] {
             list.shrink_to_fit();
         }
+        self.shrink_limits();
     }
 }
 

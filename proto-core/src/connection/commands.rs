@@ -11,7 +11,7 @@ use crate::channel::{
     ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, MAX_PRIORITY, SendCredit, Share,
 };
 use crate::request::Reply;
-use crate::wire::{Kind, MAX_NAME};
+use crate::wire::{Kind, MAX_NAME, Rate};
 use crate::{
     ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp, code,
 };
@@ -83,6 +83,18 @@ impl Default for ChannelOptions {
 /// Channels that one side opens at most, whatever the peer allows.
 pub(crate) const MAX_CHANNELS: u64 = 4096;
 
+/// What messages wait for that have not been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blocked {
+    /// A rate limit of this side or of the peer.
+    Rate,
+    /// Room at the peer, whose application takes nothing.
+    Credit,
+    /// The congestion window, pacing, or their turn.
+    Congestion,
+}
+
 /// One channel of a connection, whether or not it is open: calls on one that is not are refused.
 #[derive(Debug)]
 pub struct Channel<'a> {
@@ -102,7 +114,7 @@ impl Connection {
 
     /// Opens a channel. It can be used at once; the peer learns of it with the first packet.
     pub fn open_channel(&mut self, now: Timestamp, options: &ChannelOptions) -> Result<ChannelId, OpenError> {
-        self.advance(now);
+        let now = self.advance(now);
         if self.state != State::Established {
             return Err(OpenError::NotEstablished);
         }
@@ -120,13 +132,28 @@ impl Connection {
         self.channels.opened_here += 1;
         let id = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));
         let credit = SendCredit::new(self.peer.channel_bytes, self.peer.channel_messages);
-        let mut channel = ChannelState::new(id, &self.config, credit, Announce::Due);
+        let mut channel = ChannelState::new(now, id, &self.config, credit, Announce::Due);
         channel.classes = classes;
         channel.priority = options.priority;
         channel.share = Share::new(options.priority, options.weight);
         channel.name = options.name.clone();
         self.channels.insert(channel);
         Ok(id)
+    }
+
+    /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
+    pub fn limit_sending(&mut self, now: Timestamp, rate: Option<Rate>) {
+        let now = self.advance(now);
+        self.channels.limit_sending(now, &self.config, None, rate);
+        self.update_timers();
+    }
+
+    /// Limits what this side takes in over all channels, and tells the peer. What has been granted before stays granted;
+    /// unreliable messages beyond the limit are dropped.
+    pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) {
+        let now = self.advance(now);
+        self.channels.limit_receiving(now, &self.config, None, rate);
+        self.update_timers();
     }
 
     /// Answers the peer's request.
@@ -285,6 +312,28 @@ impl Channel<'_> {
         self.conn.channels.get(self.id).ok_or(OpenError::NoChannel)?;
         self.conn.channels.prioritize(self.id, priority, weight);
         Ok(())
+    }
+
+    /// As [`Connection::limit_sending`], for this channel.
+    pub fn limit_sending(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
+        let now = self.conn.advance(now);
+        let is_known = self.conn.channels.limit_sending(now, &self.conn.config, Some(self.id), rate);
+        self.conn.update_timers();
+        if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
+    }
+
+    /// As [`Connection::limit_receiving`], for this channel.
+    pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
+        let now = self.conn.advance(now);
+        let is_known = self.conn.channels.limit_receiving(now, &self.conn.config, Some(self.id), rate);
+        self.conn.update_timers();
+        if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
+    }
+
+    /// Why what waits on this channel has not gone out; `None` when nothing waits, or no such channel is open. It is as of
+    /// the last time something was or could have been sent.
+    pub fn blocked(&self) -> Option<Blocked> {
+        self.conn.channels.blocked(self.id)
     }
 
     /// What the peer called this channel, or what it was opened as.

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::close::Close;
-pub use self::commands::{Channel, ChannelOptions, Message, Received};
+pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
 pub(crate) use self::reconnect::Attempts;
@@ -120,7 +120,7 @@ impl Connection {
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
-            channels: Channels::new(&config, link.max_packet),
+            channels: Channels::new(now, &config, link.max_packet),
             link,
             is_client,
             rng,
@@ -297,6 +297,7 @@ impl Connection {
             Timer::Release => self.release_memory(),
             Timer::Reassembly => self.on_reassembly_timer(now),
             Timer::Request => self.on_request_timer(now),
+            Timer::Rate => self.channels.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
             Timer::Drain => self.on_drain_timer(now),
@@ -313,5 +314,6 @@ impl Connection {
         self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());
         self.timers.set(Timer::Request, self.requests.deadline());
+        self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }
 }

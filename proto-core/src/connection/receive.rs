@@ -111,7 +111,7 @@ impl Connection {
         }
         let mut previous = None;
         for frame in Record::new(payload).flatten() {
-            if let Err(Violation(code, text)) = self.apply(now, &frame, &mut previous) {
+            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
                 return self.on_violation(now, code, text);
             }
             if self.state.is_closed() {
@@ -120,7 +120,14 @@ impl Connection {
         }
     }
 
-    fn apply(&mut self, now: Timestamp, frame: &Frame<'_>, previous: &mut Previous) -> Result<(), Violation> {
+    /// Acts on a frame of packet `number`.
+    fn apply(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        frame: &Frame<'_>,
+        previous: &mut Previous,
+    ) -> Result<(), Violation> {
         let is_open = self.state.is_open();
         match frame {
             Frame::Ack(ack) => {
@@ -149,14 +156,24 @@ impl Connection {
                 Ok(())
             }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
-            Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
+            Frame::OpenChannel(open) if is_open => self.on_open_channel(now, open),
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
-            // The last three come too late to matter: the connection is being closed.
+            #[cfg(planted)]
+            Frame::Rate(_) if self.config.planted == Some(crate::planted::Planted::RateUnenforced) => Ok(()),
+            Frame::Rate(limit) if is_open => {
+                if self.channels.on_rate(now, &self.config, number, limit.scope, limit.rate) {
+                    Ok(())
+                } else {
+                    violation("a rate for a channel that was never opened")
+                }
+            }
+            // The last four come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
+            | Frame::Rate(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
@@ -181,7 +198,7 @@ impl Connection {
         Ok(())
     }
 
-    fn on_open_channel(&mut self, open: &OpenChannel<'_>) -> Result<(), Violation> {
+    fn on_open_channel(&mut self, now: Timestamp, open: &OpenChannel<'_>) -> Result<(), Violation> {
         let id = ChannelId(open.channel);
         let is_clients = open.channel % 2 == 1;
         if open.channel == 0 || is_clients == self.is_client {
@@ -197,7 +214,7 @@ impl Connection {
         }
         self.channels.opened_there += 1;
         let credit = SendCredit::new(open.bytes, open.messages);
-        let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
+        let mut channel = Channel::new(now, id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
         channel.share = Share::new(open.priority, 1);
@@ -226,7 +243,7 @@ impl Connection {
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
         if class == Class::Unreliable
-            && let Some(reason) = self.refuses_unreliable(msg)
+            && let Some(reason) = self.refuses_unreliable(now, id, msg)
         {
             self.stats.drops.count(reason);
             return Ok(());
@@ -234,12 +251,14 @@ impl Connection {
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
         let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
+        self.channels.fill_credit(now, id);
         let mut deliveries = mem::take(&mut self.scratch.deliveries);
         let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
         let received =
             self.channels.receive(id, |inbox, credit| inbox.receive(&arrival, credit, &mut intake));
         let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
         self.scratch.deliveries = deliveries;
+        self.channels.meter_credit(now, id);
         match received {
             None | Some(Ok(())) => {}
             Some(Err(Refused::Dropped(reason))) => self.stats.drops.count(reason),
@@ -249,7 +268,15 @@ impl Connection {
     }
 
     /// Why the connection has no room for an unreliable message or a piece of one, whatever its channel says.
-    fn refuses_unreliable(&self, msg: &Msg<'_>) -> Option<Drop> {
+    fn refuses_unreliable(&mut self, now: Timestamp, id: ChannelId, msg: &Msg<'_>) -> Option<Drop> {
+        let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::RateUnenforced) {
+            return None;
+        }
+        if !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
+            return Some(Drop::RateLimited);
+        }
         // The peer's link may have larger packets than this side's.
         let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
         if msg.fragment.is_some_and(|fragment| too_many_pieces.contains(&fragment.total)) {
@@ -329,6 +356,7 @@ impl Connection {
             return;
         }
         self.channels.release(id, len);
+        self.channels.meter_credit(self.clock, id);
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

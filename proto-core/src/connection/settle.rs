@@ -27,7 +27,7 @@ impl Connection {
     fn on_arrived(&mut self, carried: Carried) {
         match carried {
             Carried::Ack(largest) => self.received.on_ack_acked(largest),
-            Carried::Credit(_) => {}
+            Carried::Credit(_) | Carried::Rate(_) => {}
             Carried::OpenChannel(id) => {
                 if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
                     channel.announce = Announce::Known;
@@ -51,6 +51,7 @@ impl Connection {
             Carried::Ack(_) => {}
             Carried::Credit(None) => self.channels.session_credit_due = true,
             Carried::Credit(Some(id)) => self.channels.owe_credit(ChannelId(id)),
+            Carried::Rate(scope) => self.channels.owe_rate(scope),
             Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {

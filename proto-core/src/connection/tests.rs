@@ -6,6 +6,7 @@ mod channels;
 mod close;
 mod idle;
 mod priorities;
+mod rates;
 mod reliable_link;
 mod requests;
 
@@ -249,6 +250,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
+        Frame::Rate(_) => "RATE",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

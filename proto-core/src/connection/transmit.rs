@@ -11,7 +11,9 @@ use super::{Connection, Timer};
 use crate::channel::{Announce, Candidate};
 use crate::recovery::Carried;
 use crate::wire::packet::{self, TAG_LEN};
-use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
+use crate::wire::{
+    Credit, Fragment, Frame, Kind, Msg, OpenChannel, RateLimit, RateScope, RecordWriter, WireId, varint,
+};
 use crate::{ChannelId, Class, Fate, Timestamp};
 
 /// Messages of one packet. Together with the window of 1024 packets it bounds how far a late packet's numbers can lie behind
@@ -204,8 +206,9 @@ impl Connection {
             return eliciting;
         }
         let before = writer.frames();
-        self.write_credit(limit, writer, carried);
+        self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
+        self.write_rates(limit, writer, carried);
         self.write_messages(now, permit == Permit::Urgent, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
@@ -215,19 +218,28 @@ impl Connection {
         eliciting
     }
 
-    fn write_credit(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+    fn write_credit(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
         const LONGEST: usize = 2 + 3 * varint::MAX_LEN;
         if mem::take(&mut self.channels.session_credit_due) {
             let (bytes, messages) = self.channels.session_receive.grant();
             writer.write(&Frame::Credit(Credit { channel: None, bytes, messages }), false);
             carried.push(Carried::Credit(None));
+            self.channels.meter_credit(now, ChannelId::DEFAULT);
         }
         while writer.buffered() + LONGEST <= limit
             && let Some(channel) = self.channels.take_credit_due()
         {
+            let id = channel.id;
             let (bytes, messages) = channel.receive_credit.grant();
-            writer.write(&Frame::Credit(Credit { channel: Some(channel.id.0), bytes, messages }), false);
-            carried.push(Carried::Credit(Some(channel.id.0)));
+            writer.write(&Frame::Credit(Credit { channel: Some(id.0), bytes, messages }), false);
+            carried.push(Carried::Credit(Some(id.0)));
+            self.channels.meter_credit(now, id);
         }
     }
 
@@ -242,6 +254,28 @@ impl Connection {
                 return;
             }
             write_announcement(channel, writer, carried);
+        }
+    }
+
+    fn write_rates(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+        while let Some((scope, rate)) = self.channels.next_rate() {
+            let unknown = match scope {
+                RateScope::Channel(id) if !carried.contains(&Carried::OpenChannel(id)) => {
+                    let channel = self.channels.get_mut(ChannelId(id));
+                    channel.filter(|channel| channel.announce != Announce::Known)
+                }
+                _ => None,
+            };
+            let announcement = unknown.as_ref().map_or(0, |channel| announcement_len(channel.name.len()));
+            if writer.buffered() + announcement + RateLimit::LONGEST > limit {
+                return;
+            }
+            if let Some(channel) = unknown {
+                write_announcement(channel, writer, carried);
+            }
+            writer.write(&Frame::Rate(RateLimit { scope, rate }), false);
+            carried.push(Carried::Rate(scope));
+            self.channels.rate_told();
         }
     }
 

@@ -6,6 +6,7 @@ use core::ops::RangeInclusive;
 
 use crate::Timestamp;
 use crate::channel::Piece;
+use crate::wire::RateScope;
 
 /// Something that a packet carried and whose arrival matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Carried {
     Credit(Option<u32>),
     /// A channel's announcement.
     OpenChannel(u32),
+    /// A limit on what the peer sends.
+    Rate(RateScope),
     Confirm,
     Piece(Piece),
 }

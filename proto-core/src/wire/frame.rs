@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, RateLimit, Reader,
+    Version,
 };
 use super::{ack, varint};
 
@@ -70,6 +71,8 @@ pub enum Frame<'a> {
     Close(Close<'a>),
     /// The end was understood.
     CloseAck,
+    /// How much is taken in.
+    Rate(RateLimit),
     /// A client asks for a connection.
     Init(Init<'a>),
     /// The client must prove its address with this token.
@@ -120,6 +123,7 @@ impl<'a> Frame<'a> {
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
+            code::RATE => Self::Rate(RateLimit::decode(reader)?),
             code::INIT => Self::Init(Init::decode(reader)?),
             code::RETRY => Self::Retry(reader.bytes(MAX_TOKEN, "RETRY: token over 96 bytes")?),
             code::VERSION => Self::Version(Version::decode(reader)?),
@@ -223,6 +227,10 @@ impl<'b> RecordWriter<'b> {
                 close.encode(buf);
             }
             Frame::CloseAck => buf.push(code::CLOSE_ACK),
+            Frame::Rate(limit) => {
+                buf.push(code::RATE);
+                limit.encode(buf);
+            }
             Frame::Init(init) => {
                 buf.push(code::INIT);
                 init.encode(buf);

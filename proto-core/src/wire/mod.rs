@@ -11,6 +11,7 @@ mod handshake;
 mod message;
 pub mod packet;
 pub mod params;
+mod rate;
 mod reader;
 pub mod varint;
 
@@ -22,6 +23,7 @@ pub use frame::{Frame, Record, RecordWriter};
 pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
 pub use message::{Fragment, Kind, Msg, WireId};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
+pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
 
 #[cfg(test)]

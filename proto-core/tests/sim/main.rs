@@ -8,5 +8,6 @@ mod peer;
 #[cfg(planted)]
 mod planted;
 mod priorities;
+mod rates;
 mod scenarios;
 mod traces;

@@ -81,6 +81,7 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::Close(_) => "CLOSE",
             Frame::CloseAck => "CLOSE_ACK",
             Frame::Confirm(_) => "CONFIRM",
+            Frame::Rate(_) => "RATE",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proto_core::{
     ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, RequestId, SendError, SessionId,
+    Message, MessageId, Rate, RequestId, SendError, SessionId,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
@@ -34,6 +34,10 @@ pub(crate) enum Cmd {
     },
     /// Whether messages that arrive are taken.
     Read(bool),
+    /// Messages a second that the node takes in, and as many at once; `None`: no limit.
+    Limit(Option<u64>),
+    /// Another priority for channel 0.
+    Prioritize(u8),
 }
 
 /// What a node's application sees and does.
@@ -361,6 +365,21 @@ impl Node for Peer {
                     drop(conn);
                     self.closing.insert(id, Duration::ZERO);
                     self.events.push_back(Ev::CloseCalled { conn: id, linger });
+                }
+            }
+            Cmd::Limit(messages) => {
+                let limit =
+                    |messages| Rate { messages, message_burst: messages, bytes: 30_000, byte_burst: 21_000 };
+                for id in targets {
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    conn.limit_receiving(at, messages.map(limit));
+                }
+            }
+            Cmd::Prioritize(priority) => {
+                for id in targets {
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    let channel = conn.channel(ChannelId::DEFAULT).set_priority(at, priority, 1 + priority);
+                    channel.expect("channel 0 is always there");
                 }
             }
             Cmd::Read(reads) => {

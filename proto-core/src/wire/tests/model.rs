@@ -11,7 +11,7 @@ use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
     Accept, AckRange, Advice, Close, Credit, DecodeError, Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES,
-    MAX_REASON, Msg, OpenChannel, Record, RecordWriter, Version, WireId, varint,
+    MAX_REASON, Msg, OpenChannel, Rate, RateLimit, RateScope, Record, RecordWriter, Version, WireId, varint,
 };
 
 /// One frame.
@@ -24,6 +24,7 @@ pub(super) enum Model {
     OpenChannel { channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: String },
     Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
     CloseAck,
+    Rate(RateLimit),
     Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
     Retry(Vec<u8>),
     Version(Vec<u32>),
@@ -101,6 +102,7 @@ impl Model {
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
             Self::CloseAck => Frame::CloseAck,
+            Self::Rate(limit) => Frame::Rate(*limit),
             Self::Credit(credit) => Frame::Credit(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
@@ -143,6 +145,7 @@ impl From<Frame<'_>> for Model {
                 Self::Close { code, advice, retry_after_ms, reason: reason.to_string() }
             }
             Frame::CloseAck => Self::CloseAck,
+            Frame::Rate(limit) => Self::Rate(limit),
             Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
                 versions: versions.iter().collect(),
                 client_random,
@@ -263,7 +266,7 @@ fn msg(g: &mut Gen) -> Model {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 18) {
+        match below(g, 19) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 | 3 => Self::Ack { delay: number(g), ranges: ack_ranges(g) },
@@ -313,6 +316,19 @@ impl Arbitrary for Model {
                 let id = if code == 0x7F { number(g) } else { 0 };
                 Self::Extension { code, id, body: bytes_upto(g, 40) }
             }
+            14 => Self::Rate(RateLimit {
+                scope: match below(g, 3) {
+                    0 => RateScope::Connection,
+                    1 => RateScope::Channel(u32::arbitrary(g)),
+                    _ => RateScope::EachChannel,
+                },
+                rate: Rate {
+                    messages: number(g),
+                    message_burst: number(g),
+                    bytes: number(g),
+                    byte_burst: number(g),
+                },
+            }),
             _ => msg(g),
         }
     }

@@ -19,6 +19,7 @@ fn core_types_without_a_frame_are_refused() {
         code::PING,
         code::ACK,
         code::CREDIT,
+        code::RATE,
         code::OPEN_CHANNEL,
         code::CLOSE,
         code::CLOSE_ACK,

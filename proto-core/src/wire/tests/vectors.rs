@@ -14,7 +14,9 @@ use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
-use crate::wire::{Advice, Credit, DecodeError, Fragment, Frame, Kind, Record, WireId, varint};
+use crate::wire::{
+    Advice, Credit, DecodeError, Fragment, Frame, Kind, Rate, RateLimit, RateScope, Record, WireId, varint,
+};
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
 
@@ -212,6 +214,9 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "rate-connection" => rate(RateScope::Connection, [50, 75, 131_072, 196_608]),
+        "rate-channel" => rate(RateScope::Channel(300), [10, 5, 0, 0]),
+        "rate-each" => rate(RateScope::EachChannel, [0; 4]),
         "mixed" => {
             return vec![
                 Model::Ack { delay: 3, ranges: vec![0..=8] },
@@ -227,6 +232,10 @@ fn expected_record(name: &str) -> Vec<Model> {
     }]
 }
 
+fn rate(scope: RateScope, [messages, message_burst, bytes, byte_burst]: [u64; 4]) -> Model {
+    Model::Rate(RateLimit { scope, rate: Rate { messages, message_burst, bytes, byte_burst } })
+}
+
 /// Lists variants once, for a match that the compiler keeps complete and for a test that wants to see each of them.
 macro_rules! variants {
     ($list:ident, $name:ident, $enum:ident $(<$life:lifetime>)?: $($variant:ident),*) => {
@@ -240,7 +249,7 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Rate, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyError);

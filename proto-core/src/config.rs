@@ -114,6 +114,8 @@ pub struct ConfigBuilder {
     pub default_weight: u8,
     /// Requests under way in each direction. 256.
     pub max_requests: usize,
+    /// Time that the application has to answer a request of the peer, from its arrival or the last part of its reply. 1 h.
+    pub reply_timeout: Duration,
     /// Unreliable messages that may be incomplete at once, per channel. 32.
     pub max_partials: usize,
     /// An incomplete unreliable message is given up after this long without a new piece. 3 s.
@@ -179,6 +181,7 @@ impl Default for ConfigBuilder {
             default_priority: DEFAULT_PRIORITY,
             default_weight: 1,
             max_requests: 256,
+            reply_timeout: Duration::from_hours(1),
             max_partials: 32,
             reassembly_idle: Duration::from_secs(3),
             reassembly_total: Duration::from_secs(10),
@@ -255,6 +258,7 @@ impl ConfigBuilder {
             (self.default_priority <= 7, "default_priority", "0 to 7"),
             (self.default_weight >= 1, "default_weight", "1 to 255"),
             ((1..=4096).contains(&self.max_requests), "max_requests", "1 to 4096"),
+            ((milli * 100..=hour * 24).contains(&self.reply_timeout), "reply_timeout", "100 ms to 24 h"),
             ((1..=1024).contains(&self.max_partials), "max_partials", "1 to 1024"),
             (self.reassembly_idle <= self.reassembly_total, "reassembly_idle", "at most reassembly_total"),
             ((1..=1 << 24).contains(&self.max_connections), "max_connections", "1 to 2^24"),

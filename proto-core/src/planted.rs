@@ -13,4 +13,6 @@ pub enum Planted {
     CreditLeak,
     /// Limits on unreliable messages are neither kept nor enforced.
     RateUnenforced,
+    /// The parts of a reply travel without an order.
+    ReplyPartsUnordered,
 }

@@ -249,7 +249,11 @@ fn random_msg<'a>(draw: &mut Draw, said: &mut Said, payload: &'a [u8]) -> Msg<'a
         }
         1 => Kind::Request(draw.any()),
         2 if draw.below(10) == 0 => Kind::Reply(draw.below(6)),
-        3 if draw.below(10) == 0 => Kind::ReplyError { request: draw.below(6), code: draw.any() },
+        3 if draw.below(10) == 0 => Kind::ReplyError {
+            request: draw.below(6),
+            code: draw.any(),
+            index: std::num::NonZeroU32::new(draw.below(4) as u32),
+        },
         _ => Kind::OneWay,
     };
     let channel = if draw.below(400) == 0 { 2 } else { draw.one(&[0, 0, 1]) };
@@ -273,7 +277,8 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 writer.write_ack(draw.any(), ranges.into_iter());
                 continue;
             }
-            26..28 => Frame::Ping,
+            26 => Frame::Ping,
+            27 => Frame::Cancel(draw.below(20)),
             28 => {
                 let scope = draw.one(&[RateScope::Connection, RateScope::EachChannel, RateScope::Channel(0)]);
                 let rate = Rate {

@@ -1,19 +1,17 @@
 //! What the application asks of a connection.
 
 use alloc::boxed::Box;
-use core::time::Duration;
-
 use bytes::Bytes;
 
 use super::Connection;
 use super::state::State;
 use crate::channel::{
-    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, MAX_PRIORITY, SendCredit, Share,
+    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, Delivery, MAX_PRIORITY, SendCredit,
+    Share,
 };
-use crate::request::Reply;
 use crate::wire::{Kind, MAX_NAME, Rate};
 use crate::{
-    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp, code,
+    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp,
 };
 
 /// A message to send.
@@ -58,6 +56,8 @@ pub struct Received {
     pub number: u64,
     /// Set for a request: `reply` owes an answer to it.
     pub request: Option<RequestId>,
+    /// Nobody waits for that answer any more: the peer has cancelled its request, or it waited here for `reply_timeout`.
+    pub cancelled: bool,
 }
 
 /// What a new channel is for.
@@ -98,8 +98,8 @@ pub enum Blocked {
 /// One channel of a connection, whether or not it is open: calls on one that is not are refused.
 #[derive(Debug)]
 pub struct Channel<'a> {
-    conn: &'a mut Connection,
-    id: ChannelId,
+    pub(super) conn: &'a mut Connection,
+    pub(super) id: ChannelId,
 }
 
 impl Connection {
@@ -154,52 +154,6 @@ impl Connection {
         let now = self.advance(now);
         self.channels.limit_receiving(now, &self.config, None, rate);
         self.update_timers();
-    }
-
-    /// Answers the peer's request.
-    pub fn reply(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        payload: impl Into<Bytes>,
-    ) -> Result<(), SendError> {
-        self.answer(now, request, Kind::Reply(request.0), payload.into())
-    }
-
-    /// Answers the peer's request with an error; `code` is the application's: 0x100 or more.
-    pub fn reply_error(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        code: u64,
-        payload: impl Into<Bytes>,
-    ) -> Result<(), SendError> {
-        let code = code.max(code::APPLICATION);
-        self.answer(now, request, Kind::ReplyError { request: request.0, code }, payload.into())
-    }
-
-    fn answer(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        kind: Kind,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
-        let now = self.advance(now);
-        let channel = self.requests.owed(request).ok_or(SendError::NoRequest)?;
-        let class = self.channels.get(channel).map_or(Class::ReliableOrdered, ChannelState::reply_class);
-        self.queue(now, channel, class, kind, payload, false)?;
-        self.requests.settle_owed(request);
-        Ok(())
-    }
-
-    /// The payload of the reply to a request, once `Event::RequestDone` has said that it is there.
-    pub fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {
-        self.advance(now);
-        let Reply { channel, payload } = self.requests.take_reply(request)?;
-        self.release_credit(channel, Class::ReliableUnordered, payload.len());
-        self.update_timers();
-        Some(payload)
     }
 
     /// Queues a message.
@@ -265,33 +219,6 @@ impl Channel<'_> {
         self.conn.queue(now, self.id, class, Kind::OneWay, payload, receipt)
     }
 
-    /// Sends a message that the peer is to answer within `timeout`. `Event::RequestDone` comes once, at the latest then.
-    pub fn request(
-        &mut self,
-        now: Timestamp,
-        message: Message,
-        timeout: Duration,
-    ) -> Result<RequestId, SendError> {
-        let now = self.conn.advance(now);
-        if !self.conn.state.accepts_messages() {
-            return Err(SendError::Closed);
-        }
-        if self.conn.requests.outgoing() >= self.conn.config.max_requests {
-            return Err(SendError::TooManyRequests);
-        }
-        let channel = self.conn.channels.get(self.id).ok_or(SendError::NoChannel)?;
-        if !channel.allows(channel.reply_class()) {
-            return Err(SendError::ClassNotAllowed);
-        }
-        let Message { payload, class, receipt } = message;
-        let kind = Kind::Request(self.conn.requests.next_id());
-        let message = self.conn.queue(now, self.id, class, kind, payload, receipt)?;
-        let deadline = now + timeout.max(self.conn.config.timer_granularity);
-        let request = self.conn.requests.begin(message, deadline);
-        self.conn.timers.set(super::Timer::Request, self.conn.requests.deadline());
-        Ok(request)
-    }
-
     /// The next message that arrived. Taking it makes room for another one from the peer.
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
         self.conn.advance(now);
@@ -302,7 +229,9 @@ impl Channel<'_> {
             Kind::Request(request) => Some(RequestId(request)),
             _ => None,
         };
-        Some(Received { payload: delivery.payload, class: delivery.class, number: delivery.id, request })
+        let cancelled = request.is_some_and(|request| !self.conn.requests.take_owed(request));
+        let Delivery { payload, class, id: number, .. } = delivery;
+        Some(Received { payload, class, number, request, cancelled })
     }
 
     /// Gives the channel another priority, 0 to 7, and weight, 1 to 255, for what this side sends. The peer is not told.

@@ -6,6 +6,7 @@ mod handshake;
 mod heartbeat;
 mod receive;
 mod reconnect;
+mod requests;
 mod settle;
 mod state;
 mod timers;

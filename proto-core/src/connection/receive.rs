@@ -6,9 +6,8 @@ use core::time::Duration;
 use super::Connection;
 use super::state::State;
 use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit, Share};
-use crate::request::Reply;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
+use crate::{ChannelId, Class, Drop, Event, Meta, PathId, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -167,13 +166,18 @@ impl Connection {
                     violation("a rate for a channel that was never opened")
                 }
             }
-            // The last four come too late to matter: the connection is being closed.
+            Frame::Cancel(request) if is_open => {
+                self.on_cancel(*request);
+                Ok(())
+            }
+            // The last five come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::Cancel(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
@@ -286,64 +290,20 @@ impl Connection {
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
-        let (request, outcome) = match delivery.kind {
-            Kind::OneWay => {
-                self.make_ready(id, delivery);
-                return Ok(());
-            }
-            Kind::Request(request) => {
-                if self.requests.owe(request, id, self.config.max_requests) {
-                    self.make_ready(id, delivery);
-                } else {
-                    self.stats.drops.count(Drop::RequestRejected);
-                    self.release(id, &delivery);
-                    self.reject(now, id, request);
-                }
-                return Ok(());
-            }
-            Kind::Reply(request) => (request, RequestOutcome::Replied),
-            Kind::ReplyError { request, code } => {
-                let not_processed = code::is_not_processed(code);
-                (request, RequestOutcome::Failed { code, not_processed })
-            }
-        };
-        if !self.requests.was_sent(request) {
-            return violation("a reply to a request that was never sent");
+        if delivery.kind == Kind::OneWay {
+            self.make_ready(id, delivery);
+            return Ok(());
         }
-        if !delivery.class.is_reliable() {
-            return violation("an unreliable reply");
-        }
-        let reply = Reply { channel: id, payload: delivery.payload.clone() };
-        if self.requests.on_reply(request, reply) {
-            self.events.push_back(Event::RequestDone { request: RequestId(request), outcome });
-        } else {
-            self.stats.drops.count(Drop::LateReply);
-            self.release(id, &delivery);
-        }
-        Ok(())
+        self.on_request_or_reply(now, id, delivery).or_else(|impossible| violation(impossible.0))
     }
 
-    /// Tells the peer that its request was not looked at. One that floods with requests and reads no replies is told nothing.
-    fn reject(&mut self, now: Timestamp, id: ChannelId, request: u64) {
-        let has_room = self.has_room_for_events();
-        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0, &self.config));
-        let Some(channel) = channel else { return };
-        let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
-        // Where no reliable class is allowed no reply could be sent either.
-        let _ = self.queue(now, id, channel.reply_class(), kind, bytes::Bytes::new(), false);
-    }
-
-    fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
+    pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
         let was_empty = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery)) == Some(true);
         if let Some(channel) = self.channels.get_mut(id).filter(|_| was_empty)
             && !mem::replace(&mut channel.readable_queued, true)
         {
             self.events.push_back(Event::Readable(id));
         }
-    }
-
-    fn release(&mut self, id: ChannelId, delivery: &Delivery) {
-        self.release_credit(id, delivery.class, delivery.payload.len());
     }
 
     /// Room for a message of `len` bytes is free again.

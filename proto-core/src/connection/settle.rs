@@ -3,12 +3,12 @@
 use core::mem;
 use core::time::Duration;
 
+use super::Connection;
 use super::handshake::Confirm;
 use super::state::End;
-use super::{Connection, Timer};
 use crate::channel::{Announce, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
-use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, RequestOutcome, Timestamp};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, Timestamp};
 
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
@@ -28,6 +28,7 @@ impl Connection {
         match carried {
             Carried::Ack(largest) => self.received.on_ack_acked(largest),
             Carried::Credit(_) | Carried::Rate(_) => {}
+            Carried::Cancel(request) => self.requests.cancel_known(request),
             Carried::OpenChannel(id) => {
                 if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
                     channel.announce = Announce::Known;
@@ -52,6 +53,7 @@ impl Connection {
             Carried::Credit(None) => self.channels.session_credit_due = true,
             Carried::Credit(Some(id)) => self.channels.owe_credit(ChannelId(id)),
             Carried::Rate(scope) => self.channels.owe_rate(scope),
+            Carried::Cancel(request) => self.requests.cancel_lost(request),
             Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {
@@ -81,6 +83,7 @@ impl Connection {
                 self.stats.messages_dropped += 1;
                 self.stats.drops.count(Drop::SendQueueDropped);
             }
+            Fate::Cancelled => self.stats.messages_cancelled += 1,
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
         if settled.receipt {
@@ -160,12 +163,5 @@ impl Connection {
         let config = &self.config;
         let gone = self.channels.expire_partials(now, config);
         self.stats.drops.add(Drop::ReassemblyExpired, gone as u64);
-    }
-
-    pub(super) fn on_request_timer(&mut self, now: Timestamp) {
-        while let Some(request) = self.requests.expire(now) {
-            self.events.push_back(Event::RequestDone { request, outcome: RequestOutcome::TimedOut });
-        }
-        self.timers.set(Timer::Request, self.requests.deadline());
     }
 }

@@ -251,6 +251,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
         Frame::Rate(_) => "RATE",
+        Frame::Cancel(_) => "CANCEL",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

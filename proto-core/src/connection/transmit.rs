@@ -145,6 +145,7 @@ impl Connection {
         let wants = self.ping_due
             || self.confirm == Confirm::Due
             || self.channels.has_news()
+            || self.requests.next_cancel().is_some()
             || self.channels.candidate(now, false).is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
@@ -209,6 +210,13 @@ impl Connection {
         self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_rates(limit, writer, carried);
+        while writer.buffered() + 1 + varint::MAX_LEN <= limit
+            && let Some(request) = self.requests.next_cancel()
+        {
+            writer.write(&Frame::Cancel(request), false);
+            carried.push(Carried::Cancel(request));
+            self.requests.cancel_written();
+        }
         self.write_messages(now, permit == Permit::Urgent, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {

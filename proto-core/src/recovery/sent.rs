@@ -19,6 +19,8 @@ pub(crate) enum Carried {
     OpenChannel(u32),
     /// A limit on what the peer sends.
     Rate(RateScope),
+    /// That a request was cancelled.
+    Cancel(u64),
     Confirm,
     Piece(Piece),
 }

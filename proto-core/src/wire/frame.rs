@@ -41,6 +41,7 @@ pub mod code {
     pub const RATE: u8 = 0x17;
     pub const KEY_UPDATE: u8 = 0x18;
     pub const TIME: u8 = 0x19;
+    pub const CANCEL: u8 = 0x1A;
     pub const INIT: u8 = 0x20;
     pub const RETRY: u8 = 0x21;
     pub const VERSION: u8 = 0x22;
@@ -73,6 +74,8 @@ pub enum Frame<'a> {
     CloseAck,
     /// How much is taken in.
     Rate(RateLimit),
+    /// The sender no longer waits for the reply to its request of this number.
+    Cancel(u64),
     /// A client asks for a connection.
     Init(Init<'a>),
     /// The client must prove its address with this token.
@@ -124,6 +127,7 @@ impl<'a> Frame<'a> {
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
             code::RATE => Self::Rate(RateLimit::decode(reader)?),
+            code::CANCEL => Self::Cancel(reader.vi64()?),
             code::INIT => Self::Init(Init::decode(reader)?),
             code::RETRY => Self::Retry(reader.bytes(MAX_TOKEN, "RETRY: token over 96 bytes")?),
             code::VERSION => Self::Version(Version::decode(reader)?),
@@ -230,6 +234,10 @@ impl<'b> RecordWriter<'b> {
             Frame::Rate(limit) => {
                 buf.push(code::RATE);
                 limit.encode(buf);
+            }
+            Frame::Cancel(request) => {
+                buf.push(code::CANCEL);
+                varint::encode(*request, buf);
             }
             Frame::Init(init) => {
                 buf.push(code::INIT);

@@ -82,6 +82,7 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::CloseAck => "CLOSE_ACK",
             Frame::Confirm(_) => "CONFIRM",
             Frame::Rate(_) => "RATE",
+            Frame::Cancel(_) => "CANCEL",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -73,3 +73,8 @@ fn a_rate_limit_that_is_not_enforced_is_found() {
     let failure = found.expect_err("a planted defect went unnoticed");
     assert_eq!(failure.verdict.oracle(), Some("rate"), "{}", failure.verdict);
 }
+
+#[test]
+fn parts_of_a_reply_that_overtake_each_other_are_found() {
+    core_finds(Planted::ReplyPartsUnordered, &["guarantees"]);
+}

@@ -25,6 +25,7 @@ pub(super) enum Model {
     Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
     CloseAck,
     Rate(RateLimit),
+    Cancel(u64),
     Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
     Retry(Vec<u8>),
     Version(Vec<u32>),
@@ -103,6 +104,7 @@ impl Model {
             Self::Ping => Frame::Ping,
             Self::CloseAck => Frame::CloseAck,
             Self::Rate(limit) => Frame::Rate(*limit),
+            Self::Cancel(request) => Frame::Cancel(*request),
             Self::Credit(credit) => Frame::Credit(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
@@ -146,6 +148,7 @@ impl From<Frame<'_>> for Model {
             }
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
+            Frame::Cancel(request) => Self::Cancel(request),
             Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
                 versions: versions.iter().collect(),
                 client_random,
@@ -239,11 +242,18 @@ fn msg(g: &mut Gen) -> Model {
         2 => WireId::Low16(u16::arbitrary(g)),
         _ => WireId::Low32(u32::arbitrary(g)),
     };
-    let kind = match below(g, 4) {
+    let kind = match below(g, 5) {
         0 => Kind::OneWay,
         1 => Kind::Request(number(g)),
         2 => Kind::Reply(number(g)),
-        _ => Kind::ReplyError { request: number(g), code: number(g) },
+        3 => {
+            let (index, last) = (number(g) as u32, bool::arbitrary(g));
+            Kind::ReplyPart { request: number(g), index, last }
+        }
+        _ => {
+            let index = core::num::NonZeroU32::new(u32::arbitrary(g) >> below(g, 33).min(31));
+            Kind::ReplyError { request: number(g), code: number(g), index }
+        }
     };
     let mut payload = bytes_upto(g, 40);
     let fragment = bool::arbitrary(g).then(|| {
@@ -266,7 +276,7 @@ fn msg(g: &mut Gen) -> Model {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 19) {
+        match below(g, 20) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 | 3 => Self::Ack { delay: number(g), ranges: ack_ranges(g) },
@@ -329,6 +339,7 @@ impl Arbitrary for Model {
                     byte_burst: number(g),
                 },
             }),
+            15 => Self::Cancel(number(g)),
             _ => msg(g),
         }
     }

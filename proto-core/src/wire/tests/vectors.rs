@@ -190,7 +190,7 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-sequenced" => msg(3, 128, Low16(0), "hi"),
         "msg-request" => msg_of_kind(1, Kind::Request(300), "who?"),
         "msg-reply" => msg_of_kind(2, Kind::Reply(300), "me"),
-        "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80 }, "no"),
+        "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80, index: None }, "no"),
         "msg-piece" => Model::Msg {
             class: 0,
             channel: 0,
@@ -214,6 +214,31 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "cancel" => Model::Cancel(300),
+        "msg-reply-part" => Model::Msg {
+            class: 0,
+            channel: 0,
+            id: Low16(2),
+            fragment: None,
+            kind: Kind::ReplyPart { request: 300, index: 4, last: false },
+            payload: b"me".to_vec(),
+        },
+        "msg-reply-last" => Model::Msg {
+            class: 1,
+            channel: 0,
+            id: Low16(3),
+            fragment: None,
+            kind: Kind::ReplyPart { request: 300, index: 5, last: true },
+            payload: Vec::new(),
+        },
+        "msg-reply-part-error" => Model::Msg {
+            class: 1,
+            channel: 0,
+            id: Low16(3),
+            fragment: None,
+            kind: Kind::ReplyError { request: 300, code: 0x40, index: core::num::NonZeroU32::new(5) },
+            payload: Vec::new(),
+        },
         "rate-connection" => rate(RateScope::Connection, [50, 75, 131_072, 196_608]),
         "rate-channel" => rate(RateScope::Channel(300), [10, 5, 0, 0]),
         "rate-each" => rate(RateScope::EachChannel, [0; 4]),
@@ -249,10 +274,10 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Rate, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Rate, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
-variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyError);
+variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);
 
 #[test]
 fn names_are_unique() {
@@ -434,6 +459,7 @@ fn the_frame_table_is_that_of_the_code() {
         RATE,
         KEY_UPDATE,
         TIME,
+        CANCEL,
         INIT,
         RETRY,
         VERSION,

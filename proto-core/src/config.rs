@@ -1,11 +1,12 @@
-//! Every limit and interval, with its default and the range that can work.
+//! Every limit and interval, with its default.
 
-use alloc::sync::Arc;
+mod check;
+mod presets;
+
 use core::ops::Deref;
 use core::time::Duration;
 
 use crate::channel::DEFAULT_PRIORITY;
-use crate::error::ConfigError;
 use crate::wire::packet::Checksum;
 use crate::wire::{Rate, checksum};
 
@@ -204,98 +205,5 @@ impl Default for ConfigBuilder {
     }
 }
 
-impl ConfigBuilder {
-    /// The settings of a chat: heartbeats every 3 s, dead after 10 s, attempts of 15 s without end, and a first repetition after
-    /// 300 ms, for a person waits.
-    pub fn chat() -> Self {
-        Self {
-            handshake_timeout: Duration::from_secs(15),
-            initial_rtt: Duration::from_millis(100),
-            heartbeat: Duration::from_secs(3),
-            dead: Duration::from_secs(10),
-            reconnect: Some(Reconnect::default()),
-            ..Self::default()
-        }
-    }
-
-    /// The checked configuration, or the first field that cannot work.
-    pub fn build(self) -> Result<Arc<Config>, ConfigError> {
-        let (hour, minute) = (Duration::from_hours(1), Duration::from_mins(1));
-        let milli = Duration::from_millis(1);
-        let room = self.max_message + MESSAGE_COST;
-        let rules = [
-            ((milli..=hour).contains(&self.handshake_timeout), "handshake_timeout", "1 ms to 1 h"),
-            ((milli..=minute).contains(&self.initial_rtt), "initial_rtt", "1 ms to 60 s"),
-            ((milli * 10..=minute).contains(&self.pto_cap), "pto_cap", "10 ms to 60 s"),
-            (self.max_ack_delay <= Duration::from_secs(1), "max_ack_delay", "at most 1 s"),
-            ((milli..=milli * 100).contains(&self.timer_granularity), "timer_granularity", "1 to 100 ms"),
-            ((milli * 100..=hour).contains(&self.heartbeat), "heartbeat", "100 ms to 1 h"),
-            (self.dead >= self.heartbeat * 2 && self.dead <= hour * 4, "dead", "2 heartbeats to 4 h"),
-            ((1..=16 << 20).contains(&self.max_message), "max_message", "1 byte to 16 MiB"),
-            ((1..=4096).contains(&self.send_messages), "send_messages", "1 to 4096"),
-            (
-                self.send_bytes >= room && self.send_bytes <= 1 << 30,
-                "send_bytes",
-                "max_message + 64 to 1 GiB",
-            ),
-            ((1..=4096).contains(&self.receive_messages), "receive_messages", "1 to 4096"),
-            (
-                self.receive_bytes >= room && self.receive_bytes <= 1 << 30,
-                "receive_bytes",
-                "max_message + 64 to 1 GiB",
-            ),
-            (
-                self.session_messages >= self.receive_messages && self.session_messages <= 1 << 20,
-                "session_messages",
-                "receive_messages to 2^20",
-            ),
-            (
-                self.session_bytes >= self.receive_bytes && self.session_bytes <= 1 << 32,
-                "session_bytes",
-                "receive_bytes to 4 GiB",
-            ),
-            (self.max_channels <= 4096, "max_channels", "at most 4096"),
-            (self.default_priority <= 7, "default_priority", "0 to 7"),
-            (self.default_weight >= 1, "default_weight", "1 to 255"),
-            ((1..=4096).contains(&self.max_requests), "max_requests", "1 to 4096"),
-            ((milli * 100..=hour * 24).contains(&self.reply_timeout), "reply_timeout", "100 ms to 24 h"),
-            ((1..=1024).contains(&self.max_partials), "max_partials", "1 to 1024"),
-            (self.reassembly_idle <= self.reassembly_total, "reassembly_idle", "at most reassembly_total"),
-            ((1..=1 << 24).contains(&self.max_connections), "max_connections", "1 to 2^24"),
-            (self.max_pending >= 1, "max_pending", "at least 1"),
-            (self.max_pending_per_prefix >= 1, "max_pending_per_prefix", "at least 1"),
-            (
-                self.reconnect.is_none_or(|r| r.first >= milli && r.first <= r.cap && r.cap <= hour),
-                "reconnect",
-                "a first delay of 1 ms or more and a cap between it and 1 h",
-            ),
-            (
-                self.reconnect.is_none_or(|r| r.max_attempts != Some(0)),
-                "reconnect.max_attempts",
-                "at least 1",
-            ),
-        ];
-        match rules.into_iter().find(|(holds, ..)| !holds) {
-            Some((_, field, must)) => Err(ConfigError { field, must }),
-            None => Ok(Arc::new(Config(self))),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::ConfigBuilder;
-
-    #[test]
-    fn the_presets_are_sound() {
-        for preset in [ConfigBuilder::default(), ConfigBuilder::chat()] {
-            assert!(preset.build().is_ok());
-        }
-    }
-
-    #[test]
-    fn nonsense_is_named() {
-        let error = ConfigBuilder { send_bytes: 1000, ..ConfigBuilder::default() }.build().unwrap_err();
-        assert_eq!(alloc::format!("{error}"), "send_bytes must be max_message + 64 to 1 GiB");
-    }
-}
+mod tests;

@@ -161,7 +161,7 @@ pub mod wire;
 pub use config::{Config, ConfigBuilder, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry};
 pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
 pub use endpoint::{Address, ConnectionMut, Endpoint};
-pub use error::{ConfigError, ConnectError, OpenError, SendError};
+pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
 pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};

@@ -152,6 +152,10 @@ pub struct ConfigBuilder {
     /// clients that their connections are gone. `None`: derived from the endpoint's seed.
     pub server_key: Option<[u8; 32]>,
 
+    /// What a wall clock shows at `Timestamp::ZERO`, since 1970, for `Connection::clock_offset`; lifetimes and timers never use it.
+    /// Zero: this side asks for no samples of the peer's clock, and answers with its monotonic one.
+    pub wall_epoch: Duration,
+
     /// CRC-32C; a table unless the caller has a faster one.
     pub checksum: Checksum,
 
@@ -198,6 +202,7 @@ impl Default for ConfigBuilder {
             busy_retry_after: Duration::from_secs(2),
             shard: 0,
             server_key: None,
+            wall_epoch: Duration::ZERO,
             checksum: checksum::crc32c,
             #[cfg(planted)]
             planted: None,

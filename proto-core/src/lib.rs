@@ -167,5 +167,5 @@ pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Sh
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;
 pub use stats::{Drop, Drops, Stats};
-pub use time::{Now, Timestamp};
+pub use time::{ClockOffset, Now, Timestamp};
 pub use wire::{Advice, Rate};

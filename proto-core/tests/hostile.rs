@@ -12,7 +12,7 @@ use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
     Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet, Rate,
-    RateLimit, RateScope, Record, RecordWriter, Version, WireId,
+    RateLimit, RateScope, Record, RecordWriter, TimeSample, Version, WireId,
 };
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
@@ -277,7 +277,13 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 writer.write_ack(draw.any(), ranges.into_iter());
                 continue;
             }
-            26 => Frame::Ping,
+            26 if draw.below(2) == 0 => Frame::Ping,
+            26 => Frame::Time(TimeSample {
+                ask: draw.below(2) == 0,
+                sent: draw.any(),
+                origin: draw.any(),
+                held: draw.any(),
+            }),
             27 => Frame::Cancel(draw.below(20)),
             28 => {
                 let scope = draw.one(&[RateScope::Connection, RateScope::EachChannel, RateScope::Channel(0)]);

@@ -1,5 +1,6 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
+mod clock;
 mod close;
 mod commands;
 mod handshake;
@@ -70,6 +71,7 @@ pub struct Connection {
     ping_due: bool,
     probes_due: u8,
     overdraft: Overdraft,
+    wall: clock::Clock,
     ending: close::Ending,
     arena: Arena,
     scratch: Scratch,
@@ -143,6 +145,7 @@ impl Connection {
             ping_due: false,
             probes_due: 0,
             overdraft: Overdraft::default(),
+            wall: clock::Clock::default(),
             ending: close::Ending::default(),
             arena: Arena::default(),
             scratch: Scratch::default(),

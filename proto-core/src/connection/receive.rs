@@ -166,17 +166,22 @@ impl Connection {
                     violation("a rate for a channel that was never opened")
                 }
             }
+            Frame::Time(sample) if is_open => {
+                self.wall.hear(now, self.here(now), sample);
+                Ok(())
+            }
             Frame::Cancel(request) if is_open => {
                 self.on_cancel(*request);
                 Ok(())
             }
-            // The last five come too late to matter: the connection is being closed.
+            // The last six come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {

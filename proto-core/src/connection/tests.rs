@@ -3,6 +3,7 @@
 mod abuse;
 mod acks;
 mod channels;
+mod clocks;
 mod close;
 mod idle;
 mod priorities;
@@ -251,6 +252,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
         Frame::Rate(_) => "RATE",
+        Frame::Time(_) => "TIME",
         Frame::Cancel(_) => "CANCEL",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",

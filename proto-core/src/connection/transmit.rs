@@ -12,7 +12,8 @@ use crate::channel::{Announce, Candidate};
 use crate::recovery::Carried;
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{
-    Credit, Fragment, Frame, Kind, Msg, OpenChannel, RateLimit, RateScope, RecordWriter, WireId, varint,
+    Credit, Fragment, Frame, Kind, Msg, OpenChannel, RateLimit, RateScope, RecordWriter, TimeSample, WireId,
+    varint,
 };
 use crate::{ChannelId, Class, Fate, Timestamp};
 
@@ -202,6 +203,21 @@ impl Connection {
                 writer.write(&Frame::Ping, false);
                 eliciting = true;
             }
+        }
+        let asks = !self.config.wall_epoch.is_zero()
+            && self.wall.is_due(now)
+            && permit != Permit::Nothing
+            && (eliciting
+                || self.ping_due
+                || self.probes_due > 0
+                || self.channels.candidate(now, permit == Permit::Urgent).is_some());
+        if (asks || self.wall.owes_answer() && writer.frames() > 0)
+            && writer.buffered() + TimeSample::LONGEST <= limit
+        {
+            if asks {
+                self.wall.wait(now + self.heartbeat_interval());
+            }
+            writer.write(&Frame::Time(self.wall.sample(now, self.here(now), asks)), false);
         }
         if permit == Permit::Nothing {
             return eliciting;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::message::{Context, MSG};
 use super::{
     Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, RateLimit, Reader,
-    Version,
+    TimeSample, Version,
 };
 use super::{ack, varint};
 
@@ -74,6 +74,8 @@ pub enum Frame<'a> {
     CloseAck,
     /// How much is taken in.
     Rate(RateLimit),
+    /// The sender's clock.
+    Time(TimeSample),
     /// The sender no longer waits for the reply to its request of this number.
     Cancel(u64),
     /// A client asks for a connection.
@@ -108,6 +110,7 @@ impl<'a> Frame<'a> {
                 | Self::Ack(_)
                 | Self::Close(_)
                 | Self::CloseAck
+                | Self::Time(_)
                 | Self::Init(_)
                 | Self::Retry(_)
                 | Self::Version(_)
@@ -127,6 +130,7 @@ impl<'a> Frame<'a> {
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
             code::RATE => Self::Rate(RateLimit::decode(reader)?),
+            code::TIME => Self::Time(TimeSample::decode(reader)?),
             code::CANCEL => Self::Cancel(reader.vi64()?),
             code::INIT => Self::Init(Init::decode(reader)?),
             code::RETRY => Self::Retry(reader.bytes(MAX_TOKEN, "RETRY: token over 96 bytes")?),
@@ -234,6 +238,10 @@ impl<'b> RecordWriter<'b> {
             Frame::Rate(limit) => {
                 buf.push(code::RATE);
                 limit.encode(buf);
+            }
+            Frame::Time(sample) => {
+                buf.push(code::TIME);
+                sample.encode(buf);
             }
             Frame::Cancel(request) => {
                 buf.push(code::CANCEL);

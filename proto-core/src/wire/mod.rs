@@ -13,6 +13,7 @@ pub mod packet;
 pub mod params;
 mod rate;
 mod reader;
+mod time;
 pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
@@ -25,6 +26,7 @@ pub use message::{Fragment, Kind, Msg, WireId};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
+pub use time::TimeSample;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The core, its channels and the chat server in the simulator.
 
 mod chat;
+mod clocks;
 mod core;
 mod net;
 mod oracles;

@@ -201,6 +201,10 @@ impl Peer {
         format!("{} to send, {} replies owed, connections {unsettled:?}", self.todo.len(), self.replies.len())
     }
 
+    pub(crate) const fn is_server(&self) -> bool {
+        self.server.is_none()
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.server.is_none() || self.current.iter().any(|id| self.established.contains_key(id))
     }

@@ -11,7 +11,8 @@ use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
     Accept, AckRange, Advice, Close, Credit, DecodeError, Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES,
-    MAX_REASON, Msg, OpenChannel, Rate, RateLimit, RateScope, Record, RecordWriter, Version, WireId, varint,
+    MAX_REASON, Msg, OpenChannel, Rate, RateLimit, RateScope, Record, RecordWriter, TimeSample, Version,
+    WireId, varint,
 };
 
 /// One frame.
@@ -26,6 +27,7 @@ pub(super) enum Model {
     CloseAck,
     Rate(RateLimit),
     Cancel(u64),
+    Time(TimeSample),
     Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
     Retry(Vec<u8>),
     Version(Vec<u32>),
@@ -105,6 +107,7 @@ impl Model {
             Self::CloseAck => Frame::CloseAck,
             Self::Rate(limit) => Frame::Rate(*limit),
             Self::Cancel(request) => Frame::Cancel(*request),
+            Self::Time(sample) => Frame::Time(*sample),
             Self::Credit(credit) => Frame::Credit(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
@@ -149,6 +152,7 @@ impl From<Frame<'_>> for Model {
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
+            Frame::Time(sample) => Self::Time(sample),
             Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
                 versions: versions.iter().collect(),
                 client_random,
@@ -276,7 +280,7 @@ fn msg(g: &mut Gen) -> Model {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 20) {
+        match below(g, 21) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 | 3 => Self::Ack { delay: number(g), ranges: ack_ranges(g) },
@@ -340,6 +344,12 @@ impl Arbitrary for Model {
                 },
             }),
             15 => Self::Cancel(number(g)),
+            16 => Self::Time(TimeSample {
+                ask: bool::arbitrary(g),
+                sent: number(g),
+                origin: number(g),
+                held: number(g),
+            }),
             _ => msg(g),
         }
     }

@@ -20,6 +20,7 @@ fn core_types_without_a_frame_are_refused() {
         code::ACK,
         code::CREDIT,
         code::RATE,
+        code::TIME,
         code::CANCEL,
         code::OPEN_CHANNEL,
         code::CLOSE,

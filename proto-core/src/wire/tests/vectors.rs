@@ -15,7 +15,8 @@ use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
 use crate::wire::{
-    Advice, Credit, DecodeError, Fragment, Frame, Kind, Rate, RateLimit, RateScope, Record, WireId, varint,
+    Advice, Credit, DecodeError, Fragment, Frame, Kind, Rate, RateLimit, RateScope, Record, TimeSample,
+    WireId, varint,
 };
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
@@ -215,6 +216,11 @@ fn expected_record(name: &str) -> Vec<Model> {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
         "cancel" => Model::Cancel(300),
+        "time-ask" => Model::Time(TimeSample { ask: true, sent: 1_700_000_000_000_000, origin: 0, held: 0 }),
+        "time-answer" => {
+            let (sent, origin) = (1_700_000_000_020_000, 1_700_000_000_000_000);
+            Model::Time(TimeSample { ask: false, sent, origin, held: 500 })
+        }
         "msg-reply-part" => Model::Msg {
             class: 0,
             channel: 0,
@@ -274,7 +280,7 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Rate, Cancel, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

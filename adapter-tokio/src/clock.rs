@@ -21,6 +21,13 @@ pub fn now() -> Now {
     Now { mono, unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
 }
 
+/// What the wall clock showed when this process began to count, since 1970-01-01 UTC.
+pub fn wall_epoch() -> Duration {
+    let since_epoch = EPOCH.elapsed();
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(since_epoch)
+}
+
 /// When tokio's timers must fire for `at`. What lies beyond the reach of the platform's clock is a year away.
 pub fn instant(at: Timestamp) -> tokio::time::Instant {
     const FAR: Duration = Duration::from_hours(365 * 24);

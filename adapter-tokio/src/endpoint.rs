@@ -65,6 +65,9 @@ impl Endpoint {
 
     fn new(sockets: Vec<Socket>, mut builder: ConfigBuilder, accept: bool) -> Result<Self, BindError> {
         builder.accept = accept;
+        if builder.wall_epoch.is_zero() {
+            builder.wall_epoch = clock::wall_epoch();
+        }
         let settings = config(builder).build()?;
         let seed = seed().map_err(BindError::Seed)?;
         let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);

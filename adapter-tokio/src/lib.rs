@@ -34,6 +34,6 @@ pub use driver::{
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{
-    ChannelOptions, Class, Close, CloseReason, Closed, Config, ConfigBuilder, Fate, Message, Received,
-    RequestId, SendError, Stats,
+    Blocked, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config, ConfigBuilder, Fate,
+    Message, Rate, Received, RequestId, SendError, Stats,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto_core::{ChannelId, Message, Received, RequestId, SendError, Timestamp};
+use proto_core::{Blocked, ChannelId, Message, OpenError, Rate, Received, RequestId, SendError, Timestamp};
 
 use crate::connection::Held;
 use crate::node::Node;
@@ -93,6 +93,11 @@ impl Channel {
         self.connection.reply(request, payload).await
     }
 
+    /// See [`Connection::reply_part`].
+    pub async fn reply_part(&self, request: RequestId, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.connection.reply_part(request, payload).await
+    }
+
     /// See [`Connection::reply_error`].
     pub async fn reply_error(
         &self,
@@ -101,6 +106,38 @@ impl Channel {
         payload: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         self.connection.reply_error(request, code, payload).await
+    }
+
+    /// Gives the channel another priority, 0 (first) to 7, and weight, 1 to 255, for what this side sends.
+    pub fn set_priority(&self, priority: u8, weight: u8) -> Result<(), OpenError> {
+        self.change(|channel, now| channel.set_priority(now, priority, weight))
+    }
+
+    /// Limits what this side sends on the channel; `None`: only the peer's limit holds, if it has one.
+    pub fn limit_sending(&self, rate: Option<Rate>) -> Result<(), OpenError> {
+        self.change(|channel, now| channel.limit_sending(now, rate))
+    }
+
+    /// Limits what this side takes in on the channel, and tells the peer.
+    pub fn limit_receiving(&self, rate: Option<Rate>) -> Result<(), OpenError> {
+        self.change(|channel, now| channel.limit_receiving(now, rate))
+    }
+
+    /// Why what waits on the channel has not gone out; `None` when nothing waits.
+    pub fn blocked(&self) -> Option<Blocked> {
+        let (held, channel) = (self.held(), self.id);
+        held.shared.command(|node, _| node.open(held.id)?.channel(channel).blocked())
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&mut proto_core::Channel<'_>, Timestamp) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let (held, channel) = (self.held(), self.id);
+        held.shared.command(|node, now| {
+            let mut conn = node.open(held.id).ok_or(OpenError::NoChannel)?;
+            change(&mut conn.channel(channel), now.mono)
+        })
     }
 
     fn held(&self) -> &Held {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    ChannelId, ChannelOptions, Close, Closed, ConnectionId, Message, OpenError, Received, RequestId,
-    SendError, SessionId, Stats,
+    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, Received,
+    RequestId, SendError, SessionId, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
@@ -86,6 +86,11 @@ impl Connection {
         self.answer(request, ReplyKind::Reply, payload.into()).await
     }
 
+    /// Sends a part of the answer to a request, before the `reply` or `reply_error` that ends it, waiting while there is no room.
+    pub async fn reply_part(&self, request: RequestId, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.answer(request, ReplyKind::Part, payload.into()).await
+    }
+
     /// Answers a request of the peer with an error; `code` is the application's: 0x100 or more.
     pub async fn reply_error(
         &self,
@@ -138,6 +143,30 @@ impl Connection {
     /// Counters; `None` once the connection is over and forgotten.
     pub fn stats(&self) -> Option<Stats> {
         self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| *conn.stats()))
+    }
+
+    /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
+    pub fn limit_sending(&self, rate: Option<Rate>) {
+        self.0.shared.command(|node, now| {
+            if let Some(mut conn) = node.open(self.0.id) {
+                conn.limit_sending(now.mono, rate);
+            }
+        });
+    }
+
+    /// Limits what this side takes in over all channels, and tells the peer.
+    pub fn limit_receiving(&self, rate: Option<Rate>) {
+        self.0.shared.command(|node, now| {
+            if let Some(mut conn) = node.open(self.0.id) {
+                conn.limit_receiving(now.mono, rate);
+            }
+        });
+    }
+
+    /// How far the peer's clock is ahead; `None` before a heartbeat was answered.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        let now = self.0.shared.now().mono;
+        self.0.shared.inspect(|node| node.look(self.0.id)?.clock_offset(now))
     }
 
     /// The smoothed round trip time; `None` once the connection is over and forgotten.

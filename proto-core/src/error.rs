@@ -1,6 +1,7 @@
 //! Calls that are refused: nothing has changed when one of these comes back.
 
 use core::fmt;
+use core::time::Duration;
 
 /// Why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +46,10 @@ pub enum OpenError {
         /// How many it takes.
         max: u64,
     },
-    /// A name over 64 bytes, no class, or a priority over 7.
+    /// No channel of that id is open.
+    #[error("no such channel is open")]
+    NoChannel,
+    /// A name over 64 bytes, no class, a priority over 7, or a weight of 0.
     #[error("{0}")]
     Invalid(&'static str),
 }
@@ -62,19 +66,71 @@ pub enum ConnectError {
     },
 }
 
-/// A configuration that cannot work: which field, and what it may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The field of `ConfigBuilder`.
-    pub field: &'static str,
-    /// What it must be.
-    pub must: &'static str,
+/// The value of a setting, or a bound of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Setting {
+    /// A span of time.
+    Time(Duration),
+    /// A number of bytes.
+    Bytes(u64),
+    /// A number of other things.
+    Count(u64),
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be {}", self.field, self.must)
+        let exact = |value: u128, units: &[(u128, &'static str)]| {
+            units
+                .iter()
+                .find(|&&(size, _)| value > 0 && value.is_multiple_of(size))
+                .map(|&(size, unit)| (value / size, unit))
+        };
+        match *self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Bytes(bytes) => {
+                let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+                let (count, unit) = exact(bytes.into(), &units).unwrap_or((bytes.into(), "bytes"));
+                write!(f, "{count} {unit}")
+            }
+            Self::Time(time) if time.is_zero() => f.write_str("0 ms"),
+            Self::Time(time) => {
+                let units = [
+                    (3_600_000_000_000, "h"),
+                    (60_000_000_000, "min"),
+                    (1_000_000_000, "s"),
+                    (1_000_000, "ms"),
+                ];
+                let (count, unit) = exact(time.as_nanos(), &units).unwrap_or((time.as_nanos(), "ns"));
+                write!(f, "{count} {unit}")
+            }
+        }
     }
 }
 
-impl core::error::Error for ConfigError {}
+/// What a setting may be, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingRange {
+    /// The least.
+    pub min: Setting,
+    /// The most.
+    pub max: Setting,
+}
+
+impl fmt::Display for SettingRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}
+
+/// A configuration that cannot work: which field, what it is, and what it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {value} is out of range {range}")]
+pub struct ConfigError {
+    /// The field of `ConfigBuilder`; a dot stands before a part of one.
+    pub field: &'static str,
+    /// Its value.
+    pub value: Setting,
+    /// What it may be, given the fields before it.
+    pub range: SettingRange,
+}

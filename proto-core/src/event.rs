@@ -44,6 +44,11 @@ pub enum Event {
         /// What became of it.
         fate: Fate,
     },
+    /// A part of the reply to this side's request is there, which `take_reply` has. Comes once for each, before `RequestDone`.
+    PartialReply(RequestId),
+    /// The peer no longer waits for the reply to this request of its, which the application has received: it was cancelled, or
+    /// `reply_timeout` has passed.
+    RequestCancelled(RequestId),
     /// How a request ended. Comes once for each. After `RequestOutcome::Replied`, `take_reply` has the payload.
     RequestDone {
         /// The request.
@@ -67,6 +72,8 @@ pub enum Fate {
     Lost,
     /// It was pushed out of a full queue, or the peer takes no message that large.
     Dropped,
+    /// It was cancelled.
+    Cancelled,
     /// The connection ended first.
     Unknown,
 }
@@ -86,6 +93,11 @@ pub enum RequestOutcome {
     },
     /// The deadline passed first. The peer may or may not have acted on it.
     TimedOut,
+    /// This side cancelled it.
+    Cancelled {
+        /// Whether it is sure that the peer's application never saw the request.
+        not_processed: bool,
+    },
     /// The connection ended first.
     Disconnected {
         /// Whether it is sure that the peer's application never saw the request.
@@ -169,6 +181,9 @@ pub mod code {
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.
     pub const REQUEST_REJECTED: u64 = 0x80;
+
+    /// A request whose reply the peer's application did not give in time: it may have been processed.
+    pub const REQUEST_EXPIRED: u64 = 0x40;
 
     /// Whether a failed request's code says that it was surely not processed.
     pub const fn is_not_processed(code: u64) -> bool {

@@ -161,13 +161,13 @@ pub mod wire;
 pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
-pub use connection::{Channel, ChannelOptions, Close, Connection, Message, Received, State};
+pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
 pub use endpoint::{Address, ConnectionMut, Endpoint};
-pub use error::{ConfigError, ConnectError, OpenError, SendError};
+pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
 pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;
 pub use stats::{Drop, Drops, Stats};
-pub use time::{Now, Timestamp};
-pub use wire::Advice;
+pub use time::{ClockOffset, Now, Timestamp};
+pub use wire::{Advice, Rate};

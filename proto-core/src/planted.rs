@@ -11,4 +11,8 @@ pub enum Planted {
     PtoNeverFires,
     /// The credit of some messages is never given back.
     CreditLeak,
+    /// Limits on unreliable messages are neither kept nor enforced.
+    RateUnenforced,
+    /// The parts of a reply travel without an order.
+    ReplyPartsUnordered,
 }

@@ -63,6 +63,8 @@ drops! {
     DuplicateMessage = "duplicate-message",
     /// An unreliable message that found the receive queue full.
     ReceiveQueueFull = "receive-queue-full",
+    /// An unreliable message, or a piece of one, beyond the rate that its receiver takes.
+    RateLimited = "rate-limited",
     /// An incomplete unreliable message that was given up.
     ReassemblyExpired = "reassembly-expired",
     /// An incomplete unreliable message that had to make room for a newer one, or a piece of one that is too large to be joined.
@@ -75,6 +77,10 @@ drops! {
     LateReply = "late-reply",
     /// A request refused because too many are under way.
     RequestRejected = "request-rejected",
+    /// A cancelled request that the peer is not told about, as too many are still on their way.
+    CancelUntold = "cancel-untold",
+    /// A request of the peer that the application did not answer in time.
+    RequestExpired = "request-expired",
     /// Received messages that the application had not taken when the connection was forgotten.
     Unread = "unread",
 }
@@ -158,6 +164,8 @@ pub struct Stats {
     pub messages_lost: u64,
     /// Messages settled as `Dropped`.
     pub messages_dropped: u64,
+    /// Messages settled as `Cancelled`.
+    pub messages_cancelled: u64,
     /// Messages settled as `Unknown`.
     pub messages_unknown: u64,
     /// Messages that the application received.
@@ -188,6 +196,7 @@ impl AddAssign<&Self> for Stats {
         self.messages_written += other.messages_written;
         self.messages_lost += other.messages_lost;
         self.messages_dropped += other.messages_dropped;
+        self.messages_cancelled += other.messages_cancelled;
         self.messages_unknown += other.messages_unknown;
         self.messages_delivered += other.messages_delivered;
         for (mine, theirs) in self.drops.0.iter_mut().zip(other.drops.0) {

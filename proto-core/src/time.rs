@@ -73,6 +73,16 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How far a peer's clock is ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// The peer's clock less this side's, in microseconds.
+    pub offset_us: i64,
+    /// How wrong that may be, in microseconds, if neither clock drifts by more than one in 20,000: half of the shortest round
+    /// trip measured, and more with time.
+    pub error_us: u64,
+}
+
 /// Both clocks of a service: timers use `mono`, stored times `unix_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

@@ -11,8 +11,8 @@ use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
-    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet,
-    Record, RecordWriter, Version, WireId,
+    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet, Rate,
+    RateLimit, RateScope, Record, RecordWriter, TimeSample, Version, WireId,
 };
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
@@ -249,7 +249,11 @@ fn random_msg<'a>(draw: &mut Draw, said: &mut Said, payload: &'a [u8]) -> Msg<'a
         }
         1 => Kind::Request(draw.any()),
         2 if draw.below(10) == 0 => Kind::Reply(draw.below(6)),
-        3 if draw.below(10) == 0 => Kind::ReplyError { request: draw.below(6), code: draw.any() },
+        3 if draw.below(10) == 0 => Kind::ReplyError {
+            request: draw.below(6),
+            code: draw.any(),
+            index: std::num::NonZeroU32::new(draw.below(4) as u32),
+        },
         _ => Kind::OneWay,
     };
     let channel = if draw.below(400) == 0 { 2 } else { draw.one(&[0, 0, 1]) };
@@ -273,7 +277,24 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 writer.write_ack(draw.any(), ranges.into_iter());
                 continue;
             }
-            26..29 => Frame::Ping,
+            26 if draw.below(2) == 0 => Frame::Ping,
+            26 => Frame::Time(TimeSample {
+                ask: draw.below(2) == 0,
+                sent: draw.any(),
+                origin: draw.any(),
+                held: draw.any(),
+            }),
+            27 => Frame::Cancel(draw.below(20)),
+            28 => {
+                let scope = draw.one(&[RateScope::Connection, RateScope::EachChannel, RateScope::Channel(0)]);
+                let rate = Rate {
+                    messages: draw.any(),
+                    message_burst: draw.any(),
+                    bytes: draw.any(),
+                    byte_burst: draw.any(),
+                };
+                Frame::Rate(RateLimit { scope, rate })
+            }
             29..32 => {
                 let channel = draw.one(&[None, Some(0), Some(1)]);
                 Frame::Credit(Credit { channel, bytes: draw.any(), messages: draw.any() })

@@ -12,7 +12,7 @@ use crate::{Path, Wakes};
 
 impl Node {
     /// The connection, while it is not over.
-    pub(super) fn open(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, Path>> {
+    pub(crate) fn open(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, Path>> {
         self.entries.get(&id).filter(|entry| !entry.is_closed())?;
         self.endpoint.connection(id)
     }

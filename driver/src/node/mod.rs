@@ -115,6 +115,7 @@ impl Node {
             Event::Writable(channel) => self.on_writable(id, channel, wakes),
             Event::Fate { message, fate } => self.on_fate(id, message, fate, wakes),
             Event::RequestDone { request, outcome } => self.on_request_done(now, id, request, outcome, wakes),
+            Event::PartialReply(request) => self.on_partial_reply(now, id, request),
             // The core may learn to tell more than the handles can show.
             _ => {}
         }

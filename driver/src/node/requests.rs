@@ -14,6 +14,7 @@ pub(crate) type Answer = Result<Bytes, RequestError>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReplyKind {
     Reply,
+    Part,
     Error { code: u64 },
 }
 
@@ -68,6 +69,12 @@ impl Node {
         self.requests.remove(&(id, request)).flatten()
     }
 
+    /// A part of a reply came, where the whole was asked for.
+    pub(super) fn on_partial_reply(&mut self, now: Now, id: ConnectionId, request: RequestId) {
+        let part = self.endpoint.connection(id).and_then(|mut conn| conn.take_reply(now.mono, request));
+        self.counters.unread_replies += u64::from(part.is_some());
+    }
+
     /// Answers the peer's request, waiting while there is no room.
     pub(crate) fn reply(
         &mut self,
@@ -82,6 +89,7 @@ impl Node {
         };
         let sent = match kind {
             ReplyKind::Reply => conn.reply(now.mono, request, payload.clone()),
+            ReplyKind::Part => conn.reply_part(now.mono, request, payload.clone()),
             ReplyKind::Error { code } => conn.reply_error(now.mono, request, code, payload.clone()),
         };
         match sent {
@@ -107,7 +115,7 @@ impl Node {
                 Err(RequestError::Failed { code, not_processed, payload: payload.unwrap_or_default() })
             }
             RequestOutcome::TimedOut => Err(RequestError::TimedOut { not_processed: false }),
-            RequestOutcome::Disconnected { not_processed } => {
+            RequestOutcome::Disconnected { not_processed } | RequestOutcome::Cancelled { not_processed } => {
                 Err(RequestError::Disconnected { not_processed })
             }
             _ => LOST,

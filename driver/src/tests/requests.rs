@@ -120,3 +120,18 @@ fn a_reply_that_nobody_awaits_is_thrown_away_and_counted() {
     }
     assert_eq!(net.client().waiting(), 0);
 }
+
+#[test]
+fn parts_of_a_reply_make_room_and_the_last_is_the_answer() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    let mut ask = Task::waiting(client.request(Message::new("?"), SECOND * 60));
+    let request = net.run(server.recv()).unwrap().request.unwrap();
+    for _ in 0..40 {
+        net.run(server.reply_part(request, "part")).unwrap();
+        net.quiesce();
+    }
+    net.run(server.reply(request, "all")).unwrap();
+    assert_eq!(net.finish(&mut ask).unwrap(), "all");
+    assert_eq!(net.client().endpoint().counters().unread_replies, 40);
+}

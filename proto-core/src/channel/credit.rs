@@ -2,7 +2,11 @@
 //!
 //! A message is charged once, when its first piece is first sent: its length, and [`MESSAGE_COST`] for being a message.
 
-use crate::MESSAGE_COST;
+use alloc::boxed::Box;
+
+use super::rate::Bucket;
+use crate::wire::Rate;
+use crate::{MESSAGE_COST, Timestamp};
 
 /// What a message of `len` bytes is charged.
 pub(crate) const fn cost(len: u64) -> u64 {
@@ -47,52 +51,193 @@ impl SendCredit {
 }
 
 /// What the peer may send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ReceiveCredit {
-    window_bytes: u64,
-    window_messages: u64,
-    charged_bytes: u64,
-    charged_messages: u64,
-    released_bytes: u64,
-    released_messages: u64,
-    granted_bytes: u64,
-    granted_messages: u64,
+    bytes: Window,
+    messages: Window,
+    /// What may come in by rate, whatever room there is.
+    limit: Option<Box<Bucket>>,
 }
 
-impl ReceiveCredit {
-    pub(crate) const fn new(bytes: u64, messages: u64) -> Self {
-        Self {
-            window_bytes: bytes,
-            window_messages: messages,
-            charged_bytes: 0,
-            charged_messages: 0,
-            released_bytes: 0,
-            released_messages: 0,
-            granted_bytes: bytes,
-            granted_messages: messages,
+/// One of the two counters.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    size: u64,
+    /// The most that one message needs.
+    largest: u64,
+    charged: u64,
+    released: u64,
+    granted: u64,
+}
+
+impl Window {
+    const fn new(size: u64, largest: u64) -> Self {
+        Self { size, largest, charged: 0, released: 0, granted: size }
+    }
+
+    const fn outstanding(&self) -> u64 {
+        self.granted.saturating_sub(self.charged)
+    }
+
+    /// What may be granted in all, of which `available` may come in at present.
+    fn target(&self, available: u64) -> u64 {
+        let by_rate = self.charged.saturating_add(available);
+        (self.released + self.size).min(by_rate).max(self.granted)
+    }
+
+    /// The least gain that is worth a CREDIT frame: a quarter of the window, or what the largest message lacks.
+    fn step(&self, burst: u64) -> u64 {
+        let quarter = (self.size.min(burst) / 4).max(1);
+        match self.largest.saturating_sub(self.outstanding()) {
+            0 => quarter,
+            lacks => quarter.min(lacks),
         }
     }
 
-    /// The first piece of a message arrived; `false` when the peer had no credit for it.
-    pub(crate) const fn charge(&mut self, cost: u64) -> bool {
-        self.charged_messages += 1;
-        self.charged_bytes = self.charged_bytes.saturating_add(cost);
-        self.charged_messages <= self.granted_messages && self.charged_bytes <= self.granted_bytes
+    fn is_due(&self, available: u64, burst: u64) -> bool {
+        self.target(available) - self.granted >= self.step(burst)
     }
 
-    /// The application took a message; `true` when a quarter of the window waits to be granted again.
-    pub(crate) const fn release(&mut self, cost: u64) -> bool {
-        self.released_messages += 1;
-        self.released_bytes += cost;
-        let bytes = self.released_bytes + self.window_bytes - self.granted_bytes;
-        let messages = self.released_messages + self.window_messages - self.granted_messages;
-        bytes * 4 >= self.window_bytes || messages * 4 >= self.window_messages
+    /// What must be available before a grant is due, when nothing else is missing.
+    fn awaited(&self, burst: u64) -> u64 {
+        let step = self.step(burst);
+        if self.target(u64::MAX) - self.granted < step { 0 } else { self.outstanding().saturating_add(step) }
+    }
+}
+
+impl ReceiveCredit {
+    /// Room for this much, where no message costs more than `largest` bytes.
+    pub(crate) const fn new(bytes: u64, messages: u64, largest: u64) -> Self {
+        Self { bytes: Window::new(bytes, largest), messages: Window::new(messages, 1), limit: None }
+    }
+
+    /// Lets in no more than `rate`, from now on. What has been granted stays granted.
+    pub(crate) fn limit(&mut self, now: Timestamp, rate: Option<Rate>) {
+        self.limit = rate.map(|rate| Box::new(Bucket::new(now, rate)));
+    }
+
+    /// Limits what is granted at first as well: nothing has been told to the peer yet.
+    pub(crate) fn limited(mut self, now: Timestamp, rate: Option<Rate>) -> Self {
+        self.limit(now, rate);
+        let (messages, bytes) = self.available();
+        self.bytes.granted = self.bytes.granted.min(bytes);
+        self.messages.granted = self.messages.granted.min(messages);
+        self
+    }
+
+    /// Brings the limit up to the present.
+    pub(crate) fn fill(&mut self, now: Timestamp) {
+        if let Some(limit) = &mut self.limit {
+            limit.fill(now);
+        }
+    }
+
+    /// Whether an unreliable message or piece that costs this much may come in.
+    pub(crate) fn lets_in(&self, messages: u64, bytes: u64) -> bool {
+        self.limit.as_ref().is_none_or(|limit| {
+            let (have_messages, have_bytes) = limit.available();
+            let (message_burst, byte_burst) = limit.burst();
+            messages.min(message_burst) <= have_messages && bytes.min(byte_burst) <= have_bytes
+        })
+    }
+
+    /// It came in.
+    pub(crate) fn charge_unreliable(&mut self, messages: u64, bytes: u64) {
+        if let Some(limit) = &mut self.limit {
+            limit.charge(messages, bytes);
+        }
+    }
+
+    fn available(&self) -> (u64, u64) {
+        self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.available())
+    }
+
+    fn burst(&self) -> (u64, u64) {
+        self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.burst())
+    }
+
+    /// The first piece of a message arrived; `false` when the peer had no credit for it.
+    pub(crate) fn charge(&mut self, cost: u64) -> bool {
+        self.messages.charged += 1;
+        self.bytes.charged = self.bytes.charged.saturating_add(cost);
+        if let Some(limit) = &mut self.limit {
+            limit.charge(1, cost);
+        }
+        self.messages.charged <= self.messages.granted && self.bytes.charged <= self.bytes.granted
+    }
+
+    /// The application took a message; `true` when CREDIT is to go out.
+    pub(crate) fn release(&mut self, cost: u64) -> bool {
+        self.messages.released += 1;
+        self.bytes.released += cost;
+        self.is_due()
+    }
+
+    /// Whether enough has gathered to be granted.
+    pub(crate) fn is_due(&self) -> bool {
+        let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
+        self.bytes.is_due(bytes, byte_burst) || self.messages.is_due(messages, message_burst)
+    }
+
+    /// When enough will have gathered, if all that is missing is time.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        let limit = self.limit.as_ref()?;
+        let (message_burst, byte_burst) = limit.burst();
+        let (messages, bytes) = (self.messages.awaited(message_burst), self.bytes.awaited(byte_burst));
+        let by_messages = (messages > 0 && messages <= message_burst).then(|| limit.ready_at(messages, 0));
+        let by_bytes = (bytes > 0 && bytes <= byte_burst).then(|| limit.ready_at(0, bytes));
+        by_messages.into_iter().chain(by_bytes).min()
     }
 
     /// What the peer may have charged in all, in bytes and messages.
-    pub(crate) const fn grant(&mut self) -> (u64, u64) {
-        self.granted_bytes = self.released_bytes + self.window_bytes;
-        self.granted_messages = self.released_messages + self.window_messages;
-        (self.granted_bytes, self.granted_messages)
+    pub(crate) fn grant(&mut self) -> (u64, u64) {
+        let (messages, bytes) = self.available();
+        self.bytes.granted = self.bytes.target(bytes);
+        self.messages.granted = self.messages.target(messages);
+        (self.bytes.granted, self.messages.granted)
+    }
+
+    /// What has been granted, in bytes and messages.
+    pub(crate) const fn granted(&self) -> (u64, u64) {
+        (self.bytes.granted, self.messages.granted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReceiveCredit;
+    use crate::Timestamp;
+    use crate::wire::Rate;
+
+    quickcheck::quickcheck! {
+        /// Whatever is sent and taken, the largest message fits sooner or later.
+        fn the_largest_message_is_never_shut_out(sizes: alloc::vec::Vec<u16>, window: u16, is_limited: bool) -> bool {
+            let (largest, mut now) = (1000, Timestamp::from_millis(1));
+            let window = largest + u64::from(window) % 2000;
+            let rate = Rate { messages: 10, message_burst: 2, bytes: 5000, byte_burst: largest };
+            let mut credit = ReceiveCredit::new(window, 8, largest).limited(now, is_limited.then_some(rate));
+            let mut granted = credit.granted();
+            let (mut bytes, mut messages) = (0, 0);
+            for cost in sizes.iter().map(|&size| u64::from(size) % largest + 1).chain([largest; 3]) {
+                for _ in 0..100 {
+                    if bytes + cost <= granted.0 && messages < granted.1 {
+                        break;
+                    }
+                    let Some(at) = credit.due_at() else { break };
+                    now = now.max(at);
+                    credit.fill(now);
+                    assert!(credit.is_due(), "what was awaited is there");
+                    granted = credit.grant();
+                }
+                assert!(bytes + cost <= granted.0 && messages < granted.1, "{cost} is shut out");
+                (bytes, messages) = (bytes + cost, messages + 1);
+                credit.fill(now);
+                assert!(credit.charge(cost));
+                if credit.release(cost) {
+                    granted = credit.grant();
+                }
+            }
+            true
+        }
     }
 }

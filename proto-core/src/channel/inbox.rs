@@ -270,6 +270,11 @@ impl Inbox {
         self.ready.len()
     }
 
+    /// Whether unreliable messages are incomplete.
+    pub(crate) const fn is_assembling(&self) -> bool {
+        self.unreliable_partials > 0
+    }
+
     /// When the next incomplete unreliable message must be given up.
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
         if self.unreliable_partials == 0 {

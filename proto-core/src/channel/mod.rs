@@ -3,7 +3,9 @@
 mod credit;
 mod fragment;
 mod inbox;
+mod limits;
 mod outbox;
+mod rate;
 mod scheduler;
 mod table;
 
@@ -11,9 +13,12 @@ use alloc::boxed::Box;
 
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
 pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Intake, Refused};
+pub(crate) use self::limits::channel_credit;
 pub(crate) use self::outbox::{Candidate, Outbox, Settled};
+pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::Channels;
-use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError};
+use crate::wire::Rate;
+use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError, Timestamp};
 
 /// Bytes of one message that travelled in one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,25 +41,40 @@ pub(crate) enum Announce {
     InFlight,
 }
 
+/// The lists of its connection that a channel is in.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each list is one")]
+struct Listed {
+    credit_due: bool,
+    starved: bool,
+    assembling: bool,
+    throttled: bool,
+}
+
 /// One channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Channel {
     pub(crate) id: ChannelId,
     pub(crate) name: Box<str>,
     pub(crate) classes: u8,
+    /// As it was announced.
     pub(crate) priority: u8,
     pub(crate) announce: Announce,
     pub(crate) outboxes: [Outbox; 3],
     pub(crate) inbox: Inbox,
     pub(crate) send_credit: SendCredit,
     pub(crate) receive_credit: ReceiveCredit,
-    pub(crate) credit_due: bool,
     /// `Event::Readable` waits to be polled.
     pub(crate) readable_queued: bool,
     /// The class that sends next, when several can.
     pub(crate) turn: u8,
-    /// It waits among the others for its turn to send.
-    pub(crate) has_turn: bool,
+    /// Its part of the sending: at first as it was announced, then as this side likes.
+    pub(crate) share: Share,
+    listed: Listed,
+    /// What it may send by rate, and a limit of its own on what it takes in.
+    throttle: limits::ChannelThrottle,
+    has_sent: bool,
+    receive_rate: Option<Rate>,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
@@ -62,21 +82,30 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(id: ChannelId, config: &Config, send_credit: SendCredit, announce: Announce) -> Self {
+    pub(crate) fn new(
+        now: Timestamp,
+        id: ChannelId,
+        config: &Config,
+        send_credit: SendCredit,
+        announce: Announce,
+    ) -> Self {
         Self {
             id,
             name: Box::default(),
             classes: ALL_CLASSES,
-            priority: DEFAULT_PRIORITY,
+            priority: config.default_priority,
             announce,
             outboxes: Default::default(),
             inbox: Inbox::default(),
             send_credit,
-            receive_credit: ReceiveCredit::new(config.receive_bytes as u64, config.receive_messages as u64),
-            credit_due: false,
+            receive_credit: channel_credit(now, config),
             readable_queued: false,
             turn: 0,
-            has_turn: false,
+            share: Share::new(config.default_priority, config.default_weight),
+            listed: Listed::default(),
+            throttle: None,
+            has_sent: false,
+            receive_rate: None,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,
@@ -175,13 +204,6 @@ impl Channel {
         pays
     }
 
-    /// The application took a message, or it was thrown away unseen.
-    pub(crate) fn release(&mut self, class: Class, len: usize) {
-        if class.is_reliable() && self.receive_credit.release(cost(len as u64)) {
-            self.credit_due = true;
-        }
-    }
-
     /// Messages that were never written, and those that were and are not settled.
     pub(crate) const fn queued_messages(&self) -> usize {
         self.queued_messages
@@ -191,7 +213,7 @@ impl Channel {
         self.queued_bytes - self.queued_messages * MESSAGE_COST + self.inbox.held_bytes()
     }
 
-    pub(crate) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         for outbox in &mut self.outboxes {
             outbox.shrink();
         }
@@ -203,3 +225,4 @@ impl Channel {
 pub(crate) const ALL_CLASSES: u8 = 0b0111;
 /// In the middle of 0 to 7.
 pub(crate) const DEFAULT_PRIORITY: u8 = 4;
+pub(crate) const MAX_PRIORITY: u8 = 7;

@@ -96,6 +96,11 @@ impl Outbox {
         self.index(id).map(|index| &mut self.slots[index])
     }
 
+    /// Whether pieces wait to be written again. Some of them may have arrived since.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
     pub(crate) fn candidate(&mut self, window: u64) -> Option<Candidate> {
         while let Some(&piece) = self.lost.front() {

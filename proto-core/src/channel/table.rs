@@ -1,22 +1,37 @@
 //! The channels of a connection and what they share: the credit of the session and the order of turns.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
 use super::inbox::RECEIVE_WINDOW;
-use super::scheduler::Scheduler;
-use super::{Announce, Candidate, Channel, Piece, ReceiveCredit, SendCredit};
+use super::limits::{Limits, are_configured, session_credit};
+use super::scheduler::{Scheduler, Turn};
+use super::{Announce, Candidate, Channel, Inbox, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
-use crate::{ChannelId, Class, Config};
+use crate::{ChannelId, Class, Config, Timestamp};
 
-/// All channels, ascending by id.
+/// All channels, ascending by id, and lists of those with something due: a silent channel costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Channels {
-    list: Vec<Channel>,
+    pub(super) list: Vec<Channel>,
     scheduler: Scheduler,
+    /// The largest packet: what a share is counted in.
+    packet: u16,
     pub(crate) session_send: SendCredit,
     pub(crate) session_receive: ReceiveCredit,
     pub(crate) session_credit_due: bool,
+    /// Those with credit to grant.
+    credit_due: Vec<ChannelId>,
+    /// Those to be announced; some may have been since.
+    announce_due: Vec<ChannelId>,
+    /// Those that wait for credit of the session.
+    starved: Vec<ChannelId>,
+    /// Those with incomplete unreliable messages.
+    assembling: Vec<ChannelId>,
+    /// What the unreliable messages cost that are held, whole or not.
+    unreliable_cost: usize,
+    pub(super) limits: Option<Box<Limits>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
     /// Channels that each side has opened.
@@ -25,14 +40,21 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new(config: &Config) -> Self {
-        let default = Channel::new(ChannelId::DEFAULT, config, SendCredit::default(), Announce::Known);
+    pub(crate) fn new(now: Timestamp, config: &Config, packet: u16) -> Self {
+        let default = Channel::new(now, ChannelId::DEFAULT, config, SendCredit::default(), Announce::Known);
         Self {
             list: Vec::from([default]),
             scheduler: Scheduler::default(),
+            packet,
             session_send: SendCredit::default(),
-            session_receive: ReceiveCredit::new(config.session_bytes as u64, config.session_messages as u64),
+            session_receive: session_credit(now, config),
             session_credit_due: false,
+            credit_due: Vec::new(),
+            announce_due: Vec::new(),
+            starved: Vec::new(),
+            assembling: Vec::new(),
+            unreliable_cost: 0,
+            limits: are_configured(config).then(|| Box::new(Limits::new(config, false))),
             peer: Params::default(),
             opened_here: 0,
             opened_there: 0,
@@ -44,10 +66,16 @@ impl Channels {
         self.peer = params;
         self.session_send = SendCredit::new(params.session_bytes, params.session_messages);
         self.list[0].send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
+        self.announce_rates();
         self.activate(ChannelId::DEFAULT);
     }
 
-    fn position(&self, id: ChannelId) -> Result<usize, usize> {
+    /// What is granted at first on channel 0 and on those that the peer opens, in bytes and messages.
+    pub(crate) fn first_credit(&self) -> (u64, u64) {
+        self.list[0].receive_credit.granted()
+    }
+
+    pub(super) fn position(&self, id: ChannelId) -> Result<usize, usize> {
         self.list.binary_search_by_key(&id, |channel| channel.id)
     }
 
@@ -59,23 +87,116 @@ impl Channels {
         self.position(id).ok().map(|index| &mut self.list[index])
     }
 
-    /// The channel and the session's receive credit, both of which an arrival touches.
-    pub(crate) fn for_arrival(&mut self, id: ChannelId) -> Option<(&mut Channel, &mut ReceiveCredit)> {
+    /// Lets `change` touch what a channel has received; the session's receive credit and what its unreliable messages cost go
+    /// along.
+    pub(crate) fn receive<T>(
+        &mut self,
+        id: ChannelId,
+        change: impl FnOnce(&mut Inbox, [&mut ReceiveCredit; 2]) -> T,
+    ) -> Option<T> {
         let index = self.position(id).ok()?;
-        Some((&mut self.list[index], &mut self.session_receive))
+        let channel = &mut self.list[index];
+        let before = channel.inbox.unreliable_cost();
+        let credit = [&mut channel.receive_credit, &mut self.session_receive];
+        let result = change(&mut channel.inbox, credit);
+        self.unreliable_cost = self.unreliable_cost + channel.inbox.unreliable_cost() - before;
+        if channel.inbox.is_assembling() && !mem::replace(&mut channel.listed.assembling, true) {
+            self.assembling.push(id);
+        }
+        Some(result)
     }
 
     /// What the unreliable messages cost that it holds, whole or not, over all channels.
-    pub(crate) fn unreliable_cost(&self) -> usize {
-        self.list.iter().map(|channel| channel.inbox.unreliable_cost()).sum()
+    pub(crate) const fn unreliable_cost(&self) -> usize {
+        self.unreliable_cost
+    }
+
+    /// When the next incomplete unreliable message must be given up.
+    pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        let channels = self.assembling.iter().filter_map(|&id| self.get(id));
+        channels.filter_map(|channel| channel.inbox.reassembly_deadline(config)).min()
+    }
+
+    /// Gives up the incomplete unreliable messages whose time has passed, and returns how many.
+    pub(crate) fn expire_partials(&mut self, now: Timestamp, config: &Config) -> usize {
+        let mut assembling = mem::take(&mut self.assembling);
+        let mut gone = 0;
+        assembling.retain(|&id| {
+            gone += self.receive(id, |inbox, _| inbox.expire_partials(now, config)).unwrap_or(0);
+            self.get_mut(id).is_some_and(|channel| {
+                channel.listed.assembling = channel.inbox.is_assembling();
+                channel.listed.assembling
+            })
+        });
+        self.assembling = assembling;
+        gone
+    }
+
+    /// Room for a reliable message of `len` bytes is free again.
+    pub(crate) fn release(&mut self, id: ChannelId, len: usize) {
+        let cost = super::cost(len as u64);
+        if let Some(channel) = self.get_mut(id)
+            && channel.receive_credit.release(cost)
+        {
+            self.owe_credit(id);
+        }
+        self.session_credit_due |= self.session_receive.release(cost);
+    }
+
+    /// CREDIT for the channel is to go out.
+    pub(crate) fn owe_credit(&mut self, id: ChannelId) {
+        if let Some(channel) = self.get_mut(id)
+            && !mem::replace(&mut channel.listed.credit_due, true)
+        {
+            self.credit_due.push(id);
+        }
+    }
+
+    /// The next channel with credit to grant, which is then taken to be granted.
+    pub(crate) fn take_credit_due(&mut self) -> Option<&mut Channel> {
+        let id = self.credit_due.pop()?;
+        let channel = self.get_mut(id)?;
+        channel.listed.credit_due = false;
+        Some(channel)
+    }
+
+    /// The packet that announced the channel is lost.
+    pub(crate) fn announce_again(&mut self, id: ChannelId) {
+        if let Some(channel) = self.get_mut(id)
+            && channel.announce == Announce::InFlight
+        {
+            channel.announce = Announce::Due;
+            self.announce_due.push(id);
+        }
+    }
+
+    /// The next channel to be announced.
+    pub(crate) fn next_announcement(&mut self) -> Option<&mut Channel> {
+        while let Some(&id) = self.announce_due.last() {
+            if self.get(id).is_some_and(|channel| channel.announce == Announce::Due) {
+                return self.get_mut(id);
+            }
+            self.announce_due.pop();
+        }
+        None
+    }
+
+    /// Whether there is credit to grant or a channel to announce.
+    pub(crate) fn has_news(&mut self) -> bool {
+        self.session_credit_due
+            || !self.credit_due.is_empty()
+            || self.next_announcement().is_some()
+            || self.next_rate().is_some()
     }
 
     /// Adds a channel whose id is not in use.
     pub(crate) fn insert(&mut self, channel: Channel) {
         if let Err(index) = self.position(channel.id) {
-            let id = channel.id;
+            let (id, is_due) = (channel.id, channel.announce == Announce::Due);
             self.list.insert(index, channel);
-            self.activate(id);
+            if is_due {
+                self.announce_due.push(id);
+            }
         }
     }
 
@@ -83,69 +204,154 @@ impl Channels {
         self.list.iter()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, Channel> {
-        self.list.iter_mut()
+    /// Throws away what the application has not taken, and returns how many messages that were.
+    pub(crate) fn drop_unread(&mut self) -> usize {
+        let channels = self.list.iter_mut();
+        channels.map(|channel| core::iter::from_fn(|| channel.inbox.pop_ready()).count()).sum()
     }
 
     /// The channel may have something to send now.
     pub(crate) fn activate(&mut self, id: ChannelId) {
+        if let Ok(index) = self.position(id) {
+            self.scheduler.push(id, &mut self.list[index].share, self.packet);
+        }
+    }
+
+    /// A message of the channel is settled, which may have held up those behind it.
+    pub(crate) fn activate_waiting(&mut self, id: ChannelId, class: Class) {
         if let Ok(index) = self.position(id)
-            && !mem::replace(&mut self.list[index].has_turn, true)
+            && self.list[index].outboxes[class as usize].unwritten().next().is_some()
         {
-            self.scheduler.push(id);
+            self.scheduler.push(id, &mut self.list[index].share, self.packet);
         }
     }
 
     /// Credit of the whole session has grown: whoever waited for it gets a turn.
-    pub(crate) fn activate_all(&mut self) {
-        for channel in &mut self.list {
-            let waits = channel.outboxes.iter().any(|outbox| !outbox.is_empty());
-            if waits && !mem::replace(&mut channel.has_turn, true) {
-                self.scheduler.push(channel.id);
+    pub(crate) fn activate_starved(&mut self) {
+        for id in mem::take(&mut self.starved) {
+            if let Some(channel) = self.get_mut(id) {
+                channel.listed.starved = false;
+                self.activate(id);
             }
         }
     }
 
-    /// What to write next, and where it is from. Channels that cannot send lose their turn until something changes.
-    pub(crate) fn candidate(&mut self) -> Option<(ChannelId, Class, Candidate)> {
-        while let Some(id) = self.scheduler.current() {
-            let session = self.session_send;
-            let channel = self.get_mut(id)?;
-            for step in 0..3 {
-                let class = Class::ALL[usize::from((channel.turn + step) % 3)];
-                let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
-                let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
-                let cost = super::cost(candidate.total.into());
-                let is_charged = class.is_reliable() && candidate.is_first;
-                if is_charged && !(channel.send_credit.allows(cost) && session.allows(cost)) {
-                    continue;
-                }
-                return Some((id, class, candidate));
+    /// `piece` is lost and must be written again.
+    pub(crate) fn requeue(&mut self, piece: Piece) {
+        if let Ok(index) = self.position(piece.channel) {
+            let channel = &mut self.list[index];
+            let outbox = &mut channel.outboxes[piece.class as usize];
+            outbox.requeue(piece);
+            if outbox.has_lost() {
+                self.scheduler.push_repeat(piece.channel, &mut channel.share);
             }
-            channel.has_turn = false;
-            self.scheduler.retire();
+        }
+    }
+
+    /// Gives the channel another part of the sending.
+    pub(crate) fn prioritize(&mut self, id: ChannelId, priority: u8, weight: u8) {
+        if let Ok(index) = self.position(id) {
+            self.scheduler.change(id, &mut self.list[index].share, priority, weight);
+        }
+    }
+
+    /// What to write next; with `urgent` only of priority 0. Channels that cannot send lose their turn until something changes.
+    pub(crate) fn candidate(&mut self, now: Timestamp, urgent: bool) -> Option<Next> {
+        while let Some(turn) = self.scheduler.current(now, self.packet, urgent) {
+            let index = self.position(turn.channel);
+            let found = index.ok().and_then(|index| {
+                if turn.is_repeat { self.list[index].repeat() } else { self.fresh(now, index) }
+            });
+            if let Some((class, candidate)) = found {
+                return Some(Next { turn, class, candidate });
+            }
+            self.scheduler.retire(turn, index.ok().map(|index| &mut self.list[index].share));
+        }
+        None
+    }
+
+    /// What the channel at `index` writes next.
+    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<(Class, Candidate)> {
+        for step in 0..3 {
+            let channel = &mut self.list[index];
+            let class = Class::ALL[usize::from((channel.turn + step) % 3)];
+            let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
+            let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
+            if !candidate.is_first {
+                return Some((class, candidate));
+            }
+            let cost = super::cost(candidate.total.into());
+            if class.is_reliable() && !channel.send_credit.allows(cost) {
+                continue;
+            }
+            if class.is_reliable() && !self.session_send.allows(cost) {
+                if !mem::replace(&mut channel.listed.starved, true) {
+                    self.starved.push(channel.id);
+                }
+                continue;
+            }
+            if !self.is_throttled(now, index, cost) {
+                return Some((class, candidate));
+            }
         }
         None
     }
 
     /// Writes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
-    pub(crate) fn take(
-        &mut self,
-        id: ChannelId,
-        class: Class,
-        candidate: &Candidate,
-        len: u32,
-    ) -> Option<(Piece, bytes::Bytes)> {
+    pub(crate) fn take(&mut self, now: Timestamp, next: &Next, len: u32) -> Option<(Piece, bytes::Bytes)> {
+        let Next { turn, class, candidate } = next;
+        let (id, class) = (turn.channel, *class);
         let index = self.position(id).ok()?;
-        let channel = &mut self.list[index];
-        if class.is_reliable() && candidate.is_first {
+        if candidate.is_first {
             let cost = super::cost(candidate.total.into());
-            channel.send_credit.charge(cost);
-            self.session_send.charge(cost);
+            if class.is_reliable() {
+                self.list[index].send_credit.charge(cost);
+                self.session_send.charge(cost);
+            }
+            self.charge_rate(index, cost);
         }
+        let channel = &mut self.list[index];
+        channel.has_sent = true;
         let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable())?;
         channel.turn = (class as u8 + 1) % 3;
-        self.scheduler.rotate();
+        self.scheduler.on_sent(now, *turn, &mut channel.share, len, self.packet);
         Some((Piece::new(id, class, candidate, len), bytes))
+    }
+
+    /// Gives back the memory of a busier time.
+    pub(crate) fn shrink(&mut self) {
+        for channel in &mut self.list {
+            channel.shrink();
+        }
+        self.scheduler.shrink();
+        for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.assembling] {
+            list.shrink_to_fit();
+        }
+        self.shrink_limits();
+    }
+}
+
+/// What is written next, and whose turn that is.
+#[derive(Clone, Debug)]
+pub(crate) struct Next {
+    turn: Turn,
+    pub(crate) class: Class,
+    pub(crate) candidate: Candidate,
+}
+
+impl Next {
+    pub(crate) const fn channel(&self) -> ChannelId {
+        self.turn.channel
+    }
+}
+
+impl Channel {
+    /// The oldest lost piece of one of its classes.
+    fn repeat(&mut self) -> Option<(Class, Candidate)> {
+        Class::ALL.into_iter().find_map(|class| {
+            let outbox = &mut self.outboxes[class as usize];
+            let candidate = outbox.has_lost().then(|| outbox.candidate(0)).flatten()?;
+            outbox.has_lost().then_some((class, candidate))
+        })
     }
 }

@@ -85,12 +85,15 @@ impl Connection {
 
     /// Sends CLOSE as soon as nothing reliable is left to deliver.
     pub(super) fn check_flushed(&mut self, now: Timestamp) {
+        if self.state != State::Flushing {
+            return;
+        }
         let is_flushed = self.channels.iter().all(|channel| {
             crate::Class::ALL
                 .iter()
                 .all(|&class| !class.is_reliable() || channel.outboxes[class as usize].is_empty())
         });
-        if self.state == State::Flushing && is_flushed {
+        if is_flushed {
             self.finish_flushing(now);
         }
     }

@@ -1,17 +1,17 @@
 //! What the application asks of a connection.
 
 use alloc::boxed::Box;
-use core::time::Duration;
-
 use bytes::Bytes;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, SendCredit};
-use crate::request::Reply;
-use crate::wire::{Kind, MAX_NAME};
+use crate::channel::{
+    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, Delivery, MAX_PRIORITY, SendCredit,
+    Share,
+};
+use crate::wire::{Kind, MAX_NAME, Rate};
 use crate::{
-    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp, code,
+    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp,
 };
 
 /// A message to send.
@@ -56,6 +56,8 @@ pub struct Received {
     pub number: u64,
     /// Set for a request: `reply` owes an answer to it.
     pub request: Option<RequestId>,
+    /// Nobody waits for that answer any more: the peer has cancelled its request, or it waited here for `reply_timeout`.
+    pub cancelled: bool,
 }
 
 /// What a new channel is for.
@@ -65,21 +67,39 @@ pub struct ChannelOptions {
     pub name: Box<str>,
     /// The classes that may be used on it. All.
     pub classes: Box<[Class]>,
-    /// 0 (first) to 7 (last). 4.
+    /// 0 (before all others) to 7 (last); the peer is told, and sends likewise. 4. Of 1 to 7 each has a share of what is sent
+    /// while others wait: 32, 16, 8, 4, 2, 1, 1.
     pub priority: u8,
+    /// The channel's share among those of its priority, for what this side sends: 1 to 255. 1.
+    pub weight: u8,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY }
+        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY, weight: 1 }
     }
+}
+
+/// Channels that one side opens at most, whatever the peer allows.
+pub(crate) const MAX_CHANNELS: u64 = 4096;
+
+/// What messages wait for that have not been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blocked {
+    /// A rate limit of this side or of the peer.
+    Rate,
+    /// Room at the peer, whose application takes nothing.
+    Credit,
+    /// The congestion window, pacing, or their turn.
+    Congestion,
 }
 
 /// One channel of a connection, whether or not it is open: calls on one that is not are refused.
 #[derive(Debug)]
 pub struct Channel<'a> {
-    conn: &'a mut Connection,
-    id: ChannelId,
+    pub(super) conn: &'a mut Connection,
+    pub(super) id: ChannelId,
 }
 
 impl Connection {
@@ -94,7 +114,7 @@ impl Connection {
 
     /// Opens a channel. It can be used at once; the peer learns of it with the first packet.
     pub fn open_channel(&mut self, now: Timestamp, options: &ChannelOptions) -> Result<ChannelId, OpenError> {
-        self.advance(now);
+        let now = self.advance(now);
         if self.state != State::Established {
             return Err(OpenError::NotEstablished);
         }
@@ -105,67 +125,35 @@ impl Connection {
         if options.name.len() > MAX_NAME {
             return Err(OpenError::Invalid("a channel's name has at most 64 bytes"));
         }
-        if options.priority > 7 {
-            return Err(OpenError::Invalid("a priority is 0 to 7"));
-        }
-        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(256) {
+        check_share(options.priority, options.weight)?;
+        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(MAX_CHANNELS) {
             return Err(OpenError::TooMany { max: self.peer.max_channels });
         }
         self.channels.opened_here += 1;
         let id = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));
         let credit = SendCredit::new(self.peer.channel_bytes, self.peer.channel_messages);
-        let mut channel = ChannelState::new(id, &self.config, credit, Announce::Due);
+        let mut channel = ChannelState::new(now, id, &self.config, credit, Announce::Due);
         channel.classes = classes;
         channel.priority = options.priority;
+        channel.share = Share::new(options.priority, options.weight);
         channel.name = options.name.clone();
         self.channels.insert(channel);
         Ok(id)
     }
 
-    /// Answers the peer's request.
-    pub fn reply(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        payload: impl Into<Bytes>,
-    ) -> Result<(), SendError> {
-        self.answer(now, request, Kind::Reply(request.0), payload.into())
-    }
-
-    /// Answers the peer's request with an error; `code` is the application's: 0x100 or more.
-    pub fn reply_error(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        code: u64,
-        payload: impl Into<Bytes>,
-    ) -> Result<(), SendError> {
-        let code = code.max(code::APPLICATION);
-        self.answer(now, request, Kind::ReplyError { request: request.0, code }, payload.into())
-    }
-
-    fn answer(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        kind: Kind,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
+    /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
+    pub fn limit_sending(&mut self, now: Timestamp, rate: Option<Rate>) {
         let now = self.advance(now);
-        let channel = self.requests.owed(request).ok_or(SendError::NoRequest)?;
-        let class = self.channels.get(channel).map_or(Class::ReliableOrdered, ChannelState::reply_class);
-        self.queue(now, channel, class, kind, payload, false)?;
-        self.requests.settle_owed(request);
-        Ok(())
+        self.channels.limit_sending(now, &self.config, None, rate);
+        self.update_timers();
     }
 
-    /// The payload of the reply to a request, once `Event::RequestDone` has said that it is there.
-    pub fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {
-        self.advance(now);
-        let Reply { channel, payload } = self.requests.take_reply(request)?;
-        self.release_credit(channel, Class::ReliableUnordered, payload.len());
+    /// Limits what this side takes in over all channels, and tells the peer. What has been granted before stays granted;
+    /// unreliable messages beyond the limit are dropped.
+    pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) {
+        let now = self.advance(now);
+        self.channels.limit_receiving(now, &self.config, None, rate);
         self.update_timers();
-        Some(payload)
     }
 
     /// Queues a message.
@@ -231,44 +219,50 @@ impl Channel<'_> {
         self.conn.queue(now, self.id, class, Kind::OneWay, payload, receipt)
     }
 
-    /// Sends a message that the peer is to answer within `timeout`. `Event::RequestDone` comes once, at the latest then.
-    pub fn request(
-        &mut self,
-        now: Timestamp,
-        message: Message,
-        timeout: Duration,
-    ) -> Result<RequestId, SendError> {
-        let now = self.conn.advance(now);
-        if !self.conn.state.accepts_messages() {
-            return Err(SendError::Closed);
-        }
-        if self.conn.requests.outgoing() >= self.conn.config.max_requests {
-            return Err(SendError::TooManyRequests);
-        }
-        let channel = self.conn.channels.get(self.id).ok_or(SendError::NoChannel)?;
-        if !channel.allows(channel.reply_class()) {
-            return Err(SendError::ClassNotAllowed);
-        }
-        let Message { payload, class, receipt } = message;
-        let kind = Kind::Request(self.conn.requests.next_id());
-        let message = self.conn.queue(now, self.id, class, kind, payload, receipt)?;
-        let deadline = now + timeout.max(self.conn.config.timer_granularity);
-        let request = self.conn.requests.begin(message, deadline);
-        self.conn.timers.set(super::Timer::Request, self.conn.requests.deadline());
-        Ok(request)
-    }
-
     /// The next message that arrived. Taking it makes room for another one from the peer.
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
         self.conn.advance(now);
-        let delivery = self.conn.channels.get_mut(self.id)?.inbox.pop_ready()?;
+        let delivery = self.conn.channels.receive(self.id, |inbox, _| inbox.pop_ready())??;
         self.conn.release_credit(self.id, delivery.class, delivery.payload.len());
         self.conn.stats.messages_delivered += 1;
         let request = match delivery.kind {
             Kind::Request(request) => Some(RequestId(request)),
             _ => None,
         };
-        Some(Received { payload: delivery.payload, class: delivery.class, number: delivery.id, request })
+        let cancelled = request.is_some_and(|request| !self.conn.requests.take_owed(request));
+        let Delivery { payload, class, id: number, .. } = delivery;
+        Some(Received { payload, class, number, request, cancelled })
+    }
+
+    /// Gives the channel another priority, 0 to 7, and weight, 1 to 255, for what this side sends. The peer is not told.
+    pub fn set_priority(&mut self, now: Timestamp, priority: u8, weight: u8) -> Result<(), OpenError> {
+        self.conn.advance(now);
+        check_share(priority, weight)?;
+        self.conn.channels.get(self.id).ok_or(OpenError::NoChannel)?;
+        self.conn.channels.prioritize(self.id, priority, weight);
+        Ok(())
+    }
+
+    /// As [`Connection::limit_sending`], for this channel.
+    pub fn limit_sending(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
+        let now = self.conn.advance(now);
+        let is_known = self.conn.channels.limit_sending(now, &self.conn.config, Some(self.id), rate);
+        self.conn.update_timers();
+        if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
+    }
+
+    /// As [`Connection::limit_receiving`], for this channel.
+    pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
+        let now = self.conn.advance(now);
+        let is_known = self.conn.channels.limit_receiving(now, &self.conn.config, Some(self.id), rate);
+        self.conn.update_timers();
+        if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
+    }
+
+    /// Why what waits on this channel has not gone out; `None` when nothing waits, or no such channel is open. It is as of
+    /// the last time something was or could have been sent.
+    pub fn blocked(&self) -> Option<Blocked> {
+        self.conn.channels.blocked(self.id)
     }
 
     /// What the peer called this channel, or what it was opened as.
@@ -280,6 +274,16 @@ impl Channel<'_> {
     pub fn is_open(&self) -> bool {
         self.conn.channels.get(self.id).is_some()
     }
+}
+
+fn check_share(priority: u8, weight: u8) -> Result<(), OpenError> {
+    if priority > MAX_PRIORITY {
+        return Err(OpenError::Invalid("a priority is 0 to 7"));
+    }
+    if weight == 0 {
+        return Err(OpenError::Invalid("a weight is 1 to 255"));
+    }
+    Ok(())
 }
 
 impl Event {

@@ -142,12 +142,14 @@ impl Connection {
 
     fn params(&self) -> Params {
         let config = &self.config;
+        let (session_bytes, session_messages) = self.channels.session_receive.granted();
+        let (channel_bytes, channel_messages) = self.channels.first_credit();
         Params {
             max_message: config.max_message as u64,
-            session_bytes: config.session_bytes as u64,
-            session_messages: config.session_messages as u64,
-            channel_bytes: config.receive_bytes as u64,
-            channel_messages: config.receive_messages as u64,
+            session_bytes,
+            session_messages,
+            channel_bytes,
+            channel_messages,
             max_channels: config.max_channels as u64,
             heartbeat: config.heartbeat,
             dead: config.dead,

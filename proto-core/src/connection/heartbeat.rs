@@ -8,7 +8,7 @@ use crate::{CloseReason, Timestamp};
 
 impl Connection {
     /// The lesser of both sides' intervals, and at most a third of the silence that the peer endures.
-    fn heartbeat_interval(&self) -> Duration {
+    pub(super) fn heartbeat_interval(&self) -> Duration {
         let interval = self.config.heartbeat.min(self.peer.heartbeat).min(self.peer.dead / 3);
         let interval = interval.max(Duration::from_millis(100));
         // The server holds back a little, or both would ping at the same instant.
@@ -50,9 +50,7 @@ impl Connection {
     pub(super) fn release_memory(&mut self) {
         self.recovery.release();
         self.received.shrink();
-        for channel in self.channels.iter_mut() {
-            channel.shrink();
-        }
+        self.channels.shrink();
         self.scratch = super::Scratch::default();
     }
 }

@@ -1,6 +1,7 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
 mod blocked;
+mod clock;
 mod close;
 mod commands;
 mod handshake;
@@ -8,10 +9,12 @@ mod heartbeat;
 mod probe;
 mod receive;
 mod reconnect;
+mod requests;
 mod settle;
 mod state;
 mod timers;
 mod transmit;
+mod urgent;
 
 #[cfg(test)]
 mod tests;
@@ -23,12 +26,13 @@ use core::mem;
 use core::time::Duration;
 
 pub use self::close::Close;
-pub use self::commands::{Channel, ChannelOptions, Message, Received};
+pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
 use self::timers::{Timer, TimerTable};
+use self::urgent::Overdraft;
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
@@ -73,6 +77,8 @@ pub struct Connection {
     events: VecDeque<Event>,
     ping_due: bool,
     probes_due: u8,
+    overdraft: Overdraft,
+    wall: clock::Clock,
     ending: close::Ending,
     arena: Arena,
     scratch: Scratch,
@@ -124,7 +130,7 @@ impl Connection {
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
-            channels: Channels::new(&config),
+            channels: Channels::new(now, &config, link.max_packet),
             mtu: Mtu::new(link.max_packet, if link.reliable { 0 } else { config.max_packet }),
             blocked: blocked::Blocked::default(),
             marks: false,
@@ -148,6 +154,8 @@ impl Connection {
             events: VecDeque::new(),
             ping_due: false,
             probes_due: 0,
+            overdraft: Overdraft::default(),
+            wall: clock::Clock::default(),
             ending: close::Ending::default(),
             arena: Arena::default(),
             scratch: Scratch::default(),
@@ -309,6 +317,7 @@ impl Connection {
             Timer::Release => self.release_memory(),
             Timer::Reassembly => self.on_reassembly_timer(now),
             Timer::Request => self.on_request_timer(now),
+            Timer::Rate => self.channels.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
             Timer::Drain => self.on_drain_timer(now),
@@ -320,11 +329,11 @@ impl Connection {
         if !self.state.is_open() {
             return;
         }
-        let reassembly = self.channels.iter().filter_map(|c| c.inbox.reassembly_deadline(&self.config)).min();
-        self.timers.set(Timer::Reassembly, reassembly);
+        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline(&self.config));
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
         self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());
         self.timers.set(Timer::Request, self.requests.deadline());
+        self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }
 }

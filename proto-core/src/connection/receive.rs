@@ -5,10 +5,9 @@ use core::time::Duration;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit};
-use crate::request::Reply;
+use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit, Share};
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
+use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -112,7 +111,7 @@ impl Connection {
         }
         let mut previous = None;
         for frame in Record::new(payload).flatten() {
-            if let Err(Violation(code, text)) = self.apply(now, &frame, &mut previous) {
+            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
                 return self.on_violation(now, code, text);
             }
             if self.state.is_closed() {
@@ -121,7 +120,14 @@ impl Connection {
         }
     }
 
-    fn apply(&mut self, now: Timestamp, frame: &Frame<'_>, previous: &mut Previous) -> Result<(), Violation> {
+    /// Acts on a frame of packet `number`.
+    fn apply(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        frame: &Frame<'_>,
+        previous: &mut Previous,
+    ) -> Result<(), Violation> {
         let is_open = self.state.is_open();
         match frame {
             Frame::Ack(ack) => {
@@ -154,14 +160,34 @@ impl Connection {
                 self.stats.blocked_received += 1;
                 Ok(())
             }
-            Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
+            Frame::OpenChannel(open) if is_open => self.on_open_channel(now, open),
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
-            // The last three come too late to matter: the connection is being closed.
+            #[cfg(planted)]
+            Frame::Rate(_) if self.config.planted == Some(crate::planted::Planted::RateUnenforced) => Ok(()),
+            Frame::Rate(limit) if is_open => {
+                if self.channels.on_rate(now, &self.config, number, limit.scope, limit.rate) {
+                    Ok(())
+                } else {
+                    violation("a rate for a channel that was never opened")
+                }
+            }
+            Frame::Time(sample) if is_open => {
+                self.wall.hear(now, self.here(now), sample);
+                Ok(())
+            }
+            Frame::Cancel(request) if is_open => {
+                self.on_cancel(*request);
+                Ok(())
+            }
+            // The last six come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
+            | Frame::Rate(_)
+            | Frame::Time(_)
+            | Frame::Cancel(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
@@ -172,7 +198,7 @@ impl Connection {
     fn on_credit(&mut self, credit: &Credit) -> Result<(), Violation> {
         let Some(channel) = credit.channel else {
             if self.channels.session_send.raise(credit.bytes, credit.messages) {
-                self.channels.activate_all();
+                self.channels.activate_starved();
             }
             return Ok(());
         };
@@ -186,7 +212,7 @@ impl Connection {
         Ok(())
     }
 
-    fn on_open_channel(&mut self, open: &OpenChannel<'_>) -> Result<(), Violation> {
+    fn on_open_channel(&mut self, now: Timestamp, open: &OpenChannel<'_>) -> Result<(), Violation> {
         let id = ChannelId(open.channel);
         let is_clients = open.channel % 2 == 1;
         if open.channel == 0 || is_clients == self.is_client {
@@ -202,9 +228,10 @@ impl Connection {
         }
         self.channels.opened_there += 1;
         let credit = SendCredit::new(open.bytes, open.messages);
-        let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
+        let mut channel = Channel::new(now, id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
+        channel.share = Share::new(open.priority, 1);
         channel.name = open.name.into();
         self.channels.insert(channel);
         self.events.push_back(Event::Opened(id));
@@ -230,31 +257,40 @@ impl Connection {
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
         if class == Class::Unreliable
-            && let Some(reason) = self.refuses_unreliable(msg)
+            && let Some(reason) = self.refuses_unreliable(now, id, msg)
         {
             self.stats.drops.count(reason);
             return Ok(());
         }
-        let Some((channel, session_credit)) = self.channels.for_arrival(id) else { return Ok(()) };
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
         let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
-        let credit = [&mut channel.receive_credit, session_credit];
+        self.channels.fill_credit(now, id);
         let mut deliveries = mem::take(&mut self.scratch.deliveries);
         let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
-        let received = channel.inbox.receive(&arrival, credit, &mut intake);
+        let received =
+            self.channels.receive(id, |inbox, credit| inbox.receive(&arrival, credit, &mut intake));
         let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
         self.scratch.deliveries = deliveries;
+        self.channels.meter_credit(now, id);
         match received {
-            Ok(()) => {}
-            Err(Refused::Dropped(reason)) => self.stats.drops.count(reason),
-            Err(Refused::Violation(code, text)) => return Err(Violation(code, text)),
+            None | Some(Ok(())) => {}
+            Some(Err(Refused::Dropped(reason))) => self.stats.drops.count(reason),
+            Some(Err(Refused::Violation(code, text))) => return Err(Violation(code, text)),
         }
         delivered
     }
 
     /// Why the connection has no room for an unreliable message or a piece of one, whatever its channel says.
-    fn refuses_unreliable(&self, msg: &Msg<'_>) -> Option<Drop> {
+    fn refuses_unreliable(&mut self, now: Timestamp, id: ChannelId, msg: &Msg<'_>) -> Option<Drop> {
+        let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::RateUnenforced) {
+            return None;
+        }
+        if !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
+            return Some(Drop::RateLimited);
+        }
         // The peer's link may have larger packets than this side's.
         let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
         if msg.fragment.is_some_and(|fragment| too_many_pieces.contains(&fragment.total)) {
@@ -264,65 +300,20 @@ impl Connection {
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
-        let (request, outcome) = match delivery.kind {
-            Kind::OneWay => {
-                self.make_ready(id, delivery);
-                return Ok(());
-            }
-            Kind::Request(request) => {
-                if self.requests.owe(request, id, self.config.max_requests) {
-                    self.make_ready(id, delivery);
-                } else {
-                    self.stats.drops.count(Drop::RequestRejected);
-                    self.release(id, &delivery);
-                    self.reject(now, id, request);
-                }
-                return Ok(());
-            }
-            Kind::Reply(request) => (request, RequestOutcome::Replied),
-            Kind::ReplyError { request, code } => {
-                let not_processed = code::is_not_processed(code);
-                (request, RequestOutcome::Failed { code, not_processed })
-            }
-        };
-        if !self.requests.was_sent(request) {
-            return violation("a reply to a request that was never sent");
+        if delivery.kind == Kind::OneWay {
+            self.make_ready(id, delivery);
+            return Ok(());
         }
-        if !delivery.class.is_reliable() {
-            return violation("an unreliable reply");
-        }
-        let reply = Reply { channel: id, payload: delivery.payload.clone() };
-        if self.requests.on_reply(request, reply) {
-            self.events.push_back(Event::RequestDone { request: RequestId(request), outcome });
-        } else {
-            self.stats.drops.count(Drop::LateReply);
-            self.release(id, &delivery);
-        }
-        Ok(())
+        self.on_request_or_reply(now, id, delivery).or_else(|impossible| violation(impossible.0))
     }
 
-    /// Tells the peer that its request was not looked at. One that floods with requests and reads no replies is told nothing.
-    fn reject(&mut self, now: Timestamp, id: ChannelId, request: u64) {
-        let has_room = self.has_room_for_events();
-        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0, &self.config));
-        let Some(channel) = channel else { return };
-        let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
-        // Where no reliable class is allowed no reply could be sent either.
-        let _ = self.queue(now, id, channel.reply_class(), kind, bytes::Bytes::new(), false);
-    }
-
-    fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
-        if let Some(channel) = self.channels.get_mut(id)
-            && channel.inbox.make_ready(delivery)
-            && !channel.readable_queued
+    pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
+        let was_empty = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery)) == Some(true);
+        if let Some(channel) = self.channels.get_mut(id).filter(|_| was_empty)
+            && !mem::replace(&mut channel.readable_queued, true)
         {
-            channel.readable_queued = true;
             self.events.push_back(Event::Readable(id));
         }
-    }
-
-    fn release(&mut self, id: ChannelId, delivery: &Delivery) {
-        self.release_credit(id, delivery.class, delivery.payload.len());
     }
 
     /// Room for a message of `len` bytes is free again.
@@ -334,12 +325,8 @@ impl Connection {
         if !class.is_reliable() {
             return;
         }
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.release(class, len);
-        }
-        if self.channels.session_receive.release(crate::channel::cost(len as u64)) {
-            self.channels.session_credit_due = true;
-        }
+        self.channels.release(id, len);
+        self.channels.meter_credit(self.clock, id);
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

@@ -3,12 +3,12 @@
 use core::mem;
 use core::time::Duration;
 
+use super::Connection;
 use super::handshake::Confirm;
 use super::state::End;
-use super::{Connection, Timer};
-use crate::channel::{Announce, Piece, Settled};
+use crate::channel::{Announce, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
-use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, RequestOutcome, Timestamp};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, Timestamp};
 
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
@@ -35,7 +35,8 @@ impl Connection {
     fn on_arrived(&mut self, carried: Carried) {
         match carried {
             Carried::Ack(largest) => self.received.on_ack_acked(largest),
-            Carried::Credit(_) => {}
+            Carried::Credit(_) | Carried::Rate(_) => {}
+            Carried::Cancel(request) => self.requests.cancel_known(request),
             Carried::OpenChannel(id) => {
                 if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
                     channel.announce = Announce::Known;
@@ -51,6 +52,7 @@ impl Connection {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
                 if let Some(settled) = settled {
+                    self.channels.activate_waiting(piece.channel, piece.class);
                     self.on_settled(piece.channel, piece.class, settled, Fate::Acked);
                 }
             }
@@ -63,24 +65,16 @@ impl Connection {
             Carried::Ack(_) => {}
             Carried::MtuProbe(size) => self.mtu.on_probe_lost(size),
             Carried::Credit(None) => self.channels.session_credit_due = true,
-            Carried::Credit(Some(id)) => {
-                if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
-                    channel.credit_due = true;
-                }
-            }
-            Carried::OpenChannel(id) => {
-                if let Some(channel) = self.channels.get_mut(ChannelId(id))
-                    && channel.announce == Announce::InFlight
-                {
-                    channel.announce = Announce::Due;
-                }
-            }
+            Carried::Credit(Some(id)) => self.channels.owe_credit(ChannelId(id)),
+            Carried::Rate(scope) => self.channels.owe_rate(scope),
+            Carried::Cancel(request) => self.requests.cancel_lost(request),
+            Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {
                     self.confirm = Confirm::Due;
                 }
             }
-            Carried::Piece(piece) if piece.class.is_reliable() => self.requeue(piece),
+            Carried::Piece(piece) if piece.class.is_reliable() => self.channels.requeue(piece),
             Carried::Piece(piece) => {
                 let settled = self
                     .channels
@@ -90,13 +84,6 @@ impl Connection {
                     self.on_settled(piece.channel, piece.class, settled, Fate::Lost);
                 }
             }
-        }
-    }
-
-    fn requeue(&mut self, piece: Piece) {
-        if let Some(channel) = self.channels.get_mut(piece.channel) {
-            channel.outboxes[piece.class as usize].requeue(piece);
-            self.channels.activate(piece.channel);
         }
     }
 
@@ -110,6 +97,7 @@ impl Connection {
                 self.stats.messages_dropped += 1;
                 self.stats.drops.count(Drop::SendQueueDropped);
             }
+            Fate::Cancelled => self.stats.messages_cancelled += 1,
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
         if settled.receipt {
@@ -164,7 +152,7 @@ impl Connection {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
             Timeout::Repair => self.repair(now),
-            Timeout::Probe => self.begin_probe(),
+            Timeout::Probe => self.begin_probe(now),
             Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
         }
     }
@@ -173,18 +161,18 @@ impl Connection {
     fn repair(&mut self, now: Timestamp) {
         while let Some(carried) = self.recovery.pop_repair(now) {
             if let Carried::Piece(piece) = carried
-                && self.channels.candidate().is_none()
+                && self.channels.candidate(now, false).is_none()
             {
                 self.stats.repairs += 1;
-                self.requeue(piece);
+                self.channels.requeue(piece);
             }
         }
     }
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
-    fn begin_probe(&mut self) {
+    fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
-        if self.channels.candidate().is_some() {
+        if self.channels.candidate(now, false).is_some() {
             return;
         }
         let mut carried = mem::take(&mut self.scratch.outcome.lost);
@@ -201,14 +189,7 @@ impl Connection {
 
     pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
         let config = &self.config;
-        let gone: usize = self.channels.iter_mut().map(|c| c.inbox.expire_partials(now, config)).sum();
+        let gone = self.channels.expire_partials(now, config);
         self.stats.drops.add(Drop::ReassemblyExpired, gone as u64);
-    }
-
-    pub(super) fn on_request_timer(&mut self, now: Timestamp) {
-        while let Some(request) = self.requests.expire(now) {
-            self.events.push_back(Event::RequestDone { request, outcome: RequestOutcome::TimedOut });
-        }
-        self.timers.set(Timer::Request, self.requests.deadline());
     }
 }

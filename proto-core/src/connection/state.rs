@@ -91,6 +91,7 @@ impl Connection {
         self.timers.stop(Timer::HandshakeDeadline);
         self.attempts.on_established(now);
         self.keep_alive(now);
+        self.wall.wait(now + self.heartbeat_interval());
         self.events.push_back(Event::Established { session: self.session, incarnation });
     }
 
@@ -146,8 +147,7 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let messages: usize =
-                self.channels.iter_mut().map(|c| core::iter::from_fn(|| c.inbox.pop_ready()).count()).sum();
+            let messages = self.channels.drop_unread();
             let unread = messages + self.requests.drop_replies();
             self.stats.drops.add(Drop::Unread, unread as u64);
         }

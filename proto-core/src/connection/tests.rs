@@ -3,9 +3,12 @@
 mod abuse;
 mod acks;
 mod channels;
+mod clocks;
 mod close;
 mod idle;
 mod path;
+mod priorities;
+mod rates;
 mod reliable_link;
 mod requests;
 
@@ -165,6 +168,13 @@ impl Pair {
         self.now = end;
     }
 
+    /// Whether nothing but a heartbeat goes over the wire for `span`.
+    fn run_is_quiet(&mut self, span: Duration) -> bool {
+        let before = self.sent.len();
+        self.run(span);
+        self.sent.len() - before <= 2
+    }
+
     fn send(&mut self, side: Side, channel: u32, message: Message) -> crate::MessageId {
         let now = self.now;
         self.conn(side).channel(ChannelId(channel)).send(now, message).expect("room for a message")
@@ -244,6 +254,9 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
+        Frame::Rate(_) => "RATE",
+        Frame::Time(_) => "TIME",
+        Frame::Cancel(_) => "CANCEL",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

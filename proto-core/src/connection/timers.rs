@@ -28,6 +28,8 @@ pub(crate) enum Timer {
     Reassembly,
     /// A request has run out of time.
     Request,
+    /// A rate limit lets more through.
+    Rate,
     /// Flushing before CLOSE has taken long enough.
     Linger,
     /// Repeat CLOSE.
@@ -37,7 +39,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
@@ -49,6 +51,7 @@ impl Timer {
         Self::Release,
         Self::Reassembly,
         Self::Request,
+        Self::Rate,
         Self::Linger,
         Self::Close,
         Self::Drain,

@@ -11,7 +11,10 @@ use super::{Connection, Timer};
 use crate::channel::{Announce, Candidate};
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
-use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
+use crate::wire::{
+    Credit, Fragment, Frame, Kind, Msg, OpenChannel, RateLimit, RateScope, RecordWriter, TimeSample, WireId,
+    varint,
+};
 use crate::{ChannelId, Class, Fate, Timestamp};
 
 /// Messages of one packet. Together with the window of 1024 packets it bounds how far a late packet's numbers can lie behind
@@ -22,6 +25,15 @@ const MAX_MESSAGES: usize = 48;
 const MIN_TRIGGER: usize = 24;
 /// A message is not cut for less room than this.
 const MIN_PIECE: usize = 64;
+
+/// What may go out beside acknowledgements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    Nothing,
+    /// Messages of priority 0, beyond window or pacing.
+    Urgent,
+    All,
+}
 
 /// A message that is written once it is known whether another frame follows it.
 struct Pending {
@@ -88,9 +100,14 @@ impl Connection {
             self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
             return false;
         }
-        let is_probe = self.probes_due > 0;
-        let may_elicit = is_probe || self.wants_to_elicit(now) && self.may_elicit(now);
-        if !may_elicit && !self.received.is_due() {
+        let permit = if self.probes_due > 0 {
+            Permit::All
+        } else if self.wants_to_elicit(now) {
+            self.permit(now)
+        } else {
+            Permit::Nothing
+        };
+        if permit == Permit::Nothing && !self.received.is_due() {
             return false;
         }
         let start = buf.len();
@@ -100,7 +117,7 @@ impl Connection {
         let mut carried = mem::take(&mut self.scratch.carried);
         let mut writer = RecordWriter::new(buf);
         let limit = start + self.packet_limit() - TAG_LEN;
-        let eliciting = self.write_frames(now, may_elicit, limit, &mut writer, &mut carried);
+        let eliciting = self.write_frames(now, permit, limit, &mut writer, &mut carried);
         let is_empty = writer.frames() == 0;
         if is_empty {
             buf.truncate(start);
@@ -121,6 +138,9 @@ impl Connection {
             self.probes_due = self.probes_due.saturating_sub(1);
             self.ping_due = false;
             self.restart_heartbeat(now);
+            if permit == Permit::Urgent {
+                self.overdraft.on_sent(now, self.recovery.rtt.smoothed());
+            }
         }
         carried.clear();
         self.scratch.carried = carried;
@@ -137,9 +157,9 @@ impl Connection {
     fn wants_to_elicit(&mut self, now: Timestamp) -> bool {
         let mut wants = self.ping_due
             || self.confirm == Confirm::Due
-            || self.channels.session_credit_due
-            || self.channels.iter().any(|channel| channel.credit_due || channel.announce == Announce::Due)
-            || self.channels.candidate().is_some();
+            || self.channels.has_news()
+            || self.requests.next_cancel().is_some()
+            || self.channels.candidate(now, false).is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
             wants = self.note_blocked(now);
@@ -147,30 +167,37 @@ impl Connection {
         wants
     }
 
-    /// Whether window and pacing let a packet go.
-    fn may_elicit(&mut self, now: Timestamp) -> bool {
+    /// What window and pacing let go.
+    fn permit(&mut self, now: Timestamp) -> Permit {
         if self.link.reliable {
-            return true;
+            return Permit::All;
         }
-        if !self.recovery.window_has_room() {
-            self.recovery.set_app_limited(false);
-            return false;
-        }
-        match self.recovery.paced_until(now, self.config.timer_granularity) {
-            None => true,
-            Some(at) => {
-                self.recovery.set_app_limited(false);
-                self.timers.set(Timer::Pacing, at);
-                false
+        let mut resume = None;
+        if self.recovery.window_has_room() {
+            resume = self.recovery.paced_until(now, self.config.timer_granularity);
+            if resume.is_none() {
+                return Permit::All;
             }
         }
+        self.recovery.set_app_limited(false);
+        let mut permit = Permit::Nothing;
+        if self.channels.candidate(now, true).is_some() {
+            match self.overdraft.blocked_until(now, self.recovery.rtt.smoothed()) {
+                None => permit = Permit::Urgent,
+                Some(at) => resume = Some(resume.map_or(at, |paced| paced.min(at))),
+            }
+        }
+        if let Some(at) = resume {
+            self.timers.set(Timer::Pacing, at);
+        }
+        permit
     }
 
     /// Writes what there is up to `limit`; returns whether it asks for an acknowledgement.
     fn write_frames(
         &mut self,
         now: Timestamp,
-        may_elicit: bool,
+        permit: Permit,
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
@@ -190,16 +217,39 @@ impl Connection {
                 eliciting = true;
             }
         }
-        if !may_elicit {
+        let asks = !self.config.wall_epoch.is_zero()
+            && self.wall.is_due(now)
+            && permit != Permit::Nothing
+            && (eliciting
+                || self.ping_due
+                || self.probes_due > 0
+                || self.channels.candidate(now, permit == Permit::Urgent).is_some());
+        if (asks || self.wall.owes_answer() && writer.frames() > 0)
+            && writer.buffered() + TimeSample::LONGEST <= limit
+        {
+            if asks {
+                self.wall.wait(now + self.heartbeat_interval());
+            }
+            writer.write(&Frame::Time(self.wall.sample(now, self.here(now), asks)), false);
+        }
+        if permit == Permit::Nothing {
             return eliciting;
         }
         let before = writer.frames();
         if let Some(credit) = self.take_blocked(now) {
             writer.write(&Frame::Blocked(credit), false);
         }
-        self.write_credit(limit, writer, carried);
+        self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
-        self.write_messages(limit, writer, carried);
+        self.write_rates(limit, writer, carried);
+        while writer.buffered() + 1 + varint::MAX_LEN <= limit
+            && let Some(request) = self.requests.next_cancel()
+        {
+            writer.write(&Frame::Cancel(request), false);
+            carried.push(Carried::Cancel(request));
+            self.requests.cancel_written();
+        }
+        self.write_messages(now, permit == Permit::Urgent, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
             writer.write(&Frame::Ping, false);
@@ -208,21 +258,28 @@ impl Connection {
         eliciting
     }
 
-    fn write_credit(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+    fn write_credit(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
         const LONGEST: usize = 2 + 3 * varint::MAX_LEN;
         if mem::take(&mut self.channels.session_credit_due) {
             let (bytes, messages) = self.channels.session_receive.grant();
             writer.write(&Frame::Credit(Credit { channel: None, bytes, messages }), false);
             carried.push(Carried::Credit(None));
+            self.channels.meter_credit(now, ChannelId::DEFAULT);
         }
-        for channel in self.channels.iter_mut().filter(|channel| channel.credit_due) {
-            if writer.buffered() + LONGEST > limit {
-                return;
-            }
-            channel.credit_due = false;
+        while writer.buffered() + LONGEST <= limit
+            && let Some(channel) = self.channels.take_credit_due()
+        {
+            let id = channel.id;
             let (bytes, messages) = channel.receive_credit.grant();
-            writer.write(&Frame::Credit(Credit { channel: Some(channel.id.0), bytes, messages }), false);
-            carried.push(Carried::Credit(Some(channel.id.0)));
+            writer.write(&Frame::Credit(Credit { channel: Some(id.0), bytes, messages }), false);
+            carried.push(Carried::Credit(Some(id.0)));
+            self.channels.meter_credit(now, id);
         }
     }
 
@@ -232,7 +289,7 @@ impl Connection {
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
     ) {
-        for channel in self.channels.iter_mut().filter(|channel| channel.announce == Announce::Due) {
+        while let Some(channel) = self.channels.next_announcement() {
             if writer.buffered() + announcement_len(channel.name.len()) > limit {
                 return;
             }
@@ -240,12 +297,43 @@ impl Connection {
         }
     }
 
-    fn write_messages(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+    fn write_rates(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+        while let Some((scope, rate)) = self.channels.next_rate() {
+            let unknown = match scope {
+                RateScope::Channel(id) if !carried.contains(&Carried::OpenChannel(id)) => {
+                    let channel = self.channels.get_mut(ChannelId(id));
+                    channel.filter(|channel| channel.announce != Announce::Known)
+                }
+                _ => None,
+            };
+            let announcement = unknown.as_ref().map_or(0, |channel| announcement_len(channel.name.len()));
+            if writer.buffered() + announcement + RateLimit::LONGEST > limit {
+                return;
+            }
+            if let Some(channel) = unknown {
+                write_announcement(channel, writer, carried);
+            }
+            writer.write(&Frame::Rate(RateLimit { scope, rate }), false);
+            carried.push(Carried::Rate(scope));
+            self.channels.rate_told();
+        }
+    }
+
+    /// With `urgent` only those of priority 0.
+    fn write_messages(
+        &mut self,
+        now: Timestamp,
+        urgent: bool,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
         let largest = self.packet_limit();
         let mut pending: Option<Pending> = None;
         let mut previous = None;
         for _ in 0..MAX_MESSAGES {
-            let Some((channel_id, class, candidate)) = self.channels.candidate() else { break };
+            let Some(next) = self.channels.candidate(now, urgent) else { break };
+            let (channel_id, class, candidate) = (next.channel(), next.class, &next.candidate);
             let Some(channel) = self.channels.get_mut(channel_id) else { break };
             let must_announce =
                 channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
@@ -261,7 +349,7 @@ impl Connection {
             let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
             let max_whole = largest - PACKET_OVERHEAD - announcement;
             let Some((len, is_last)) =
-                fit(&candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
+                fit(candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {
                 break;
             };
@@ -271,14 +359,14 @@ impl Connection {
             if must_announce {
                 write_announcement(channel, writer, carried);
             }
-            let Some((piece, payload)) = self.channels.take(channel_id, class, &candidate, len) else {
+            let Some((piece, payload)) = self.channels.take(now, &next, len) else {
                 break;
             };
             let is_whole = len == candidate.total;
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
             let size =
-                head_len(&candidate, name_len, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
+                head_len(candidate, name_len, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
             pending = Some(Pending {
                 class,
                 channel: channel_id,
@@ -290,7 +378,7 @@ impl Connection {
             });
             previous = Some((channel_id, class, candidate.number + 1));
             if self.link.reliable && !class.is_reliable() {
-                self.on_written(channel_id, class, &candidate, len);
+                self.on_written(channel_id, class, candidate, len);
             } else {
                 carried.push(Carried::Piece(piece));
             }

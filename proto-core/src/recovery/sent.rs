@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::delivery::Snapshot;
 use crate::Timestamp;
 use crate::channel::Piece;
+use crate::wire::RateScope;
 
 /// Something that a packet carried and whose arrival matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub(crate) enum Carried {
     Credit(Option<u32>),
     /// A channel's announcement.
     OpenChannel(u32),
+    /// A limit on what the peer sends.
+    Rate(RateScope),
+    /// That a request was cancelled.
+    Cancel(u64),
     Confirm,
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.

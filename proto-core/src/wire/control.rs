@@ -51,7 +51,7 @@ pub struct OpenChannel<'a> {
     pub channel: u32,
     /// Bit n is set when class n may be used on it; never 0.
     pub classes: u8,
-    /// 0 (first) to 7 (last); a hint.
+    /// 0 (first) to 7 (last): how the opener sends on it, and asks the peer to.
     pub priority: u8,
     /// Bytes that the opener has room for on it.
     pub bytes: u64,

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Init, MAX_TOKEN, Msg, OpenChannel, Reader,
-    Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Init, MAX_TOKEN, Msg, OpenChannel,
+    RateLimit, Reader, TimeSample, Version,
 };
 use super::{ack, varint};
 
@@ -41,6 +41,7 @@ pub mod code {
     pub const RATE: u8 = 0x17;
     pub const KEY_UPDATE: u8 = 0x18;
     pub const TIME: u8 = 0x19;
+    pub const CANCEL: u8 = 0x1A;
     pub const INIT: u8 = 0x20;
     pub const RETRY: u8 = 0x21;
     pub const VERSION: u8 = 0x22;
@@ -73,6 +74,12 @@ pub enum Frame<'a> {
     Close(Close<'a>),
     /// The end was understood.
     CloseAck,
+    /// How much is taken in.
+    Rate(RateLimit),
+    /// The sender's clock.
+    Time(TimeSample),
+    /// The sender no longer waits for the reply to its request of this number.
+    Cancel(u64),
     /// A client asks for a connection.
     Init(Init<'a>),
     /// The client must prove its address with this token.
@@ -105,6 +112,7 @@ impl<'a> Frame<'a> {
                 | Self::Ack(_)
                 | Self::Close(_)
                 | Self::CloseAck
+                | Self::Time(_)
                 | Self::Init(_)
                 | Self::Retry(_)
                 | Self::Version(_)
@@ -124,6 +132,9 @@ impl<'a> Frame<'a> {
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
+            code::RATE => Self::Rate(RateLimit::decode(reader)?),
+            code::TIME => Self::Time(TimeSample::decode(reader)?),
+            code::CANCEL => Self::Cancel(reader.vi64()?),
             code::INIT => Self::Init(Init::decode(reader)?),
             code::RETRY => Self::Retry(reader.bytes(MAX_TOKEN, "RETRY: token over 96 bytes")?),
             code::VERSION => Self::Version(Version::decode(reader)?),
@@ -231,6 +242,18 @@ impl<'b> RecordWriter<'b> {
                 close.encode(buf);
             }
             Frame::CloseAck => buf.push(code::CLOSE_ACK),
+            Frame::Rate(limit) => {
+                buf.push(code::RATE);
+                limit.encode(buf);
+            }
+            Frame::Time(sample) => {
+                buf.push(code::TIME);
+                sample.encode(buf);
+            }
+            Frame::Cancel(request) => {
+                buf.push(code::CANCEL);
+                varint::encode(*request, buf);
+            }
             Frame::Init(init) => {
                 buf.push(code::INIT);
                 init.encode(buf);

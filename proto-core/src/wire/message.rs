@@ -1,6 +1,7 @@
 //! MSG: one message or a piece of one (spec: wire.md, section 5).
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use super::{DecodeError, Reader, varint};
 
@@ -49,18 +50,29 @@ pub enum Kind {
     Request(u64),
     /// The answer to the receiver's request of that number.
     Reply(u64),
+    /// A part of an answer that comes in parts.
+    ReplyPart {
+        /// The request.
+        request: u64,
+        /// How many parts come before it.
+        index: u32,
+        /// Whether it is the last one, which ends the request.
+        last: bool,
+    },
     /// The receiver's request of that number failed.
     ReplyError {
         /// The request.
         request: u64,
         /// Why: below 0x100 the transport's, where bit 7 says that it was surely not processed; above, the application's.
         code: u64,
+        /// How many parts of an answer come before it; `None` where none do.
+        index: Option<NonZeroU32>,
     },
 }
 
 /// ```text
-/// 1qqciile | channel vi64 (c) | id 1, 2 or 4 (ii) | ext 1 (e) | total, offset vi64 (f) | request vi64, code vi64 (kk) | length vi64 (l) | payload
-/// ext: fkk00000
+/// 1qqciile | channel vi64 (c) | id 1, 2 or 4 (ii) | ext 1 (e) | total, offset vi64 (f) | request vi64, code vi64, place vi64 (kk, m) | length vi64 (l) | payload
+/// ext: fkk0000m
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Msg<'a> {
@@ -103,7 +115,8 @@ const HAS_CHANNEL: u8 = 0x10;
 const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
 const EXT_FRAGMENT: u8 = 0x80;
-const EXT_RESERVED: u8 = 0x1F;
+const EXT_MORE: u8 = 0x01;
+const EXT_RESERVED: u8 = 0x1E;
 
 impl<'a> Msg<'a> {
     pub(super) fn decode(
@@ -162,11 +175,31 @@ impl<'a> Msg<'a> {
         } else {
             Some(Fragment { total: reader.vi64()?, offset: reader.vi64()? })
         };
+        let more = ext & EXT_MORE != 0;
         let kind = match ext >> 5 & 3 {
+            0 | 1 if more => return Err(DecodeError::Invalid("MSG: parts of what is no reply")),
+            2 if more => {
+                let request = reader.vi64()?;
+                let place =
+                    reader.vi64_upto(2 * u64::from(u32::MAX) + 1, "MSG: over 2^32 parts of a reply")?;
+                Kind::ReplyPart { request, index: (place >> 1) as u32, last: place & 1 != 0 }
+            }
             0 => Kind::OneWay,
             1 => Kind::Request(reader.vi64()?),
             2 => Kind::Reply(reader.vi64()?),
-            _ => Kind::ReplyError { request: reader.vi64()?, code: reader.vi64()? },
+            _ => {
+                let (request, code) = (reader.vi64()?, reader.vi64()?);
+                let index = if more {
+                    reader.vi64_upto(u32::MAX.into(), "MSG: over 2^32 parts of a reply")?
+                } else {
+                    0
+                };
+                let index = NonZeroU32::new(index as u32);
+                if more && index.is_none() {
+                    return Err(DecodeError::Invalid("MSG: an error behind no part of a reply"));
+                }
+                Kind::ReplyError { request, code, index }
+            }
         };
         Ok((fragment, kind))
     }
@@ -200,7 +233,8 @@ impl<'a> Msg<'a> {
             WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
         }
         if has_ext {
-            buf.push(flag(fragmented, EXT_FRAGMENT) | kind << 5);
+            let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
+            buf.push(flag(fragmented, EXT_FRAGMENT) | kind << 5 | flag(more, EXT_MORE));
         }
         if let Some(Fragment { total, offset }) = self.fragment {
             varint::encode(total, buf);
@@ -209,9 +243,16 @@ impl<'a> Msg<'a> {
         match self.kind {
             Kind::OneWay => {}
             Kind::Request(request) | Kind::Reply(request) => varint::encode(request, buf),
-            Kind::ReplyError { request, code } => {
+            Kind::ReplyPart { request, index, last } => {
+                varint::encode(request, buf);
+                varint::encode(place(index, last), buf);
+            }
+            Kind::ReplyError { request, code, index } => {
                 varint::encode(request, buf);
                 varint::encode(code, buf);
+                if let Some(index) = index {
+                    varint::encode(index.get().into(), buf);
+                }
             }
         }
         if !last {
@@ -227,7 +268,7 @@ impl Kind {
         match self {
             Self::OneWay => 0,
             Self::Request(_) => 1,
-            Self::Reply(_) => 2,
+            Self::Reply(_) | Self::ReplyPart { .. } => 2,
             Self::ReplyError { .. } => 3,
         }
     }
@@ -237,7 +278,21 @@ impl Kind {
         match self {
             Self::OneWay => 0,
             Self::Request(request) | Self::Reply(request) => varint::len(request),
-            Self::ReplyError { request, code } => varint::len(request) + varint::len(code),
+            Self::ReplyPart { request, index, last } => {
+                varint::len(request) + varint::len(place(index, last))
+            }
+            Self::ReplyError { request, code, index } => {
+                let index = match index {
+                    Some(index) => varint::len(index.get() as u64),
+                    None => 0,
+                };
+                varint::len(request) + varint::len(code) + index
+            }
         }
     }
+}
+
+/// A part's place among the others: twice the number of those before it, and 1 for the last.
+const fn place(index: u32, last: bool) -> u64 {
+    index as u64 * 2 + last as u64
 }

@@ -11,7 +11,9 @@ mod handshake;
 mod message;
 pub mod packet;
 pub mod params;
+mod rate;
 mod reader;
+mod time;
 pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
@@ -22,7 +24,9 @@ pub use frame::{Frame, Record, RecordWriter};
 pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
 pub use message::{Fragment, Kind, Msg, WireId};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
+pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
+pub use time::TimeSample;
 
 #[cfg(test)]
 mod tests;

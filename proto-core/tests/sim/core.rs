@@ -44,6 +44,7 @@ pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
         + stats.messages_written
         + stats.messages_lost
         + stats.messages_dropped
+        + stats.messages_cancelled
         + stats.messages_unknown;
     if stats.messages_accepted == settled + under_way as u64 {
         return Ok(());
@@ -95,7 +96,10 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
             let node = if draw.below(4) == 0 { s } else { clients[draw.below(2) as usize] };
             let class = Class::ALL[draw.below(3) as usize];
             let receipt = draw.below(2) == 0;
-            let cmd = match draw.below(12) {
+            let cmd = match draw.below(15) {
+                14 => Cmd::CancelRequest,
+                12 => Cmd::Limit((draw.below(3) > 0).then(|| 5 + draw.below(40))),
+                13 => Cmd::Prioritize(draw.below(8) as u8),
                 0 => Cmd::Open,
                 1 | 2 => Cmd::Request { size: draw.below(2000) as u32, timeout: ms(50 + draw.below(2000)) },
                 3 => Cmd::Read(draw.below(2) == 0),

@@ -1,11 +1,14 @@
 //! The core, its channels and the chat server in the simulator.
 
 mod chat;
+mod clocks;
 mod core;
 mod net;
 mod oracles;
 mod peer;
 #[cfg(planted)]
 mod planted;
+mod priorities;
+mod rates;
 mod scenarios;
 mod traces;

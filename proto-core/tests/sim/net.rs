@@ -57,7 +57,7 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
     let mut previous = 0;
     for frame in Record::new(payload) {
         let name = match frame.ok()? {
-            Frame::Padding | Frame::Ack(_) => continue,
+            Frame::Padding | Frame::Ack(_) | Frame::Time(_) => continue,
             Frame::Msg(msg) => {
                 let id = match msg.id {
                     WireId::Next => previous + 1,
@@ -81,6 +81,8 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::Close(_) => "CLOSE",
             Frame::CloseAck => "CLOSE_ACK",
             Frame::Confirm(_) => "CONFIRM",
+            Frame::Rate(_) => "RATE",
+            Frame::Cancel(_) => "CANCEL",
             _ => "OTHER",
         };
         if kind == "ACK" {

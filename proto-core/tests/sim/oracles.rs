@@ -43,6 +43,11 @@ pub(crate) struct Guarantees {
     received: BTreeMap<(Conn, ChannelId, Class), BTreeSet<u64>>,
     requests: BTreeMap<(Conn, RequestId), bool>,
     handled: BTreeSet<(SessionId, NodeId, RequestId)>,
+    /// The index of the next part of a reply.
+    parts: BTreeMap<(Conn, RequestId), u8>,
+    /// What was asked, and what need not arrive because nobody waits for the reply.
+    questions: BTreeMap<(Conn, RequestId), u64>,
+    given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
 }
 
@@ -62,6 +67,9 @@ impl Guarantees {
             received: BTreeMap::new(),
             requests: BTreeMap::new(),
             handled: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
         }
     }
@@ -166,10 +174,16 @@ impl Guarantees {
         if self.requests.insert((conn, request), false) != Some(true) {
             return Err(format!("G10: a second outcome for {request:?}"));
         }
+        if let RequestOutcome::Cancelled { .. } | RequestOutcome::TimedOut = outcome
+            && let Some(&hash) = self.questions.get(&(conn, request))
+        {
+            self.given_up.insert((conn, hash));
+        }
         let not_processed = matches!(
             outcome,
             RequestOutcome::Failed { not_processed: true, .. }
                 | RequestOutcome::Disconnected { not_processed: true }
+                | RequestOutcome::Cancelled { not_processed: true }
         );
         let other = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
         let handled = other.is_some_and(|&(node, ..)| self.handled.contains(&(session, node, request)));
@@ -264,6 +278,15 @@ impl<N: Connects> Oracle<N> for Guarantees {
                 let class = Class::ReliableOrdered;
                 *self.accepted.entry((conn, ChannelId::DEFAULT, class, *hash)).or_default() += 1;
                 self.requests.insert((conn, *request), true);
+                self.questions.insert((conn, *request), *hash);
+            }
+            Ev::Answered { conn, request, index, is_last } => {
+                let conn = self.conn(node, *conn);
+                let expected = self.parts.entry((conn, *request)).or_default();
+                if *index != *expected {
+                    return Err(format!("G10: part {index} of the reply to {request:?}, not {expected}"));
+                }
+                *expected = if *is_last { u8::MAX } else { *expected + 1 };
             }
             Ev::Handled { session, request } => {
                 self.handled.insert((*session, node, *request));
@@ -308,7 +331,10 @@ impl<N: Connects> Oracle<N> for Guarantees {
             let is_alive = self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
             is_alive && self.phases.get(conn) == Some(&Phase::Established)
         };
-        for (&(sender, channel, class, _), _) in self.accepted.iter().filter(|&(_, &left)| left > 0) {
+        for (&(sender, channel, class, hash), _) in self.accepted.iter().filter(|&(_, &left)| left > 0) {
+            if self.given_up.contains(&(sender, hash)) {
+                continue;
+            }
             let mut ends = self.sessions.values().filter(|ends| ends.contains(&sender));
             if class.is_reliable() && ends.any(|ends| ends.len() == 2 && ends.iter().all(is_up)) {
                 return Err(format!("{sender:?}: a {class:?} message on {channel:?} never arrived"));

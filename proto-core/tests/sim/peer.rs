@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proto_core::{
     ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, RequestId, SendError, SessionId, State,
+    Message, MessageId, Rate, RequestId, SendError, SessionId, State,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
@@ -29,11 +29,17 @@ pub(crate) enum Cmd {
         size: u32,
         timeout: Duration,
     },
+    /// Gives up the newest request that is not over.
+    CancelRequest,
     Close {
         linger: Duration,
     },
     /// Whether messages that arrive are taken.
     Read(bool),
+    /// Messages a second that the node takes in, and as many at once; `None`: no limit.
+    Limit(Option<u64>),
+    /// Another priority for channel 0.
+    Prioritize(u8),
 }
 
 /// What a node's application sees and does.
@@ -69,6 +75,13 @@ pub(crate) enum Ev {
         request: RequestId,
         hash: u64,
     },
+    /// A part of a reply was taken, or what ended the request; `index` as its sender counted.
+    Answered {
+        conn: ConnectionId,
+        request: RequestId,
+        index: u8,
+        is_last: bool,
+    },
     Handled {
         session: SessionId,
         request: RequestId,
@@ -99,6 +112,7 @@ impl fmt::Debug for Ev {
                 write!(f, "{conn} received {}/{}#{number}", channel.0, *class as u8)
             }
             Self::RequestSent { conn, request, .. } => write!(f, "{conn} requested {}", request.0),
+            Self::Answered { conn, request, index, .. } => write!(f, "{conn} answered {}.{index}", request.0),
             Self::Handled { request, .. } => write!(f, "handled request {}", request.0),
             Self::CloseCalled { conn, linger } => write!(f, "{conn} close called, linger {linger:?}"),
         }
@@ -116,6 +130,15 @@ struct Todo {
     message: Message,
 }
 
+/// A part of a reply, or the last of it.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    conn: ConnectionId,
+    request: RequestId,
+    index: u8,
+    is_last: bool,
+}
+
 /// One endpoint and an application that does what it is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -126,7 +149,8 @@ pub(crate) struct Peer {
     reads: bool,
     made: u64,
     todo: VecDeque<Todo>,
-    replies: VecDeque<(ConnectionId, RequestId)>,
+    replies: VecDeque<Answer>,
+    asked: Vec<(ConnectionId, RequestId)>,
     /// The longest probe timeout of each connection that is being closed.
     closing: BTreeMap<ConnectionId, Duration>,
     events: VecDeque<Ev>,
@@ -143,6 +167,7 @@ impl Peer {
             made: 0,
             todo: VecDeque::new(),
             replies: VecDeque::new(),
+            asked: Vec::new(),
             closing: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -175,6 +200,10 @@ impl Peer {
     pub(crate) fn describe(&self) -> String {
         let unsettled: Vec<_> = self.connections().map(|conn| (conn.state(), conn.unsettled())).collect();
         format!("{} to send, {} replies owed, connections {unsettled:?}", self.todo.len(), self.replies.len())
+    }
+
+    pub(crate) const fn is_server(&self) -> bool {
+        self.server.is_none()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -223,14 +252,35 @@ impl Peer {
     }
 
     fn send_replies(&mut self, now: Now) {
-        for (id, request) in std::mem::take(&mut self.replies) {
+        let mut full = Vec::new();
+        for answer in std::mem::take(&mut self.replies) {
+            let Answer { conn: id, request, index, is_last } = answer;
+            if full.contains(&id) {
+                self.replies.push_back(answer);
+                continue;
+            }
             let Some(mut conn) = self.endpoint.connection(id) else { continue };
-            let sent = conn.reply(timestamp(now.mono), request, request.0.to_be_bytes().to_vec());
+            let at = timestamp(now.mono);
+            let sent = if is_last {
+                conn.reply(at, request, vec![index])
+            } else {
+                conn.reply_part(at, request, vec![index; 200])
+            };
             drop(conn);
             if sent == Err(SendError::Full) {
+                full.push(id);
                 self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
-                self.replies.push_back((id, request));
+                self.replies.push_back(answer);
             }
+        }
+    }
+
+    fn take_answer(&mut self, now: Now, id: ConnectionId, request: RequestId, is_last: bool) {
+        let Some(mut conn) = self.endpoint.connection(id) else { return };
+        let Some(payload) = conn.take_reply(timestamp(now.mono), request) else { return };
+        drop(conn);
+        if let Some(&index) = payload.first() {
+            self.events.push_back(Ev::Answered { conn: id, request, index, is_last });
         }
     }
 
@@ -244,9 +294,15 @@ impl Peer {
             let hash = hash_bytes(0, &received.payload);
             let (class, number) = (received.class, received.number);
             self.events.push_back(Ev::Received { conn: id, session, channel, class, number, hash });
-            if let Some(request) = received.request {
+            if let Some(request) = received.request.filter(|_| !received.cancelled) {
                 self.events.push_back(Ev::Handled { session, request });
-                self.replies.push_back((id, request));
+                let parts = (received.payload.len() % 4) as u8;
+                self.replies.extend((0..=parts).map(|index| Answer {
+                    conn: id,
+                    request,
+                    index,
+                    is_last: index == parts,
+                }));
             }
         }
         self.send_replies(now);
@@ -272,16 +328,19 @@ impl Peer {
                     self.send_todo(now);
                     self.send_replies(now);
                 }
+                Event::PartialReply(request) => self.take_answer(now, id, request, false),
                 Event::RequestDone { request, .. } => {
-                    if let Some(mut conn) = self.endpoint.connection(id) {
-                        conn.take_reply(timestamp(now.mono), request);
-                    }
+                    self.asked.retain(|&asked| asked != (id, request));
+                    self.take_answer(now, id, request, true);
+                }
+                Event::RequestCancelled(request) => {
+                    self.replies.retain(|answer| (answer.conn, answer.request) != (id, request));
                 }
                 Event::Closed(closed) | Event::ConnectFailed(closed) => {
                     self.current.retain(|&current| current != id);
                     self.established.remove(&id);
                     self.todo.retain(|todo| todo.conn != id);
-                    self.replies.retain(|&(conn, _)| conn != id);
+                    self.replies.retain(|answer| answer.conn != id);
                     self.current.extend(closed.next);
                 }
                 _ => {}
@@ -347,12 +406,22 @@ impl Node for Peer {
                         conn.channel(ChannelId::DEFAULT).request(at, Message::new(payload), timeout);
                     drop(conn);
                     match request {
-                        Ok(request) => self.events.push_back(Ev::RequestSent { conn: id, request, hash }),
+                        Ok(request) => {
+                            self.asked.push((id, request));
+                            self.events.push_back(Ev::RequestSent { conn: id, request, hash });
+                        }
                         Err(SendError::Full) => {
                             self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
                         }
                         Err(_) => {}
                     }
+                }
+            }
+            Cmd::CancelRequest => {
+                if let Some(&(id, request)) = self.asked.last()
+                    && let Some(mut conn) = self.endpoint.connection(id)
+                {
+                    assert!(conn.cancel_request(at, request), "its end has not been told");
                 }
             }
             Cmd::Close { linger } => {
@@ -362,6 +431,21 @@ impl Node for Peer {
                     drop(conn);
                     self.closing.insert(id, Duration::ZERO);
                     self.events.push_back(Ev::CloseCalled { conn: id, linger });
+                }
+            }
+            Cmd::Limit(messages) => {
+                let limit =
+                    |messages| Rate { messages, message_burst: messages, bytes: 30_000, byte_burst: 21_000 };
+                for id in targets {
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    conn.limit_receiving(at, messages.map(limit));
+                }
+            }
+            Cmd::Prioritize(priority) => {
+                for id in targets {
+                    let Some(mut conn) = self.endpoint.connection(id) else { continue };
+                    let channel = conn.channel(ChannelId::DEFAULT).set_priority(at, priority, 1 + priority);
+                    channel.expect("channel 0 is always there");
                 }
             }
             Cmd::Read(reads) => {

@@ -61,3 +61,20 @@ fn a_probe_timeout_that_never_fires_is_found() {
 fn a_credit_leak_is_found() {
     core_finds(Planted::CreditLeak, &["settled"]);
 }
+
+#[test]
+fn a_rate_limit_that_is_not_enforced_is_found() {
+    let planted = Planted::RateUnenforced;
+    let found = search(SEEDS, |seed| {
+        let config =
+            |accept| ConfigBuilder { planted: Some(planted), ..crate::rates::limited_settings(accept) };
+        crate::rates::limited(seed, config)
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("rate"), "{}", failure.verdict);
+}
+
+#[test]
+fn parts_of_a_reply_that_overtake_each_other_are_found() {
+    core_finds(Planted::ReplyPartsUnordered, &["guarantees"]);
+}

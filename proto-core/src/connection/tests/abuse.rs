@@ -132,7 +132,7 @@ fn a_broken_rule_ends_the_connection_with_its_code() {
         (
             "an error that nobody asked for",
             code::PROTOCOL_VIOLATION,
-            vec![of_kind(Kind::ReplyError { request: u64::MAX, code: 0x80 }, ORDERED)],
+            vec![of_kind(Kind::ReplyError { request: u64::MAX, code: 0x80, index: None }, ORDERED)],
         ),
         ("a CONFIRM that answers nothing", code::PROTOCOL_VIOLATION, vec![Frame::Confirm([0; 16])]),
         ("RETRY in a short packet", code::PROTOCOL_VIOLATION, vec![Frame::Retry(b"token")]),

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Client, Pair, Server, Side, ms, secs, small};
+use crate::wire::{Frame, Kind, Msg};
 use crate::{
     ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Drop, Event, Message, RequestId, RequestOutcome,
     SendError, State, code,
@@ -172,9 +173,9 @@ fn a_flood_of_requests_leaves_no_trace_on_the_one_who_does_not_reply() {
     let mut pair = Pair::established_with(asker, answerer, crate::Link::datagram(1200));
     pair.lose(|sent| sent.from == Server && super::frame_names(&sent.packet).contains(&"MSG"));
     for id in 0..2000_u16 {
-        let kind = crate::wire::Kind::Request(id.into());
-        let frame = crate::wire::Msg { kind, ..super::msg(Class::Unreliable, id, b"") };
-        pair.inject(Client, &[crate::wire::Frame::Msg(frame)]);
+        let kind = Kind::Request(id.into());
+        let frame = Msg { kind, ..super::msg(Class::Unreliable, id, b"") };
+        pair.inject(Client, &[Frame::Msg(frame)]);
         pair.drain();
     }
     assert_eq!(pair.conn(Server).state(), State::Established);
@@ -193,9 +194,9 @@ fn a_flood_of_requests_leaves_no_trace_on_the_one_who_does_not_reply() {
 fn a_request_repeated_under_its_number_is_rejected() {
     let mut pair = Pair::established(small());
     for id in 0..2 {
-        let kind = crate::wire::Kind::Request(7);
-        let frame = crate::wire::Msg { kind, ..super::msg(Class::ReliableOrdered, id, b"") };
-        pair.inject(Client, &[crate::wire::Frame::Msg(frame)]);
+        let kind = Kind::Request(7);
+        let frame = Msg { kind, ..super::msg(Class::ReliableOrdered, id, b"") };
+        pair.inject(Client, &[Frame::Msg(frame)]);
     }
     assert_eq!(pair.recv_all(Server, 0).len(), 1);
     assert_eq!(pair.conn(Server).stats().drops.get(Drop::RequestRejected), 1);
@@ -264,4 +265,219 @@ fn requests_before_the_connection_stands_are_sent_when_it_does() {
     pair.conn(Server).reply(now, asked, "here").expect("it is owed");
     pair.run(ms(50));
     assert_eq!(done(&mut pair, Client), [(early, RequestOutcome::Replied)]);
+}
+
+fn parts(pair: &mut Pair, side: Side) -> usize {
+    pair.events[side as usize].iter().filter(|event| matches!(event, Event::PartialReply(_))).count()
+}
+
+#[test]
+fn a_reply_may_come_in_parts_that_keep_their_order() {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let mut rng = super::noise(11);
+    let request = ask(&mut pair, Client, secs(30)).expect("room");
+    pair.run(ms(50));
+    let asked = take_question(&mut pair, Server);
+    pair.lose(move |_| rng.below(10) < 3);
+    for index in 0..100_u8 {
+        let now = pair.now;
+        pair.conn(Server).reply_part(now, asked, alloc::vec![index; 900]).expect("it is owed");
+        pair.run(ms(3));
+    }
+    let now = pair.now;
+    pair.conn(Server).reply(now, asked, alloc::vec![100]).expect("it is owed");
+    pair.run(secs(10));
+    assert_eq!(parts(&mut pair, Client), 100);
+    assert_eq!(done(&mut pair, Client), [(request, RequestOutcome::Replied)]);
+    let now = pair.now;
+    let got = core::iter::from_fn(|| pair.conn(Client).take_reply(now, request));
+    assert!(got.map(|part| part[0]).eq(0..=100));
+    assert_eq!(pair.conn(Server).reply_part(now, asked, "more"), Err(SendError::NoRequest));
+}
+
+#[test]
+fn parts_that_nobody_takes_stop_their_sender() {
+    let mut pair = Pair::established(small());
+    let request = ask(&mut pair, Client, secs(600)).expect("room");
+    pair.run(ms(50));
+    let asked = take_question(&mut pair, Server);
+    let mut sent = 0;
+    for _ in 0..100 {
+        let now = pair.now;
+        sent += usize::from(pair.conn(Server).reply_part(now, asked, "part").is_ok());
+        pair.run(ms(100));
+    }
+    assert_eq!((sent, parts(&mut pair, Client)), (16, 8), "8 at each side");
+    let now = pair.now;
+    assert_eq!(core::iter::from_fn(|| pair.conn(Client).take_reply(now, request)).count(), 8);
+    pair.run(secs(1));
+    assert_eq!(parts(&mut pair, Client), 16, "taking them lets more come");
+}
+
+#[test]
+fn parts_out_of_order_wait_and_what_comes_after_the_end_is_dropped() {
+    let mut pair = Pair::established(small());
+    ask(&mut pair, Client, secs(5)).expect("room");
+    pair.run(ms(50));
+    let part = |index: u32, last| Kind::ReplyPart { request: 0, index, last };
+    let mut id = 0;
+    let mut send = |pair: &mut Pair, kind, payload: &[u8]| {
+        let frame = Msg { kind, ..super::msg(Class::ReliableUnordered, id, payload) };
+        pair.inject(Server, &[Frame::Msg(frame)]);
+        id += 1;
+        pair.drain();
+        parts(pair, Client)
+    };
+    assert_eq!(send(&mut pair, part(2, false), b"2"), 0);
+    assert_eq!(send(&mut pair, part(1, false), b"1"), 0);
+    assert_eq!(send(&mut pair, part(4, true), b"4"), 0);
+    assert_eq!(send(&mut pair, part(7, false), b"7"), 0);
+    assert_eq!(send(&mut pair, part(0, false), b"0"), 3);
+    assert_eq!(send(&mut pair, part(1, false), b"again"), 3);
+    assert_eq!(send(&mut pair, part(3, false), b"3"), 4);
+    assert_eq!(done(&mut pair, Client), [(RequestId(0), RequestOutcome::Replied)]);
+    let now = pair.now;
+    let got: Vec<_> = core::iter::from_fn(|| pair.conn(Client).take_reply(now, RequestId(0))).collect();
+    assert_eq!(got, ["0", "1", "2", "3", "4"]);
+    assert_eq!(pair.conn(Client).stats().drops.get(Drop::LateReply), 2);
+    assert_eq!(pair.conn(Client).held_bytes(), 0);
+}
+
+#[test]
+fn a_cancelled_request_ends_once_and_the_peer_stops() {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let request = ask(&mut pair, Client, secs(5)).expect("room");
+    pair.run(ms(50));
+    let asked = take_question(&mut pair, Server);
+    let now = pair.now;
+    pair.conn(Server).reply_part(now, asked, "part").expect("it is owed");
+    pair.run(ms(50));
+    // The packet that tells of it is lost at first.
+    let mut left = 1;
+    pair.lose(move |sent| sent.from == Client && core::mem::replace(&mut left, 0) == 1);
+    let now = pair.now;
+    assert!(pair.conn(Client).cancel_request(now, request));
+    assert!(!pair.conn(Client).cancel_request(now, request), "it is over");
+    assert_eq!(pair.conn(Client).take_reply(now, request), None, "the part is thrown away");
+    pair.run(secs(10));
+    let cancelled = RequestOutcome::Cancelled { not_processed: false };
+    assert_eq!(done(&mut pair, Client), [(request, cancelled)]);
+    let told = pair.take_events(Server);
+    let told = told.iter().filter(|&event| *event == Event::RequestCancelled(asked)).count();
+    assert_eq!(told, 1);
+    let now = pair.now;
+    assert_eq!(pair.conn(Server).reply(now, asked, "too late"), Err(SendError::NoRequest));
+    assert_eq!(pair.conn(Client).stats().drops.get(Drop::LateReply), 1);
+}
+
+#[test]
+fn what_was_never_written_is_surely_not_processed() {
+    let mut pair = Pair::established(small());
+    for _ in 0..8 {
+        pair.send(Client, 0, Message::new("x"));
+    }
+    pair.run(ms(100));
+    // No credit is left, so the question waits here.
+    let now = pair.now;
+    let question = Message::new("?").receipt();
+    let request = pair.conn(Client).channel(ZERO).request(now, question, secs(5)).expect("room");
+    pair.run(ms(100));
+    let now = pair.now;
+    assert!(pair.conn(Client).cancel_request(now, request));
+    pair.run(ms(100));
+    let events = pair.take_events(Client);
+    let fates =
+        events.iter().filter(|event| matches!(event, Event::Fate { fate: crate::Fate::Cancelled, .. }));
+    assert_eq!(fates.count(), 1);
+    let outcome = RequestOutcome::Cancelled { not_processed: true };
+    assert!(events.contains(&Event::RequestDone { request, outcome }));
+    let got = pair.recv_all(Server, 0);
+    pair.run(secs(1));
+    assert_eq!(got.len() + pair.recv_all(Server, 0).len(), 8, "it never went out");
+    assert_eq!(pair.conn(Client).unsettled(), 0);
+    assert!(!pair.frames_from(Client).iter().flatten().any(|&name| name == "CANCEL"));
+}
+
+#[test]
+fn a_request_that_was_cancelled_before_it_was_taken_says_so() {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let request = ask(&mut pair, Client, secs(5)).expect("room");
+    pair.run(ms(50));
+    let now = pair.now;
+    pair.conn(Client).cancel_request(now, request);
+    pair.run(ms(50));
+    let received = pair.recv(Server, 0).expect("order is kept");
+    assert!(received.cancelled && received.request.is_some());
+    assert!(!pair.take_events(Server).iter().any(|event| matches!(event, Event::RequestCancelled(_))));
+    // Likewise when the cancellation overtakes it.
+    pair.inject(Client, &[Frame::Cancel(1)]);
+    ask(&mut pair, Client, secs(5)).expect("room");
+    pair.run(ms(50));
+    assert!(pair.recv(Server, 0).expect("order is kept").cancelled);
+    ask(&mut pair, Client, secs(5)).expect("room");
+    pair.run(ms(50));
+    assert!(!pair.recv(Server, 0).expect("another one").cancelled);
+}
+
+#[test]
+fn a_handler_that_never_answers_leaks_nothing() {
+    let config = ConfigBuilder { reply_timeout: secs(2), ..small() };
+    let mut pair = Pair::established(config);
+    for round in 0..10 {
+        let requests: Vec<_> = (0..3).map(|_| ask(&mut pair, Client, secs(60)).expect("room")).collect();
+        pair.run(ms(50));
+        let asked = take_question(&mut pair, Server);
+        pair.run(ms(1500));
+        let now = pair.now;
+        pair.conn(Server).reply_part(now, asked, "wait").expect("it is owed");
+        pair.run(ms(1500));
+        let now = pair.now;
+        pair.conn(Server).reply_part(now, asked, "wait").expect("each part gives more time");
+        pair.run(secs(3));
+        let outcome = RequestOutcome::Failed { code: code::REQUEST_EXPIRED, not_processed: false };
+        let mut ended = done(&mut pair, Client);
+        ended.sort_unstable_by_key(|&(request, _)| request);
+        assert_eq!(ended, requests.iter().map(|&request| (request, outcome)).collect::<Vec<_>>(), "{round}");
+        let now = pair.now;
+        for request in requests {
+            while pair.conn(Client).take_reply(now, request).is_some() {}
+        }
+        assert_eq!(pair.conn(Server).reply(now, asked, "too late"), Err(SendError::NoRequest));
+        let unseen = pair.recv_all(Server, 0);
+        assert!(unseen.iter().all(|received| received.cancelled) && unseen.len() == 2);
+        let told = pair.take_events(Server);
+        assert_eq!(told.iter().filter(|event| matches!(event, Event::RequestCancelled(_))).count(), 1);
+    }
+    assert_eq!(pair.conns[1].stats().drops.get(Drop::RequestExpired), 30);
+}
+
+#[test]
+fn cancellations_under_way_are_bounded() {
+    let mut pair = Pair::established(small());
+    pair.lose(|_| true);
+    let mut begun = 0;
+    for _ in 0..20 {
+        if let Ok(request) = ask(&mut pair, Client, secs(5)) {
+            begun += 1;
+            pair.drain();
+            let now = pair.now;
+            assert!(pair.conn(Client).cancel_request(now, request));
+        }
+    }
+    assert_eq!(begun, 8, "as many as the queue takes");
+    assert_eq!(pair.conns[0].stats().drops.get(Drop::CancelUntold), 5, "3 may be on their way");
+    pair.lose(|_| false);
+    pair.run(secs(5));
+    assert!(ask(&mut pair, Client, secs(5)).is_ok());
+}
+
+#[test]
+fn a_flood_of_cancellations_is_remembered_within_limits() {
+    let mut pair = Pair::established(small());
+    for id in 0..10_000 {
+        pair.inject(Client, &[Frame::Cancel(id * 7919)]);
+    }
+    pair.run(secs(1));
+    assert!(pair.closed(Server).is_none());
+    assert!(pair.take_events(Server).is_empty());
 }

@@ -11,7 +11,8 @@ use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
     Accept, AckRange, Advice, Close, Credit, DecodeError, EcnCounts, Fragment, Frame, Init, Kind, MAX_NAME,
-    MAX_RANGES, MAX_REASON, Msg, OpenChannel, Record, RecordWriter, Version, WireId, varint,
+    MAX_RANGES, MAX_REASON, Msg, OpenChannel, Rate, RateLimit, RateScope, Record, RecordWriter, TimeSample,
+    Version, WireId, varint,
 };
 
 /// One frame.
@@ -25,6 +26,9 @@ pub(super) enum Model {
     OpenChannel { channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: String },
     Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
     CloseAck,
+    Rate(RateLimit),
+    Cancel(u64),
+    Time(TimeSample),
     Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
     Retry(Vec<u8>),
     Version(Vec<u32>),
@@ -104,6 +108,9 @@ impl Model {
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
             Self::CloseAck => Frame::CloseAck,
+            Self::Rate(limit) => Frame::Rate(*limit),
+            Self::Cancel(request) => Frame::Cancel(*request),
+            Self::Time(sample) => Frame::Time(*sample),
             Self::Credit(credit) => Frame::Credit(*credit),
             Self::Blocked(credit) => Frame::Blocked(*credit),
             Self::Retry(token) => Frame::Retry(token),
@@ -148,6 +155,9 @@ impl From<Frame<'_>> for Model {
                 Self::Close { code, advice, retry_after_ms, reason: reason.to_string() }
             }
             Frame::CloseAck => Self::CloseAck,
+            Frame::Rate(limit) => Self::Rate(limit),
+            Frame::Cancel(request) => Self::Cancel(request),
+            Frame::Time(sample) => Self::Time(sample),
             Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
                 versions: versions.iter().collect(),
                 client_random,
@@ -241,11 +251,18 @@ fn msg(g: &mut Gen) -> Model {
         2 => WireId::Low16(u16::arbitrary(g)),
         _ => WireId::Low32(u32::arbitrary(g)),
     };
-    let kind = match below(g, 4) {
+    let kind = match below(g, 5) {
         0 => Kind::OneWay,
         1 => Kind::Request(number(g)),
         2 => Kind::Reply(number(g)),
-        _ => Kind::ReplyError { request: number(g), code: number(g) },
+        3 => {
+            let (index, last) = (number(g) as u32, bool::arbitrary(g));
+            Kind::ReplyPart { request: number(g), index, last }
+        }
+        _ => {
+            let index = core::num::NonZeroU32::new(u32::arbitrary(g) >> below(g, 33).min(31));
+            Kind::ReplyError { request: number(g), code: number(g), index }
+        }
     };
     let mut payload = bytes_upto(g, 40);
     let fragment = bool::arbitrary(g).then(|| {
@@ -272,7 +289,7 @@ fn any_credit(g: &mut Gen) -> Credit {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 19) {
+        match below(g, 22) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -281,7 +298,7 @@ impl Arbitrary for Model {
                 Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: Some(ecn) }
             }
             4 => Self::Credit(any_credit(g)),
-            18 => Self::Blocked(any_credit(g)),
+            17 => Self::Blocked(any_credit(g)),
             5 => Self::OpenChannel {
                 channel: u32::arbitrary(g),
                 classes: 1 + below(g, 15) as u8,
@@ -323,6 +340,26 @@ impl Arbitrary for Model {
                 let id = if code == 0x7F { number(g) } else { 0 };
                 Self::Extension { code, id, body: bytes_upto(g, 40) }
             }
+            14 => Self::Rate(RateLimit {
+                scope: match below(g, 3) {
+                    0 => RateScope::Connection,
+                    1 => RateScope::Channel(u32::arbitrary(g)),
+                    _ => RateScope::EachChannel,
+                },
+                rate: Rate {
+                    messages: number(g),
+                    message_burst: number(g),
+                    bytes: number(g),
+                    byte_burst: number(g),
+                },
+            }),
+            15 => Self::Cancel(number(g)),
+            16 => Self::Time(TimeSample {
+                ask: bool::arbitrary(g),
+                sent: number(g),
+                origin: number(g),
+                held: number(g),
+            }),
             _ => msg(g),
         }
     }

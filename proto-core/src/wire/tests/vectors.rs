@@ -14,7 +14,10 @@ use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
-use crate::wire::{Advice, Credit, DecodeError, EcnCounts, Fragment, Frame, Kind, Record, WireId, varint};
+use crate::wire::{
+    Advice, Credit, DecodeError, EcnCounts, Fragment, Frame, Kind, Rate, RateLimit, RateScope, Record,
+    TimeSample, WireId, varint,
+};
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
 
@@ -198,7 +201,7 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-sequenced" => msg(3, 128, Low16(0), "hi"),
         "msg-request" => msg_of_kind(1, Kind::Request(300), "who?"),
         "msg-reply" => msg_of_kind(2, Kind::Reply(300), "me"),
-        "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80 }, "no"),
+        "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80, index: None }, "no"),
         "msg-piece" => Model::Msg {
             class: 0,
             channel: 0,
@@ -222,6 +225,39 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "cancel" => Model::Cancel(300),
+        "time-ask" => Model::Time(TimeSample { ask: true, sent: 1_700_000_000_000_000, origin: 0, held: 0 }),
+        "time-answer" => {
+            let (sent, origin) = (1_700_000_000_020_000, 1_700_000_000_000_000);
+            Model::Time(TimeSample { ask: false, sent, origin, held: 500 })
+        }
+        "msg-reply-part" => Model::Msg {
+            class: 0,
+            channel: 0,
+            id: Low16(2),
+            fragment: None,
+            kind: Kind::ReplyPart { request: 300, index: 4, last: false },
+            payload: b"me".to_vec(),
+        },
+        "msg-reply-last" => Model::Msg {
+            class: 1,
+            channel: 0,
+            id: Low16(3),
+            fragment: None,
+            kind: Kind::ReplyPart { request: 300, index: 5, last: true },
+            payload: Vec::new(),
+        },
+        "msg-reply-part-error" => Model::Msg {
+            class: 1,
+            channel: 0,
+            id: Low16(3),
+            fragment: None,
+            kind: Kind::ReplyError { request: 300, code: 0x40, index: core::num::NonZeroU32::new(5) },
+            payload: Vec::new(),
+        },
+        "rate-connection" => rate(RateScope::Connection, [50, 75, 131_072, 196_608]),
+        "rate-channel" => rate(RateScope::Channel(300), [10, 5, 0, 0]),
+        "rate-each" => rate(RateScope::EachChannel, [0; 4]),
         "mixed" => {
             return vec![
                 Model::Ack { delay: 3, ranges: vec![0..=8], ecn: None },
@@ -237,6 +273,10 @@ fn expected_record(name: &str) -> Vec<Model> {
     }]
 }
 
+fn rate(scope: RateScope, [messages, message_burst, bytes, byte_burst]: [u64; 4]) -> Model {
+    Model::Rate(RateLimit { scope, rate: Rate { messages, message_burst, bytes, byte_burst } })
+}
+
 /// Lists variants once, for a match that the compiler keeps complete and for a test that wants to see each of them.
 macro_rules! variants {
     ($list:ident, $name:ident, $enum:ident $(<$life:lifetime>)?: $($variant:ident),*) => {
@@ -250,10 +290,10 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, OpenChannel, Close, CloseAck, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
-variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyError);
+variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);
 
 #[test]
 fn names_are_unique() {
@@ -435,6 +475,7 @@ fn the_frame_table_is_that_of_the_code() {
         RATE,
         KEY_UPDATE,
         TIME,
+        CANCEL,
         INIT,
         RETRY,
         VERSION,

@@ -111,10 +111,10 @@ fn edit(editor: &mut Editor<(), MemHistory>, prompt: &str, lines: &mpsc::Sender<
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => Input::End,
             Err(error) => {
                 tracing::error!(%error, "the terminal cannot be read");
-                Input::End
+                Input::Broken
             }
         };
-        let is_end = next == Input::End;
+        let is_end = !matches!(next, Input::Line(_));
         if lines.blocking_send(next).is_err() || is_end {
             return;
         }

@@ -17,6 +17,8 @@ pub(super) enum Input {
     Line(Bytes),
     /// There is no more.
     End,
+    /// There may be more, but it cannot be read.
+    Broken,
 }
 
 /// Sends every line of `input` until it ends or nobody listens.
@@ -27,10 +29,10 @@ pub(super) fn forward(mut input: impl BufRead, lines: &mpsc::Sender<Input>) {
             Ok(None) => Input::End,
             Err(error) => {
                 tracing::error!(%error, "the input cannot be read");
-                Input::End
+                Input::Broken
             }
         };
-        let is_end = next == Input::End;
+        let is_end = !matches!(next, Input::Line(_));
         if lines.blocking_send(next).is_err() || is_end {
             return;
         }
@@ -76,6 +78,19 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_stay_as_they_are() {
         assert_eq!(lines(b"caf\xe9\n\0\xff"), [line(b"caf\xe9"), line(b"\0\xff"), Input::End]);
+    }
+
+    #[test]
+    fn an_input_that_breaks_is_not_one_that_ends() {
+        struct Breaks;
+        impl std::io::Read for Breaks {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::IsADirectory.into())
+            }
+        }
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        forward(std::io::BufReader::new(Breaks), &sender);
+        assert_eq!(receiver.blocking_recv(), Some(Input::Broken));
     }
 
     #[test]

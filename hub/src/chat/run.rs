@@ -65,6 +65,7 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
         server: args.url.to_string(),
         front,
         is_hopeless: false,
+        is_input_broken: false,
         words: VecDeque::new(),
         unsent: None,
         unshown: None,
@@ -73,8 +74,9 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
         outcome = chat.run() => outcome,
         _ = signals.recv() => Outcome::Interrupted,
     };
-    let Chat { session, link, front, .. } = chat;
-    Ok(ending::finish(&session, link, front, outcome, &mut signals).await)
+    let Chat { session, link, front, is_input_broken, .. } = chat;
+    let code = ending::finish(&session, link, front, outcome, &mut signals).await;
+    Ok(if is_input_broken && code == ExitCode::SUCCESS { ExitCode::from(exit::FAILED) } else { code })
 }
 
 fn user_name() -> String {
@@ -92,6 +94,8 @@ struct Chat {
     server: String,
     front: Front,
     is_hopeless: bool,
+    /// Whether there may be lines that could not be read.
+    is_input_broken: bool,
     /// What is to be said of the link.
     words: VecDeque<String>,
     /// A message that the connection had no room for.
@@ -225,8 +229,10 @@ impl Chat {
 
     fn handle_input(&mut self, input: Option<Input>) {
         let now = clock::now();
-        if let Some(Input::Line(line)) = input {
-            return self.session.line(now, line);
+        match input {
+            Some(Input::Line(line)) => return self.session.line(now, line),
+            Some(Input::Broken) => self.is_input_broken = true,
+            Some(Input::End) | None => {}
         }
         self.session.end_input(now);
         let waiting = self.session.unacknowledged().count();

@@ -87,7 +87,9 @@ impl DataDir {
                 if has_log || self.path.join(SERVER_KEY).exists() {
                     return Err(StoreError::damaged(&path, "the file is missing"));
                 }
-                self.make(&path, &TipFile::blank())?;
+                let mut log = [0; 8];
+                Self::draw(&path, &mut log)?;
+                self.make(&path, &TipFile::blank(u64::from_be_bytes(log)))?;
                 open()
             }
             opened => opened,
@@ -105,14 +107,18 @@ impl DataDir {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut key = [0; 32];
-                getrandom::fill(&mut key).map_err(|error| {
-                    StoreError::io("draw random bytes for", &file, io::Error::other(error.to_string()))
-                })?;
+                Self::draw(&file, &mut key)?;
                 self.make(&file, &key)?;
                 Ok(key)
             }
             Err(error) => Err(StoreError::io("read", &file, error)),
         }
+    }
+
+    fn draw(file: &Path, bytes: &mut [u8]) -> Result<(), StoreError> {
+        getrandom::fill(bytes).map_err(|error| {
+            StoreError::io("draw random bytes for", file, io::Error::other(error.to_string()))
+        })
     }
 
     /// Writes a file of the owner's own: all of it or nothing, and durably.
@@ -163,13 +169,13 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600)
 }
 
 #[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
 
+use super::data_dir::private;
+
 /// Where segments are kept. Tests put in one that fails on demand.
 pub(crate) trait Disk: Send + Sync + 'static {
     /// Opens `file` for reading and writing; creates it when it does not exist.
@@ -21,7 +23,8 @@ pub(crate) struct FileSystem;
 
 impl Disk for FileSystem {
     fn open(&self, file: &Path) -> Result<Box<dyn StorageBackend>, DatabaseError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file)?;
+        let file =
+            private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(file)?;
         Ok(Box::new(FileBackend::new(file)?))
     }
 }

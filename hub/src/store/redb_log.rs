@@ -16,7 +16,7 @@ use super::log::{AppendError, LogWriter};
 use super::reader::RedbReader;
 use super::rooms::Rooms;
 use super::segment::{Sealed, Segment, View, guarded};
-use super::tip::{Tip, TipFile};
+use super::tip::TipFile;
 
 /// The number of the first segment.
 pub(super) const FIRST: u32 = 1;
@@ -109,12 +109,12 @@ pub(crate) fn open(dir: DataDir, options: &Options) -> Result<Opened, StoreError
     verify_numbers(&dir, &numbers, tip.tip().segment)?;
     let disk = &*options.disk;
     let Some((&newest, older)) = numbers.split_last() else {
-        let segment = create(&dir, disk, FIRST, 0, &Rooms::default())?;
+        let segment = create(&dir, disk, tip.tip().log, FIRST, 0, &Rooms::default())?;
         return opened(dir, options, FIRST, segment, tip, Recovered::default());
     };
-    let before = verify_older(&dir, disk, older)?;
+    let before = verify_older(&dir, disk, tip.tip().log, older)?;
     let segment = Segment::open(disk, &dir.segment(newest))?;
-    let recovered = guarded(segment.file(), || recover(&segment.view()?, newest, before))?;
+    let recovered = guarded(segment.file(), || recover(&segment.view()?, tip.tip().log, newest, before))?;
     let (last, noted) = (recovered.last, tip.tip().frame);
     if last < noted {
         let what = format!("it ends with frame {last}, but the log went up to frame {noted}");
@@ -132,7 +132,7 @@ fn opened(
     recovered: Recovered,
 ) -> Result<Opened, StoreError> {
     let Recovered { rooms, index, last, bytes, sealed } = recovered;
-    tip.note(Tip { segment: number, frame: last })?;
+    tip.note(number, last)?;
     tip.sync()?;
     let server_key = dir.server_key()?;
     let states = rooms.to_states();
@@ -159,12 +159,13 @@ fn opened(
 fn create(
     dir: &DataDir,
     disk: &dyn Disk,
+    log: u64,
     number: u32,
     before: u64,
     rooms: &Rooms,
 ) -> Result<Segment, StoreError> {
     let unfinished = dir.unfinished(number);
-    let made = Segment::create(disk, &unfinished, number, before, rooms)
+    let made = Segment::create(disk, &unfinished, log, number, before, rooms)
         .and_then(|segment| dir.finish(number).map(|()| segment.renamed(dir.segment(number))));
     made.inspect_err(|_| {
         // Left behind, it would be found and removed at the next start; it may hold space that is needed before.
@@ -188,19 +189,27 @@ fn verify_numbers(dir: &DataDir, numbers: &[u32], noted: u32) -> Result<(), Stor
 }
 
 /// Checks that every segment but the newest is sealed, and continued by the next. Returns the last frame of theirs.
-fn verify_older(dir: &DataDir, disk: &dyn Disk, older: &[u32]) -> Result<Option<u64>, StoreError> {
+fn verify_older(dir: &DataDir, disk: &dyn Disk, log: u64, older: &[u32]) -> Result<Option<u64>, StoreError> {
     let mut end = None;
     for &number in older {
         let sealed = Sealed::open(disk, &dir.segment(number))?;
         let view = sealed.view()?;
-        let last = verify_meta(&view, number, end)?.sealed;
+        let last = verify_meta(&view, log, number, end)?.sealed;
         end = Some(last.ok_or_else(|| view.damaged("it was never completed, yet a later segment exists"))?);
     }
     Ok(end)
 }
 
-fn verify_meta(view: &View<'_>, number: u32, end: Option<u64>) -> Result<super::segment::Meta, StoreError> {
+fn verify_meta(
+    view: &View<'_>,
+    log: u64,
+    number: u32,
+    end: Option<u64>,
+) -> Result<super::segment::Meta, StoreError> {
     let meta = view.meta()?;
+    if meta.log != log {
+        return Err(view.damaged("it belongs to another log"));
+    }
     if meta.number != u64::from(number) {
         return Err(view.damaged(format!("it is segment {}, under the name of another", meta.number)));
     }
@@ -223,8 +232,8 @@ struct Recovered {
     sealed: bool,
 }
 
-fn recover(view: &View<'_>, number: u32, end: Option<u64>) -> Result<Recovered, StoreError> {
-    let meta = verify_meta(view, number, end)?;
+fn recover(view: &View<'_>, log: u64, number: u32, end: Option<u64>) -> Result<Recovered, StoreError> {
+    let meta = verify_meta(view, log, number, end)?;
     let mut rooms = view.rooms()?;
     let mut index = Index::at_start(&rooms);
     let (mut last, mut bytes) = (meta.before, 0);
@@ -305,8 +314,8 @@ impl RedbWriter {
 
     /// The log is whole without the note, and only guarded less well: nothing is refused because of it.
     fn note_tip(&mut self) {
-        let tip = Tip { segment: self.shared.active().number, frame: self.last };
-        if let Err(error) = self.tip.note(tip) {
+        let segment = self.shared.active().number;
+        if let Err(error) = self.tip.note(segment, self.last) {
             tracing::warn!(%error, "it is not noted how far the log goes");
         }
     }
@@ -379,7 +388,7 @@ impl RedbWriter {
             .checked_add(1)
             .ok_or_else(|| StoreError::broken(&shared.dir.segment(number), "it has the last number"))?;
         self.rooms.forget_idle(u64::try_from(self.remember.as_millis()).unwrap_or(u64::MAX));
-        let segment = create(&shared.dir, &*shared.disk, next, self.last, &self.rooms)?;
+        let segment = create(&shared.dir, &*shared.disk, self.tip.tip().log, next, self.last, &self.rooms)?;
         let mut active = shared.active_alone();
         *shared.index() = Index::at_start(&self.rooms);
         // Closes the old file before the reader can look for it among the sealed ones.

@@ -1,6 +1,6 @@
 //! One file of the log: what was so when it began, the frames since, and, once it is sealed, an index of them.
 //!
-//! Tables: `meta` (format, number, frames before, last frame when sealed), `rooms` and `clients` (the state when the segment
+//! Tables: `meta` (format, log, number, frames before, last frame when sealed), `rooms` and `clients` (the state when the segment
 //! began), `frames` (frame number to frame, one for each group commit), `index` (room to places, written by the seal).
 
 use std::path::{Path, PathBuf};
@@ -27,6 +27,7 @@ const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 const INDEX: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("index");
 
 const META_FORMAT: &str = "format";
+const META_LOG: &str = "log";
 const META_NUMBER: &str = "number";
 const META_BEFORE: &str = "before";
 const META_SEALED: &str = "sealed";
@@ -37,6 +38,8 @@ const CACHE: usize = 8 * 1024 * 1024;
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meta {
+    /// The log that it belongs to.
+    pub(super) log: u64,
     /// Its number, which also is in its name.
     pub(super) number: u64,
     /// The last frame of the segment before.
@@ -57,6 +60,7 @@ impl Segment {
     pub(super) fn create(
         disk: &dyn Disk,
         file: &Path,
+        log: u64,
         number: u32,
         before: u64,
         rooms: &Rooms,
@@ -65,6 +69,7 @@ impl Segment {
         segment.write("begin", |transaction| {
             let mut meta = transaction.open_table(META)?;
             meta.insert(META_FORMAT, FORMAT)?;
+            meta.insert(META_LOG, log)?;
             meta.insert(META_NUMBER, u64::from(number))?;
             meta.insert(META_BEFORE, before)?;
             transaction.open_table(FRAMES)?;
@@ -212,10 +217,12 @@ impl<'a> View<'a> {
         let read = || -> Result<_, redb::Error> {
             let table = self.transaction.open_table(META)?;
             let get = |key| Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value()));
-            Ok((get(META_FORMAT)?, get(META_NUMBER)?, get(META_BEFORE)?, get(META_SEALED)?))
+            Ok((get(META_FORMAT)?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?, get(META_SEALED)?))
         };
         match self.failing(read())? {
-            (Some(FORMAT), Some(number), Some(before), sealed) => Ok(Meta { number, before, sealed }),
+            (Some(FORMAT), Some(log), Some(number), Some(before), sealed) => {
+                Ok(Meta { log, number, before, sealed })
+            }
             (Some(found), ..) if found > FORMAT => {
                 Err(StoreError::Unknown { file: self.file.to_owned(), found, known: FORMAT })
             }

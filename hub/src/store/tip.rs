@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! file = slot  zeroes up to byte 512  slot
-//! slot = checksum:8  turn:8  segment:4  frame:8
+//! slot = checksum:8  turn:8  log:8  segment:4  frame:8
 //! ```
 //!
-//! The slots are written in turn, so that one is whole whatever happens during a write; the highest turn counts. A frame is noted after it is durable
-//! and before anybody is told of it. The note itself is in the hands of the system from then on, which outlives the process;
-//! it is synced with each segment, and when the log is opened or closed. So it never says more than the log holds.
+//! The slots are written in turn, so that one is whole whatever happens during a write; the highest turn counts. A frame is
+//! noted after it is durable and before anybody is told of it. The note itself is in the hands of the system from then on,
+//! which outlives the process; it is synced with each segment, and when the log is opened or closed. So it never says more
+//! than the log holds. The log's random number is in each of its segments too: one of another log is not taken for its own.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -21,13 +22,14 @@ use super::row;
 /// Where the slots are: in two sectors, which are not written together.
 const SLOTS: [u64; 2] = [0, 512];
 /// The bytes of a slot.
-const SLOT: usize = 8 + 8 + 4 + 8;
+const SLOT: usize = 8 + 8 + 8 + 4 + 8;
 /// What the checksum of a slot also covers.
 const KEY: &[u8] = b"tip";
 
-/// The newest segment, and the last frame that is durable.
+/// Which log it is, its newest segment, and the last frame that is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tip {
+    pub(super) log: u64,
     pub(super) segment: u32,
     pub(super) frame: u64,
 }
@@ -41,11 +43,12 @@ pub(super) struct TipFile {
 }
 
 impl TipFile {
-    /// What the file of a log without a segment holds.
-    pub(super) fn blank() -> Vec<u8> {
+    /// What the file of log `log` holds while it has no segment.
+    pub(super) fn blank(log: u64) -> Vec<u8> {
+        let tip = Tip { log, ..Tip::default() };
         let mut bytes = vec![0; SLOTS[1] as usize];
-        bytes[..SLOT].copy_from_slice(&encode(0, Tip::default()));
-        bytes.extend_from_slice(&encode(1, Tip::default()));
+        bytes[..SLOT].copy_from_slice(&encode(0, tip));
+        bytes.extend_from_slice(&encode(1, tip));
         bytes
     }
 
@@ -64,9 +67,9 @@ impl TipFile {
         self.tip
     }
 
-    /// Notes that the log goes as far as `tip`.
-    pub(super) fn note(&mut self, tip: Tip) -> Result<(), StoreError> {
-        let turn = self.turn + 1;
+    /// Notes that the log goes as far as frame `frame`, in segment `segment`.
+    pub(super) fn note(&mut self, segment: u32, frame: u64) -> Result<(), StoreError> {
+        let (turn, tip) = (self.turn + 1, Tip { segment, frame, ..self.tip });
         self.write(turn, tip).map_err(|error| StoreError::io("write", &self.path, error))?;
         (self.turn, self.tip) = (turn, tip);
         Ok(())
@@ -85,6 +88,7 @@ impl TipFile {
 
 fn encode(turn: u64, tip: Tip) -> Vec<u8> {
     let mut contents = turn.to_be_bytes().to_vec();
+    contents.extend_from_slice(&tip.log.to_be_bytes());
     contents.extend_from_slice(&tip.segment.to_be_bytes());
     contents.extend_from_slice(&tip.frame.to_be_bytes());
     row::seal(KEY, &contents)
@@ -94,7 +98,8 @@ fn decode(bytes: &[u8]) -> Result<(u64, Tip), DecodeError> {
     let slot = bytes.get(..SLOT).ok_or(DecodeError::Invalid("the file is too short"))?;
     let mut reader = Reader::new(row::open(KEY, slot)?);
     let turn = reader.u64()?;
-    Ok((turn, Tip { segment: u32::from_be_bytes(reader.array()?), frame: reader.u64()? }))
+    let log = reader.u64()?;
+    Ok((turn, Tip { log, segment: u32::from_be_bytes(reader.array()?), frame: reader.u64()? }))
 }
 
 #[cfg(test)]
@@ -114,15 +119,15 @@ mod tests {
     fn the_last_note_counts_and_the_one_before_stands_in_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tip");
-        fs::write(&path, TipFile::blank()).unwrap();
+        fs::write(&path, TipFile::blank(7)).unwrap();
         let reopen = || {
             let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
             TipFile::open(path.clone(), file).unwrap()
         };
-        assert_eq!(reopen().tip(), Tip::default());
+        assert_eq!(reopen().tip(), Tip { log: 7, segment: 0, frame: 0 });
         for frame in 1..=5 {
-            reopen().note(Tip { segment: 1, frame }).unwrap();
-            assert_eq!(reopen().tip(), Tip { segment: 1, frame });
+            reopen().note(1, frame).unwrap();
+            assert_eq!(reopen().tip(), Tip { log: 7, segment: 1, frame });
         }
         let whole = fs::read(&path).unwrap();
         let mut standing_in = SLOTS.map(|at| {
@@ -136,9 +141,9 @@ mod tests {
 
     #[test]
     fn without_a_whole_slot_it_is_damaged() {
-        for bytes in [&[][..], &[0; 1024], &TipFile::blank()[1..]] {
+        for bytes in [&[][..], &[0; 1024], &TipFile::blank(7)[1..]] {
             assert!(matches!(open(bytes), Err(StoreError::Damaged { .. })));
         }
-        assert!(open(&TipFile::blank()[..SLOT]).is_ok());
+        assert!(open(&TipFile::blank(7)[..SLOT]).is_ok());
     }
 }

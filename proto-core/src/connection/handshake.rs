@@ -29,8 +29,8 @@ pub(super) struct Handshake {
     retries: u32,
     /// The client's: the destination of its INIT.
     original: Cid,
-    /// Hash of the last INIT.
-    transcript: [u8; 16],
+    /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
+    transcripts: Vec<[u8; 16]>,
     /// Hash of INIT and ACCEPT, which CONFIRM carries.
     confirm: [u8; 16],
     /// The server's: the record that answers INIT.
@@ -188,7 +188,10 @@ impl Connection {
         };
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Init(init), false);
-        self.handshake.transcript = first_half(blake3::hash(&record).as_bytes());
+        let transcript = first_half(blake3::hash(&record).as_bytes());
+        if !self.handshake.transcripts.contains(&transcript) {
+            self.handshake.transcripts.push(transcript);
+        }
         let header = 1 + 4 + 2 * (1 + Cid::LEN);
         record.resize(record.len().max(MIN_INIT - header - TAG_LEN), 0);
         let long = Long {
@@ -301,7 +304,7 @@ impl Connection {
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Init(*init), false);
         self.handshake.client_random = init.client_random;
-        self.handshake.transcript = first_half(blake3::hash(&record).as_bytes());
+        let transcript = first_half(blake3::hash(&record).as_bytes());
         let mut session: [u8; 16] = self.rng.bytes();
         session[0] = self.config.shard;
         self.session = SessionId(session);
@@ -316,12 +319,12 @@ impl Connection {
             incarnation: 1,
             secret: self.handshake.secret,
             reset_token: reset_token(&key, self.local_cid),
-            transcript: self.handshake.transcript,
+            transcript,
             params: &params,
         };
         record.clear();
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
-        self.handshake.confirm = confirm_hash(&self.handshake.transcript, &record);
+        self.handshake.confirm = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
         self.handshake.due = true;
     }
@@ -330,7 +333,7 @@ impl Connection {
         let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(accept.params)) else {
             return self.stats.drops.count(Drop::MalformedHandshake);
         };
-        if accept.version != VERSION || accept.transcript != self.handshake.transcript {
+        if accept.version != VERSION || !self.handshake.transcripts.contains(&accept.transcript) {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         self.remote_cid = remote;
@@ -341,6 +344,7 @@ impl Connection {
         self.handshake.confirm = confirm_hash(&accept.transcript, &record);
         self.handshake.secret = accept.secret;
         self.handshake.token = Vec::new();
+        self.handshake.transcripts = Vec::new();
         if self.handshake.sent == 1 {
             self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
         }

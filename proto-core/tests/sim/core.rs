@@ -195,6 +195,35 @@ fn an_unproven_client_is_served_without_retry() {
     }
 }
 
+/// The first packets are repeated before the answer comes, and the server answers each: every answer must do.
+#[test]
+fn a_long_path_is_no_obstacle_to_connecting() {
+    let round_trips = [40, 320, 400, 600, 1000, 1600, 2200];
+    for (round_trip, seed) in round_trips.into_iter().flat_map(|rtt| (0..8).map(move |seed| (rtt, seed))) {
+        let mut sim = Sim::new("a_long_path_is_no_obstacle_to_connecting");
+        let (server, client) = (config(true), config(false));
+        let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
+        let a = sim
+            .node("a", move |boot| Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono));
+        sim.links(
+            Link::new().delay(simtest::Dist::fixed(ms(round_trip / 2))).duplicate(100_000, ms(0)..ms(400)),
+        );
+        sim.workload(|w| {
+            w.at(ms(0)).cmd(a, Cmd::Connect);
+        });
+        sim.run_for(ms(4 * round_trip));
+        sim.finally("connected", move |v| {
+            v.nodes().filter(|(id, _)| *id == a).all(|(_, peer)| peer.is_connected())
+        });
+        let outcome = sim.run(FromSeed::new(seed));
+        assert!(
+            outcome.verdict.is_pass(),
+            "a round trip of {round_trip} ms, seed {seed}: {:?}",
+            outcome.verdict
+        );
+    }
+}
+
 #[test]
 fn connecting_ends_in_time() {
     let policy = Reconnect { max_attempts: Some(3), cap: secs(1), ..Reconnect::default() };

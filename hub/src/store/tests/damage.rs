@@ -174,6 +174,14 @@ fn a_log_that_is_older_than_its_tip_is_found() {
 }
 
 #[test]
+fn a_segment_of_another_log_is_found() {
+    let (patient, stranger) = (Patient::killed(), Patient::killed());
+    let [file] = &patient.segments()[..] else { panic!("one segment") };
+    let foreign = stranger.original.join(file.file_name().unwrap());
+    names(&patient.examine(|| fs::copy(&foreign, file).map(drop).unwrap()).unwrap_err(), file);
+}
+
+#[test]
 fn damage_to_the_tip_is_found_or_does_not_matter() {
     let patient = Patient::killed();
     let tip = patient.tip();
@@ -182,7 +190,7 @@ fn damage_to_the_tip_is_found_or_does_not_matter() {
     }
     for length in [0, 20, 100] {
         let cut = || fs::OpenOptions::new().write(true).open(&tip).unwrap().set_len(length).unwrap();
-        assert_eq!(patient.finds(&tip, cut), length < 28, "cut to {length} bytes");
+        assert_eq!(patient.finds(&tip, cut), length < 36, "cut to {length} bytes");
     }
     assert!(patient.finds(&tip, || fs::remove_file(&tip).unwrap()));
 }

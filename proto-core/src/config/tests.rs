@@ -185,6 +185,7 @@ fn every_limit_is_bounded_at_both_ends() {
 
 #[test]
 fn every_rate_is_bounded_at_both_ends() {
+    const MOST: usize = 1 << 40;
     type Set = fn(&mut ConfigBuilder, Rate);
     let fields: [(&str, usize, Set); 4] = [
         ("send_rate", 1, |b, v| b.send_rate = Some(v)),
@@ -192,7 +193,6 @@ fn every_rate_is_bounded_at_both_ends() {
         ("receive_rate", 1064, |b, v| b.receive_rate = Some(v)),
         ("receive_rate_per_channel", 1064, |b, v| b.receive_rate_per_channel = Some(v)),
     ];
-    const MOST: usize = 1 << 40;
     for (field, burst, set) in fields {
         let name = |part: &str| alloc::format!("{field}.{part}");
         let rate = |messages, message_burst, bytes, byte_burst| Rate {

@@ -121,8 +121,8 @@ impl Node for Talker {
     type Cmd = ();
     type Event = Ev;
 
-    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
-        self.endpoint.handle_packet(timestamp(now.mono), meta(from), bytes);
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
+        self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.drain(now);
     }
 

@@ -179,13 +179,19 @@ impl Scheduler {
     pub(crate) fn on_sent(&mut self, now: Timestamp, turn: Turn, share: &mut Share, len: u32, packet: u16) {
         let cost = i64::from(len) + HEAD;
         let waits = |level: &Level| !level.is_empty();
+        let mut is_alone = true;
         for (at, level) in self.levels.iter_mut().enumerate().filter(|(_, level)| waits(level)) {
             if at == turn.level {
                 level.left = level.left.saturating_sub(cost);
                 level.passed_over = None;
-            } else if level.passed_over.is_none() {
-                level.passed_over = Some(now);
+                continue;
             }
+            is_alone = false;
+            level.passed_over.get_or_insert(now);
+        }
+        if is_alone {
+            // Nobody else had a use for a share: whoever comes next has a whole one.
+            self.round += 1;
         }
         if turn.is_repeat {
             return;

@@ -61,6 +61,11 @@ impl Channels {
         }
     }
 
+    /// Packets have another size from now on.
+    pub(crate) const fn set_packet(&mut self, packet: u16) {
+        self.packet = packet;
+    }
+
     /// The peer's parameters are known: it has room for this much.
     pub(crate) fn set_peer(&mut self, params: Params) {
         self.peer = params;

@@ -28,6 +28,7 @@ impl Connection {
         if (acked || lost > 0) && self.mtu.on_large(now, acked, lost) {
             self.stats.black_holes += 1;
             self.recovery.set_packet(self.mtu.current());
+            self.channels.set_packet(self.mtu.current());
         }
         self.check_flushed(now);
     }
@@ -46,6 +47,7 @@ impl Connection {
             Carried::MtuProbe(size) => {
                 if self.mtu.on_probe_acked(size) {
                     self.recovery.set_packet(size);
+                    self.channels.set_packet(size);
                 }
             }
             Carried::Piece(piece) => {

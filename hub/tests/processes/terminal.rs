@@ -17,7 +17,8 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a command of the shell; nothing if there is no program to make a terminal with.
+    /// Runs a command of the shell; nothing if there is no program to make a terminal with. A shell that waits for
+    /// the command dies of the Ctrl-C that the command answers with an exit code of its own: hence `exec`.
     fn start(command: &str) -> Option<Self> {
         if !cfg!(target_os = "linux") || Command::new("script").arg("--version").output().is_err() {
             println!("skipped: there is no `script` program to make a terminal with");
@@ -25,6 +26,7 @@ impl Terminal {
         }
         let mut program = Command::new("script")
             .args(["--quiet", "--return", "--command", command, "/dev/null"])
+            .env("SHELL", "/bin/sh")
             .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -62,7 +64,7 @@ impl Terminal {
 fn entries_and_states_appear_above_the_line_that_is_typed() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path());
-    let Some(mut terminal) = Terminal::start(&format!("{BOWLINE} chat {} --name zoe", server.url())) else {
+    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {} --name zoe", server.url())) else {
         return;
     };
     terminal.wait_for("-- joined; the room is empty\r\n");
@@ -87,7 +89,7 @@ fn entries_and_states_appear_above_the_line_that_is_typed() {
 fn who_leaves_while_lines_wait_is_told_so_and_can_leave_at_once() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let server = url(silent.local_addr().unwrap());
-    let Some(mut terminal) = Terminal::start(&format!("{BOWLINE} chat {server} --name zoe")) else { return };
+    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {server} --name zoe")) else { return };
     terminal.wait_for("zoe> ");
     terminal.press("half a li");
     terminal.wait_for(&format!("-- connecting to {server}\r\n"));

@@ -29,11 +29,11 @@ pub mod udp;
 
 pub use config::{LINK, config, seed};
 pub use driver::{
-    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, RequestError, Shared,
-    Status, Wakes,
+    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, Received, RequestError,
+    Shared, Status, Wakes,
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{
-    ChannelOptions, Class, Close, CloseReason, Closed, Config, ConfigBuilder, Fate, Message, Received,
-    RequestId, SendError, Stats,
+    Batch, Cancel, ChannelOptions, Class, Close, CloseReason, Closed, Config, ConfigBuilder, Fate, Message,
+    Phase, Policy, ReceiptKind, ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats,
 };

@@ -254,7 +254,7 @@ fn random_msg<'a>(draw: &mut Draw, said: &mut Said, payload: &'a [u8]) -> Msg<'a
     };
     let channel = if draw.below(400) == 0 { 2 } else { draw.one(&[0, 0, 1]) };
     let id = if draw.below(2) == 0 { WireId::Low16(id as u16) } else { WireId::Low32(id as u32) };
-    Msg { class, channel, id, fragment, kind, payload }
+    Msg { class, channel, id, fragment, kind, extras: Extras::default(), payload }
 }
 
 fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf: &mut Vec<u8>) {

@@ -7,7 +7,9 @@ use super::inbox::RECEIVE_WINDOW;
 use super::scheduler::Scheduler;
 use super::{Announce, Candidate, Channel, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
-use crate::{ChannelId, Class, Config};
+use crate::{ChannelId, Class, Config, Timestamp};
+
+const CLASSES: u8 = Class::ALL.len() as u8;
 
 /// All channels, ascending by id.
 #[derive(Clone, Debug)]
@@ -96,6 +98,11 @@ impl Channels {
         }
     }
 
+    /// When the next lifetime of a message ends.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.list.iter().filter_map(Channel::next_deadline).min()
+    }
+
     /// Credit of the whole session has grown: whoever waited for it gets a turn.
     pub(crate) fn activate_all(&mut self) {
         for channel in &mut self.list {
@@ -107,14 +114,17 @@ impl Channels {
     }
 
     /// What to write next, and where it is from. Channels that cannot send lose their turn until something changes.
-    pub(crate) fn candidate(&mut self) -> Option<(ChannelId, Class, Candidate)> {
+    pub(crate) fn candidate(&mut self, now: Timestamp) -> Option<(ChannelId, Class, Candidate)> {
         while let Some(id) = self.scheduler.current() {
             let session = self.session_send;
             let channel = self.get_mut(id)?;
-            for step in 0..3 {
-                let class = Class::ALL[usize::from((channel.turn + step) % 3)];
+            for step in 0..CLASSES {
+                let class = Class::ALL[usize::from((channel.turn + step) % CLASSES)];
                 let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
-                let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
+                let outbox = channel.outboxes.get_mut(class);
+                let Some(candidate) = outbox.and_then(|outbox| outbox.candidate(now, window)) else {
+                    continue;
+                };
                 let cost = super::cost(candidate.total.into());
                 let is_charged = class.is_reliable() && candidate.is_first;
                 if is_charged && !(channel.send_credit.allows(cost) && session.allows(cost)) {
@@ -131,6 +141,7 @@ impl Channels {
     /// Writes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
     pub(crate) fn take(
         &mut self,
+        now: Timestamp,
         id: ChannelId,
         class: Class,
         candidate: &Candidate,
@@ -143,8 +154,13 @@ impl Channels {
             channel.send_credit.charge(cost);
             self.session_send.charge(cost);
         }
-        let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable())?;
-        channel.turn = (class as u8 + 1) % 3;
+        let keep = channel.repeats(class);
+        let unsent = channel.outboxes[class as usize].unsent();
+        let bytes = channel.outboxes[class as usize].take(candidate, len, keep)?;
+        if unsent > channel.outboxes[class as usize].unsent() {
+            channel.on_written(now, len as usize);
+        }
+        channel.turn = (class as u8 + 1) % CLASSES;
         self.scheduler.rotate();
         Some((Piece::new(id, class, candidate, len), bytes))
     }

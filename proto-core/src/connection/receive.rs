@@ -5,16 +5,21 @@ use core::time::Duration;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit};
+use crate::channel::{
+    Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
+    SendCredit,
+};
 use crate::request::Reply;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Event, Meta, PathId, RequestId, RequestOutcome, Timestamp, code};
+use crate::{
+    ChannelId, Class, Drop, Event, Message, Meta, PathId, Refusal, RequestId, RequestOutcome, Timestamp, code,
+};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
-struct Violation(u64, &'static str);
+pub(super) struct Violation(pub(super) u64, pub(super) &'static str);
 
-const fn violation<T>(text: &'static str) -> Result<T, Violation> {
+pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
     Err(Violation(code::PROTOCOL_VIOLATION, text))
 }
 
@@ -150,13 +155,23 @@ impl Connection {
             }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
             Frame::OpenChannel(open) if is_open => self.on_open_channel(open),
+            Frame::Skip(skip) if is_open => self.on_skip(now, skip),
+            Frame::FragAbort(abort) if is_open => self.on_frag_abort(abort),
+            Frame::MsgAck(receipts) if is_open => self.on_msg_ack(receipts),
+            Frame::Report(report) => {
+                self.on_report(report);
+                Ok(())
+            }
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
-            // The last three come too late to matter: the connection is being closed.
+            // All but the first three come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
+            | Frame::Skip(_)
+            | Frame::FragAbort(_)
+            | Frame::MsgAck(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
@@ -188,8 +203,10 @@ impl Connection {
             return violation("a channel id that is not the peer's to open");
         }
         if let Some(known) = self.channels.get(id) {
-            let is_same =
-                known.classes == open.classes && known.priority == open.priority && *known.name == *open.name;
+            let is_same = known.classes == open.classes
+                && known.priority == open.priority
+                && known.reliable_sequenced == open.reliable_sequenced
+                && *known.name == *open.name;
             return if is_same { Ok(()) } else { violation("a channel opened twice, differently") };
         }
         if self.channels.opened_there as usize >= self.config.max_channels {
@@ -200,6 +217,8 @@ impl Connection {
         let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
+        channel.reliable_sequenced = open.reliable_sequenced;
+        channel.inbox.reliable_sequenced = open.reliable_sequenced;
         channel.name = open.name.into();
         self.channels.insert(channel);
         self.events.push_back(Event::Opened(id));
@@ -224,38 +243,85 @@ impl Connection {
         let number = channel.inbox.expand(class, msg.id, before);
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
-        if class == Class::Unreliable
-            && let Some(reason) = self.refuses_unreliable(msg)
-        {
-            self.stats.drops.count(reason);
-            return Ok(());
-        }
-        let Some((channel, session_credit)) = self.channels.for_arrival(id) else { return Ok(()) };
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
-        let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
-        let credit = [&mut channel.receive_credit, session_credit];
-        let mut deliveries = mem::take(&mut self.scratch.deliveries);
-        let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
-        let received = channel.inbox.receive(&arrival, credit, &mut intake);
-        let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
-        self.scratch.deliveries = deliveries;
-        match received {
-            Ok(()) => {}
-            Err(Refused::Dropped(reason)) => self.stats.drops.count(reason),
-            Err(Refused::Violation(code, text)) => return Err(Violation(code, text)),
+        if msg.extras.receipt
+            && channel.extra.as_ref().is_some_and(|extra| extra.receipts.len() >= MAX_RECEIPTS)
+        {
+            if class.is_reliable() {
+                return Err(Violation(code::FLOW_CONTROL, "more receipts than a queue holds messages"));
+            }
+            self.stats.drops.count(Drop::ReceiptsFull);
+            return Ok(());
         }
-        delivered
+        if !class.is_reliable()
+            && let Some(reason) = self.refuses_unreliable(class, total)
+        {
+            let receipt = msg.extras.receipt;
+            self.on_gone(
+                id,
+                &Gone { class, id: number, total, receipt, reason: Some(reason), request: None },
+            );
+            return Ok(());
+        }
+        let extras = msg.extras;
+        let arrival =
+            Arrival { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
+        self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
+            Err(Refused::Dropped(reason)) => Ok(Some(reason)),
+            Err(Refused::Violation(code, text)) => Err(Violation(code, text)),
+            Ok(()) => Ok(None),
+        })
+        .map(|dropped| {
+            if let Some(reason) = dropped {
+                self.on_repetition(id, &arrival, reason);
+            }
+        })
     }
 
-    /// Why the connection has no room for an unreliable message or a piece of one, whatever its channel says.
-    fn refuses_unreliable(&self, msg: &Msg<'_>) -> Option<Drop> {
+    /// Lets `act` change what arrived on a channel, and delivers and drops what comes of it.
+    pub(super) fn take_in<T>(
+        &mut self,
+        now: Timestamp,
+        id: ChannelId,
+        act: impl FnOnce(&mut Inbox, [&mut ReceiveCredit; 2], &mut Intake<'_>) -> Result<T, Violation>,
+    ) -> Result<T, Violation> {
+        let Some((channel, session_credit)) = self.channels.for_arrival(id) else {
+            return violation("something about a channel that was never opened");
+        };
+        let credit = [&mut channel.receive_credit, session_credit];
+        let mut deliveries = mem::take(&mut self.scratch.deliveries);
+        let mut gone = mem::take(&mut self.scratch.gone);
+        let mut intake = Intake {
+            now,
+            config: &self.config,
+            limits: channel.limits,
+            arena: &mut self.arena,
+            out: &mut deliveries,
+            gone: &mut gone,
+        };
+        let acted = act(&mut channel.inbox, credit, &mut intake);
+        let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
+        for gone in gone.drain(..) {
+            self.on_gone(id, &gone);
+        }
+        self.scratch.deliveries = deliveries;
+        self.scratch.gone = gone;
+        let acted = acted?;
+        delivered.map(|()| acted)
+    }
+
+    /// Why the connection has no room for a message without credit or a piece of one, whatever its channel says.
+    fn refuses_unreliable(&self, class: Class, total: u64) -> Option<Refusal> {
         // The peer's link may have larger packets than this side's.
         let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
-        if msg.fragment.is_some_and(|fragment| too_many_pieces.contains(&fragment.total)) {
-            return Some(Drop::ReassemblyFull);
+        if too_many_pieces.contains(&total) {
+            return Some(Refusal::ReassemblyFull);
         }
-        (self.channels.unreliable_cost() > self.config.session_bytes).then_some(Drop::ReceiveQueueFull)
+        // A channel holds no more than one sequenced message and a part of another.
+        let is_bounded = class == Class::Sequenced;
+        (!is_bounded && self.channels.unreliable_cost() > self.config.session_bytes)
+            .then_some(Refusal::QueueFull)
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
@@ -268,9 +334,9 @@ impl Connection {
                 if self.requests.owe(request, id, self.config.max_requests) {
                     self.make_ready(id, delivery);
                 } else {
-                    self.stats.drops.count(Drop::RequestRejected);
-                    self.release(id, &delivery);
-                    self.reject(now, id, request);
+                    self.divert(id, &delivery, true);
+                    self.on_gone(id, &Gone { request: None, ..delivery.gone(Refusal::Busy) });
+                    self.reject_request(now, id, request);
                 }
                 return Ok(());
             }
@@ -286,6 +352,7 @@ impl Connection {
         if !delivery.class.is_reliable() {
             return violation("an unreliable reply");
         }
+        self.divert(id, &delivery, false);
         let reply = Reply { channel: id, payload: delivery.payload.clone() };
         if self.requests.on_reply(request, reply) {
             self.events.push_back(Event::RequestDone { request: RequestId(request), outcome });
@@ -297,22 +364,31 @@ impl Connection {
     }
 
     /// Tells the peer that its request was not looked at. One that floods with requests and reads no replies is told nothing.
-    fn reject(&mut self, now: Timestamp, id: ChannelId, request: u64) {
+    fn reject_request(&mut self, now: Timestamp, id: ChannelId, request: u64) {
         let has_room = self.has_room_for_events();
-        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0, &self.config));
+        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0));
         let Some(channel) = channel else { return };
         let kind = Kind::ReplyError { request, code: code::REQUEST_REJECTED };
         // Where no reliable class is allowed no reply could be sent either.
-        let _ = self.queue(now, id, channel.reply_class(), kind, bytes::Bytes::new(), false);
+        let class = channel.reply_class();
+        let _ = self.queue(now, id, kind, Message::new(bytes::Bytes::new()).class(class));
     }
 
     fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
-        if let Some(channel) = self.channels.get_mut(id)
-            && channel.inbox.make_ready(delivery)
-            && !channel.readable_queued
-        {
-            channel.readable_queued = true;
+        let Some(channel) = self.channels.get_mut(id) else { return };
+        let (is_first, replaced) = channel.inbox.make_ready(delivery);
+        if is_first && !mem::replace(&mut channel.readable_queued, true) {
             self.events.push_back(Event::Readable(id));
+        }
+        if let Some(replaced) = replaced {
+            self.on_gone(id, &replaced);
+        }
+    }
+
+    /// A delivery goes elsewhere than to `recv`.
+    fn divert(&mut self, id: ChannelId, delivery: &Delivery, is_gap: bool) {
+        if let Some(channel) = self.channels.get_mut(id) {
+            channel.inbox.divert(delivery, is_gap);
         }
     }
 

@@ -8,7 +8,7 @@ use super::state::End;
 use super::{Connection, Timer};
 use crate::channel::{Announce, Piece, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
-use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, RequestOutcome, Timestamp};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, RequestOutcome, Timestamp};
 
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
@@ -18,7 +18,7 @@ impl Connection {
             self.on_arrived(carried);
         }
         for carried in outcome.lost.drain(..) {
-            self.on_lost(carried);
+            self.on_lost(now, carried);
         }
         self.scratch.outcome = outcome;
         self.check_flushed(now);
@@ -34,6 +34,17 @@ impl Connection {
                 }
             }
             Carried::Confirm => self.confirm = Confirm::Done,
+            Carried::Skip { channel, class, id } => {
+                if let Some(channel) = self.channels.get_mut(channel) {
+                    channel.outboxes[class as usize].on_skip_acked(id);
+                }
+            }
+            Carried::MsgAck { channel, class, first, len } => {
+                if let Some(extra) = self.channels.get_mut(channel).and_then(|channel| channel.extra.as_mut())
+                {
+                    extra.receipts.on_acked(class, first, len);
+                }
+            }
             Carried::Piece(piece) => {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
@@ -45,7 +56,7 @@ impl Connection {
     }
 
     /// Something that a packet carried must be looked at anew.
-    fn on_lost(&mut self, carried: Carried) {
+    fn on_lost(&mut self, now: Timestamp, carried: Carried) {
         match carried {
             Carried::Ack(_) => {}
             Carried::Credit(None) => self.channels.session_credit_due = true,
@@ -66,42 +77,67 @@ impl Connection {
                     self.confirm = Confirm::Due;
                 }
             }
-            Carried::Piece(piece) if piece.class.is_reliable() => self.requeue(piece),
-            Carried::Piece(piece) => {
-                let settled = self
-                    .channels
-                    .get_mut(piece.channel)
-                    .and_then(|channel| channel.settle(piece.class, piece.id));
-                if let Some(settled) = settled {
-                    self.on_settled(piece.channel, piece.class, settled, Fate::Lost);
+            Carried::Skip { .. } | Carried::MsgAck { .. } if self.is_planted_forgetful(&carried) => {}
+            Carried::Skip { channel: id, class, id: message } => {
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.outboxes[class as usize].on_skip_lost(message);
+                    channel.control_due = true;
                 }
+            }
+            Carried::MsgAck { channel: id, class, first, len } => {
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.extra.get_or_insert_default().receipts.on_lost(class, first, len);
+                    channel.control_due = true;
+                }
+            }
+            Carried::Piece(piece) => {
+                let mut ends = mem::take(&mut self.scratch.ends);
+                if let Some(channel) = self.channels.get_mut(piece.channel) {
+                    channel.on_lost(now, &piece, &mut ends);
+                    self.channels.activate(piece.channel);
+                }
+                self.settle_ends(piece.channel, ends);
             }
         }
     }
 
-    fn requeue(&mut self, piece: Piece) {
-        if let Some(channel) = self.channels.get_mut(piece.channel) {
-            channel.outboxes[piece.class as usize].requeue(piece);
-            self.channels.activate(piece.channel);
+    #[cfg(planted)]
+    fn is_planted_forgetful(&self, carried: &Carried) -> bool {
+        use crate::planted::Planted;
+        match carried {
+            Carried::Skip { .. } => self.config.planted == Some(Planted::SkipOnce),
+            _ => self.config.planted == Some(Planted::ReceiptOnce),
         }
+    }
+
+    #[cfg(not(planted))]
+    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
+    const fn is_planted_forgetful(&self, _: &Carried) -> bool {
+        false
     }
 
     /// Counts a settled message, tells its fate to whoever asked, and pays a `Writable` that it made possible.
     pub(super) fn on_settled(&mut self, channel: ChannelId, class: Class, settled: Settled, fate: Fate) {
         match fate {
             Fate::Acked => self.stats.messages_acked += 1,
+            Fate::Processed => self.stats.messages_processed += 1,
+            Fate::Rejected(_) => self.stats.messages_rejected += 1,
+            Fate::Refused(_) => self.stats.messages_refused += 1,
             Fate::Written => self.stats.messages_written += 1,
             Fate::Lost => self.stats.messages_lost += 1,
-            Fate::Dropped => {
+            Fate::Expired { .. } => {
+                self.stats.messages_expired += 1;
+                self.stats.drops.count(Drop::SendExpired);
+            }
+            Fate::Cancelled => self.stats.messages_cancelled += 1,
+            Fate::Superseded => self.stats.messages_superseded += 1,
+            Fate::Dropped { .. } | Fate::TooLarge => {
                 self.stats.messages_dropped += 1;
                 self.stats.drops.count(Drop::SendQueueDropped);
             }
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
-        if settled.receipt {
-            let message = MessageId { channel, class, number: settled.id };
-            self.events.push_back(Event::Fate { message, fate });
-        }
+        self.tell_fate(channel, class, &settled, fate);
         self.pay_writable(channel);
     }
 
@@ -110,7 +146,7 @@ impl Connection {
         if let Some(channel) = self.channels.get_mut(id)
             && has_room
             && self.state.accepts_messages()
-            && channel.take_writable(&self.config)
+            && channel.take_writable()
         {
             self.events.push_back(Event::Writable(id));
         }
@@ -121,10 +157,9 @@ impl Connection {
         let (mut unsent, mut unacked) = (0, 0);
         let ids: alloc::vec::Vec<_> = self.channels.iter().map(|channel| channel.id).collect();
         for (id, class) in ids.iter().flat_map(|&id| Class::ALL.map(|class| (id, class))) {
-            while let Some(settled) = self.channels.get_mut(id).and_then(|channel| {
-                let oldest = channel.outboxes[class as usize].first_unsettled()?;
-                channel.settle(class, oldest)
-            }) {
+            while let Some(settled) =
+                self.channels.get_mut(id).and_then(|channel| channel.settle_oldest(class))
+            {
                 if settled.written {
                     unacked += 1;
                 } else {
@@ -133,15 +168,13 @@ impl Connection {
                 self.on_settled_at_end(id, class, settled);
             }
         }
+        self.abandon_batches();
         (unsent, unacked)
     }
 
     fn on_settled_at_end(&mut self, channel: ChannelId, class: Class, settled: Settled) {
         self.stats.messages_unknown += 1;
-        if settled.receipt {
-            let message = MessageId { channel, class, number: settled.id };
-            self.events.push_back(Event::Fate { message, fate: Fate::Unknown });
-        }
+        self.tell_fate(channel, class, &settled, Fate::Unknown);
     }
 
     pub(super) fn on_loss_timer(&mut self, now: Timestamp) {
@@ -149,32 +182,31 @@ impl Connection {
         match timeout {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
-            Timeout::Probe => self.begin_probe(),
+            Timeout::Probe => self.begin_probe(now),
             Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
         }
     }
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
-    fn begin_probe(&mut self) {
+    fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
-        if self.channels.candidate().is_some() {
+        if self.channels.candidate(now).is_some() {
             return;
         }
         let mut carried = mem::take(&mut self.scratch.outcome.lost);
         carried.extend(self.recovery.oldest_carried());
         for carried in carried.drain(..) {
             match carried {
-                Carried::Piece(piece) if !piece.class.is_reliable() => {}
-                _ => self.on_lost(carried),
+                Carried::Piece(piece) if !self.would_repeat(now, &piece) => {}
+                _ => self.on_lost(now, carried),
             }
         }
         self.scratch.outcome.lost = carried;
     }
 
-    pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
-        let config = &self.config;
-        let gone: usize = self.channels.iter_mut().map(|c| c.inbox.expire_partials(now, config)).sum();
-        self.stats.drops.add(Drop::ReassemblyExpired, gone as u64);
+    /// Whether a piece that is lost would be written again.
+    fn would_repeat(&self, now: Timestamp, piece: &Piece) -> bool {
+        self.channels.get(piece.channel).is_some_and(|channel| channel.verdict(now, piece).is_none())
     }
 
     pub(super) fn on_request_timer(&mut self, now: Timestamp) {

@@ -4,7 +4,9 @@ mod abuse;
 mod acks;
 mod channels;
 mod close;
+mod delivery;
 mod idle;
+mod receipts;
 mod reliable_link;
 mod requests;
 
@@ -238,6 +240,10 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Ping => "PING",
         Frame::Ack(_) => "ACK",
         Frame::Credit(_) => "CREDIT",
+        Frame::Skip(_) => "SKIP",
+        Frame::FragAbort(_) => "FRAG_ABORT",
+        Frame::MsgAck(_) => "MSG_ACK",
+        Frame::Report(_) => "REPORT",
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
@@ -280,6 +286,7 @@ const fn msg(class: Class, id: u16, payload: &[u8]) -> Msg<'_> {
         id: crate::wire::WireId::Low16(id),
         fragment: None,
         kind: crate::wire::Kind::OneWay,
+        extras: crate::wire::Extras { ttl: None, receipt: false, options: crate::wire::Options::NONE },
         payload,
     }
 }

@@ -26,6 +26,10 @@ pub(crate) enum Timer {
     Release,
     /// Incomplete unreliable messages are given up.
     Reassembly,
+    /// A message's lifetime is over.
+    Expiry,
+    /// A REPORT may go out.
+    Report,
     /// A request has run out of time.
     Request,
     /// Flushing before CLOSE has taken long enough.
@@ -37,7 +41,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
@@ -48,6 +52,8 @@ impl Timer {
         Self::Dead,
         Self::Release,
         Self::Reassembly,
+        Self::Expiry,
+        Self::Report,
         Self::Request,
         Self::Linger,
         Self::Close,

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Candidate};
+use crate::channel::{Announce, Candidate, Says};
 use crate::recovery::Carried;
 use crate::wire::packet::{self, TAG_LEN};
-use crate::wire::{Credit, Fragment, Frame, Kind, Msg, OpenChannel, RecordWriter, WireId, varint};
+use crate::wire::{
+    Credit, Extras, Fragment, Frame, Kind, Msg, OpenChannel, Options, RecordWriter, WireId, varint,
+};
 use crate::{ChannelId, Class, Fate, Timestamp};
 
 /// Messages of one packet. Together with the window of 1024 packets it bounds how far a late packet's numbers can lie behind
@@ -30,6 +32,7 @@ struct Pending {
     id: WireId,
     fragment: Option<Fragment>,
     kind: Kind,
+    says: Says,
     payload: Bytes,
     /// Its length in the record when another frame follows.
     size: usize,
@@ -37,12 +40,18 @@ struct Pending {
 
 impl Pending {
     fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
+        let mut block = Vec::new();
+        if let Some(batch) = self.says.batch {
+            batch.encode(&mut block);
+        }
+        let options = Options::new(&block).unwrap_or_default();
         let msg = Msg {
             class: self.class as u8,
             channel: self.channel.0,
             id: self.id,
             fragment: self.fragment,
             kind: self.kind,
+            extras: Extras { ttl: self.says.ttl, receipt: self.says.receipt, options },
             payload: &self.payload,
         };
         writer.write(&Frame::Msg(msg), last);
@@ -54,7 +63,12 @@ impl Connection {
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         match self.state {
             State::Connecting | State::Accepting => self.write_handshake(now, buf),
-            State::Established | State::Flushing => self.write_data(now, buf),
+            State::Established | State::Flushing => {
+                if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
+                    self.expire_messages(now);
+                }
+                self.write_data(now, buf)
+            }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         }
@@ -89,8 +103,8 @@ impl Connection {
             return false;
         }
         let is_probe = self.probes_due > 0;
-        let may_elicit = is_probe || self.wants_to_elicit() && self.may_elicit(now);
-        if !may_elicit && !self.received.is_due() {
+        let may_elicit = is_probe || self.wants_to_elicit(now) && self.may_elicit(now);
+        if !may_elicit && !self.received.is_due() && !self.is_report_due() {
             return false;
         }
         let start = buf.len();
@@ -122,12 +136,14 @@ impl Connection {
     }
 
     /// Whether anything waits that asks for an acknowledgement.
-    fn wants_to_elicit(&mut self) -> bool {
+    fn wants_to_elicit(&mut self, now: Timestamp) -> bool {
         let wants = self.ping_due
             || self.confirm == Confirm::Due
             || self.channels.session_credit_due
-            || self.channels.iter().any(|channel| channel.credit_due || channel.announce == Announce::Due)
-            || self.channels.candidate().is_some();
+            || self.channels.iter().any(|channel| {
+                channel.credit_due || channel.control_due || channel.announce == Announce::Due
+            })
+            || self.channels.candidate(now).is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
         }
@@ -177,13 +193,15 @@ impl Connection {
                 eliciting = true;
             }
         }
+        self.write_report(limit, writer);
         if !may_elicit {
             return eliciting;
         }
         let before = writer.frames();
         self.write_credit(limit, writer, carried);
         self.write_announcements(limit, writer, carried);
-        self.write_messages(limit, writer, carried);
+        self.write_control(limit, writer, carried);
+        self.write_messages(now, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
             writer.write(&Frame::Ping, false);
@@ -224,11 +242,17 @@ impl Connection {
         }
     }
 
-    fn write_messages(&mut self, limit: usize, writer: &mut RecordWriter<'_>, carried: &mut Vec<Carried>) {
+    fn write_messages(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
         let mut pending: Option<Pending> = None;
         let mut previous = None;
         for _ in 0..MAX_MESSAGES {
-            let Some((channel_id, class, candidate)) = self.channels.candidate() else { break };
+            let Some((channel_id, class, candidate)) = self.channels.candidate(now) else { break };
             let Some(channel) = self.channels.get_mut(channel_id) else { break };
             let must_announce =
                 channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
@@ -242,7 +266,10 @@ impl Connection {
             };
             let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
             let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-            let max_whole = usize::from(self.link.max_packet) - PACKET_OVERHEAD - announcement;
+            let max_whole = usize::from(self.link.max_packet)
+                - PACKET_OVERHEAD
+                - announcement
+                - candidate.says.encoded_len();
             let Some((len, is_last)) =
                 fit(&candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {
@@ -254,9 +281,11 @@ impl Connection {
             if must_announce {
                 write_announcement(channel, writer, carried);
             }
-            let Some((piece, payload)) = self.channels.take(channel_id, class, &candidate, len) else {
+            let Some((piece, payload)) = self.channels.take(now, channel_id, class, &candidate, len) else {
                 break;
             };
+            let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))
+                || candidate.says.receipt;
             let is_whole = len == candidate.total;
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
@@ -268,11 +297,12 @@ impl Connection {
                 id: wire_id,
                 fragment,
                 kind: candidate.kind,
+                says: candidate.says,
                 payload,
                 size,
             });
             previous = Some((channel_id, class, candidate.number + 1));
-            if self.link.reliable && !class.is_reliable() {
+            if self.link.reliable && !is_followed {
                 self.on_written(channel_id, class, &candidate, len);
             } else {
                 carried.push(Carried::Piece(piece));
@@ -334,15 +364,15 @@ fn head_len(candidate: &Candidate, name_len: usize, id: WireId, is_piece: bool) 
     };
     let fragment =
         if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
-    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay);
-    1 + name_len + id + ext + fragment + candidate.kind.encoded_len()
+    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay || candidate.says != Says::default());
+    1 + name_len + id + ext + fragment + candidate.kind.encoded_len() + candidate.says.encoded_len()
 }
 
-const fn announcement_len(name: usize) -> usize {
+pub(super) const fn announcement_len(name: usize) -> usize {
     1 + varint::len(u32::MAX as u64) + 3 + 2 * varint::MAX_LEN + 1 + name
 }
 
-fn write_announcement(
+pub(super) fn write_announcement(
     channel: &mut crate::channel::Channel,
     writer: &mut RecordWriter<'_>,
     carried: &mut Vec<Carried>,
@@ -353,6 +383,7 @@ fn write_announcement(
         channel: channel.id.0,
         classes: channel.classes,
         priority: channel.priority,
+        reliable_sequenced: channel.reliable_sequenced,
         bytes,
         messages,
         name: &channel.name,

@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-use crate::Timestamp;
 use crate::channel::Piece;
+use crate::{ChannelId, Class, Timestamp};
 
 /// Something that a packet carried and whose arrival matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,19 @@ pub(crate) enum Carried {
     OpenChannel(u32),
     Confirm,
     Piece(Piece),
+    /// A message that a SKIP named, by its number in its queue.
+    Skip {
+        channel: ChannelId,
+        class: Class,
+        id: u64,
+    },
+    /// Receipts for messages from `first` on.
+    MsgAck {
+        channel: ChannelId,
+        class: Class,
+        first: u64,
+        len: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

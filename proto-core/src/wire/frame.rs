@@ -1,12 +1,15 @@
 //! Frames and the records that hold them (spec: wire.md, section 4).
 
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
+use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, Init, MAX_TOKEN, Msg, OpenChannel, Reader, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, FragAbort, Init, MAX_TOKEN, Msg, MsgAck, OpenChannel,
+    Reader, Report, Skip, Version,
 };
-use super::{ack, varint};
+use super::{ack, delivery, varint};
 
 /// Most frames in one record.
 pub const MAX_FRAMES: usize = 512;
@@ -64,6 +67,14 @@ pub enum Frame<'a> {
     Ack(Ack<'a>),
     /// Room for reliable messages.
     Credit(Credit),
+    /// Messages that their sender has given up.
+    Skip(Skip<'a>),
+    /// An unfinished message that its sender has given up.
+    FragAbort(FragAbort),
+    /// What became of messages that asked for a receipt.
+    MsgAck(MsgAck<'a>),
+    /// What was dropped.
+    Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
     /// The end.
@@ -100,6 +111,7 @@ impl<'a> Frame<'a> {
             self,
             Self::Padding
                 | Self::Ack(_)
+                | Self::Report(_)
                 | Self::Close(_)
                 | Self::CloseAck
                 | Self::Init(_)
@@ -117,6 +129,10 @@ impl<'a> Frame<'a> {
             code::PING => Self::Ping,
             code::ACK => Self::Ack(Ack::decode(reader)?),
             code::CREDIT => Self::Credit(Credit::decode(reader)?),
+            code::SKIP => Self::Skip(Skip::decode(reader)?),
+            code::FRAG_ABORT => Self::FragAbort(FragAbort::decode(reader)?),
+            code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
+            code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
@@ -214,6 +230,22 @@ impl<'b> RecordWriter<'b> {
                 buf.push(code::CREDIT);
                 credit.encode(buf);
             }
+            Frame::Skip(skip) => {
+                buf.push(code::SKIP);
+                skip.encode(buf);
+            }
+            Frame::FragAbort(abort) => {
+                buf.push(code::FRAG_ABORT);
+                abort.encode(buf);
+            }
+            Frame::MsgAck(receipts) => {
+                buf.push(code::MSG_ACK);
+                receipts.encode(buf);
+            }
+            Frame::Report(report) => {
+                buf.push(code::REPORT);
+                report.encode(buf);
+            }
             Frame::OpenChannel(open) => {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
@@ -265,5 +297,26 @@ impl<'b> RecordWriter<'b> {
         self.frames += 1;
         self.buf.push(code::ACK);
         ack::encode_ranges(delay, ranges, self.buf);
+    }
+
+    /// Appends a SKIP of 1 to 64 messages, ascending by number.
+    pub fn write_skip(&mut self, channel: u32, class: u8, messages: &[Skipped]) {
+        self.frames += 1;
+        self.buf.push(code::SKIP);
+        delivery::encode_skip(channel, class, messages, self.buf);
+    }
+
+    /// Appends a MSG_ACK of 1 to 64 ranges: descending, disjoint, not adjacent.
+    pub fn write_msg_ack(&mut self, channel: u32, class: u8, status: Status, ranges: &[RangeInclusive<u64>]) {
+        self.frames += 1;
+        self.buf.push(code::MSG_ACK);
+        delivery::encode_msg_ack(channel, class, status, ranges, self.buf);
+    }
+
+    /// Appends a REPORT of 1 to 32 lines.
+    pub fn write_report(&mut self, lines: &[Reported]) {
+        self.frames += 1;
+        self.buf.push(code::REPORT);
+        delivery::encode_report(lines, self.buf);
     }
 }

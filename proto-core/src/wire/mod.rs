@@ -6,9 +6,11 @@
 mod ack;
 pub mod checksum;
 mod control;
+mod delivery;
 pub mod frame;
 mod handshake;
 mod message;
+mod options;
 pub mod packet;
 pub mod params;
 mod reader;
@@ -18,9 +20,13 @@ pub(crate) use ack::MAX_RANGES;
 pub use ack::{Ack, AckRange};
 pub use control::{Advice, Close, Credit, OpenChannel};
 pub(crate) use control::{MAX_NAME, MAX_REASON};
+pub use delivery::{FragAbort, MsgAck, Report, Reported, Skip, Skipped, Status};
+pub(crate) use delivery::{MAX_RECEIPT_RANGES, MAX_REPORTS, MAX_SKIPS};
 pub use frame::{Frame, Record, RecordWriter};
 pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
 pub use message::{Fragment, Kind, Msg, WireId};
+pub(crate) use options::MAX_TTL_MS;
+pub use options::{Batch, Extras, Options};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use reader::{DecodeError, Reader};
 

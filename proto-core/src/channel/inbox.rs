@@ -89,8 +89,8 @@ pub(crate) struct Inbox {
     unreliable_partials: usize,
     partial_cost: usize,
     ready: VecDeque<Delivery>,
-    /// The newest sequenced message, until it is taken.
-    ready_sequenced: Option<Box<Delivery>>,
+    /// The newest sequenced message, until it is taken; kept for its memory.
+    ready_sequenced: Option<Box<Option<Delivery>>>,
     /// Unreliable messages among those that are ready, and their cost.
     ready_unreliable: (usize, usize),
     /// Ordered messages that came and that the application does not get, for the next that is made ready.
@@ -421,7 +421,7 @@ impl Inbox {
         let was_empty = self.ready_len() == 0;
         match delivery.class {
             Class::Sequenced => {
-                let older = self.ready_sequenced.replace(Box::new(delivery));
+                let older = self.ready_sequenced.get_or_insert_default().replace(delivery);
                 return (was_empty, older.map(|older| older.gone(Refusal::Superseded)));
             }
             Class::Unreliable => {
@@ -466,8 +466,8 @@ impl Inbox {
     }
 
     pub(crate) fn pop_ready(&mut self) -> Option<Delivery> {
-        if let Some(delivery) = self.ready_sequenced.take() {
-            return Some(*delivery);
+        if let Some(delivery) = self.ready_sequenced.as_mut().and_then(|ready| ready.take()) {
+            return Some(delivery);
         }
         let delivery = self.ready.pop_front()?;
         if delivery.class == Class::Unreliable {
@@ -478,7 +478,11 @@ impl Inbox {
     }
 
     pub(crate) fn ready_len(&self) -> usize {
-        self.ready.len() + usize::from(self.ready_sequenced.is_some())
+        self.ready.len() + self.sequenced().count()
+    }
+
+    fn sequenced(&self) -> impl Iterator<Item = &Delivery> {
+        self.ready_sequenced.iter().flat_map(|ready| ready.iter())
     }
 
     /// Whether an incomplete message of `class` is given up when its pieces stay away.
@@ -528,8 +532,7 @@ impl Inbox {
             Slot::Waiting(delivery) => delivery.payload.len(),
             _ => 0,
         });
-        let ready =
-            self.ready.iter().chain(self.ready_sequenced.as_deref()).map(|delivery| delivery.payload.len());
+        let ready = self.ready.iter().chain(self.sequenced()).map(|delivery| delivery.payload.len());
         waiting.chain(ready).sum::<usize>() + self.partials.values().map(Partial::held_bytes).sum::<usize>()
     }
 
@@ -537,6 +540,7 @@ impl Inbox {
         self.ordered.slots.shrink_to(0);
         self.unordered.slots.shrink_to(0);
         self.ready.shrink_to(0);
+        self.ready_sequenced = self.ready_sequenced.take().filter(|ready| ready.is_some());
     }
 }
 

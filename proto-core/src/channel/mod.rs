@@ -197,8 +197,11 @@ impl Channel {
         if victims.is_some() {
             self.supersede_key(now, key, ends);
         }
-        for id in victims.iter().flatten() {
-            self.give_up(now, class, *id, fate, ends);
+        for _ in 0..victims.unwrap_or(0) {
+            let oldest = self.outboxes[class as usize].unwritten().next();
+            if let Some((id, _)) = oldest {
+                self.give_up(now, class, id, fate, ends);
+            }
         }
         if self.unsent() == 0 {
             self.meter.start(now);
@@ -221,15 +224,15 @@ impl Channel {
         Ok(id)
     }
 
-    /// The messages that must go for one of `class` that costs `cost`, if `older` goes as well; `None` when there would be no room
-    /// all the same.
+    /// How many of the oldest messages must go for one of `class` that costs `cost`, if `older` goes as well; `None` when there
+    /// would be no room all the same.
     fn victims(
         &self,
         class: Class,
         cost: usize,
         policy: Policy,
         older: Option<(Class, u64)>,
-    ) -> Option<Vec<u64>> {
+    ) -> Option<usize> {
         let limits = &self.limits;
         let (mut messages, mut bytes) = (self.queued_messages, self.queued_bytes);
         if let Some((class, id)) = older {
@@ -239,16 +242,16 @@ impl Channel {
         }
         let is_enough =
             |messages, bytes| messages < limits.send_messages && bytes + cost <= limits.send_bytes;
-        let mut victims = Vec::new();
+        let mut victims = 0;
         if matches!(policy, Policy::DropOld | Policy::Replace) {
             let others = self.outboxes[class as usize].unwritten();
-            for (id, len) in others.filter(|&(id, _)| older != Some((class, id))) {
+            for (_, len) in others.filter(|&(id, _)| older != Some((class, id))) {
                 if policy == Policy::DropOld && is_enough(messages, bytes) {
                     break;
                 }
                 messages -= 1;
                 bytes -= len + MESSAGE_COST;
-                victims.push(id);
+                victims += 1;
             }
         }
         is_enough(messages, bytes).then_some(victims)

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Class, Config, ConfigBuilder, Reconnect, Retry, Stats};
+use proto_core::{Class, Config, ConfigBuilder, Policy, ReceiptKind, Reconnect, Retry, SendLimits, Stats};
 use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
 
 use crate::oracles::Guarantees;
-use crate::peer::{Cmd, Peer};
+use crate::peer::{Ask, Cmd, Peer};
 
 /// Small limits and short times, so that every limit is met and every time passes.
 pub(crate) fn settings(accept: bool) -> ConfigBuilder {
@@ -41,6 +41,12 @@ fn config(accept: bool) -> Arc<Config> {
 /// Messages accepted are settled, or under way: nothing vanishes uncounted.
 pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
     let settled = stats.messages_acked
+        + stats.messages_processed
+        + stats.messages_rejected
+        + stats.messages_refused
+        + stats.messages_expired
+        + stats.messages_cancelled
+        + stats.messages_superseded
         + stats.messages_written
         + stats.messages_lost
         + stats.messages_dropped
@@ -59,8 +65,9 @@ fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
 pub(crate) fn bounded(view: &View<'_, Peer>) -> Result<(), String> {
     for (id, peer) in view.nodes() {
         for conn in peer.connections() {
-            // Three channels' send queues, the session's receive credit, unreliable queues and partial messages.
-            let cap = 3 * 40_000 + 32_000 + 3 * 24_000 + 32 * 16 * 1200;
+            // Three channels' send queues, the session's receive credit, unreliable queues, partial messages, and of sequenced
+            // ones a whole and a partial one on each channel.
+            let cap = 3 * 40_000 + 32_000 + 3 * 24_000 + 32 * 16 * 1200 + 3 * 2 * 16 * 1200;
             if conn.held_bytes() > cap {
                 return Err(format!("G13: {} holds {} bytes, over {cap}", view.name(id), conn.held_bytes()));
             }
@@ -93,16 +100,23 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         for step in 0..14 {
             let at = ms(300 * step + draw.below(300));
             let node = if draw.below(4) == 0 { s } else { clients[draw.below(2) as usize] };
-            let class = Class::ALL[draw.below(3) as usize];
-            let receipt = draw.below(2) == 0;
-            let cmd = match draw.below(12) {
-                0 => Cmd::Open,
+            let ask = ask(&mut draw);
+            let cmd = match draw.below(17) {
+                0 => Cmd::Open { reliable_sequenced: draw.below(4) > 0 },
                 1 | 2 => Cmd::Request { size: draw.below(2000) as u32, timeout: ms(50 + draw.below(2000)) },
                 3 => Cmd::Read(draw.below(2) == 0),
                 4 => Cmd::Close { linger: ms(draw.below(1500)) },
-                5 | 6 => Cmd::Send { channel: 0, class, size: draw.below(18_000) as u32, count: 3, receipt },
-                7 => Cmd::Send { channel: 1, class, size: draw.below(600) as u32, count: 4, receipt },
-                _ => Cmd::Send { channel: 0, class, size: draw.below(300) as u32, count: 12, receipt },
+                5 | 6 => Cmd::Send { channel: 0, ask, size: draw.below(17_000) as u32, count: 3 },
+                7 | 8 => {
+                    let class = if draw.below(2) == 0 { Class::Sequenced } else { ask.class };
+                    let most = if draw.below(3) == 0 { 8000 } else { 600 };
+                    let size = draw.below(most) as u32;
+                    Cmd::Send { channel: 1, ask: Ask { class, ..ask }, size, count: 4 }
+                }
+                9 | 10 => Cmd::Batch { ask, size: draw.below(900) as u32, count: 5 },
+                11 => Cmd::Cancel,
+                12 => Cmd::Limit(limits(&mut draw)),
+                _ => Cmd::Send { channel: 0, ask, size: draw.below(300) as u32, count: 12 },
             };
             w.at(at).cmd(node, cmd);
         }
@@ -121,6 +135,29 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         busy.map_or(Ok(()), |(id, peer)| Err(format!("{}: {}", v.name(id), peer.describe())))
     });
     sim
+}
+
+/// What a message may ask for, in any combination.
+fn ask(draw: &mut Draw) -> Ask {
+    let mut maybe = |bound| (draw.below(3) == 0).then(|| draw.below(bound));
+    Ask {
+        lifetime: maybe(800).map(|millis| ms(1 + millis)),
+        key: maybe(3),
+        max_retransmits: maybe(3).map(|times| times as u32),
+        batch: None,
+        class: Class::ALL[draw.below(4) as usize],
+        receipt: [ReceiptKind::None, ReceiptKind::Arrival, ReceiptKind::Processing][draw.below(3) as usize],
+    }
+}
+
+fn limits(draw: &mut Draw) -> SendLimits {
+    let policies = [Policy::FailFast, Policy::DropNew, Policy::DropOld, Policy::Replace];
+    SendLimits {
+        messages: (draw.below(2) == 0).then(|| 2 + draw.below(20) as usize),
+        bytes: (draw.below(2) == 0).then(|| 20_064 + draw.below(20_000) as usize),
+        low_water: Some(1 + draw.below(100) as u8),
+        policy: Some(policies[draw.below(4) as usize]),
+    }
 }
 
 pub(crate) fn chaos() -> Chaos {

@@ -6,12 +6,51 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, RequestId, SendError, SessionId,
+    Batch, ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
+    Message, MessageId, ReceiptId, ReceiptKind, RequestId, SendError, SendLimits, SessionId,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
 use crate::net::{At, dissect, meta, reseal, time, timestamp};
+
+/// What a message asks for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ask {
+    pub(crate) class: Class,
+    pub(crate) receipt: ReceiptKind,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) key: Option<u64>,
+    pub(crate) max_retransmits: Option<u32>,
+    pub(crate) batch: Option<Batch>,
+}
+
+/// What is asked for beside the default.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.class)?;
+        match self.receipt {
+            ReceiptKind::None => {}
+            receipt => write!(f, ", receipt of {receipt:?}")?,
+        }
+        if let Some(lifetime) = self.lifetime {
+            write!(f, ", lives {lifetime:?}")?;
+        }
+        if let Some(key) = self.key {
+            write!(f, ", key {key}")?;
+        }
+        if let Some(times) = self.max_retransmits {
+            write!(f, ", repeated {times} times")?;
+        }
+        self.batch.map_or(Ok(()), |batch| write!(f, ", batch {}", batch.number))
+    }
+}
+
+impl Ask {
+    /// Whether such a message may be given up by its sender.
+    const fn is_expendable(&self) -> bool {
+        self.lifetime.is_some() || self.key.is_some() || self.max_retransmits.is_some()
+    }
+}
 
 /// What a test tells a node. Clients act on their newest connection, servers on all they have.
 #[derive(Clone, Debug)]
@@ -19,12 +58,23 @@ pub(crate) enum Cmd {
     Connect,
     Send {
         channel: u32,
-        class: Class,
+        ask: Ask,
         size: u32,
         count: u32,
-        receipt: bool,
     },
-    Open,
+    /// As one batch.
+    Batch {
+        ask: Ask,
+        size: u32,
+        count: u32,
+    },
+    /// Takes back the last message that was accepted.
+    Cancel,
+    /// Changes what channel 0 queues.
+    Limit(SendLimits),
+    Open {
+        reliable_sequenced: bool,
+    },
     Request {
         size: u32,
         timeout: Duration,
@@ -50,7 +100,29 @@ pub(crate) enum Ev {
         conn: ConnectionId,
         message: MessageId,
         hash: u64,
-        receipt: bool,
+        ask: Ask,
+        /// Its sender may give it up.
+        expendable: bool,
+    },
+    Opened {
+        conn: ConnectionId,
+        channel: ChannelId,
+        reliable_sequenced: bool,
+    },
+    /// Channel 0 drops what it may not from now on, what is queued included.
+    Limited {
+        conn: ConnectionId,
+    },
+    /// Its application takes a message back.
+    CancelCalled {
+        conn: ConnectionId,
+        message: MessageId,
+    },
+    /// Its application has spoken about a message.
+    Answered {
+        session: SessionId,
+        hash: u64,
+        rejected: Option<u64>,
     },
     Refused {
         conn: ConnectionId,
@@ -62,12 +134,14 @@ pub(crate) enum Ev {
         channel: ChannelId,
         class: Class,
         number: u64,
+        gap: u32,
         hash: u64,
     },
     RequestSent {
         conn: ConnectionId,
         request: RequestId,
         hash: u64,
+        expendable: bool,
     },
     Handled {
         session: SessionId,
@@ -94,9 +168,15 @@ impl fmt::Debug for Ev {
                 event => write!(f, "{conn} {event:?}"),
             },
             Self::Accepted { conn, message, .. } => write!(f, "{conn} accepted {}", name(*message)),
+            Self::Opened { conn, channel, .. } => write!(f, "{conn} opened {}", channel.0),
+            Self::Limited { conn } => write!(f, "{conn} limited"),
+            Self::CancelCalled { conn, message } => write!(f, "{conn} cancels {}", name(*message)),
+            Self::Answered { rejected: None, .. } => write!(f, "processed"),
+            Self::Answered { rejected: Some(reason), .. } => write!(f, "rejected, {reason}"),
             Self::Refused { conn, channel } => write!(f, "{conn} refused on {}", channel.0),
-            Self::Received { conn, channel, class, number, .. } => {
-                write!(f, "{conn} received {}/{}#{number}", channel.0, *class as u8)
+            Self::Received { conn, channel, class, number, gap, .. } => {
+                write!(f, "{conn} received {}/{}#{number}", channel.0, *class as u8)?;
+                if *gap > 0 { write!(f, " after a gap of {gap}") } else { Ok(()) }
             }
             Self::RequestSent { conn, request, .. } => write!(f, "{conn} requested {}", request.0),
             Self::Handled { request, .. } => write!(f, "handled request {}", request.0),
@@ -113,7 +193,16 @@ fn name(message: MessageId) -> String {
 struct Todo {
     conn: ConnectionId,
     channel: ChannelId,
-    message: Message,
+    ask: Ask,
+    payload: Vec<u8>,
+}
+
+/// A message that its sender waits to hear about.
+#[derive(Clone, Debug)]
+struct Owed {
+    conn: ConnectionId,
+    receipt: ReceiptId,
+    hash: u64,
 }
 
 /// One endpoint and an application that does what it is told.
@@ -127,6 +216,12 @@ pub(crate) struct Peer {
     made: u64,
     todo: VecDeque<Todo>,
     replies: VecDeque<(ConnectionId, RequestId)>,
+    /// Answered one turn later.
+    owed: Vec<Owed>,
+    batches: u64,
+    /// Channel 0 drops what it may not.
+    drops: bool,
+    last: Option<(ConnectionId, MessageId)>,
     /// The longest probe timeout of each connection that is being closed.
     closing: BTreeMap<ConnectionId, Duration>,
     events: VecDeque<Ev>,
@@ -143,6 +238,10 @@ impl Peer {
             made: 0,
             todo: VecDeque::new(),
             replies: VecDeque::new(),
+            owed: Vec::new(),
+            batches: 0,
+            drops: false,
+            last: None,
             closing: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -199,18 +298,24 @@ impl Peer {
     fn send_todo(&mut self, now: Now) {
         let mut full = Vec::new();
         for todo in std::mem::take(&mut self.todo) {
-            let Todo { conn: id, channel, message } = todo.clone();
+            let Todo { conn: id, channel, ask, payload } = todo.clone();
             if full.contains(&(id, channel)) {
                 self.todo.push_back(todo);
                 continue;
             }
             let Some(mut conn) = self.endpoint.connection(id) else { continue };
-            let hash = hash_bytes(0, &message.payload);
-            let receipt = message.receipt;
+            let hash = hash_bytes(0, &payload);
+            let Ask { class, receipt, lifetime, key, max_retransmits, batch } = ask;
+            let payload = payload.into();
+            let message = Message { payload, class, receipt, lifetime, key, max_retransmits, batch };
             let sent = conn.channel(channel).send(timestamp(now.mono), message);
             drop(conn);
             match sent {
-                Ok(message) => self.events.push_back(Ev::Accepted { conn: id, message, hash, receipt }),
+                Ok(message) => {
+                    self.last = Some((id, message));
+                    let expendable = ask.is_expendable() || self.drops && channel == ChannelId::DEFAULT;
+                    self.events.push_back(Ev::Accepted { conn: id, message, hash, ask, expendable });
+                }
                 Err(SendError::Full) => {
                     full.push((id, channel));
                     self.events.push_back(Ev::Refused { conn: id, channel });
@@ -241,8 +346,11 @@ impl Peer {
         {
             drop(conn);
             let hash = hash_bytes(0, &received.payload);
-            let (class, number) = (received.class, received.number);
-            self.events.push_back(Ev::Received { conn: id, session, channel, class, number, hash });
+            let (class, number, gap) = (received.class, received.number, received.gap);
+            self.events.push_back(Ev::Received { conn: id, session, channel, class, number, gap, hash });
+            if let Some(receipt) = received.receipt {
+                self.owed.push(Owed { conn: id, receipt, hash });
+            }
             if let Some(request) = received.request {
                 self.events.push_back(Ev::Handled { session, request });
                 self.replies.push_back((id, request));
@@ -251,7 +359,25 @@ impl Peer {
         self.send_replies(now);
     }
 
+    /// The application's word, the same for the same content, about what it has been given before this turn.
+    fn answer(&mut self, now: Now) {
+        for Owed { conn: id, receipt, hash } in std::mem::take(&mut self.owed) {
+            let session = self.session(id);
+            let Some(mut conn) = self.endpoint.connection(id) else { continue };
+            let rejected = hash.is_multiple_of(4).then_some(hash % 1000);
+            let is_owed = match rejected {
+                None => conn.ack(timestamp(now.mono), receipt),
+                Some(reason) => conn.reject(timestamp(now.mono), receipt, reason),
+            };
+            drop(conn);
+            if is_owed {
+                self.events.push_back(Ev::Answered { session, hash, rejected });
+            }
+        }
+    }
+
     fn drain(&mut self, now: Now) {
+        self.answer(now);
         for (&id, longest) in &mut self.closing {
             *longest = self.endpoint.get(id).map_or(Duration::ZERO, Connection::pto).max(*longest);
         }
@@ -321,19 +447,55 @@ impl Node for Peer {
         };
         match cmd {
             Cmd::Connect => self.connect(at),
-            Cmd::Send { channel, class, size, count, receipt } => {
+            Cmd::Send { channel, ask, size, count } => {
                 for (conn, _) in targets.iter().flat_map(|&conn| (0..count).map(move |i| (conn, i))) {
-                    let message = Message { payload: self.payload(size).into(), class, receipt };
-                    self.todo.push_back(Todo { conn, channel: ChannelId(channel), message });
+                    let payload = self.payload(size);
+                    self.todo.push_back(Todo { conn, channel: ChannelId(channel), ask, payload });
                 }
                 self.send_todo(now);
             }
-            Cmd::Open => {
+            Cmd::Batch { ask, size, count } => {
+                for &conn in &targets {
+                    self.batches += 1;
+                    for i in 1..=count {
+                        let batch = Some(Batch { number: self.batches, is_last: i == count });
+                        let payload = self.payload(size);
+                        let ask = Ask { batch, ..ask };
+                        self.todo.push_back(Todo { conn, channel: ChannelId::DEFAULT, ask, payload });
+                    }
+                }
+                self.send_todo(now);
+            }
+            Cmd::Cancel => {
+                if let Some((id, message)) = self.last.take()
+                    && let Some(mut conn) = self.endpoint.connection(id)
+                {
+                    conn.channel(message.channel).cancel(at, message);
+                    drop(conn);
+                    self.events.push_back(Ev::CancelCalled { conn: id, message });
+                }
+            }
+            Cmd::Limit(limits) => {
+                self.drops |= limits.policy.is_some();
+                for id in targets {
+                    if let Some(mut conn) = self.endpoint.connection(id) {
+                        conn.channel(ChannelId::DEFAULT).limit_sending(&limits).expect("sound limits");
+                        drop(conn);
+                        self.events.push_back(Ev::Limited { conn: id });
+                    }
+                }
+            }
+            Cmd::Open { reliable_sequenced } => {
                 for id in targets {
                     if let Some(mut conn) = self.endpoint.connection(id) {
                         // A connection that is not established yet refuses; the test goes on without the channel.
-                        let _ = conn
-                            .open_channel(at, &ChannelOptions { name: "extra".into(), ..Default::default() });
+                        let name = "extra".into();
+                        let options = ChannelOptions { name, reliable_sequenced, ..Default::default() };
+                        let opened = conn.open_channel(at, &options);
+                        drop(conn);
+                        if let Ok(channel) = opened {
+                            self.events.push_back(Ev::Opened { conn: id, channel, reliable_sequenced });
+                        }
                     }
                 }
             }
@@ -346,7 +508,10 @@ impl Node for Peer {
                         conn.channel(ChannelId::DEFAULT).request(at, Message::new(payload), timeout);
                     drop(conn);
                     match request {
-                        Ok(request) => self.events.push_back(Ev::RequestSent { conn: id, request, hash }),
+                        Ok(request) => {
+                            let expendable = self.drops;
+                            self.events.push_back(Ev::RequestSent { conn: id, request, hash, expendable });
+                        }
                         Err(SendError::Full) => {
                             self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });
                         }

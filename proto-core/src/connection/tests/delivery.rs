@@ -495,3 +495,21 @@ fn what_a_receiver_drops_is_reported_at_most_ten_times_a_second() {
     assert_eq!(stats.peer_drops.get(Refusal::Duplicate), 200);
     assert_eq!(stats.drops.get(Drop::DuplicateMessage), 0);
 }
+
+#[test]
+fn a_request_waits_for_its_connection_behind_what_expires() {
+    let config = ConfigBuilder::default().build().expect("sound");
+    let mut pair = Pair::new(config.clone(), config, crate::Link::datagram(1200));
+    pair.lose(|_| true);
+    for _ in 0..12 {
+        pair.send(Client, 0, Message::new("state").class(Class::Sequenced).lifetime(ms(490)));
+    }
+    let now = pair.now;
+    let request = pair.conn(Client).channel(ZERO).request(now, Message::new("ask"), secs(20));
+    request.expect("room for a request");
+    pair.run(ms(700));
+    pair.lose(|_| false);
+    pair.run(secs(5));
+    let got = pair.recv_all(Server, 0);
+    assert_eq!(got.iter().map(|received| &received.payload[..]).collect::<Vec<_>>(), [b"ask"]);
+}

@@ -54,6 +54,21 @@ impl Received {
     }
 }
 
+/// Two are the same when they are the same message of one connection, or have the same content and nobody waits for an answer.
+impl PartialEq for Received {
+    fn eq(&self, other: &Self) -> bool {
+        let receipt = |received: &Self| {
+            received.receipt.as_ref().map(|(connection, receipt)| (connection.id(), *receipt))
+        };
+        self.payload == other.payload
+            && (self.class, self.number, self.gap) == (other.class, other.number, other.gap)
+            && (self.request, self.batch) == (other.request, other.batch)
+            && receipt(self) == receipt(other)
+    }
+}
+
+impl Eq for Received {}
+
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Received")
@@ -64,6 +79,6 @@ impl fmt::Debug for Received {
             .field("request", &self.request)
             .field("batch", &self.batch)
             .field("wants_receipt", &self.wants_receipt())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

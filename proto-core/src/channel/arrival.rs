@@ -119,3 +119,33 @@ pub(crate) enum Refused {
     /// The peer broke a rule.
     Violation(u64, &'static str),
 }
+
+#[cfg(planted)]
+pub(super) fn is_planted_over_gap(config: &Config) -> bool {
+    config.planted == Some(crate::planted::Planted::DeliverOverGap)
+}
+
+#[cfg(not(planted))]
+pub(super) const fn is_planted_over_gap(_: &Config) -> bool {
+    false
+}
+
+#[cfg(planted)]
+pub(super) fn is_planted_any_sequence(config: &Config) -> bool {
+    config.planted == Some(crate::planted::Planted::AnySequence)
+}
+
+#[cfg(not(planted))]
+pub(super) const fn is_planted_any_sequence(_: &Config) -> bool {
+    false
+}
+
+#[cfg(planted)]
+pub(super) fn is_planted_immortal(config: &Config) -> bool {
+    config.planted == Some(crate::planted::Planted::Immortal)
+}
+
+#[cfg(not(planted))]
+pub(super) const fn is_planted_immortal(_: &Config) -> bool {
+    false
+}

@@ -7,7 +7,10 @@ use core::mem;
 
 use bytes::Bytes;
 
-use super::arrival::{Arrival, Delivery, Gone, Intake, Refused, Said};
+use super::arrival::{
+    Arrival, Delivery, Gone, Intake, Refused, Said, is_planted_any_sequence, is_planted_immortal,
+    is_planted_over_gap,
+};
 use super::credit::{ReceiveCredit, cost};
 use super::fragment::Partial;
 use super::limits::Limits;
@@ -302,9 +305,17 @@ impl Inbox {
     pub(crate) fn abort(&mut self, class: Class, id: u64) -> bool {
         let is_known = self.take_partial(class, id).is_some();
         if class == Class::Unreliable && is_known {
-            self.unreliable.get_or_insert_default().insert(id);
+            self.mark_seen(id);
         }
         is_known
+    }
+
+    /// No more of an unreliable message is wanted.
+    fn mark_seen(&mut self, id: u64) {
+        let seen = self.unreliable.get_or_insert_default();
+        if seen.check(id) == Seen::New {
+            seen.insert(id);
+        }
     }
 
     fn receive_sequenced(&mut self, arrival: &Arrival<'_>, intake: &mut Intake<'_>) -> Result<(), Refused> {
@@ -406,7 +417,7 @@ impl Inbox {
         let oldest = self.partials.range((Class::Unreliable, 0)..).map(|(&key, _)| key).next();
         if let Some((class, id)) = oldest {
             self.drop_partial(class, id, Refusal::ReassemblyFull, gone);
-            self.unreliable.get_or_insert_default().insert(id);
+            self.mark_seen(id);
         }
     }
 
@@ -564,36 +575,6 @@ fn expand(expected: u64, low: u64, bits: u32, ahead: u64) -> u64 {
     let highest = expected + ahead;
     let candidate = highest & !(window - 1) | low;
     if candidate > highest { candidate.checked_sub(window).unwrap_or(candidate) } else { candidate }
-}
-
-#[cfg(planted)]
-fn is_planted_over_gap(config: &Config) -> bool {
-    config.planted == Some(crate::planted::Planted::DeliverOverGap)
-}
-
-#[cfg(not(planted))]
-const fn is_planted_over_gap(_: &Config) -> bool {
-    false
-}
-
-#[cfg(planted)]
-fn is_planted_any_sequence(config: &Config) -> bool {
-    config.planted == Some(crate::planted::Planted::AnySequence)
-}
-
-#[cfg(not(planted))]
-const fn is_planted_any_sequence(_: &Config) -> bool {
-    false
-}
-
-#[cfg(planted)]
-fn is_planted_immortal(config: &Config) -> bool {
-    config.planted == Some(crate::planted::Planted::Immortal)
-}
-
-#[cfg(not(planted))]
-const fn is_planted_immortal(_: &Config) -> bool {
-    false
 }
 
 #[cfg(test)]

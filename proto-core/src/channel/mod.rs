@@ -74,8 +74,6 @@ pub(crate) struct Channel {
     pub(crate) classes: u8,
     pub(crate) priority: u8,
     pub(crate) announce: Announce,
-    /// The newest sequenced message is repeated until it arrives.
-    pub(crate) reliable_sequenced: bool,
     pub(crate) outboxes: Outboxes,
     pub(crate) inbox: Inbox,
     pub(crate) send_credit: SendCredit,
@@ -87,8 +85,6 @@ pub(crate) struct Channel {
     pub(crate) turn: u8,
     /// It waits among the others for its turn to send.
     pub(crate) has_turn: bool,
-    /// SKIP, FRAG_ABORT or MSG_ACK must go out.
-    pub(crate) control_due: bool,
     pub(crate) limits: Limits,
     meter: Meter,
     pub(crate) extra: Option<Box<Extra>>,
@@ -122,7 +118,6 @@ impl Channel {
             classes: ALL_CLASSES,
             priority: DEFAULT_PRIORITY,
             announce,
-            reliable_sequenced: false,
             outboxes: Outboxes::default(),
             inbox: Inbox::default(),
             send_credit,
@@ -131,7 +126,6 @@ impl Channel {
             readable_queued: false,
             turn: 0,
             has_turn: false,
-            control_due: false,
             limits: Limits::of(config),
             meter: Meter::default(),
             extra: None,
@@ -156,9 +150,16 @@ impl Channel {
         self.receive_credit = ReceiveCredit::new(limits.receive_bytes as u64, limits.receive_messages as u64);
     }
 
+    /// Whether SKIP, FRAG_ABORT or MSG_ACK must go out.
+    pub(crate) fn is_control_due(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| !extra.aborts.is_empty() || extra.receipts.is_due())
+            || self.outboxes.iter().any(outbox::Outbox::has_skips)
+    }
+
     /// Whether lost pieces of `class` are written again.
     pub(crate) const fn repeats(&self, class: Class) -> bool {
-        class.is_reliable() || matches!(class, Class::Sequenced) && self.reliable_sequenced
+        class.is_reliable() || matches!(class, Class::Sequenced) && self.inbox.reliable_sequenced
     }
 
     /// Whether a message of `len` bytes can be queued without pushing out another.
@@ -216,7 +217,7 @@ impl Channel {
         if let Some(key) = key {
             self.extra.get_or_insert_default().keys.insert(key, (class, id));
         }
-        if class == Class::Sequenced && self.reliable_sequenced {
+        if class == Class::Sequenced && self.inbox.reliable_sequenced {
             while let Some(stale) = self.outboxes[class as usize].oldest_stale() {
                 self.give_up(now, class, stale, Fate::Superseded, ends);
             }
@@ -274,14 +275,12 @@ impl Channel {
     pub(crate) fn give_up(&mut self, now: Timestamp, class: Class, id: u64, fate: Fate, ends: &mut Ends) {
         let Some(abandoned) = self.outboxes[class as usize].abandon(id, class.is_reliable()) else { return };
         let outbox::Abandoned { settled, part } = abandoned;
-        self.control_due |= settled.written && class.is_reliable();
         if let Some(number) = part
             && !class.is_reliable()
         {
             let aborts = &mut self.extra.get_or_insert_default().aborts;
             if aborts.len() < MAX_ABORTS {
                 aborts.push((class, number));
-                self.control_due = true;
             }
         }
         self.meter.on_left(now, 0, self.unsent() == 0);
@@ -324,8 +323,11 @@ impl Channel {
     /// The fate of `piece`'s message if the piece is lost; `None` when it would be written again.
     pub(crate) fn verdict(&self, now: Timestamp, piece: &Piece) -> Option<Fate> {
         let is_stale = piece.class == Class::Sequenced;
-        let verdict =
-            self.outboxes[piece.class as usize].verdict(piece, now, is_stale && self.reliable_sequenced);
+        let verdict = self.outboxes[piece.class as usize].verdict(
+            piece,
+            now,
+            is_stale && self.inbox.reliable_sequenced,
+        );
         verdict.or((!self.repeats(piece.class)).then_some(Fate::Lost))
     }
 
@@ -412,3 +414,14 @@ impl Channel {
 pub(crate) const ALL_CLASSES: u8 = 0b1111;
 /// In the middle of 0 to 7.
 pub(crate) const DEFAULT_PRIORITY: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::Channel;
+
+    #[test]
+    fn an_idle_channel_is_small() {
+        assert!(size_of::<Channel>() <= 560, "{} bytes", size_of::<Channel>());
+        assert!(size_of::<crate::Connection>() <= 2200, "{} bytes", size_of::<crate::Connection>());
+    }
+}

@@ -7,8 +7,9 @@ use core::ops::RangeInclusive;
 use crate::Class;
 use crate::wire::{Batch, MAX_RECEIPT_RANGES, Status};
 
-/// Receipts that one channel keeps at most, owed and given. A sender keeps no more than its queue holds, which is half of this.
-pub(crate) const MAX_RECEIPTS: usize = 8192;
+/// Receipts that one channel keeps at most, owed and given. A sender waits for no more than its queue holds, which is a quarter
+/// of this; those that it has and that were not acknowledged count here as well.
+pub(crate) const MAX_RECEIPTS: usize = 16_384;
 
 type Key = (Class, u64);
 
@@ -59,6 +60,12 @@ impl Receipts {
 
     pub(crate) fn is_due(&self) -> bool {
         !self.due.is_empty()
+    }
+
+    /// The sender of a message has given it up.
+    pub(crate) fn forget(&mut self, class: Class, number: u64) {
+        self.owed.remove(&(class, number));
+        self.due.remove(&(class, number));
     }
 
     /// Whether the peer has every word that was said.

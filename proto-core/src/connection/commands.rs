@@ -199,7 +199,6 @@ impl Connection {
         channel.classes = classes;
         channel.priority = options.priority;
         channel.name = options.name.clone();
-        channel.reliable_sequenced = options.reliable_sequenced;
         channel.inbox.reliable_sequenced = options.reliable_sequenced;
         channel.set_limits(limits);
         self.channels.insert(channel);

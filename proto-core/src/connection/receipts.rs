@@ -43,9 +43,7 @@ impl Connection {
         let channel = self.channels.get_mut(receipt.channel).filter(|_| is_open);
         let Some(channel) = channel else { return false };
         let Some(extra) = &mut channel.extra else { return false };
-        let is_owed = extra.receipts.answer(receipt.class, receipt.number, status);
-        channel.control_due |= is_owed;
-        is_owed
+        extra.receipts.answer(receipt.class, receipt.number, status)
     }
 
     /// The next message for the application.
@@ -107,7 +105,6 @@ impl Connection {
     fn refuse(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
         if let Some(channel) = self.channels.get_mut(id) {
             channel.extra.get_or_insert_default().receipts.refuse(class, number, reason.code());
-            channel.control_due = true;
         }
     }
 
@@ -148,6 +145,9 @@ impl Connection {
             })?;
             if was_partial {
                 self.stats.drops.count(Drop::Abandoned);
+            }
+            if let Some(extra) = self.channels.get_mut(id).and_then(|channel| channel.extra.as_mut()) {
+                extra.receipts.forget(class, skipped.number);
             }
         }
         Ok(())
@@ -244,7 +244,7 @@ impl Connection {
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
     ) {
-        for channel in self.channels.iter_mut().filter(|channel| channel.control_due) {
+        for channel in self.channels.iter_mut().filter(|channel| channel.is_control_due()) {
             let announced = carried.contains(&Carried::OpenChannel(channel.id.0));
             if channel.announce != Announce::Known && !announced {
                 if writer.buffered() + announcement_len(channel.name.len()) > limit {
@@ -258,7 +258,6 @@ impl Connection {
             if !is_done {
                 return;
             }
-            channel.control_due = false;
         }
     }
 }

@@ -205,7 +205,7 @@ impl Connection {
         if let Some(known) = self.channels.get(id) {
             let is_same = known.classes == open.classes
                 && known.priority == open.priority
-                && known.reliable_sequenced == open.reliable_sequenced
+                && known.inbox.reliable_sequenced == open.reliable_sequenced
                 && *known.name == *open.name;
             return if is_same { Ok(()) } else { violation("a channel opened twice, differently") };
         }
@@ -217,7 +217,6 @@ impl Connection {
         let mut channel = Channel::new(id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
-        channel.reliable_sequenced = open.reliable_sequenced;
         channel.inbox.reliable_sequenced = open.reliable_sequenced;
         channel.name = open.name.into();
         self.channels.insert(channel);

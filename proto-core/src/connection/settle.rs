@@ -81,13 +81,11 @@ impl Connection {
             Carried::Skip { channel: id, class, id: message } => {
                 if let Some(channel) = self.channels.get_mut(id) {
                     channel.outboxes[class as usize].on_skip_lost(message);
-                    channel.control_due = true;
                 }
             }
             Carried::MsgAck { channel: id, class, first, len } => {
                 if let Some(channel) = self.channels.get_mut(id) {
                     channel.extra.get_or_insert_default().receipts.on_lost(class, first, len);
-                    channel.control_due = true;
                 }
             }
             Carried::Piece(piece) => {

@@ -141,7 +141,7 @@ impl Connection {
             || self.confirm == Confirm::Due
             || self.channels.session_credit_due
             || self.channels.iter().any(|channel| {
-                channel.credit_due || channel.control_due || channel.announce == Announce::Due
+                channel.credit_due || channel.is_control_due() || channel.announce == Announce::Due
             })
             || self.channels.candidate(now).is_some();
         if !wants && self.recovery.window_has_room() {
@@ -383,7 +383,7 @@ pub(super) fn write_announcement(
         channel: channel.id.0,
         classes: channel.classes,
         priority: channel.priority,
-        reliable_sequenced: channel.reliable_sequenced,
+        reliable_sequenced: channel.inbox.reliable_sequenced,
         bytes,
         messages,
         name: &channel.name,

@@ -330,7 +330,7 @@ impl Guarantees {
         let Some(sent) = sent else {
             return Err(format!("G7: {class:?} {number} is not what was sent, or was delivered twice"));
         };
-        let age = now.since(sent.at).saturating_sub(paused - sent.paused);
+        let age = now.since(sent.at).saturating_sub(paused.saturating_sub(sent.paused));
         match sent.lifetime {
             Some(lifetime) if age > lifetime + TRANSIT => Err(format!(
                 "G9: {class:?} {number} on {channel:?} was delivered {age:?} old, and may live {lifetime:?}"

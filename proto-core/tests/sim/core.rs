@@ -1,13 +1,16 @@
 //! Campaigns over the core: two or more endpoints, all classes, channels and requests, under every fault.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Class, Config, ConfigBuilder, Policy, ReceiptKind, Reconnect, Retry, SendLimits, Stats};
+use proto_core::{
+    Class, Config, ConfigBuilder, Event, Fate, Policy, ReceiptKind, Reconnect, Retry, SendLimits, Stats,
+};
 use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
 
 use crate::oracles::Guarantees;
-use crate::peer::{Ask, Cmd, Peer};
+use crate::peer::{Ask, Cmd, Ev, Peer};
 
 /// Small limits and short times, so that every limit is met and every time passes.
 pub(crate) fn settings(accept: bool) -> ConfigBuilder {
@@ -189,6 +192,50 @@ fn everything_holds_in_every_weather() {
     assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
 }
 
+/// The campaign is worth something only if it meets what it judges.
+#[test]
+fn every_fate_and_every_gap_is_met() {
+    let mut met = BTreeSet::new();
+    for seed in 0..400 {
+        let mut sim = stormy(seed);
+        sim.keep_events(true);
+        let outcome = sim.run(FromSeed::new(seed));
+        for node in (0..3).map(simtest::NodeId::new) {
+            for (_, event) in outcome.events(node) {
+                met.extend(match event {
+                    Ev::Core { event: Event::Fate { fate, .. }, .. } => {
+                        let fate = format!("{fate:?}");
+                        Some(fate.split('(').next().unwrap_or_default().to_owned())
+                    }
+                    Ev::Core { event: Event::Batch { fate, .. }, .. } => {
+                        Some(format!("a batch {}", if *fate == Fate::Acked { "arrived" } else { "did not" }))
+                    }
+                    Ev::Received { gap: 1.., .. } => Some("a gap".to_owned()),
+                    _ => None,
+                });
+            }
+        }
+    }
+    let expected = [
+        "Acked",
+        "Cancelled",
+        "Dropped { policy: DropNew }",
+        "Dropped { policy: DropOld }",
+        "Expired { phase: Queued }",
+        "Expired { phase: Sent }",
+        "Lost",
+        "Processed",
+        "Refused",
+        "Rejected",
+        "Superseded",
+        "Unknown",
+        "a batch arrived",
+        "a batch did not",
+        "a gap",
+    ];
+    assert_eq!(met.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn runs_are_the_same_on_every_thread() {
     for seed in 0..20 {
@@ -251,8 +298,8 @@ fn connecting_ends_in_time() {
         let outcome = sim.run(FromSeed::new(seed));
         outcome.assert_pass();
         let answers = outcome.events(a).filter(|(_, event)| {
-            matches!(event, crate::peer::Ev::Core { event, .. }
-                if matches!(event, proto_core::Event::Established { .. } | proto_core::Event::ConnectFailed(_)))
+            matches!(event, Ev::Core { event, .. }
+                if matches!(event, Event::Established { .. } | Event::ConnectFailed(_)))
         });
         assert!(answers.count() >= 1, "seed {seed}: no answer to connect()");
     }

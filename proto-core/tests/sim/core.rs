@@ -128,6 +128,8 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         }
         for node in [s, clients[0], clients[1]] {
             w.at(ms(5900)).cmd(node, Cmd::Read(true));
+            // Whatever was given up before, what comes behind it arrives.
+            w.at(ms(5920)).cmd(node, Cmd::Send { channel: 0, ask: Ask::default(), size: 10, count: 1 });
         }
         for &client in &clients {
             w.at(ms(5950)).cmd(client, Cmd::Connect);

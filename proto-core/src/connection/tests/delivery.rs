@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::{Client, Pair, Server, Side, frame_names, ms, secs, small};
 use crate::{
     Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Drop, Event, Fate, Message, MessageId,
-    OpenError, Phase, Policy, ReceiveLimits, Refusal, SendError, SendLimits,
+    OpenError, Phase, Policy, ReceiveLimits, Refusal, RequestOutcome, SendError, SendLimits,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -512,4 +512,23 @@ fn a_request_waits_for_its_connection_behind_what_expires() {
     pair.run(secs(5));
     let got = pair.recv_all(Server, 0);
     assert_eq!(got.iter().map(|received| &received.payload[..]).collect::<Vec<_>>(), [b"ask"]);
+}
+
+#[test]
+fn a_request_that_is_given_up_before_it_is_written_ends_at_once() {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let now = pair.now;
+    let mut ask = |policy| {
+        let limits = SendLimits { messages: Some(1), policy: Some(policy), ..SendLimits::default() };
+        let mut channel = pair.conns[0].channel(ZERO);
+        channel.limit_queue(&limits).expect("sound limits");
+        channel.request(now, Message::new("ask"), secs(20)).expect("accepted")
+    };
+    let (pushed_out, kept, dropped) = (ask(Policy::FailFast), ask(Policy::DropOld), ask(Policy::DropNew));
+    pair.drain();
+    let ends = pair.take_events(Client);
+    let not_sent = |request| Event::RequestDone { request, outcome: RequestOutcome::NotSent };
+    assert_eq!([&pushed_out, &kept, &dropped].map(|&r| ends.contains(&not_sent(r))), [true, false, true]);
+    pair.run(secs(1));
+    assert_eq!(pair.recv_all(Server, 0).len(), 1);
 }

@@ -116,7 +116,8 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
                 7 | 8 => {
                     let class = if draw.below(2) == 0 { Class::Sequenced } else { ask.class };
                     let most = if draw.below(3) == 0 { 8000 } else { 600 };
-                    let size = draw.below(most) as u32;
+                    // Of sequenced messages the oracle must know the newest by its content.
+                    let size = 8 + draw.below(most) as u32;
                     Cmd::Send { channel: 1, ask: Ask { class, ..ask }, size, count: 4 }
                 }
                 9 | 10 => Cmd::Batch { ask, size: draw.below(900) as u32, count: 5 },

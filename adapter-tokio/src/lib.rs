@@ -29,11 +29,12 @@ pub mod udp;
 
 pub use config::{LINK, config, seed};
 pub use driver::{
-    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, RequestError, Shared,
-    Status, Wakes,
+    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, Received, RequestError,
+    Shared, Status, Wakes,
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{
-    Blocked, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config, ConfigBuilder, Fate,
-    Message, Rate, Received, RequestId, SendError, Stats,
+    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
+    SendError, SendLimits, Stats,
 };

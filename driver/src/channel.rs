@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto_core::{Blocked, ChannelId, Message, OpenError, Rate, Received, RequestId, SendError, Timestamp};
+use proto_core::{
+    Blocked, ChannelId, Message, OpenError, Rate, ReceiptKind, RequestId, SendError, SendLimits, Timestamp,
+};
 
 use crate::connection::Held;
 use crate::node::Node;
-use crate::{Connection, Receipt, RequestError, Shared, wait};
+use crate::{Connection, Receipt, Received, RequestError, Shared, wait};
 
 /// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other.
 #[derive(Clone, Debug)]
@@ -40,14 +42,14 @@ impl Channel {
     /// See [`Connection::send`].
     pub async fn send(&self, message: Message) -> Result<(), SendError> {
         let (held, channel) = (self.held(), self.id);
-        let message = Message { receipt: false, ..message };
+        let message = Message { receipt: ReceiptKind::None, ..message };
         wait::until(&held.shared, |node, now| node.send(now, held.id, channel, &message)).await.map(|_| ())
     }
 
     /// See [`Connection::send_now`].
     pub fn send_now(&self, message: Message) -> Result<(), SendError> {
         let held = self.held();
-        let message = Message { receipt: false, ..message };
+        let message = Message { receipt: ReceiptKind::None, ..message };
         held.shared.with(|node, now, _| {
             let sent = node.send_now(now, held.id, self.id, message);
             (sent.map(|_| ()), sent.is_ok())
@@ -63,7 +65,10 @@ impl Channel {
     /// See [`Connection::send_receipt`].
     pub async fn send_receipt(&self, message: Message) -> Result<Receipt, SendError> {
         let (held, channel) = (self.held(), self.id);
-        let message = message.receipt();
+        let message = match message.receipt {
+            ReceiptKind::None => message.receipt(),
+            ReceiptKind::Arrival | ReceiptKind::Processing => message,
+        };
         let sent = wait::until(&held.shared, |node, now| node.send(now, held.id, channel, &message)).await;
         sent.map(|message| Receipt::new(held.shared.clone(), held.id, message))
     }
@@ -71,7 +76,7 @@ impl Channel {
     /// See [`Connection::request`].
     pub async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
         let (held, channel) = (self.held(), self.id);
-        let message = Message { receipt: false, ..message };
+        let message = Message { receipt: ReceiptKind::None, ..message };
         let mut deadline: Option<Timestamp> = None;
         let request = wait::until(&held.shared, |node, now| {
             let deadline = *deadline.get_or_insert(now.mono + timeout);
@@ -85,7 +90,21 @@ impl Channel {
     /// See [`Connection::recv`].
     pub async fn recv(&self) -> Option<Received> {
         let (held, channel) = (self.held(), self.id);
-        wait::until(&held.shared, |node, now| node.recv(now, held.id, channel)).await
+        let received = wait::until(&held.shared, |node, now| node.recv(now, held.id, channel)).await;
+        received.map(|received| Received::new(received, &self.connection))
+    }
+
+    /// How long a message that is sent now will wait in the queue: see [`proto_core::Channel::queue_time`].
+    pub fn queue_time(&self) -> Duration {
+        let held = self.held();
+        let now = held.shared.now();
+        held.shared.quietly(|node| node.queue_time(now, held.id, self.id))
+    }
+
+    /// Changes how much is queued: see [`proto_core::Channel::limit_queue`].
+    pub fn limit_queue(&self, limits: &SendLimits) -> Result<(), OpenError> {
+        let held = self.held();
+        held.shared.command(|node, _| node.limit_queue(held.id, self.id, limits))
     }
 
     /// See [`Connection::reply`].

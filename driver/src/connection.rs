@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, Received,
-    RequestId, SendError, SessionId, Stats,
+    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, RequestId,
+    SendError, SessionId, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
-use crate::{Channel, Connecting, Receipt, RequestError, Shared, wait};
+use crate::{Channel, Connecting, Receipt, Received, RequestError, Shared, wait};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -61,7 +61,9 @@ impl Connection {
         self.channel().writable().await
     }
 
-    /// Sends like [`Self::send`], and gives a receipt that becomes the message's fate.
+    /// Sends like [`Self::send`], and gives a receipt that becomes the message's fate: on arrival, or once the peer has called
+    /// [`Received::ack`] or [`Received::reject`] where the message asks for that. For a message of a batch it becomes the fate of
+    /// the whole batch.
     pub async fn send_receipt(&self, message: Message) -> Result<Receipt, SendError> {
         self.channel().send_receipt(message).await
     }

@@ -47,6 +47,9 @@ pub enum RequestError {
         /// Whether it is sure that the peer's application never saw the request: there was no room to send it.
         not_processed: bool,
     },
+    /// It was dropped, replaced or over before it was sent: the peer never saw it.
+    #[error("the request was given up before it was sent")]
+    NotSent,
     /// The connection ended first.
     #[error("the connection ended before the reply came")]
     Disconnected {

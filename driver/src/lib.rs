@@ -24,6 +24,7 @@ mod machine;
 mod node;
 mod path;
 mod receipt;
+mod received;
 mod shared;
 mod wait;
 mod wakes;
@@ -37,6 +38,7 @@ pub use machine::Machine;
 pub use node::{Counters, Node};
 pub use path::Path;
 pub use receipt::Receipt;
+pub use received::Received;
 pub use shared::Shared;
 pub use wakes::Wakes;
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use proto_core::{ConnectionId, Fate, MessageId};
+use proto_core::{Cancel, ConnectionId, Fate, MessageId};
 
 use crate::node::{Node, Ticket};
 use crate::{Shared, wait};
@@ -27,6 +27,11 @@ impl Receipt {
     /// The message.
     pub const fn message(&self) -> MessageId {
         self.message
+    }
+
+    /// Takes the message back, as far as that is possible: see [`Cancel`]. The fate still comes.
+    pub fn cancel(&self) -> Cancel {
+        self.shared.command(|node, now| node.cancel(now, self.connection, self.message))
     }
 }
 

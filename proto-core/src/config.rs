@@ -6,6 +6,7 @@ mod presets;
 use core::ops::Deref;
 use core::time::Duration;
 
+use crate::Policy;
 use crate::channel::DEFAULT_PRIORITY;
 use crate::wire::packet::Checksum;
 use crate::wire::{Rate, checksum};
@@ -125,6 +126,10 @@ pub struct ConfigBuilder {
     pub send_messages: usize,
     /// Bytes, likewise; every message costs [`MESSAGE_COST`] more than its payload. 512 KiB.
     pub send_bytes: usize,
+    /// `Event::Writable` comes once at most this much of a channel's queue is in use, in percent. 50.
+    pub low_water: u8,
+    /// What happens when a channel's queue is full. `None`: as [`Policy::of`] says, class by class.
+    pub policy: Option<Policy>,
     /// Messages that one channel holds for the application. 1024; at most 4096.
     pub receive_messages: usize,
     /// Bytes, likewise. 1 MiB.
@@ -207,6 +212,8 @@ impl Default for ConfigBuilder {
             max_message: 256 * 1024,
             send_messages: 1024,
             send_bytes: 512 * 1024,
+            low_water: 50,
+            policy: None,
             receive_messages: 1024,
             receive_bytes: 1024 * 1024,
             session_messages: 4096,

@@ -10,6 +10,15 @@ pub enum SendError {
     /// The channel's queue is at its limit. `Event::Writable` follows when there is room again.
     #[error("the channel's send queue is full: wait for Writable")]
     Full,
+    /// The message would wait in the queue for longer than it lives.
+    #[error("the message would expire in the queue, which takes {} ms", queue_time.as_millis())]
+    WouldExpire {
+        /// How long the queue is thought to take.
+        queue_time: Duration,
+    },
+    /// 1024 batches have begun on the connection whose last message was not sent, or whose messages are not settled.
+    #[error("too many batches are open")]
+    TooManyBatches,
     /// The message is larger than either side takes.
     #[error("the message is too large: at most {max} bytes")]
     TooLarge {
@@ -49,7 +58,7 @@ pub enum OpenError {
     /// No channel of that id is open.
     #[error("no such channel is open")]
     NoChannel,
-    /// A name over 64 bytes, no class, a priority over 7, or a weight of 0.
+    /// A name over 64 bytes, no class, a priority over 7, a weight of 0, or a limit out of its range: what it must be.
     #[error("{0}")]
     Invalid(&'static str),
 }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::wire::Advice;
-use crate::{ChannelId, ConnectionId, MessageId, RequestId, SessionId, Timestamp};
+use crate::{ChannelId, ConnectionId, MessageId, Phase, Policy, Refusal, RequestId, SessionId, Timestamp};
 
 /// Something happened. Events carry no payloads: `recv` and `take_reply` fetch those.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,16 @@ pub enum Event {
     /// The peer no longer waits for the reply to this request of its, which the application has received: it was cancelled, or
     /// `reply_timeout` has passed.
     RequestCancelled(RequestId),
+    /// What became of a batch, once its last message was sent and all of its messages have fates. Comes once for each, in place of
+    /// theirs.
+    Batch {
+        /// The channel it was sent on.
+        channel: ChannelId,
+        /// The number that its messages were given.
+        batch: u64,
+        /// `Acked` when all of them arrived, `Processed` when all that asked were processed, or the first other fate among them.
+        fate: Fate,
+    },
     /// How a request ended. Comes once for each. After `RequestOutcome::Replied`, `take_reply` has the payload.
     RequestDone {
         /// The request.
@@ -64,16 +74,37 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// The peer's transport received all of it.
+    /// The peer's transport received all of it. What its application does with it shows only where [`ReceiptKind::Processing`]
+    /// was asked for.
+    ///
+    /// [`ReceiptKind::Processing`]: crate::ReceiptKind::Processing
     Acked,
+    /// The peer's application said that it has processed it.
+    Processed,
+    /// The peer's application rejected it, for this reason of its own.
+    Rejected(u64),
+    /// The peer's transport received it, and dropped it before the application saw it.
+    Refused(Refusal),
     /// It was handed to a reliable link; unreliable messages are not followed further there.
     Written,
-    /// It was sent once and is lost.
+    /// It was sent as often as it may be, and is lost.
     Lost,
-    /// It was pushed out of a full queue, or the peer takes no message that large.
-    Dropped,
+    /// Its lifetime ended first.
+    Expired {
+        /// Where it was then.
+        phase: Phase,
+    },
     /// It was cancelled.
     Cancelled,
+    /// A newer message took its place.
+    Superseded,
+    /// It found the queue full, or was pushed out of it.
+    Dropped {
+        /// The policy that said so.
+        policy: Policy,
+    },
+    /// The peer turned out to take no message that large.
+    TooLarge,
     /// The connection ended first.
     Unknown,
 }
@@ -98,6 +129,8 @@ pub enum RequestOutcome {
         /// Whether it is sure that the peer's application never saw the request.
         not_processed: bool,
     },
+    /// Its message was dropped, replaced or over before anything of it was written: the peer never saw it.
+    NotSent,
     /// The connection ended first.
     Disconnected {
         /// Whether it is sure that the peer's application never saw the request.

@@ -41,15 +41,19 @@ pub enum Class {
     ReliableUnordered = 1,
     /// Sent once: arrives at most once, or not at all.
     Unreliable = 2,
+    /// The newest wins: whatever is older than one that has arrived is dropped. Sent once, but on channels that repeat the newest
+    /// until it arrives: see `ChannelOptions::reliable_sequenced`.
+    Sequenced = 3,
 }
 
 impl Class {
     /// Every class, in the order of their codes.
-    pub const ALL: [Self; 3] = [Self::ReliableOrdered, Self::ReliableUnordered, Self::Unreliable];
+    pub const ALL: [Self; 4] =
+        [Self::ReliableOrdered, Self::ReliableUnordered, Self::Unreliable, Self::Sequenced];
 
-    /// Whether the transport repeats messages of this class until they arrive.
+    /// Whether the transport repeats every message of this class until it arrives or is given up.
     pub const fn is_reliable(self) -> bool {
-        !matches!(self, Self::Unreliable)
+        matches!(self, Self::ReliableOrdered | Self::ReliableUnordered)
     }
 }
 

@@ -141,6 +141,7 @@ mod channel;
 pub mod chat;
 mod config;
 mod connection;
+mod delivery;
 mod endpoint;
 mod error;
 mod event;
@@ -162,12 +163,13 @@ pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
 pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
+pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
 pub use endpoint::{Address, ConnectionMut, Endpoint};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
 pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;
-pub use stats::{Drop, Drops, Stats};
+pub use stats::{Drop, Drops, PeerDrops, Stats};
 pub use time::{ClockOffset, Now, Timestamp};
-pub use wire::{Advice, Rate};
+pub use wire::{Advice, Batch, Rate};

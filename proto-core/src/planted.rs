@@ -15,4 +15,16 @@ pub enum Planted {
     RateUnenforced,
     /// The parts of a reply travel without an order.
     ReplyPartsUnordered,
+    /// An older sequenced message is delivered after a newer one.
+    AnySequence,
+    /// What arrives is delivered however old it is.
+    Immortal,
+    /// A SKIP that is lost is not repeated.
+    SkipOnce,
+    /// A MSG_ACK that is lost is not repeated.
+    ReceiptOnce,
+    /// A message that is replaced while it waits has no fate.
+    SilentlySuperseded,
+    /// The credit of what was skipped is not given back.
+    SkipLeak,
 }

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::AddAssign;
 
+use crate::Refusal;
+
 macro_rules! drops {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why something was dropped.
@@ -71,8 +73,18 @@ drops! {
     ReassemblyFull = "reassembly-full",
     /// An unreliable message too old to tell whether it was delivered before.
     StaleMessage = "stale-message",
-    /// A message pushed out of a full send queue, or larger than the peer takes.
+    /// A message that found the send queue full, was pushed out of it, or is larger than the peer takes.
     SendQueueDropped = "send-queue-dropped",
+    /// A message whose lifetime ended before all of it was written and arrived.
+    SendExpired = "send-expired",
+    /// A message whose lifetime ended before the application took it.
+    ReceiveExpired = "receive-expired",
+    /// A message, or a piece of one, that a newer one of its class has overtaken.
+    ReceiveSuperseded = "receive-superseded",
+    /// An incomplete message that its sender gave up.
+    Abandoned = "abandoned",
+    /// A message that asks for a receipt while too many receipts are kept.
+    ReceiptsFull = "receipts-full",
     /// A reply to a request that is over.
     LateReply = "late-reply",
     /// A request refused because too many are under way.
@@ -92,6 +104,23 @@ pub struct Drops([u64; Drop::ALL.len()]);
 impl Default for Drops {
     fn default() -> Self {
         Self([0; Drop::ALL.len()])
+    }
+}
+
+impl Refusal {
+    /// The counter of what is dropped for this reason.
+    pub(crate) const fn counter(self) -> Drop {
+        match self {
+            Self::QueueFull | Self::Other(_) => Drop::ReceiveQueueFull,
+            Self::Expired => Drop::ReceiveExpired,
+            Self::Superseded => Drop::ReceiveSuperseded,
+            Self::Reassembly => Drop::ReassemblyExpired,
+            Self::ReassemblyFull => Drop::ReassemblyFull,
+            Self::Duplicate => Drop::DuplicateMessage,
+            Self::Stale => Drop::StaleMessage,
+            Self::Busy => Drop::RequestRejected,
+            Self::RateLimited => Drop::RateLimited,
+        }
     }
 }
 
@@ -118,6 +147,26 @@ impl Drops {
 impl fmt::Debug for Drops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(reason, count)| (reason.name(), count))).finish()
+    }
+}
+
+/// Messages that a peer dropped, by its reasons, as far as its REPORTs arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerDrops([u32; Refusal::ALL.len() + 1]);
+
+impl PeerDrops {
+    /// How often `reason` was reported; all that this version does not know are counted together.
+    pub fn get(&self, reason: Refusal) -> u64 {
+        self.0[Self::index(reason)].into()
+    }
+
+    fn index(reason: Refusal) -> usize {
+        Refusal::ALL.iter().position(|&known| known == reason).unwrap_or(Refusal::ALL.len())
+    }
+
+    pub(crate) fn add(&mut self, reason: Refusal, count: u64) {
+        let total = &mut self.0[Self::index(reason)];
+        *total = total.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
     }
 }
 
@@ -158,20 +207,32 @@ pub struct Stats {
     pub messages_accepted: u64,
     /// Messages settled as `Acked`.
     pub messages_acked: u64,
+    /// Messages settled as `Processed`.
+    pub messages_processed: u64,
+    /// Messages settled as `Rejected`.
+    pub messages_rejected: u64,
+    /// Messages settled as `Refused`.
+    pub messages_refused: u64,
+    /// Messages settled as `Expired`.
+    pub messages_expired: u64,
+    /// Messages settled as `Cancelled`.
+    pub messages_cancelled: u64,
+    /// Messages settled as `Superseded`.
+    pub messages_superseded: u64,
     /// Messages settled as `Written`.
     pub messages_written: u64,
     /// Messages settled as `Lost`.
     pub messages_lost: u64,
-    /// Messages settled as `Dropped`.
+    /// Messages settled as `Dropped` or `TooLarge`.
     pub messages_dropped: u64,
-    /// Messages settled as `Cancelled`.
-    pub messages_cancelled: u64,
     /// Messages settled as `Unknown`.
     pub messages_unknown: u64,
     /// Messages that the application received.
     pub messages_delivered: u64,
     /// What was dropped, by reason.
     pub drops: Drops,
+    /// What peers reported to have dropped of what they received.
+    pub peer_drops: PeerDrops,
 }
 
 impl AddAssign<&Self> for Stats {
@@ -193,14 +254,22 @@ impl AddAssign<&Self> for Stats {
         self.probes += other.probes;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;
+        self.messages_processed += other.messages_processed;
+        self.messages_rejected += other.messages_rejected;
+        self.messages_refused += other.messages_refused;
+        self.messages_expired += other.messages_expired;
+        self.messages_cancelled += other.messages_cancelled;
+        self.messages_superseded += other.messages_superseded;
         self.messages_written += other.messages_written;
         self.messages_lost += other.messages_lost;
         self.messages_dropped += other.messages_dropped;
-        self.messages_cancelled += other.messages_cancelled;
         self.messages_unknown += other.messages_unknown;
         self.messages_delivered += other.messages_delivered;
         for (mine, theirs) in self.drops.0.iter_mut().zip(other.drops.0) {
             *mine += theirs;
+        }
+        for (mine, theirs) in self.peer_drops.0.iter_mut().zip(other.peer_drops.0) {
+            *mine = mine.saturating_add(theirs);
         }
     }
 }

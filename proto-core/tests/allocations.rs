@@ -195,7 +195,8 @@ fn warm_traffic_allocates_nothing() {
             world.chatter();
         }
     });
-    assert_eq!(world.received - received, 18_000, "everything arrived");
+    // Of three sequenced messages at once the newest goes out.
+    assert_eq!(world.received - received, 20_000, "everything arrived");
     assert!(world.packets - packets > 5000, "{} packets", world.packets - packets);
     assert_eq!(count, 0, "in {} packets", world.packets - packets);
 }
@@ -227,7 +228,7 @@ fn a_warm_broadcast_allocates_nothing_for_any_receiver() {
             world.chatter();
         }
     });
-    assert_eq!(world.received - received, 20 * 9 * 200);
+    assert_eq!(world.received - received, 20 * 10 * 200);
     assert_eq!(count, 0);
 }
 

@@ -11,8 +11,9 @@ use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
-    Advice, Cid, Close, Credit, Fragment, Frame, Init, Kind, Long, LongKind, Msg, OpenChannel, Packet, Rate,
-    RateLimit, RateScope, Record, RecordWriter, TimeSample, Version, WireId,
+    Advice, Cid, Close, Credit, Extras, FragAbort, Fragment, Frame, Init, Kind, Long, LongKind, Msg,
+    OpenChannel, Options, Packet, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped,
+    Status, TimeSample, Version, WireId,
 };
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
@@ -189,18 +190,22 @@ impl Forger {
 /// The channel that it opens first of all.
 const OPEN: Frame<'_> = Frame::OpenChannel(OpenChannel {
     channel: 1,
-    classes: 7,
+    classes: 15,
     priority: 4,
+    reliable_sequenced: true,
     bytes: 3000,
     messages: 5,
     name: "x",
 });
 
+const BATCH: &[u8] = &[1, 2, 7, 0];
+const LAST_OF_BATCH: &[u8] = &[1, 2, 7, 1];
+
 /// What a fuzzed connection has said, so that what it says next is likely to be taken.
 #[derive(Default)]
 struct Said {
     has_opened: bool,
-    next: [u64; 3],
+    next: [u64; 4],
     requests: u64,
 }
 
@@ -223,8 +228,8 @@ fn random_ranges(draw: &mut Draw, (smallest, largest): (u64, u64)) -> Vec<RangeI
 }
 
 fn random_msg<'a>(draw: &mut Draw, said: &mut Said, payload: &'a [u8]) -> Msg<'a> {
-    let class = if draw.below(600) == 0 { 3 } else { draw.below(3) as u8 };
-    let next = &mut said.next[usize::from(class.min(2))];
+    let class = draw.below(4) as u8;
+    let next = &mut said.next[usize::from(class)];
     let ahead = match draw.below(60) {
         0 if draw.below(10) == 0 => draw.any() >> 8,
         1..10 => draw.below(4),
@@ -258,7 +263,29 @@ fn random_msg<'a>(draw: &mut Draw, said: &mut Said, payload: &'a [u8]) -> Msg<'a
     };
     let channel = if draw.below(400) == 0 { 2 } else { draw.one(&[0, 0, 1]) };
     let id = if draw.below(2) == 0 { WireId::Low16(id as u16) } else { WireId::Low32(id as u32) };
-    Msg { class, channel, id, fragment, kind, payload }
+    let extras = Extras {
+        ttl: (draw.below(4) == 0).then(|| draw.below(300) as u32),
+        receipt: draw.below(3) == 0,
+        options: if draw.below(6) == 0 {
+            Options::new(draw.one(&[BATCH, LAST_OF_BATCH])).expect("sound options")
+        } else {
+            Options::NONE
+        },
+    };
+    Msg { class, channel, id, fragment, kind, extras, payload }
+}
+
+/// What a sender gives up, mostly of what it may.
+fn random_skips(draw: &mut Draw, next: &mut u64) -> Vec<Skipped> {
+    let mut number = next.saturating_sub(draw.below(4));
+    let mut skips = Vec::new();
+    for _ in 0..=draw.below(4) {
+        let total = if draw.below(500) == 0 { draw.any() } else { 50 + number % 64 * 37 };
+        skips.push(Skipped { number, total });
+        number += 1 + if draw.below(100) == 0 { draw.any() >> 8 } else { draw.below(2) };
+    }
+    *next = (*next).max(number.min(*next + 8));
+    skips
 }
 
 fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf: &mut Vec<u8>) {
@@ -270,7 +297,7 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
     let count = 1 + draw.below(8);
     for index in 0..count {
         let last = index + 1 == count;
-        let frame = match draw.below(40) {
+        let frame = match draw.below(44) {
             0..20 => Frame::Msg(random_msg(draw, said, &body[..body.len() / count as usize])),
             20..26 if came.is_some() && !last => {
                 let ranges = random_ranges(draw, came.unwrap_or_default());
@@ -307,6 +334,7 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                         channel: draw.any() as u32,
                         classes: 7,
                         priority: 4,
+                        reliable_sequenced: draw.below(2) == 0,
                         bytes: draw.any(),
                         messages: draw.any(),
                         name: "another",
@@ -322,6 +350,42 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
             37 if draw.below(20) == 0 => Frame::Confirm([draw.any() as u8; 16]),
             38 => Frame::Extension { code: 0x7F, id: draw.any(), body: &body },
             39 => Frame::CloseAck,
+            40 if !last => {
+                let class = draw.below(2) as u8;
+                let skips = random_skips(draw, &mut said.next[usize::from(class)]);
+                writer.write_skip(draw.one(&[0, 0, 1]), class, &skips);
+                continue;
+            }
+            41 => {
+                let class = 2 + draw.below(2) as u8;
+                let next = said.next[usize::from(class)];
+                let number =
+                    if draw.below(9) == 0 { draw.any() >> 2 } else { next.saturating_sub(draw.below(9)) };
+                Frame::FragAbort(FragAbort { channel: draw.one(&[0, 0, 1]), class, number })
+            }
+            42 if !last => {
+                let status = match draw.below(3) {
+                    0 => Status::Processed,
+                    1 => Status::Rejected(draw.any()),
+                    _ => Status::Refused(draw.below(12)),
+                };
+                let high = if draw.below(100) == 0 { draw.any() >> 2 } else { draw.below(2) };
+                let low = high.saturating_sub(draw.below(3));
+                writer.write_msg_ack(draw.one(&[0, 0, 1]), draw.below(4) as u8, status, &[low..=high]);
+                continue;
+            }
+            43 if !last => {
+                let line = |draw: &mut Draw| Reported {
+                    channel: draw.any() as u32,
+                    reason: draw.any() as u8,
+                    count: draw.any().max(1),
+                    first: draw.any() >> 2,
+                    last: draw.any() >> 2,
+                };
+                let lines: Vec<_> = (0..=draw.below(32)).map(|_| line(draw)).take(32).collect();
+                writer.write_report(&lines);
+                continue;
+            }
             _ => Frame::Padding,
         };
         writer.write(&frame, last);
@@ -407,6 +471,11 @@ impl World {
                 while is_honest || self.draw.below(3) > 0 {
                     let Some(received) = conn.channel(channel).recv(self.now) else { break };
                     self.received += u64::from(is_honest);
+                    if let Some(receipt) = received.receipt
+                        && self.draw.below(3) > 0
+                    {
+                        conn.ack(self.now, receipt);
+                    }
                     if let Some(request) = received.request
                         && self.draw.below(2) == 0
                     {
@@ -418,7 +487,16 @@ impl World {
             if !is_honest {
                 let class = self.draw.one(&Class::ALL);
                 let size = self.draw.below(MAX_MESSAGE as u64) as usize;
-                let message = Message::new(vec![1; size]).class(class).receipt();
+                let mut message = Message::new(vec![1; size]).class(class).receipt();
+                if self.draw.below(3) == 0 {
+                    message = message.receipt_of_processing();
+                }
+                if self.draw.below(3) == 0 {
+                    message = message.lifetime(Duration::from_millis(self.draw.below(500)));
+                }
+                if self.draw.below(3) == 0 {
+                    message = message.key(self.draw.below(3)).max_retransmits(self.draw.below(3) as u32);
+                }
                 let channel = ChannelId(self.draw.below(3) as u32);
                 // Whatever is refused is refused: the hostile peer is to find every state of the queues.
                 let _ = match self.draw.below(8) {

@@ -218,6 +218,7 @@ impl Node {
         for fate in self.receipts.values_mut() {
             fate.get_or_insert(Fate::Unknown);
         }
+        self.batches.clear();
         for answer in self.requests.values_mut() {
             answer.get_or_insert(LOST);
         }

@@ -1,8 +1,10 @@
 //! Messages, receipts and channels.
 
+use std::time::Duration;
+
 use proto_core::{
-    ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError,
-    Received, SendError,
+    Cancel, ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError,
+    ReceiptId, ReceiptKind, Received, SendError, SendLimits,
 };
 
 use super::entry::Holder;
@@ -29,13 +31,17 @@ impl Node {
         channel: ChannelId,
         message: Message,
     ) -> Result<MessageId, SendError> {
-        let wants_receipt = message.receipt;
+        let wants_receipt = message.receipt != ReceiptKind::None;
+        let batch = message.batch;
         let mut conn = self.open(id).ok_or(SendError::Closed)?;
         let sent = conn.channel(channel).send(now.mono, message);
         drop(conn);
         match sent {
             Ok(message) if wants_receipt => {
                 self.receipts.insert((id, message), None);
+                if let Some(batch) = batch {
+                    self.batches.entry((id, channel, batch.number)).or_default().push(message);
+                }
             }
             Err(SendError::Full) => {
                 self.full.insert((id, channel));
@@ -138,6 +144,46 @@ impl Node {
             *known = Some(fate);
             self.waiters.wake(Topic::Of(id, What::Receipt(message)), wakes);
         }
+    }
+
+    /// The fate of a batch is that of every message in it.
+    pub(super) fn on_batch(
+        &mut self,
+        id: ConnectionId,
+        channel: ChannelId,
+        batch: u64,
+        fate: Fate,
+        wakes: &mut Wakes,
+    ) {
+        for message in self.batches.remove(&(id, channel, batch)).unwrap_or_default() {
+            self.on_fate(id, message, fate, wakes);
+        }
+    }
+
+    pub(crate) fn ack(&mut self, now: Now, id: ConnectionId, receipt: ReceiptId) -> bool {
+        self.open(id).is_some_and(|mut conn| conn.ack(now.mono, receipt))
+    }
+
+    pub(crate) fn reject(&mut self, now: Now, id: ConnectionId, receipt: ReceiptId, reason: u64) -> bool {
+        self.open(id).is_some_and(|mut conn| conn.reject(now.mono, receipt, reason))
+    }
+
+    pub(crate) fn cancel(&mut self, now: Now, id: ConnectionId, message: MessageId) -> Cancel {
+        let conn = self.open(id);
+        conn.map_or(Cancel::TooLate, |mut conn| conn.channel(message.channel).cancel(now.mono, message))
+    }
+
+    pub(crate) fn queue_time(&mut self, now: Now, id: ConnectionId, channel: ChannelId) -> Duration {
+        self.open(id).map_or(Duration::ZERO, |mut conn| conn.channel(channel).queue_time(now.mono))
+    }
+
+    pub(crate) fn limit_queue(
+        &mut self,
+        id: ConnectionId,
+        channel: ChannelId,
+        limits: &SendLimits,
+    ) -> Result<(), OpenError> {
+        self.open(id).ok_or(OpenError::NotEstablished)?.channel(channel).limit_queue(limits)
     }
 
     pub(super) fn on_writable(&mut self, id: ConnectionId, channel: ChannelId, wakes: &mut Wakes) {

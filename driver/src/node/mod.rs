@@ -40,6 +40,8 @@ pub struct Node {
     waiters: Waiters,
     /// The receipts that somebody holds, with their fates once known.
     receipts: BTreeMap<(ConnectionId, MessageId), Option<Fate>>,
+    /// Messages with receipts in batches whose fates are not known.
+    batches: BTreeMap<(ConnectionId, ChannelId, u64), Vec<MessageId>>,
     /// The requests that somebody waits for, with their answers once known.
     requests: BTreeMap<(ConnectionId, RequestId), Option<Answer>>,
     /// Channels that refused a message and have not said since that there is room.
@@ -67,6 +69,7 @@ impl Node {
             entries: BTreeMap::new(),
             waiters: Waiters::default(),
             receipts: BTreeMap::new(),
+            batches: BTreeMap::new(),
             requests: BTreeMap::new(),
             full: BTreeSet::new(),
             backlog: VecDeque::new(),
@@ -114,6 +117,7 @@ impl Node {
             Event::Readable(channel) => self.on_readable(now, id, channel, wakes),
             Event::Writable(channel) => self.on_writable(id, channel, wakes),
             Event::Fate { message, fate } => self.on_fate(id, message, fate, wakes),
+            Event::Batch { channel, batch, fate } => self.on_batch(id, channel, batch, fate, wakes),
             Event::RequestDone { request, outcome } => self.on_request_done(now, id, request, outcome, wakes),
             Event::PartialReply(request) => self.on_partial_reply(now, id, request),
             // The core may learn to tell more than the handles can show.

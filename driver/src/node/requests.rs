@@ -114,6 +114,7 @@ impl Node {
             RequestOutcome::Failed { code, not_processed } => {
                 Err(RequestError::Failed { code, not_processed, payload: payload.unwrap_or_default() })
             }
+            RequestOutcome::NotSent => Err(RequestError::NotSent),
             RequestOutcome::TimedOut => Err(RequestError::TimedOut { not_processed: false }),
             RequestOutcome::Disconnected { not_processed } | RequestOutcome::Cancelled { not_processed } => {
                 Err(RequestError::Disconnected { not_processed })

@@ -1,6 +1,6 @@
 //! Sending, receiving, waiting for room, receipts and channels.
 
-use proto_core::{ChannelOptions, Class, Close, ConfigBuilder, Fate, Message, SendError};
+use proto_core::{Cancel, ChannelOptions, Class, Close, ConfigBuilder, Fate, Message, SendError, SendLimits};
 
 use super::harness::{Net, Task, small};
 
@@ -140,6 +140,68 @@ fn receipts_tell_fates() {
     assert!(matches!(net.run(lost), Fate::Lost | Fate::Unknown));
     assert_eq!(net.client().waiting(), 0);
     drop(server);
+}
+
+#[test]
+fn the_application_answers_for_what_it_received() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    let first = net.run(client.send_receipt(text(1).receipt_of_processing())).unwrap();
+    let second = net.run(client.send_receipt(text(2).receipt_of_processing())).unwrap();
+    let received = net.run(server.recv()).unwrap();
+    assert!(received.wants_receipt() && received.ack());
+    assert!(!received.ack(), "one word each");
+    assert!(net.run(server.recv()).unwrap().reject(9));
+    assert_eq!(net.run(first), Fate::Processed);
+    assert_eq!(net.run(second), Fate::Rejected(9));
+    net.run(client.send(text(3))).unwrap();
+    let plain = net.run(server.recv()).unwrap();
+    assert!(!plain.wants_receipt() && !plain.ack() && !plain.reject(1));
+}
+
+#[test]
+fn one_word_for_a_batch_is_the_fate_of_each_of_its_messages() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    let first = net.run(client.send_receipt(text(1).receipt_of_processing().batch(4))).unwrap();
+    let last = net.run(client.send_receipt(text(2).receipt_of_processing().last_of_batch(4))).unwrap();
+    drop(net.run(server.recv()).unwrap());
+    assert!(net.run(server.recv()).unwrap().ack());
+    assert_eq!(net.run(first), Fate::Processed);
+    assert_eq!(net.run(last), Fate::Processed);
+    let open = net.run(client.send_receipt(text(3).batch(5))).unwrap();
+    drop(server);
+    drop(client);
+    assert_eq!(net.run(open), Fate::Unknown);
+}
+
+#[test]
+fn a_receipt_takes_its_message_back() {
+    let mut net = Net::new(small());
+    let (client, _server) = net.connect();
+    net.hosts[super::harness::SERVER].is_linked = false;
+    let sent = net.run(client.send_receipt(text(1))).unwrap();
+    assert_eq!(sent.cancel(), Cancel::Cancelled, "no turn has come since");
+    assert_eq!(sent.cancel(), Cancel::TooLate);
+    assert_eq!(net.run(sent), Fate::Cancelled);
+}
+
+#[test]
+fn one_at_a_time_is_a_queue_of_one() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    let channel = client.open_channel(&ChannelOptions::default()).unwrap();
+    let one = SendLimits { messages: Some(1), low_water: Some(100), ..SendLimits::default() };
+    channel.limit_queue(&one).unwrap();
+    let first = net.run(channel.send_receipt(text(1).receipt_of_processing())).unwrap();
+    let taken = net.run(server.accept_channel()).unwrap();
+    let mut next = Task::waiting(channel.send(text(2)));
+    net.quiesce();
+    assert_eq!(next.poll(), None, "the first is not answered");
+    assert!(net.run(taken.recv()).unwrap().ack());
+    assert_eq!(net.finish(&mut next), Ok(()));
+    drop(next);
+    assert_eq!(net.run(first), Fate::Processed);
 }
 
 #[test]

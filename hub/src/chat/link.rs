@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adapter_tokio::{Connecting, Connection, Endpoint, Status};
-use proto_core::{Close, Closed, Received};
+use adapter_tokio::{Connecting, Connection, Endpoint, Received, Status};
+use proto_core::{Close, Closed};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until};
 

@@ -1,8 +1,12 @@
 //! Joining the pieces of a message again. Pieces are placed by byte offset, so a sender may cut anew when it repeats one;
 //! bytes that are held already win.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
+use super::arrival::Said;
 use crate::Timestamp;
 use crate::range_set::RangeSet;
 use crate::wire::Kind;
@@ -21,6 +25,9 @@ pub(crate) struct Partial {
     received: u64,
     pub(crate) begun: Timestamp,
     pub(crate) touched: Timestamp,
+    pub(crate) said: Option<Box<Said>>,
+    /// The end of its lifetime that its owner watches.
+    pub(crate) watched: Option<Timestamp>,
 }
 
 impl Partial {
@@ -33,6 +40,8 @@ impl Partial {
             received: 0,
             begun: now,
             touched: now,
+            said: None,
+            watched: None,
         }
     }
 
@@ -86,8 +95,8 @@ impl Partial {
         self.bytes.len()
     }
 
-    pub(crate) fn into_parts(self) -> (Kind, Vec<u8>) {
-        (self.kind, self.bytes)
+    pub(crate) fn into_payload(self) -> Bytes {
+        Bytes::from(self.bytes)
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
                     .insert(Timestamp::ZERO, len as u64, Kind::OneWay, piece.start as u64, &message[piece.clone()])
                     .expect("few gaps");
             }
-            partial.is_complete() && partial.into_parts().1 == message
+            partial.is_complete() && partial.into_payload() == message
         }
     }
 
@@ -128,7 +137,7 @@ mod tests {
         for (offset, piece) in [(2, b"CD".as_slice()), (0, b"abcdef"), (0, b"zzzzzz")] {
             partial.insert(Timestamp::ZERO, 6, Kind::OneWay, offset, piece).expect("a fitting piece");
         }
-        assert_eq!(partial.into_parts().1, b"abCDef");
+        assert_eq!(partial.into_payload().as_ref(), b"abCDef");
     }
 
     #[test]

@@ -1,60 +1,26 @@
 //! What arrives on one channel: order, duplicates, joining, and what waits for the application.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
+use super::arrival::{
+    Arrival, Delivery, Gone, Intake, Refused, Said, is_planted_any_sequence, is_planted_immortal,
+    is_planted_over_gap,
+};
 use super::credit::{ReceiveCredit, cost};
 use super::fragment::Partial;
+use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
-use crate::arena::Arena;
 use crate::seen::{Seen, SeenWindow};
-use crate::wire::{Kind, WireId};
-use crate::{Class, Config, Drop, Timestamp, code};
+use crate::wire::{Skipped, WireId};
+use crate::{Class, Config, Refusal, Timestamp, code};
 
 /// Reliable messages that may be under way above the lowest one missing.
 pub(crate) const RECEIVE_WINDOW: u64 = 4096;
-
-/// A message as it came in, or a piece of one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival<'a> {
-    pub(crate) class: Class,
-    pub(crate) id: u64,
-    pub(crate) kind: Kind,
-    /// Length of the whole message, and where this piece of it starts.
-    pub(crate) total: u64,
-    pub(crate) offset: u64,
-    pub(crate) payload: &'a [u8],
-}
-
-/// What the parts of a connection lend while an arrival is taken in.
-pub(crate) struct Intake<'a> {
-    pub(crate) now: Timestamp,
-    pub(crate) config: &'a Config,
-    pub(crate) arena: &'a mut Arena,
-    /// Gets the messages that the arrival completes or sets free, in order.
-    pub(crate) out: &'a mut Vec<Delivery>,
-}
-
-/// A whole message.
-#[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) class: Class,
-    pub(crate) id: u64,
-    pub(crate) kind: Kind,
-    pub(crate) payload: Bytes,
-}
-
-/// What became of an arrival.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Refused {
-    /// It is dropped.
-    Dropped(Drop),
-    /// The peer broke a rule.
-    Violation(u64, &'static str),
-}
 
 #[derive(Clone, Debug)]
 enum Slot {
@@ -65,6 +31,8 @@ enum Slot {
     Waiting(Box<Delivery>),
     /// Delivered out of order.
     Done,
+    /// Never to come.
+    Skipped,
 }
 
 /// The numbers of one reliable class from the lowest one missing.
@@ -72,11 +40,13 @@ enum Slot {
 struct Window {
     base: u64,
     slots: VecDeque<Slot>,
+    /// Messages skipped since the last one that was appended to a list of deliveries.
+    gap: u32,
 }
 
 impl Window {
     fn slot(&mut self, id: u64) -> Result<&mut Slot, Refused> {
-        let ahead = id.checked_sub(self.base).ok_or(Refused::Dropped(Drop::DuplicateMessage))?;
+        let ahead = id.checked_sub(self.base).ok_or(Refused::Dropped(Refusal::Duplicate))?;
         if ahead >= RECEIVE_WINDOW {
             return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the receive window"));
         }
@@ -89,9 +59,14 @@ impl Window {
 
     /// Moves past what is done, appending to `out` what waited for it.
     fn advance(&mut self, out: &mut Vec<Delivery>) {
-        while let Some(Slot::Waiting(_) | Slot::Done) = self.slots.front() {
-            if let Some(Slot::Waiting(delivery)) = self.slots.pop_front() {
-                out.push(*delivery);
+        while let Some(Slot::Waiting(_) | Slot::Done | Slot::Skipped) = self.slots.front() {
+            match self.slots.pop_front() {
+                Some(Slot::Waiting(mut delivery)) => {
+                    delivery.gap = mem::take(&mut self.gap);
+                    out.push(*delivery);
+                }
+                Some(Slot::Skipped) => self.gap += 1,
+                _ => {}
             }
             self.base += 1;
         }
@@ -103,16 +78,28 @@ impl Window {
 pub(crate) struct Inbox {
     ordered: Window,
     unordered: Window,
-    unreliable: SeenWindow,
+    unreliable: Option<Box<SeenWindow>>,
+    /// One above the newest sequenced message that was whole.
+    newest: u64,
+    /// Sequenced messages are repeated by the peer until the newest arrives.
+    pub(crate) reliable_sequenced: bool,
     /// One above the largest number received in each class.
-    next: [u64; 3],
+    next: [u64; 4],
     partials: BTreeMap<(Class, u64), Partial>,
+    /// Ends of the lifetimes of incomplete messages.
+    lapses: BTreeSet<(Timestamp, Class, u64)>,
     /// Incomplete unreliable messages, and what they will cost.
     unreliable_partials: usize,
     partial_cost: usize,
     ready: VecDeque<Delivery>,
-    /// Unreliable messages among them, and their cost.
+    /// The newest sequenced message, until it is taken; kept for its memory.
+    ready_sequenced: Option<Box<Option<Delivery>>>,
+    /// Unreliable messages among those that are ready, and their cost.
     ready_unreliable: (usize, usize),
+    /// Ordered messages that came and that the application does not get, for the next that is made ready.
+    diverted: u32,
+    /// The same, of those that were ready, for the next that is taken.
+    expired: u32,
 }
 
 impl Inbox {
@@ -143,10 +130,76 @@ impl Inbox {
         if arrival.total > intake.config.max_message as u64 {
             return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
         }
-        match arrival.class {
+        let received = match arrival.class {
             Class::Unreliable => self.receive_unreliable(arrival, intake),
+            Class::Sequenced => self.receive_sequenced(arrival, intake),
             _ => self.receive_reliable(arrival, credit, intake),
+        };
+        if arrival.extras.ttl.is_some() {
+            self.note_lapse(arrival);
         }
+        received
+    }
+
+    /// The lifetime of an incomplete message is to be watched.
+    fn note_lapse(&mut self, arrival: &Arrival<'_>) {
+        let key @ (class, id) = (arrival.class, arrival.id);
+        if let Some(partial) = self.partials.get_mut(&key)
+            && let Some(deadline) = partial.said.as_ref().and_then(|said| said.deadline)
+            && partial.watched.is_none_or(|watched| deadline < watched)
+        {
+            if let Some(watched) = partial.watched.replace(deadline) {
+                self.lapses.remove(&(watched, class, id));
+            }
+            self.lapses.insert((deadline, class, id));
+        }
+    }
+
+    fn take_partial(&mut self, class: Class, id: u64) -> Option<Partial> {
+        let partial = self.partials.remove(&(class, id))?;
+        self.on_partial_gone(class, id, &partial);
+        Some(partial)
+    }
+
+    fn on_partial_gone(&mut self, class: Class, id: u64, partial: &Partial) {
+        if let Some(watched) = partial.watched {
+            self.lapses.remove(&(watched, class, id));
+        }
+        if class == Class::Unreliable {
+            self.unreliable_partials -= 1;
+            self.partial_cost -= cost(partial.total()) as usize;
+        }
+    }
+
+    /// Takes `arrival` in; the whole message, once all of it is there.
+    fn join(
+        &mut self,
+        now: Timestamp,
+        arrival: &Arrival<'_>,
+        copy: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Result<Option<Delivery>, Refused> {
+        let Arrival { class, id, kind, total, offset, payload, .. } = *arrival;
+        let key = (class, id);
+        let said = Said::new(&arrival.extras, now);
+        let is_whole = payload.len() as u64 == total;
+        if is_whole && !self.partials.contains_key(&key) {
+            return Ok(Some(Delivery { class, id, kind, payload: copy(payload), gap: 0, said }));
+        }
+        let partial = self.partials.entry(key).or_insert_with(|| Partial::new(now, total, kind));
+        match (&mut partial.said, said) {
+            (Some(known), Some(said)) => known.merge(&said),
+            (known @ None, said) => *known = said,
+            _ => {}
+        }
+        partial
+            .insert(now, total, kind, offset, payload)
+            .map_err(|text| Refused::Violation(code::PROTOCOL_VIOLATION, text))?;
+        if !partial.is_complete() {
+            return Ok(None);
+        }
+        let Some(mut partial) = self.take_partial(class, id) else { return Ok(None) };
+        let said = partial.said.take();
+        Ok(Some(Delivery { class, id, kind, payload: partial.into_payload(), gap: 0, said }))
     }
 
     fn receive_reliable(
@@ -155,91 +208,217 @@ impl Inbox {
         credit: [&mut ReceiveCredit; 2],
         intake: &mut Intake<'_>,
     ) -> Result<(), Refused> {
-        let Intake { now, config, arena, out } = intake;
-        let Arrival { class, id, kind, total, .. } = *arrival;
+        let Arrival { class, id, total, .. } = *arrival;
         let ordered = class == Class::ReliableOrdered;
         let window = if ordered { &mut self.ordered } else { &mut self.unordered };
         #[cfg(planted)]
-        if config.planted == Some(crate::planted::Planted::DedupOff) && id < window.base {
-            out.push(Delivery { class, id, kind, payload: arena.copy(arrival.payload) });
+        if intake.config.planted == Some(crate::planted::Planted::DedupOff) && id < window.base {
+            let payload = intake.arena.copy(arrival.payload);
+            intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap: 0, said: None });
             return Ok(());
         }
-        let waits = ordered && id > window.base && !is_planted_over_gap(config);
+        let waits = ordered && id > window.base && !is_planted_over_gap(intake.config);
         let slot = window.slot(id)?;
         match slot {
             Slot::Missing => {
-                for credit in credit {
-                    if !credit.charge(cost(total)) {
-                        return Err(Refused::Violation(
-                            code::FLOW_CONTROL,
-                            "a message beyond the credit given",
-                        ));
-                    }
-                }
+                charge(credit, total)?;
                 *slot = Slot::Partial;
             }
             Slot::Partial => {}
-            Slot::Waiting(_) | Slot::Done => return Err(Refused::Dropped(Drop::DuplicateMessage)),
+            Slot::Waiting(_) | Slot::Done => return Err(Refused::Dropped(Refusal::Duplicate)),
+            Slot::Skipped => return Err(Refused::Dropped(Refusal::Expired)),
+        }
+        if arrival.extras.ttl == Some(0) {
+            self.give_up(class, id, total, arrival.extras.receipt, Some(Refusal::Expired), intake);
+            return Ok(());
         }
         // What may wait for long gets a buffer of its own, or it would keep a whole block of the arena from being used again.
+        let arena = &mut *intake.arena;
         let copy = |payload: &[u8]| if waits { Bytes::copy_from_slice(payload) } else { arena.copy(payload) };
-        let Some(payload) = join(&mut self.partials, *now, arrival, copy)? else {
-            return Ok(());
-        };
-        let delivery = Delivery { class, id, kind, payload };
+        let Some(mut delivery) = self.join(intake.now, arrival, copy)? else { return Ok(()) };
+        let window = if ordered { &mut self.ordered } else { &mut self.unordered };
+        let slot = window.slot(id)?;
         if waits {
             *slot = Slot::Waiting(Box::new(delivery));
         } else {
             *slot = Slot::Done;
-            out.push(delivery);
+            delivery.gap = mem::take(&mut window.gap);
+            intake.out.push(delivery);
         }
-        window.advance(out);
+        window.advance(intake.out);
         Ok(())
     }
 
-    fn receive_unreliable(&mut self, arrival: &Arrival<'_>, intake: &mut Intake<'_>) -> Result<(), Refused> {
-        let Intake { now, config, arena, out } = intake;
-        let Arrival { class, id, kind, total, .. } = *arrival;
-        match self.unreliable.check(id) {
-            Seen::New => {}
-            Seen::Before => return Err(Refused::Dropped(Drop::DuplicateMessage)),
-            Seen::TooOld => return Err(Refused::Dropped(Drop::StaleMessage)),
+    /// A charged message of a reliable class, whole nowhere, will not be waited for any more.
+    fn give_up(
+        &mut self,
+        class: Class,
+        id: u64,
+        total: u64,
+        receipt: bool,
+        reason: Option<Refusal>,
+        intake: &mut Intake<'_>,
+    ) {
+        let asked = self.take_partial(class, id).and_then(|partial| partial.said);
+        let receipt = receipt || asked.is_some_and(|said| said.receipt);
+        intake.gone.push(Gone { class, id, total, receipt, reason, request: None });
+        let ordered = class == Class::ReliableOrdered;
+        let window = if ordered { &mut self.ordered } else { &mut self.unordered };
+        if let Ok(slot) = window.slot(id) {
+            *slot = if ordered { Slot::Skipped } else { Slot::Done };
         }
-        let mut made_room = false;
+        window.advance(intake.out);
+    }
+
+    /// The peer has given up a message of a reliable class; whether a part of it was here.
+    pub(crate) fn skip(
+        &mut self,
+        class: Class,
+        skipped: Skipped,
+        credit: [&mut ReceiveCredit; 2],
+        intake: &mut Intake<'_>,
+    ) -> Result<bool, Refused> {
+        let Skipped { number, total } = skipped;
+        if total > intake.config.max_message as u64 {
+            return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
+        }
+        let window = if class == Class::ReliableOrdered { &mut self.ordered } else { &mut self.unordered };
+        match window.slot(number) {
+            Ok(Slot::Missing) => charge(credit, total)?,
+            Ok(Slot::Partial) => {
+                if self.partials.get(&(class, number)).is_some_and(|partial| partial.total() != total) {
+                    let text = "a message is skipped with another length";
+                    return Err(Refused::Violation(code::PROTOCOL_VIOLATION, text));
+                }
+            }
+            Ok(_) | Err(Refused::Dropped(_)) => return Ok(false),
+            Err(violation) => return Err(violation),
+        }
+        let next = &mut self.next[class as usize];
+        *next = (*next).max(number + 1);
+        let is_partial = self.partials.contains_key(&(class, number));
+        self.give_up(class, number, total, false, None, intake);
+        Ok(is_partial)
+    }
+
+    /// The peer writes no more of a message without credit; whether a part of it was here.
+    pub(crate) fn abort(&mut self, class: Class, id: u64) -> bool {
+        let is_known = self.take_partial(class, id).is_some();
+        if class == Class::Unreliable && is_known {
+            self.mark_seen(id);
+        }
+        is_known
+    }
+
+    /// No more of an unreliable message is wanted.
+    fn mark_seen(&mut self, id: u64) {
+        let seen = self.unreliable.get_or_insert_default();
+        if seen.check(id) == Seen::New {
+            seen.insert(id);
+        }
+    }
+
+    fn receive_sequenced(&mut self, arrival: &Arrival<'_>, intake: &mut Intake<'_>) -> Result<(), Refused> {
+        let Arrival { class, id, total, .. } = *arrival;
+        if id < self.newest && !is_planted_any_sequence(intake.config) {
+            let is_same = id + 1 == self.newest;
+            return Err(Refused::Dropped(if is_same { Refusal::Duplicate } else { Refusal::Superseded }));
+        }
+        if arrival.extras.ttl == Some(0) {
+            let reason = Some(Refusal::Expired);
+            intake.gone.push(Gone {
+                class,
+                id,
+                total,
+                receipt: arrival.extras.receipt,
+                reason,
+                request: None,
+            });
+            return Ok(());
+        }
+        // Whatever older message is incomplete has been overtaken; a newer one may be on its way already.
+        let held = self.partials.range((class, 0)..).next().map(|(&(_, held), _)| held);
+        if let Some(held) = held {
+            if held > id {
+                return Err(Refused::Dropped(Refusal::Superseded));
+            }
+            if held < id {
+                self.drop_partial(class, held, Refusal::Superseded, intake.gone);
+            }
+        }
+        let arena = &mut *intake.arena;
+        if let Some(delivery) = self.join(intake.now, arrival, |payload| arena.copy(payload))? {
+            self.newest = self.newest.max(id + 1);
+            intake.out.push(delivery);
+        }
+        Ok(())
+    }
+
+    fn drop_partial(&mut self, class: Class, id: u64, reason: Refusal, gone: &mut Vec<Gone>) {
+        if let Some(partial) = self.take_partial(class, id) {
+            let receipt = partial.said.as_ref().is_some_and(|said| said.receipt);
+            gone.push(Gone {
+                class,
+                id,
+                total: partial.total(),
+                receipt,
+                reason: Some(reason),
+                request: None,
+            });
+        }
+    }
+
+    fn receive_unreliable(&mut self, arrival: &Arrival<'_>, intake: &mut Intake<'_>) -> Result<(), Refused> {
+        let Arrival { class, id, total, .. } = *arrival;
+        let receipt = arrival.extras.receipt;
+        match self.unreliable.get_or_insert_default().check(id) {
+            Seen::New => {}
+            Seen::Before => return Err(Refused::Dropped(Refusal::Duplicate)),
+            Seen::TooOld => return Err(Refused::Dropped(Refusal::Stale)),
+        }
+        if arrival.extras.ttl == Some(0) {
+            self.take_partial(class, id);
+            self.unreliable.get_or_insert_default().insert(id);
+            intake.gone.push(Gone {
+                class,
+                id,
+                total,
+                receipt,
+                reason: Some(Refusal::Expired),
+                request: None,
+            });
+            return Ok(());
+        }
         let is_cut = (arrival.payload.len() as u64) < total;
-        let is_known = self.partials.contains_key(&(class, id));
-        if is_cut && !is_known {
-            if self.unreliable_partials >= config.max_partials {
-                made_room = self.give_up_oldest_partial();
+        if is_cut && !self.partials.contains_key(&(class, id)) {
+            if self.unreliable_partials >= intake.config.max_partials {
+                self.give_up_oldest_partial(intake.gone);
             }
             self.unreliable_partials += 1;
             self.partial_cost += cost(total) as usize;
         }
         let (messages, bytes) = self.ready_unreliable;
-        let is_full =
-            messages >= config.receive_messages || bytes + cost(total) as usize > config.receive_bytes;
+        let Limits { receive_messages, receive_bytes, .. } = intake.limits;
+        let is_full = messages >= receive_messages || bytes + cost(total) as usize > receive_bytes;
+        let arena = &mut *intake.arena;
         let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
-        let whole = join(&mut self.partials, *now, arrival, copy)?;
-        if let Some(payload) = whole {
-            if is_cut || is_known {
-                self.unreliable_partials -= 1;
-                self.partial_cost -= cost(total) as usize;
-            }
-            self.unreliable.insert(id);
+        if let Some(delivery) = self.join(intake.now, arrival, copy)? {
+            self.unreliable.get_or_insert_default().insert(id);
             if is_full {
-                return Err(Refused::Dropped(Drop::ReceiveQueueFull));
+                intake.gone.push(Gone { total, request: None, ..delivery.gone(Refusal::QueueFull) });
+            } else {
+                intake.out.push(delivery);
             }
-            out.push(Delivery { class, id, kind, payload });
         }
-        if made_room { Err(Refused::Dropped(Drop::ReassemblyFull)) } else { Ok(()) }
+        Ok(())
     }
 
-    fn give_up_oldest_partial(&mut self) -> bool {
+    fn give_up_oldest_partial(&mut self, gone: &mut Vec<Gone>) {
         let oldest = self.partials.range((Class::Unreliable, 0)..).map(|(&key, _)| key).next();
-        let Some(partial) = oldest.and_then(|key| self.partials.remove(&key)) else { return false };
-        self.unreliable_partials -= 1;
-        self.partial_cost -= cost(partial.total()) as usize;
-        true
+        if let Some((class, id)) = oldest {
+            self.drop_partial(class, id, Refusal::ReassemblyFull, gone);
+            self.mark_seen(id);
+        }
     }
 
     /// What the unreliable messages cost that it holds, whole or not.
@@ -247,17 +426,60 @@ impl Inbox {
         self.ready_unreliable.1 + self.partial_cost
     }
 
-    /// Puts a message where `recv` finds it; `true` when nothing was there before.
-    pub(crate) fn make_ready(&mut self, delivery: Delivery) -> bool {
-        if delivery.class == Class::Unreliable {
-            self.ready_unreliable.0 += 1;
-            self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
+    /// Puts a message where `recv` finds it; `true` when nothing was there before. A sequenced one takes the place of the last,
+    /// which is returned.
+    pub(crate) fn make_ready(&mut self, mut delivery: Delivery) -> (bool, Option<Gone>) {
+        let was_empty = self.ready_len() == 0;
+        match delivery.class {
+            Class::Sequenced => {
+                let older = self.ready_sequenced.get_or_insert_default().replace(delivery);
+                return (was_empty, older.map(|older| older.gone(Refusal::Superseded)));
+            }
+            Class::Unreliable => {
+                self.ready_unreliable.0 += 1;
+                self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
+            }
+            Class::ReliableOrdered => delivery.gap += mem::take(&mut self.diverted),
+            Class::ReliableUnordered => {}
         }
         self.ready.push_back(delivery);
-        self.ready.len() == 1
+        (was_empty, None)
+    }
+
+    /// A delivery goes elsewhere than to `recv`; `is_gap` says that the application never gets it.
+    pub(crate) fn divert(&mut self, delivery: &Delivery, is_gap: bool) {
+        if delivery.class == Class::ReliableOrdered {
+            self.diverted += delivery.gap + u32::from(is_gap);
+        }
+    }
+
+    /// The next message whose lifetime is not over; those whose is are appended to `gone`.
+    pub(crate) fn pop_live(
+        &mut self,
+        now: Timestamp,
+        gone: &mut Vec<Gone>,
+        config: &Config,
+    ) -> Option<Delivery> {
+        loop {
+            let mut delivery = self.pop_ready()?;
+            let is_ordered = delivery.class == Class::ReliableOrdered;
+            if !delivery.has_expired(now) || is_planted_immortal(config) {
+                if is_ordered {
+                    delivery.gap += mem::take(&mut self.expired);
+                }
+                return Some(delivery);
+            }
+            if is_ordered {
+                self.expired += delivery.gap + 1;
+            }
+            gone.push(delivery.gone(Refusal::Expired));
+        }
     }
 
     pub(crate) fn pop_ready(&mut self) -> Option<Delivery> {
+        if let Some(delivery) = self.ready_sequenced.as_mut().and_then(|ready| ready.take()) {
+            return Some(delivery);
+        }
         let delivery = self.ready.pop_front()?;
         if delivery.class == Class::Unreliable {
             self.ready_unreliable.0 -= 1;
@@ -267,37 +489,53 @@ impl Inbox {
     }
 
     pub(crate) fn ready_len(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.sequenced().count()
     }
 
-    /// Whether unreliable messages are incomplete.
-    pub(crate) const fn is_assembling(&self) -> bool {
-        self.unreliable_partials > 0
+    /// Whether incomplete messages wait for the end of their time.
+    pub(crate) fn is_assembling(&self) -> bool {
+        !self.lapses.is_empty() || self.idle_partials().next().is_some()
     }
 
-    /// When the next incomplete unreliable message must be given up.
-    pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
-        if self.unreliable_partials == 0 {
-            return None;
+    fn sequenced(&self) -> impl Iterator<Item = &Delivery> {
+        self.ready_sequenced.iter().flat_map(|ready| ready.iter())
+    }
+
+    /// Whether an incomplete message of `class` is given up when its pieces stay away.
+    const fn idles(&self, class: Class) -> bool {
+        match class {
+            Class::Unreliable => true,
+            Class::Sequenced => !self.reliable_sequenced,
+            Class::ReliableOrdered | Class::ReliableUnordered => false,
         }
-        let unreliable = self.partials.range((Class::Unreliable, 0)..);
-        unreliable.map(|(_, partial)| expiry(partial, config)).min()
     }
 
-    /// Gives up the incomplete unreliable messages whose time has passed, and returns how many.
-    pub(crate) fn expire_partials(&mut self, now: Timestamp, config: &Config) -> usize {
-        let (mut gone, mut freed) = (0, 0);
-        self.partials.retain(|&(class, _), partial| {
-            let keep = class != Class::Unreliable || expiry(partial, config) > now;
-            if !keep {
-                gone += 1;
-                freed += cost(partial.total()) as usize;
+    /// The incomplete messages that are given up when their pieces stay away.
+    fn idle_partials(&self) -> impl Iterator<Item = (&(Class, u64), &Partial)> {
+        self.partials.range((Class::Unreliable, 0)..).filter(|((class, _), _)| self.idles(*class))
+    }
+
+    /// When the next incomplete message must be given up.
+    pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        let lapse = self.lapses.first().map(|&(at, ..)| at);
+        self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
+    }
+
+    /// Gives up the incomplete messages whose time has passed.
+    pub(crate) fn expire_partials(&mut self, intake: &mut Intake<'_>) {
+        while let Some(&(_, class, id)) = self.lapses.first().filter(|&&(at, ..)| at <= intake.now) {
+            if class.is_reliable() {
+                let total = self.partials.get(&(class, id)).map_or(0, Partial::total);
+                self.give_up(class, id, total, false, Some(Refusal::Expired), intake);
+            } else {
+                self.drop_partial(class, id, Refusal::Expired, intake.gone);
             }
-            keep
-        });
-        self.unreliable_partials -= gone;
-        self.partial_cost -= freed;
-        gone
+        }
+        let over = self.idle_partials().filter(|(_, partial)| expiry(partial, intake.config) <= intake.now);
+        let over: Vec<_> = over.map(|(&key, _)| key).collect();
+        for (class, id) in over {
+            self.drop_partial(class, id, Refusal::Reassembly, intake.gone);
+        }
     }
 
     /// Bytes of whole and incomplete messages.
@@ -306,7 +544,7 @@ impl Inbox {
             Slot::Waiting(delivery) => delivery.payload.len(),
             _ => 0,
         });
-        let ready = self.ready.iter().map(|delivery| delivery.payload.len());
+        let ready = self.ready.iter().chain(self.sequenced()).map(|delivery| delivery.payload.len());
         waiting.chain(ready).sum::<usize>() + self.partials.values().map(Partial::held_bytes).sum::<usize>()
     }
 
@@ -314,6 +552,7 @@ impl Inbox {
         self.ordered.slots.shrink_to(0);
         self.unordered.slots.shrink_to(0);
         self.ready.shrink_to(0);
+        self.ready_sequenced = self.ready_sequenced.take().filter(|ready| ready.is_some());
     }
 }
 
@@ -321,27 +560,14 @@ fn expiry(partial: &Partial, config: &Config) -> Timestamp {
     (partial.touched + config.reassembly_idle).min(partial.begun + config.reassembly_total)
 }
 
-/// The whole payload, once all pieces are there; `copy` keeps one that came in one piece.
-fn join(
-    partials: &mut BTreeMap<(Class, u64), Partial>,
-    now: Timestamp,
-    arrival: &Arrival<'_>,
-    copy: impl FnOnce(&[u8]) -> Bytes,
-) -> Result<Option<Bytes>, Refused> {
-    let Arrival { class, id, kind, total, offset, payload } = *arrival;
-    let key = (class, id);
-    let is_whole = payload.len() as u64 == total;
-    if is_whole && !partials.contains_key(&key) {
-        return Ok(Some(copy(payload)));
+/// The first piece of a message of `total` bytes came, or will never come.
+fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
+    for credit in credit {
+        if !credit.charge(cost(total)) {
+            return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"));
+        }
     }
-    let partial = partials.entry(key).or_insert_with(|| Partial::new(now, total, kind));
-    partial
-        .insert(now, total, kind, offset, payload)
-        .map_err(|text| Refused::Violation(code::PROTOCOL_VIOLATION, text))?;
-    if !partial.is_complete() {
-        return Ok(None);
-    }
-    Ok(partials.remove(&key).map(|partial| Bytes::from(partial.into_parts().1)))
+    Ok(())
 }
 
 /// The number whose low `bits` are `low` and that lies in `(expected + ahead - 2^bits, expected + ahead]`.
@@ -350,16 +576,6 @@ fn expand(expected: u64, low: u64, bits: u32, ahead: u64) -> u64 {
     let highest = expected + ahead;
     let candidate = highest & !(window - 1) | low;
     if candidate > highest { candidate.checked_sub(window).unwrap_or(candidate) } else { candidate }
-}
-
-#[cfg(planted)]
-fn is_planted_over_gap(config: &Config) -> bool {
-    config.planted == Some(crate::planted::Planted::DeliverOverGap)
-}
-
-#[cfg(not(planted))]
-const fn is_planted_over_gap(_: &Config) -> bool {
-    false
 }
 
 #[cfg(test)]

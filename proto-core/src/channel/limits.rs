@@ -1,332 +1,77 @@
-//! Rate limits where they apply: what waits for a sending limit, what is let in, and what the peer is told.
+//! What one channel may queue and hold.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::mem;
-use core::time::Duration;
+use crate::{Class, Config, MESSAGE_COST, OpenError, Policy, ReceiveLimits, SendLimits};
 
-use super::rate::{SendRates, Throttle};
-use super::table::Channels;
-use super::{ReceiveCredit, cost};
-use crate::wire::{Rate, RateScope};
-use crate::{Blocked, ChannelId, Class, Config, Timestamp};
-
-/// What a connection's limits need beside the channels' own. There is none while nobody has set any.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
-    send: SendRates,
-    /// Channels that wait for a sending limit, and until when the first of them does.
-    throttled: Vec<ChannelId>,
-    throttled_until: Option<Timestamp>,
-    /// Receiving limits of the connection and of each channel, unless it has one of its own.
-    receive: Option<Rate>,
-    receive_each: Option<Rate>,
-    /// Receive credit that waits for time to pass: channels, and the session.
-    metered: Vec<ChannelId>,
-    metered_until: Option<Timestamp>,
-    /// What the peer is to be told.
-    due: Vec<RateScope>,
-    granularity: Duration,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) send_messages: usize,
+    pub(crate) send_bytes: usize,
+    pub(crate) receive_messages: usize,
+    pub(crate) receive_bytes: usize,
+    /// Percent of the queue.
+    low_water: u8,
+    policy: Option<Policy>,
 }
 
 impl Limits {
-    pub(super) fn new(config: &Config, has_sent: bool) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         Self {
-            send: SendRates::new(config.send_rate, config.send_rate_per_channel, has_sent),
-            throttled: Vec::new(),
-            throttled_until: None,
-            receive: config.receive_rate,
-            receive_each: config.receive_rate_per_channel,
-            metered: Vec::new(),
-            metered_until: None,
-            due: Vec::new(),
-            granularity: config.timer_granularity,
+            send_messages: config.send_messages,
+            send_bytes: config.send_bytes,
+            receive_messages: config.receive_messages,
+            receive_bytes: config.receive_bytes,
+            low_water: config.low_water,
+            policy: config.policy,
         }
     }
 
-    fn owe(&mut self, scope: RateScope) {
-        if !self.due.contains(&scope) {
-            self.due.push(scope);
-        }
-    }
-}
-
-/// What the peer is told of a receiving limit: a quarter of the burst is kept for what the network pushes together.
-fn told(rate: Option<Rate>) -> Rate {
-    let Some(Rate { messages, message_burst, bytes, byte_burst }) = rate else { return Rate::default() };
-    let most = |burst: u64| (burst - burst / 4).max(1);
-    Rate { messages, message_burst: most(message_burst), bytes, byte_burst: most(byte_burst) }
-}
-
-impl Channels {
-    fn limits(&mut self, config: &Config) -> &mut Limits {
-        let has_sent = self.list.iter().any(|channel| channel.has_sent);
-        self.limits.get_or_insert_with(|| Limits::new(config, has_sent).into())
+    pub(crate) fn policy(&self, class: Class) -> Policy {
+        self.policy.unwrap_or(Policy::of(class))
     }
 
-    /// The connection is established: the peer is told what this side was configured to take.
-    pub(crate) fn announce_rates(&mut self) {
-        let Some(limits) = &mut self.limits else { return };
-        if limits.receive.is_some() {
-            limits.owe(RateScope::Connection);
-        }
-        if limits.receive_each.is_some() {
-            limits.owe(RateScope::EachChannel);
-        }
+    /// Whether so much of the queue is in use that no `Writable` is due.
+    pub(crate) const fn is_above_low_water(&self, messages: usize, bytes: usize) -> bool {
+        let percent = self.low_water as u64;
+        messages as u64 * 100 > self.send_messages as u64 * percent
+            || bytes as u64 * 100 > self.send_bytes as u64 * percent
     }
 
-    /// Limits what this side sends; `false` when there is no such channel.
-    pub(crate) fn limit_sending(
-        &mut self,
-        now: Timestamp,
-        config: &Config,
-        id: Option<ChannelId>,
-        rate: Option<Rate>,
-    ) -> bool {
-        let limits = self.limits(config);
-        match id {
-            None => limits.send.limit(now, rate),
-            Some(id) => {
-                let Some(channel) = self.get_mut(id) else { return false };
-                channel.throttle.get_or_insert_default().limit(rate);
-            }
+    /// These limits with what `send` asks for.
+    pub(crate) fn sending(self, send: &SendLimits, config: &Config) -> Result<Self, OpenError> {
+        let room = config.max_message + MESSAGE_COST;
+        let is_in = |value: Option<usize>, low, high| value.is_none_or(|value| (low..=high).contains(&value));
+        if !is_in(send.messages, 1, 4096) {
+            return Err(OpenError::Invalid("send.messages must be 1 to 4096"));
         }
-        self.wake_throttled();
-        true
-    }
-
-    /// Limits what this side takes in, which the peer is told; `false` when there is no such channel.
-    pub(crate) fn limit_receiving(
-        &mut self,
-        now: Timestamp,
-        config: &Config,
-        id: Option<ChannelId>,
-        rate: Option<Rate>,
-    ) -> bool {
-        let scope = id.map_or(RateScope::Connection, |id| RateScope::Channel(id.0));
-        let limits = self.limits(config);
-        if id.is_none() {
-            limits.receive = rate;
-            self.session_receive.limit(now, rate);
-        } else {
-            let Some(channel) = id.and_then(|id| self.get_mut(id)) else { return false };
-            channel.receive_rate = rate;
-            channel.receive_credit.limit(now, rate);
+        if !is_in(send.bytes, room, 1 << 30) {
+            return Err(OpenError::Invalid("send.bytes must be max_message + 64 to 1 GiB"));
         }
-        self.limits(config).owe(scope);
-        true
-    }
-
-    /// The peer takes no more than this. `packet` is the number of the packet that says so.
-    pub(crate) fn on_rate(
-        &mut self,
-        now: Timestamp,
-        config: &Config,
-        packet: u64,
-        scope: RateScope,
-        rate: Rate,
-    ) -> bool {
-        let limits = self.limits(config);
-        match scope {
-            RateScope::Connection => limits.send.hear(now, packet, rate),
-            RateScope::EachChannel => limits.send.hear_each(packet, rate),
-            RateScope::Channel(id) => {
-                let Some(channel) = self.get_mut(ChannelId(id)) else { return false };
-                channel.throttle.get_or_insert_default().hear(packet, rate);
-            }
+        if send.low_water.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(OpenError::Invalid("send.low_water must be 1 to 100"));
         }
-        self.wake_throttled();
-        true
-    }
-
-    /// A packet with a RATE frame is lost.
-    pub(crate) fn owe_rate(&mut self, scope: RateScope) {
-        if let Some(limits) = &mut self.limits {
-            limits.owe(scope);
-        }
-    }
-
-    /// The next limit to tell the peer about.
-    pub(crate) fn next_rate(&self) -> Option<(RateScope, Rate)> {
-        let limits = self.limits.as_ref()?;
-        let &scope = limits.due.last()?;
-        let rate = match scope {
-            RateScope::Connection => limits.receive,
-            RateScope::EachChannel => limits.receive_each,
-            RateScope::Channel(id) => {
-                self.get(ChannelId(id)).and_then(|channel| channel.receive_rate).or(limits.receive_each)
-            }
-        };
-        Some((scope, told(rate)))
-    }
-
-    /// It was written.
-    pub(crate) fn rate_told(&mut self) {
-        if let Some(limits) = &mut self.limits {
-            limits.due.pop();
-        }
-    }
-
-    /// Whether a limit holds back a new message of the channel at `index`, which then waits.
-    pub(super) fn is_throttled(&mut self, now: Timestamp, index: usize, cost: u64) -> bool {
-        let Some(limits) = &mut self.limits else { return false };
-        let channel = &mut self.list[index];
-        let ready = limits.send.ready_at(now, &mut channel.throttle, channel.has_sent, cost);
-        if ready <= now {
-            return false;
-        }
-        let until = ready.max(now + limits.granularity);
-        limits.throttled_until = Some(limits.throttled_until.map_or(until, |first| first.min(until)));
-        if !mem::replace(&mut channel.listed.throttled, true) {
-            limits.throttled.push(channel.id);
-        }
-        true
-    }
-
-    /// A new message of the channel at `index` was begun.
-    pub(super) fn charge_rate(&mut self, index: usize, cost: u64) {
-        if let Some(limits) = &mut self.limits {
-            limits.send.charge(self.list[index].throttle.as_deref_mut(), cost);
-        }
-    }
-
-    /// Gives those that waited for a limit their turns.
-    fn wake_throttled(&mut self) {
-        let Some(limits) = &mut self.limits else { return };
-        limits.throttled_until = None;
-        for id in mem::take(&mut limits.throttled) {
-            if let Some(channel) = self.get_mut(id) {
-                channel.listed.throttled = false;
-                self.activate(id);
-            }
-        }
-    }
-
-    /// Whether an unreliable message or a piece of one may come in, which is charged.
-    pub(crate) fn lets_in(&mut self, now: Timestamp, id: ChannelId, is_first: bool, len: usize) -> bool {
-        if self.limits.is_none() {
-            return true;
-        }
-        let messages = u64::from(is_first);
-        let bytes = if is_first { cost(len as u64) } else { len as u64 };
-        self.fill_credit(now, id);
-        let Ok(index) = self.position(id) else { return false };
-        let credit = [&mut self.session_receive, &mut self.list[index].receive_credit];
-        let lets_in = credit.iter().all(|credit| credit.lets_in(messages, bytes));
-        if lets_in {
-            for credit in credit {
-                credit.charge_unreliable(messages, bytes);
-            }
-        }
-        lets_in
-    }
-
-    /// Brings the limits of what comes in on the channel up to the present.
-    pub(crate) fn fill_credit(&mut self, now: Timestamp, id: ChannelId) {
-        if self.limits.is_some() {
-            self.session_receive.fill(now);
-            if let Some(channel) = self.get_mut(id) {
-                channel.receive_credit.fill(now);
-            }
-        }
-    }
-
-    /// What came in or was taken on the channel may have made credit due, now or once time has passed.
-    pub(crate) fn meter_credit(&mut self, now: Timestamp, id: ChannelId) {
-        if self.limits.is_none() {
-            return;
-        }
-        self.fill_credit(now, id);
-        let until = self.due_credit(id);
-        let Some(limits) = &mut self.limits else { return };
-        let until = until.map(|until| until.max(now + limits.granularity));
-        limits.metered_until = limits.metered_until.into_iter().chain(until).min();
-        if until.is_some() && !limits.metered.contains(&id) {
-            limits.metered.push(id);
-        }
-    }
-
-    /// Marks the credit that is due, and says when more will be.
-    fn due_credit(&mut self, id: ChannelId) -> Option<Timestamp> {
-        self.session_credit_due |= self.session_receive.is_due();
-        let session = if self.session_credit_due { None } else { self.session_receive.due_at() };
-        let channel = self.get(id)?;
-        let mut of_channel = None;
-        if channel.receive_credit.is_due() {
-            self.owe_credit(id);
-        } else {
-            of_channel = channel.receive_credit.due_at();
-        }
-        session.into_iter().chain(of_channel).min()
-    }
-
-    /// When [`Self::on_rate_timer`] has something to do.
-    pub(crate) fn rate_deadline(&self) -> Option<Timestamp> {
-        let limits = self.limits.as_ref()?;
-        limits.throttled_until.into_iter().chain(limits.metered_until).min()
-    }
-
-    /// Time has passed: messages may be sent again, and credit granted.
-    pub(crate) fn on_rate_timer(&mut self, now: Timestamp) {
-        let Some(limits) = &mut self.limits else { return };
-        if limits.metered_until.is_some_and(|until| until <= now) {
-            limits.metered_until = None;
-            for id in mem::take(&mut limits.metered) {
-                self.meter_credit(now, id);
-            }
-        }
-        if self.limits.as_ref().is_some_and(|limits| limits.throttled_until.is_some_and(|until| until <= now))
-        {
-            self.wake_throttled();
-        }
-    }
-
-    /// Why what waits on the channel does not go out.
-    pub(crate) fn blocked(&self, id: ChannelId) -> Option<Blocked> {
-        let channel = self.get(id)?;
-        let (class, len) = Class::ALL.into_iter().find_map(|class| {
-            let (_, len) = channel.outboxes[class as usize].unwritten().next()?;
-            Some((class, cost(len as u64)))
-        })?;
-        let has_credit = channel.send_credit.allows(len) && self.session_send.allows(len);
-        Some(if channel.listed.throttled {
-            Blocked::Rate
-        } else if class.is_reliable() && !has_credit {
-            Blocked::Credit
-        } else {
-            Blocked::Congestion
+        Ok(Self {
+            send_messages: send.messages.unwrap_or(self.send_messages),
+            send_bytes: send.bytes.unwrap_or(self.send_bytes),
+            low_water: send.low_water.unwrap_or(self.low_water),
+            policy: send.policy.or(self.policy),
+            ..self
         })
     }
 
-    /// Gives back the memory of a busier time.
-    pub(super) fn shrink_limits(&mut self) {
-        if let Some(limits) = &mut self.limits {
-            limits.throttled.shrink_to_fit();
-            limits.metered.shrink_to_fit();
-            limits.due.shrink_to_fit();
+    /// These limits with what `receive` asks for.
+    pub(crate) fn receiving(self, receive: &ReceiveLimits, config: &Config) -> Result<Self, OpenError> {
+        let room = config.max_message + MESSAGE_COST;
+        let is_in = |value: Option<usize>, low, high| value.is_none_or(|value| (low..=high).contains(&value));
+        if !is_in(receive.messages, 1, config.session_messages.min(4096)) {
+            return Err(OpenError::Invalid("receive.messages must be 1 to 4096, within session_messages"));
         }
+        if !is_in(receive.bytes, room, config.session_bytes) {
+            return Err(OpenError::Invalid("receive.bytes must be max_message + 64 to session_bytes"));
+        }
+        Ok(Self {
+            receive_messages: receive.messages.unwrap_or(self.receive_messages),
+            receive_bytes: receive.bytes.unwrap_or(self.receive_bytes),
+            ..self
+        })
     }
 }
-
-/// The receive credit of one channel as configured.
-pub(crate) fn channel_credit(now: Timestamp, config: &Config) -> ReceiveCredit {
-    let largest = cost(config.max_message as u64);
-    ReceiveCredit::new(config.receive_bytes as u64, config.receive_messages as u64, largest)
-        .limited(now, config.receive_rate_per_channel)
-}
-
-/// The receive credit of a connection as configured.
-pub(crate) fn session_credit(now: Timestamp, config: &Config) -> ReceiveCredit {
-    let largest = cost(config.max_message as u64);
-    ReceiveCredit::new(config.session_bytes as u64, config.session_messages as u64, largest)
-        .limited(now, config.receive_rate)
-}
-
-/// Whether the configuration limits anything.
-pub(super) fn are_configured(config: &Config) -> bool {
-    [config.send_rate, config.send_rate_per_channel, config.receive_rate, config.receive_rate_per_channel]
-        .iter()
-        .any(Option::is_some)
-}
-
-pub(super) type ChannelThrottle = Option<Box<Throttle>>;

@@ -1,30 +1,51 @@
 //! Channels: independent streams of messages within a connection (docs/spec/channels.md).
 
+mod arrival;
 mod credit;
 mod fragment;
 mod inbox;
 mod limits;
+mod meter;
 mod outbox;
+mod outboxes;
 mod rate;
+mod receipts;
 mod scheduler;
 mod table;
+mod terms;
+mod throttle;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
 
+use bytes::Bytes;
+
+pub(crate) use self::arrival::{Arrival, Delivery, Gone, Intake, Refused};
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
-pub(crate) use self::inbox::{Arrival, Delivery, Inbox, Intake, Refused};
-pub(crate) use self::limits::channel_credit;
-pub(crate) use self::outbox::{Candidate, Outbox, Settled};
+pub(crate) use self::inbox::Inbox;
+pub(crate) use self::limits::Limits;
+use self::meter::Meter;
+pub(crate) use self::outbox::{Candidate, Settled};
+use self::outboxes::Outboxes;
+pub(crate) use self::receipts::{MAX_RECEIPTS, Receipts};
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::Channels;
-use crate::wire::Rate;
-use crate::{ChannelId, Class, Config, MESSAGE_COST, SendError, Timestamp};
+pub(crate) use self::terms::{Says, Terms};
+use self::throttle::{ChannelThrottle, channel_credit};
+use crate::wire::{Kind, Rate};
+use crate::{
+    Cancel, ChannelId, Class, Config, Fate, MESSAGE_COST, Phase, Policy, ReceiptKind, SendError, Timestamp,
+};
 
 /// Bytes of one message that travelled in one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) channel: ChannelId,
     pub(crate) class: Class,
+    /// How often these bytes were lost before.
+    pub(crate) tries: u8,
     pub(crate) id: u64,
     pub(crate) offset: u32,
     pub(crate) len: u32,
@@ -49,6 +70,16 @@ struct Listed {
     starved: bool,
     assembling: bool,
     throttled: bool,
+    lapsing: bool,
+    control_due: bool,
+}
+
+/// A message to be queued.
+pub(crate) struct Entry {
+    pub(crate) payload: Bytes,
+    pub(crate) kind: Kind,
+    pub(crate) receipt: ReceiptKind,
+    pub(crate) terms: Option<Box<Terms>>,
 }
 
 /// One channel.
@@ -60,7 +91,7 @@ pub(crate) struct Channel {
     /// As it was announced.
     pub(crate) priority: u8,
     pub(crate) announce: Announce,
-    pub(crate) outboxes: [Outbox; 3],
+    pub(crate) outboxes: Outboxes,
     pub(crate) inbox: Inbox,
     pub(crate) send_credit: SendCredit,
     pub(crate) receive_credit: ReceiveCredit,
@@ -72,14 +103,33 @@ pub(crate) struct Channel {
     pub(crate) share: Share,
     listed: Listed,
     /// What it may send by rate, and a limit of its own on what it takes in.
-    throttle: limits::ChannelThrottle,
+    throttle: ChannelThrottle,
     has_sent: bool,
     receive_rate: Option<Rate>,
+    pub(crate) limits: Limits,
+    meter: Meter,
+    pub(crate) extra: Option<Box<Extra>>,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
     wanted: Option<usize>,
 }
+
+/// What only some channels need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// The newest message of each key.
+    keys: BTreeMap<u64, (Class, u64)>,
+    /// Messages of which a part is out that no FRAG_ABORT has named.
+    pub(crate) aborts: Vec<(Class, u64)>,
+    pub(crate) receipts: Receipts,
+}
+
+/// A FRAG_ABORT saves its receiver memory, and nothing depends on it: more than this many are not kept.
+const MAX_ABORTS: usize = 16;
+
+/// Messages that one call settled, with their fates.
+pub(crate) type Ends = Vec<(Class, Settled, Fate)>;
 
 impl Channel {
     pub(crate) fn new(
@@ -95,10 +145,10 @@ impl Channel {
             classes: ALL_CLASSES,
             priority: config.default_priority,
             announce,
-            outboxes: Default::default(),
+            outboxes: Outboxes::default(),
             inbox: Inbox::default(),
             send_credit,
-            receive_credit: channel_credit(now, config),
+            receive_credit: channel_credit(now, &Limits::of(config), config),
             readable_queued: false,
             turn: 0,
             share: Share::new(config.default_priority, config.default_weight),
@@ -106,6 +156,9 @@ impl Channel {
             throttle: None,
             has_sent: false,
             receive_rate: None,
+            limits: Limits::of(config),
+            meter: Meter::default(),
+            extra: None,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,
@@ -121,53 +174,183 @@ impl Channel {
         if self.allows(Class::ReliableUnordered) { Class::ReliableUnordered } else { Class::ReliableOrdered }
     }
 
+    /// Takes over other limits, before anything was received.
+    pub(crate) fn set_limits(&mut self, now: Timestamp, limits: Limits, config: &Config) {
+        self.limits = limits;
+        self.receive_credit = channel_credit(now, &limits, config);
+    }
+
+    /// Whether SKIP, FRAG_ABORT or MSG_ACK must go out.
+    pub(crate) fn is_control_due(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| !extra.aborts.is_empty() || extra.receipts.is_due())
+            || self.outboxes.iter().any(outbox::Outbox::has_skips)
+    }
+
+    /// Whether lost pieces of `class` are written again.
+    pub(crate) const fn repeats(&self, class: Class) -> bool {
+        class.is_reliable() || matches!(class, Class::Sequenced) && self.inbox.reliable_sequenced
+    }
+
     /// Whether a message of `len` bytes can be queued without pushing out another.
-    pub(crate) fn has_room(&self, len: usize, config: &Config) -> bool {
-        self.fits(config, len + MESSAGE_COST)
+    pub(crate) const fn has_room(&self, len: usize) -> bool {
+        self.fits(len + MESSAGE_COST)
     }
 
-    fn fits(&self, config: &Config, cost: usize) -> bool {
-        self.queued_messages < config.send_messages && self.queued_bytes + cost <= config.send_bytes
+    const fn fits(&self, cost: usize) -> bool {
+        self.queued_messages < self.limits.send_messages && self.queued_bytes + cost <= self.limits.send_bytes
     }
 
-    /// Makes room for a message of `len` bytes. A full queue drops its oldest unwritten unreliable messages for a new
-    /// unreliable one, which `dropped` is told; otherwise the call is refused and `Writable` is owed.
-    pub(crate) fn admit(
+    /// Queues a message, pushing out others where its class's policy or its key says so: those are appended to `ends`. A call that
+    /// finds no room is refused, and `Writable` is owed.
+    pub(crate) fn push(
         &mut self,
+        now: Timestamp,
         class: Class,
-        len: usize,
-        config: &Config,
-        mut dropped: impl FnMut(Settled),
-    ) -> Result<(), SendError> {
-        let cost = len + MESSAGE_COST;
-        let victims = self.victims(class, cost, config);
-        let Some(victims) = victims else {
+        entry: Entry,
+        ends: &mut Ends,
+    ) -> Result<u64, SendError> {
+        let Entry { payload, kind, receipt, terms } = entry;
+        let cost = payload.len() + MESSAGE_COST;
+        let key = terms.as_ref().and_then(|terms| terms.key);
+        let older = key.and_then(|key| self.extra.as_ref()?.keys.get(&key).copied());
+        let older = older.filter(|&(class, id)| self.outboxes[class as usize].is_unwritten(id) == Some(true));
+        let policy = self.limits.policy(class);
+        let victims = self.victims(class, cost, policy, older);
+        if victims.is_none() && policy != Policy::DropNew {
             self.refuse(cost);
             return Err(SendError::Full);
+        }
+        let fate = match policy {
+            Policy::Replace => Fate::Superseded,
+            Policy::FailFast | Policy::DropNew | Policy::DropOld => Fate::Dropped { policy },
         };
-        for _ in 0..victims {
+        if victims.is_some() {
+            self.supersede_key(now, key, ends);
+        }
+        for _ in 0..victims.unwrap_or(0) {
             let oldest = self.outboxes[class as usize].unwritten().next();
-            if let Some(settled) = oldest.and_then(|(id, _)| self.settle(class, id)) {
-                dropped(settled);
+            if let Some((id, _)) = oldest {
+                self.give_up(now, class, id, fate, ends);
             }
+        }
+        if self.unsent() == 0 {
+            self.meter.start(now);
         }
         self.queued_messages += 1;
         self.queued_bytes += cost;
-        Ok(())
+        let id = self.outboxes[class as usize].push(payload, kind, receipt, terms);
+        if victims.is_none() {
+            self.give_up(now, class, id, fate, ends);
+            return Ok(id);
+        }
+        if let Some(key) = key {
+            self.extra.get_or_insert_default().keys.insert(key, (class, id));
+        }
+        if class == Class::Sequenced && self.inbox.reliable_sequenced {
+            while let Some(stale) = self.outboxes[class as usize].oldest_stale() {
+                self.give_up(now, class, stale, Fate::Superseded, ends);
+            }
+        }
+        Ok(id)
     }
 
-    /// How many messages must go for one of `class` that costs `cost`; `None` when there would be no room all the same.
-    fn victims(&self, class: Class, cost: usize, config: &Config) -> Option<usize> {
-        let outbox = &self.outboxes[class as usize];
-        let mut unwritten = outbox.unwritten().filter(|_| class == Class::Unreliable);
-        let (mut messages, mut bytes, mut victims) = (self.queued_messages, self.queued_bytes, 0);
-        while messages >= config.send_messages || bytes + cost > config.send_bytes {
-            let (_, len) = unwritten.next()?;
+    /// How many of the oldest messages must go for one of `class` that costs `cost`, if `older` goes as well; `None` when there
+    /// would be no room all the same.
+    fn victims(
+        &self,
+        class: Class,
+        cost: usize,
+        policy: Policy,
+        older: Option<(Class, u64)>,
+    ) -> Option<usize> {
+        let limits = &self.limits;
+        let (mut messages, mut bytes) = (self.queued_messages, self.queued_bytes);
+        if let Some((class, id)) = older {
+            let unwritten = self.outboxes[class as usize].len_of(id);
             messages -= 1;
-            bytes -= len + MESSAGE_COST;
-            victims += 1;
+            bytes -= unwritten + MESSAGE_COST;
         }
-        Some(victims)
+        let is_enough =
+            |messages, bytes| messages < limits.send_messages && bytes + cost <= limits.send_bytes;
+        let mut victims = 0;
+        if matches!(policy, Policy::DropOld | Policy::Replace) {
+            let others = self.outboxes[class as usize].unwritten();
+            for (_, len) in others.filter(|&(id, _)| older != Some((class, id))) {
+                if policy == Policy::DropOld && is_enough(messages, bytes) {
+                    break;
+                }
+                messages -= 1;
+                bytes -= len + MESSAGE_COST;
+                victims += 1;
+            }
+        }
+        is_enough(messages, bytes).then_some(victims)
+    }
+
+    /// A newer message with this key comes: the older one goes, at once or when a piece of it is lost.
+    fn supersede_key(&mut self, now: Timestamp, key: Option<u64>, ends: &mut Ends) {
+        let older = key.and_then(|key| self.extra.as_mut()?.keys.remove(&key));
+        let Some((class, id)) = older else { return };
+        let outbox = &mut self.outboxes[class as usize];
+        // What is half out goes on: under load nothing would ever be finished otherwise.
+        if outbox.is_unwritten(id) == Some(true) || outbox.is_lost(id) {
+            self.give_up(now, class, id, Fate::Superseded, ends);
+        } else {
+            outbox.doom(id, Fate::Superseded);
+        }
+    }
+
+    /// Ends the life of a message that is not settled, wherever it is, and tells the peer where it must know.
+    pub(crate) fn give_up(&mut self, now: Timestamp, class: Class, id: u64, fate: Fate, ends: &mut Ends) {
+        let Some(abandoned) = self.outboxes[class as usize].abandon(id, class.is_reliable()) else { return };
+        let outbox::Abandoned { settled, part } = abandoned;
+        if let Some(number) = part
+            && !class.is_reliable()
+        {
+            let aborts = &mut self.extra.get_or_insert_default().aborts;
+            if aborts.len() < MAX_ABORTS {
+                aborts.push((class, number));
+            }
+        }
+        self.meter.on_left(now, 0, self.unsent() == 0);
+        let settled = self.account(settled);
+        ends.push((class, settled, fate));
+    }
+
+    /// Gives up the messages whose lifetimes are over.
+    pub(crate) fn expire(&mut self, now: Timestamp, ends: &mut Ends) {
+        for class in Class::ALL {
+            while let Some(id) = self.outboxes.get_mut(class).and_then(|outbox| outbox.next_expired(now)) {
+                let is_unwritten = self.outboxes[class as usize].is_unwritten(id) == Some(true);
+                let phase = if is_unwritten { Phase::Queued } else { Phase::Sent };
+                self.give_up(now, class, id, Fate::Expired { phase }, ends);
+            }
+        }
+    }
+
+    /// When the next lifetime of a message ends.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.outboxes.iter().filter_map(outbox::Outbox::next_deadline).min()
+    }
+
+    pub(crate) fn cancel(&mut self, now: Timestamp, class: Class, id: u64, ends: &mut Ends) -> Cancel {
+        let is_unwritten = self.outboxes[class as usize].is_unwritten(id);
+        if is_unwritten.is_some() && self.outboxes[class as usize].doom(id, Fate::Cancelled) {
+            self.give_up(now, class, id, Fate::Cancelled, ends);
+        }
+        if is_unwritten == Some(true) { Cancel::Cancelled } else { Cancel::TooLate }
+    }
+
+    /// The fate of `piece`'s message if the piece is lost; `None` when it would be written again.
+    pub(crate) fn verdict(&self, now: Timestamp, piece: &Piece) -> Option<Fate> {
+        let is_stale = piece.class == Class::Sequenced;
+        let verdict = self.outboxes[piece.class as usize].verdict(
+            piece,
+            now,
+            is_stale && self.inbox.reliable_sequenced,
+        );
+        verdict.or((!self.repeats(piece.class)).then_some(Fate::Lost))
     }
 
     /// Owes `Writable` for a message that costs `cost`.
@@ -176,28 +359,51 @@ impl Channel {
     }
 
     pub(crate) fn settle(&mut self, class: Class, id: u64) -> Option<Settled> {
-        let settled = self.outboxes[class as usize].settle(id);
-        self.account(settled)
+        let settled = self.outboxes[class as usize].settle(id)?;
+        Some(self.account(settled))
+    }
+
+    /// Ends the life of the oldest message of `class` that has no fate.
+    pub(crate) fn settle_oldest(&mut self, class: Class) -> Option<Settled> {
+        let settled = self.outboxes.get_mut(class)?.settle_oldest()?;
+        Some(self.account(settled))
     }
 
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
-        let settled = self.outboxes[piece.class as usize].on_acked(piece);
-        self.account(settled)
+        let settled = self.outboxes[piece.class as usize].on_acked(piece)?;
+        Some(self.account(settled))
     }
 
-    fn account(&mut self, settled: Option<Settled>) -> Option<Settled> {
-        if let Some(settled) = &settled {
-            self.queued_messages -= 1;
-            self.queued_bytes -= settled.len as usize + MESSAGE_COST;
+    /// `len` bytes were written for the first time.
+    pub(crate) fn on_written(&mut self, now: Timestamp, len: usize) {
+        self.meter.on_left(now, len, self.unsent() == 0);
+    }
+
+    fn unsent(&self) -> usize {
+        self.outboxes.iter().map(outbox::Outbox::unsent).sum()
+    }
+
+    /// How long a message that is queued now will wait for the bytes before it.
+    pub(crate) fn queue_time(&self, now: Timestamp) -> Duration {
+        self.meter.predict(now, self.unsent())
+    }
+
+    pub(crate) fn account(&mut self, settled: Settled) -> Settled {
+        self.queued_messages -= 1;
+        self.queued_bytes -= settled.len as usize + MESSAGE_COST;
+        if let Some(key) = settled.key
+            && let Some(extra) = &mut self.extra
+            && extra.keys.get(&key).is_some_and(|&(_, id)| id == settled.id)
+        {
+            extra.keys.remove(&key);
         }
         settled
     }
 
-    /// Whether `Writable` is owed and there is room: at most half of the queue is in use and the refused message fits. Pays it.
-    pub(crate) fn take_writable(&mut self, config: &Config) -> bool {
-        let low =
-            self.queued_messages * 2 <= config.send_messages && self.queued_bytes * 2 <= config.send_bytes;
-        let pays = low && self.wanted.is_some_and(|cost| self.fits(config, cost));
+    /// Whether `Writable` is owed and there is room: the queue is at its low-water mark and the refused message fits. Pays it.
+    pub(crate) fn take_writable(&mut self) -> bool {
+        let low = !self.limits.is_above_low_water(self.queued_messages, self.queued_bytes);
+        let pays = low && self.wanted.is_some_and(|cost| self.fits(cost));
         if pays {
             self.wanted = None;
         }
@@ -213,16 +419,25 @@ impl Channel {
         self.queued_bytes - self.queued_messages * MESSAGE_COST + self.inbox.held_bytes()
     }
 
-    fn shrink(&mut self) {
-        for outbox in &mut self.outboxes {
-            outbox.shrink();
-        }
+    pub(crate) fn shrink(&mut self) {
+        self.outboxes.shrink();
         self.inbox.shrink();
     }
 }
 
 /// Mask of every class that this version knows.
-pub(crate) const ALL_CLASSES: u8 = 0b0111;
+pub(crate) const ALL_CLASSES: u8 = 0b1111;
 /// In the middle of 0 to 7.
 pub(crate) const DEFAULT_PRIORITY: u8 = 4;
 pub(crate) const MAX_PRIORITY: u8 = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::Channel;
+
+    #[test]
+    fn an_idle_channel_is_small() {
+        assert!(size_of::<Channel>() <= 640, "{} bytes", size_of::<Channel>());
+        assert!(size_of::<crate::Connection>() <= 2880, "{} bytes", size_of::<crate::Connection>());
+    }
+}

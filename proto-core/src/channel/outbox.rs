@@ -1,16 +1,27 @@
 //! What waits to be sent in one class of one channel, and what was sent and is not settled.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
 use super::Piece;
+use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
-use crate::wire::{Kind, WireId};
-use crate::{ChannelId, Class};
+use crate::wire::{Batch, Kind, Skipped, WireId};
+use crate::{ChannelId, Class, Fate, Phase, ReceiptKind, Timestamp};
 
 /// A receiver expands 16 bits to a number at most this far above the largest it has received (docs/spec/wire.md, section 5).
 pub(super) const LOW16_AHEAD: u64 = 8192;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Live,
+    /// Its fate is told; the peer does not yet know that it must not wait for it.
+    Skipped,
+    Settled,
+}
 
 #[derive(Clone, Debug)]
 struct Slot {
@@ -23,10 +34,30 @@ struct Slot {
     sent: u32,
     /// What the peer has of a message that was cut.
     acked: RangeSet,
-    receipt: bool,
-    settled: bool,
+    receipt: ReceiptKind,
+    state: State,
+    /// Its pieces in `lost`.
+    lost: u16,
     /// Its number on the wire, given when it is first written: a message that is dropped before leaves no gap.
     number: u64,
+    terms: Option<Box<Terms>>,
+}
+
+impl Slot {
+    fn settled(&self, written: bool) -> Settled {
+        Settled {
+            id: self.id,
+            len: self.total,
+            receipt: self.receipt,
+            written,
+            key: self.terms.as_ref().and_then(|terms| terms.key),
+            batch: self.terms.as_ref().and_then(|terms| terms.batch),
+            request: match self.kind {
+                Kind::Request(request) => Some(request),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// A message that is settled: what its owner must account for.
@@ -34,9 +65,21 @@ struct Slot {
 pub(crate) struct Settled {
     pub(crate) id: u64,
     pub(crate) len: u32,
-    pub(crate) receipt: bool,
+    pub(crate) receipt: ReceiptKind,
     /// Whether anything of it was ever written.
     pub(crate) written: bool,
+    pub(crate) key: Option<u64>,
+    pub(crate) batch: Option<Batch>,
+    /// The request that it is.
+    pub(crate) request: Option<u64>,
+}
+
+/// A message that was given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Abandoned {
+    pub(crate) settled: Settled,
+    /// The peer may have a part of it, which is to be named by this number.
+    pub(crate) part: Option<u64>,
 }
 
 /// The next bytes to write.
@@ -51,6 +94,29 @@ pub(crate) struct Candidate {
     pub(crate) is_first: bool,
     /// Its number on the wire.
     pub(crate) number: u64,
+    /// How often these bytes were lost.
+    pub(crate) tries: u8,
+    /// What else it says: its remaining lifetime, whether it asks for a MSG_ACK, its batch.
+    pub(crate) says: Says,
+}
+
+/// A message that waits for the application's word at the other end.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    settled: Settled,
+    /// The peer's transport has all of it.
+    arrived: bool,
+}
+
+/// What only some messages need.
+#[derive(Clone, Debug, Default)]
+struct Extra {
+    /// When the lifetimes end of those that have one.
+    deadlines: BTreeSet<(Timestamp, u64)>,
+    /// Messages given up that the next SKIP names.
+    skips: BTreeSet<u64>,
+    /// Messages whose MSG_ACK has not come, by number on the wire.
+    asked: BTreeMap<u64, Asked>,
 }
 
 /// The queue of one (channel, class).
@@ -67,12 +133,38 @@ pub(crate) struct Outbox {
     lost: VecDeque<Piece>,
     /// One above the largest number on the wire of which the peer is known to have something.
     arrived: u64,
+    /// Bytes that were never written.
+    unsent: usize,
+    extra: Option<Box<Extra>>,
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, payload: Bytes, kind: Kind, receipt: bool) -> u64 {
+    pub(crate) const fn new() -> Self {
+        Self {
+            slots: VecDeque::new(),
+            next_id: 0,
+            fresh: 0,
+            next_number: 0,
+            lost: VecDeque::new(),
+            arrived: 0,
+            unsent: 0,
+            extra: None,
+        }
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        payload: Bytes,
+        kind: Kind,
+        receipt: ReceiptKind,
+        terms: Option<Box<Terms>>,
+    ) -> u64 {
         let (id, total) = (self.next_id, payload.len() as u32);
         self.next_id += 1;
+        self.unsent += payload.len();
+        if let Some(at) = terms.as_ref().and_then(|terms| terms.lapses()) {
+            self.extra.get_or_insert_default().deadlines.insert((at, id));
+        }
         self.slots.push_back(Slot {
             id,
             payload,
@@ -81,15 +173,22 @@ impl Outbox {
             sent: 0,
             acked: RangeSet::default(),
             receipt,
-            settled: false,
+            state: State::Live,
+            lost: 0,
             number: 0,
+            terms,
         });
         id
     }
 
     fn index(&self, id: u64) -> Option<usize> {
         let index = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
-        (!self.slots[index].settled).then_some(index)
+        (self.slots[index].state == State::Live).then_some(index)
+    }
+
+    /// Whether all of it was written and nothing of it waits to be written again.
+    fn is_in_flight(&self, index: usize) -> bool {
+        index < self.fresh && self.slots[index].lost == 0
     }
 
     fn slot(&mut self, id: u64) -> Option<&mut Slot> {
@@ -102,32 +201,39 @@ impl Outbox {
     }
 
     /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
-    pub(crate) fn candidate(&mut self, window: u64) -> Option<Candidate> {
+    pub(crate) fn candidate(&mut self, now: Timestamp, window: u64) -> Option<Candidate> {
         while let Some(&piece) = self.lost.front() {
             let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
             match self.slot(piece.id) {
                 Some(slot) if piece.len == 0 || !slot.acked.contains(&wanted) => {
-                    let (total, kind, number) = (slot.total, slot.kind, slot.number);
-                    let Piece { id, offset, len, .. } = piece;
-                    return Some(Candidate { id, offset, len, total, kind, is_first: false, number });
+                    return Some(Candidate {
+                        len: piece.len,
+                        tries: piece.tries,
+                        ..Candidate::new(slot, now, piece.offset)
+                    });
                 }
-                _ => self.lost.pop_front(),
-            };
+                slot => {
+                    if let Some(slot) = slot {
+                        slot.lost -= 1;
+                    }
+                    self.lost.pop_front();
+                }
+            }
         }
         let slot = self.slots.get(self.fresh)?;
-        let (id, offset, total, kind) = (slot.id, slot.sent, slot.total, slot.kind);
-        let is_first = offset == 0;
-        let number = if is_first { self.next_number } else { slot.number };
+        let is_first = slot.sent == 0;
         if is_first && self.fresh as u64 >= window {
             return None;
         }
-        Some(Candidate { id, offset, len: total - offset, total, kind, is_first, number })
+        let number = if is_first { self.next_number } else { slot.number };
+        Some(Candidate { is_first, number, ..Candidate::new(slot, now, slot.sent) })
     }
 
     /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
     pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Option<Bytes> {
         let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
-        let slot = self.slot(candidate.id)?;
+        let index = self.index(candidate.id)?;
+        let slot = &mut self.slots[index];
         let bytes = slot.payload.slice(start..end);
         if let Some(piece) = self.lost.front_mut()
             && piece.id == candidate.id
@@ -136,6 +242,7 @@ impl Outbox {
             piece.offset += len;
             piece.len -= len;
             if piece.len == 0 {
+                slot.lost -= 1;
                 self.lost.pop_front();
             }
             return Some(bytes);
@@ -143,7 +250,12 @@ impl Outbox {
         let slot = self.slots.get_mut(self.fresh)?;
         slot.sent = end as u32;
         slot.number = candidate.number;
+        self.unsent -= len as usize;
         self.next_number = self.next_number.max(candidate.number + 1);
+        if candidate.is_first && slot.receipt == ReceiptKind::Processing {
+            let asked = Asked { settled: slot.settled(true), arrived: false };
+            self.extra.get_or_insert_default().asked.insert(slot.number, asked);
+        }
         if slot.sent == slot.total {
             if !keep {
                 slot.payload = Bytes::new();
@@ -153,45 +265,202 @@ impl Outbox {
         Some(bytes)
     }
 
-    /// The peer has `piece`; the message when that was the last of it.
+    /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let slot = self.slot(piece.id)?;
-        let arrived = slot.number + 1;
+        let number = slot.number;
         let mut is_whole = piece.len == slot.total;
         if !is_whole {
             slot.acked.insert(u64::from(piece.offset)..u64::from(piece.offset + piece.len));
             is_whole = slot.acked.contains(&(0..u64::from(slot.total)));
         }
-        self.arrived = self.arrived.max(arrived);
-        if is_whole { self.settle(piece.id) } else { None }
+        self.arrived = self.arrived.max(number + 1);
+        if !is_whole {
+            return None;
+        }
+        if let Some(asked) = self.extra.as_mut().and_then(|extra| extra.asked.get_mut(&number)) {
+            asked.arrived = true;
+            self.leave(piece.id, State::Settled);
+            return None;
+        }
+        self.settle(piece.id)
+    }
+
+    /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message makes it
+    /// worthless.
+    pub(crate) fn verdict(&self, piece: &Piece, now: Timestamp, is_stale: bool) -> Option<Fate> {
+        let slot = self.index(piece.id).map(|index| &self.slots[index])?;
+        if is_stale && piece.id + 1 < self.next_id {
+            return Some(Fate::Superseded);
+        }
+        let terms = slot.terms.as_ref()?;
+        if terms.doom.is_some() {
+            return terms.doom;
+        }
+        if terms.has_lapsed(now) {
+            return Some(Fate::Expired { phase: Phase::Sent });
+        }
+        let is_spent = terms.max_retransmits.is_some_and(|max| u32::from(piece.tries) >= max);
+        is_spent.then_some(Fate::Lost)
     }
 
     /// `piece` is lost and must be written again.
     pub(crate) fn requeue(&mut self, piece: Piece) {
-        if self.slot(piece.id).is_some() {
-            self.lost.push_back(piece);
+        if let Some(slot) = self.slot(piece.id) {
+            slot.lost = slot.lost.saturating_add(1);
+            self.lost.push_back(Piece { tries: piece.tries.saturating_add(1), ..piece });
         }
     }
 
     /// Ends the life of a message, wherever it is.
     pub(crate) fn settle(&mut self, id: u64) -> Option<Settled> {
+        self.leave(id, State::Settled)
+    }
+
+    /// Gives a message up, wherever it is; `is_charged` says that the peer must be told not to wait for it, and what it cost.
+    pub(crate) fn abandon(&mut self, id: u64, is_charged: bool) -> Option<Abandoned> {
+        let slot = self.slot(id)?;
+        let is_partial = slot.sent > 0 && (slot.sent < slot.total || !slot.acked.is_empty());
+        let part = is_partial.then_some(slot.number);
+        let state = if is_charged { State::Skipped } else { State::Settled };
+        let settled = self.leave(id, state)?;
+        if settled.written && is_charged {
+            self.extra.get_or_insert_default().skips.insert(id);
+        }
+        Some(Abandoned { settled, part })
+    }
+
+    fn leave(&mut self, id: u64, state: State) -> Option<Settled> {
         let index = self.index(id)?;
         let slot = &mut self.slots[index];
         let written = index < self.fresh || slot.sent > 0;
-        let settled = Settled { id, len: slot.total, receipt: slot.receipt, written };
+        let settled = slot.settled(written);
+        self.unsent -= (slot.total - slot.sent) as usize;
+        let lapses = slot.terms.take().and_then(|terms| terms.lapses());
+        if let Some(extra) = &mut self.extra {
+            if let Some(at) = lapses {
+                extra.deadlines.remove(&(at, id));
+            }
+            if extra.asked.get(&slot.number).is_some_and(|asked| asked.settled.id == id && !asked.arrived) {
+                extra.asked.remove(&slot.number);
+            }
+        }
         if !written {
             self.slots.remove(index);
             return Some(settled);
         }
-        slot.settled = true;
+        slot.state = state;
         slot.payload = Bytes::new();
         slot.acked = RangeSet::default();
         self.fresh += usize::from(index == self.fresh);
-        while self.slots.front().is_some_and(|slot| slot.settled) {
+        self.forget();
+        Some(settled)
+    }
+
+    fn forget(&mut self) {
+        while self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
             self.slots.pop_front();
             self.fresh -= 1;
         }
-        Some(settled)
+    }
+
+    /// Whether nothing of message `id`, which is not settled, was written; `None` when it is settled or unknown.
+    pub(crate) fn is_unwritten(&self, id: u64) -> Option<bool> {
+        let index = self.index(id)?;
+        Some(index >= self.fresh && self.slots[index].sent == 0)
+    }
+
+    /// Length of message `id`, which is not settled.
+    pub(crate) fn len_of(&self, id: u64) -> usize {
+        self.index(id).map_or(0, |index| self.slots[index].total as usize)
+    }
+
+    /// Whether a piece of message `id` waits to be written again.
+    pub(crate) fn is_lost(&self, id: u64) -> bool {
+        self.index(id).is_some_and(|index| self.slots[index].lost > 0)
+    }
+
+    /// Message `id` is no longer wanted. `true` when something of it is still to be written; in any case it gets this fate if a
+    /// piece of it is lost.
+    pub(crate) fn doom(&mut self, id: u64, fate: Fate) -> bool {
+        let Some(index) = self.index(id) else { return false };
+        self.slots[index].terms.get_or_insert_default().doom = Some(fate);
+        !self.is_in_flight(index)
+    }
+
+    /// The next message whose lifetime is over and of which something would have to be written.
+    pub(crate) fn next_expired(&mut self, now: Timestamp) -> Option<u64> {
+        loop {
+            let deadlines = &mut self.extra.as_mut()?.deadlines;
+            let &(_, id) = deadlines.first().filter(|&&(at, _)| at <= now)?;
+            deadlines.pop_first();
+            if self.index(id).is_some_and(|index| !self.is_in_flight(index)) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// When the next lifetime ends.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.extra.as_ref()?.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// Messages with lost pieces older than the newest one.
+    pub(crate) fn oldest_stale(&self) -> Option<u64> {
+        self.lost.iter().map(|piece| piece.id).find(|&id| id + 1 < self.next_id && self.index(id).is_some())
+    }
+
+    /// Takes up to `max` messages that a SKIP must name, ascending: their numbers here and what it says of them.
+    pub(crate) fn take_skips(&mut self, max: usize, mut each: impl FnMut(u64, Skipped)) {
+        let Some(extra) = &mut self.extra else { return };
+        for _ in 0..max {
+            let Some(id) = extra.skips.pop_first() else { return };
+            if let Ok(index) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
+                let slot = &self.slots[index];
+                each(id, Skipped { number: slot.number, total: slot.total.into() });
+            }
+        }
+    }
+
+    pub(crate) fn has_skips(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.skips.is_empty())
+    }
+
+    /// The peer knows that message `id` was given up.
+    pub(crate) fn on_skip_acked(&mut self, id: u64) {
+        if let Ok(index) = self.slots.binary_search_by_key(&id, |slot| slot.id)
+            && self.slots[index].state == State::Skipped
+        {
+            self.slots[index].state = State::Settled;
+            self.forget();
+        }
+    }
+
+    /// The SKIP that named message `id` is lost.
+    pub(crate) fn on_skip_lost(&mut self, id: u64) {
+        let found = self.slots.binary_search_by_key(&id, |slot| slot.id);
+        if found.is_ok_and(|index| self.slots[index].state == State::Skipped) {
+            self.extra.get_or_insert_default().skips.insert(id);
+        }
+    }
+
+    /// The peer answers for the numbers in `range`: hands `each` the messages among them that asked. `false` when a number was
+    /// never given.
+    pub(crate) fn on_receipts(&mut self, range: RangeInclusive<u64>, mut each: impl FnMut(Settled)) -> bool {
+        if *range.end() >= self.next_number {
+            return false;
+        }
+        while let Some(extra) = &mut self.extra
+            && let Some((&number, asked)) = extra.asked.range(range.clone()).next()
+        {
+            let Asked { settled, arrived } = *asked;
+            extra.asked.remove(&number);
+            if !arrived {
+                self.settle(settled.id);
+            }
+            each(settled);
+        }
+        true
     }
 
     /// Number and length of the messages of which nothing was written, oldest first.
@@ -205,18 +474,27 @@ impl Outbox {
         self.unwritten().find(|&(_, len)| len as u64 > max).map(|(id, _)| id)
     }
 
-    /// The oldest message that is not settled.
-    pub(crate) fn first_unsettled(&self) -> Option<u64> {
-        self.slots.front().map(|slot| slot.id)
+    /// Ends the life of the oldest message that has no fate yet.
+    pub(crate) fn settle_oldest(&mut self) -> Option<Settled> {
+        if let Some(slot) = self.slots.iter().find(|slot| slot.state == State::Live) {
+            return self.settle(slot.id);
+        }
+        self.extra.as_mut()?.asked.pop_first().map(|(_, asked)| asked.settled)
     }
 
+    /// Whether the peer has, or knows to have been given up, everything that was sent, and has answered for it where it was asked.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() && self.extra.as_ref().is_none_or(|extra| extra.asked.is_empty())
     }
 
     /// Whether anything of message `id` may have been written; what is settled may.
     pub(crate) fn has_written(&self, id: u64) -> bool {
         self.unwritten().all(|(unwritten, _)| unwritten != id)
+    }
+
+    /// Bytes that were never written.
+    pub(crate) const fn unsent(&self) -> usize {
+        self.unsent
     }
 
     /// How to send a number so that every receiver expands it rightly, however late the packet comes.
@@ -234,76 +512,34 @@ impl Outbox {
     }
 }
 
+impl Candidate {
+    /// The rest of `slot` from `offset`, of which something was written before.
+    fn new(slot: &Slot, now: Timestamp, offset: u32) -> Self {
+        let terms = slot.terms.as_deref();
+        Self {
+            id: slot.id,
+            offset,
+            len: slot.total - offset,
+            total: slot.total,
+            kind: slot.kind,
+            is_first: false,
+            number: slot.number,
+            tries: 0,
+            says: Says {
+                ttl: terms.and_then(|terms| terms.ttl(now)),
+                receipt: slot.receipt == ReceiptKind::Processing,
+                batch: terms.and_then(|terms| terms.batch),
+            },
+        }
+    }
+}
+
 impl Piece {
     pub(crate) const fn new(channel: ChannelId, class: Class, candidate: &Candidate, len: u32) -> Self {
-        Self { channel, class, id: candidate.id, offset: candidate.offset, len }
+        let Candidate { id, offset, tries, .. } = *candidate;
+        Self { channel, class, tries, id, offset, len }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::{Candidate, Outbox, Piece};
-    use crate::wire::Kind;
-    use crate::{ChannelId, Class};
-
-    const MESSAGE: Bytes = Bytes::from_static(b"a message");
-
-    fn write(outbox: &mut Outbox, len: u32) -> Candidate {
-        let candidate = outbox.candidate(u64::MAX).expect("something to write");
-        outbox.take(&candidate, len, true).expect("the present candidate");
-        candidate
-    }
-
-    #[test]
-    fn what_is_dropped_unwritten_leaves_nothing_behind() {
-        let mut outbox = Outbox::default();
-        let first = outbox.push(MESSAGE, Kind::OneWay, false);
-        write(&mut outbox, 4);
-        for _ in 0..1000 {
-            outbox.push(MESSAGE, Kind::OneWay, false);
-            let (oldest, len) = outbox.unwritten().next().expect("it was pushed");
-            assert_eq!(len, MESSAGE.len());
-            assert!(outbox.settle(oldest).is_some_and(|settled| !settled.written && settled.id == oldest));
-        }
-        assert_eq!(outbox.slots.len(), 1, "the one that was begun");
-        assert_eq!(outbox.candidate(u64::MAX).map(|next| (next.id, next.offset)), Some((first, 4)));
-    }
-
-    #[test]
-    fn numbers_on_the_wire_have_no_gaps() {
-        let mut outbox = Outbox::default();
-        let ids: [u64; 6] = core::array::from_fn(|_| outbox.push(MESSAGE, Kind::OneWay, false));
-        for dropped in [ids[0], ids[2], ids[5]] {
-            outbox.settle(dropped).expect("it waits");
-        }
-        let written: [_; 3] = core::array::from_fn(|_| write(&mut outbox, 9));
-        assert_eq!(written.clone().map(|candidate| candidate.number), [0, 1, 2]);
-        assert_eq!(written.clone().map(|candidate| candidate.id), [ids[1], ids[3], ids[4]]);
-        assert!(outbox.candidate(u64::MAX).is_none());
-        // Settled in any order, each once.
-        for at in [1, 2, 0] {
-            let piece = Piece::new(ChannelId::DEFAULT, Class::Unreliable, &written[at], 9);
-            assert!(outbox.on_acked(&piece).is_some());
-            assert!(outbox.on_acked(&piece).is_none());
-        }
-        assert!(outbox.is_empty());
-        assert_eq!(outbox.push(MESSAGE, Kind::OneWay, false), 6);
-        assert_eq!(outbox.candidate(u64::MAX).map(|next| next.number), Some(3));
-    }
-
-    #[test]
-    fn a_new_message_stays_within_the_window() {
-        let mut outbox = Outbox::default();
-        for _ in 0..5 {
-            outbox.push(MESSAGE, Kind::OneWay, false);
-        }
-        let first = write(&mut outbox, 9);
-        write(&mut outbox, 9);
-        assert!(outbox.candidate(2).is_none(), "2 beyond the oldest that is open");
-        let piece = Piece::new(ChannelId::DEFAULT, Class::ReliableOrdered, &first, 9);
-        assert!(outbox.on_acked(&piece).is_some());
-        assert!(outbox.candidate(2).is_some());
-    }
-}
+mod tests;

@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::inbox::RECEIVE_WINDOW;
-use super::limits::{Limits, are_configured, session_credit};
 use super::scheduler::{Scheduler, Turn};
-use super::{Announce, Candidate, Channel, Inbox, Piece, ReceiveCredit, SendCredit};
+use super::throttle::{Throttles, are_configured, session_credit};
+use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
 use crate::{ChannelId, Class, Config, Timestamp};
+
+const CLASSES: u8 = Class::ALL.len() as u8;
 
 /// All channels, ascending by id, and lists of those with something due: a silent channel costs nothing.
 #[derive(Clone, Debug)]
@@ -27,11 +29,15 @@ pub(crate) struct Channels {
     announce_due: Vec<ChannelId>,
     /// Those that wait for credit of the session.
     starved: Vec<ChannelId>,
-    /// Those with incomplete unreliable messages.
+    /// Those with incomplete messages that are given up one day.
     assembling: Vec<ChannelId>,
+    /// Those with messages that have lifetimes.
+    lapsing: Vec<ChannelId>,
+    /// Those with SKIP, FRAG_ABORT or MSG_ACK to write; some may have written it since.
+    control_due: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
     unreliable_cost: usize,
-    pub(super) limits: Option<Box<Limits>>,
+    pub(super) throttles: Option<Box<Throttles>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
     /// Channels that each side has opened.
@@ -53,8 +59,10 @@ impl Channels {
             announce_due: Vec::new(),
             starved: Vec::new(),
             assembling: Vec::new(),
+            lapsing: Vec::new(),
+            control_due: Vec::new(),
             unreliable_cost: 0,
-            limits: are_configured(config).then(|| Box::new(Limits::new(config, false))),
+            throttles: are_configured(config).then(|| Box::new(Throttles::new(config, false))),
             peer: Params::default(),
             opened_here: 0,
             opened_there: 0,
@@ -116,25 +124,21 @@ impl Channels {
         self.unreliable_cost
     }
 
-    /// When the next incomplete unreliable message must be given up.
+    /// When the next incomplete message must be given up.
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
         let channels = self.assembling.iter().filter_map(|&id| self.get(id));
         channels.filter_map(|channel| channel.inbox.reassembly_deadline(config)).min()
     }
 
-    /// Gives up the incomplete unreliable messages whose time has passed, and returns how many.
-    pub(crate) fn expire_partials(&mut self, now: Timestamp, config: &Config) -> usize {
-        let mut assembling = mem::take(&mut self.assembling);
-        let mut gone = 0;
-        assembling.retain(|&id| {
-            gone += self.receive(id, |inbox, _| inbox.expire_partials(now, config)).unwrap_or(0);
-            self.get_mut(id).is_some_and(|channel| {
-                channel.listed.assembling = channel.inbox.is_assembling();
-                channel.listed.assembling
-            })
-        });
-        self.assembling = assembling;
-        gone
+    /// Those with incomplete messages, of which whoever still has some must be given to [`Self::receive`].
+    pub(crate) fn take_assembling(&mut self) -> Vec<ChannelId> {
+        let assembling = mem::take(&mut self.assembling);
+        for &id in &assembling {
+            if let Some(channel) = self.get_mut(id) {
+                channel.listed.assembling = false;
+            }
+        }
+        assembling
     }
 
     /// Room for a reliable message of `len` bytes is free again.
@@ -186,11 +190,12 @@ impl Channels {
         None
     }
 
-    /// Whether there is credit to grant or a channel to announce.
+    /// Whether there is credit to grant, a channel to announce or something else to say about one.
     pub(crate) fn has_news(&mut self) -> bool {
         self.session_credit_due
             || !self.credit_due.is_empty()
             || self.next_announcement().is_some()
+            || self.next_control().is_some()
             || self.next_rate().is_some()
     }
 
@@ -231,6 +236,55 @@ impl Channels {
         }
     }
 
+    /// A message of the channel has a lifetime.
+    pub(crate) fn note_lifetime(&mut self, id: ChannelId) {
+        if let Some(channel) = self.get_mut(id)
+            && !mem::replace(&mut channel.listed.lapsing, true)
+        {
+            self.lapsing.push(id);
+        }
+    }
+
+    /// When the next lifetime of a message ends.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let channels = self.lapsing.iter().filter_map(|&id| self.get(id));
+        channels.filter_map(Channel::next_deadline).min()
+    }
+
+    /// The channels with lifetimes, of which whoever still has some must be noted again.
+    pub(crate) fn take_lapsing(&mut self) -> Vec<ChannelId> {
+        let lapsing = mem::take(&mut self.lapsing);
+        for &id in &lapsing {
+            if let Some(channel) = self.get_mut(id) {
+                channel.listed.lapsing = false;
+            }
+        }
+        lapsing
+    }
+
+    /// SKIP, FRAG_ABORT or MSG_ACK may be due on the channel.
+    pub(crate) fn owe_control(&mut self, id: ChannelId) {
+        if let Some(channel) = self.get_mut(id)
+            && channel.is_control_due()
+            && !mem::replace(&mut channel.listed.control_due, true)
+        {
+            self.control_due.push(id);
+        }
+    }
+
+    /// The next channel with SKIP, FRAG_ABORT or MSG_ACK to write.
+    pub(crate) fn next_control(&mut self) -> Option<&mut Channel> {
+        while let Some(&id) = self.control_due.last() {
+            let index = self.position(id).ok()?;
+            if self.list[index].is_control_due() {
+                return Some(&mut self.list[index]);
+            }
+            self.list[index].listed.control_due = false;
+            self.control_due.pop();
+        }
+        None
+    }
+
     /// Credit of the whole session has grown: whoever waited for it gets a turn.
     pub(crate) fn activate_starved(&mut self) {
         for id in mem::take(&mut self.starved) {
@@ -241,7 +295,20 @@ impl Channels {
         }
     }
 
-    /// `piece` is lost and must be written again.
+    /// `piece` is lost: it is written again, unless its message has no future.
+    pub(crate) fn on_lost(&mut self, now: Timestamp, piece: &Piece, ends: &mut Ends) {
+        let Ok(index) = self.position(piece.channel) else { return };
+        let channel = &mut self.list[index];
+        match channel.verdict(now, piece) {
+            Some(fate) => {
+                channel.give_up(now, piece.class, piece.id, fate, ends);
+                self.activate(piece.channel);
+            }
+            None => self.requeue(*piece),
+        }
+    }
+
+    /// `piece` must be written again.
     pub(crate) fn requeue(&mut self, piece: Piece) {
         if let Ok(index) = self.position(piece.channel) {
             let channel = &mut self.list[index];
@@ -265,7 +332,7 @@ impl Channels {
         while let Some(turn) = self.scheduler.current(now, self.packet, urgent) {
             let index = self.position(turn.channel);
             let found = index.ok().and_then(|index| {
-                if turn.is_repeat { self.list[index].repeat() } else { self.fresh(now, index) }
+                if turn.is_repeat { self.list[index].repeat(now) } else { self.fresh(now, index) }
             });
             if let Some((class, candidate)) = found {
                 return Some(Next { turn, class, candidate });
@@ -277,11 +344,12 @@ impl Channels {
 
     /// What the channel at `index` writes next.
     fn fresh(&mut self, now: Timestamp, index: usize) -> Option<(Class, Candidate)> {
-        for step in 0..3 {
+        for step in 0..CLASSES {
             let channel = &mut self.list[index];
-            let class = Class::ALL[usize::from((channel.turn + step) % 3)];
+            let class = Class::ALL[usize::from((channel.turn + step) % CLASSES)];
             let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
-            let Some(candidate) = channel.outboxes[class as usize].candidate(window) else { continue };
+            let outbox = channel.outboxes.get_mut(class);
+            let Some(candidate) = outbox.and_then(|outbox| outbox.candidate(now, window)) else { continue };
             if !candidate.is_first {
                 return Some((class, candidate));
             }
@@ -317,8 +385,14 @@ impl Channels {
         }
         let channel = &mut self.list[index];
         channel.has_sent = true;
-        let bytes = channel.outboxes[class as usize].take(candidate, len, class.is_reliable())?;
-        channel.turn = (class as u8 + 1) % 3;
+        let keep = channel.repeats(class);
+        let outbox = &mut channel.outboxes[class as usize];
+        let unsent = outbox.unsent();
+        let bytes = outbox.take(candidate, len, keep)?;
+        if unsent > outbox.unsent() {
+            channel.on_written(now, len as usize);
+        }
+        channel.turn = (class as u8 + 1) % CLASSES;
         self.scheduler.on_sent(now, *turn, &mut channel.share, len, self.packet);
         Some((Piece::new(id, class, candidate, len), bytes))
     }
@@ -329,10 +403,17 @@ impl Channels {
             channel.shrink();
         }
         self.scheduler.shrink();
-        for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.assembling] {
+        for list in [
+            &mut self.credit_due,
+            &mut self.announce_due,
+            &mut self.starved,
+            &mut self.assembling,
+            &mut self.lapsing,
+            &mut self.control_due,
+        ] {
             list.shrink_to_fit();
         }
-        self.shrink_limits();
+        self.shrink_throttles();
     }
 }
 
@@ -352,10 +433,10 @@ impl Next {
 
 impl Channel {
     /// The oldest lost piece of one of its classes.
-    fn repeat(&mut self) -> Option<(Class, Candidate)> {
+    fn repeat(&mut self, now: Timestamp) -> Option<(Class, Candidate)> {
         Class::ALL.into_iter().find_map(|class| {
-            let outbox = &mut self.outboxes[class as usize];
-            let candidate = outbox.has_lost().then(|| outbox.candidate(0)).flatten()?;
+            let outbox = self.outboxes.get_mut(class)?;
+            let candidate = outbox.has_lost().then(|| outbox.candidate(now, 0)).flatten()?;
             outbox.has_lost().then_some((class, candidate))
         })
     }

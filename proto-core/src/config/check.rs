@@ -117,6 +117,7 @@ impl ConfigBuilder {
         let largest = (self.max_message + MESSAGE_COST) as u64;
         count("send_messages", self.send_messages, 1, MESSAGES)?;
         bytes("send_bytes", self.send_bytes, largest, GIB)?;
+        count("low_water", self.low_water.into(), 1, 100)?;
         count("receive_messages", self.receive_messages, 1, MESSAGES)?;
         bytes("receive_bytes", self.receive_bytes, largest, GIB)?;
         count("session_messages", self.session_messages, self.receive_messages as u64, MIB)?;

@@ -83,15 +83,16 @@ impl Connection {
         self.update_timers();
     }
 
-    /// Sends CLOSE as soon as nothing reliable is left to deliver.
+    /// Sends CLOSE as soon as nothing reliable is left to deliver, and no receipt to wait for or to give.
     pub(super) fn check_flushed(&mut self, now: Timestamp) {
         if self.state != State::Flushing {
             return;
         }
         let is_flushed = self.channels.iter().all(|channel| {
-            crate::Class::ALL
-                .iter()
-                .all(|&class| !class.is_reliable() || channel.outboxes[class as usize].is_empty())
+            let is_sent =
+                |class: crate::Class| !channel.repeats(class) || channel.outboxes[class as usize].is_empty();
+            let has_answered = channel.extra.as_ref().is_none_or(|extra| extra.receipts.is_settled());
+            crate::Class::ALL.into_iter().all(is_sent) && has_answered
         });
         if is_flushed {
             self.finish_flushing(now);

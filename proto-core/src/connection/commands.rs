@@ -1,17 +1,21 @@
 //! What the application asks of a connection.
 
 use alloc::boxed::Box;
+use core::mem;
+use core::time::Duration;
+
 use bytes::Bytes;
 
-use super::Connection;
 use super::state::State;
+use super::{Connection, Timer};
 use crate::channel::{
-    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, Delivery, MAX_PRIORITY, SendCredit,
-    Share,
+    ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, Entry, Limits, MAX_PRIORITY,
+    SendCredit, Share, Terms,
 };
-use crate::wire::{Kind, MAX_NAME, Rate};
+use crate::wire::{Batch, Kind, MAX_NAME, MAX_TTL_MS, Rate};
 use crate::{
-    ChannelId, Class, Event, Fate, MESSAGE_COST, MessageId, OpenError, RequestId, SendError, Timestamp,
+    ChannelId, Class, Event, MESSAGE_COST, MessageId, OpenError, ReceiptId, ReceiptKind, ReceiveLimits,
+    RequestId, SendError, SendLimits, Timestamp,
 };
 
 /// A message to send.
@@ -21,14 +25,32 @@ pub struct Message {
     pub payload: Bytes,
     /// How it travels.
     pub class: Class,
-    /// Whether `Event::Fate` is to tell what became of it.
-    pub receipt: bool,
+    /// Whether and when `Event::Fate` is to tell what became of it.
+    pub receipt: ReceiptKind,
+    /// How long it is worth something, from `send` to `recv`, the time on the network not counted: in whole milliseconds, at most
+    /// 24 hours. `None`: for ever.
+    pub lifetime: Option<Duration>,
+    /// A newer message with the same key takes its place: at once while nothing of it was written, later where a piece of it is
+    /// lost. Keys belong to a channel.
+    pub key: Option<u64>,
+    /// How often a lost piece of it is sent again, where its class does so at all. `None`: until it arrives.
+    pub max_retransmits: Option<u32>,
+    /// The batch that it belongs to: `Event::Batch` then tells its fate with that of the others.
+    pub batch: Option<Batch>,
 }
 
 impl Message {
     /// A reliable ordered message without a receipt.
     pub fn new(payload: impl Into<Bytes>) -> Self {
-        Self { payload: payload.into(), class: Class::ReliableOrdered, receipt: false }
+        Self {
+            payload: payload.into(),
+            class: Class::ReliableOrdered,
+            receipt: ReceiptKind::None,
+            lifetime: None,
+            key: None,
+            max_retransmits: None,
+            batch: None,
+        }
     }
 
     /// The same, of this class.
@@ -37,10 +59,46 @@ impl Message {
         Self { class, ..self }
     }
 
-    /// The same, with a receipt.
+    /// The same, with a receipt on arrival.
     #[must_use]
     pub fn receipt(self) -> Self {
-        Self { receipt: true, ..self }
+        Self { receipt: ReceiptKind::Arrival, ..self }
+    }
+
+    /// The same, with a receipt once the peer's application has processed or rejected it.
+    #[must_use]
+    pub fn receipt_of_processing(self) -> Self {
+        Self { receipt: ReceiptKind::Processing, ..self }
+    }
+
+    /// The same, worth nothing after `lifetime`.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime: Some(lifetime), ..self }
+    }
+
+    /// The same, in the place of an older one with this key.
+    #[must_use]
+    pub fn key(self, key: u64) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// The same, lost pieces of which are sent again at most this often.
+    #[must_use]
+    pub fn max_retransmits(self, times: u32) -> Self {
+        Self { max_retransmits: Some(times), ..self }
+    }
+
+    /// The same, as one of a batch, and not the last.
+    #[must_use]
+    pub fn batch(self, number: u64) -> Self {
+        Self { batch: Some(Batch { number, is_last: false }), ..self }
+    }
+
+    /// The same, as the last of a batch.
+    #[must_use]
+    pub fn last_of_batch(self, number: u64) -> Self {
+        Self { batch: Some(Batch { number, is_last: true }), ..self }
     }
 }
 
@@ -51,13 +109,20 @@ pub struct Received {
     pub payload: Bytes,
     /// How it travelled.
     pub class: Class,
-    /// Which of the messages that the peer wrote for (channel, class) it is, counted from 0: for ordered messages each is one
-    /// more than the last.
+    /// Which of the messages that the peer wrote for (channel, class) it is, counted from 0: they ascend for ordered and for
+    /// sequenced messages.
     pub number: u64,
+    /// How many ordered messages between the one before and this one will never come: the peer gave them up, or their lifetimes
+    /// ended here. 0 in other classes.
+    pub gap: u32,
     /// Set for a request: `reply` owes an answer to it.
     pub request: Option<RequestId>,
     /// Nobody waits for that answer any more: the peer has cancelled its request, or it waited here for `reply_timeout`.
     pub cancelled: bool,
+    /// Set when its sender waits for [`Connection::ack`] or [`Connection::reject`].
+    pub receipt: Option<ReceiptId>,
+    /// The batch that it belongs to.
+    pub batch: Option<Batch>,
 }
 
 /// What a new channel is for.
@@ -72,11 +137,25 @@ pub struct ChannelOptions {
     pub priority: u8,
     /// The channel's share among those of its priority, for what this side sends: 1 to 255. 1.
     pub weight: u8,
+    /// Whether the newest sequenced message, of either side, is repeated until it arrives. No.
+    pub reliable_sequenced: bool,
+    /// What this side queues on it.
+    pub send: SendLimits,
+    /// What this side holds on it for its application.
+    pub receive: ReceiveLimits,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { name: Box::default(), classes: Box::new(Class::ALL), priority: DEFAULT_PRIORITY, weight: 1 }
+        Self {
+            name: Box::default(),
+            classes: Box::new(Class::ALL),
+            priority: DEFAULT_PRIORITY,
+            weight: 1,
+            reliable_sequenced: false,
+            send: SendLimits::default(),
+            receive: ReceiveLimits::default(),
+        }
     }
 }
 
@@ -126,6 +205,9 @@ impl Connection {
             return Err(OpenError::Invalid("a channel's name has at most 64 bytes"));
         }
         check_share(options.priority, options.weight)?;
+        let limits = Limits::of(&self.config)
+            .sending(&options.send, &self.config)?
+            .receiving(&options.receive, &self.config)?;
         if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(MAX_CHANNELS) {
             return Err(OpenError::TooMany { max: self.peer.max_channels });
         }
@@ -137,6 +219,8 @@ impl Connection {
         channel.priority = options.priority;
         channel.share = Share::new(options.priority, options.weight);
         channel.name = options.name.clone();
+        channel.inbox.reliable_sequenced = options.reliable_sequenced;
+        channel.set_limits(now, limits, &self.config);
         self.channels.insert(channel);
         Ok(id)
     }
@@ -159,18 +243,18 @@ impl Connection {
     /// Queues a message.
     pub(super) fn queue(
         &mut self,
-        _now: Timestamp,
+        now: Timestamp,
         id: ChannelId,
-        class: Class,
         kind: Kind,
-        payload: Bytes,
-        receipt: bool,
+        message: Message,
     ) -> Result<MessageId, SendError> {
+        let Message { payload, class, receipt, lifetime, key, max_retransmits, batch } = message;
         if !self.state.accepts_messages() && !self.state.is_open() {
             return Err(SendError::Closed);
         }
         let max = self.max_message(class);
         let has_room = self.has_room_for_events();
+        let may_batch = batch.is_none_or(|batch| self.may_join(id, batch));
         let channel = self.channels.get_mut(id).ok_or(SendError::NoChannel)?;
         if !channel.allows(class) {
             return Err(SendError::ClassNotAllowed);
@@ -178,20 +262,38 @@ impl Connection {
         if payload.len() > max {
             return Err(SendError::TooLarge { max });
         }
+        if !may_batch {
+            return Err(SendError::TooManyBatches);
+        }
         if !has_room {
             channel.refuse(payload.len() + MESSAGE_COST);
             return Err(SendError::Full);
         }
-        let mut dropped = alloc::vec::Vec::new();
-        let admitted = channel.admit(class, payload.len(), &self.config, |settled| dropped.push(settled));
-        let number = admitted.map(|()| channel.outboxes[class as usize].push(payload, kind, receipt));
-        for settled in dropped {
-            self.on_settled(id, class, settled, Fate::Dropped);
+        let lifetime = lifetime.map(|lifetime| lifetime.min(Duration::from_millis(MAX_TTL_MS.into())));
+        if let Some(lifetime) = lifetime {
+            let queue_time = channel.queue_time(now);
+            if queue_time + Terms::LEAST_LIFETIME > lifetime {
+                return Err(SendError::WouldExpire { queue_time });
+            }
         }
-        let number = number?;
-        self.stats.messages_accepted += 1;
-        self.channels.activate(id);
-        Ok(MessageId { channel: id, class, number })
+        let terms = Terms::new(lifetime.map(|lifetime| now + lifetime), key, max_retransmits, batch);
+        let lapses = terms.as_ref().and_then(|terms| terms.lapses());
+        let mut ends = mem::take(&mut self.scratch.ends);
+        let number = channel.push(now, class, Entry { payload, kind, receipt, terms }, &mut ends);
+        if number.is_ok() {
+            self.stats.messages_accepted += 1;
+            self.channels.activate(id);
+            if let Some(batch) = batch {
+                self.join_batch(id, batch);
+            }
+            if let Some(at) = lapses {
+                self.channels.note_lifetime(id);
+                let at = self.timers.get(Timer::Expiry).map_or(at, |due| due.min(at));
+                self.timers.set(Timer::Expiry, at);
+            }
+        }
+        self.settle_ends(id, ends);
+        number.map(|number| MessageId { channel: id, class, number })
     }
 
     /// Largest message of `class` that both sides and the link take, in bytes.
@@ -207,31 +309,21 @@ impl Connection {
 }
 
 impl Channel<'_> {
-    /// Queues a message. It may be called before the connection is established. An unreliable message that finds the queue
-    /// full pushes out the oldest one that has not been sent; any other is refused as [`SendError::Full`], and exactly one
-    /// `Event::Writable` follows.
+    /// Queues a message. It may be called before the connection is established. What happens when the queue is full says the
+    /// channel's [`Policy`](crate::Policy); exactly one `Event::Writable` follows any number of [`SendError::Full`].
     pub fn send(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
         let now = self.conn.advance(now);
         if !self.conn.state.accepts_messages() {
             return Err(SendError::Closed);
         }
-        let Message { payload, class, receipt } = message;
-        self.conn.queue(now, self.id, class, Kind::OneWay, payload, receipt)
+        self.conn.queue(now, self.id, Kind::OneWay, message)
     }
 
-    /// The next message that arrived. Taking it makes room for another one from the peer.
+    /// The next message that arrived and whose lifetime is not over. Taking it makes room for another one from the peer. Sequenced
+    /// messages come first.
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
-        self.conn.advance(now);
-        let delivery = self.conn.channels.receive(self.id, |inbox, _| inbox.pop_ready())??;
-        self.conn.release_credit(self.id, delivery.class, delivery.payload.len());
-        self.conn.stats.messages_delivered += 1;
-        let request = match delivery.kind {
-            Kind::Request(request) => Some(RequestId(request)),
-            _ => None,
-        };
-        let cancelled = request.is_some_and(|request| !self.conn.requests.take_owed(request));
-        let Delivery { payload, class, id: number, .. } = delivery;
-        Some(Received { payload, class, number, request, cancelled })
+        let now = self.conn.advance(now);
+        self.conn.receive_next(now, self.id)
     }
 
     /// Gives the channel another priority, 0 to 7, and weight, 1 to 255, for what this side sends. The peer is not told.

@@ -370,7 +370,7 @@ impl Connection {
                 let id = channel.outboxes[class as usize].first_longer_than(max)?;
                 channel.settle(class, id)
             }) {
-                self.on_settled(crate::ChannelId::DEFAULT, class, settled, Fate::Dropped);
+                self.on_settled(crate::ChannelId::DEFAULT, class, settled, Fate::TooLarge);
             }
         }
     }

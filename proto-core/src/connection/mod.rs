@@ -4,9 +4,11 @@ mod blocked;
 mod clock;
 mod close;
 mod commands;
+mod delivery;
 mod handshake;
 mod heartbeat;
 mod probe;
+mod receipts;
 mod receive;
 mod reconnect;
 mod requests;
@@ -19,6 +21,7 @@ mod urgent;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -27,14 +30,16 @@ use core::time::Duration;
 
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
+use self::delivery::Batches;
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
+use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
 use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
 use crate::arena::Arena;
-use crate::channel::{Channels, Delivery};
+use crate::channel::{Channels, Delivery, Ends, Gone};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
@@ -73,6 +78,8 @@ pub struct Connection {
     received: ReceivedPackets,
     channels: Channels,
     requests: Requests,
+    batches: Option<Box<Batches>>,
+    reports: Option<Box<Reports>>,
     timers: TimerTable,
     events: VecDeque<Event>,
     ping_due: bool,
@@ -94,6 +101,8 @@ struct Scratch {
     outcome: Outcome,
     carried: Vec<Carried>,
     deliveries: Vec<Delivery>,
+    gone: Vec<Gone>,
+    ends: Ends,
 }
 
 impl Connection {
@@ -150,6 +159,8 @@ impl Connection {
             peer: Params::default(),
             received: ReceivedPackets::default(),
             requests: Requests::default(),
+            batches: None,
+            reports: None,
             timers: TimerTable::default(),
             events: VecDeque::new(),
             ping_due: false,
@@ -316,6 +327,8 @@ impl Connection {
             Timer::Dead => self.on_dead_timer(now, deadline),
             Timer::Release => self.release_memory(),
             Timer::Reassembly => self.on_reassembly_timer(now),
+            Timer::Expiry => self.expire_messages(now),
+            Timer::Report => self.on_report_timer(),
             Timer::Request => self.on_request_timer(now),
             Timer::Rate => self.channels.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),

@@ -5,15 +5,18 @@ use core::time::Duration;
 
 use super::Connection;
 use super::state::State;
-use crate::channel::{Announce, Arrival, Channel, Delivery, Intake, Refused, SendCredit, Share};
+use crate::channel::{
+    Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
+    SendCredit, Share,
+};
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, Timestamp, code};
+use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
-struct Violation(u64, &'static str);
+pub(super) struct Violation(pub(super) u64, pub(super) &'static str);
 
-const fn violation<T>(text: &'static str) -> Result<T, Violation> {
+pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
     Err(Violation(code::PROTOCOL_VIOLATION, text))
 }
 
@@ -160,7 +163,14 @@ impl Connection {
                 self.stats.blocked_received += 1;
                 Ok(())
             }
+            Frame::Report(report) => {
+                self.on_report(report);
+                Ok(())
+            }
             Frame::OpenChannel(open) if is_open => self.on_open_channel(now, open),
+            Frame::Skip(skip) if is_open => self.on_skip(now, skip),
+            Frame::FragAbort(abort) if is_open => self.on_frag_abort(abort),
+            Frame::MsgAck(receipts) if is_open => self.on_msg_ack(receipts),
             Frame::Msg(msg) if is_open => self.on_msg(now, msg, previous),
             #[cfg(planted)]
             Frame::Rate(_) if self.config.planted == Some(crate::planted::Planted::RateUnenforced) => Ok(()),
@@ -179,7 +189,7 @@ impl Connection {
                 self.on_cancel(*request);
                 Ok(())
             }
-            // The last six come too late to matter: the connection is being closed.
+            // All but the first three come too late to matter: the connection is being closed.
             Frame::Padding
             | Frame::Ping
             | Frame::Extension { .. }
@@ -188,6 +198,9 @@ impl Connection {
             | Frame::Rate(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
+            | Frame::Skip(_)
+            | Frame::FragAbort(_)
+            | Frame::MsgAck(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")
@@ -219,8 +232,10 @@ impl Connection {
             return violation("a channel id that is not the peer's to open");
         }
         if let Some(known) = self.channels.get(id) {
-            let is_same =
-                known.classes == open.classes && known.priority == open.priority && *known.name == *open.name;
+            let is_same = known.classes == open.classes
+                && known.priority == open.priority
+                && known.inbox.reliable_sequenced == open.reliable_sequenced
+                && *known.name == *open.name;
             return if is_same { Ok(()) } else { violation("a channel opened twice, differently") };
         }
         if self.channels.opened_there as usize >= self.config.max_channels {
@@ -231,6 +246,7 @@ impl Connection {
         let mut channel = Channel::new(now, id, &self.config, credit, Announce::Known);
         channel.classes = open.classes;
         channel.priority = open.priority;
+        channel.inbox.reliable_sequenced = open.reliable_sequenced;
         channel.share = Share::new(open.priority, 1);
         channel.name = open.name.into();
         self.channels.insert(channel);
@@ -256,47 +272,102 @@ impl Connection {
         let number = channel.inbox.expand(class, msg.id, before);
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
-        if class == Class::Unreliable
-            && let Some(reason) = self.refuses_unreliable(now, id, msg)
-        {
-            self.stats.drops.count(reason);
-            return Ok(());
-        }
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
-        let arrival = Arrival { class, id: number, kind: msg.kind, total, offset, payload: msg.payload };
-        self.channels.fill_credit(now, id);
-        let mut deliveries = mem::take(&mut self.scratch.deliveries);
-        let mut intake = Intake { now, config: &self.config, arena: &mut self.arena, out: &mut deliveries };
-        let received =
-            self.channels.receive(id, |inbox, credit| inbox.receive(&arrival, credit, &mut intake));
-        let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
-        self.scratch.deliveries = deliveries;
-        self.channels.meter_credit(now, id);
-        match received {
-            None | Some(Ok(())) => {}
-            Some(Err(Refused::Dropped(reason))) => self.stats.drops.count(reason),
-            Some(Err(Refused::Violation(code, text))) => return Err(Violation(code, text)),
+        if msg.extras.receipt
+            && channel.extra.as_ref().is_some_and(|extra| extra.receipts.len() >= MAX_RECEIPTS)
+        {
+            if class.is_reliable() {
+                return Err(Violation(code::FLOW_CONTROL, "more receipts than a queue holds messages"));
+            }
+            self.stats.drops.count(Drop::ReceiptsFull);
+            return Ok(());
         }
-        delivered
+        if !class.is_reliable()
+            && let Some(reason) = self.refuses_unreliable(now, id, class, msg)
+        {
+            let receipt = msg.extras.receipt;
+            self.on_gone(
+                id,
+                &Gone { class, id: number, total, receipt, reason: Some(reason), request: None },
+            );
+            return Ok(());
+        }
+        let extras = msg.extras;
+        let arrival =
+            Arrival { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
+        self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
+            Err(Refused::Dropped(reason)) => Ok(Some(reason)),
+            Err(Refused::Violation(code, text)) => Err(Violation(code, text)),
+            Ok(()) => Ok(None),
+        })
+        .map(|dropped| {
+            if let Some(reason) = dropped {
+                self.on_repetition(id, &arrival, reason);
+            }
+        })
     }
 
-    /// Why the connection has no room for an unreliable message or a piece of one, whatever its channel says.
-    fn refuses_unreliable(&mut self, now: Timestamp, id: ChannelId, msg: &Msg<'_>) -> Option<Drop> {
-        let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
+    /// Lets `act` change what arrived on a channel, and delivers and drops what comes of it.
+    pub(super) fn take_in<T>(
+        &mut self,
+        now: Timestamp,
+        id: ChannelId,
+        act: impl FnOnce(&mut Inbox, [&mut ReceiveCredit; 2], &mut Intake<'_>) -> Result<T, Violation>,
+    ) -> Result<T, Violation> {
+        let Some(channel) = self.channels.get(id) else {
+            return violation("something about a channel that was never opened");
+        };
+        let limits = channel.limits;
+        self.channels.fill_credit(now, id);
+        let mut deliveries = mem::take(&mut self.scratch.deliveries);
+        let mut gone = mem::take(&mut self.scratch.gone);
+        let mut intake = Intake {
+            now,
+            config: &self.config,
+            limits,
+            arena: &mut self.arena,
+            out: &mut deliveries,
+            gone: &mut gone,
+        };
+        let acted = self.channels.receive(id, |inbox, credit| act(inbox, credit, &mut intake));
+        let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
+        for gone in gone.drain(..) {
+            self.on_gone(id, &gone);
+        }
+        self.scratch.deliveries = deliveries;
+        self.scratch.gone = gone;
+        self.channels.meter_credit(now, id);
+        let acted = acted.unwrap_or_else(|| violation("something about a channel that was never opened"))?;
+        delivered.map(|()| acted)
+    }
+
+    /// Why the connection has no room for a message without credit or a piece of one, whatever its channel says.
+    fn refuses_unreliable(
+        &mut self,
+        now: Timestamp,
+        id: ChannelId,
+        class: Class,
+        msg: &Msg<'_>,
+    ) -> Option<Refusal> {
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::RateUnenforced) {
             return None;
         }
+        let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
         if !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
-            return Some(Drop::RateLimited);
+            return Some(Refusal::RateLimited);
         }
+        let total = msg.fragment.map_or(msg.payload.len() as u64, |fragment| fragment.total);
         // The peer's link may have larger packets than this side's.
         let too_many_pieces = self.link.max_unreliable() as u64 + 1..=self.config.max_message as u64;
-        if msg.fragment.is_some_and(|fragment| too_many_pieces.contains(&fragment.total)) {
-            return Some(Drop::ReassemblyFull);
+        if too_many_pieces.contains(&total) {
+            return Some(Refusal::ReassemblyFull);
         }
-        (self.channels.unreliable_cost() > self.config.session_bytes).then_some(Drop::ReceiveQueueFull)
+        // A channel holds no more than one sequenced message and a part of another.
+        let is_bounded = class == Class::Sequenced;
+        (!is_bounded && self.channels.unreliable_cost() > self.config.session_bytes)
+            .then_some(Refusal::QueueFull)
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
@@ -308,11 +379,22 @@ impl Connection {
     }
 
     pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
-        let was_empty = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery)) == Some(true);
-        if let Some(channel) = self.channels.get_mut(id).filter(|_| was_empty)
+        let made = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery));
+        let Some((is_first, replaced)) = made else { return };
+        if let Some(channel) = self.channels.get_mut(id).filter(|_| is_first)
             && !mem::replace(&mut channel.readable_queued, true)
         {
             self.events.push_back(Event::Readable(id));
+        }
+        if let Some(replaced) = replaced {
+            self.on_gone(id, &replaced);
+        }
+    }
+
+    /// A delivery goes elsewhere than to `recv`.
+    pub(super) fn divert(&mut self, id: ChannelId, delivery: &Delivery, is_gap: bool) {
+        if let Some(channel) = self.channels.get_mut(id) {
+            channel.inbox.divert(delivery, is_gap);
         }
     }
 

@@ -6,11 +6,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Channel, Connection, Message, Timer};
-use crate::channel::{Channel as ChannelState, Delivery};
+use crate::channel::{Channel as ChannelState, Delivery, Gone};
 use crate::request::{Asked, Reply};
 use crate::wire::Kind;
 use crate::{
-    ChannelId, Class, Drop, Event, Fate, MessageId, RequestId, RequestOutcome, SendError, Timestamp, code,
+    ChannelId, Class, Drop, Event, Fate, MessageId, Refusal, RequestId, RequestOutcome, SendError, Timestamp,
+    code,
 };
 
 /// The peer answered what it was never asked, or in a way that it may not.
@@ -75,7 +76,7 @@ impl Connection {
         let now = self.advance(now);
         let (channel, parts) = self.requests.owed(request).ok_or(SendError::NoRequest)?;
         let class = self.channels.get(channel).map_or(Class::ReliableOrdered, ChannelState::reply_class);
-        self.queue(now, channel, class, kind(parts), payload, false).map(|_| ())
+        self.queue(now, channel, kind(parts), Message::new(payload).class(class)).map(|_| ())
     }
 
     /// A part of the reply to a request, after `Event::PartialReply`, or the reply or the error's payload, after
@@ -103,6 +104,13 @@ impl Connection {
         self.update_timers();
         self.timers.set(Timer::Request, self.requests.deadline());
         true
+    }
+
+    /// The message of a request of this side was given up before anything of it was written.
+    pub(super) fn on_unsent_request(&mut self, request: RequestId) {
+        if self.requests.cancel(request).is_some() {
+            self.events.push_back(Event::RequestDone { request, outcome: RequestOutcome::NotSent });
+        }
     }
 
     /// Nobody waits for the reply to a request of this side any more: it is not sent if it was not. Returns whether it was.
@@ -151,6 +159,7 @@ impl Connection {
         if outcome.is_some() {
             self.requests.cancel_known(request);
         }
+        self.divert(id, &delivery, false);
         let reply = Reply { channel: id, payload: delivery.payload };
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::ReplyPartsUnordered) {
@@ -181,20 +190,21 @@ impl Connection {
         match self.requests.owe(request, id, deadline, self.config.max_requests) {
             Asked::Owed | Asked::Cancelled => self.make_ready(id, delivery),
             Asked::Refused => {
-                self.stats.drops.count(Drop::RequestRejected);
-                self.release_credit(id, delivery.class, delivery.payload.len());
+                self.divert(id, &delivery, true);
+                self.on_gone(id, &Gone { request: None, ..delivery.gone(Refusal::Busy) });
                 self.fail(now, id, Kind::ReplyError { request, code: code::REQUEST_REJECTED, index: None });
             }
         }
     }
 
     /// Tells the peer that its request gets no reply. One that floods with requests and reads no replies is told nothing.
-    fn fail(&mut self, now: Timestamp, id: ChannelId, kind: Kind) {
+    pub(super) fn fail(&mut self, now: Timestamp, id: ChannelId, kind: Kind) {
         let has_room = self.has_room_for_events();
-        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0, &self.config));
+        let channel = self.channels.get(id).filter(|channel| has_room && channel.has_room(0));
         let Some(channel) = channel else { return };
         // Where no reliable class is allowed no reply could be sent either.
-        let _ = self.queue(now, id, channel.reply_class(), kind, Bytes::new(), false);
+        let message = Message::new(Bytes::new()).class(channel.reply_class());
+        let _ = self.queue(now, id, kind, message);
     }
 
     /// The peer no longer waits for the reply to its request.
@@ -245,11 +255,14 @@ impl Channel<'_> {
         if !channel.allows(channel.reply_class()) {
             return Err(SendError::ClassNotAllowed);
         }
-        let Message { payload, class, receipt } = message;
         let kind = Kind::Request(self.conn.requests.next_id());
-        let message = self.conn.queue(now, self.id, class, kind, payload, receipt)?;
+        let message = self.conn.queue(now, self.id, kind, message)?;
         let deadline = now + timeout.max(self.conn.config.timer_granularity);
         let request = self.conn.requests.begin(message, deadline);
+        let outbox = self.conn.channels.get(self.id).map(|channel| &channel.outboxes[message.class as usize]);
+        if outbox.is_some_and(|outbox| outbox.is_unwritten(message.number).is_none()) {
+            self.conn.on_unsent_request(request);
+        }
         self.conn.timers.set(Timer::Request, self.conn.requests.deadline());
         Ok(request)
     }

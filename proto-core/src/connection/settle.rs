@@ -6,9 +6,9 @@ use core::time::Duration;
 use super::Connection;
 use super::handshake::Confirm;
 use super::state::End;
-use crate::channel::{Announce, Settled};
+use crate::channel::{Announce, Piece, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
-use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, MessageId, Timestamp};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, RequestId, Timestamp};
 
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
@@ -18,9 +18,9 @@ impl Connection {
             self.on_arrived(carried);
         }
         for carried in outcome.lost.drain(..) {
-            self.on_lost(carried);
-            if matches!(carried, Carried::Piece(piece) if piece.class.is_reliable()) {
-                self.recovery.plan_repair(now, carried);
+            self.on_lost(now, carried);
+            if let Carried::Piece(piece) = carried {
+                self.plan_repair(now, piece);
             }
         }
         let (acked, lost) = (mem::take(&mut outcome.large_acked), mem::take(&mut outcome.large_lost));
@@ -50,6 +50,17 @@ impl Connection {
                     self.channels.set_packet(size);
                 }
             }
+            Carried::Skip { channel, class, id } => {
+                if let Some(channel) = self.channels.get_mut(channel) {
+                    channel.outboxes[class as usize].on_skip_acked(id);
+                }
+            }
+            Carried::MsgAck { channel, class, first, len } => {
+                if let Some(extra) = self.channels.get_mut(channel).and_then(|channel| channel.extra.as_mut())
+                {
+                    extra.receipts.on_acked(class, first, len);
+                }
+            }
             Carried::Piece(piece) => {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
@@ -62,7 +73,7 @@ impl Connection {
     }
 
     /// Something that a packet carried must be looked at anew.
-    fn on_lost(&mut self, carried: Carried) {
+    fn on_lost(&mut self, now: Timestamp, carried: Carried) {
         match carried {
             Carried::Ack(_) => {}
             Carried::MtuProbe(size) => self.mtu.on_probe_lost(size),
@@ -76,35 +87,66 @@ impl Connection {
                     self.confirm = Confirm::Due;
                 }
             }
-            Carried::Piece(piece) if piece.class.is_reliable() => self.channels.requeue(piece),
-            Carried::Piece(piece) => {
-                let settled = self
-                    .channels
-                    .get_mut(piece.channel)
-                    .and_then(|channel| channel.settle(piece.class, piece.id));
-                if let Some(settled) = settled {
-                    self.on_settled(piece.channel, piece.class, settled, Fate::Lost);
+            Carried::Skip { .. } | Carried::MsgAck { .. } if self.is_planted_forgetful(&carried) => {}
+            Carried::Skip { channel: id, class, id: message } => {
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.outboxes[class as usize].on_skip_lost(message);
+                    self.channels.owe_control(id);
                 }
             }
+            Carried::MsgAck { channel: id, class, first, len } => {
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.extra.get_or_insert_default().receipts.on_lost(class, first, len);
+                    self.channels.owe_control(id);
+                }
+            }
+            Carried::Piece(piece) => {
+                let mut ends = mem::take(&mut self.scratch.ends);
+                self.channels.on_lost(now, &piece, &mut ends);
+                self.settle_ends(piece.channel, ends);
+            }
         }
+    }
+
+    #[cfg(planted)]
+    fn is_planted_forgetful(&self, carried: &Carried) -> bool {
+        use crate::planted::Planted;
+        match carried {
+            Carried::Skip { .. } => self.config.planted == Some(Planted::SkipOnce),
+            _ => self.config.planted == Some(Planted::ReceiptOnce),
+        }
+    }
+
+    #[cfg(not(planted))]
+    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
+    const fn is_planted_forgetful(&self, _: &Carried) -> bool {
+        false
     }
 
     /// Counts a settled message, tells its fate to whoever asked, and pays a `Writable` that it made possible.
     pub(super) fn on_settled(&mut self, channel: ChannelId, class: Class, settled: Settled, fate: Fate) {
         match fate {
             Fate::Acked => self.stats.messages_acked += 1,
+            Fate::Processed => self.stats.messages_processed += 1,
+            Fate::Rejected(_) => self.stats.messages_rejected += 1,
+            Fate::Refused(_) => self.stats.messages_refused += 1,
             Fate::Written => self.stats.messages_written += 1,
             Fate::Lost => self.stats.messages_lost += 1,
-            Fate::Dropped => {
+            Fate::Expired { .. } => {
+                self.stats.messages_expired += 1;
+                self.stats.drops.count(Drop::SendExpired);
+            }
+            Fate::Cancelled => self.stats.messages_cancelled += 1,
+            Fate::Superseded => self.stats.messages_superseded += 1,
+            Fate::Dropped { .. } | Fate::TooLarge => {
                 self.stats.messages_dropped += 1;
                 self.stats.drops.count(Drop::SendQueueDropped);
             }
-            Fate::Cancelled => self.stats.messages_cancelled += 1,
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
-        if settled.receipt {
-            let message = MessageId { channel, class, number: settled.id };
-            self.events.push_back(Event::Fate { message, fate });
+        self.tell_fate(channel, class, &settled, fate);
+        if let Some(request) = settled.request.filter(|_| !settled.written) {
+            self.on_unsent_request(RequestId(request));
         }
         self.pay_writable(channel);
     }
@@ -114,7 +156,7 @@ impl Connection {
         if let Some(channel) = self.channels.get_mut(id)
             && has_room
             && self.state.accepts_messages()
-            && channel.take_writable(&self.config)
+            && channel.take_writable()
         {
             self.events.push_back(Event::Writable(id));
         }
@@ -125,10 +167,9 @@ impl Connection {
         let (mut unsent, mut unacked) = (0, 0);
         let ids: alloc::vec::Vec<_> = self.channels.iter().map(|channel| channel.id).collect();
         for (id, class) in ids.iter().flat_map(|&id| Class::ALL.map(|class| (id, class))) {
-            while let Some(settled) = self.channels.get_mut(id).and_then(|channel| {
-                let oldest = channel.outboxes[class as usize].first_unsettled()?;
-                channel.settle(class, oldest)
-            }) {
+            while let Some(settled) =
+                self.channels.get_mut(id).and_then(|channel| channel.settle_oldest(class))
+            {
                 if settled.written {
                     unacked += 1;
                 } else {
@@ -137,15 +178,13 @@ impl Connection {
                 self.on_settled_at_end(id, class, settled);
             }
         }
+        self.abandon_batches();
         (unsent, unacked)
     }
 
     fn on_settled_at_end(&mut self, channel: ChannelId, class: Class, settled: Settled) {
         self.stats.messages_unknown += 1;
-        if settled.receipt {
-            let message = MessageId { channel, class, number: settled.id };
-            self.events.push_back(Event::Fate { message, fate: Fate::Unknown });
-        }
+        self.tell_fate(channel, class, &settled, Fate::Unknown);
     }
 
     pub(super) fn on_loss_timer(&mut self, now: Timestamp) {
@@ -159,10 +198,19 @@ impl Connection {
         }
     }
 
+    /// What was lost once and is written again is to be written twice.
+    fn plan_repair(&mut self, now: Timestamp, piece: Piece) {
+        let again = Piece { tries: piece.tries.saturating_add(1), ..piece };
+        if self.would_repeat(now, &again) {
+            self.recovery.plan_repair(now, Carried::Piece(again));
+        }
+    }
+
     /// Second copies of what was lost go out while nothing else does.
     fn repair(&mut self, now: Timestamp) {
         while let Some(carried) = self.recovery.pop_repair(now) {
             if let Carried::Piece(piece) = carried
+                && self.would_repeat(now, &piece)
                 && self.channels.candidate(now, false).is_none()
             {
                 self.stats.repairs += 1;
@@ -182,16 +230,15 @@ impl Connection {
         for carried in carried.drain(..) {
             match carried {
                 Carried::MtuProbe(_) => {}
-                Carried::Piece(piece) if !piece.class.is_reliable() => {}
-                _ => self.on_lost(carried),
+                Carried::Piece(piece) if !self.would_repeat(now, &piece) => {}
+                _ => self.on_lost(now, carried),
             }
         }
         self.scratch.outcome.lost = carried;
     }
 
-    pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
-        let config = &self.config;
-        let gone = self.channels.expire_partials(now, config);
-        self.stats.drops.add(Drop::ReassemblyExpired, gone as u64);
+    /// Whether a piece that is lost would be written again.
+    fn would_repeat(&self, now: Timestamp, piece: &Piece) -> bool {
+        self.channels.get(piece.channel).is_some_and(|channel| channel.verdict(now, piece).is_none())
     }
 }

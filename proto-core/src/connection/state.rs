@@ -82,6 +82,7 @@ impl Connection {
         self.timers.stop_all();
         self.timers.set(Timer::Backoff, at);
         self.timers.set(Timer::Request, self.requests.deadline());
+        self.timers.set(Timer::Expiry, self.channels.next_deadline());
         self.events.push_back(Event::RetryAt { at, attempt: self.attempts.number });
     }
 

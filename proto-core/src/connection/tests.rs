@@ -5,10 +5,12 @@ mod acks;
 mod channels;
 mod clocks;
 mod close;
+mod delivery;
 mod idle;
 mod path;
 mod priorities;
 mod rates;
+mod receipts;
 mod reliable_link;
 mod requests;
 
@@ -251,6 +253,10 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Ack(_) => "ACK",
         Frame::Credit(_) => "CREDIT",
         Frame::Blocked(_) => "BLOCKED",
+        Frame::Skip(_) => "SKIP",
+        Frame::FragAbort(_) => "FRAG_ABORT",
+        Frame::MsgAck(_) => "MSG_ACK",
+        Frame::Report(_) => "REPORT",
         Frame::OpenChannel(_) => "OPEN_CHANNEL",
         Frame::Close(_) => "CLOSE",
         Frame::CloseAck => "CLOSE_ACK",
@@ -296,6 +302,7 @@ const fn msg(class: Class, id: u16, payload: &[u8]) -> Msg<'_> {
         id: crate::wire::WireId::Low16(id),
         fragment: None,
         kind: crate::wire::Kind::OneWay,
+        extras: crate::wire::Extras { ttl: None, receipt: false, options: crate::wire::Options::NONE },
         payload,
     }
 }

@@ -26,6 +26,10 @@ pub(crate) enum Timer {
     Release,
     /// Incomplete unreliable messages are given up.
     Reassembly,
+    /// A message's lifetime is over.
+    Expiry,
+    /// A REPORT may go out.
+    Report,
     /// A request has run out of time.
     Request,
     /// A rate limit lets more through.
@@ -39,7 +43,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
@@ -50,6 +54,8 @@ impl Timer {
         Self::Dead,
         Self::Release,
         Self::Reassembly,
+        Self::Expiry,
+        Self::Report,
         Self::Request,
         Self::Rate,
         Self::Linger,

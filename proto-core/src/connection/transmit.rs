@@ -8,12 +8,12 @@ use bytes::Bytes;
 use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Candidate};
+use crate::channel::{Announce, Candidate, Says};
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{
-    Credit, Fragment, Frame, Kind, Msg, OpenChannel, RateLimit, RateScope, RecordWriter, TimeSample, WireId,
-    varint,
+    Credit, Extras, Fragment, Frame, Kind, Msg, OpenChannel, Options, RateLimit, RateScope, RecordWriter,
+    TimeSample, WireId, varint,
 };
 use crate::{ChannelId, Class, Fate, Timestamp};
 
@@ -42,6 +42,7 @@ struct Pending {
     id: WireId,
     fragment: Option<Fragment>,
     kind: Kind,
+    says: Says,
     payload: Bytes,
     /// Its length in the record when another frame follows.
     size: usize,
@@ -49,12 +50,18 @@ struct Pending {
 
 impl Pending {
     fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
+        let mut block = Vec::new();
+        if let Some(batch) = self.says.batch {
+            batch.encode(&mut block);
+        }
+        let options = Options::new(&block).unwrap_or_default();
         let msg = Msg {
             class: self.class as u8,
             channel: self.channel.0,
             id: self.id,
             fragment: self.fragment,
             kind: self.kind,
+            extras: Extras { ttl: self.says.ttl, receipt: self.says.receipt, options },
             payload: &self.payload,
         };
         writer.write(&Frame::Msg(msg), last);
@@ -66,7 +73,12 @@ impl Connection {
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         match self.state {
             State::Connecting | State::Accepting => self.write_handshake(now, buf),
-            State::Established | State::Flushing => self.write_probe(now, buf) || self.write_data(now, buf),
+            State::Established | State::Flushing => {
+                if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
+                    self.expire_messages(now);
+                }
+                self.write_probe(now, buf) || self.write_data(now, buf)
+            }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         }
@@ -107,7 +119,7 @@ impl Connection {
         } else {
             Permit::Nothing
         };
-        if permit == Permit::Nothing && !self.received.is_due() {
+        if permit == Permit::Nothing && !self.received.is_due() && !self.is_report_due() {
             return false;
         }
         let start = buf.len();
@@ -232,6 +244,7 @@ impl Connection {
             }
             writer.write(&Frame::Time(self.wall.sample(now, self.here(now), asks)), false);
         }
+        self.write_report(limit, writer);
         if permit == Permit::Nothing {
             return eliciting;
         }
@@ -249,6 +262,7 @@ impl Connection {
             carried.push(Carried::Cancel(request));
             self.requests.cancel_written();
         }
+        self.write_control(limit, writer, carried);
         self.write_messages(now, permit == Permit::Urgent, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
@@ -347,7 +361,7 @@ impl Connection {
             };
             let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
             let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-            let max_whole = largest - PACKET_OVERHEAD - announcement;
+            let max_whole = largest - PACKET_OVERHEAD - announcement - candidate.says.encoded_len();
             let Some((len, is_last)) =
                 fit(candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
             else {
@@ -362,6 +376,8 @@ impl Connection {
             let Some((piece, payload)) = self.channels.take(now, &next, len) else {
                 break;
             };
+            let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))
+                || candidate.says.receipt;
             let is_whole = len == candidate.total;
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
@@ -373,11 +389,12 @@ impl Connection {
                 id: wire_id,
                 fragment,
                 kind: candidate.kind,
+                says: candidate.says,
                 payload,
                 size,
             });
             previous = Some((channel_id, class, candidate.number + 1));
-            if self.link.reliable && !class.is_reliable() {
+            if self.link.reliable && !is_followed {
                 self.on_written(channel_id, class, candidate, len);
             } else {
                 carried.push(Carried::Piece(piece));
@@ -439,15 +456,15 @@ fn head_len(candidate: &Candidate, name_len: usize, id: WireId, is_piece: bool) 
     };
     let fragment =
         if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
-    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay);
-    1 + name_len + id + ext + fragment + candidate.kind.encoded_len()
+    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay || candidate.says != Says::default());
+    1 + name_len + id + ext + fragment + candidate.kind.encoded_len() + candidate.says.encoded_len()
 }
 
-const fn announcement_len(name: usize) -> usize {
+pub(super) const fn announcement_len(name: usize) -> usize {
     1 + varint::len(u32::MAX as u64) + 3 + 2 * varint::MAX_LEN + 1 + name
 }
 
-fn write_announcement(
+pub(super) fn write_announcement(
     channel: &mut crate::channel::Channel,
     writer: &mut RecordWriter<'_>,
     carried: &mut Vec<Carried>,
@@ -458,6 +475,7 @@ fn write_announcement(
         channel: channel.id.0,
         classes: channel.classes,
         priority: channel.priority,
+        reliable_sequenced: channel.inbox.reliable_sequenced,
         bytes,
         messages,
         name: &channel.name,

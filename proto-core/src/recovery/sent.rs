@@ -6,9 +6,9 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::delivery::Snapshot;
-use crate::Timestamp;
 use crate::channel::Piece;
 use crate::wire::RateScope;
+use crate::{ChannelId, Class, Timestamp};
 
 /// Something that a packet carried and whose arrival matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,19 @@ pub(crate) enum Carried {
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),
+    /// A message that a SKIP named, by its number in its queue.
+    Skip {
+        channel: ChannelId,
+        class: Class,
+        id: u64,
+    },
+    /// Receipts for messages from `first` on.
+    MsgAck {
+        channel: ChannelId,
+        class: Class,
+        first: u64,
+        len: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ impl Credit {
 /// Announces a channel. Until it is acknowledged it precedes every message of that channel in the same record.
 ///
 /// ```text
-/// 0B | channel vi64 | classes 1 | priority 1 | flags 1 (0) | bytes vi64 | messages vi64 | name: vi64 length, UTF-8
+/// 0B | channel vi64 | classes 1 | priority 1 | flags 1 | bytes vi64 | messages vi64 | name: vi64 length, UTF-8
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenChannel<'a> {
@@ -53,6 +53,8 @@ pub struct OpenChannel<'a> {
     pub classes: u8,
     /// 0 (first) to 7 (last): how the opener sends on it, and asks the peer to.
     pub priority: u8,
+    /// Whether the newest sequenced message is repeated until it arrives (bit 0 of the flags).
+    pub reliable_sequenced: bool,
     /// Bytes that the opener has room for on it.
     pub bytes: u64,
     /// Messages that the opener has room for on it.
@@ -74,17 +76,17 @@ impl<'a> OpenChannel<'a> {
         if priority > 7 {
             return Err(DecodeError::Invalid("OPEN_CHANNEL: priority over 7"));
         }
-        if flags != 0 {
+        if flags > 1 {
             return Err(DecodeError::Invalid("OPEN_CHANNEL: reserved flags are set"));
         }
         let (bytes, messages) = (reader.vi64()?, reader.vi64()?);
         let name = reader.str(MAX_NAME, "OPEN_CHANNEL: name over 64 bytes")?;
-        Ok(Self { channel, classes, priority, bytes, messages, name })
+        Ok(Self { channel, classes, priority, reliable_sequenced: flags == 1, bytes, messages, name })
     }
 
     pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         varint::encode(self.channel.into(), buf);
-        buf.extend_from_slice(&[self.classes, self.priority, 0]);
+        buf.extend_from_slice(&[self.classes, self.priority, self.reliable_sequenced.into()]);
         varint::encode(self.bytes, buf);
         varint::encode(self.messages, buf);
         varint::encode(self.name.len() as u64, buf);

@@ -1,13 +1,15 @@
 //! Frames and the records that hold them (spec: wire.md, section 4).
 
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
+use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Init, MAX_TOKEN, Msg, OpenChannel,
-    RateLimit, Reader, TimeSample, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, Init, MAX_TOKEN, Msg, MsgAck,
+    OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
 };
-use super::{ack, varint};
+use super::{ack, delivery, varint};
 
 /// Most frames in one record.
 pub const MAX_FRAMES: usize = 512;
@@ -68,6 +70,14 @@ pub enum Frame<'a> {
     Credit(Credit),
     /// The sender has reliable messages and no credit for them: the counters that it has come to.
     Blocked(Credit),
+    /// Messages that their sender has given up.
+    Skip(Skip<'a>),
+    /// An unfinished message that its sender has given up.
+    FragAbort(FragAbort),
+    /// What became of messages that asked for a receipt.
+    MsgAck(MsgAck<'a>),
+    /// What was dropped.
+    Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
     /// The end.
@@ -110,6 +120,7 @@ impl<'a> Frame<'a> {
             self,
             Self::Padding
                 | Self::Ack(_)
+                | Self::Report(_)
                 | Self::Close(_)
                 | Self::CloseAck
                 | Self::Time(_)
@@ -129,6 +140,10 @@ impl<'a> Frame<'a> {
             code::ACK | code::ACK_ECN => Self::Ack(Ack::decode(reader, ty == code::ACK_ECN)?),
             code::CREDIT => Self::Credit(Credit::decode(reader)?),
             code::BLOCKED => Self::Blocked(Credit::decode(reader)?),
+            code::SKIP => Self::Skip(Skip::decode(reader)?),
+            code::FRAG_ABORT => Self::FragAbort(FragAbort::decode(reader)?),
+            code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
+            code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
@@ -233,6 +248,22 @@ impl<'b> RecordWriter<'b> {
                 buf.push(code::BLOCKED);
                 credit.encode(buf);
             }
+            Frame::Skip(skip) => {
+                buf.push(code::SKIP);
+                skip.encode(buf);
+            }
+            Frame::FragAbort(abort) => {
+                buf.push(code::FRAG_ABORT);
+                abort.encode(buf);
+            }
+            Frame::MsgAck(receipts) => {
+                buf.push(code::MSG_ACK);
+                receipts.encode(buf);
+            }
+            Frame::Report(report) => {
+                buf.push(code::REPORT);
+                report.encode(buf);
+            }
             Frame::OpenChannel(open) => {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
@@ -309,5 +340,26 @@ impl<'b> RecordWriter<'b> {
         if let Some(ecn) = ecn {
             ecn.encode(self.buf);
         }
+    }
+
+    /// Appends a SKIP of 1 to 64 messages, ascending by number.
+    pub fn write_skip(&mut self, channel: u32, class: u8, messages: &[Skipped]) {
+        self.frames += 1;
+        self.buf.push(code::SKIP);
+        delivery::encode_skip(channel, class, messages, self.buf);
+    }
+
+    /// Appends a MSG_ACK of 1 to 64 ranges: descending, disjoint, not adjacent.
+    pub fn write_msg_ack(&mut self, channel: u32, class: u8, status: Status, ranges: &[RangeInclusive<u64>]) {
+        self.frames += 1;
+        self.buf.push(code::MSG_ACK);
+        delivery::encode_msg_ack(channel, class, status, ranges, self.buf);
+    }
+
+    /// Appends a REPORT of 1 to 32 lines.
+    pub fn write_report(&mut self, lines: &[Reported]) {
+        self.frames += 1;
+        self.buf.push(code::REPORT);
+        delivery::encode_report(lines, self.buf);
     }
 }

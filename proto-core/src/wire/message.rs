@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
+use super::options::{Extras, MAX_TTL_MS, Options};
 use super::{DecodeError, Reader, varint};
 
 /// How a message's number was sent.
@@ -71,8 +72,9 @@ pub enum Kind {
 }
 
 /// ```text
-/// 1qqciile | channel vi64 (c) | id 1, 2 or 4 (ii) | ext 1 (e) | total, offset vi64 (f) | request vi64, code vi64, place vi64 (kk, m) | length vi64 (l) | payload
-/// ext: fkk0000m
+/// 1qqciile | channel vi64 (c) | id 1, 2 or 4 (ii) | ext 1 (e) | total, offset vi64 (f) | request vi64, code vi64, place vi64 (kk, m)
+///          | ttl vi64 (t) | options: vi64 length, bytes (x) | length vi64 (l) | payload
+/// ext: fkktax0m
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Msg<'a> {
@@ -86,6 +88,8 @@ pub struct Msg<'a> {
     pub fragment: Option<Fragment>,
     /// What it is for.
     pub kind: Kind,
+    /// What else it says.
+    pub extras: Extras<'a>,
     /// The bytes.
     pub payload: &'a [u8],
 }
@@ -115,8 +119,14 @@ const HAS_CHANNEL: u8 = 0x10;
 const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
 const EXT_FRAGMENT: u8 = 0x80;
+const EXT_TTL: u8 = 0x10;
+const EXT_RECEIPT: u8 = 0x08;
+const EXT_OPTIONS: u8 = 0x04;
+const EXT_RESERVED: u8 = 0x02;
 const EXT_MORE: u8 = 0x01;
-const EXT_RESERVED: u8 = 0x1E;
+
+/// What the extension byte announces.
+type Extension<'a> = (Option<Fragment>, Kind, Extras<'a>);
 
 impl<'a> Msg<'a> {
     pub(super) fn decode(
@@ -143,8 +153,8 @@ impl<'a> Msg<'a> {
             2 => WireId::Low16(reader.u16()?),
             _ => WireId::Low32(reader.u32()?),
         };
-        let (fragment, kind) =
-            if ty & HAS_EXT == 0 { (None, Kind::OneWay) } else { Self::decode_ext(reader)? };
+        let (fragment, kind, extras) =
+            if ty & HAS_EXT == 0 { Extension::default() } else { Self::decode_ext(reader)? };
         let payload = if ty & HAS_LENGTH == 0 {
             reader.take(reader.rest().len())?
         } else {
@@ -159,10 +169,10 @@ impl<'a> Msg<'a> {
             fragment.check(payload.len() as u64)?;
         }
         context.previous = Some((class, channel));
-        Ok(Self { class, channel, id, fragment, kind, payload })
+        Ok(Self { class, channel, id, fragment, kind, extras, payload })
     }
 
-    fn decode_ext(reader: &mut Reader<'_>) -> Result<(Option<Fragment>, Kind), DecodeError> {
+    fn decode_ext(reader: &mut Reader<'a>) -> Result<Extension<'a>, DecodeError> {
         let ext = reader.u8()?;
         if ext == 0 {
             return Err(DecodeError::Invalid("MSG: an empty extension byte"));
@@ -201,14 +211,22 @@ impl<'a> Msg<'a> {
                 Kind::ReplyError { request, code, index }
             }
         };
-        Ok((fragment, kind))
+        let ttl = if ext & EXT_TTL == 0 {
+            None
+        } else {
+            Some(reader.vi64_upto(MAX_TTL_MS.into(), "MSG: time to live over 24 h")? as u32)
+        };
+        let options = if ext & EXT_OPTIONS == 0 { Options::default() } else { Options::decode(reader)? };
+        Ok((fragment, kind, Extras { ttl, receipt: ext & EXT_RECEIPT != 0, options }))
     }
 
     /// Appends this frame; `last` says that nothing follows it in the record.
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
         let has_channel = self.channel != context.channel();
         let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
-        let has_ext = fragmented || kind != 0;
+        let Extras { ttl, receipt, options } = self.extras;
+        let has_options = !options.bytes().is_empty();
+        let has_ext = fragmented || kind != 0 || self.extras != Extras::default();
         let id = match self.id {
             WireId::Next => 0,
             WireId::Low8(_) => 1,
@@ -234,7 +252,14 @@ impl<'a> Msg<'a> {
         }
         if has_ext {
             let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
-            buf.push(flag(fragmented, EXT_FRAGMENT) | kind << 5 | flag(more, EXT_MORE));
+            buf.push(
+                flag(fragmented, EXT_FRAGMENT)
+                    | kind << 5
+                    | flag(ttl.is_some(), EXT_TTL)
+                    | flag(receipt, EXT_RECEIPT)
+                    | flag(has_options, EXT_OPTIONS)
+                    | flag(more, EXT_MORE),
+            );
         }
         if let Some(Fragment { total, offset }) = self.fragment {
             varint::encode(total, buf);
@@ -254,6 +279,13 @@ impl<'a> Msg<'a> {
                     varint::encode(index.get().into(), buf);
                 }
             }
+        }
+        if let Some(ttl) = ttl {
+            varint::encode(ttl.into(), buf);
+        }
+        if has_options {
+            varint::encode(options.bytes().len() as u64, buf);
+            buf.extend_from_slice(options.bytes());
         }
         if !last {
             varint::encode(self.payload.len() as u64, buf);

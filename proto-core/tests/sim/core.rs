@@ -1,13 +1,16 @@
 //! Campaigns over the core: two or more endpoints, all classes, channels and requests, under every fault.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Class, Config, ConfigBuilder, Reconnect, Retry, Stats};
+use proto_core::{
+    Class, Config, ConfigBuilder, Event, Fate, Policy, ReceiptKind, Reconnect, Retry, SendLimits, Stats,
+};
 use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
 
 use crate::oracles::Guarantees;
-use crate::peer::{Cmd, Peer};
+use crate::peer::{Ask, Cmd, Ev, Peer};
 
 /// Small limits and short times, so that every limit is met and every time passes.
 pub(crate) fn settings(accept: bool) -> ConfigBuilder {
@@ -41,10 +44,15 @@ fn config(accept: bool) -> Arc<Config> {
 /// Messages accepted are settled, or under way: nothing vanishes uncounted.
 pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
     let settled = stats.messages_acked
+        + stats.messages_processed
+        + stats.messages_rejected
+        + stats.messages_refused
+        + stats.messages_expired
+        + stats.messages_cancelled
+        + stats.messages_superseded
         + stats.messages_written
         + stats.messages_lost
         + stats.messages_dropped
-        + stats.messages_cancelled
         + stats.messages_unknown;
     if stats.messages_accepted == settled + under_way as u64 {
         return Ok(());
@@ -60,8 +68,9 @@ fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
 pub(crate) fn bounded(view: &View<'_, Peer>) -> Result<(), String> {
     for (id, peer) in view.nodes() {
         for conn in peer.connections() {
-            // Three channels' send queues, the session's receive credit, unreliable queues and partial messages.
-            let cap = 3 * 40_000 + 32_000 + 3 * 24_000 + 32 * 16 * 1200;
+            // Three channels' send queues, the session's receive credit, unreliable queues, partial messages, and of sequenced
+            // ones a whole and a partial one on each channel.
+            let cap = 3 * 40_000 + 32_000 + 3 * 24_000 + 32 * 16 * 1200 + 3 * 2 * 16 * 1200;
             if conn.held_bytes() > cap {
                 return Err(format!("G13: {} holds {} bytes, over {cap}", view.name(id), conn.held_bytes()));
             }
@@ -94,24 +103,34 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         for step in 0..14 {
             let at = ms(300 * step + draw.below(300));
             let node = if draw.below(4) == 0 { s } else { clients[draw.below(2) as usize] };
-            let class = Class::ALL[draw.below(3) as usize];
-            let receipt = draw.below(2) == 0;
-            let cmd = match draw.below(15) {
-                14 => Cmd::CancelRequest,
-                12 => Cmd::Limit((draw.below(3) > 0).then(|| 5 + draw.below(40))),
-                13 => Cmd::Prioritize(draw.below(8) as u8),
-                0 => Cmd::Open,
+            let ask = ask(&mut draw);
+            let cmd = match draw.below(20) {
+                17 => Cmd::CancelRequest,
+                18 => Cmd::Limit((draw.below(3) > 0).then(|| 5 + draw.below(40))),
+                19 => Cmd::Prioritize(draw.below(8) as u8),
+                0 => Cmd::Open { reliable_sequenced: draw.below(4) > 0 },
                 1 | 2 => Cmd::Request { size: draw.below(2000) as u32, timeout: ms(50 + draw.below(2000)) },
                 3 => Cmd::Read(draw.below(2) == 0),
                 4 => Cmd::Close { linger: ms(draw.below(1500)) },
-                5 | 6 => Cmd::Send { channel: 0, class, size: draw.below(18_000) as u32, count: 3, receipt },
-                7 => Cmd::Send { channel: 1, class, size: draw.below(600) as u32, count: 4, receipt },
-                _ => Cmd::Send { channel: 0, class, size: draw.below(300) as u32, count: 12, receipt },
+                5 | 6 => Cmd::Send { channel: 0, ask, size: draw.below(17_000) as u32, count: 3 },
+                7 | 8 => {
+                    let class = if draw.below(2) == 0 { Class::Sequenced } else { ask.class };
+                    let most = if draw.below(3) == 0 { 8000 } else { 600 };
+                    // Of sequenced messages the oracle must know the newest by its content.
+                    let size = 8 + draw.below(most) as u32;
+                    Cmd::Send { channel: 1, ask: Ask { class, ..ask }, size, count: 4 }
+                }
+                9 | 10 => Cmd::Batch { ask, size: draw.below(900) as u32, count: 5 },
+                11 => Cmd::Cancel,
+                12 => Cmd::LimitQueue(limits(&mut draw)),
+                _ => Cmd::Send { channel: 0, ask, size: draw.below(300) as u32, count: 12 },
             };
             w.at(at).cmd(node, cmd);
         }
         for node in [s, clients[0], clients[1]] {
             w.at(ms(5900)).cmd(node, Cmd::Read(true));
+            // Whatever was given up before, what comes behind it arrives.
+            w.at(ms(5920)).cmd(node, Cmd::Send { channel: 0, ask: Ask::default(), size: 10, count: 1 });
         }
         for &client in &clients {
             w.at(ms(5950)).cmd(client, Cmd::Connect);
@@ -125,6 +144,29 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         busy.map_or(Ok(()), |(id, peer)| Err(format!("{}: {}", v.name(id), peer.describe())))
     });
     sim
+}
+
+/// What a message may ask for, in any combination.
+fn ask(draw: &mut Draw) -> Ask {
+    let mut maybe = |bound| (draw.below(3) == 0).then(|| draw.below(bound));
+    Ask {
+        lifetime: maybe(800).map(|millis| ms(1 + millis)),
+        key: maybe(3),
+        max_retransmits: maybe(3).map(|times| times as u32),
+        batch: None,
+        class: Class::ALL[draw.below(4) as usize],
+        receipt: [ReceiptKind::None, ReceiptKind::Arrival, ReceiptKind::Processing][draw.below(3) as usize],
+    }
+}
+
+fn limits(draw: &mut Draw) -> SendLimits {
+    let policies = [Policy::FailFast, Policy::DropNew, Policy::DropOld, Policy::Replace];
+    SendLimits {
+        messages: (draw.below(2) == 0).then(|| 2 + draw.below(20) as usize),
+        bytes: (draw.below(2) == 0).then(|| 20_064 + draw.below(20_000) as usize),
+        low_water: Some(1 + draw.below(100) as u8),
+        policy: Some(policies[draw.below(4) as usize]),
+    }
 }
 
 pub(crate) fn chaos() -> Chaos {
@@ -154,6 +196,50 @@ fn everything_holds_in_every_weather() {
     let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
     // One seed, run again by hand, need not meet them all.
     assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
+}
+
+/// The campaign is worth something only if it meets what it judges.
+#[test]
+fn every_fate_and_every_gap_is_met() {
+    let mut met = BTreeSet::new();
+    for seed in 0..400 {
+        let mut sim = stormy(seed);
+        sim.keep_events(true);
+        let outcome = sim.run(FromSeed::new(seed));
+        for node in (0..3).map(simtest::NodeId::new) {
+            for (_, event) in outcome.events(node) {
+                met.extend(match event {
+                    Ev::Core { event: Event::Fate { fate, .. }, .. } => {
+                        let fate = format!("{fate:?}");
+                        Some(fate.split('(').next().unwrap_or_default().to_owned())
+                    }
+                    Ev::Core { event: Event::Batch { fate, .. }, .. } => {
+                        Some(format!("a batch {}", if *fate == Fate::Acked { "arrived" } else { "did not" }))
+                    }
+                    Ev::Received { gap: 1.., .. } => Some("a gap".to_owned()),
+                    _ => None,
+                });
+            }
+        }
+    }
+    let expected = [
+        "Acked",
+        "Cancelled",
+        "Dropped { policy: DropNew }",
+        "Dropped { policy: DropOld }",
+        "Expired { phase: Queued }",
+        "Expired { phase: Sent }",
+        "Lost",
+        "Processed",
+        "Refused",
+        "Rejected",
+        "Superseded",
+        "Unknown",
+        "a batch arrived",
+        "a batch did not",
+        "a gap",
+    ];
+    assert_eq!(met.iter().map(String::as_str).collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -247,8 +333,8 @@ fn connecting_ends_in_time() {
         let outcome = sim.run(FromSeed::new(seed));
         outcome.assert_pass();
         let answers = outcome.events(a).filter(|(_, event)| {
-            matches!(event, crate::peer::Ev::Core { event, .. }
-                if matches!(event, proto_core::Event::Established { .. } | proto_core::Event::ConnectFailed(_)))
+            matches!(event, Ev::Core { event, .. }
+                if matches!(event, Event::Established { .. } | Event::ConnectFailed(_)))
         });
         assert!(answers.count() >= 1, "seed {seed}: no answer to connect()");
     }

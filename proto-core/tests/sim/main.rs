@@ -11,4 +11,5 @@ mod planted;
 mod priorities;
 mod rates;
 mod scenarios;
+mod story;
 mod traces;

@@ -77,6 +77,10 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             }
             Frame::Ping => "PING",
             Frame::Credit(_) => "CREDIT",
+            Frame::Skip(_) => "SKIP",
+            Frame::FragAbort(_) => "FRAG_ABORT",
+            Frame::MsgAck(_) => "MSG_ACK",
+            Frame::Report(_) => "REPORT",
             Frame::OpenChannel(_) => "OPEN",
             Frame::Close(_) => "CLOSE",
             Frame::CloseAck => "CLOSE_ACK",

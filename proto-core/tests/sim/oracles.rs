@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use proto_core::{ChannelId, Class, ConnectionId, Event, MessageId, RequestId, RequestOutcome, SessionId};
+use proto_core::{
+    ChannelId, Class, ConnectionId, Event, Fate, MessageId, ReceiptKind, RequestId, RequestOutcome, SessionId,
+};
 use simtest::{Check, Life, Node, NodeId, Now, Oracle, Time, View};
 
-use crate::peer::{Ev, Peer};
+use crate::peer::{Ask, Ev, Peer};
 
 /// A connection in one life of one node.
 type Conn = (NodeId, u32, ConnectionId);
@@ -25,6 +27,19 @@ struct Closing {
     linger: Duration,
 }
 
+/// A message that waits to be delivered.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    at: Time,
+    /// How long all nodes had stood still by then.
+    paused: Duration,
+    lifetime: Option<Duration>,
+    expendable: bool,
+}
+
+/// The longest that a packet is on its way in these campaigns, which does not count against a lifetime.
+const TRANSIT: Duration = Duration::from_millis(350);
+
 /// Everything that was seen, and what must follow.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarantees {
@@ -37,8 +52,18 @@ pub(crate) struct Guarantees {
     asked: BTreeMap<Conn, (Time, Duration)>,
     sessions: BTreeMap<SessionId, Vec<Conn>>,
     /// Messages with a hash that were accepted, less those delivered.
-    accepted: BTreeMap<(Conn, ChannelId, Class, u64), u32>,
+    accepted: BTreeMap<(Conn, ChannelId, Class, u64), Vec<Accepted>>,
     owed_fates: BTreeMap<(Conn, MessageId), bool>,
+    /// Batches that have begun: whether their last message was accepted.
+    batches: BTreeMap<(Conn, (ChannelId, u64)), bool>,
+    hashes: BTreeMap<(Conn, MessageId), u64>,
+    /// What the receiving application said about messages of a session with a hash.
+    answers: BTreeSet<(SessionId, u64, Option<u64>)>,
+    /// Ordered messages that their sender may give up, less those that were announced as gaps.
+    expendable: BTreeMap<(Conn, ChannelId), u64>,
+    /// Channels whose newest sequenced message must arrive, by session.
+    newest_arrives: BTreeSet<(Conn, ChannelId)>,
+    last_sequenced: BTreeMap<(Conn, ChannelId), (u64, bool)>,
     blocked: BTreeMap<(Conn, ChannelId), bool>,
     received: BTreeMap<(Conn, ChannelId, Class), BTreeSet<u64>>,
     requests: BTreeMap<(Conn, RequestId), bool>,
@@ -63,6 +88,12 @@ impl Guarantees {
             sessions: BTreeMap::new(),
             accepted: BTreeMap::new(),
             owed_fates: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            answers: BTreeSet::new(),
+            expendable: BTreeMap::new(),
+            newest_arrives: BTreeSet::new(),
+            last_sequenced: BTreeMap::new(),
             blocked: BTreeMap::new(),
             received: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -113,9 +144,13 @@ impl Guarantees {
                     Err(format!("G6: Writable({channel:?}) that nobody waits for"))
                 }
             }
-            Event::Fate { message, .. } => match self.owed_fates.insert((conn, *message), false) {
-                Some(true) => Ok(()),
+            Event::Fate { message, fate } => match self.owed_fates.insert((conn, *message), false) {
+                Some(true) => self.check_fate(conn, session, *message, *fate),
                 _ => Err(format!("G5: a fate that is not owed: {event:?}")),
+            },
+            Event::Batch { channel, batch, fate } => match self.batches.remove(&(conn, (*channel, *batch))) {
+                Some(is_ended) if is_ended || *fate != Fate::Acked && *fate != Fate::Processed => Ok(()),
+                _ => Err(format!("G5: a fate of a batch that is not owed: {event:?}")),
             },
             Event::RequestDone { request, outcome } => {
                 self.on_request_done(conn, session, *request, *outcome)
@@ -151,6 +186,9 @@ impl Guarantees {
         if let Some(((_, message), _)) = of_conn(&self.owed_fates, conn).find(|&(_, &owed)| owed) {
             return Err(format!("G5: no fate for {message:?} at the end of its connection"));
         }
+        if let Some((batch, _)) = of_conn(&self.batches, conn).next() {
+            return Err(format!("G5: no fate for {batch:?} at the end of its connection"));
+        }
         if let Some(((_, request), _)) = of_conn(&self.requests, conn).find(|&(_, &open)| open) {
             return Err(format!("G10: no outcome for {request:?} at the end of its connection"));
         }
@@ -162,6 +200,92 @@ impl Guarantees {
         let took = now.since(closing.called).saturating_sub(paused);
         let bound = closing.linger + pto * 3 + Duration::from_millis(2);
         if took > bound { Err(format!("G11: close() took {took:?}, over {bound:?}")) } else { Ok(()) }
+    }
+
+    /// Whoever is said to have processed or rejected a message has done so.
+    fn check_fate(&self, conn: Conn, session: SessionId, message: MessageId, fate: Fate) -> Check {
+        let rejected = match fate {
+            Fate::Processed => None,
+            Fate::Rejected(reason) => Some(reason),
+            _ => return Ok(()),
+        };
+        let hash = self.hashes.get(&(conn, message)).copied().unwrap_or_default();
+        if self.answers.contains(&(session, hash, rejected)) {
+            return Ok(());
+        }
+        Err(format!("G5: {message:?} is {fate:?}, and nobody said so"))
+    }
+
+    fn all_paused(&self, now: Time) -> Duration {
+        let nodes: BTreeSet<NodeId> = self.paused.keys().chain(self.paused_since.keys()).copied().collect();
+        nodes.into_iter().map(|node| self.paused(node, now)).sum()
+    }
+
+    fn on_accepted(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        message: MessageId,
+        hash: u64,
+        ask: &Ask,
+        expendable: bool,
+    ) {
+        let MessageId { channel, class, .. } = message;
+        let accepted = Accepted { at: now, paused: self.all_paused(now), lifetime: ask.lifetime, expendable };
+        self.accepted.entry((conn, channel, class, hash)).or_default().push(accepted);
+        self.hashes.insert((conn, message), hash);
+        if expendable && class == Class::ReliableOrdered {
+            *self.expendable.entry((conn, channel)).or_default() += 1;
+        }
+        if class == Class::Sequenced {
+            self.last_sequenced.insert((conn, channel), (hash, expendable));
+        }
+        match ask.batch {
+            Some(batch) => {
+                *self.batches.entry((conn, (channel, batch.number))).or_default() |= batch.is_last;
+            }
+            None if ask.receipt != ReceiptKind::None => {
+                self.owed_fates.insert((conn, message), true);
+            }
+            None => {}
+        }
+    }
+
+    /// Whatever waits on channel 0 may be dropped from now on.
+    fn on_limited(&mut self, conn: Conn) {
+        let waiting = self
+            .accepted
+            .iter_mut()
+            .filter(|((of, channel, ..), _)| (*of, *channel) == (conn, ChannelId::DEFAULT));
+        for ((.., class, _), entries) in waiting {
+            for entry in entries.iter_mut().filter(|entry| !entry.expendable) {
+                entry.expendable = true;
+                if *class == Class::ReliableOrdered {
+                    *self.expendable.entry((conn, ChannelId::DEFAULT)).or_default() += 1;
+                }
+            }
+        }
+        if let Some((_, expendable)) = self.last_sequenced.get_mut(&(conn, ChannelId::DEFAULT)) {
+            *expendable = true;
+        }
+    }
+
+    fn on_cancel(&mut self, conn: Conn, message: MessageId) {
+        let MessageId { channel, class, .. } = message;
+        let Some(&hash) = self.hashes.get(&(conn, message)) else { return };
+        let entries = self.accepted.get_mut(&(conn, channel, class, hash)).into_iter().flatten();
+        for entry in entries.filter(|entry| !entry.expendable) {
+            entry.expendable = true;
+            if class == Class::ReliableOrdered {
+                *self.expendable.entry((conn, channel)).or_default() += 1;
+            }
+        }
+        if let Some((last, expendable)) = self.last_sequenced.get_mut(&(conn, channel))
+            && class == Class::Sequenced
+            && *last == hash
+        {
+            *expendable = true;
+        }
     }
 
     fn on_request_done(
@@ -181,7 +305,8 @@ impl Guarantees {
         }
         let not_processed = matches!(
             outcome,
-            RequestOutcome::Failed { not_processed: true, .. }
+            RequestOutcome::NotSent
+                | RequestOutcome::Failed { not_processed: true, .. }
                 | RequestOutcome::Disconnected { not_processed: true }
                 | RequestOutcome::Cancelled { not_processed: true }
         );
@@ -193,36 +318,50 @@ impl Guarantees {
         Ok(())
     }
 
-    fn on_received(
-        &mut self,
-        conn: Conn,
-        session: SessionId,
-        channel: ChannelId,
-        class: Class,
-        number: u64,
-        hash: u64,
-    ) -> Check {
+    fn on_received(&mut self, now: Time, conn: Conn, session: SessionId, got: &Got) -> Check {
+        let &Got { channel, class, number, gap, hash } = got;
         let seen = self.received.entry((conn, channel, class)).or_default();
         let last = seen.last().copied();
         if !seen.insert(number) {
             return Err(format!("G7: {class:?} {number} on {channel:?} was delivered twice"));
         }
-        let expected = last.map_or(0, |last| last + 1);
+        let expected = last.map_or(0, |last| last + 1) + u64::from(gap);
         if class == Class::ReliableOrdered && number != expected {
             return Err(format!("G7: ordered message {number} was delivered where {expected} was due"));
+        }
+        if class == Class::Sequenced && last.is_some_and(|last| number < last) {
+            return Err(format!("G8: sequenced message {number} was delivered after {last:?}"));
         }
         let sender = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
         let Some(&sender) = sender else {
             return Err(format!("G7: a message of a session that nobody else has: {session:?}"));
         };
-        match self.accepted.get_mut(&(sender, channel, class, hash)) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                Ok(())
-            }
-            _ => Err(format!("G7: {class:?} {number} is not what was sent, or was delivered twice")),
+        if gap > 0 {
+            let left = self.expendable.entry((sender, channel)).or_default();
+            *left = left.checked_sub(u64::from(gap)).ok_or("G7: a gap where nothing was given up")?;
+        }
+        let paused = self.all_paused(now);
+        let sent = self.accepted.get_mut(&(sender, channel, class, hash)).and_then(Vec::pop);
+        let Some(sent) = sent else {
+            return Err(format!("G7: {class:?} {number} is not what was sent, or was delivered twice"));
+        };
+        let age = now.since(sent.at).saturating_sub(paused.saturating_sub(sent.paused));
+        match sent.lifetime {
+            Some(lifetime) if age > lifetime + TRANSIT => Err(format!(
+                "G9: {class:?} {number} on {channel:?} was delivered {age:?} old, and may live {lifetime:?}"
+            )),
+            _ => Ok(()),
         }
     }
+}
+
+/// A message as it was delivered.
+struct Got {
+    channel: ChannelId,
+    class: Class,
+    number: u64,
+    gap: u32,
+    hash: u64,
 }
 
 fn of_conn<K: Ord + Copy, V>(
@@ -258,25 +397,44 @@ impl<N: Connects> Oracle<N> for Guarantees {
                 let conn = self.conn(node, *conn);
                 return self.on_core(now, conn, *session, *pto, event);
             }
-            Ev::Accepted { conn, message, hash, receipt } => {
+            Ev::Accepted { conn, message, hash, ask, expendable } => {
                 let conn = self.conn(node, *conn);
-                *self.accepted.entry((conn, message.channel, message.class, *hash)).or_default() += 1;
-                if *receipt {
-                    self.owed_fates.insert((conn, *message), true);
-                }
+                self.on_accepted(now, conn, *message, *hash, ask, *expendable);
+            }
+            Ev::CancelCalled { conn, message } => {
+                let conn = self.conn(node, *conn);
+                self.on_cancel(conn, *message);
+            }
+            Ev::Limited { conn } => {
+                let conn = self.conn(node, *conn);
+                self.on_limited(conn);
+            }
+            Ev::Opened { conn, channel, reliable_sequenced: true } => {
+                let conn = self.conn(node, *conn);
+                self.newest_arrives.insert((conn, *channel));
+            }
+            Ev::Opened { .. } => {}
+            Ev::Judged { session, hash, rejected } => {
+                self.answers.insert((*session, *hash, *rejected));
             }
             Ev::Refused { conn, channel } => {
                 let conn = self.conn(node, *conn);
                 self.blocked.insert((conn, *channel), true);
             }
-            Ev::Received { conn, session, channel, class, number, hash } => {
-                let conn = self.conn(node, *conn);
-                return self.on_received(conn, *session, *channel, *class, *number, *hash);
+            &Ev::Received { conn, session, channel, class, number, gap, hash } => {
+                let conn = self.conn(node, conn);
+                let got = Got { channel, class, number, gap, hash };
+                return self.on_received(now, conn, session, &got);
             }
-            Ev::RequestSent { conn, request, hash } => {
+            Ev::RequestSent { conn, request, hash, expendable } => {
                 let conn = self.conn(node, *conn);
                 let class = Class::ReliableOrdered;
-                *self.accepted.entry((conn, ChannelId::DEFAULT, class, *hash)).or_default() += 1;
+                let paused = self.all_paused(now);
+                let accepted = Accepted { at: now, paused, lifetime: None, expendable: *expendable };
+                if *expendable {
+                    *self.expendable.entry((conn, ChannelId::DEFAULT)).or_default() += 1;
+                }
+                self.accepted.entry((conn, ChannelId::DEFAULT, class, *hash)).or_default().push(accepted);
                 self.requests.insert((conn, *request), true);
                 self.questions.insert((conn, *request), *hash);
             }
@@ -331,13 +489,25 @@ impl<N: Connects> Oracle<N> for Guarantees {
             let is_alive = self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;
             is_alive && self.phases.get(conn) == Some(&Phase::Established)
         };
-        for (&(sender, channel, class, hash), _) in self.accepted.iter().filter(|&(_, &left)| left > 0) {
+        let is_whole = |ends: &&Vec<Conn>| ends.len() == 2 && ends.iter().all(is_up);
+        let both = |conn: &Conn| self.sessions.values().find(|ends| ends.contains(conn)).filter(is_whole);
+        for (&(sender, channel, class, hash), left) in &self.accepted {
             if self.given_up.contains(&(sender, hash)) {
                 continue;
             }
-            let mut ends = self.sessions.values().filter(|ends| ends.contains(&sender));
-            if class.is_reliable() && ends.any(|ends| ends.len() == 2 && ends.iter().all(is_up)) {
+            let is_missing = left.iter().any(|accepted| !accepted.expendable);
+            if class.is_reliable() && is_missing && both(&sender).is_some() {
                 return Err(format!("{sender:?}: a {class:?} message on {channel:?} never arrived"));
+            }
+        }
+        for (&(sender, channel), &(hash, expendable)) in &self.last_sequenced {
+            let left = self.accepted.get(&(sender, channel, Class::Sequenced, hash));
+            if let Some(ends) = both(&sender)
+                && ends.iter().any(|&end| self.newest_arrives.contains(&(end, channel)))
+                && !expendable
+                && left.is_some_and(|left| !left.is_empty())
+            {
+                return Err(format!("G8: {sender:?}: the newest message on {channel:?} never arrived"));
             }
         }
         let alive = |conn: &Conn| self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;

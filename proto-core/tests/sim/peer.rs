@@ -1,133 +1,32 @@
 //! A node of the simulation that uses the core directly: endpoint, channels, requests.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, ChannelOptions, Class, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, MessageId, Rate, RequestId, SendError, SessionId, State,
+    Batch, ChannelId, ChannelOptions, Close, Config, Connection, ConnectionId, Endpoint, Event, Link,
+    Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
 };
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
 use crate::net::{At, dissect, ecn_to, meta, reseal, time, timestamp};
-
-/// What a test tells a node. Clients act on their newest connection, servers on all they have.
-#[derive(Clone, Debug)]
-pub(crate) enum Cmd {
-    Connect,
-    Send {
-        channel: u32,
-        class: Class,
-        size: u32,
-        count: u32,
-        receipt: bool,
-    },
-    Open,
-    Request {
-        size: u32,
-        timeout: Duration,
-    },
-    /// Gives up the newest request that is not over.
-    CancelRequest,
-    Close {
-        linger: Duration,
-    },
-    /// Whether messages that arrive are taken.
-    Read(bool),
-    /// Messages a second that the node takes in, and as many at once; `None`: no limit.
-    Limit(Option<u64>),
-    /// Another priority for channel 0.
-    Prioritize(u8),
-}
-
-/// What a node's application sees and does.
-#[derive(Clone)]
-pub(crate) enum Ev {
-    Asked(ConnectionId),
-    Core {
-        conn: ConnectionId,
-        session: SessionId,
-        pto: Duration,
-        event: Event,
-    },
-    Accepted {
-        conn: ConnectionId,
-        message: MessageId,
-        hash: u64,
-        receipt: bool,
-    },
-    Refused {
-        conn: ConnectionId,
-        channel: ChannelId,
-    },
-    Received {
-        conn: ConnectionId,
-        session: SessionId,
-        channel: ChannelId,
-        class: Class,
-        number: u64,
-        hash: u64,
-    },
-    RequestSent {
-        conn: ConnectionId,
-        request: RequestId,
-        hash: u64,
-    },
-    /// A part of a reply was taken, or what ended the request; `index` as its sender counted.
-    Answered {
-        conn: ConnectionId,
-        request: RequestId,
-        index: u8,
-        is_last: bool,
-    },
-    Handled {
-        session: SessionId,
-        request: RequestId,
-    },
-    CloseCalled {
-        conn: ConnectionId,
-        linger: Duration,
-    },
-}
-
-/// As it stands in traces: without random ids and measured times, which change for no reason that a reviewer cares about.
-impl fmt::Debug for Ev {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Asked(conn) => write!(f, "{conn} asked for"),
-            Self::Core { conn, event, .. } => match event {
-                Event::Established { .. } => write!(f, "{conn} established"),
-                Event::RetryAt { attempt, .. } => write!(f, "{conn} will retry, attempt {attempt}"),
-                Event::Fate { message, fate } => write!(f, "{conn} fate {} {fate:?}", name(*message)),
-                Event::Closed(closed) => {
-                    write!(f, "{conn} closed: {:?}, next {:?}", closed.reason, closed.next)
-                }
-                event => write!(f, "{conn} {event:?}"),
-            },
-            Self::Accepted { conn, message, .. } => write!(f, "{conn} accepted {}", name(*message)),
-            Self::Refused { conn, channel } => write!(f, "{conn} refused on {}", channel.0),
-            Self::Received { conn, channel, class, number, .. } => {
-                write!(f, "{conn} received {}/{}#{number}", channel.0, *class as u8)
-            }
-            Self::RequestSent { conn, request, .. } => write!(f, "{conn} requested {}", request.0),
-            Self::Answered { conn, request, index, .. } => write!(f, "{conn} answered {}.{index}", request.0),
-            Self::Handled { request, .. } => write!(f, "handled request {}", request.0),
-            Self::CloseCalled { conn, linger } => write!(f, "{conn} close called, linger {linger:?}"),
-        }
-    }
-}
-
-fn name(message: MessageId) -> String {
-    format!("{}/{}#{}", message.channel.0, message.class as u8, message.number)
-}
+pub(crate) use crate::story::{Ask, Cmd, Ev};
 
 #[derive(Clone, Debug)]
 struct Todo {
     conn: ConnectionId,
     channel: ChannelId,
-    message: Message,
+    ask: Ask,
+    payload: Vec<u8>,
+}
+
+/// A message that its sender waits to hear about.
+#[derive(Clone, Debug)]
+struct Owed {
+    conn: ConnectionId,
+    receipt: ReceiptId,
+    hash: u64,
 }
 
 /// A part of a reply, or the last of it.
@@ -151,6 +50,12 @@ pub(crate) struct Peer {
     todo: VecDeque<Todo>,
     replies: VecDeque<Answer>,
     asked: Vec<(ConnectionId, RequestId)>,
+    /// Answered one turn later.
+    owed: Vec<Owed>,
+    batches: u64,
+    /// Channel 0 drops what it may not.
+    drops: bool,
+    last: Option<(ConnectionId, MessageId)>,
     /// The longest probe timeout of each connection that is being closed.
     closing: BTreeMap<ConnectionId, Duration>,
     events: VecDeque<Ev>,
@@ -168,6 +73,10 @@ impl Peer {
             todo: VecDeque::new(),
             replies: VecDeque::new(),
             asked: Vec::new(),
+            owed: Vec::new(),
+            batches: 0,
+            drops: false,
+            last: None,
             closing: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -229,18 +138,24 @@ impl Peer {
     fn send_todo(&mut self, now: Now) {
         let mut full = Vec::new();
         for todo in std::mem::take(&mut self.todo) {
-            let Todo { conn: id, channel, message } = todo.clone();
+            let Todo { conn: id, channel, ask, payload } = todo.clone();
             if full.contains(&(id, channel)) {
                 self.todo.push_back(todo);
                 continue;
             }
             let Some(mut conn) = self.endpoint.connection(id) else { continue };
-            let hash = hash_bytes(0, &message.payload);
-            let receipt = message.receipt;
+            let hash = hash_bytes(0, &payload);
+            let Ask { class, receipt, lifetime, key, max_retransmits, batch } = ask;
+            let payload = payload.into();
+            let message = Message { payload, class, receipt, lifetime, key, max_retransmits, batch };
             let sent = conn.channel(channel).send(timestamp(now.mono), message);
             drop(conn);
             match sent {
-                Ok(message) => self.events.push_back(Ev::Accepted { conn: id, message, hash, receipt }),
+                Ok(message) => {
+                    self.last = Some((id, message));
+                    let expendable = ask.is_expendable() || self.drops && channel == ChannelId::DEFAULT;
+                    self.events.push_back(Ev::Accepted { conn: id, message, hash, ask, expendable });
+                }
                 Err(SendError::Full) => {
                     full.push((id, channel));
                     self.events.push_back(Ev::Refused { conn: id, channel });
@@ -292,8 +207,11 @@ impl Peer {
         {
             drop(conn);
             let hash = hash_bytes(0, &received.payload);
-            let (class, number) = (received.class, received.number);
-            self.events.push_back(Ev::Received { conn: id, session, channel, class, number, hash });
+            let (class, number, gap) = (received.class, received.number, received.gap);
+            self.events.push_back(Ev::Received { conn: id, session, channel, class, number, gap, hash });
+            if let Some(receipt) = received.receipt {
+                self.owed.push(Owed { conn: id, receipt, hash });
+            }
             if let Some(request) = received.request.filter(|_| !received.cancelled) {
                 self.events.push_back(Ev::Handled { session, request });
                 let parts = (received.payload.len() % 4) as u8;
@@ -308,7 +226,25 @@ impl Peer {
         self.send_replies(now);
     }
 
+    /// The application's word, the same for the same content, about what it has been given before this turn.
+    fn answer(&mut self, now: Now) {
+        for Owed { conn: id, receipt, hash } in std::mem::take(&mut self.owed) {
+            let session = self.session(id);
+            let Some(mut conn) = self.endpoint.connection(id) else { continue };
+            let rejected = hash.is_multiple_of(4).then_some(hash % 1000);
+            let is_owed = match rejected {
+                None => conn.ack(timestamp(now.mono), receipt),
+                Some(reason) => conn.reject(timestamp(now.mono), receipt, reason),
+            };
+            drop(conn);
+            if is_owed {
+                self.events.push_back(Ev::Judged { session, hash, rejected });
+            }
+        }
+    }
+
     fn drain(&mut self, now: Now) {
+        self.answer(now);
         for (&id, longest) in &mut self.closing {
             *longest = self.endpoint.get(id).map_or(Duration::ZERO, Connection::pto).max(*longest);
         }
@@ -381,19 +317,55 @@ impl Node for Peer {
         };
         match cmd {
             Cmd::Connect => self.connect(at),
-            Cmd::Send { channel, class, size, count, receipt } => {
+            Cmd::Send { channel, ask, size, count } => {
                 for (conn, _) in targets.iter().flat_map(|&conn| (0..count).map(move |i| (conn, i))) {
-                    let message = Message { payload: self.payload(size).into(), class, receipt };
-                    self.todo.push_back(Todo { conn, channel: ChannelId(channel), message });
+                    let payload = self.payload(size);
+                    self.todo.push_back(Todo { conn, channel: ChannelId(channel), ask, payload });
                 }
                 self.send_todo(now);
             }
-            Cmd::Open => {
+            Cmd::Batch { ask, size, count } => {
+                for &conn in &targets {
+                    self.batches += 1;
+                    for i in 1..=count {
+                        let batch = Some(Batch { number: self.batches, is_last: i == count });
+                        let payload = self.payload(size);
+                        let ask = Ask { batch, ..ask };
+                        self.todo.push_back(Todo { conn, channel: ChannelId::DEFAULT, ask, payload });
+                    }
+                }
+                self.send_todo(now);
+            }
+            Cmd::Cancel => {
+                if let Some((id, message)) = self.last.take()
+                    && let Some(mut conn) = self.endpoint.connection(id)
+                {
+                    conn.channel(message.channel).cancel(at, message);
+                    drop(conn);
+                    self.events.push_back(Ev::CancelCalled { conn: id, message });
+                }
+            }
+            Cmd::LimitQueue(limits) => {
+                self.drops |= limits.policy.is_some();
+                for id in targets {
+                    if let Some(mut conn) = self.endpoint.connection(id) {
+                        conn.channel(ChannelId::DEFAULT).limit_queue(&limits).expect("sound limits");
+                        drop(conn);
+                        self.events.push_back(Ev::Limited { conn: id });
+                    }
+                }
+            }
+            Cmd::Open { reliable_sequenced } => {
                 for id in targets {
                     if let Some(mut conn) = self.endpoint.connection(id) {
                         // A connection that is not established yet refuses; the test goes on without the channel.
-                        let _ = conn
-                            .open_channel(at, &ChannelOptions { name: "extra".into(), ..Default::default() });
+                        let name = "extra".into();
+                        let options = ChannelOptions { name, reliable_sequenced, ..Default::default() };
+                        let opened = conn.open_channel(at, &options);
+                        drop(conn);
+                        if let Ok(channel) = opened {
+                            self.events.push_back(Ev::Opened { conn: id, channel, reliable_sequenced });
+                        }
                     }
                 }
             }
@@ -408,7 +380,8 @@ impl Node for Peer {
                     match request {
                         Ok(request) => {
                             self.asked.push((id, request));
-                            self.events.push_back(Ev::RequestSent { conn: id, request, hash });
+                            let expendable = self.drops;
+                            self.events.push_back(Ev::RequestSent { conn: id, request, hash, expendable });
                         }
                         Err(SendError::Full) => {
                             self.events.push_back(Ev::Refused { conn: id, channel: ChannelId::DEFAULT });

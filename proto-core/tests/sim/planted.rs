@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto_core::chat::{self, ChatConfig};
 use proto_core::planted::Planted;
 use proto_core::{Config, ConfigBuilder};
-use simtest::search;
+use simtest::{Chaos, search};
 
 use crate::core::{chaos, everything, settings};
 
@@ -17,10 +17,14 @@ fn config(accept: bool, planted: Planted) -> Arc<Config> {
 
 /// The campaign over the core finds `planted`, and says so by the oracle that it concerns.
 fn core_finds(planted: Planted, oracles: &[&str]) {
+    core_finds_in(planted, oracles, chaos);
+}
+
+fn core_finds_in(planted: Planted, oracles: &[&str], weather: fn() -> Chaos) {
     let (server, client) = (config(true, planted), config(false, planted));
     let found = search(SEEDS, move |seed| {
         let mut sim = everything(seed, &server, &client);
-        sim.campaign(chaos());
+        sim.campaign(weather());
         sim
     });
     let failure = found.expect_err("a planted defect went unnoticed");
@@ -77,4 +81,35 @@ fn a_rate_limit_that_is_not_enforced_is_found() {
 #[test]
 fn parts_of_a_reply_that_overtake_each_other_are_found() {
     core_finds(Planted::ReplyPartsUnordered, &["guarantees"]);
+}
+
+#[test]
+fn older_sequenced_messages_are_found() {
+    core_finds(Planted::AnySequence, &["guarantees"]);
+}
+
+#[test]
+fn messages_delivered_after_their_time_are_found() {
+    core_finds(Planted::Immortal, &["guarantees"]);
+}
+
+#[test]
+fn a_skip_that_is_not_repeated_is_found() {
+    // It takes a loss of what may be given up, and then one of the SKIP.
+    core_finds_in(Planted::SkipOnce, &["guarantees", "settled"], || chaos().loss(250_000));
+}
+
+#[test]
+fn a_receipt_that_is_not_repeated_is_found() {
+    core_finds(Planted::ReceiptOnce, &["settled"]);
+}
+
+#[test]
+fn a_fate_that_is_not_told_is_found() {
+    core_finds(Planted::SilentlySuperseded, &["guarantees"]);
+}
+
+#[test]
+fn the_credit_of_what_was_skipped_is_missed() {
+    core_finds(Planted::SkipLeak, &["guarantees", "settled"]);
 }

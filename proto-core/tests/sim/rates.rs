@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proto_core::{Class, ConfigBuilder, Rate};
+use proto_core::{Class, ConfigBuilder, Rate, ReceiptKind};
 use simtest::{Chaos, Check, Kind, Link, NodeId, Now, Oracle, Sim, Time, ms, secs};
 
 use crate::core::settings;
 use crate::oracles::Guarantees;
-use crate::peer::{Cmd, Ev, Peer};
+use crate::peer::{Ask, Cmd, Ev, Peer};
 
 const RATE: Rate = Rate { messages: 20, message_burst: 8, bytes: 0, byte_burst: 0 };
 
@@ -54,8 +54,10 @@ pub(crate) fn limited(seed: u64, config: impl Fn(bool) -> ConfigBuilder) -> Sim<
     sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
     sim.workload(|w| {
         for step in 0..30 {
-            let class = Class::ALL[((seed + step) % 3) as usize];
-            let send = Cmd::Send { channel: 0, class, size: 50, count: 6, receipt: step % 2 == 0 };
+            let class = Class::ALL[((seed + step) % 4) as usize];
+            let receipt = [ReceiptKind::None, ReceiptKind::Arrival][(step % 2) as usize];
+            let send =
+                Cmd::Send { channel: 0, ask: Ask { class, receipt, ..Ask::default() }, size: 50, count: 6 };
             w.at(ms(200 * step)).cmd(a, send);
         }
     });

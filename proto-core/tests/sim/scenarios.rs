@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use proto_core::{Class, Config};
+use proto_core::{Class, Config, ReceiptKind};
 use simtest::{Scenario, Sim, ms, secs};
 
 use crate::core::settings;
 use crate::oracles::Guarantees;
-use crate::peer::{Cmd, Peer};
+use crate::peer::{Ask, Cmd, Peer};
 
 fn build(scenario: &Scenario) -> Sim<Peer> {
     let config = |accept| -> Arc<Config> { settings(accept).build().expect("a sound configuration") };
@@ -26,9 +26,14 @@ fn build(scenario: &Scenario) -> Sim<Peer> {
     sim.links(scenario.link.link());
     sim.workload(|w| {
         for (number, &client) in (0..scenario.messages.min(40)).zip(clients.iter().cycle()) {
-            let class = Class::ALL[usize::from(number % 3)];
             let size = u32::from(number) * 97 % 1500;
-            let send = Cmd::Send { channel: 0, class, size, count: 2, receipt: number % 2 == 0 };
+            let receipts = [ReceiptKind::Arrival, ReceiptKind::None, ReceiptKind::Processing];
+            let ask = Ask {
+                class: Class::ALL[usize::from(number % 4)],
+                receipt: receipts[usize::from(number % 3)],
+                ..Ask::default()
+            };
+            let send = Cmd::Send { channel: 0, ask, size, count: 2 };
             w.at(ms(100 * u64::from(number))).cmd(client, send);
         }
     });

@@ -3,12 +3,21 @@
 use std::sync::Arc;
 
 use proto_core::chat::ChatConfig;
-use proto_core::{Class, Config};
+use proto_core::{Class, Config, ReceiptKind};
 use simtest::{Fault, FromSeed, Link, Sim, TraceView, at, ms};
 
 use crate::chat;
 use crate::core::settings;
-use crate::peer::{Cmd, Peer};
+use crate::peer::{Ask, Cmd, Peer};
+
+const WITH_RECEIPT: Ask = Ask {
+    class: Class::ReliableOrdered,
+    receipt: ReceiptKind::Arrival,
+    lifetime: None,
+    key: None,
+    max_retransmits: None,
+    batch: None,
+};
 
 fn pair(name: &str) -> (Sim<Peer>, simtest::NodeId, simtest::NodeId) {
     let mut sim = Sim::new(name);
@@ -25,7 +34,7 @@ fn pair(name: &str) -> (Sim<Peer>, simtest::NodeId, simtest::NodeId) {
 #[test]
 fn a_handshake_and_a_message_each_way() {
     let (mut sim, s, a) = pair("handshake");
-    let send = Cmd::Send { channel: 0, class: Class::ReliableOrdered, size: 20, count: 1, receipt: true };
+    let send = Cmd::Send { channel: 0, ask: WITH_RECEIPT, size: 20, count: 1 };
     sim.workload(|w| {
         w.at(ms(0)).cmd(a, Cmd::Connect);
         w.at(ms(100)).cmd(a, send.clone());
@@ -41,7 +50,7 @@ fn a_handshake_and_a_message_each_way() {
 #[test]
 fn a_large_message_over_a_cut() {
     let (mut sim, _, a) = pair("large");
-    let send = Cmd::Send { channel: 0, class: Class::ReliableOrdered, size: 8000, count: 1, receipt: true };
+    let send = Cmd::Send { channel: 0, ask: WITH_RECEIPT, size: 8000, count: 1 };
     sim.workload(|w| {
         w.at(ms(0)).cmd(a, Cmd::Connect);
         w.at(ms(100)).cmd(a, send);

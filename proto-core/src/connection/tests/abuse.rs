@@ -34,7 +34,15 @@ fn piece(class: Class, id: u16, total: u64, offset: u64, payload: &[u8]) -> Fram
 }
 
 fn open(channel: u32) -> OpenChannel<'static> {
-    OpenChannel { channel, classes: 0b111, priority: 4, bytes: 1000, messages: 10, name: "" }
+    OpenChannel {
+        channel,
+        classes: 0b111,
+        priority: 4,
+        reliable_sequenced: false,
+        bytes: 1000,
+        messages: 10,
+        name: "",
+    }
 }
 
 fn on_channel(channel: u32, class: Class) -> Frame<'static> {
@@ -96,9 +104,9 @@ fn a_broken_rule_ends_the_connection_with_its_code() {
             (0..4).map(|id| piece(UNORDERED, id, 3000, 0, b"x")).collect(),
         ),
         (
-            "a class that nobody negotiated",
+            "a class that the channel does not have, sequenced",
             code::PROTOCOL_VIOLATION,
-            vec![Frame::Msg(Msg { class: 3, ..msg(ORDERED, 0, b"x") })],
+            vec![Frame::OpenChannel(only_ordered), on_channel(1, Class::Sequenced)],
         ),
         ("a channel that was never opened", code::PROTOCOL_VIOLATION, vec![on_channel(3, ORDERED)]),
         ("likewise, unreliable", code::PROTOCOL_VIOLATION, vec![on_channel(3, UNRELIABLE)]),

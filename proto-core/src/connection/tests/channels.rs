@@ -4,7 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, Side, frame_names, ms, secs, small};
-use crate::{ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, OpenError, SendError};
+use crate::{
+    ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, OpenError, Policy, SendError,
+};
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
 
@@ -117,8 +119,10 @@ fn a_full_queue_pushes_out_the_oldest_unreliable_message() {
     let ids: Vec<_> = (0..12_u8)
         .map(|i| pair.send(Client, 0, Message::new(vec![i]).class(Class::Unreliable).receipt()))
         .collect();
-    let dropped: Vec<_> =
-        ids[..4].iter().map(|&message| Event::Fate { message, fate: Fate::Dropped }).collect();
+    let dropped: Vec<_> = ids[..4]
+        .iter()
+        .map(|&message| Event::Fate { message, fate: Fate::Dropped { policy: Policy::DropOld } })
+        .collect();
     pair.drain();
     assert_eq!(pair.take_events(Client), dropped);
     assert_eq!(pair.conn(Client).unsettled(), 8);
@@ -247,7 +251,7 @@ fn what_the_peer_does_not_take_is_refused_or_dropped() {
     let early = pair.send(Client, 0, Message::new(vec![0; 101]).receipt());
     pair.send(Client, 0, Message::new(vec![0; 100]));
     pair.run(secs(1));
-    let dropped = Event::Fate { message: early, fate: Fate::Dropped };
+    let dropped = Event::Fate { message: early, fate: Fate::TooLarge };
     assert!(pair.take_events(Client).contains(&dropped));
     assert_eq!(
         try_send(&mut pair, Client, Message::new(vec![0; 101])),

@@ -10,9 +10,10 @@ use quickcheck::{Arbitrary, Gen};
 use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
-    Accept, AckRange, Advice, Close, Credit, DecodeError, EcnCounts, Fragment, Frame, Init, Kind, MAX_NAME,
-    MAX_RANGES, MAX_REASON, Msg, OpenChannel, Rate, RateLimit, RateScope, Record, RecordWriter, TimeSample,
-    Version, WireId, varint,
+    Accept, AckRange, Advice, Batch, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Fragment,
+    Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_TTL_MS, Msg,
+    OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, Status,
+    TimeSample, Version, WireId, varint,
 };
 
 /// One frame.
@@ -20,22 +21,90 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
-    Ack { delay: u64, ranges: Vec<AckRange>, ecn: Option<EcnCounts> },
+    Ack {
+        delay: u64,
+        ranges: Vec<AckRange>,
+        ecn: Option<EcnCounts>,
+    },
     Credit(Credit),
     Blocked(Credit),
-    OpenChannel { channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: String },
-    Close { code: u64, advice: Advice, retry_after_ms: u64, reason: String },
+    Skip {
+        channel: u32,
+        class: u8,
+        messages: Vec<Skipped>,
+    },
+    FragAbort(FragAbort),
+    MsgAck {
+        channel: u32,
+        class: u8,
+        status: Status,
+        ranges: Vec<AckRange>,
+    },
+    Report(Vec<Reported>),
+    OpenChannel {
+        channel: u32,
+        classes: u8,
+        priority: u8,
+        reliable_sequenced: bool,
+        bytes: u64,
+        messages: u64,
+        name: String,
+    },
+    Close {
+        code: u64,
+        advice: Advice,
+        retry_after_ms: u64,
+        reason: String,
+    },
     CloseAck,
     Rate(RateLimit),
     Cancel(u64),
     Time(TimeSample),
-    Init { versions: Vec<u32>, client_random: [u8; 32], token: Vec<u8>, params: Vec<u8> },
+    Init {
+        versions: Vec<u32>,
+        client_random: [u8; 32],
+        token: Vec<u8>,
+        params: Vec<u8>,
+    },
     Retry(Vec<u8>),
     Version(Vec<u32>),
     Accept(ModelAccept),
     Confirm([u8; 16]),
-    Msg { class: u8, channel: u32, id: WireId, fragment: Option<Fragment>, kind: Kind, payload: Vec<u8> },
-    Extension { code: u8, id: u64, body: Vec<u8> },
+    Msg(ModelMsg),
+    Extension {
+        code: u8,
+        id: u64,
+        body: Vec<u8>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelMsg {
+    pub(super) class: u8,
+    pub(super) channel: u32,
+    pub(super) id: WireId,
+    pub(super) fragment: Option<Fragment>,
+    pub(super) kind: Kind,
+    pub(super) ttl: Option<u32>,
+    pub(super) receipt: bool,
+    pub(super) options: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Default for ModelMsg {
+    fn default() -> Self {
+        Self {
+            class: 0,
+            channel: 0,
+            id: WireId::Low16(0),
+            fragment: None,
+            kind: Kind::OneWay,
+            ttl: None,
+            receipt: false,
+            options: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +141,7 @@ impl ModelRecord {
     fn repaired(mut frames: Vec<Model>) -> Self {
         let mut previous = None;
         for model in &mut frames {
-            if let Model::Msg { class, channel, id, .. } = model {
+            if let Model::Msg(ModelMsg { class, channel, id, .. }) = model {
                 let space = Some((*class, *channel));
                 if *id == WireId::Next && previous != space {
                     *id = WireId::Low8(7);
@@ -115,9 +184,31 @@ impl Model {
             Self::Blocked(credit) => Frame::Blocked(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
-            &Self::OpenChannel { channel, classes, priority, bytes, messages, ref name } => {
-                Frame::OpenChannel(OpenChannel { channel, classes, priority, bytes, messages, name })
+            &Self::Skip { channel, class, ref messages } => {
+                return writer.write_skip(channel, class, messages);
             }
+            Self::FragAbort(abort) => Frame::FragAbort(*abort),
+            &Self::MsgAck { channel, class, status, ref ranges } => {
+                return writer.write_msg_ack(channel, class, status, ranges);
+            }
+            Self::Report(lines) => return writer.write_report(lines),
+            &Self::OpenChannel {
+                channel,
+                classes,
+                priority,
+                reliable_sequenced,
+                bytes,
+                messages,
+                ref name,
+            } => Frame::OpenChannel(OpenChannel {
+                channel,
+                classes,
+                priority,
+                reliable_sequenced,
+                bytes,
+                messages,
+                name,
+            }),
             &Self::Close { code, advice, retry_after_ms, ref reason } => {
                 Frame::Close(Close { code, advice, retry_after_ms, reason })
             }
@@ -131,8 +222,11 @@ impl Model {
                 transcript: accept.transcript,
                 params: &accept.params,
             }),
-            &Self::Msg { class, channel, id, fragment, kind, ref payload } => {
-                Frame::Msg(Msg { class, channel, id, fragment, kind, payload })
+            Self::Msg(msg) => {
+                let &ModelMsg { class, channel, id, fragment, kind, ttl, receipt, .. } = msg;
+                let options = Options::new(&msg.options).expect("sound options");
+                let extras = Extras { ttl, receipt, options };
+                Frame::Msg(Msg { class, channel, id, fragment, kind, extras, payload: &msg.payload })
             }
             &Self::Extension { code, id, ref body } => Frame::Extension { code, id, body },
         };
@@ -148,9 +242,34 @@ impl From<Frame<'_>> for Model {
             Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
             Frame::Blocked(credit) => Self::Blocked(credit),
-            Frame::OpenChannel(OpenChannel { channel, classes, priority, bytes, messages, name }) => {
-                Self::OpenChannel { channel, classes, priority, bytes, messages, name: name.to_string() }
+            Frame::Skip(skip) => {
+                Self::Skip { channel: skip.channel, class: skip.class, messages: skip.messages().collect() }
             }
+            Frame::FragAbort(abort) => Self::FragAbort(abort),
+            Frame::MsgAck(receipts) => Self::MsgAck {
+                channel: receipts.channel,
+                class: receipts.class,
+                status: receipts.status,
+                ranges: receipts.ranges().collect(),
+            },
+            Frame::Report(report) => Self::Report(report.lines().collect()),
+            Frame::OpenChannel(OpenChannel {
+                channel,
+                classes,
+                priority,
+                reliable_sequenced,
+                bytes,
+                messages,
+                name,
+            }) => Self::OpenChannel {
+                channel,
+                classes,
+                priority,
+                reliable_sequenced,
+                bytes,
+                messages,
+                name: name.to_string(),
+            },
             Frame::Close(Close { code, advice, retry_after_ms, reason }) => {
                 Self::Close { code, advice, retry_after_ms, reason: reason.to_string() }
             }
@@ -180,9 +299,17 @@ impl From<Frame<'_>> for Model {
                 params: accept.params.to_vec(),
             }),
             Frame::Confirm(hash) => Self::Confirm(hash),
-            Frame::Msg(Msg { class, channel, id, fragment, kind, payload }) => {
-                Self::Msg { class, channel, id, fragment, kind, payload: payload.to_vec() }
-            }
+            Frame::Msg(Msg { class, channel, id, fragment, kind, extras, payload }) => Self::Msg(ModelMsg {
+                class,
+                channel,
+                id,
+                fragment,
+                kind,
+                ttl: extras.ttl,
+                receipt: extras.receipt,
+                options: extras.options.bytes().to_vec(),
+                payload: payload.to_vec(),
+            }),
             Frame::Extension { code, id, body } => Self::Extension { code, id, body: body.to_vec() },
         }
     }
@@ -273,14 +400,51 @@ fn msg(g: &mut Gen) -> Model {
         }
         Fragment { total, offset: number(g).min(total - payload.len() as u64) }
     });
-    Model::Msg {
+    let mut options = Vec::new();
+    if bool::arbitrary(g) && bool::arbitrary(g) {
+        Batch { number: number(g), is_last: bool::arbitrary(g) }.encode(&mut options);
+    }
+    Model::Msg(ModelMsg {
         class: below(g, 4) as u8,
         channel: *g.choose(&[0, 0, 1, 300, u32::MAX]).unwrap_or(&0),
         id,
         fragment,
         kind,
+        ttl: bool::arbitrary(g).then(|| below(g, MAX_TTL_MS as usize + 1) as u32),
+        receipt: bool::arbitrary(g),
+        options,
         payload,
+    })
+}
+
+fn skip(g: &mut Gen) -> Model {
+    let (mut messages, mut next) = (Vec::new(), number(g) >> 3);
+    for _ in 0..=below(g, MAX_SKIPS - 1) {
+        next += number(g) % 1000;
+        messages.push(Skipped { number: next, total: number(g) });
+        next += 1;
     }
+    Model::Skip { channel: u32::arbitrary(g), class: below(g, 2) as u8, messages }
+}
+
+fn receipts(g: &mut Gen) -> Model {
+    let status = match below(g, 3) {
+        0 => Status::Processed,
+        1 => Status::Rejected(number(g)),
+        _ => Status::Refused(number(g)),
+    };
+    Model::MsgAck { channel: u32::arbitrary(g), class: below(g, 4) as u8, status, ranges: ack_ranges(g) }
+}
+
+fn report(g: &mut Gen) -> Model {
+    let lines = (0..=below(g, MAX_REPORTS)).map(|_| Reported {
+        channel: u32::arbitrary(g),
+        reason: u8::arbitrary(g),
+        count: number(g).max(1),
+        first: number(g) >> 2,
+        last: number(g) >> 2,
+    });
+    Model::Report(lines.take(MAX_REPORTS).collect())
 }
 
 fn any_credit(g: &mut Gen) -> Credit {
@@ -289,7 +453,7 @@ fn any_credit(g: &mut Gen) -> Credit {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 22) {
+        match below(g, 26) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -303,6 +467,7 @@ impl Arbitrary for Model {
                 channel: u32::arbitrary(g),
                 classes: 1 + below(g, 15) as u8,
                 priority: below(g, 8) as u8,
+                reliable_sequenced: bool::arbitrary(g),
                 bytes: number(g),
                 messages: number(g),
                 name: text_upto(g, MAX_NAME),
@@ -360,6 +525,14 @@ impl Arbitrary for Model {
                 origin: number(g),
                 held: number(g),
             }),
+            18 => skip(g),
+            19 => Self::FragAbort(FragAbort {
+                channel: u32::arbitrary(g),
+                class: 2 + below(g, 2) as u8,
+                number: number(g) >> 2,
+            }),
+            20 => receipts(g),
+            21 => report(g),
             _ => msg(g),
         }
     }

@@ -8,15 +8,15 @@ use alloc::vec::Vec;
 use core::array;
 use core::time::Duration;
 
-use super::model::{Model, ModelAccept, ModelRecord};
+use super::model::{Model, ModelAccept, ModelMsg, ModelRecord};
 use super::{CLIENT, SERVER, guard, rewrite, rewrite_packet};
 use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
 use crate::wire::{
-    Advice, Credit, DecodeError, EcnCounts, Fragment, Frame, Kind, Rate, RateLimit, RateScope, Record,
-    TimeSample, WireId, varint,
+    AckRange, Advice, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate, RateLimit,
+    RateScope, Record, Reported, Skipped, Status, TimeSample, WireId, varint,
 };
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
@@ -138,17 +138,27 @@ fn credit(channel: Option<u32>, bytes: u64, messages: u64) -> Model {
 }
 
 fn open(channel: u32, classes: u8, priority: u8, bytes: u64, messages: u64, name: &str) -> Model {
-    Model::OpenChannel { channel, classes, priority, bytes, messages, name: name.to_string() }
+    let (reliable_sequenced, name) = (name == "state", name.to_string());
+    Model::OpenChannel { channel, classes, priority, reliable_sequenced, bytes, messages, name }
 }
 
 fn msg(class: u8, channel: u32, id: WireId, payload: &str) -> Model {
     let payload = payload.as_bytes().to_vec();
-    Model::Msg { class, channel, id, fragment: None, kind: Kind::OneWay, payload }
+    Model::Msg(ModelMsg { class, channel, id, payload, ..ModelMsg::default() })
 }
 
 fn msg_of_kind(id: u16, kind: Kind, payload: &str) -> Model {
     let payload = payload.as_bytes().to_vec();
-    Model::Msg { class: 0, channel: 0, id: WireId::Low16(id), fragment: None, kind, payload }
+    Model::Msg(ModelMsg { id: WireId::Low16(id), kind, payload, ..ModelMsg::default() })
+}
+
+fn msg_that_says(ttl: Option<u32>, receipt: bool, options: &[u8], payload: &str) -> Model {
+    let (options, payload) = (options.to_vec(), payload.as_bytes().to_vec());
+    Model::Msg(ModelMsg { id: WireId::Low16(1), ttl, receipt, options, payload, ..ModelMsg::default() })
+}
+
+fn receipts(status: Status, ranges: Vec<AckRange>) -> Model {
+    Model::MsgAck { channel: 3, class: 0, status, ranges }
 }
 
 fn blocked(channel: Option<u32>, bytes: u64, messages: u64) -> Model {
@@ -183,6 +193,7 @@ fn expected_record(name: &str) -> Vec<Model> {
         "credit-channel" => credit(Some(300), 1 << 20, 1024),
         "open-channel" => open(1, 0b101, 2, 64 << 10, 100, "chat"),
         "open-channel-nameless" => open(u32::MAX, 15, 0, 0, 0, ""),
+        "open-channel-newest" => open(4, 0b1000, 0, 1000, 10, "state"),
         "close" => close(6, Advice::After, 2000, "busy"),
         "close-plain" => close(0, Advice::Never, 0, ""),
         "close-application" => close(0x1000, Advice::Elsewhere, 0, "zu später Stunde"),
@@ -202,22 +213,57 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-request" => msg_of_kind(1, Kind::Request(300), "who?"),
         "msg-reply" => msg_of_kind(2, Kind::Reply(300), "me"),
         "msg-reply-error" => msg_of_kind(2, Kind::ReplyError { request: 300, code: 0x80, index: None }, "no"),
-        "msg-piece" => Model::Msg {
-            class: 0,
-            channel: 0,
+        "msg-piece" => Model::Msg(ModelMsg {
             id: Low16(7),
             fragment: Some(Fragment { total: 100_000, offset: 1150 }),
-            kind: Kind::OneWay,
             payload: b"piece".to_vec(),
-        },
-        "msg-request-piece" => Model::Msg {
+            ..ModelMsg::default()
+        }),
+        "msg-request-piece" => Model::Msg(ModelMsg {
             class: 1,
             channel: 5,
             id: Low32(8),
             fragment: Some(Fragment { total: 5004, offset: 5000 }),
             kind: Kind::Request(9),
             payload: b"tail".to_vec(),
+            ..ModelMsg::default()
+        }),
+        "msg-ttl" => msg_that_says(Some(2000), false, &[], "hi"),
+        "msg-receipt" => msg_that_says(None, true, &[], "hi"),
+        "msg-batch" => msg_that_says(None, true, &[1, 2, 7, 1], "hi"),
+        "msg-options-unknown" => msg_that_says(None, false, &[0, 0, 9, 2, 0xAA, 0xBB], "hi"),
+        "msg-everything" => Model::Msg(ModelMsg {
+            class: 1,
+            channel: 5,
+            id: Low16(8),
+            fragment: Some(Fragment { total: 5004, offset: 5000 }),
+            kind: Kind::Request(9),
+            ttl: Some(86_400_000),
+            receipt: true,
+            options: vec![1, 3, 0x81, 0x2C, 0],
+            payload: b"tail".to_vec(),
+        }),
+        "skip-one" => {
+            Model::Skip { channel: 0, class: 0, messages: vec![Skipped { number: 1000, total: 300 }] }
+        }
+        "skip-more" => Model::Skip {
+            channel: 300,
+            class: 1,
+            messages: vec![
+                Skipped { number: 7, total: 0 },
+                Skipped { number: 8, total: 64 },
+                Skipped { number: 10, total: 20_000 },
+            ],
         },
+        "frag-abort" => Model::FragAbort(FragAbort { channel: 3, class: 3, number: 200 }),
+        "msg-ack-one" => receipts(Status::Processed, vec![5..=5]),
+        "msg-ack-all" => receipts(Status::Processed, vec![0..=999]),
+        "msg-ack-rejected" => receipts(Status::Rejected(300), vec![40..=42, 38..=38]),
+        "msg-ack-refused" => receipts(Status::Refused(2), vec![7..=7]),
+        "report" => Model::Report(vec![
+            Reported { channel: 0, reason: 6, count: 3, first: 17, last: 290 },
+            Reported { channel: 3, reason: 1, count: 1, first: 4, last: 4 },
+        ]),
         "msg-length" => return vec![msg(0, 0, Low16(0x0102), "hi"), Model::Ping],
         "msg-next" => {
             return vec![msg(0, 0, Low16(10), "one"), msg(0, 0, Next, "two"), msg(0, 0, Next, "three")];
@@ -231,30 +277,19 @@ fn expected_record(name: &str) -> Vec<Model> {
             let (sent, origin) = (1_700_000_000_020_000, 1_700_000_000_000_000);
             Model::Time(TimeSample { ask: false, sent, origin, held: 500 })
         }
-        "msg-reply-part" => Model::Msg {
-            class: 0,
-            channel: 0,
-            id: Low16(2),
-            fragment: None,
-            kind: Kind::ReplyPart { request: 300, index: 4, last: false },
-            payload: b"me".to_vec(),
-        },
-        "msg-reply-last" => Model::Msg {
+        "msg-reply-part" => msg_of_kind(2, Kind::ReplyPart { request: 300, index: 4, last: false }, "me"),
+        "msg-reply-last" => Model::Msg(ModelMsg {
             class: 1,
-            channel: 0,
             id: Low16(3),
-            fragment: None,
             kind: Kind::ReplyPart { request: 300, index: 5, last: true },
-            payload: Vec::new(),
-        },
-        "msg-reply-part-error" => Model::Msg {
+            ..ModelMsg::default()
+        }),
+        "msg-reply-part-error" => Model::Msg(ModelMsg {
             class: 1,
-            channel: 0,
             id: Low16(3),
-            fragment: None,
             kind: Kind::ReplyError { request: 300, code: 0x40, index: core::num::NonZeroU32::new(5) },
-            payload: Vec::new(),
-        },
+            ..ModelMsg::default()
+        }),
         "rate-connection" => rate(RateScope::Connection, [50, 75, 131_072, 196_608]),
         "rate-channel" => rate(RateScope::Channel(300), [10, 5, 0, 0]),
         "rate-each" => rate(RateScope::EachChannel, [0; 4]),
@@ -290,7 +325,8 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
+    OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

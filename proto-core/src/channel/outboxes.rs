@@ -1,0 +1,44 @@
+//! The queues of a channel's classes, each made when its class is first used.
+
+use alloc::boxed::Box;
+use core::ops::{Index, IndexMut};
+
+use super::outbox::Outbox;
+use crate::Class;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outboxes([Option<Box<Outbox>>; Class::ALL.len()]);
+
+/// What a class that was never used has.
+static UNUSED: Outbox = Outbox::new();
+
+impl Outboxes {
+    pub(crate) fn get_mut(&mut self, class: Class) -> Option<&mut Outbox> {
+        self.0[class as usize].as_deref_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Outbox> {
+        self.0.iter().flatten().map(|outbox| &**outbox)
+    }
+
+    /// Gives back what it can: all of a queue that was never used, and the slack of the others.
+    pub(crate) fn shrink(&mut self) {
+        for outbox in self.0.iter_mut().flatten() {
+            outbox.shrink();
+        }
+    }
+}
+
+impl Index<usize> for Outboxes {
+    type Output = Outbox;
+
+    fn index(&self, class: usize) -> &Outbox {
+        self.0[class].as_deref().unwrap_or(&UNUSED)
+    }
+}
+
+impl IndexMut<usize> for Outboxes {
+    fn index_mut(&mut self, class: usize) -> &mut Outbox {
+        self.0[class].get_or_insert_default()
+    }
+}

@@ -1,0 +1,52 @@
+//! Two ends in memory, for each of those compared, behind one trait.
+
+mod baseline;
+mod bowline;
+mod enet;
+mod kcp;
+mod quinn;
+
+pub(crate) use self::baseline::Baseline;
+pub(crate) use self::bowline::{Bowline, CRC, no_crc};
+pub(crate) use self::enet::{Enet, Time, Wire};
+pub(crate) use self::kcp::Kcp;
+pub(crate) use self::quinn::crypto::Protection;
+pub(crate) use self::quinn::{Quinn, configs as quinn_configs};
+use crate::messages::Check;
+
+use bytes::Bytes;
+
+/// Datagrams have at most this many bytes, whoever makes them.
+pub(crate) const MTU: u16 = 1200;
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Reliable and in order.
+    Reliable,
+    /// Not repeated.
+    Unreliable,
+}
+
+/// A client and a server, connected.
+pub(crate) trait Pair {
+    /// The client queues a message; `false` when it has no room.
+    fn send(&mut self, class: Class, message: &Bytes) -> bool;
+
+    /// Carries packets both ways until nothing moves; then a millisecond passes.
+    fn exchange(&mut self);
+
+    /// The server takes what has arrived.
+    fn receive(&mut self, check: &mut Check<'_>);
+
+    /// The client asks for `message` to be sent back; `false` when it has no room.
+    fn ask(&mut self, message: &Bytes) -> bool {
+        self.send(Class::Reliable, message)
+    }
+
+    /// The server sends back whatever has arrived.
+    fn answer(&mut self);
+
+    /// The client takes what was sent back.
+    fn receive_answers(&mut self, check: &mut Check<'_>);
+}

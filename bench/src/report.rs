@@ -1,0 +1,62 @@
+//! One table for people, and the same as JSON.
+
+use std::fmt::Write;
+
+use crate::idle::Idle;
+use crate::measure::Row;
+use crate::workload::Stack;
+
+/// Prints the rows of one workload; `x` is the time over Bowline's without a checksum.
+pub(crate) fn print(rows: &[Row]) {
+    let bowline = rows.iter().find(|row| row.stack == Stack::Bowline.name()).map(Row::median);
+    for row in rows {
+        let ratio = bowline.map_or_else(String::new, |bowline| format!("{:.2}", row.median() / bowline));
+        println!(
+            "{:<8} {:<12} {:>10.1} {:>6.1} {:>10.1} {:>8} {:>9.2}",
+            row.workload,
+            row.stack,
+            row.median(),
+            row.spread(),
+            row.nanos[0],
+            ratio,
+            row.allocations
+        );
+    }
+}
+
+/// The line above the rows.
+pub(crate) fn print_head() {
+    println!(
+        "{:<8} {:<12} {:>10} {:>6} {:>10} {:>8} {:>9}",
+        "workload", "stack", "ns/message", "± %", "least ns", "x", "allocs"
+    );
+}
+
+/// All of it as one JSON object.
+pub(crate) fn json(rows: &[Row], idle: &[Idle]) -> String {
+    let mut out = String::from("{\n  \"messages\": [\n");
+    for (i, row) in rows.iter().enumerate() {
+        let comma = if i + 1 < rows.len() { "," } else { "" };
+        let _ = writeln!(
+            out,
+            "    {{\"workload\": \"{}\", \"stack\": \"{}\", \"median_ns\": {:.2}, \"spread_percent\": {:.2}, \
+             \"least_ns\": {:.2}, \"allocations\": {:.4}}}{comma}",
+            row.workload,
+            row.stack,
+            row.median(),
+            row.spread(),
+            row.nanos[0],
+            row.allocations
+        );
+    }
+    out.push_str("  ],\n  \"idle\": [\n");
+    for (i, Idle { stack, connections, bytes }) in idle.iter().enumerate() {
+        let comma = if i + 1 < idle.len() { "," } else { "" };
+        let _ = writeln!(
+            out,
+            "    {{\"stack\": \"{stack}\", \"connections\": {connections}, \"bytes_each\": {bytes:.1}}}{comma}"
+        );
+    }
+    out.push_str("  ]\n}\n");
+    out
+}

@@ -13,6 +13,7 @@ mod measure;
 mod messages;
 mod pair;
 mod report;
+mod w8;
 mod workload;
 
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ struct Options {
     /// Write the figures to this file as well.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure delay and throughput over sockets and a relay that loses packets, instead.
+    #[arg(long)]
+    w8: bool,
     /// Count instructions with valgrind instead of measuring time.
     #[arg(long)]
     instructions: bool,
@@ -70,7 +74,8 @@ fn workload_names() -> Vec<&'static str> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let known: Vec<_> = workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).collect();
+    let known: Vec<_> =
+        workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).chain(["quinn"]).collect();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         eprintln!("there is no {unknown}; there are {}", known.join(", "));
         return ExitCode::from(2);
@@ -79,6 +84,8 @@ fn main() -> ExitCode {
         carry(workload, stack, count)
     } else if options.instructions || options.check.is_some() {
         count_instructions(&options)
+    } else if options.w8 {
+        measure_loss(&options)
     } else {
         measure_time(&options)
     };
@@ -112,6 +119,14 @@ fn measure_time(options: &Options) -> Result<(), String> {
     let idle = if options.wants("w6", &workload_names()) { idle::run(connections) } else { Vec::new() };
     let Some(path) = &options.json else { return Ok(()) };
     std::fs::write(path, report::json(&rows, &idle)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn measure_loss(options: &Options) -> Result<(), String> {
+    let rows = w8::run(if options.quick { 3 } else { 15 }, |stack| {
+        options.only.is_empty() || options.only.iter().any(|only| stack.starts_with(only.as_str()))
+    });
+    let Some(path) = &options.json else { return Ok(()) };
+    std::fs::write(path, report::w8_json(&rows)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn count_instructions(options: &Options) -> Result<(), String> {

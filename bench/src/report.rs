@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::idle::Idle;
 use crate::measure::Row;
+use crate::w8;
 use crate::workload::Stack;
 
 /// Prints the rows of one workload; `x` is the time over Bowline's without a checksum.
@@ -55,6 +56,29 @@ pub(crate) fn json(rows: &[Row], idle: &[Idle]) -> String {
         let _ = writeln!(
             out,
             "    {{\"stack\": \"{stack}\", \"connections\": {connections}, \"bytes_each\": {bytes:.1}}}{comma}"
+        );
+    }
+    out.push_str("  ]\n}\n");
+    out
+}
+
+/// The rows of W8 as a JSON object.
+pub(crate) fn w8_json(rows: &[w8::Row]) -> String {
+    // Not a number stands for "nothing arrived".
+    let number = |value: f64| if value.is_finite() { format!("{value:.2}") } else { "null".into() };
+    let mut out = String::from("{\n  \"w8\": [\n");
+    for (i, row) in rows.iter().enumerate() {
+        let comma = if i + 1 < rows.len() { "," } else { "" };
+        let _ = writeln!(
+            out,
+            "    {{\"stack\": \"{}\", \"loss_percent\": {}, \"p50_ms\": {}, \"p99_ms\": {}, \
+             \"steady_per_second\": {:.1}, \"bulk_per_second\": {:.1}}}{comma}",
+            row.stack,
+            row.loss,
+            number(row.p50),
+            number(row.p99),
+            row.steady,
+            row.bulk
         );
     }
     out.push_str("  ]\n}\n");

@@ -11,7 +11,7 @@ pub(crate) use self::bowline::{Bowline, CRC, no_crc};
 pub(crate) use self::enet::{Enet, Time, Wire};
 pub(crate) use self::kcp::Kcp;
 pub(crate) use self::quinn::crypto::Protection;
-pub(crate) use self::quinn::{Quinn, configs as quinn_configs};
+pub(crate) use self::quinn::{Quinn, configs as quinn_configs, transport as quinn_transport};
 use crate::messages::Check;
 
 use bytes::Bytes;

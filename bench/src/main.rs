@@ -75,7 +75,7 @@ fn workload_names() -> Vec<&'static str> {
 fn main() -> ExitCode {
     let options = Options::parse();
     let known: Vec<_> =
-        workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).chain(["quinn"]).collect();
+        workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).chain(w8::NAMES).collect();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         eprintln!("there is no {unknown}; there are {}", known.join(", "));
         return ExitCode::from(2);

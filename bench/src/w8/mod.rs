@@ -23,6 +23,9 @@ const LOSSES: [u64; 4] = [0, 10, 50, 200];
 /// A steady message that takes longer than this will not come within the time of the measurement.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What `--only` may name here: all whose names begin so are measured.
+pub(crate) const NAMES: [&str; 3] = ["quinn", "quinn-cubic", "quinn-bbr"];
+
 /// What one stack did at one loss.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {

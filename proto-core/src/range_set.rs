@@ -15,6 +15,12 @@ impl RangeSet {
         if range.is_empty() {
             return 0;
         }
+        if let Some(last) = self.ranges.last_mut()
+            && last.end == range.start
+        {
+            last.end = range.end;
+            return range.end - range.start;
+        }
         let first = self.ranges.partition_point(|r| r.end < range.start);
         let last = first + self.ranges[first..].partition_point(|r| r.start <= range.end);
         if first == last {

@@ -16,7 +16,7 @@ use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
 use crate::seen::{Seen, SeenWindow};
-use crate::wire::{Skipped, WireId};
+use crate::wire::{Extras, Skipped, WireId};
 use crate::{Class, Config, Refusal, Timestamp, code};
 
 /// Reliable messages that may be under way above the lowest one missing.
@@ -215,6 +215,18 @@ impl Inbox {
         if intake.config.planted == Some(crate::planted::Planted::DedupOff) && id < window.base {
             let payload = intake.arena.copy(arrival.payload);
             intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap: 0, said: None });
+            return Ok(());
+        }
+        // The usual case: whole, and the one that everything waits for.
+        if id == window.base
+            && window.slots.is_empty()
+            && arrival.payload.len() as u64 == total
+            && arrival.extras == Extras::default()
+        {
+            charge(credit, total)?;
+            window.base += 1;
+            let (payload, gap) = (intake.arena.copy(arrival.payload), mem::take(&mut window.gap));
+            intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap, said: None });
             return Ok(());
         }
         let waits = ordered && id > window.base && !is_planted_over_gap(intake.config);
@@ -494,7 +506,7 @@ impl Inbox {
 
     /// Whether incomplete messages wait for the end of their time.
     pub(crate) fn is_assembling(&self) -> bool {
-        !self.lapses.is_empty() || self.idle_partials().next().is_some()
+        !self.partials.is_empty() && (!self.lapses.is_empty() || self.idle_partials().next().is_some())
     }
 
     fn sequenced(&self) -> impl Iterator<Item = &Delivery> {
@@ -562,12 +574,11 @@ fn expiry(partial: &Partial, config: &Config) -> Timestamp {
 
 /// The first piece of a message of `total` bytes came, or will never come.
 fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
-    for credit in credit {
-        if !credit.charge(cost(total)) {
-            return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"));
-        }
+    if credit.into_iter().all(|credit| credit.charge(cost(total))) {
+        Ok(())
+    } else {
+        Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"))
     }
-    Ok(())
 }
 
 /// The number whose low `bits` are `low` and that lies in `(expected + ahead - 2^bits, expected + ahead]`.

@@ -31,7 +31,7 @@ pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
 pub(crate) use self::receipts::{MAX_RECEIPTS, Receipts};
 pub(crate) use self::scheduler::Share;
-pub(crate) use self::table::Channels;
+pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};
 use self::throttle::{ChannelThrottle, channel_credit};
 use crate::wire::{Kind, Rate};
@@ -216,7 +216,11 @@ impl Channel {
         let older = key.and_then(|key| self.extra.as_ref()?.keys.get(&key).copied());
         let older = older.filter(|&(class, id)| self.outboxes[class as usize].is_unwritten(id) == Some(true));
         let policy = self.limits.policy(class);
-        let victims = self.victims(class, cost, policy, older);
+        let victims = match policy {
+            Policy::Replace => self.victims(class, cost, policy, older),
+            _ if self.fits(cost) => Some(0),
+            _ => self.victims(class, cost, policy, older),
+        };
         if victims.is_none() && policy != Policy::DropNew {
             self.refuse(cost);
             return Err(SendError::Full);
@@ -398,6 +402,10 @@ impl Channel {
             extra.keys.remove(&key);
         }
         settled
+    }
+
+    pub(crate) const fn owes_writable(&self) -> bool {
+        self.wanted.is_some()
     }
 
     /// Whether `Writable` is owed and there is room: the queue is at its low-water mark and the refused message fits. Pays it.

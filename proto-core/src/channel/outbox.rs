@@ -182,8 +182,17 @@ impl Outbox {
     }
 
     fn index(&self, id: u64) -> Option<usize> {
-        let index = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
+        let index = self.find(id)?;
         (self.slots[index].state == State::Live).then_some(index)
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        // Where none was dropped unwritten, ids have no gaps.
+        let guess = id.checked_sub(self.slots.front()?.id)? as usize;
+        match self.slots.get(guess) {
+            Some(slot) if slot.id == id => Some(guess),
+            _ => self.slots.binary_search_by_key(&id, |slot| slot.id).ok(),
+        }
     }
 
     /// Whether all of it was written and nothing of it waits to be written again.
@@ -267,7 +276,8 @@ impl Outbox {
 
     /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
-        let slot = self.slot(piece.id)?;
+        let index = self.index(piece.id)?;
+        let slot = &mut self.slots[index];
         let number = slot.number;
         let mut is_whole = piece.len == slot.total;
         if !is_whole {
@@ -280,10 +290,10 @@ impl Outbox {
         }
         if let Some(asked) = self.extra.as_mut().and_then(|extra| extra.asked.get_mut(&number)) {
             asked.arrived = true;
-            self.leave(piece.id, State::Settled);
+            self.leave_at(index, State::Settled);
             return None;
         }
-        self.settle(piece.id)
+        Some(self.leave_at(index, State::Settled))
     }
 
     /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message makes it
@@ -331,8 +341,12 @@ impl Outbox {
     }
 
     fn leave(&mut self, id: u64, state: State) -> Option<Settled> {
-        let index = self.index(id)?;
+        self.index(id).map(|index| self.leave_at(index, state))
+    }
+
+    fn leave_at(&mut self, index: usize, state: State) -> Settled {
         let slot = &mut self.slots[index];
+        let id = slot.id;
         let written = index < self.fresh || slot.sent > 0;
         let settled = slot.settled(written);
         self.unsent -= (slot.total - slot.sent) as usize;
@@ -347,14 +361,17 @@ impl Outbox {
         }
         if !written {
             self.slots.remove(index);
-            return Some(settled);
+            return settled;
         }
         slot.state = state;
-        slot.payload = Bytes::new();
-        slot.acked = RangeSet::default();
         self.fresh += usize::from(index == self.fresh);
-        self.forget();
-        Some(settled)
+        if index == 0 && state == State::Settled {
+            self.forget();
+        } else {
+            slot.payload = Bytes::new();
+            slot.acked = RangeSet::default();
+        }
+        settled
     }
 
     fn forget(&mut self) {
@@ -415,7 +432,8 @@ impl Outbox {
         let Some(extra) = &mut self.extra else { return };
         for _ in 0..max {
             let Some(id) = extra.skips.pop_first() else { return };
-            if let Ok(index) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
+            let found = self.slots.binary_search_by_key(&id, |slot| slot.id);
+            if let Ok(index) = found {
                 let slot = &self.slots[index];
                 each(id, Skipped { number: slot.number, total: slot.total.into() });
             }
@@ -428,7 +446,7 @@ impl Outbox {
 
     /// The peer knows that message `id` was given up.
     pub(crate) fn on_skip_acked(&mut self, id: u64) {
-        if let Ok(index) = self.slots.binary_search_by_key(&id, |slot| slot.id)
+        if let Some(index) = self.find(id)
             && self.slots[index].state == State::Skipped
         {
             self.slots[index].state = State::Settled;
@@ -438,8 +456,7 @@ impl Outbox {
 
     /// The SKIP that named message `id` is lost.
     pub(crate) fn on_skip_lost(&mut self, id: u64) {
-        let found = self.slots.binary_search_by_key(&id, |slot| slot.id);
-        if found.is_ok_and(|index| self.slots[index].state == State::Skipped) {
+        if self.find(id).is_some_and(|index| self.slots[index].state == State::Skipped) {
             self.extra.get_or_insert_default().skips.insert(id);
         }
     }

@@ -89,6 +89,9 @@ impl Channels {
     }
 
     pub(super) fn position(&self, id: ChannelId) -> Result<usize, usize> {
+        if id == ChannelId::DEFAULT {
+            return Ok(0);
+        }
         self.list.binary_search_by_key(&id, |channel| channel.id)
     }
 

@@ -90,11 +90,13 @@ impl Connection {
 
     /// Accounts for messages that were given up; `ends` is kept for its memory.
     pub(super) fn settle_ends(&mut self, channel: ChannelId, mut ends: Ends) {
-        for (class, settled, fate) in ends.drain(..) {
-            self.on_settled(channel, class, settled, fate);
+        if !ends.is_empty() {
+            for (class, settled, fate) in ends.drain(..) {
+                self.on_settled(channel, class, settled, fate);
+            }
+            self.channels.owe_control(channel);
         }
         self.scratch.ends = ends;
-        self.channels.owe_control(channel);
     }
 
     /// Gives up the messages whose lifetimes are over.

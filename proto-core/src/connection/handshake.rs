@@ -359,6 +359,7 @@ impl Connection {
         self.guard = packet::guard(client, server, self.config.checksum);
         self.recovery.max_ack_delay = peer.max_ack_delay.min(Duration::from_secs(1));
         self.peer = peer;
+        self.agree_on_heartbeat();
         self.channels.set_peer(peer);
     }
 

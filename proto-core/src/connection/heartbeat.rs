@@ -7,17 +7,18 @@ use super::{Connection, Timer};
 use crate::{CloseReason, Timestamp};
 
 impl Connection {
-    /// The lesser of both sides' intervals, and at most a third of the silence that the peer endures.
-    pub(super) fn heartbeat_interval(&self) -> Duration {
+    /// The peer's parameters are known: the lesser of both sides' intervals counts, and at most a third of the silence that
+    /// the peer endures.
+    pub(super) fn agree_on_heartbeat(&mut self) {
         let interval = self.config.heartbeat.min(self.peer.heartbeat).min(self.peer.dead / 3);
         let interval = interval.max(Duration::from_millis(100));
         // The server holds back a little, or both would ping at the same instant.
-        if self.is_client { interval } else { interval + interval / 8 }
+        self.heartbeat = if self.is_client { interval } else { interval + interval / 8 };
     }
 
     /// Something ack-eliciting went out or came in: the interval begins anew.
     pub(super) fn restart_heartbeat(&mut self, now: Timestamp) {
-        self.timers.set(Timer::Heartbeat, now + self.heartbeat_interval());
+        self.timers.set(Timer::Heartbeat, now + self.heartbeat);
     }
 
     /// A valid packet came in. One that is being closed has a deadline of its own.
@@ -38,7 +39,7 @@ impl Connection {
 
     /// A timer that fires late tells of a stalled clock on this side, not of a dead peer: the peer gets another chance.
     pub(super) fn on_dead_timer(&mut self, now: Timestamp, deadline: Timestamp) {
-        if now.since(deadline) > self.heartbeat_interval() {
+        if now.since(deadline) > self.heartbeat {
             self.ping_due = true;
             self.timers.set(Timer::Dead, now + self.recovery.pto().max(self.config.pto_cap / 3) * 3);
         } else {

@@ -43,8 +43,8 @@ use crate::channel::{Channels, Delivery, Ends, Gone};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
-use crate::wire::Cid;
 use crate::wire::params::Params;
+use crate::wire::{Cid, Short};
 use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
 
 /// One peer.
@@ -70,6 +70,8 @@ pub struct Connection {
     reset_token: Option<[u8; 16]>,
     session: SessionId,
     peer: Params,
+    /// Silence after which this side gives a sign of life.
+    heartbeat: Duration,
     recovery: Recovery,
     mtu: Mtu,
     blocked: blocked::Blocked,
@@ -87,7 +89,8 @@ pub struct Connection {
     overdraft: Overdraft,
     wall: clock::Clock,
     ending: close::Ending,
-    arena: Arena,
+    /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
+    arena: Option<Box<Arena>>,
     scratch: Scratch,
     stats: Stats,
 }
@@ -157,6 +160,7 @@ impl Connection {
             reset_token: None,
             session: SessionId([0; 16]),
             peer: Params::default(),
+            heartbeat: config.heartbeat,
             received: ReceivedPackets::default(),
             requests: Requests::default(),
             batches: None,
@@ -168,7 +172,7 @@ impl Connection {
             overdraft: Overdraft::default(),
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
-            arena: Arena::default(),
+            arena: None,
             scratch: Scratch::default(),
             stats: Stats::default(),
             config,
@@ -179,6 +183,19 @@ impl Connection {
     pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
         let now = self.advance(now);
         self.receive(now, meta, packet);
+        self.update_timers();
+    }
+
+    /// The same for one whose header was read already.
+    pub(crate) fn handle_short(
+        &mut self,
+        now: Timestamp,
+        ecn: Option<Ecn>,
+        short: &Short<'_>,
+        datagram: &[u8],
+    ) {
+        let now = self.advance(now);
+        self.on_short(now, ecn, short, datagram);
         self.update_timers();
     }
 
@@ -196,7 +213,7 @@ impl Connection {
         let now = self.advance(now);
         let start = buf.len();
         let written = self.transmit(now, buf);
-        self.update_timers();
+        self.update_sent_timers();
         if !written {
             return None;
         }
@@ -300,7 +317,7 @@ impl Connection {
         }
     }
 
-    pub(crate) const fn arena_mut(&mut self) -> &mut Arena {
+    pub(crate) const fn arena_mut(&mut self) -> &mut Option<Box<Arena>> {
         &mut self.arena
     }
 
@@ -343,10 +360,18 @@ impl Connection {
             return;
         }
         self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline(&self.config));
+        self.timers.set(Timer::Request, self.requests.deadline());
+        self.update_sent_timers();
+    }
+
+    /// Those that sending a packet moves.
+    fn update_sent_timers(&mut self) {
+        if !self.state.is_open() {
+            return;
+        }
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
         self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());
-        self.timers.set(Timer::Request, self.requests.deadline());
         self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }
 }

@@ -32,7 +32,7 @@ impl Connection {
             Ok(Packet::Long(long)) => {
                 self.on_long(now, &long, datagram.len());
             }
-            Ok(Packet::Short(short)) => self.on_short(now, meta, &short, datagram),
+            Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
@@ -54,7 +54,7 @@ impl Connection {
         }
     }
 
-    fn on_short(&mut self, now: Timestamp, meta: Meta, short: &Short<'_>, datagram: &[u8]) {
+    pub(super) fn on_short(&mut self, now: Timestamp, ecn: Option<Ecn>, short: &Short<'_>, datagram: &[u8]) {
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
             State::Accepting => self.has_agreed(),
@@ -81,7 +81,7 @@ impl Connection {
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        self.apply_record(now, number, meta.ecn, short.payload);
+        self.apply_record(now, number, ecn, short.payload);
     }
 
     /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
@@ -93,11 +93,14 @@ impl Connection {
     /// Checks all of a record before any of it takes effect.
     fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
         let (mut eliciting, mut urgent) = (false, false);
-        for frame in Record::new(payload) {
+        let mut only = None;
+        let mut record = Record::new(payload);
+        while let Some(frame) = record.next() {
             match frame {
                 Ok(frame) => {
                     eliciting |= frame.is_ack_eliciting();
-                    urgent |= frame == Frame::Ping;
+                    urgent |= matches!(frame, Frame::Ping);
+                    only = (record.frames() == 1 && record.is_empty()).then_some(frame);
                 }
                 Err(DecodeError::UnknownFrame(_)) => {
                     return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");
@@ -113,6 +116,13 @@ impl Connection {
             self.restart_heartbeat(now);
         }
         let mut previous = None;
+        // A record of one frame, such as a large message, is not decoded again.
+        if let Some(frame) = only {
+            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
+                self.on_violation(now, code, text);
+            }
+            return;
+        }
         for frame in Record::new(payload).flatten() {
             if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
                 return self.on_violation(now, code, text);
@@ -326,7 +336,7 @@ impl Connection {
             now,
             config: &self.config,
             limits,
-            arena: &mut self.arena,
+            arena: self.arena.get_or_insert_default(),
             out: &mut deliveries,
             gone: &mut gone,
         };

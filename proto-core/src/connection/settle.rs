@@ -154,6 +154,7 @@ impl Connection {
     pub(super) fn pay_writable(&mut self, id: ChannelId) {
         let has_room = self.has_room_for_events();
         if let Some(channel) = self.channels.get_mut(id)
+            && channel.owes_writable()
             && has_room
             && self.state.accepts_messages()
             && channel.take_writable()

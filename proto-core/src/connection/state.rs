@@ -92,7 +92,7 @@ impl Connection {
         self.timers.stop(Timer::HandshakeDeadline);
         self.attempts.on_established(now);
         self.keep_alive(now);
-        self.wall.wait(now + self.heartbeat_interval());
+        self.wall.wait(now + self.heartbeat);
         self.events.push_back(Event::Established { session: self.session, incarnation });
     }
 

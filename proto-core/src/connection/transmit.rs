@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Candidate, Says};
+use crate::channel::{Announce, Candidate, Next, Says};
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{
@@ -64,7 +64,7 @@ impl Pending {
             extras: Extras { ttl: self.says.ttl, receipt: self.says.receipt, options },
             payload: &self.payload,
         };
-        writer.write(&Frame::Msg(msg), last);
+        writer.write_msg(&msg, last);
     }
 }
 
@@ -112,9 +112,10 @@ impl Connection {
             self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
             return false;
         }
+        let next = self.channels.candidate(now, false);
         let permit = if self.probes_due > 0 {
             Permit::All
-        } else if self.wants_to_elicit(now) {
+        } else if self.wants_to_elicit(now, next.is_some()) {
             self.permit(now)
         } else {
             Permit::Nothing
@@ -122,6 +123,7 @@ impl Connection {
         if permit == Permit::Nothing && !self.received.is_due() && !self.is_report_due() {
             return false;
         }
+        let next = if permit == Permit::Urgent { self.channels.candidate(now, true) } else { next };
         let start = buf.len();
         let (number, number_len) = self.recovery.next_number();
         packet::start_short(buf, self.remote_cid, number, number_len);
@@ -129,7 +131,7 @@ impl Connection {
         let mut carried = mem::take(&mut self.scratch.carried);
         let mut writer = RecordWriter::new(buf);
         let limit = start + self.packet_limit() - TAG_LEN;
-        let eliciting = self.write_frames(now, permit, limit, &mut writer, &mut carried);
+        let eliciting = self.write_frames(now, permit, next, limit, &mut writer, &mut carried);
         let is_empty = writer.frames() == 0;
         if is_empty {
             buf.truncate(start);
@@ -165,13 +167,13 @@ impl Connection {
         usize::from(if is_silent { self.mtu.base() } else { self.mtu.current() })
     }
 
-    /// Whether anything waits that asks for an acknowledgement.
-    fn wants_to_elicit(&mut self, now: Timestamp) -> bool {
-        let mut wants = self.ping_due
+    /// Whether anything waits that asks for an acknowledgement; `has_next`: a message does.
+    fn wants_to_elicit(&mut self, now: Timestamp, has_next: bool) -> bool {
+        let mut wants = has_next
+            || self.ping_due
             || self.confirm == Confirm::Due
             || self.channels.has_news()
-            || self.requests.next_cancel().is_some()
-            || self.channels.candidate(now, false).is_some();
+            || self.requests.next_cancel().is_some();
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
             wants = self.note_blocked(now);
@@ -210,6 +212,7 @@ impl Connection {
         &mut self,
         now: Timestamp,
         permit: Permit,
+        next: Option<Next>,
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
@@ -232,15 +235,12 @@ impl Connection {
         let asks = !self.config.wall_epoch.is_zero()
             && self.wall.is_due(now)
             && permit != Permit::Nothing
-            && (eliciting
-                || self.ping_due
-                || self.probes_due > 0
-                || self.channels.candidate(now, permit == Permit::Urgent).is_some());
+            && (eliciting || self.ping_due || self.probes_due > 0 || next.is_some());
         if (asks || self.wall.owes_answer() && writer.frames() > 0)
             && writer.buffered() + TimeSample::LONGEST <= limit
         {
             if asks {
-                self.wall.wait(now + self.heartbeat_interval());
+                self.wall.wait(now + self.heartbeat);
             }
             writer.write(&Frame::Time(self.wall.sample(now, self.here(now), asks)), false);
         }
@@ -263,7 +263,7 @@ impl Connection {
             self.requests.cancel_written();
         }
         self.write_control(limit, writer, carried);
-        self.write_messages(now, permit == Permit::Urgent, limit, writer, carried);
+        self.write_messages(now, permit == Permit::Urgent, next, limit, writer, carried);
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
             writer.write(&Frame::Ping, false);
@@ -333,11 +333,12 @@ impl Connection {
         }
     }
 
-    /// With `urgent` only those of priority 0.
+    /// From `next` on; with `urgent` only those of priority 0.
     fn write_messages(
         &mut self,
         now: Timestamp,
         urgent: bool,
+        mut next: Option<Next>,
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
@@ -346,8 +347,8 @@ impl Connection {
         let mut pending: Option<Pending> = None;
         let mut previous = None;
         for _ in 0..MAX_MESSAGES {
-            let Some(next) = self.channels.candidate(now, urgent) else { break };
-            let (channel_id, class, candidate) = (next.channel(), next.class, &next.candidate);
+            let Some(current) = next.take().or_else(|| self.channels.candidate(now, urgent)) else { break };
+            let (channel_id, class, candidate) = (current.channel(), current.class, &current.candidate);
             let Some(channel) = self.channels.get_mut(channel_id) else { break };
             let must_announce =
                 channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
@@ -373,7 +374,7 @@ impl Connection {
             if must_announce {
                 write_announcement(channel, writer, carried);
             }
-            let Some((piece, payload)) = self.channels.take(now, &next, len) else {
+            let Some((piece, payload)) = self.channels.take(now, &current, len) else {
                 break;
             };
             let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))

@@ -26,7 +26,7 @@ use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
     ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Drop, Event, Link, Message, Meta,
-    PathId, SendError, Shard, Stats, Timestamp, Transmit,
+    PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -52,7 +52,9 @@ pub struct Endpoint<A: Address = SocketAddr> {
     burst: u8,
     speaking: ReadyList,
     deadlines: Deadlines,
-    arena: Arena,
+    /// The connection that was touched last, whose deadline is not filed yet: it may be touched again at once.
+    unfiled: Option<u32>,
+    arena: Option<Box<Arena>>,
     stats: Stats,
 }
 
@@ -74,6 +76,8 @@ struct Entry<A> {
     is_pending: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
+    /// Its state when it was filed last.
+    filed: State,
 }
 
 impl<A: Address> Endpoint<A> {
@@ -96,7 +100,8 @@ impl<A: Address> Endpoint<A> {
             burst: 0,
             speaking: ReadyList::default(),
             deadlines: Deadlines::default(),
-            arena: Arena::default(),
+            unfiled: None,
+            arena: None,
             stats: Stats::default(),
         }
     }
@@ -122,7 +127,9 @@ impl<A: Address> Endpoint<A> {
         let now = self.advance(now);
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
-                Some(slot) => self.hand_in(now, slot, meta, packet),
+                Some(slot) => {
+                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet))
+                }
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
             Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
@@ -134,6 +141,7 @@ impl<A: Address> Endpoint<A> {
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
+        self.file();
         while let Some((deadline, slot)) = self.deadlines.first() {
             if deadline > now {
                 break;
@@ -142,6 +150,7 @@ impl<A: Address> Endpoint<A> {
                 entry.conn.handle_timeout(now);
             }
             self.refile(slot);
+            self.file();
         }
     }
 
@@ -171,7 +180,7 @@ impl<A: Address> Endpoint<A> {
             if self.entry(slot).is_some_and(|entry| entry.conn.has_events()) {
                 self.speaking.push(slot);
             }
-            self.refile_deadline(slot);
+            self.touch(slot);
             if transmit.is_some() {
                 return transmit;
             }
@@ -198,7 +207,10 @@ impl<A: Address> Endpoint<A> {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(deadline, _)| deadline)
+        let Some(slot) = self.unfiled else { return self.deadlines.first().map(|(deadline, _)| deadline) };
+        let entry = self.slots[slot as usize].entry.as_deref();
+        let unfiled = entry.and_then(|entry| entry.conn.poll_timeout());
+        self.deadlines.first_but(slot).into_iter().chain(unfiled).min()
     }
 
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
@@ -313,7 +325,7 @@ impl<A: Address> Endpoint<A> {
             self.slots.push(Slot { generation: 0, entry: None });
             self.slots.len() as u32 - 1
         });
-        let cid = conn.local_cid();
+        let (cid, filed) = (conn.local_cid(), conn.state());
         self.routes.add_cid(cid, slot);
         if let Some(initial) = initial {
             self.routes.add_initial(initial, address, slot);
@@ -322,7 +334,7 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
-        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false };
+        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false, filed };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
         self.refile(slot);
@@ -343,6 +355,9 @@ impl<A: Address> Endpoint<A> {
         }
         self.stats += entry.conn.stats();
         self.deadlines.set(slot, None);
+        if self.unfiled == Some(slot) {
+            self.unfiled = None;
+        }
         self.speaking.remove(slot);
         let generation = &mut self.slots[slot as usize].generation;
         *generation = generation.wrapping_add(1);
@@ -356,6 +371,12 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
+        let inner = Meta { path: PathId::default(), ecn: meta.ecn };
+        self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
+    }
+
+    /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
+    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
         let Self { slots, arena, stats, .. } = self;
         let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
@@ -364,13 +385,32 @@ impl<A: Address> Endpoint<A> {
             return stats.drops.count(Drop::WrongAddress);
         }
         core::mem::swap(arena, entry.conn.arena_mut());
-        entry.conn.handle_packet(now, Meta { path: PathId::default(), ecn: meta.ecn }, packet);
+        hand_over(&mut entry.conn);
         core::mem::swap(arena, entry.conn.arena_mut());
         self.refile(slot);
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
     fn refile(&mut self, slot: u32) {
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        if entry.conn.has_events() {
+            self.speaking.push(slot);
+        }
+        self.sending.push(slot);
+        // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
+        let state = entry.conn.state();
+        if state != State::Established || entry.filed != State::Established {
+            entry.filed = state;
+            self.refile_routes(slot);
+            self.replace_if_lost(slot);
+            self.touch(slot);
+            self.remove_if_over(slot);
+        } else {
+            self.touch(slot);
+        }
+    }
+
+    fn refile_routes(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         let cid = entry.conn.local_cid();
         if cid != entry.cid {
@@ -388,22 +428,26 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && entry.conn.state() != crate::State::Accepting {
+        if entry.is_pending && entry.conn.state() != State::Accepting {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
-        if entry.conn.has_events() {
-            self.speaking.push(slot);
-        }
-        self.sending.push(slot);
-        self.replace_if_lost(slot);
-        self.refile_deadline(slot);
-        self.remove_if_over(slot);
     }
 
-    fn refile_deadline(&mut self, slot: u32) {
-        let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
-        self.deadlines.set(slot, deadline);
+    /// The deadline of the connection may have changed.
+    fn touch(&mut self, slot: u32) {
+        if self.unfiled != Some(slot) {
+            self.file();
+            self.unfiled = Some(slot);
+        }
+    }
+
+    /// Files the deadline of the connection that was touched last.
+    fn file(&mut self) {
+        if let Some(slot) = self.unfiled.take() {
+            let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
+            self.deadlines.set(slot, deadline);
+        }
     }
 
     /// A lost client connection is replaced by a new one, if the configuration says so.

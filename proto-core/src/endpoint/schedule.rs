@@ -65,6 +65,12 @@ impl Deadlines {
         self.heap.first().copied()
     }
 
+    /// The first of all but `slot`.
+    pub(super) fn first_but(&self, slot: u32) -> Option<Timestamp> {
+        let others = if self.heap.first()?.1 == slot { 1..self.heap.len().min(3) } else { 0..1 };
+        self.heap[others].iter().map(|&(deadline, _)| deadline).min()
+    }
+
     /// Files, moves or removes the deadline of `slot`.
     pub(super) fn set(&mut self, slot: u32, deadline: Option<Timestamp>) {
         let index = slot as usize;
@@ -148,7 +154,8 @@ mod tests {
                     None => model.remove(&slot),
                 };
                 let least = model.iter().map(|(&slot, &at)| (at, slot)).min();
-                deadlines.first() == least
+                let others = model.iter().filter(|&(&other, _)| other != slot).map(|(_, &at)| at).min();
+                deadlines.first() == least && deadlines.first_but(slot) == others
             })
         }
     }

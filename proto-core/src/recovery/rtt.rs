@@ -17,11 +17,26 @@ pub(crate) struct Rtt {
     latest: Duration,
     min: Duration,
     measured: bool,
+    /// Follows from the others, and is asked for much more often than they change.
+    pto_base: Duration,
 }
 
 impl Rtt {
     pub(crate) fn new(initial: Duration) -> Self {
-        Self { smoothed: initial, variation: initial / 2, latest: initial, min: initial, measured: false }
+        let mut rtt = Self {
+            smoothed: initial,
+            variation: initial / 2,
+            latest: initial,
+            min: initial,
+            measured: false,
+            pto_base: Duration::ZERO,
+        };
+        rtt.derive();
+        rtt
+    }
+
+    fn derive(&mut self) {
+        self.pto_base = self.smoothed + (self.variation * 4).max(GRANULARITY);
     }
 
     /// Takes in the time from `sent` to `now`, of which the peer says that it waited `ack_delay`; returns what the path took.
@@ -32,6 +47,7 @@ impl Rtt {
         if !self.measured {
             self.measured = true;
             (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
+            self.derive();
             return path.max(SAMPLE_MIN);
         }
         self.min = self.min.min(sample);
@@ -39,6 +55,7 @@ impl Rtt {
             sample.checked_sub(ack_delay).filter(|adjusted| *adjusted >= self.min).unwrap_or(sample);
         self.variation = (self.variation * 3 + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (self.smoothed * 7 + adjusted) / 8;
+        self.derive();
         path.max(self.min)
     }
 
@@ -48,8 +65,8 @@ impl Rtt {
     }
 
     /// Probe timeout without the peer's delay and without backoff.
-    pub(crate) fn pto_base(&self) -> Duration {
-        self.smoothed + (self.variation * 4).max(GRANULARITY)
+    pub(crate) const fn pto_base(&self) -> Duration {
+        self.pto_base
     }
 
     /// The larger of the smoothed and the latest.

@@ -131,10 +131,10 @@ impl<'a> Frame<'a> {
         )
     }
 
-    fn decode(reader: &mut Reader<'a>, context: &mut Context) -> Result<Self, DecodeError> {
-        let ty = reader.u8()?;
+    /// Any frame but MSG, which [`Record`] decodes itself: it is by far the most frequent.
+    #[inline(never)]
+    fn decode(ty: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match ty {
-            MSG.. => Self::Msg(Msg::decode(ty, context, reader)?),
             code::PADDING => Self::Padding,
             code::PING => Self::Ping,
             code::ACK | code::ACK_ECN => Self::Ack(Ack::decode(reader, ty == code::ACK_ECN)?),
@@ -177,24 +177,35 @@ impl<'a> Record<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { reader: Reader::new(bytes), context: Context::default(), frames: 0 }
     }
+
+    /// Frames so far; padding does not count.
+    pub(crate) const fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Whether nothing follows.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.reader.is_empty()
+    }
 }
 
 impl<'a> Iterator for Record<'a> {
     type Item = Result<Frame<'a>, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.is_empty() {
-            return None;
-        }
-        let frame = Frame::decode(&mut self.reader, &mut self.context).and_then(|frame| {
-            self.frames += usize::from(frame != Frame::Padding);
-            if self.frames > MAX_FRAMES {
-                return Err(DecodeError::Invalid("over 512 frames in a record"));
-            }
-            Ok(frame)
-        });
+        let ty = self.reader.u8().ok()?;
+        let frame = if ty >= MSG {
+            Msg::decode(ty, &mut self.context, &mut self.reader).map(Frame::Msg)
+        } else {
+            Frame::decode(ty, &mut self.reader)
+        };
+        self.frames += usize::from(ty != code::PADDING);
         if frame.is_err() {
             self.reader = Reader::new(&[]);
+        } else if self.frames > MAX_FRAMES {
+            self.reader = Reader::new(&[]);
+            return Some(Err(DecodeError::Invalid("over 512 frames in a record")));
         }
         Some(frame)
     }
@@ -231,7 +242,7 @@ impl<'b> RecordWriter<'b> {
 
     /// Appends `frame`; `last` says that it is a MSG and that nothing follows it.
     pub fn write(&mut self, frame: &Frame<'_>, last: bool) {
-        self.frames += usize::from(*frame != Frame::Padding);
+        self.frames += usize::from(!matches!(frame, Frame::Padding));
         let buf = &mut *self.buf;
         match frame {
             Frame::Padding => buf.push(code::PADDING),
@@ -316,6 +327,13 @@ impl<'b> RecordWriter<'b> {
                 buf.extend_from_slice(body);
             }
         }
+    }
+
+    /// Appends a MSG; `last` says that nothing follows it.
+    #[inline]
+    pub(crate) fn write_msg(&mut self, msg: &Msg<'_>, last: bool) {
+        self.frames += 1;
+        msg.encode(last, &mut self.context, self.buf);
     }
 
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in

@@ -129,6 +129,7 @@ const EXT_MORE: u8 = 0x01;
 type Extension<'a> = (Option<Fragment>, Kind, Extras<'a>);
 
 impl<'a> Msg<'a> {
+    #[inline]
     pub(super) fn decode(
         ty: u8,
         context: &mut Context,

@@ -190,9 +190,14 @@ pub fn guard(client: Cid, server: Cid, checksum: Checksum) -> u32 {
 
 /// Appends the header of a short packet; `number_len` is 1 to 4. The record and then [`finish_short`] must follow.
 pub fn start_short(buf: &mut Vec<u8>, dcid: Cid, number: u64, number_len: u8) {
-    buf.push(FIXED | (number_len - 1) << 3);
-    buf.extend_from_slice(&dcid.0);
-    buf.extend_from_slice(&number.to_be_bytes()[8 - usize::from(number_len)..]);
+    let mut head = [0; 1 + Cid::LEN + 4];
+    let [first, rest @ ..] = &mut head;
+    *first = FIXED | (number_len - 1) << 3;
+    rest[..Cid::LEN].copy_from_slice(&dcid.0);
+    // Its low bytes first, and as many of the four as are sent.
+    let low = (number as u32) << (8 * (4 - u32::from(number_len)));
+    rest[Cid::LEN..].copy_from_slice(&low.to_be_bytes());
+    buf.extend_from_slice(&head[..1 + Cid::LEN + usize::from(number_len)]);
 }
 
 /// Appends the tag of the short packet that starts at `start`.

@@ -24,7 +24,16 @@ pub const fn len(value: u64) -> usize {
 }
 
 /// Appends `value` in its shortest form.
+#[inline]
 pub fn encode(value: u64, buf: &mut Vec<u8>) {
+    if value < 0x80 {
+        buf.push(value as u8);
+    } else {
+        encode_longer(value, buf);
+    }
+}
+
+fn encode_longer(value: u64, buf: &mut Vec<u8>) {
     let len = len(value);
     if len == MAX_LEN {
         buf.push(0xFF);
@@ -39,8 +48,16 @@ pub fn encode(value: u64, buf: &mut Vec<u8>) {
 }
 
 /// The value at the start of `bytes` and how many bytes it took.
+#[inline]
 pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
     let &first = bytes.first().ok_or(DecodeError::Truncated)?;
+    if first < 0x80 {
+        return Ok((first.into(), 1));
+    }
+    decode_longer(first, bytes)
+}
+
+fn decode_longer(first: u8, bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
     let length = first.leading_ones() as usize + 1;
     let encoded = bytes.get(..length).ok_or(DecodeError::Truncated)?;
     let mask = 0xFF_u8.checked_shr(length as u32).unwrap_or(0);

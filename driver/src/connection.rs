@@ -144,7 +144,7 @@ impl Connection {
 
     /// Counters; `None` once the connection is over and forgotten.
     pub fn stats(&self) -> Option<Stats> {
-        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| *conn.stats()))
+        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| conn.stats().clone()))
     }
 
     /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.

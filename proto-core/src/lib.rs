@@ -146,6 +146,7 @@ mod endpoint;
 mod error;
 mod event;
 mod id;
+mod lazy;
 mod link;
 #[cfg(planted)]
 pub mod planted;

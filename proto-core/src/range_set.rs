@@ -79,7 +79,7 @@ impl RangeSet {
     }
 
     pub(crate) fn shrink(&mut self) {
-        self.ranges.shrink_to(4);
+        self.ranges.shrink_to(1);
     }
 }
 

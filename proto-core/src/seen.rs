@@ -1,5 +1,7 @@
 //! Which of the last 1024 numbers have been seen.
 
+use alloc::boxed::Box;
+
 const WINDOW: u64 = 1024;
 
 /// What is known about a number.
@@ -12,18 +14,15 @@ pub(crate) enum Seen {
 }
 
 /// A sliding window of 1024 numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SeenWindow {
     /// One above the largest number seen.
     next: u64,
-    bits: [u64; (WINDOW / 64) as usize],
+    /// Without them every number below `next` counts as seen: numbers that come one after the other need none.
+    bits: Option<Box<Bits>>,
 }
 
-impl Default for SeenWindow {
-    fn default() -> Self {
-        Self { next: 0, bits: [0; (WINDOW / 64) as usize] }
-    }
-}
+type Bits = [u64; (WINDOW / 64) as usize];
 
 impl SeenWindow {
     pub(crate) const fn next(&self) -> u64 {
@@ -35,25 +34,35 @@ impl SeenWindow {
             Seen::New
         } else if self.next - number > WINDOW {
             Seen::TooOld
-        } else if self.bits[word(number)] & bit(number) == 0 {
+        } else if self.bits.as_ref().is_some_and(|bits| bits[word(number)] & bit(number) == 0) {
             Seen::New
         } else {
             Seen::Before
         }
     }
 
+    /// Gives memory back where nothing is missing.
+    pub(crate) fn shrink(&mut self) {
+        self.bits.take_if(|bits| bits.iter().all(|&word| word == u64::MAX));
+    }
+
     pub(crate) fn insert(&mut self, number: u64) {
+        if number == self.next && self.bits.is_none() {
+            self.next += 1;
+            return;
+        }
+        let bits = self.bits.get_or_insert_with(|| Box::new([u64::MAX; (WINDOW / 64) as usize]));
         if number >= self.next {
             if number - self.next >= WINDOW {
-                self.bits = [0; (WINDOW / 64) as usize];
+                **bits = [0; (WINDOW / 64) as usize];
             } else {
                 for skipped in self.next..number {
-                    self.bits[word(skipped)] &= !bit(skipped);
+                    bits[word(skipped)] &= !bit(skipped);
                 }
             }
             self.next = number + 1;
         }
-        self.bits[word(number)] |= bit(number);
+        bits[word(number)] |= bit(number);
     }
 }
 

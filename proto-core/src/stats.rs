@@ -1,5 +1,6 @@
 //! Counters. Whatever is dropped anywhere is counted here once, under its reason.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::ops::AddAssign;
 
@@ -97,15 +98,9 @@ drops! {
     Unread = "unread",
 }
 
-/// How often each reason to drop something occurred.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Drops([u64; Drop::ALL.len()]);
-
-impl Default for Drops {
-    fn default() -> Self {
-        Self([0; Drop::ALL.len()])
-    }
-}
+/// How often each reason to drop something occurred. Takes memory only once something was dropped.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Drops(Option<Box<[u64; Drop::ALL.len()]>>);
 
 impl Refusal {
     /// The counter of what is dropped for this reason.
@@ -126,8 +121,8 @@ impl Refusal {
 
 impl Drops {
     /// How often `reason` occurred.
-    pub const fn get(&self, reason: Drop) -> u64 {
-        self.0[reason as usize]
+    pub fn get(&self, reason: Drop) -> u64 {
+        self.0.as_ref().map_or(0, |counts| counts[reason as usize])
     }
 
     /// Every reason that occurred, with its count.
@@ -140,7 +135,9 @@ impl Drops {
     }
 
     pub(crate) fn add(&mut self, reason: Drop, count: u64) {
-        self.0[reason as usize] += count;
+        if count > 0 {
+            self.0.get_or_insert_with(|| Box::new([0; Drop::ALL.len()]))[reason as usize] += count;
+        }
     }
 }
 
@@ -171,7 +168,7 @@ impl PeerDrops {
 }
 
 /// Totals of a connection, or of an endpoint and all its connections past and present.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Packets sent.
     pub packets_sent: u64,
@@ -265,8 +262,8 @@ impl AddAssign<&Self> for Stats {
         self.messages_dropped += other.messages_dropped;
         self.messages_unknown += other.messages_unknown;
         self.messages_delivered += other.messages_delivered;
-        for (mine, theirs) in self.drops.0.iter_mut().zip(other.drops.0) {
-            *mine += theirs;
+        for (reason, count) in other.drops.iter() {
+            self.drops.add(reason, count);
         }
         for (mine, theirs) in self.peer_drops.0.iter_mut().zip(other.peer_drops.0) {
             *mine = mine.saturating_add(theirs);

@@ -208,12 +208,12 @@ impl Connection {
         let limits = Limits::of(&self.config)
             .sending(&options.send, &self.config)?
             .receiving(&options.receive, &self.config)?;
-        if u64::from(self.channels.opened_here) >= self.peer.max_channels.min(MAX_CHANNELS) {
-            return Err(OpenError::TooMany { max: self.peer.max_channels });
+        if u64::from(self.channels.opened_here) >= self.channels.peer.max_channels.min(MAX_CHANNELS) {
+            return Err(OpenError::TooMany { max: self.channels.peer.max_channels });
         }
         self.channels.opened_here += 1;
         let id = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));
-        let credit = SendCredit::new(self.peer.channel_bytes, self.peer.channel_messages);
+        let credit = SendCredit::new(self.channels.peer.channel_bytes, self.channels.peer.channel_messages);
         let mut channel = ChannelState::new(now, id, &self.config, credit, Announce::Due);
         channel.classes = classes;
         channel.priority = options.priority;
@@ -299,7 +299,8 @@ impl Connection {
     /// Largest message of `class` that both sides and the link take, in bytes.
     fn max_message(&self, class: Class) -> usize {
         let own = self.config.max_message;
-        let agreed = if self.state.is_open() { own.min(self.peer.max_message as usize) } else { own };
+        let agreed =
+            if self.state.is_open() { own.min(self.channels.peer.max_message as usize) } else { own };
         if class.is_reliable() { agreed } else { agreed.min(self.link.max_unreliable()) }
     }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::state::{End, State};
 use super::{Connection, Timer};
+use crate::lazy::Blank;
 use crate::recovery::{Received as ReceivedPackets, Recovery};
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
 use crate::wire::params::Params;
@@ -31,8 +32,6 @@ pub(super) struct Handshake {
     original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
     transcripts: Vec<[u8; 16]>,
-    /// Hash of INIT and ACCEPT, which CONFIRM carries.
-    confirm: [u8; 16],
     /// The server's: the record that answers INIT.
     accept: Vec<u8>,
     due: bool,
@@ -40,8 +39,23 @@ pub(super) struct Handshake {
     sent_at: Timestamp,
     /// The server's: bytes that may go to an address that has not been proven.
     budget: Option<usize>,
-    secret: [u8; 32],
     server_key: Option<[u8; 32]>,
+}
+
+impl Blank for Handshake {
+    const BLANK: &'static Self = &Self {
+        client_random: [0; 32],
+        token: Vec::new(),
+        retries: 0,
+        original: Cid([0; Cid::LEN]),
+        transcripts: Vec::new(),
+        accept: Vec::new(),
+        due: false,
+        sent: 0,
+        sent_at: Timestamp::ZERO,
+        budget: None,
+        server_key: None,
+    };
 }
 
 /// How far CONFIRM has come.
@@ -72,7 +86,7 @@ impl Connection {
         self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
         self.received = ReceivedPackets::default();
         self.confirm = Confirm::Done;
-        self.handshake = Handshake {
+        *self.handshake = Handshake {
             client_random: self.rng.bytes(),
             original: Cid(self.rng.bytes()),
             due: true,
@@ -91,18 +105,18 @@ impl Connection {
     }
 
     /// The client's address has been proven by a token.
-    pub(crate) const fn set_address_validated(&mut self) {
+    pub(crate) fn set_address_validated(&mut self) {
         self.handshake.budget = None;
     }
 
     /// The key that reset tokens are made with; the configuration's, or a random one, when the endpoint has none to give.
-    pub(crate) const fn set_server_key(&mut self, key: [u8; 32]) {
+    pub(crate) fn set_server_key(&mut self, key: [u8; 32]) {
         self.handshake.server_key = Some(key);
     }
 
     /// Proves ownership of the session when it is resumed on another link. It is known to both sides and to nobody else.
     pub const fn session_secret(&self) -> &[u8; 32] {
-        &self.handshake.secret
+        &self.secret
     }
 
     pub(super) fn on_handshake_timer(&mut self, now: Timestamp) {
@@ -308,7 +322,7 @@ impl Connection {
         let mut session: [u8; 16] = self.rng.bytes();
         session[0] = self.config.shard;
         self.session = SessionId(session);
-        self.handshake.secret = self.rng.bytes();
+        self.secret = self.rng.bytes();
         let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
         let mut params = Vec::new();
         self.params().encode(&mut params);
@@ -317,14 +331,14 @@ impl Connection {
             server_random: self.rng.bytes(),
             session_id: session,
             incarnation: 1,
-            secret: self.handshake.secret,
+            secret: self.secret,
             reset_token: reset_token(&key, self.local_cid),
             transcript,
             params: &params,
         };
         record.clear();
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
-        self.handshake.confirm = confirm_hash(&transcript, &record);
+        self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
         self.handshake.due = true;
     }
@@ -341,13 +355,12 @@ impl Connection {
         self.reset_token = Some(accept.reset_token);
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
-        self.handshake.confirm = confirm_hash(&accept.transcript, &record);
-        self.handshake.secret = accept.secret;
-        self.handshake.token = Vec::new();
-        self.handshake.transcripts = Vec::new();
+        self.confirmation = confirm_hash(&accept.transcript, &record);
+        self.secret = accept.secret;
         if self.handshake.sent == 1 {
             self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
         }
+        self.handshake.clear();
         self.agree(peer, self.local_cid, remote);
         self.confirm = Confirm::Due;
         self.enter_established(now, accept.incarnation as u32);
@@ -358,14 +371,13 @@ impl Connection {
     fn agree(&mut self, peer: Params, client: Cid, server: Cid) {
         self.guard = packet::guard(client, server, self.config.checksum);
         self.recovery.max_ack_delay = peer.max_ack_delay.min(Duration::from_secs(1));
-        self.peer = peer;
-        self.agree_on_heartbeat();
         self.channels.set_peer(peer);
+        self.agree_on_heartbeat();
     }
 
     /// Messages that were queued before the peer said how much it takes.
     fn drop_too_large(&mut self) {
-        let max = self.peer.max_message;
+        let max = self.channels.peer.max_message;
         for class in crate::Class::ALL {
             while let Some(settled) = self.channels.get_mut(crate::ChannelId::DEFAULT).and_then(|channel| {
                 let id = channel.outboxes[class as usize].first_longer_than(max)?;
@@ -377,28 +389,26 @@ impl Connection {
     }
 
     pub(super) const fn confirm_frame(&self) -> Frame<'static> {
-        Frame::Confirm(self.handshake.confirm)
+        Frame::Confirm(self.confirmation)
     }
 
     /// CONFIRM came in; `false` when it is not the answer to this side's ACCEPT.
     pub(super) fn on_confirm(&mut self, now: Timestamp, hash: &[u8; 16]) -> bool {
-        if self.is_client || *hash != self.handshake.confirm {
+        if self.is_client || *hash != self.confirmation {
             return false;
         }
         if self.state == State::Accepting {
-            self.handshake.accept = Vec::new();
-            self.handshake.due = false;
-            self.handshake.budget = None;
             if self.handshake.sent == 1 {
                 self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
             }
+            self.handshake.clear();
             self.enter_established(now, 1);
         }
         true
     }
 
     /// Whether ACCEPT was built, so that packets of the connection can be expected.
-    pub(super) const fn has_agreed(&self) -> bool {
+    pub(super) fn has_agreed(&self) -> bool {
         self.is_client || !self.handshake.accept.is_empty()
     }
 }

@@ -10,7 +10,8 @@ impl Connection {
     /// The peer's parameters are known: the lesser of both sides' intervals counts, and at most a third of the silence that
     /// the peer endures.
     pub(super) fn agree_on_heartbeat(&mut self) {
-        let interval = self.config.heartbeat.min(self.peer.heartbeat).min(self.peer.dead / 3);
+        let interval =
+            self.config.heartbeat.min(self.channels.peer.heartbeat).min(self.channels.peer.dead / 3);
         let interval = interval.max(Duration::from_millis(100));
         // The server holds back a little, or both would ping at the same instant.
         self.heartbeat = if self.is_client { interval } else { interval + interval / 8 };
@@ -52,6 +53,6 @@ impl Connection {
         self.recovery.release();
         self.received.shrink();
         self.channels.shrink();
-        self.scratch = super::Scratch::default();
+        self.scratch.clear();
     }
 }

@@ -40,10 +40,10 @@ use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery, Ends, Gone};
+use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
-use crate::wire::params::Params;
 use crate::wire::{Cid, Short};
 use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
 
@@ -61,15 +61,18 @@ pub struct Connection {
     /// The latest time any input told.
     clock: Timestamp,
     state: State,
-    handshake: Handshake,
+    handshake: Lazy<Handshake>,
     confirm: Confirm,
+    /// Hash of INIT and ACCEPT, which CONFIRM carries.
+    confirmation: [u8; 16],
+    /// Proves ownership of the session.
+    secret: [u8; 32],
     attempts: Attempts,
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
     reset_token: Option<[u8; 16]>,
     session: SessionId,
-    peer: Params,
     /// Silence after which this side gives a sign of life.
     heartbeat: Duration,
     recovery: Recovery,
@@ -91,11 +94,11 @@ pub struct Connection {
     ending: close::Ending,
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
-    scratch: Scratch,
+    scratch: Lazy<Scratch>,
     stats: Stats,
 }
 
-/// A connection with nothing in flight for this long gives back what it needs only then.
+/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
 const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// Lists that are filled and emptied within one call, kept for their memory.
@@ -106,6 +109,16 @@ struct Scratch {
     deliveries: Vec<Delivery>,
     gone: Vec<Gone>,
     ends: Ends,
+}
+
+impl Blank for Scratch {
+    const BLANK: &'static Self = &Self {
+        outcome: Outcome { acked: Vec::new(), lost: Vec::new(), large_acked: false, large_lost: 0 },
+        carried: Vec::new(),
+        deliveries: Vec::new(),
+        gone: Vec::new(),
+        ends: Vec::new(),
+    };
 }
 
 impl Connection {
@@ -151,15 +164,16 @@ impl Connection {
             rng,
             clock: now,
             state: if is_client { State::Connecting } else { State::Accepting },
-            handshake: Handshake::default(),
+            handshake: Lazy::default(),
             confirm: Confirm::Done,
+            confirmation: [0; 16],
+            secret: [0; 32],
             attempts: Attempts::default(),
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
             guard: 0,
             reset_token: None,
             session: SessionId([0; 16]),
-            peer: Params::default(),
             heartbeat: config.heartbeat,
             received: ReceivedPackets::default(),
             requests: Requests::default(),
@@ -173,7 +187,7 @@ impl Connection {
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
             arena: None,
-            scratch: Scratch::default(),
+            scratch: Lazy::default(),
             stats: Stats::default(),
             config,
         }
@@ -370,7 +384,8 @@ impl Connection {
             return;
         }
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
-        self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
+        let release = self.recovery.idle_for(RELEASE_AFTER);
+        self.timers.set(Timer::Release, release.map(|at| at.max(self.received.latest() + RELEASE_AFTER)));
         self.timers.set(Timer::Ack, self.received.deadline());
         self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }

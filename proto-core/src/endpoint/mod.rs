@@ -128,7 +128,7 @@ impl<A: Address> Endpoint<A> {
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
-                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet))
+                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
                 }
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
@@ -290,7 +290,7 @@ impl<A: Address> Endpoint<A> {
 
     /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.stats;
+        let mut stats = self.stats.clone();
         for entry in self.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
             stats += entry.conn.stats();
         }

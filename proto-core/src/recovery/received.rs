@@ -91,6 +91,11 @@ impl Received {
         self.deadline = None;
     }
 
+    /// When the packet of the largest number came.
+    pub(crate) const fn latest(&self) -> Timestamp {
+        self.largest_at
+    }
+
     /// When an ACK becomes due.
     pub(crate) const fn deadline(&self) -> Option<Timestamp> {
         self.deadline
@@ -132,5 +137,6 @@ impl Received {
 
     pub(crate) fn shrink(&mut self) {
         self.ranges.shrink();
+        self.seen.shrink();
     }
 }

@@ -78,7 +78,7 @@ fn what_was_overtaken_is_dropped() {
         pair.inject(Client, &[crate::wire::Frame::Msg(super::msg(Class::Sequenced, id, &[id as u8]))]);
     }
     assert_eq!(texts(&mut pair, 0), [[6]]);
-    let drops = pair.conn(Server).stats().drops;
+    let drops = pair.conn(Server).stats().drops.clone();
     assert_eq!((drops.get(Drop::ReceiveSuperseded), drops.get(Drop::DuplicateMessage)), (3, 1));
 }
 
@@ -491,7 +491,7 @@ fn what_a_receiver_drops_is_reported_at_most_ten_times_a_second() {
         .collect();
     assert!((10..=21).contains(&reports.len()), "{} reports in 2 s", reports.len());
     assert!(reports.windows(2).all(|pair| pair[1].since(pair[0]) >= ms(100)));
-    let stats = *pair.conn(Client).stats();
+    let stats = pair.conn(Client).stats().clone();
     assert_eq!(stats.peer_drops.get(Refusal::Duplicate), 200);
     assert_eq!(stats.drops.get(Drop::DuplicateMessage), 0);
 }

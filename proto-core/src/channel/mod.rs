@@ -446,6 +446,6 @@ mod tests {
     #[test]
     fn an_idle_channel_is_small() {
         assert!(size_of::<Channel>() <= 640, "{} bytes", size_of::<Channel>());
-        assert!(size_of::<crate::Connection>() <= 2880, "{} bytes", size_of::<crate::Connection>());
+        assert!(size_of::<crate::Connection>() <= 2400, "{} bytes", size_of::<crate::Connection>());
     }
 }

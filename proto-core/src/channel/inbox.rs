@@ -12,6 +12,7 @@ use super::arrival::{
     is_planted_over_gap,
 };
 use super::credit::{ReceiveCredit, cost};
+use super::expand::expand;
 use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
@@ -578,27 +579,5 @@ fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
         Ok(())
     } else {
         Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"))
-    }
-}
-
-/// The number whose low `bits` are `low` and that lies in `(expected + ahead - 2^bits, expected + ahead]`.
-fn expand(expected: u64, low: u64, bits: u32, ahead: u64) -> u64 {
-    let window = 1_u64 << bits;
-    let highest = expected + ahead;
-    let candidate = highest & !(window - 1) | low;
-    if candidate > highest { candidate.checked_sub(window).unwrap_or(candidate) } else { candidate }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LOW16_AHEAD, expand};
-
-    quickcheck::quickcheck! {
-        fn a_number_in_the_window_survives(expected: u64, back: u16) -> bool {
-            let expected = expected >> 2;
-            let highest = expected + LOW16_AHEAD;
-            let id = highest.saturating_sub(back.into());
-            expand(expected, id & 0xFFFF, 16, LOW16_AHEAD) == id
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod credit;
+mod expand;
 mod fragment;
 mod inbox;
 mod limits;

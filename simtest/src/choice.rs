@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::fault::{Timed, What};
 use crate::prf::{mix, prf, scale};
-use crate::schedule::{Line, LineWhat, Schedule, Weather};
+use crate::schedule::{Line, LineWhat, Schedule, Weather, Without};
 
 /// The family of a choice. One datagram has one choice in each of the first four.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -124,6 +124,11 @@ pub trait Chooser: CloneChooser {
         None
     }
 
+    /// Hosts and commands of the test that are left out.
+    fn without(&self) -> Vec<Without> {
+        Vec::new()
+    }
+
     /// Numbers of the schedule lines among the datagram faults that nothing in the run has matched.
     fn unmatched(&self) -> Vec<u32> {
         Vec::new()
@@ -201,6 +206,7 @@ pub struct FromSchedule {
     origin: Origin,
     listed: BTreeMap<ChoiceKey, (Choice, bool)>,
     timed: Vec<Timed>,
+    without: Vec<Without>,
 }
 
 impl FromSchedule {
@@ -219,7 +225,12 @@ impl FromSchedule {
                 }
             }
         }
-        Self { origin: Origin { nodes: schedule.nodes, weather: schedule.weather }, listed, timed }
+        Self {
+            origin: Origin { nodes: schedule.nodes, weather: schedule.weather },
+            listed,
+            timed,
+            without: schedule.without.clone(),
+        }
     }
 }
 
@@ -240,6 +251,10 @@ impl Chooser for FromSchedule {
 
     fn timed(&self) -> Option<Vec<Timed>> {
         Some(self.timed.clone())
+    }
+
+    fn without(&self) -> Vec<Without> {
+        self.without.clone()
     }
 
     fn unmatched(&self) -> Vec<u32> {

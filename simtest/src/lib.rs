@@ -136,6 +136,7 @@ mod campaign;
 pub mod check;
 mod choice;
 mod disk;
+mod explore;
 mod fault;
 mod link;
 mod node;
@@ -151,12 +152,14 @@ mod schedule;
 mod sim;
 mod stats;
 mod table;
+mod tape;
 mod time;
 mod trace;
 
 pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
+pub use self::explore::{Bounds, Certificate, certify};
 pub use self::fault::{Fault, Timed, Trouble, What, When, at};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};
@@ -167,9 +170,10 @@ pub use self::run::{MAX_DRAIN, MAX_PAUSED, Run};
 pub use self::runner::{Divergence, Failure, Report, check_determinism, run_seeds, search};
 pub use self::scenario::Scenario;
 pub use self::schedule::{
-    Content, Damage, DatagramFault, Effect, Line, LineWhat, ParseError, Schedule, Weather,
+    Content, Damage, DatagramFault, Effect, Line, LineWhat, ParseError, Schedule, Weather, Without,
 };
 pub use self::sim::{Sim, Workload};
 pub use self::stats::{Stats, Tally};
+pub use self::tape::FromBytes;
 pub use self::time::{Now, START_UNIX_MS, Time, ms, secs, us};
 pub use self::trace::{Level, Order, Times, Trace, TraceView};

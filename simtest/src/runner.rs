@@ -63,7 +63,7 @@ pub struct Failure {
     pub schedule: Schedule,
     /// Everything that happened, in time order.
     pub trace: String,
-    /// How many seeds had been run, this one included.
+    /// How many seeds, or schedules, had been run, this one included.
     pub seeds: u64,
     /// Ids of the lines of a replayed schedule that matched nothing.
     pub unmatched: Vec<String>,
@@ -72,7 +72,8 @@ pub struct Failure {
 impl Failure {
     /// What to print: the reason, where schedule and trace were written, and how to see it again.
     pub fn report(&self) -> String {
-        let mut out = format!("{} failed after {} seeds\n", self.test, self.seeds);
+        let what = if self.seed.is_some() { "seeds" } else { "schedules" };
+        let mut out = format!("{} failed after {} {what}\n", self.test, self.seeds);
         if let Some(seed) = self.seed {
             let _ = writeln!(out, "  seed      {seed}");
         }
@@ -177,7 +178,12 @@ pub fn search<N: Node>(
 }
 
 /// Runs once more with the recorder on.
-fn failure<N: Node>(sim: &Sim<N>, seed: Option<u64>, chooser: impl Chooser + 'static, seeds: u64) -> Failure {
+pub(crate) fn failure<N: Node>(
+    sim: &Sim<N>,
+    seed: Option<u64>,
+    chooser: impl Chooser + 'static,
+    seeds: u64,
+) -> Failure {
     let outcome = recorded(sim, chooser);
     let schedule = outcome.schedule();
     let verdict = match outcome.verdict {
@@ -243,7 +249,7 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
     Err(Box::new(Failure { test: sim.test, seed, verdict, schedule, trace, seeds: 1, unmatched }))
 }
 
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     let asked = env::var("SIMTEST_THREADS").ok().and_then(|threads| threads.parse().ok());
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
 }

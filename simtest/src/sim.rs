@@ -13,6 +13,7 @@ use crate::node::{Boot, Node, NodeId};
 use crate::oracle::{Check, Judgement, Oracle, View};
 use crate::outcome::Outcome;
 use crate::run::Run;
+use crate::schedule::Without;
 use crate::time::{Time, secs};
 
 type Make<N> = Rc<dyn Fn(&Boot<'_>) -> N>;
@@ -32,6 +33,8 @@ pub struct Sim<N: Node> {
     pub(crate) run_for: Duration,
     pub(crate) max_events: u64,
     pub(crate) workload: Vec<(Time, NodeId, N::Cmd)>,
+    /// The number of each command among those of its node, from 1; made by `prepare`.
+    pub(crate) numbers: Vec<u32>,
     pub(crate) invariants: Vec<(String, Judge<N>)>,
     pub(crate) eventually: Vec<(String, Judge<N>)>,
     pub(crate) finally: Vec<(String, Judge<N>)>,
@@ -55,6 +58,7 @@ impl<N: Node> Sim<N> {
             run_for: secs(60),
             max_events: 20_000_000,
             workload: Vec::new(),
+            numbers: Vec::new(),
             invariants: Vec::new(),
             eventually: Vec::new(),
             finally: Vec::new(),
@@ -212,7 +216,7 @@ impl<N: Node> Sim<N> {
     /// # Panics
     /// If an explicit fault lies in the quiet phase.
     pub fn start(&self, chooser: impl Chooser + 'static) -> Run<N> {
-        Run::new(self.clone(), Box::new(chooser))
+        Run::new(self.prepare(), Box::new(chooser))
     }
 
     /// Makes one run, from start to verdict.
@@ -222,6 +226,37 @@ impl<N: Node> Sim<N> {
     /// "panic".
     pub fn run(&self, chooser: impl Chooser + 'static) -> Outcome<N> {
         self.start(chooser).finish()
+    }
+
+    /// As it is shared by many runs: commands in order, and numbered.
+    pub(crate) fn prepare(&self) -> Rc<Self> {
+        self.check_names();
+        let mut sim = self.clone();
+        sim.workload.sort_by_key(|(at, ..)| *at);
+        let mut counts = vec![0; sim.names.len()];
+        let number = |(_, node, _): &(Time, NodeId, N::Cmd)| {
+            counts[node.index()] += 1;
+            counts[node.index()]
+        };
+        sim.numbers = sim.workload.iter().map(number).collect();
+        Rc::new(sim)
+    }
+
+    pub(crate) fn push_cmd(&mut self, at: Time, node: NodeId, cmd: N::Cmd) {
+        let earlier = self.workload.iter().filter(|(_, to, _)| *to == node).count() as u32;
+        self.workload.push((at, node, cmd));
+        self.numbers.push(earlier + 1);
+    }
+
+    /// Whether there is such a host or command.
+    pub(crate) fn knows(&self, without: &Without) -> bool {
+        let (host, n) = match without {
+            Without::Host(host) => (host, 0),
+            Without::Cmd(host, n) => (host, *n),
+        };
+        let Some(id) = self.names.iter().position(|name| name == host) else { return false };
+        let mut numbers = self.workload.iter().zip(&self.numbers);
+        n == 0 || numbers.any(|((_, to, _), number)| to.index() == id && *number == n)
     }
 
     pub(crate) fn link_of(&self, src: u32, dst: u32) -> &Link {

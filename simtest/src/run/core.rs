@@ -22,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) weather: Weather,
     /// The chooser lists faults: it must be asked even where none is likely.
     pub(crate) replay: bool,
+    /// No further fault will be chosen: nobody is asked.
+    pub(crate) calm: bool,
     /// The timed faults that are on, by their index in the plan.
     pub(crate) active: Vec<Option<Active>>,
 }

@@ -45,6 +45,30 @@ pub(super) fn plan<N: Node>(
 }
 
 impl<N: Node> Run<N> {
+    /// Forgets the faults that are yet to begin, and plans those of another chooser.
+    pub(crate) fn plan_anew(&mut self, chooser: &mut dyn Chooser) {
+        self.core.heap.retain(|job| !matches!(job, Job::Begin(_)));
+        let listed = chooser.timed();
+        self.core.replay = listed.is_some();
+        let (plan, late) = plan(&self.sim, &self.policy, chooser, listed);
+        self.unmatched = late;
+        let now = self.core.now;
+        for timed in plan {
+            if timed.at > now || (timed.at == now && !self.booted()) {
+                self.inject(timed);
+            } else {
+                self.unmatched.extend((timed.line > 0).then_some(timed.line));
+            }
+        }
+    }
+
+    /// Adds a fault that is yet to begin.
+    pub(crate) fn inject(&mut self, timed: Timed) {
+        self.core.heap.push(timed.at, Job::Begin(self.plan.len() as u32));
+        self.plan.push(timed);
+        self.core.active.push(None);
+    }
+
     /// A fault begins. One that would change nothing (the node is dead already) is no line of the schedule.
     pub(super) fn begin(&mut self, index: u32) {
         let Timed { at, fault, line } = self.plan[index as usize].clone();

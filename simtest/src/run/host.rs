@@ -17,6 +17,8 @@ const WEATHER_DISK: u8 = 0x81;
 #[derive(Clone, Debug)]
 pub(crate) struct Host<N> {
     pub(crate) node: Option<N>,
+    /// It takes no part in the run.
+    pub(crate) absent: bool,
     pub(crate) life: u32,
     pub(crate) disk: Disk,
     /// Store operations; the first is under way if there is any.
@@ -25,7 +27,6 @@ pub(crate) struct Host<N> {
     /// The earliest timer job in the heap that counts.
     pub(crate) timer: Option<Time>,
     pub(crate) timers: u32,
-    pub(crate) cmds: u32,
     /// How many pauses are on.
     pub(crate) paused: u32,
     pub(crate) waiting: VecDeque<Waiting>,
@@ -45,8 +46,9 @@ pub(crate) enum Waiting {
 }
 
 impl<N: Node> Host<N> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(absent: bool) -> Self {
         Self {
+            absent,
             node: None,
             life: 0,
             disk: Disk::default(),
@@ -54,7 +56,6 @@ impl<N: Node> Host<N> {
             ops: 0,
             timer: None,
             timers: 0,
-            cmds: 0,
             paused: 0,
             waiting: VecDeque::new(),
             waiting_datagrams: 0,

@@ -50,7 +50,7 @@ impl<N: Node> Run<N> {
 
     pub(super) fn told(&mut self, id: u32, life: Life) {
         let now = self.now();
-        for (name, oracle) in &mut self.sim.oracles {
+        for (name, oracle) in &mut self.oracles {
             let check = oracle.lifecycle(now, NodeId(id), life);
             self.core.judge(name, check);
         }
@@ -101,8 +101,7 @@ impl<N: Node> Run<N> {
         if host.node.is_some() && host.paused > 0 {
             return host.waiting.push_back(Waiting::Cmd(index));
         }
-        host.cmds += 1;
-        let n = host.cmds;
+        let n = self.sim.numbers[index as usize];
         let lost = host.node.is_none();
         let cmd = self.sim.workload[index as usize].2.clone();
         let what = if lost { What::CmdLost { n } } else { What::Cmd { n } };
@@ -114,7 +113,7 @@ impl<N: Node> Run<N> {
             return self.observe();
         }
         let now = self.now();
-        for (name, oracle) in &mut self.sim.oracles {
+        for (name, oracle) in &mut self.oracles {
             let check = oracle.command(now, NodeId(id), &cmd);
             self.core.judge(name, check);
         }
@@ -224,7 +223,7 @@ impl<N: Node> Run<N> {
                 self.core.put(id, What::Event, debug_hash(&event), |text| {
                     let _ = write!(text, "{event:?}");
                 });
-                for (name, oracle) in &mut self.sim.oracles {
+                for (name, oracle) in &mut self.oracles {
                     let check = oracle.event(now, NodeId(id), &event);
                     self.core.judge(name, check);
                 }

@@ -153,7 +153,7 @@ impl Net {
             label_text::<N>(&packet.bytes, text);
         });
 
-        let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos;
+        let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos && !core.calm;
         let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
         let flow = &mut self.flows[flow_index as usize];
         if self.packets[index as usize].bytes.len() > flow.mtu {

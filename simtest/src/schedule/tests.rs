@@ -65,6 +65,13 @@ impl Arbitrary for LineWhat {
     }
 }
 
+impl Arbitrary for Without {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let host = (*g.choose(&["b", "host-2"]).unwrap()).to_owned();
+        if bool::arbitrary(g) { Self::Host(host) } else { Self::Cmd(host, u32::arbitrary(g)) }
+    }
+}
+
 impl Arbitrary for Schedule {
     fn arbitrary(g: &mut Gen) -> Self {
         let lines = Vec::<LineWhat>::arbitrary(g);
@@ -72,6 +79,7 @@ impl Arbitrary for Schedule {
             test: "some test".into(),
             nodes: u64::arbitrary(g),
             weather: if bool::arbitrary(g) { Weather::Flat } else { Weather::Seed(u64::arbitrary(g)) },
+            without: Vec::<Without>::arbitrary(g),
             lines: (1..).zip(lines).map(|(id, what)| Line { id, what }).collect(),
             expect: bool::arbitrary(g).then(|| "exactly-once".into()),
         }
@@ -128,8 +136,11 @@ fn errors_say_where_and_what() {
     let error =
         |line: &str| Schedule::parse(&format!("simtest-sched 1\ntest x\n{line}")).unwrap_err().to_string();
     let cases = [
-        ("x", "expected `test`, `nodes`, `weather`, `expect` or a fault id like `f1`, found `x`"),
-        ("f0 drop", "expected `test`, `nodes`, `weather`, `expect` or a fault id like `f1`, found `f0`"),
+        ("x", "expected `test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`, found `x`"),
+        (
+            "f0 drop",
+            "expected `test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`, found `f0`",
+        ),
         ("nodes many", "expected a seed, found `many`"),
         ("weather wet", "expected `flat` or a seed, found `wet`"),
         ("f1", "expected drop, delay, duplicate, corrupt, crash, pause, partition or disk at the end"),

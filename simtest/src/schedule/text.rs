@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather};
+use super::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather, Without};
 use crate::disk::DiskLoss;
 use crate::fault::{Fault, Trouble, What};
 use crate::time::{Span, Time, nanos};
@@ -28,6 +28,18 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 impl Schedule {
+    /// No faults, in flat weather.
+    pub fn empty(test: &str) -> Self {
+        Self {
+            test: test.into(),
+            nodes: 0,
+            weather: Weather::Flat,
+            without: Vec::new(),
+            lines: Vec::new(),
+            expect: None,
+        }
+    }
+
     /// The schedule as text, in the form shown [above](Self).
     pub fn to_text(&self) -> String {
         let mut out = format!("{MAGIC}\ntest {}\nnodes {}\n", self.test, self.nodes);
@@ -35,6 +47,9 @@ impl Schedule {
             Weather::Flat => writeln!(out, "weather flat"),
             Weather::Seed(seed) => writeln!(out, "weather {seed}"),
         };
+        for without in &self.without {
+            let _ = writeln!(out, "{without}");
+        }
         for line in &self.lines {
             let _ = writeln!(out, "{line}");
         }
@@ -46,8 +61,7 @@ impl Schedule {
 
     /// Reads what [`to_text`](Self::to_text) writes. Empty lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut schedule =
-            Self { test: String::new(), nodes: 0, weather: Weather::Flat, lines: Vec::new(), expect: None };
+        let mut schedule = Self::empty("");
         let mut lines = (1..).zip(text.lines().map(str::trim));
         let magic = lines.next().map(|(_, line)| line).unwrap_or_default();
         if magic != MAGIC {
@@ -67,10 +81,11 @@ impl Schedule {
             "nodes" => self.nodes = number(rest, "a seed")?,
             "weather" if rest == "flat" => self.weather = Weather::Flat,
             "weather" => self.weather = Weather::Seed(number(rest, "`flat` or a seed")?),
+            "without" => self.without.push(left_out(rest)?),
             id => {
                 let id = id.strip_prefix('f').and_then(|id| id.parse().ok()).filter(|id| *id > 0);
                 let id = id.ok_or_else(|| {
-                    let expected = "`test`, `nodes`, `weather`, `expect` or a fault id like `f1`";
+                    let expected = "`test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`";
                     format!("expected {expected}, found `{word}`")
                 })?;
                 if self.lines.iter().any(|line| line.id == id) {
@@ -143,6 +158,14 @@ impl<'a> Words<'a> {
     fn end(&self) -> Result<(), String> {
         let rest = self.0.trim();
         if rest.is_empty() { Ok(()) } else { Err(format!("expected the end of the line, found `{rest}`")) }
+    }
+}
+
+fn left_out(text: &str) -> Result<Without, String> {
+    match text.split_once('!') {
+        Some((host, n)) => Ok(Without::Cmd(host.into(), number(n, "the number of a command")? as u32)),
+        None if text.is_empty() => Err("expected a host, or a command like a!2, at the end".into()),
+        None => Ok(Without::Host(text.into())),
     }
 }
 
@@ -248,6 +271,15 @@ fn loss(text: &str) -> Result<DiskLoss, String> {
         "torn" => Ok(DiskLoss::Torn(number(seed, "torn:0x..")? as u32)),
         "garbled" => Ok(DiskLoss::Garbled(number(seed, "garbled:0x..")? as u32)),
         _ => Err(format!("expected unsynced, kept, torn:0x.. or garbled:0x.., found `{text}`")),
+    }
+}
+
+impl fmt::Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => write!(f, "without {host}"),
+            Self::Cmd(host, n) => write!(f, "without {host}!{n}"),
+        }
     }
 }
 

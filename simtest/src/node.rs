@@ -129,7 +129,8 @@ pub trait Dissect {
     /// The label is shown in traces, and it is the name under which a schedule finds this datagram again. So
     /// it should hold what the datagram *means* (message and number) and leave out what changes with every
     /// edit of the code: packet numbers, acknowledgements, random ids. Labels may repeat; the simulator
-    /// counts repetitions.
+    /// counts repetitions. What follows a tab in `text` is shown, but is no part of the name: a place for what
+    /// a reader wants to know and what depends on everything before, such as versions.
     ///
     /// `None`, the default: unlabelled. The datagram is then known by its position in its flow, which is more
     /// brittle; [`Stats::unlabelled`](crate::Stats) counts them.

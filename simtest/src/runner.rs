@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
+use crate::explore::{Budget, Shrunk, shrink};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
@@ -67,9 +68,16 @@ pub struct Failure {
     pub seeds: u64,
     /// Ids of the lines of a replayed schedule that matched nothing.
     pub unmatched: Vec<String>,
+    /// The smallest story of it, if it has been looked for.
+    pub shrunk: Option<Box<Shrunk>>,
 }
 
 impl Failure {
+    /// Looks for the smallest schedule that fails likewise.
+    pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
+        self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
+    }
+
     /// What to print: the reason, where schedule and trace were written, and how to see it again.
     pub fn report(&self) -> String {
         let what = if self.seed.is_some() { "seeds" } else { "schedules" };
@@ -96,9 +104,13 @@ impl Failure {
         let name =
             self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
         let folder = artifacts();
-        for (word, end, text) in
-            [("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())]
-        {
+        let mut files =
+            vec![("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())];
+        if let Some(shrunk) = &self.shrunk {
+            let _ = writeln!(out, "{shrunk}");
+            files.push(("smallest", "min.sched", shrunk.schedule.to_text()));
+        }
+        for (word, end, text) in files {
             let path = folder.join(format!("{name}.{end}"));
             let _ = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)) {
                 Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
@@ -129,11 +141,14 @@ impl Failure {
 pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Report {
     let result = match single() {
         Some(single) => run_single(&single, &build),
-        None => search(seeds, build),
+        None => search(seeds, &build),
     };
     match result {
         Ok(report) => report,
-        Err(failure) => panic!("{}", failure.report()),
+        Err(mut failure) => {
+            failure.shrink(&build(failure.schedule.nodes), Budget::default());
+            panic!("{}", failure.report())
+        }
     }
 }
 
@@ -200,6 +215,7 @@ pub(crate) fn failure<N: Node>(
         verdict,
         seeds,
         unmatched: outcome.unmatched,
+        shrunk: None,
     }
 }
 
@@ -246,7 +262,8 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
         return Ok(Report { seeds: 1, stats: outcome.stats });
     }
     let Outcome { verdict, unmatched, .. } = outcome;
-    Err(Box::new(Failure { test: sim.test, seed, verdict, schedule, trace, seeds: 1, unmatched }))
+    let test = sim.test;
+    Err(Box::new(Failure { test, seed, verdict, schedule, trace, seeds: 1, unmatched, shrunk: None }))
 }
 
 pub(crate) fn threads() -> usize {

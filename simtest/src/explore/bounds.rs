@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::choice::{Choice, Kind};
 use crate::disk::DiskLoss;
+use crate::fault::Fault;
 use crate::schedule::{Damage, Effect, Weather};
 use crate::time::nanos;
 
@@ -22,7 +23,9 @@ pub struct Bounds {
     pub(super) kinds: Vec<Kind>,
     pub(super) held: u64,
     pub(super) copied: u64,
-    pub(super) slot: u64,
+    /// `None`: just before each event.
+    pub(super) slot: Option<u64>,
+    pub(super) timed: Vec<Fault>,
     pub(super) downs: Vec<u64>,
     pub(super) disk: DiskLoss,
     pub(super) victims: Option<Vec<String>>,
@@ -40,7 +43,8 @@ impl Bounds {
             kinds: vec![Kind::Drop, Kind::Duplicate, Kind::Delay, Kind::Corrupt, Kind::Crash],
             held: 30_000_000,
             copied: 30_000_000,
-            slot: 100_000_000,
+            slot: Some(100_000_000),
+            timed: Vec::new(),
             downs: vec![50_000_000],
             disk: DiskLoss::Unsynced,
             victims: None,
@@ -92,7 +96,21 @@ impl Bounds {
     #[must_use]
     pub fn crashes(self, slot: Duration, downs: impl IntoIterator<Item = Duration>) -> Self {
         assert!(!slot.is_zero(), "a slot has a length");
-        Self { slot: nanos(slot), downs: downs.into_iter().map(nanos).collect(), ..self }
+        Self { slot: Some(nanos(slot)), downs: downs.into_iter().map(nanos).collect(), ..self }
+    }
+
+    /// A crash may begin just before each event (of those of one instant, the first), and lasts for one of
+    /// `downs`: that is every moment that a node can tell from others.
+    #[must_use]
+    pub fn crashes_before_events(self, downs: impl IntoIterator<Item = Duration>) -> Self {
+        Self { slot: None, downs: downs.into_iter().map(nanos).collect(), ..self }
+    }
+
+    /// This fault too may begin whenever a crash may.
+    #[must_use]
+    pub fn also(mut self, fault: Fault) -> Self {
+        self.timed.push(fault);
+        self
     }
 
     /// What a crash does to unsynced bytes.

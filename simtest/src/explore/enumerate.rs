@@ -60,10 +60,11 @@ impl Chooser for Walking {
     }
 }
 
-/// The next crash to think about: slot, and number among the crashes of a slot.
+/// The next timed fault to think about: when, and its number among those of one time.
 #[derive(Clone, Copy)]
 struct Slot {
-    number: u64,
+    /// Nothing begins before this time, in nanoseconds.
+    from: u64,
     crash: usize,
 }
 
@@ -88,13 +89,19 @@ pub(super) struct Walk<'a, N: Node> {
     pub(super) judged: u64,
     /// How many of them were run again from the start.
     pub(super) checked: u64,
+    /// How many events their own parts had.
+    pub(super) events: u64,
 }
 
 impl<'a, N: Node> Walk<'a, N> {
     pub(super) fn new(sim: Rc<Sim<N>>, bounds: &'a Bounds, origin: Origin) -> Self {
-        let crashes = if bounds.kinds.contains(&Kind::Crash) { crashes(&sim, bounds) } else { Vec::new() };
+        let mut crashes =
+            if bounds.kinds.contains(&Kind::Crash) { crashes(&sim, bounds) } else { Vec::new() };
+        crashes.extend(
+            bounds.timed.iter().filter(|fault| !crashes.contains(fault)).cloned().collect::<Vec<_>>(),
+        );
         let root = Walking { origin, timed: sim.faults.clone(), without: Vec::new(), turn: Rc::default() };
-        Self { sim, bounds, crashes, root, wanted: None, judged: 0, checked: 0 }
+        Self { sim, bounds, crashes, root, wanted: None, judged: 0, checked: 0, events: 0 }
     }
 
     /// Looks only for failures of this judge, in a test without some of its parts.
@@ -108,7 +115,7 @@ impl<'a, N: Node> Walk<'a, N> {
     pub(super) fn exactly(&mut self, faults: u32) -> Result<(), Stopped> {
         let mut run = Run::new(self.sim.clone(), Box::new(self.root.clone()));
         run.core.calm = faults == 0;
-        self.go_on(run, faults, Slot { number: 0, crash: 0 })
+        self.go_on(run, faults, Slot { from: self.bounds.span.start, crash: 0 })
     }
 
     /// A run between two steps, with `left` more faults to come.
@@ -176,7 +183,7 @@ impl<'a, N: Node> Walk<'a, N> {
         self.turns(before, forced, &asked[from..], left, slot)
     }
 
-    /// The crashes that could begin before the next event.
+    /// The timed faults that could begin before the next event.
     fn crash(&mut self, run: &Run<N>, left: u32, slot: &mut Slot) -> Result<(), Stopped> {
         if self.crashes.is_empty() || !run.booted() {
             return Ok(());
@@ -184,22 +191,26 @@ impl<'a, N: Node> Walk<'a, N> {
         while let Some(at) = self.due(run, *slot) {
             for crash in slot.crash..self.crashes.len() {
                 let fault = self.crashes[crash].clone();
-                if !run.lives(fault.nodes()[0]) {
+                if !fault.nodes().iter().all(|name| run.lives(name)) {
                     continue;
                 }
                 let mut turn = run.clone();
                 turn.inject(Timed { at, fault, line: 0 });
                 turn.core.calm = left == 1;
-                self.go_on(turn, left - 1, Slot { number: slot.number, crash: crash + 1 })?;
+                self.go_on(turn, left - 1, Slot { from: slot.from, crash: crash + 1 })?;
             }
-            *slot = Slot { number: slot.number + 1, crash: 0 };
+            *slot = Slot { from: at.as_nanos().saturating_add(self.bounds.slot.unwrap_or(1)), crash: 0 };
         }
         Ok(())
     }
 
-    /// When the crashes of a slot begin, if that is before the next event.
+    /// When the faults of a slot begin, if that is before the next event.
     fn due(&self, run: &Run<N>, slot: Slot) -> Option<Time> {
-        let at = Time::from_nanos(self.bounds.span.start.checked_add(slot.number * self.bounds.slot)?);
+        let from = Time::from_nanos(slot.from);
+        let at = match self.bounds.slot {
+            Some(_) => from,
+            None => run.next_at().filter(|next| *next >= from)?,
+        };
         (self.within(at) && run.goes_on_after(at)).then_some(at)
     }
 
@@ -212,7 +223,9 @@ impl<'a, N: Node> Walk<'a, N> {
             return Err(Stopped::TooMany);
         }
         self.judged += 1;
+        let before = run.core.stats.events;
         run.judge();
+        self.events += run.core.stats.events - before + 10;
         let hash = run.core.rec.hash();
         if let Some(verdict) = run.core.verdict.clone()
             && (self.wanted.is_none() || self.wanted == verdict.oracle())

@@ -3,9 +3,15 @@
 mod bounds;
 mod branch;
 mod certificate;
+mod ddmin;
 mod enumerate;
+mod shrink;
+mod simpler;
+mod story;
 #[cfg(test)]
 mod tests;
 
 pub use self::bounds::Bounds;
 pub use self::certificate::{Certificate, certify};
+pub use self::shrink::{Budget, shrink};
+pub use self::story::{Inevitable, Shrunk, Size};

@@ -194,6 +194,10 @@ impl<N: Node> Run<N> {
         self.hosts[self.id_of(name) as usize].node.is_some()
     }
 
+    pub(crate) fn next_at(&self) -> Option<Time> {
+        self.core.heap.next_at()
+    }
+
     /// Whether the run is on, has reached `at` or will without another event before, and takes new faults then.
     pub(crate) fn goes_on_after(&self, at: Time) -> bool {
         let next = self.core.heap.next_at();

@@ -265,6 +265,9 @@ impl Net {
             core.stats.unlabelled += 1;
             return Name { locus: ordinal_locus(flow, packet.n), occ: 1, labelled: false };
         }
+        if let Some(end) = self.label.find('\t') {
+            self.label.truncate(end);
+        }
         let locus = label_locus(flow, &self.label);
         let times = self.occurrences.entry(locus);
         *times += 1;
@@ -361,7 +364,12 @@ fn write_label<D: Dissect>(bytes: &[u8], out: &mut String) -> bool {
 }
 
 fn label_text<D: Dissect>(bytes: &[u8], out: &mut String) {
-    if !write_label::<D>(bytes, out) {
+    let start = out.len();
+    if write_label::<D>(bytes, out) {
+        if let Some(tab) = out[start..].find('\t') {
+            out.replace_range(start + tab..=start + tab, " ");
+        }
+    } else {
         out.push_str("len=");
         out.push_str(&bytes.len().to_string());
     }

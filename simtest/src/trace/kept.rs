@@ -1,6 +1,6 @@
 //! The records of a run, kept.
 
-use super::{Record, TraceView};
+use super::{Record, Times, TraceView};
 
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,12 @@ impl Trace {
         let node = self.names.get(record.node as usize).map_or("-", String::as_str);
         let Record { at, what, content, .. } = record;
         format!("{at:?} {node} {what:?} {} content={content:016x}", self.text_of(record))
+    }
+
+    /// The first line that the records from `from` on have in the view by packets, without its time.
+    pub(crate) fn first_line(&self, from: usize) -> Option<String> {
+        let view = TraceView::packets().time(Times::Off);
+        view.lines(self, from).next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     pub(crate) fn text_of(&self, record: &Record) -> &str {

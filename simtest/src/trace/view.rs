@@ -89,6 +89,15 @@ impl TraceView {
         Self { hosts: Some(names.into_iter().map(String::from).collect()), ..self }
     }
 
+    /// What the records from `from` on look like, one by one, in time order; those that are not shown are skipped.
+    pub(super) fn lines(self, trace: &Trace, from: usize) -> impl Iterator<Item = String> {
+        let mut page = Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO };
+        trace.records[from..].iter().filter_map(move |record| {
+            page.merged(record);
+            (!page.out.is_empty()).then(|| std::mem::take(&mut page.out))
+        })
+    }
+
     pub(super) fn render(self, trace: &Trace) -> String {
         Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
     }

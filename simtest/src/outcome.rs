@@ -2,6 +2,7 @@
 
 use crate::choice::Kind;
 use crate::fault::Fault;
+use crate::harness::Marks;
 use crate::link::Passage;
 use crate::node::{Node, NodeId};
 use crate::oracle::Verdict;
@@ -28,6 +29,7 @@ pub struct Outcome<N: Node> {
     pub bottlenecks: Vec<Passage>,
     pub(crate) nodes: Vec<Option<N>>,
     pub(crate) history: Vec<(Time, NodeId, N::Event)>,
+    pub(crate) marks: Marks,
     pub(crate) log: FaultLog,
     pub(crate) header: Header,
 }

@@ -9,6 +9,7 @@ use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
 use crate::explore::{Budget, Shrunk, shrink};
+use crate::harness::{Class, Marks, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
@@ -18,15 +19,29 @@ use crate::stats::Stats;
 use crate::trace::TraceView;
 
 /// The result of a campaign in which every seed passed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// How many seeds were run.
     pub seeds: u64,
     /// Everything that was counted, added up.
     pub stats: Stats,
+    /// The names of those [`Sim::sometimes`] that no run has hit.
+    pub never: Vec<String>,
 }
 
 impl Report {
+    fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: Stats, marks: Marks) -> Self {
+        let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
+        let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
+        Self { seeds, stats, never }
+    }
+
+    /// Kinds of fault that happened, but never made a difference.
+    pub fn chosen_without_effect(&self) -> Vec<Kind> {
+        let chosen = |kind: &Kind| self.stats.faults(*kind).chosen > 0;
+        self.without_effect().into_iter().filter(chosen).collect()
+    }
+
     /// Kinds of fault that never made a difference: the campaign says nothing about them.
     pub fn without_effect(&self) -> Vec<Kind> {
         Kind::FAULTS.into_iter().filter(|kind| self.stats.faults(*kind).mattered == 0).collect()
@@ -44,6 +59,9 @@ impl fmt::Display for Report {
                 "\n{count} datagrams have no label (see Dissect): schedules know them by position only"
             )?;
         }
+        for name in &self.never {
+            write!(f, "\nnever hit: {name}")?;
+        }
         for kind in self.without_effect() {
             write!(f, "\nnever mattered: {}", kind.word())?;
         }
@@ -60,6 +78,8 @@ pub struct Failure {
     pub seed: Option<u64>,
     /// How it ended.
     pub verdict: Verdict,
+    /// What sort of failure that is.
+    pub class: Class,
     /// What went wrong in it.
     pub schedule: Schedule,
     /// Everything that happened, in time order.
@@ -76,6 +96,19 @@ impl Failure {
     /// Looks for the smallest schedule that fails likewise.
     pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
         self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
+    }
+
+    /// Whether it could not be decided.
+    pub const fn undecided(&self) -> bool {
+        matches!(self.verdict, Verdict::Unknown(_))
+    }
+
+    /// Where its files are, by the end of the name.
+    pub(crate) fn path(&self, end: &str) -> PathBuf {
+        let of = self.seed.map_or_else(|| "replay".into(), |seed| seed.to_string());
+        let folder = artifacts();
+        let _ = fs::create_dir_all(&folder);
+        folder.join(format!("{}-{of}.{end}", self.test))
     }
 
     /// What to print: the reason, where schedule and trace were written, and how to see it again.
@@ -101,9 +134,6 @@ impl Failure {
             );
         }
         let _ = writeln!(out, "  faults    {}", self.schedule.lines.len());
-        let name =
-            self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
-        let folder = artifacts();
         let mut files =
             vec![("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())];
         if let Some(shrunk) = &self.shrunk {
@@ -111,8 +141,8 @@ impl Failure {
             files.push(("smallest", "min.sched", shrunk.schedule.to_text()));
         }
         for (word, end, text) in files {
-            let path = folder.join(format!("{name}.{end}"));
-            let _ = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)) {
+            let path = self.path(end);
+            let _ = match fs::write(&path, text) {
                 Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
                 Err(error) => {
                     writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display())
@@ -160,9 +190,9 @@ pub fn search<N: Node>(
 ) -> Result<Report, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(u64::MAX);
-    let total = Mutex::new((0, Stats::default()));
+    let total = Mutex::new((0, Stats::default(), Marks::default()));
     let work = || {
-        let (mut count, mut stats) = (0, Stats::default());
+        let (mut count, mut stats, mut marks) = (0, Stats::default(), Marks::default());
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end || seed >= lowest.load(Ordering::Relaxed) {
@@ -171,6 +201,7 @@ pub fn search<N: Node>(
             let outcome = build(seed).run(FromSeed::new(seed));
             count += 1;
             stats += outcome.stats;
+            marks |= outcome.marks;
             if !outcome.verdict.is_pass() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
             }
@@ -178,6 +209,7 @@ pub fn search<N: Node>(
         let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         total.0 += count;
         total.1 += stats;
+        total.2 |= marks;
     };
     thread::scope(|scope| {
         for _ in 1..threads() {
@@ -185,9 +217,9 @@ pub fn search<N: Node>(
         }
         work();
     });
-    let (count, stats) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (count, stats, marks) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     match lowest.into_inner() {
-        u64::MAX => Ok(Report { seeds: count, stats }),
+        u64::MAX => Ok(Report::new(&build(seeds.start), count, stats, marks)),
         seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
     }
 }
@@ -210,6 +242,7 @@ pub(crate) fn failure<N: Node>(
     Failure {
         test: sim.test.clone(),
         seed,
+        class: Class::of(sim, &verdict),
         schedule,
         trace: outcome.trace.view(TraceView::packets()),
         verdict,
@@ -219,7 +252,7 @@ pub(crate) fn failure<N: Node>(
     }
 }
 
-fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
+pub(crate) fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
     let mut sim = sim.clone();
     sim.record(true);
     sim.run(chooser)
@@ -257,13 +290,14 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
     };
     let trace = outcome.trace.view(TraceView::packets());
     println!("{trace}");
+    tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
     if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
-        return Ok(Report { seeds: 1, stats: outcome.stats });
+        return Ok(Report::new(&sim, 1, outcome.stats, outcome.marks));
     }
     let Outcome { verdict, unmatched, .. } = outcome;
-    let test = sim.test;
-    Err(Box::new(Failure { test, seed, verdict, schedule, trace, seeds: 1, unmatched, shrunk: None }))
+    let (class, test) = (Class::of(&sim, &verdict), sim.test);
+    Err(Box::new(Failure { test, seed, verdict, class, schedule, trace, seeds: 1, unmatched, shrunk: None }))
 }
 
 pub(crate) fn threads() -> usize {

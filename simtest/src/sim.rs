@@ -8,6 +8,7 @@ use crate::campaign::Chaos;
 use crate::choice::Chooser;
 use crate::disk::DiskModel;
 use crate::fault::{Fault, Timed, When};
+use crate::harness::Marks;
 use crate::link::Link;
 use crate::node::{Boot, Node, NodeId};
 use crate::oracle::{Check, Judgement, Oracle, View};
@@ -38,6 +39,7 @@ pub struct Sim<N: Node> {
     pub(crate) invariants: Vec<(String, Judge<N>)>,
     pub(crate) eventually: Vec<(String, Judge<N>)>,
     pub(crate) finally: Vec<(String, Judge<N>)>,
+    pub(crate) sometimes: Vec<(String, Judge<N>)>,
     pub(crate) oracles: Vec<(String, Box<dyn Oracle<N>>)>,
     pub(crate) record: bool,
     pub(crate) keep_events: bool,
@@ -62,6 +64,7 @@ impl<N: Node> Sim<N> {
             invariants: Vec::new(),
             eventually: Vec::new(),
             finally: Vec::new(),
+            sometimes: Vec::new(),
             oracles: Vec::new(),
             record: false,
             keep_events: false,
@@ -177,6 +180,21 @@ impl<N: Node> Sim<N> {
         self
     }
 
+    /// Should hold at some moment of some run: looked at after every event until it does. A campaign reports
+    /// those that were never hit ([`Report::never`](crate::Report::never)): what they stand for was not tested.
+    ///
+    /// # Panics
+    /// If there are 64 already.
+    pub fn sometimes<J: Judgement>(
+        &mut self,
+        name: &str,
+        judge: impl Fn(&View<'_, N>) -> J + 'static,
+    ) -> &mut Self {
+        assert!(self.sometimes.len() < Marks::MOST, "at most {} of these", Marks::MOST);
+        self.sometimes.push((name.into(), Rc::new(move |view| judge(view).into_check())));
+        self
+    }
+
     /// Must hold when the run is over.
     pub fn finally<J: Judgement>(
         &mut self,
@@ -270,7 +288,8 @@ impl<N: Node> Sim<N> {
     /// Names of the registered judges; no two may be equal, for a failure is known by this name.
     pub(crate) fn check_names(&self) {
         let closures =
-            self.invariants.iter().chain(&self.eventually).chain(&self.finally).map(|(name, _)| name);
+            self.invariants.iter().chain(&self.eventually).chain(&self.finally).chain(&self.sometimes);
+        let closures = closures.map(|(name, _)| name);
         let mut seen = BTreeSet::new();
         for name in closures.chain(self.oracles.iter().map(|(name, _)| name)) {
             assert!(seen.insert(name), "two judges are called {name:?}");

@@ -64,7 +64,8 @@ impl Terminal {
 fn entries_and_states_appear_above_the_line_that_is_typed() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path());
-    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {} --name zoe", server.url())) else {
+    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {} --name zoe", server.url()))
+    else {
         return;
     };
     terminal.wait_for("-- joined; the room is empty\r\n");
@@ -89,7 +90,9 @@ fn entries_and_states_appear_above_the_line_that_is_typed() {
 fn who_leaves_while_lines_wait_is_told_so_and_can_leave_at_once() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let server = url(silent.local_addr().unwrap());
-    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {server} --name zoe")) else { return };
+    let Some(mut terminal) = Terminal::start(&format!("exec {BOWLINE} chat {server} --name zoe")) else {
+        return;
+    };
     terminal.wait_for("zoe> ");
     terminal.press("half a li");
     terminal.wait_for(&format!("-- connecting to {server}\r\n"));

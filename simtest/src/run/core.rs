@@ -2,6 +2,7 @@
 
 use super::heap::Heap;
 use crate::choice::{Chooser, Kind};
+use crate::harness::Marks;
 use crate::oracle::{Check, Phase, Verdict};
 use crate::outcome::FaultLog;
 use crate::prf::prf;
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) replay: bool,
     /// No further fault will be chosen: nobody is asked.
     pub(crate) calm: bool,
+    /// Which of the `sometimes` have been hit.
+    pub(crate) marks: Marks,
     /// The timed faults that are on, by their index in the plan.
     pub(crate) active: Vec<Option<Active>>,
 }

@@ -7,10 +7,11 @@ use super::core::Core;
 use super::faults;
 use super::heap::{Heap, Job};
 use super::host::Host;
-use super::net::Net;
+use super::net::{Flow, Net};
 use crate::campaign::Policy;
 use crate::choice::Chooser;
 use crate::fault::Timed;
+use crate::harness::Marks;
 use crate::node::{Node, NodeId};
 use crate::oracle::{Check, Oracle, Phase, Verdict, View};
 use crate::outcome::{FaultLog, Header, Outcome};
@@ -77,6 +78,7 @@ impl<N: Node> Run<N> {
             weather: origin.weather,
             replay,
             calm: false,
+            marks: Marks::default(),
             active: vec![None; plan.len()],
         };
         Self {
@@ -235,6 +237,11 @@ impl<N: Node> Run<N> {
                 return self.core.judge(&name, check);
             }
         }
+        for (index, (_, judge)) in self.sim.sometimes.iter().enumerate() {
+            if !self.core.marks.has(index) && judge(&self.view()).is_ok() {
+                self.core.marks.hit(index);
+            }
+        }
         let judged = self.sim.campaign.is_none() || self.core.phase == Phase::Quiet;
         if judged && self.core.heap.busy == 0 && !self.sim.eventually.is_empty() {
             let waiting = self.hosts.iter().any(|host| !host.waiting.is_empty());
@@ -279,7 +286,7 @@ impl<N: Node> Run<N> {
     }
 
     pub(crate) fn outcome(self) -> Outcome<N> {
-        let Core { rec, chooser, log, mut stats, verdict, weather, now, .. } = self.core;
+        let Core { rec, chooser, log, mut stats, verdict, weather, now, marks, .. } = self.core;
         stats.ended(now);
         let verdict = verdict.unwrap_or(Verdict::Pass);
         let mut unmatched = self.unmatched;
@@ -290,8 +297,10 @@ impl<N: Node> Run<N> {
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
             verdict: verdict.to_string(),
             hash: rec.hash(),
+            limits: self.net.flows.iter().map(Flow::limit).collect(),
             records: rec.records,
             text: rec.text,
+            bytes: rec.bytes,
         };
         let given = self.without.iter().filter(|without| !self.sim.knows(without));
         let unmatched = unmatched.into_iter().map(|line| format!("f{line}"));
@@ -305,6 +314,7 @@ impl<N: Node> Run<N> {
             bottlenecks: self.net.passages(),
             nodes: self.hosts.into_iter().map(|host| host.node).collect(),
             history: self.history,
+            marks,
             log,
             header: Header {
                 test: self.sim.test.clone(),

@@ -88,7 +88,7 @@ impl<N: Node> Run<N> {
         match &fault.what {
             FaultWhat::Crash { node, disk } => {
                 let id = self.id_of(node);
-                self.core.put(id, What::Crash { fault: line }, 0, |_| ());
+                self.core.put(id, What::Crash { fault: line }, 0, |text| text.push_str(&disk.to_string()));
                 for datagram in self.hosts[id as usize].crash(*disk) {
                     self.core.stats.lost_down += 1;
                     self.net.lose(&mut self.core, datagram, Loss::Down, line);

@@ -13,7 +13,7 @@ use crate::schedule::{Damage, Effect, flow_locus, label_locus, ordinal_locus};
 use crate::sim::Sim;
 use crate::table::Table;
 use crate::time::Time;
-use crate::trace::{Loss, What};
+use crate::trace::{Limit, Loss, What};
 
 /// Families of weather.
 const WEATHER_LINK: u8 = 0x80;
@@ -152,6 +152,7 @@ impl Net {
         core.put(src, What::Send { flow: flow_index, n }, content, |text| {
             label_text::<N>(&packet.bytes, text);
         });
+        core.rec.keep(&packet.bytes, || content);
 
         let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos && !core.calm;
         let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
@@ -233,6 +234,7 @@ impl Net {
             packet.damaged = true;
             let content = hash_bytes(0, &packet.bytes);
             core.put(sender, What::Damaged { flow, n, fault }, content, |_| ());
+            core.rec.keep(&packet.bytes, || content);
         }
         core.heap.push(due, Job::Deliver(index));
     }
@@ -299,6 +301,7 @@ impl Net {
         }
         of.newest = of.newest.max(n);
         core.put(of.dst, What::Arrive { flow, n, copy }, 0, |_| ());
+        core.rec.keep(&[], || hash_bytes(0, &packet.bytes));
     }
 }
 
@@ -309,6 +312,10 @@ struct Name {
 }
 
 impl Flow {
+    pub(crate) fn limit(&self) -> Limit {
+        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu }
+    }
+
     /// When an undisturbed datagram arrives: never before its predecessor.
     fn due(&mut self, now: Time, jitter: u64) -> Time {
         self.last_at = self.last_at.max(now.plus(self.delay.sample(jitter)));

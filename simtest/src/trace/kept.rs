@@ -7,10 +7,20 @@ use super::{Record, Times, TraceView};
 pub struct Trace {
     pub(crate) names: Vec<String>,
     pub(crate) flows: Vec<(u32, u32)>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) verdict: String,
     pub(crate) hash: u128,
+}
+
+/// What a flow promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// The least delay, in nanoseconds.
+    pub(crate) delay: u64,
+    pub(crate) mtu: usize,
 }
 
 impl Trace {
@@ -46,6 +56,10 @@ impl Trace {
     pub(crate) fn first_line(&self, from: usize) -> Option<String> {
         let view = TraceView::packets().time(Times::Off);
         view.lines(self, from).next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    pub(crate) fn bytes_of(&self, record: &Record) -> &[u8] {
+        &self.bytes[record.bytes.0 as usize..record.bytes.1 as usize]
     }
 
     pub(crate) fn text_of(&self, record: &Record) -> &str {

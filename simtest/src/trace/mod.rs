@@ -6,6 +6,7 @@ mod record;
 mod tests;
 mod view;
 
+pub(crate) use self::kept::Limit;
 pub use self::kept::Trace;
 pub use self::view::{Level, Order, Times, TraceView};
 

@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) content: u64,
     /// Where its text lies in the trace.
     pub(crate) text: (u32, u32),
+    /// Where the datagram's bytes lie, as they were sent or damaged; empty for everything else.
+    pub(crate) bytes: (u32, u32),
 }
 
 /// Why a datagram did not arrive, other than by its own fault.
@@ -97,11 +99,12 @@ pub(crate) struct Recorder {
     pub(crate) on: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Recorder {
     pub(crate) const fn new(on: bool) -> Self {
-        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new() }
+        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new(), bytes: Vec::new() }
     }
 
     /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader
@@ -122,7 +125,20 @@ impl Recorder {
         if self.on {
             let start = self.text.len() as u32;
             text(&mut self.text);
-            self.records.push(Record { at, node, what, content, text: (start, self.text.len() as u32) });
+            let text = (start, self.text.len() as u32);
+            self.records.push(Record { at, node, what, content, text, bytes: (0, 0) });
+        }
+    }
+
+    /// Keeps the bytes that the last record is about, and their hash. Neither enters the hash of the run.
+    pub(crate) fn keep(&mut self, bytes: &[u8], content: impl FnOnce() -> u64) {
+        if self.on
+            && let Some(record) = self.records.last_mut()
+        {
+            let start = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(bytes);
+            record.bytes = (start, self.bytes.len() as u32);
+            record.content = content();
         }
     }
 

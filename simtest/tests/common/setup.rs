@@ -38,6 +38,11 @@ impl Oracle<Ledger> for History {
 
 pub(crate) fn ledger(bug: Bug, clients: u8, puts: u16, link: Link) -> Sim<Ledger> {
     let mut sim = Sim::new("ledger");
+    fill(&mut sim, bug, clients, puts, link);
+    sim
+}
+
+pub(crate) fn fill(sim: &mut Sim<Ledger>, bug: Bug, clients: u8, puts: u16, link: Link) {
     let server = sim.node("s", move |boot| Ledger::server(boot, bug));
     for name in ["a", "b", "c", "d", "e"].into_iter().take(clients.into()) {
         let client = sim.node(name, move |boot| Ledger::client(boot, server.addr(), bug));
@@ -53,5 +58,4 @@ pub(crate) fn ledger(bug: Bug, clients: u8, puts: u16, link: Link) -> Sim<Ledger
         v.node(server).is_some_and(|server| v.nodes().all(|(_, node)| node.len() == server.len()))
     });
     sim.oracle("history", History::new());
-    sim
 }

@@ -32,11 +32,15 @@ pub enum Kind {
     Disk = 8,
     /// Which families a run uses, and how much. Never a line in a schedule.
     Policy = 9,
+    /// A wall clock is wrong.
+    Clock = 10,
+    /// A node gets another address.
+    Rebind = 11,
 }
 
 impl Kind {
     /// All kinds of fault, in the order of their numbers.
-    pub const FAULTS: [Self; 8] = [
+    pub const FAULTS: [Self; 10] = [
         Self::Drop,
         Self::Corrupt,
         Self::Delay,
@@ -45,6 +49,8 @@ impl Kind {
         Self::Pause,
         Self::Partition,
         Self::Disk,
+        Self::Clock,
+        Self::Rebind,
     ];
 
     /// The word for it in schedules and reports.
@@ -59,6 +65,8 @@ impl Kind {
             Self::Partition => "partition",
             Self::Disk => "disk",
             Self::Policy => "policy",
+            Self::Clock => "clock",
+            Self::Rebind => "rebind",
         }
     }
 }
@@ -127,6 +135,11 @@ pub trait Chooser: CloneChooser {
     /// Hosts and commands of the test that are left out.
     fn without(&self) -> Vec<Without> {
         Vec::new()
+    }
+
+    /// Whether the triggers of the test ([`Sim::on`](crate::Sim::on)) are to be heeded: not if their faults are listed.
+    fn triggers(&self) -> bool {
+        true
     }
 
     /// Numbers of the schedule lines among the datagram faults that nothing in the run has matched.
@@ -257,6 +270,10 @@ impl Chooser for FromSchedule {
         self.without.clone()
     }
 
+    fn triggers(&self) -> bool {
+        false
+    }
+
     fn unmatched(&self) -> Vec<u32> {
         let mut lines: Vec<u32> =
             self.listed.values().filter(|(_, used)| !used).map(|(c, _)| c.line).collect();
@@ -273,6 +290,8 @@ impl What {
             Self::Pause { .. } => Kind::Pause,
             Self::Partition { .. } => Kind::Partition,
             Self::Disk { .. } => Kind::Disk,
+            Self::Clock { .. } => Kind::Clock,
+            Self::Rebind { .. } => Kind::Rebind,
         }
     }
 }

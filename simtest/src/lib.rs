@@ -162,7 +162,7 @@ pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
 pub use self::explore::{Bounds, Budget, Certificate, Inevitable, Shrunk, Size, certify, shrink};
-pub use self::fault::{Fault, Timed, Trouble, What, When, at};
+pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
 pub use self::harness::{Class, Test};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};

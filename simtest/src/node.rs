@@ -15,7 +15,7 @@ impl NodeId {
         Self(index)
     }
 
-    /// The address of this node. A restart keeps it.
+    /// The address that this node begins with. A restart keeps it; [`Fault::rebind`](crate::Fault::rebind) does not.
     pub const fn addr(self) -> Addr {
         Addr(self.0)
     }
@@ -27,7 +27,7 @@ impl NodeId {
 }
 
 /// A network address. A datagram to one that no node has is counted and lost.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Addr(u32);
 
 impl Addr {
@@ -157,7 +157,7 @@ pub struct Boot<'a> {
     pub name: &'a str,
     /// The node's id.
     pub id: NodeId,
-    /// The node's address, the same in every life.
+    /// The node's present address.
     pub addr: Addr,
     /// The node's randomness, fresh in each life.
     pub seed: [u8; 32],

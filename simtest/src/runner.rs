@@ -30,10 +30,10 @@ pub struct Report {
 }
 
 impl Report {
-    fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: Stats, marks: Marks) -> Self {
+    fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: &Stats, marks: Marks) -> Self {
         let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
         let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
-        Self { seeds, stats, never }
+        Self { seeds, stats: *stats, never }
     }
 
     /// Kinds of fault that happened, but never made a difference.
@@ -42,9 +42,13 @@ impl Report {
         self.without_effect().into_iter().filter(chosen).collect()
     }
 
-    /// Kinds of fault that never made a difference: the campaign says nothing about them.
+    /// Kinds of fault that never made a difference: the campaign says nothing about them. Clocks and addresses only if
+    /// there were such faults.
     pub fn without_effect(&self) -> Vec<Kind> {
-        Kind::FAULTS.into_iter().filter(|kind| self.stats.faults(*kind).mattered == 0).collect()
+        let asked =
+            |kind: &Kind| !matches!(kind, Kind::Clock | Kind::Rebind) || self.stats.faults(*kind).chosen > 0;
+        let idle = |kind: &Kind| asked(kind) && self.stats.faults(*kind).mattered == 0;
+        Kind::FAULTS.into_iter().filter(idle).collect()
     }
 }
 
@@ -219,7 +223,7 @@ pub fn search<N: Node>(
     });
     let (count, stats, marks) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     match lowest.into_inner() {
-        u64::MAX => Ok(Report::new(&build(seeds.start), count, stats, marks)),
+        u64::MAX => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
         seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
     }
 }
@@ -293,7 +297,7 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
     tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
     if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
-        return Ok(Report::new(&sim, 1, outcome.stats, outcome.marks));
+        return Ok(Report::new(&sim, 1, &outcome.stats, outcome.marks));
     }
     let Outcome { verdict, unmatched, .. } = outcome;
     let (class, test) = (Class::of(&sim, &verdict), sim.test);

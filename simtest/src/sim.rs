@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::campaign::Chaos;
 use crate::choice::Chooser;
 use crate::disk::DiskModel;
-use crate::fault::{Fault, Timed, When};
+use crate::fault::{Fault, On, Then, Timed, When};
 use crate::harness::Marks;
 use crate::link::Link;
 use crate::node::{Boot, Node, NodeId};
@@ -30,6 +30,7 @@ pub struct Sim<N: Node> {
     pub(crate) links: BTreeMap<(u32, u32), Link>,
     pub(crate) disk: DiskModel,
     pub(crate) faults: Vec<Timed>,
+    pub(crate) triggers: Vec<(On, Then)>,
     pub(crate) campaign: Option<Chaos>,
     pub(crate) run_for: Duration,
     pub(crate) max_events: u64,
@@ -56,6 +57,7 @@ impl<N: Node> Sim<N> {
             links: BTreeMap::new(),
             disk: DiskModel::default(),
             faults: Vec::new(),
+            triggers: Vec::new(),
             campaign: None,
             run_for: secs(60),
             max_events: 20_000_000,
@@ -120,6 +122,28 @@ impl<N: Node> Sim<N> {
             assert!(self.names.iter().any(|n| n == name), "a fault names {name:?}, which no node is called");
         }
         self.faults.push(Timed { at: when.0, fault, line: 0 });
+        self
+    }
+
+    /// A fault that a datagram sets off: `sim.on(on("Ack").from("s").nth(3), Effect::Drop)`, or a
+    /// [`Fault`] that begins when the datagram has been sent. Triggers are heeded as long as faults happen at all; what they
+    /// have set off is an ordinary line of the schedule.
+    ///
+    /// # Panics
+    /// If it names a node that has not been added.
+    pub fn on(&mut self, on: On, then: impl Into<Then>) -> &mut Self {
+        let then = then.into();
+        let faulty = match &then {
+            Then::Fault(fault) => fault.nodes(),
+            Then::Datagram(_) => Vec::new(),
+        };
+        for name in on.names().map(|name| &name[..]).chain(faulty) {
+            assert!(
+                self.names.iter().any(|n| n == name),
+                "a trigger names {name:?}, which no node is called"
+            );
+        }
+        self.triggers.push((on, then));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use super::heap::Heap;
 use crate::choice::{Chooser, Kind};
+use crate::fault::Fault;
 use crate::harness::Marks;
 use crate::oracle::{Check, Phase, Verdict};
 use crate::outcome::FaultLog;
@@ -27,6 +28,10 @@ pub(crate) struct Core {
     pub(crate) calm: bool,
     /// Which of the `sometimes` have been hit.
     pub(crate) marks: Marks,
+    /// What the test's triggers have set off, to begin at once.
+    pub(crate) triggered: Vec<Fault>,
+    /// Whether the test's triggers are to be looked at.
+    pub(crate) triggers: bool,
     /// The timed faults that are on, by their index in the plan.
     pub(crate) active: Vec<Option<Active>>,
 }
@@ -47,6 +52,7 @@ impl Clone for Core {
             rec: self.rec.clone(),
             log: self.log.clone(),
             active: self.active.clone(),
+            triggered: self.triggered.clone(),
             verdict: self.verdict.clone(),
             ..*self
         }

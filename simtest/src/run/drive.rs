@@ -9,7 +9,7 @@ use super::heap::{Heap, Job};
 use super::host::Host;
 use super::net::{Flow, Net};
 use crate::campaign::Policy;
-use crate::choice::Chooser;
+use crate::choice::{Chooser, Kind};
 use crate::fault::Timed;
 use crate::harness::Marks;
 use crate::node::{Node, NodeId};
@@ -46,6 +46,7 @@ impl<N: Node> Run<N> {
         let origin = chooser.origin();
         let listed = chooser.timed();
         let replay = listed.is_some();
+        let triggers = chooser.triggers() && !sim.triggers.is_empty();
         let (plan, unmatched) = faults::plan(&sim, &policy, &mut *chooser, listed);
         let without = chooser.without();
         let absent = |name: &String| without.iter().any(|w| matches!(w, Without::Host(host) if host == name));
@@ -79,6 +80,8 @@ impl<N: Node> Run<N> {
             replay,
             calm: false,
             marks: Marks::default(),
+            triggered: Vec::new(),
+            triggers,
             active: vec![None; plan.len()],
         };
         Self {
@@ -89,7 +92,7 @@ impl<N: Node> Run<N> {
             hosts: sim.names.iter().map(|name| Host::new(absent(name))).collect(),
             without,
             oracles: sim.oracles.clone(),
-            net: Net::new(sim.names.len() as u32),
+            net: Net::new(sim.names.len() as u32, sim.triggers.len()),
             core,
             history: Vec::new(),
             booted: false,
@@ -226,6 +229,20 @@ impl<N: Node> Run<N> {
 
     pub(super) fn now(&self) -> Now {
         Now::at(self.core.now)
+    }
+
+    /// As a node sees it: its wall clock may be wrong.
+    pub(super) fn now_of(&mut self, id: u32) -> Now {
+        let now = self.now();
+        if self.hosts[id as usize].clocks.is_empty() {
+            return now;
+        }
+        let mut wrong_by = 0_i64;
+        for clock in self.hosts[id as usize].clocks.clone() {
+            wrong_by = wrong_by.saturating_add(clock.wrong_by(now.mono));
+            self.core.touch(clock.index, Kind::Clock);
+        }
+        now.wrong_by(wrong_by)
     }
 
     /// After every event: invariants, and whether everything has converged.

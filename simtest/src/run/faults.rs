@@ -14,6 +14,7 @@ use crate::trace::{Loss, NO_NODE, What};
 
 use super::core::Active;
 use super::heap::Job;
+use super::host::Clock;
 
 /// The timed faults of a run in order, and the lines of the schedule that cannot happen.
 pub(super) fn plan<N: Node>(
@@ -120,6 +121,19 @@ impl<N: Node> Run<N> {
                     text.push_str(trouble.word());
                 });
             }
+            FaultWhat::Clock { node, step_ms, drift_ppm } => {
+                let id = self.id_of(node);
+                let (step_ms, drift_ppm, since) = (*step_ms, *drift_ppm, self.core.now);
+                self.hosts[id as usize].clocks.push(Clock { index, since, step_ms, drift_ppm });
+                self.core.put(id, What::Clock { fault: line }, step_ms.unsigned_abs(), |text| {
+                    let _ = write!(text, "step={step_ms}ms drift={drift_ppm}ppm");
+                });
+            }
+            FaultWhat::Rebind { node } => {
+                let id = self.id_of(node);
+                self.net.rebind(id, index);
+                self.core.put(id, What::Rebind { fault: line }, 0, |_| ());
+            }
         }
         self.observe();
     }
@@ -151,6 +165,12 @@ impl<N: Node> Run<N> {
                 self.hosts[id as usize].trouble[*trouble as usize] -= 1;
                 self.core.put(id, What::Mended { fault: line }, 0, |_| ());
             }
+            FaultWhat::Clock { node, .. } => {
+                let id = self.id_of(node);
+                self.hosts[id as usize].clocks.retain(|clock| clock.index != index);
+                self.core.put(id, What::ClockRight { fault: line }, 0, |_| ());
+            }
+            FaultWhat::Rebind { .. } => {}
         }
         self.observe();
     }

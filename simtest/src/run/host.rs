@@ -35,6 +35,25 @@ pub(crate) struct Host<N> {
     pub(crate) trouble: [u32; 3],
     /// The latest trouble, by its index in the plan.
     pub(crate) trouble_by: u32,
+    pub(crate) clocks: Vec<Clock>,
+}
+
+/// A wall clock that is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// The fault, by its index in the plan.
+    pub(crate) index: u32,
+    pub(crate) since: Time,
+    pub(crate) step_ms: i64,
+    pub(crate) drift_ppm: i32,
+}
+
+impl Clock {
+    /// In milliseconds.
+    pub(crate) fn wrong_by(&self, now: Time) -> i64 {
+        let gone = now.since(self.since).as_millis() as i64;
+        self.step_ms.saturating_add(gone.saturating_mul(self.drift_ppm.into()) / 1_000_000)
+    }
 }
 
 /// An input that came while the node stood still.
@@ -61,6 +80,7 @@ impl<N: Node> Host<N> {
             waiting_datagrams: 0,
             trouble: [0; 3],
             trouble_by: 0,
+            clocks: Vec::new(),
         }
     }
 

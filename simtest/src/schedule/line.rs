@@ -25,6 +25,8 @@ use crate::time::Time;
 /// f6 pause b at=1s for=2s                     (for=ever: until the quiet phase; a crash: for good)
 /// f7 partition a|s,b at=2s for=3s             (a>s,b: only that direction)
 /// f8 disk s full at=3s for=1s                 (or error, slow)
+/// f9 clock a step=-1500ms drift=200ppm at=7s for=3s
+/// f10 rebind a at=9s
 /// expect exactly-once
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]

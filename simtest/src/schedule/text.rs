@@ -182,11 +182,11 @@ fn span(text: &str) -> Result<u64, String> {
 }
 
 fn fault(words: &mut Words<'_>) -> Result<LineWhat, String> {
-    const KINDS: &str = "drop, delay, duplicate, corrupt, crash, pause, partition or disk";
+    const KINDS: &str = "drop, delay, duplicate, corrupt, crash, pause, partition, disk, clock or rebind";
     let kind = words.next(KINDS)?;
     let what = match kind {
         "drop" | "delay" | "duplicate" | "corrupt" => LineWhat::Datagram(datagram(kind, words)?),
-        "crash" | "pause" | "partition" | "disk" => timed(kind, words)?,
+        "crash" | "pause" | "partition" | "disk" | "clock" | "rebind" => timed(kind, words)?,
         _ => return Err(format!("expected {KINDS}, found `{kind}`")),
     };
     words.end()?;
@@ -235,6 +235,15 @@ fn timed(kind: &str, words: &mut Words<'_>) -> Result<LineWhat, String> {
         "crash" => What::Crash { node, disk: DiskLoss::Unsynced },
         "pause" => What::Pause { node },
         "disk" => What::Disk { node, trouble: trouble(words.next("full, error or slow")?)? },
+        "clock" => What::Clock {
+            node,
+            step_ms: signed(words.value("step", "milliseconds like -5ms")?, "ms")?,
+            drift_ppm: signed(words.value("drift", "like 20ppm")?, "ppm")?,
+        },
+        "rebind" => {
+            let at = Time::from_nanos(words.span("at")?);
+            return Ok(LineWhat::Timed { at, fault: Fault { what: What::Rebind { node }, lasts: None } });
+        }
         _ => sides(who)?,
     };
     let at = Time::from_nanos(words.span("at")?);
@@ -246,6 +255,11 @@ fn timed(kind: &str, words: &mut Words<'_>) -> Result<LineWhat, String> {
         *disk = loss(words.value("disk", "unsynced, kept, torn:0x.. or garbled:0x..")?)?;
     }
     Ok(LineWhat::Timed { at, fault: Fault { what, lasts } })
+}
+
+fn signed<T: std::str::FromStr>(text: &str, unit: &str) -> Result<T, String> {
+    let number = text.strip_suffix(unit).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("expected a number and {unit}, found `{text}`"))
 }
 
 fn trouble(word: &str) -> Result<Trouble, String> {
@@ -291,6 +305,10 @@ impl fmt::Display for Line {
             LineWhat::Timed { at, fault } => {
                 match &fault.what {
                     What::Crash { node, .. } | What::Pause { node } => f.write_str(node)?,
+                    What::Rebind { node } => return write!(f, "{node} at={}", Span(at.as_nanos())),
+                    What::Clock { node, step_ms, drift_ppm } => {
+                        write!(f, "{node} step={step_ms}ms drift={drift_ppm}ppm")?;
+                    }
                     What::Disk { node, trouble } => write!(f, "{node} {}", trouble.word())?,
                     What::Partition { from, to, both } => {
                         let between = if *both { '|' } else { '>' };

@@ -29,6 +29,7 @@ pub(crate) enum Loss {
     Queue,
     NoSuchAddress,
     Narrow,
+    Moved,
 }
 
 /// `fault` is the number of a schedule line and not part of the hash.
@@ -56,6 +57,9 @@ pub(crate) enum What {
     Trouble { fault: u32 },
     Mended { fault: u32 },
     Quiet,
+    Clock { fault: u32 },
+    ClockRight { fault: u32 },
+    Rebind { fault: u32 },
 }
 
 impl What {
@@ -88,6 +92,9 @@ impl What {
             Self::Trouble { .. } => (20, 0),
             Self::Mended { .. } => (21, 0),
             Self::Quiet => (22, 0),
+            Self::Clock { .. } => (23, 0),
+            Self::ClockRight { .. } => (24, 0),
+            Self::Rebind { .. } => (25, 0),
         }
     }
 }

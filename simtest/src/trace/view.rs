@@ -140,6 +140,7 @@ fn lost(why: Loss, fault: u32) -> String {
         (Loss::Queue, _) => "queue full".into(),
         (Loss::NoSuchAddress, _) => "no such address".into(),
         (Loss::Narrow, _) => "bottleneck full".into(),
+        (Loss::Moved, _) => "old address".into(),
     }
 }
 
@@ -253,6 +254,9 @@ impl<'a> Page<'a> {
             What::Heal { fault } => format!("{name}   f{fault} healed"),
             What::Trouble { fault } => format!("{name}   f{fault} disk {text}"),
             What::Mended { fault } => format!("{name}   f{fault} disk mended"),
+            What::Clock { fault } => format!("{name}   f{fault} clock {text}"),
+            What::ClockRight { fault } => format!("{name}   f{fault} clock right"),
+            What::Rebind { fault } => format!("{name}   f{fault} new address"),
             What::Quiet => format!("{name}   quiet"),
             _ => return None,
         };

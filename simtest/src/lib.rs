@@ -181,4 +181,4 @@ pub use self::tape::FromBytes;
 pub use self::time::{Now, START_UNIX_MS, Time, ms, secs, us};
 pub use simtest_macros::test;
 
-pub use self::trace::{Level, Order, Times, Trace, TraceView};
+pub use self::trace::{Level, Order, Times, TooLarge, Trace, TraceView};

@@ -50,6 +50,11 @@ impl<N: Node> Outcome<N> {
         Schedule { test, nodes, weather, without, lines: self.log.lines(&self.trace), expect }
     }
 
+    /// The run as one HTML page, if it was recorded; see [`Trace::html`].
+    pub fn html(&self) -> String {
+        self.trace.html(&self.header.test, &self.schedule().to_text())
+    }
+
     /// A node as it was at the end, or `None` if it was dead.
     pub fn node(&self, id: NodeId) -> Option<&N> {
         self.nodes.get(id.index())?.as_ref()

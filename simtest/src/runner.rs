@@ -9,7 +9,7 @@ use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
 use crate::explore::{Budget, Shrunk, shrink};
-use crate::harness::{Class, Marks, tell_verdict};
+use crate::harness::{Class, Marks, show, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
@@ -94,12 +94,16 @@ pub struct Failure {
     pub unmatched: Vec<String>,
     /// The smallest story of it, if it has been looked for.
     pub shrunk: Option<Box<Shrunk>>,
+    /// That story as a page to look at.
+    pub page: Option<String>,
 }
 
 impl Failure {
     /// Looks for the smallest schedule that fails likewise.
     pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
         self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
+        let story = self.shrunk.as_ref().map(|shrunk| FromSchedule::new(&shrunk.schedule));
+        self.page = story.map(|story| recorded(sim, story).html());
     }
 
     /// Whether it could not be decided.
@@ -144,6 +148,7 @@ impl Failure {
             let _ = writeln!(out, "{shrunk}");
             files.push(("smallest", "min.sched", shrunk.schedule.to_text()));
         }
+        files.extend(self.page.clone().map(|page| ("page", "html", page)));
         for (word, end, text) in files {
             let path = self.path(end);
             let _ = match fs::write(&path, text) {
@@ -253,6 +258,7 @@ pub(crate) fn failure<N: Node>(
         seeds,
         unmatched: outcome.unmatched,
         shrunk: None,
+        page: None,
     }
 }
 
@@ -262,13 +268,13 @@ pub(crate) fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -
     sim.run(chooser)
 }
 
-enum Single {
+pub(crate) enum Single {
     Seed(u64),
     Schedule(Schedule),
 }
 
 /// What the environment asks for.
-fn single() -> Option<Single> {
+pub(crate) fn single() -> Option<Single> {
     if let Ok(seed) = env::var("SIMTEST_SEED") {
         let parsed = seed.parse().unwrap_or_else(|_| panic!("SIMTEST_SEED={seed}: expected a number"));
         return Some(Single::Seed(parsed));
@@ -279,7 +285,10 @@ fn single() -> Option<Single> {
     Some(Single::Schedule(schedule))
 }
 
-fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Result<Report, Box<Failure>> {
+pub(crate) fn run_single<N: Node>(
+    single: &Single,
+    build: &impl Fn(u64) -> Sim<N>,
+) -> Result<Report, Box<Failure>> {
     let (sim, seed, outcome) = match single {
         Single::Seed(seed) => {
             let sim = build(*seed);
@@ -293,7 +302,7 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
         }
     };
     let trace = outcome.trace.view(TraceView::packets());
-    println!("{trace}");
+    show(&outcome, &trace);
     tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
     if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
@@ -301,7 +310,18 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
     }
     let Outcome { verdict, unmatched, .. } = outcome;
     let (class, test) = (Class::of(&sim, &verdict), sim.test);
-    Err(Box::new(Failure { test, seed, verdict, class, schedule, trace, seeds: 1, unmatched, shrunk: None }))
+    Err(Box::new(Failure {
+        test,
+        seed,
+        verdict,
+        class,
+        schedule,
+        trace,
+        seeds: 1,
+        unmatched,
+        shrunk: None,
+        page: None,
+    }))
 }
 
 pub(crate) fn threads() -> usize {

@@ -89,6 +89,14 @@ fn golden_hash() {
     insta::assert_snapshot!(format!("{:032x}", campaign(Bug::None).run(FromSeed::new(7)).hash), @"1b3087960c004ec2959966135cf89a62");
 }
 
+/// The hashes of a thousand seeds in one, in debug and in release builds.
+#[test]
+fn golden_hash_of_a_thousand_seeds() {
+    let sum = (0..1_000)
+        .fold(0_u128, |sum, seed| sum.rotate_left(7) ^ campaign(Bug::None).run(FromSeed::new(seed)).hash);
+    insta::assert_snapshot!(format!("{sum:032x}"), @"ad3cebaf05068d6c4de13b632e4b353e");
+}
+
 #[test]
 fn a_failing_run_is_replayed_from_its_text() {
     let failure = search(0..50, |_| campaign(Bug::AckBeforeSync)).unwrap_err();

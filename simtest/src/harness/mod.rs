@@ -3,10 +3,12 @@
 mod class;
 mod corpus;
 mod marks;
+mod show;
 mod test;
 
 pub use self::class::Class;
 pub use self::test::Test;
 
 pub(crate) use self::marks::Marks;
+pub(crate) use self::show::show;
 pub(crate) use self::test::tell_verdict;

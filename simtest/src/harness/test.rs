@@ -12,7 +12,7 @@ use crate::choice::{FromSchedule, FromSeed};
 use crate::explore::{Bounds, Budget, certify};
 use crate::node::Node;
 use crate::oracle::Verdict;
-use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_seeds, search};
+use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, search, single};
 use crate::sim::Sim;
 
 /// One test with its drivers. The attribute [`simtest::test`](crate::test) makes and runs it.
@@ -109,11 +109,11 @@ impl Test {
             body(&mut sim);
             sim
         };
-        if env::var("SIMTEST_SEED").or(env::var("SIMTEST_SCHEDULE")).is_ok() {
-            run_seeds(0..0, build);
-            return Self::note("pass", "");
-        }
-        match self.drive(&build) {
+        let result = match single() {
+            Some(single) => run_single(&single, &build).map(|_| Remarks::default()).map_err(Stop::Failed),
+            None => self.drive(&build),
+        };
+        match result {
             Ok(remarks) => {
                 let lines = remarks.summary.iter().chain(&remarks.vacuous);
                 let text = lines.fold(String::new(), |text, line| text + &self.name + ": " + line + "\n");
@@ -132,9 +132,12 @@ impl Test {
                 Self::note("pass", &text);
             }
             Err(Stop::Failed(mut failure)) => {
-                failure.shrink(&build(0), Budget::default());
+                if env::var_os("SIMTEST_VERDICT").is_none() {
+                    failure.shrink(&build(0), Budget::default());
+                }
                 let mut report = failure.report();
-                if let Some(word) = self.in_another_process(&failure) {
+                let nested = env::var_os("SIMTEST_VERDICT").is_some();
+                if !nested && let Some(word) = self.in_another_process(&failure) {
                     report.push_str("\n  verified  ");
                     report.push_str(&word);
                 }
@@ -150,6 +153,12 @@ impl Test {
 
     fn drive<N: Node>(&self, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Result<Remarks, Stop> {
         let mut remarks = Remarks::default();
+        if let Ok(faults) = env::var("SIMTEST_CERTIFY") {
+            let faults =
+                faults.parse().unwrap_or_else(|_| panic!("SIMTEST_CERTIFY={faults}: expected a number"));
+            self.clone().exhaustive(faults).most(u64::MAX).certified(build, &mut remarks)?;
+            return Ok(remarks);
+        }
         self.stored(build, &mut remarks)?;
         self.certified(build, &mut remarks)?;
         let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());

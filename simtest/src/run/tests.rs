@@ -470,7 +470,7 @@ fn a_wrong_wall_clock_leaves_timers_alone() {
     let mut run = run.start(FromSeed::new(1));
     let mut wall = |millis| {
         run.until(ms(millis));
-        run.now_of(0).unix_ms as i64 - crate::START_UNIX_MS as i64
+        run.now_of(0).unix_ms.cast_signed() - crate::START_UNIX_MS.cast_signed()
     };
     assert_eq!([wall(59), wall(60), wall(4_060), wall(5_061)], [59, -1_440, 2_564, 5_061]);
 }

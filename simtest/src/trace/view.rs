@@ -89,6 +89,23 @@ impl TraceView {
         Self { hosts: Some(names.into_iter().map(String::from).collect()), ..self }
     }
 
+    pub(super) fn fates_of(trace: &Trace) -> BTreeMap<Id, String> {
+        fates(trace)
+    }
+
+    /// The level at which a record of a node is shown.
+    pub(super) const fn level_of(what: What) -> Level {
+        match what {
+            What::Timer { .. } | What::Store { .. } | What::Stored { .. } | What::Arrive { .. } => {
+                Level::Packets
+            }
+            What::Cmd { .. } | What::CmdLost { .. } | What::Send { .. } | What::Lost { .. } => {
+                Level::Messages
+            }
+            _ => Level::Outcomes,
+        }
+    }
+
     /// What the records from `from` on look like, one by one, in time order; those that are not shown are skipped.
     pub(super) fn lines(self, trace: &Trace, from: usize) -> impl Iterator<Item = String> {
         let mut page = Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO };

@@ -210,6 +210,24 @@ impl Chaos {
         self
     }
 
+    /// The kinds of fault that can be enumerated and that can happen here, on this link.
+    pub(crate) fn enumerable(&self, link: &Rates) -> Vec<Kind> {
+        let own = &self.rates;
+        let can = [
+            (Kind::Drop, own.loss | link.loss > 0 || link.bursts.is_some()),
+            (Kind::Duplicate, own.duplicate | link.duplicate > 0),
+            (Kind::Delay, own.reorder | link.reorder > 0),
+            (Kind::Corrupt, own.corrupt | link.corrupt > 0),
+            (Kind::Crash, self.timed.contains_key(&Kind::Crash)),
+        ];
+        can.into_iter().filter_map(|(kind, can)| can.then_some(kind)).collect()
+    }
+
+    /// The nodes that crash, if not all do.
+    pub(crate) fn crashing(&self) -> Option<&[String]> {
+        self.victims.get(&Kind::Crash).map(|victims| &victims[..])
+    }
+
     pub(crate) fn end(&self) -> Time {
         self.until + self.quiet_for
     }

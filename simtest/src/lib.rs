@@ -101,6 +101,9 @@
 //! );
 //! ```
 //!
+//! With `#[simtest::test]` ([`test`]) such a function is a test under all drivers at once; docs/simtest.md in the
+//! repository is a guide from an empty crate to a shrunk failure.
+//!
 //! # How a run goes
 //!
 //! A [`Sim`] describes nodes, links, faults, workload and judges. [`Sim::run`] makes one run of it: a heap of
@@ -123,6 +126,17 @@
 //! What was not the default makes a [`Schedule`]: a few lines of text, to be stored beside the test. Seeds
 //! find failures; schedules keep them, also when the code around has changed. [`Outcome::unmatched`] names
 //! lines that no longer apply.
+//!
+//! # Drivers
+//!
+//! Who answers the choices is a [`Chooser`]. [`FromSeed`]: at random. [`FromSchedule`]: as written down. [`certify`]: in
+//! every way with few faults, which gives a [`Certificate`] or the failure with the fewest. [`FromBytes`]: as a fuzzer
+//! says. And a running simulation is a value: [`Run::clone`] copies it, [`Run::branch`] lets the copy go on with other
+//! choices.
+//!
+//! A failure is [shrunk](shrink): fewer faults, commands and hosts, flat weather, earlier and simpler faults, then a
+//! search for any story with fewer; with what each fault contributes, and from where on the failure was certain.
+//! [`verify::laws`] checks a trace against what a simulator must never do.
 //!
 //! # What a node must not do
 //!

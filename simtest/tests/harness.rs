@@ -69,7 +69,7 @@ fn a_failure_is_told_with_its_smallest_story() {
     for part in [
         "breaks_when_told_to failed after ",
         "oracle    history",
-        "shrunk ",
+        "shrunk: ",
         " crash s at=",
         "without f1: passes",
         "inevitable after ",

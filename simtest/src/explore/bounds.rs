@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::choice::{Choice, Kind};
 use crate::disk::DiskLoss;
 use crate::fault::Fault;
+use crate::node::Node;
 use crate::schedule::{Damage, Effect, Weather};
+use crate::sim::Sim;
 use crate::time::nanos;
 
 /// The space that [`certify`](crate::certify) searches: all schedules with at most so many faults, in so many
@@ -51,6 +53,17 @@ impl Bounds {
             span: 0..u64::MAX,
             most: u64::MAX,
         }
+    }
+
+    /// Of the kinds of [`faults`](Self::faults), those that the campaign of `sim` and its usual link have; crashes only of the
+    /// campaign's victims. All kinds if there is no campaign.
+    #[must_use]
+    pub fn like<N: Node>(mut self, sim: &Sim<N>) -> Self {
+        if let Some(chaos) = &sim.campaign {
+            self.kinds = chaos.enumerable(&sim.default_link.rates);
+            self.victims = chaos.crashing().map(<[String]>::to_vec);
+        }
+        self
     }
 
     /// The number of weathers: the first is flat (everything takes its least time), the others are those of

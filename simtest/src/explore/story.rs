@@ -61,7 +61,7 @@ impl fmt::Display for Shrunk {
         let Self { before, after, runs, .. } = self;
         writeln!(
             f,
-            "shrunk {} -> {} faults, {} -> {} commands, {} -> {} hosts, {} -> {} events in {runs} runs",
+            "shrunk: {} -> {} faults, {} -> {} commands, {} -> {} hosts, {} -> {} events in {runs} runs",
             before.faults,
             after.faults,
             before.commands,

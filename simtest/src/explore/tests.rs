@@ -176,3 +176,14 @@ fn a_branch_without_faults_has_those_of_the_past_only() {
     assert!(!before.schedule().lines.is_empty());
     assert!(before.schedule().lines.len() < run.finish().schedule().lines.len());
 }
+
+#[test]
+fn bounds_follow_the_campaign() {
+    let (mut sim, _) = three();
+    assert_eq!(Bounds::faults(1).like(&sim).kinds.len(), 5, "all without a campaign");
+    sim.links(Link::new().duplicate(1, ms(0)..ms(1)));
+    sim.campaign(Chaos::none().loss(5).crash(secs(1), ms(1)..ms(2)).victims(Kind::Crash, ["b"]));
+    let bounds = Bounds::faults(1).like(&sim);
+    assert_eq!(bounds.kinds, [Kind::Drop, Kind::Duplicate, Kind::Crash]);
+    assert_eq!(bounds.victims, Some(vec!["b".to_owned()]));
+}

@@ -66,7 +66,7 @@ impl Test {
         Self { seeds, ..self }
     }
 
-    /// Also every schedule with at most so many faults, see [`Bounds`]. Levels that have too many schedules
+    /// Also every schedule with at most so many faults, of the kinds that the test's campaign has ([`Bounds::like`]). Levels that have too many schedules
     /// are left out, and that is said.
     #[must_use]
     pub fn exhaustive(self, faults: u32) -> Self {
@@ -213,7 +213,7 @@ impl Test {
             if self.faults.is_none() {
                 break;
             }
-            let bounds = Bounds::faults(faults).weathers(self.weathers).at_most(self.most);
+            let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
             match certify(|| build(0), &bounds) {
                 Ok(certificate) => done = Some(certificate),
                 Err(failure) if failure.undecided() => {

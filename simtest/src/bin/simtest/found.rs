@@ -131,8 +131,12 @@ impl Found {
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
         if aloud {
             let shown = String::from_utf8_lossy(&ended.stdout);
-            let own =
-                |line: &&str| !line.starts_with("running ") && !line.starts_with("test ") && !line.is_empty();
+            // Without the lines of the test harness.
+            let harness = ["running ", "test ", "failures:"];
+            let own = |line: &&str| {
+                let text = line.trim();
+                !text.is_empty() && text != self.path && !harness.iter().any(|word| line.starts_with(word))
+            };
             for line in shown.lines().filter(own) {
                 println!("{line}");
             }

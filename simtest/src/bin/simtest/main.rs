@@ -2,7 +2,11 @@
 //!
 //! It looks for tests made with `#[simtest::test]`: `cargo test --no-run` builds them, and those whose name ends in
 //! `::simtest` are run with the environment set; plain `cargo test` does the same without this program.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command line may look at the clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a command line may look at the clock"
+)]
 
 mod found;
 mod usage;

@@ -175,7 +175,9 @@ pub mod verify;
 pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
-pub use self::explore::{Bounds, Budget, Certificate, Inevitable, Shrunk, Size, certify, shrink};
+pub use self::explore::{
+    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, certify, shrink, why,
+};
 pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
 pub use self::harness::{Class, Test};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
-use crate::explore::{Budget, Shrunk, shrink};
+use crate::explore::{Budget, Shrunk, shrink, why};
 use crate::harness::{Class, Marks, show, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
@@ -303,6 +303,11 @@ pub(crate) fn run_single<N: Node>(
     };
     let trace = outcome.trace.view(TraceView::packets());
     show(&outcome, &trace);
+    if env::var_os("SIMTEST_WHY").is_some()
+        && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)
+    {
+        println!("{curve}");
+    }
     tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
     if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {

@@ -5,7 +5,8 @@ mod common;
 use common::ledger::{Bug, Ledger};
 use common::setup::ledger;
 use simtest::{
-    Budget, Chaos, FromSchedule, FromSeed, Kind, Link, Schedule, Shrunk, Sim, search, secs, shrink,
+    Budget, Chaos, Dist, FromSchedule, FromSeed, Kind, Link, Schedule, Shrunk, Sim, ms, search, secs, shrink,
+    why,
 };
 
 fn stormy(bug: Bug) -> Sim<Ledger> {
@@ -59,4 +60,18 @@ fn what_passes_is_not_shrunk() {
 #[test]
 fn a_story_is_told_the_same_way_twice() {
     assert_eq!(first(Bug::AckBeforeSync), first(Bug::AckBeforeSync));
+}
+
+/// Of a crash that loses what was acknowledged: before it nothing is certain, after it all is.
+#[test]
+fn the_curve_rises_to_certainty() {
+    let shrunk = first(Bug::AckBeforeSync);
+    // As fast as the hostile link at its best, so that the story is the same; but without faults of its own.
+    let sim = ledger(Bug::AckBeforeSync, 4, 12, Link::new().delay(Dist::fixed(ms(5))));
+    let curve = why(&sim, &shrunk.schedule, 1_000, 4).expect("it fails here too");
+    let failed: Vec<u32> = curve.moments.iter().map(|moment| moment.failed).collect();
+    assert_eq!((failed.first(), failed.last()), (Some(&0), Some(&4)), "{curve}");
+    assert!(failed.is_sorted(), "without random faults it does not heal: {curve}");
+    let passing = Schedule { lines: Vec::new(), ..shrunk.schedule };
+    assert_eq!(why(&sim, &passing, 10, 1), None);
 }

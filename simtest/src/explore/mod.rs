@@ -10,8 +10,10 @@ mod simpler;
 mod story;
 #[cfg(test)]
 mod tests;
+mod why;
 
 pub use self::bounds::Bounds;
 pub use self::certificate::{Certificate, certify};
 pub use self::shrink::{Budget, shrink};
 pub use self::story::{Inevitable, Shrunk, Size};
+pub use self::why::{Curve, Moment, why};

@@ -22,6 +22,7 @@ use crate::sim::Sim;
 /// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are also
 /// checked against the simulator's own [laws](crate::verify).
 ///
+/// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())).
 /// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_STRICT=1` makes every test strict.
 #[derive(Clone, Debug)]
 pub struct Test {

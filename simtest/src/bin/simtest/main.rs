@@ -42,6 +42,12 @@ fn command(arguments: &[String]) -> Result<u8, String> {
             set.push(("SIMTEST_VIEW".into(), view.into()));
             found::one(&test, &arguments, &set)
         }
+        "why" => {
+            let (test, mut set) = one(&arguments)?;
+            set.push(("SIMTEST_WHY".into(), "1".into()));
+            set.push(("SIMTEST_VIEW".into(), "none".into()));
+            found::one(&test, &arguments, &set)
+        }
         "show" => show(&arguments),
         "certify" => {
             let faults = arguments.value("faults").unwrap_or("2").to_owned();

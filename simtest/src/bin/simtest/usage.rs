@@ -5,6 +5,7 @@ usage:
   simtest run [NAME] [--seeds A..B] [--jobs N] [--strict] [--json]
   simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets]
   simtest shrink TEST SEED | --sched FILE
+  simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl

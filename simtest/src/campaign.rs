@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::choice::{Alt, ChoiceKey, Chooser, Kind};
 use crate::disk::DiskLoss;
 use crate::fault::{Fault, Timed, Trouble, What};
-use crate::link::Rates;
+use crate::link::{Bursts, Rates};
 use crate::prf::{mix, scale};
 use crate::schedule::name_locus;
 use crate::time::{Time, ms, nanos, secs};
@@ -27,6 +27,8 @@ pub struct Chaos {
     rates: Rates,
     timed: BTreeMap<Kind, Frequency>,
     victims: BTreeMap<Kind, Vec<String>>,
+    /// Mean time between, and span, in nanoseconds.
+    swizzle: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,7 @@ impl Default for Chaos {
             reorder_extra: (1_000_000, 100_000_000),
             corrupt: 10_000,
             resealed: 0,
+            bursts: None,
         };
         let quiet = Self {
             until: Time::from_millis(5_000),
@@ -60,6 +63,7 @@ impl Default for Chaos {
             rates,
             timed: BTreeMap::new(),
             victims: BTreeMap::new(),
+            swizzle: None,
         };
         quiet
             .crash(secs(3), ms(10)..secs(1))
@@ -153,6 +157,27 @@ impl Chaos {
         self.timed(Kind::Partition, every, &lasts)
     }
 
+    /// Each victim's wall clock is wrong once per `every` on average, for a span from `lasts`: by up to 10 s either way, or
+    /// it goes up to 0.1 % too fast or slow.
+    #[must_use]
+    pub fn clock(self, every: Duration, lasts: Range<Duration>) -> Self {
+        self.timed(Kind::Clock, every, &lasts)
+    }
+
+    /// Each victim gets a new address once per `every` on average.
+    #[must_use]
+    pub fn rebind(self, every: Duration) -> Self {
+        self.timed(Kind::Rebind, every, &(ms(1)..ms(1)))
+    }
+
+    /// Once per `every` on average all victims are cut off from all others one after the other, within `span`, and
+    /// connected again in another order, within `span` too. Those are partitions in the schedule.
+    #[must_use]
+    pub fn swizzle(mut self, every: Duration, span: Duration) -> Self {
+        self.swizzle = Some((nanos(every).max(1), nanos(span).max(1_000_000)));
+        self
+    }
+
     fn timed(mut self, kind: Kind, every: Duration, lasts: &Range<Duration>) -> Self {
         let frequency =
             Frequency { every: nanos(every).max(1), shortest: nanos(lasts.start), longest: nanos(lasts.end) };
@@ -168,7 +193,10 @@ impl Chaos {
             Kind::Corrupt => (self.rates.corrupt, self.rates.resealed) = (0, 0),
             Kind::Delay => self.rates.reorder = 0,
             Kind::Duplicate => self.rates.duplicate = 0,
-            Kind::Crash | Kind::Pause | Kind::Partition | Kind::Disk | Kind::Policy => {
+            _ => {
+                if kind == Kind::Partition {
+                    self.swizzle = None;
+                }
                 self.timed.remove(&kind);
             }
         }
@@ -180,6 +208,24 @@ impl Chaos {
     pub fn victims<'a>(mut self, kind: Kind, nodes: impl IntoIterator<Item = &'a str>) -> Self {
         self.victims.insert(kind, nodes.into_iter().map(String::from).collect());
         self
+    }
+
+    /// The kinds of fault that can be enumerated and that can happen here, on this link.
+    pub(crate) fn enumerable(&self, link: &Rates) -> Vec<Kind> {
+        let own = &self.rates;
+        let can = [
+            (Kind::Drop, own.loss | link.loss > 0 || link.bursts.is_some()),
+            (Kind::Duplicate, own.duplicate | link.duplicate > 0),
+            (Kind::Delay, own.reorder | link.reorder > 0),
+            (Kind::Corrupt, own.corrupt | link.corrupt > 0),
+            (Kind::Crash, self.timed.contains_key(&Kind::Crash)),
+        ];
+        can.into_iter().filter_map(|(kind, can)| can.then_some(kind)).collect()
+    }
+
+    /// The nodes that crash, if not all do.
+    pub(crate) fn crashing(&self) -> Option<&[String]> {
+        self.victims.get(&Kind::Crash).map(|victims| &victims[..])
     }
 
     pub(crate) fn end(&self) -> Time {
@@ -201,6 +247,9 @@ impl Chaos {
             reorder: policy.scale(Kind::Delay, link.reorder.saturating_add(own.reorder)),
             reorder_extra: either(link.reorder_extra, own.reorder_extra),
             corrupt: policy.scale(Kind::Corrupt, link.corrupt.saturating_add(own.corrupt)),
+            bursts: link
+                .bursts
+                .map(|bursts| Bursts { loss: policy.scale(Kind::Drop, bursts.loss), ..bursts }),
             resealed: policy.scale(Kind::Corrupt, link.resealed.saturating_add(own.resealed)),
         }
     }
@@ -224,6 +273,18 @@ impl Chaos {
                 });
             }
         }
+        if let Some((every, span)) = self.swizzle {
+            let victims = self.victims.get(&Kind::Partition).map_or(names, |victims| victims);
+            let ppm = (u128::from(SLOT) * 1_000_000 / u128::from(every)).min(900_000) as u32;
+            let alts = [Alt { ppm: policy.scale(Kind::Partition, ppm), min: 0, max: u64::MAX }];
+            for slot in 0..self.until.as_nanos() / SLOT {
+                let key = ChoiceKey { kind: Kind::Partition, locus: name_locus("swizzle"), occ: slot as u32 };
+                let choice = chooser.choose(key, &alts);
+                if choice.alt > 0 {
+                    plan.extend(swizzled(slot * SLOT, span, choice.param, victims));
+                }
+            }
+        }
         plan
     }
 
@@ -242,6 +303,7 @@ impl Chaos {
             Kind::Crash => &[40, 10, 30, 20],
             Kind::Partition => &[35, 20, 20, 25],
             Kind::Disk => &[40, 40, 20],
+            Kind::Clock => &[50, 50],
             _ => &[100],
         };
         let alts: Vec<Alt> =
@@ -260,7 +322,7 @@ impl Chaos {
             let span = (u128::from(longest) * u128::from(share)) >> 32;
             let lasts = (frequency.shortest + span as u64) / 1_000_000 * 1_000_000;
             if let Some(what) = make(choice.alt, word(4)) {
-                let lasts = Some(Duration::from_nanos(lasts.max(1_000_000)));
+                let lasts = (kind != Kind::Rebind).then(|| Duration::from_nanos(lasts.max(1_000_000)));
                 plan.push(Timed { at, fault: Fault { what, lasts }, line: 0 });
             }
         }
@@ -275,12 +337,39 @@ fn single(kind: Kind, alt: u32, word: u64, name: &str) -> What {
             let trouble = [Trouble::Full, Trouble::Error, Trouble::Slow][alt as usize - 1];
             What::Disk { node, trouble }
         }
+        Kind::Clock => {
+            let span = scale(mix(word), 20_001).cast_signed() - 10_000;
+            if alt == 1 {
+                What::Clock { node, step_ms: span, drift_ppm: 0 }
+            } else {
+                What::Clock { node, step_ms: 0, drift_ppm: (span / 10) as i32 }
+            }
+        }
+        Kind::Rebind => What::Rebind { node },
         _ => {
             let seed = word as u32;
             let all = [DiskLoss::Unsynced, DiskLoss::Kept, DiskLoss::Torn(seed), DiskLoss::Garbled(seed)];
             What::Crash { node, disk: all[alt as usize - 1] }
         }
     }
+}
+
+fn swizzled(from: u64, span: u64, word: u64, victims: &[String]) -> Vec<Timed> {
+    let part = |purpose: u64, i: usize| {
+        let word = mix(mix(word ^ purpose).wrapping_add(i as u64));
+        from + scale(word, span) / 1_000_000 * 1_000_000
+    };
+    let cut = |(i, name): (usize, &String)| {
+        let others: Vec<String> = victims.iter().filter(|other| *other != name).cloned().collect();
+        if others.is_empty() {
+            return None;
+        }
+        let (at, healed) = (part(5, i), part(6, i) + span);
+        let what = What::Partition { from: vec![name.clone()], to: others, both: true };
+        let lasts = Some(Duration::from_nanos((healed - at).max(1_000_000)));
+        Some(Timed { at: Time::from_nanos(at), fault: Fault { what, lasts }, line: 0 })
+    };
+    victims.iter().enumerate().filter_map(cut).collect()
 }
 
 fn partition(alt: u32, word: u64, victims: &[String]) -> Option<What> {
@@ -306,7 +395,7 @@ fn partition(alt: u32, word: u64, victims: &[String]) -> Option<What> {
 
 /// How much of each family a run uses, in thousandths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Policy([u32; 10]);
+pub(crate) struct Policy([u32; 12]);
 
 impl Policy {
     pub(crate) fn draw(chooser: &mut dyn Chooser) -> Self {
@@ -314,7 +403,7 @@ impl Policy {
             |locus, alts: &[Alt]| chooser.choose(ChoiceKey { kind: Kind::Policy, locus, occ: 0 }, alts);
         let quarter = Alt { ppm: 250_000, min: 0, max: 0 };
         let mode = ask(0, &[quarter, quarter]).alt;
-        let mut policy = Self([1_000; 10]);
+        let mut policy = Self([1_000; 12]);
         if mode == 0 {
             return policy;
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::fault::{Timed, What};
 use crate::prf::{mix, prf, scale};
-use crate::schedule::{Line, LineWhat, Schedule, Weather};
+use crate::schedule::{Line, LineWhat, Schedule, Weather, Without};
 
 /// The family of a choice. One datagram has one choice in each of the first four.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,11 +32,15 @@ pub enum Kind {
     Disk = 8,
     /// Which families a run uses, and how much. Never a line in a schedule.
     Policy = 9,
+    /// A wall clock is wrong.
+    Clock = 10,
+    /// A node gets another address.
+    Rebind = 11,
 }
 
 impl Kind {
     /// All kinds of fault, in the order of their numbers.
-    pub const FAULTS: [Self; 8] = [
+    pub const FAULTS: [Self; 10] = [
         Self::Drop,
         Self::Corrupt,
         Self::Delay,
@@ -45,6 +49,8 @@ impl Kind {
         Self::Pause,
         Self::Partition,
         Self::Disk,
+        Self::Clock,
+        Self::Rebind,
     ];
 
     /// The word for it in schedules and reports.
@@ -59,6 +65,8 @@ impl Kind {
             Self::Partition => "partition",
             Self::Disk => "disk",
             Self::Policy => "policy",
+            Self::Clock => "clock",
+            Self::Rebind => "rebind",
         }
     }
 }
@@ -122,6 +130,16 @@ pub trait Chooser: CloneChooser {
     /// [`choose`](Self::choose) is asked.
     fn timed(&self) -> Option<Vec<Timed>> {
         None
+    }
+
+    /// Hosts and commands of the test that are left out.
+    fn without(&self) -> Vec<Without> {
+        Vec::new()
+    }
+
+    /// Whether the triggers of the test ([`Sim::on`](crate::Sim::on)) are to be heeded: not if their faults are listed.
+    fn triggers(&self) -> bool {
+        true
     }
 
     /// Numbers of the schedule lines among the datagram faults that nothing in the run has matched.
@@ -201,6 +219,7 @@ pub struct FromSchedule {
     origin: Origin,
     listed: BTreeMap<ChoiceKey, (Choice, bool)>,
     timed: Vec<Timed>,
+    without: Vec<Without>,
 }
 
 impl FromSchedule {
@@ -219,7 +238,12 @@ impl FromSchedule {
                 }
             }
         }
-        Self { origin: Origin { nodes: schedule.nodes, weather: schedule.weather }, listed, timed }
+        Self {
+            origin: Origin { nodes: schedule.nodes, weather: schedule.weather },
+            listed,
+            timed,
+            without: schedule.without.clone(),
+        }
     }
 }
 
@@ -242,6 +266,14 @@ impl Chooser for FromSchedule {
         Some(self.timed.clone())
     }
 
+    fn without(&self) -> Vec<Without> {
+        self.without.clone()
+    }
+
+    fn triggers(&self) -> bool {
+        false
+    }
+
     fn unmatched(&self) -> Vec<u32> {
         let mut lines: Vec<u32> =
             self.listed.values().filter(|(_, used)| !used).map(|(c, _)| c.line).collect();
@@ -258,6 +290,8 @@ impl What {
             Self::Pause { .. } => Kind::Pause,
             Self::Partition { .. } => Kind::Partition,
             Self::Disk { .. } => Kind::Disk,
+            Self::Clock { .. } => Kind::Clock,
+            Self::Rebind { .. } => Kind::Rebind,
         }
     }
 }

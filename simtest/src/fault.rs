@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::disk::DiskLoss;
+use crate::schedule::Effect;
 use crate::time::{Time, nanos};
 
 /// What goes wrong.
@@ -36,6 +37,21 @@ pub enum What {
         node: String,
         /// What kind of trouble.
         trouble: Trouble,
+    },
+    /// The wall clock of a node is wrong; the monotonic one never is.
+    Clock {
+        /// The node's name.
+        node: String,
+        /// By how many milliseconds it is put forward, or back.
+        step_ms: i64,
+        /// How much too fast it goes from then on, in parts per million, or too slow.
+        drift_ppm: i32,
+    },
+    /// What a node sends comes from a new address from now on; what is sent to the old one is lost. As a NAT does that has
+    /// forgotten a mapping.
+    Rebind {
+        /// The node's name.
+        node: String,
     },
 }
 
@@ -114,6 +130,17 @@ impl Fault {
         Self::new(What::Disk { node: node.into(), trouble: Trouble::Slow })
     }
 
+    /// The wall clock of `node` is put forward by so many milliseconds (or back) and then goes too fast by so many parts per
+    /// million (or too slow). It is right again when the fault ends.
+    pub fn clock(node: &str, step_ms: i64, drift_ppm: i32) -> Self {
+        Self::new(What::Clock { node: node.into(), step_ms, drift_ppm })
+    }
+
+    /// `node` gets a new address, for good.
+    pub fn rebind(node: &str) -> Self {
+        Self::new(What::Rebind { node: node.into() })
+    }
+
     /// Ends after `span`.
     #[must_use]
     pub fn for_(self, span: Duration) -> Self {
@@ -138,7 +165,11 @@ impl Fault {
     /// The names of all nodes that this fault speaks of.
     pub fn nodes(&self) -> Vec<&str> {
         match &self.what {
-            What::Crash { node, .. } | What::Pause { node } | What::Disk { node, .. } => vec![node],
+            What::Crash { node, .. }
+            | What::Pause { node }
+            | What::Disk { node, .. }
+            | What::Clock { node, .. }
+            | What::Rebind { node } => vec![node],
             What::Partition { from, to, .. } => from.iter().chain(to).map(String::as_str).collect(),
         }
     }
@@ -155,6 +186,70 @@ pub struct When(pub(crate) Time);
 /// `span` after the start of the run.
 pub fn at(span: Duration) -> When {
     When(Time::from_nanos(nanos(span)))
+}
+
+/// Which datagrams a trigger counts: those whose label begins with a text, on some flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct On {
+    label: String,
+    src: Option<String>,
+    dst: Option<String>,
+    pub(crate) nth: u32,
+}
+
+/// The first datagram whose label begins with `label`; see [`Sim::on`](crate::Sim::on).
+pub fn on(label: &str) -> On {
+    On { label: label.into(), src: None, dst: None, nth: 1 }
+}
+
+impl On {
+    /// Only those that this node sends.
+    #[must_use]
+    pub fn from(self, node: &str) -> Self {
+        Self { src: Some(node.into()), ..self }
+    }
+
+    /// Only those to this node.
+    #[must_use]
+    pub fn to(self, node: &str) -> Self {
+        Self { dst: Some(node.into()), ..self }
+    }
+
+    /// The `n`-th of them, from 1.
+    #[must_use]
+    pub fn nth(self, n: u32) -> Self {
+        Self { nth: n, ..self }
+    }
+
+    pub(crate) fn matches(&self, src: &str, dst: &str, label: &str) -> bool {
+        let is = |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        label.starts_with(&self.label) && is(&self.src, src) && is(&self.dst, dst)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.src.iter().chain(&self.dst)
+    }
+}
+
+/// What a trigger sets off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Then {
+    /// This happens to the datagram itself.
+    Datagram(Effect),
+    /// This begins at once.
+    Fault(Fault),
+}
+
+impl From<Effect> for Then {
+    fn from(effect: Effect) -> Self {
+        Self::Datagram(effect)
+    }
+}
+
+impl From<Fault> for Then {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// A fault with its time and the number of its schedule line (0: not numbered yet).

@@ -101,6 +101,9 @@
 //! );
 //! ```
 //!
+//! With `#[simtest::test]` ([`test`]) such a function is a test under all drivers at once; docs/simtest.md in the
+//! repository is a guide from an empty crate to a shrunk failure.
+//!
 //! # How a run goes
 //!
 //! A [`Sim`] describes nodes, links, faults, workload and judges. [`Sim::run`] makes one run of it: a heap of
@@ -124,6 +127,17 @@
 //! find failures; schedules keep them, also when the code around has changed. [`Outcome::unmatched`] names
 //! lines that no longer apply.
 //!
+//! # Drivers
+//!
+//! Who answers the choices is a [`Chooser`]. [`FromSeed`]: at random. [`FromSchedule`]: as written down. [`certify`]: in
+//! every way with few faults, which gives a [`Certificate`] or the failure with the fewest. [`FromBytes`]: as a fuzzer
+//! says. And a running simulation is a value: [`Run::clone`] copies it, [`Run::branch`] lets the copy go on with other
+//! choices.
+//!
+//! A failure is [shrunk](shrink): fewer faults, commands and hosts, flat weather, earlier and simpler faults, then a
+//! search for any story with fewer; with what each fault contributes, and from where on the failure was certain.
+//! [`verify::laws`] checks a trace against what a simulator must never do.
+//!
 //! # What a node must not do
 //!
 //! Two runs of one seed are the same run, record for record: [`Outcome::hash`] covers all of them, and
@@ -136,7 +150,9 @@ mod campaign;
 pub mod check;
 mod choice;
 mod disk;
+mod explore;
 mod fault;
+mod harness;
 mod link;
 mod node;
 mod oracle;
@@ -151,13 +167,19 @@ mod schedule;
 mod sim;
 mod stats;
 mod table;
+mod tape;
 mod time;
 mod trace;
+pub mod verify;
 
 pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
-pub use self::fault::{Fault, Timed, Trouble, What, When, at};
+pub use self::explore::{
+    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, certify, shrink, why,
+};
+pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
+pub use self::harness::{Class, Test};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};
 pub use self::oracle::{Check, CloneOracle, Judgement, Life, Oracle, Phase, Verdict, View};
@@ -167,9 +189,12 @@ pub use self::run::{MAX_DRAIN, MAX_PAUSED, Run};
 pub use self::runner::{Divergence, Failure, Report, check_determinism, run_seeds, search};
 pub use self::scenario::Scenario;
 pub use self::schedule::{
-    Content, Damage, DatagramFault, Effect, Line, LineWhat, ParseError, Schedule, Weather,
+    Content, Damage, DatagramFault, Effect, Line, LineWhat, ParseError, Schedule, Weather, Without,
 };
 pub use self::sim::{Sim, Workload};
 pub use self::stats::{Stats, Tally};
+pub use self::tape::FromBytes;
 pub use self::time::{Now, START_UNIX_MS, Time, ms, secs, us};
-pub use self::trace::{Level, Order, Times, Trace, TraceView};
+pub use simtest_macros::test;
+
+pub use self::trace::{Level, Order, Times, TooLarge, Trace, TraceView};

@@ -15,7 +15,7 @@ impl NodeId {
         Self(index)
     }
 
-    /// The address of this node. A restart keeps it.
+    /// The address that this node begins with. A restart keeps it; [`Fault::rebind`](crate::Fault::rebind) does not.
     pub const fn addr(self) -> Addr {
         Addr(self.0)
     }
@@ -27,7 +27,7 @@ impl NodeId {
 }
 
 /// A network address. A datagram to one that no node has is counted and lost.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Addr(u32);
 
 impl Addr {
@@ -129,7 +129,8 @@ pub trait Dissect {
     /// The label is shown in traces, and it is the name under which a schedule finds this datagram again. So
     /// it should hold what the datagram *means* (message and number) and leave out what changes with every
     /// edit of the code: packet numbers, acknowledgements, random ids. Labels may repeat; the simulator
-    /// counts repetitions.
+    /// counts repetitions. What follows a tab in `text` is shown, but is no part of the name: a place for what
+    /// a reader wants to know and what depends on everything before, such as versions.
     ///
     /// `None`, the default: unlabelled. The datagram is then known by its position in its flow, which is more
     /// brittle; [`Stats::unlabelled`](crate::Stats) counts them.
@@ -156,7 +157,7 @@ pub struct Boot<'a> {
     pub name: &'a str,
     /// The node's id.
     pub id: NodeId,
-    /// The node's address, the same in every life.
+    /// The node's present address.
     pub addr: Addr,
     /// The node's randomness, fresh in each life.
     pub seed: [u8; 32],

@@ -2,10 +2,11 @@
 
 use crate::choice::Kind;
 use crate::fault::Fault;
+use crate::harness::Marks;
 use crate::link::Passage;
 use crate::node::{Node, NodeId};
 use crate::oracle::Verdict;
-use crate::schedule::{Content, DatagramFault, Effect, Line, LineWhat, Schedule, Weather};
+use crate::schedule::{Content, DatagramFault, Effect, Line, LineWhat, Schedule, Weather, Without};
 use crate::stats::Stats;
 use crate::time::Time;
 use crate::trace::Trace;
@@ -28,6 +29,7 @@ pub struct Outcome<N: Node> {
     pub bottlenecks: Vec<Passage>,
     pub(crate) nodes: Vec<Option<N>>,
     pub(crate) history: Vec<(Time, NodeId, N::Event)>,
+    pub(crate) marks: Marks,
     pub(crate) log: FaultLog,
     pub(crate) header: Header,
 }
@@ -37,14 +39,20 @@ pub(crate) struct Header {
     pub(crate) test: String,
     pub(crate) nodes: u64,
     pub(crate) weather: Weather,
+    pub(crate) without: Vec<Without>,
 }
 
 impl<N: Node> Outcome<N> {
     /// Everything in the run that was not the default: replay it with [`FromSchedule`](crate::FromSchedule).
     pub fn schedule(&self) -> Schedule {
-        let Header { test, nodes, weather } = self.header.clone();
+        let Header { test, nodes, weather, without } = self.header.clone();
         let expect = self.verdict.oracle().map(String::from);
-        Schedule { test, nodes, weather, lines: self.log.lines(&self.trace), expect }
+        Schedule { test, nodes, weather, without, lines: self.log.lines(&self.trace), expect }
+    }
+
+    /// The run as one HTML page, if it was recorded; see [`Trace::html`].
+    pub fn html(&self) -> String {
+        self.trace.html(&self.header.test, &self.schedule().to_text())
     }
 
     /// A node as it was at the end, or `None` if it was dead.

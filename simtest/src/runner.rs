@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
+use crate::explore::{Budget, Shrunk, shrink, why};
+use crate::harness::{Class, Marks, show, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
@@ -17,18 +19,36 @@ use crate::stats::Stats;
 use crate::trace::TraceView;
 
 /// The result of a campaign in which every seed passed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// How many seeds were run.
     pub seeds: u64,
     /// Everything that was counted, added up.
     pub stats: Stats,
+    /// The names of those [`Sim::sometimes`] that no run has hit.
+    pub never: Vec<String>,
 }
 
 impl Report {
-    /// Kinds of fault that never made a difference: the campaign says nothing about them.
+    fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: &Stats, marks: Marks) -> Self {
+        let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
+        let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
+        Self { seeds, stats: *stats, never }
+    }
+
+    /// Kinds of fault that happened, but never made a difference.
+    pub fn chosen_without_effect(&self) -> Vec<Kind> {
+        let chosen = |kind: &Kind| self.stats.faults(*kind).chosen > 0;
+        self.without_effect().into_iter().filter(chosen).collect()
+    }
+
+    /// Kinds of fault that never made a difference: the campaign says nothing about them. Clocks and addresses only if
+    /// there were such faults.
     pub fn without_effect(&self) -> Vec<Kind> {
-        Kind::FAULTS.into_iter().filter(|kind| self.stats.faults(*kind).mattered == 0).collect()
+        let asked =
+            |kind: &Kind| !matches!(kind, Kind::Clock | Kind::Rebind) || self.stats.faults(*kind).chosen > 0;
+        let idle = |kind: &Kind| asked(kind) && self.stats.faults(*kind).mattered == 0;
+        Kind::FAULTS.into_iter().filter(idle).collect()
     }
 }
 
@@ -42,6 +62,9 @@ impl fmt::Display for Report {
                 f,
                 "\n{count} datagrams have no label (see Dissect): schedules know them by position only"
             )?;
+        }
+        for name in &self.never {
+            write!(f, "\nnever hit: {name}")?;
         }
         for kind in self.without_effect() {
             write!(f, "\nnever mattered: {}", kind.word())?;
@@ -59,20 +82,47 @@ pub struct Failure {
     pub seed: Option<u64>,
     /// How it ended.
     pub verdict: Verdict,
+    /// What sort of failure that is.
+    pub class: Class,
     /// What went wrong in it.
     pub schedule: Schedule,
     /// Everything that happened, in time order.
     pub trace: String,
-    /// How many seeds had been run, this one included.
+    /// How many seeds, or schedules, had been run, this one included.
     pub seeds: u64,
     /// Ids of the lines of a replayed schedule that matched nothing.
     pub unmatched: Vec<String>,
+    /// The smallest story of it, if it has been looked for.
+    pub shrunk: Option<Box<Shrunk>>,
+    /// That story as a page to look at.
+    pub page: Option<String>,
 }
 
 impl Failure {
+    /// Looks for the smallest schedule that fails likewise.
+    pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
+        self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
+        let story = self.shrunk.as_ref().map(|shrunk| FromSchedule::new(&shrunk.schedule));
+        self.page = story.map(|story| recorded(sim, story).html());
+    }
+
+    /// Whether it could not be decided.
+    pub const fn undecided(&self) -> bool {
+        matches!(self.verdict, Verdict::Unknown(_))
+    }
+
+    /// Where its files are, by the end of the name.
+    pub(crate) fn path(&self, end: &str) -> PathBuf {
+        let of = self.seed.map_or_else(|| "replay".into(), |seed| seed.to_string());
+        let folder = artifacts();
+        let _ = fs::create_dir_all(&folder);
+        folder.join(format!("{}-{of}.{end}", self.test))
+    }
+
     /// What to print: the reason, where schedule and trace were written, and how to see it again.
     pub fn report(&self) -> String {
-        let mut out = format!("{} failed after {} seeds\n", self.test, self.seeds);
+        let what = if self.seed.is_some() { "seeds" } else { "schedules" };
+        let mut out = format!("{} failed after {} {what}\n", self.test, self.seeds);
         if let Some(seed) = self.seed {
             let _ = writeln!(out, "  seed      {seed}");
         }
@@ -92,14 +142,16 @@ impl Failure {
             );
         }
         let _ = writeln!(out, "  faults    {}", self.schedule.lines.len());
-        let name =
-            self.seed.map_or_else(|| format!("{}-replay", self.test), |seed| format!("{}-{seed}", self.test));
-        let folder = artifacts();
-        for (word, end, text) in
-            [("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())]
-        {
-            let path = folder.join(format!("{name}.{end}"));
-            let _ = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)) {
+        let mut files =
+            vec![("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())];
+        if let Some(shrunk) = &self.shrunk {
+            let _ = writeln!(out, "{shrunk}");
+            files.push(("smallest", "min.sched", shrunk.schedule.to_text()));
+        }
+        files.extend(self.page.clone().map(|page| ("page", "html", page)));
+        for (word, end, text) in files {
+            let path = self.path(end);
+            let _ = match fs::write(&path, text) {
                 Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
                 Err(error) => {
                     writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display())
@@ -128,11 +180,14 @@ impl Failure {
 pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Sync) -> Report {
     let result = match single() {
         Some(single) => run_single(&single, &build),
-        None => search(seeds, build),
+        None => search(seeds, &build),
     };
     match result {
         Ok(report) => report,
-        Err(failure) => panic!("{}", failure.report()),
+        Err(mut failure) => {
+            failure.shrink(&build(failure.schedule.nodes), Budget::default());
+            panic!("{}", failure.report())
+        }
     }
 }
 
@@ -144,9 +199,9 @@ pub fn search<N: Node>(
 ) -> Result<Report, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(u64::MAX);
-    let total = Mutex::new((0, Stats::default()));
+    let total = Mutex::new((0, Stats::default(), Marks::default()));
     let work = || {
-        let (mut count, mut stats) = (0, Stats::default());
+        let (mut count, mut stats, mut marks) = (0, Stats::default(), Marks::default());
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end || seed >= lowest.load(Ordering::Relaxed) {
@@ -155,6 +210,7 @@ pub fn search<N: Node>(
             let outcome = build(seed).run(FromSeed::new(seed));
             count += 1;
             stats += outcome.stats;
+            marks |= outcome.marks;
             if !outcome.verdict.is_pass() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
             }
@@ -162,6 +218,7 @@ pub fn search<N: Node>(
         let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         total.0 += count;
         total.1 += stats;
+        total.2 |= marks;
     };
     thread::scope(|scope| {
         for _ in 1..threads() {
@@ -169,15 +226,20 @@ pub fn search<N: Node>(
         }
         work();
     });
-    let (count, stats) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (count, stats, marks) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     match lowest.into_inner() {
-        u64::MAX => Ok(Report { seeds: count, stats }),
+        u64::MAX => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
         seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
     }
 }
 
 /// Runs once more with the recorder on.
-fn failure<N: Node>(sim: &Sim<N>, seed: Option<u64>, chooser: impl Chooser + 'static, seeds: u64) -> Failure {
+pub(crate) fn failure<N: Node>(
+    sim: &Sim<N>,
+    seed: Option<u64>,
+    chooser: impl Chooser + 'static,
+    seeds: u64,
+) -> Failure {
     let outcome = recorded(sim, chooser);
     let schedule = outcome.schedule();
     let verdict = match outcome.verdict {
@@ -189,27 +251,30 @@ fn failure<N: Node>(sim: &Sim<N>, seed: Option<u64>, chooser: impl Chooser + 'st
     Failure {
         test: sim.test.clone(),
         seed,
+        class: Class::of(sim, &verdict),
         schedule,
         trace: outcome.trace.view(TraceView::packets()),
         verdict,
         seeds,
         unmatched: outcome.unmatched,
+        shrunk: None,
+        page: None,
     }
 }
 
-fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
+pub(crate) fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
     let mut sim = sim.clone();
     sim.record(true);
     sim.run(chooser)
 }
 
-enum Single {
+pub(crate) enum Single {
     Seed(u64),
     Schedule(Schedule),
 }
 
 /// What the environment asks for.
-fn single() -> Option<Single> {
+pub(crate) fn single() -> Option<Single> {
     if let Ok(seed) = env::var("SIMTEST_SEED") {
         let parsed = seed.parse().unwrap_or_else(|_| panic!("SIMTEST_SEED={seed}: expected a number"));
         return Some(Single::Seed(parsed));
@@ -220,7 +285,10 @@ fn single() -> Option<Single> {
     Some(Single::Schedule(schedule))
 }
 
-fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Result<Report, Box<Failure>> {
+pub(crate) fn run_single<N: Node>(
+    single: &Single,
+    build: &impl Fn(u64) -> Sim<N>,
+) -> Result<Report, Box<Failure>> {
     let (sim, seed, outcome) = match single {
         Single::Seed(seed) => {
             let sim = build(*seed);
@@ -234,16 +302,34 @@ fn run_single<N: Node>(single: &Single, build: &impl Fn(u64) -> Sim<N>) -> Resul
         }
     };
     let trace = outcome.trace.view(TraceView::packets());
-    println!("{trace}");
+    show(&outcome, &trace);
+    if env::var_os("SIMTEST_WHY").is_some()
+        && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)
+    {
+        println!("{curve}");
+    }
+    tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
     if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
-        return Ok(Report { seeds: 1, stats: outcome.stats });
+        return Ok(Report::new(&sim, 1, &outcome.stats, outcome.marks));
     }
     let Outcome { verdict, unmatched, .. } = outcome;
-    Err(Box::new(Failure { test: sim.test, seed, verdict, schedule, trace, seeds: 1, unmatched }))
+    let (class, test) = (Class::of(&sim, &verdict), sim.test);
+    Err(Box::new(Failure {
+        test,
+        seed,
+        verdict,
+        class,
+        schedule,
+        trace,
+        seeds: 1,
+        unmatched,
+        shrunk: None,
+        page: None,
+    }))
 }
 
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     let asked = env::var("SIMTEST_THREADS").ok().and_then(|threads| threads.parse().ok());
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use crate::campaign::Chaos;
 use crate::choice::Chooser;
 use crate::disk::DiskModel;
-use crate::fault::{Fault, Timed, When};
+use crate::fault::{Fault, On, Then, Timed, When};
+use crate::harness::Marks;
 use crate::link::Link;
 use crate::node::{Boot, Node, NodeId};
 use crate::oracle::{Check, Judgement, Oracle, View};
 use crate::outcome::Outcome;
 use crate::run::Run;
+use crate::schedule::Without;
 use crate::time::{Time, secs};
 
 type Make<N> = Rc<dyn Fn(&Boot<'_>) -> N>;
@@ -28,13 +30,17 @@ pub struct Sim<N: Node> {
     pub(crate) links: BTreeMap<(u32, u32), Link>,
     pub(crate) disk: DiskModel,
     pub(crate) faults: Vec<Timed>,
+    pub(crate) triggers: Vec<(On, Then)>,
     pub(crate) campaign: Option<Chaos>,
     pub(crate) run_for: Duration,
     pub(crate) max_events: u64,
     pub(crate) workload: Vec<(Time, NodeId, N::Cmd)>,
+    /// The number of each command among those of its node, from 1; made by `prepare`.
+    pub(crate) numbers: Vec<u32>,
     pub(crate) invariants: Vec<(String, Judge<N>)>,
     pub(crate) eventually: Vec<(String, Judge<N>)>,
     pub(crate) finally: Vec<(String, Judge<N>)>,
+    pub(crate) sometimes: Vec<(String, Judge<N>)>,
     pub(crate) oracles: Vec<(String, Box<dyn Oracle<N>>)>,
     pub(crate) record: bool,
     pub(crate) keep_events: bool,
@@ -51,13 +57,16 @@ impl<N: Node> Sim<N> {
             links: BTreeMap::new(),
             disk: DiskModel::default(),
             faults: Vec::new(),
+            triggers: Vec::new(),
             campaign: None,
             run_for: secs(60),
             max_events: 20_000_000,
             workload: Vec::new(),
+            numbers: Vec::new(),
             invariants: Vec::new(),
             eventually: Vec::new(),
             finally: Vec::new(),
+            sometimes: Vec::new(),
             oracles: Vec::new(),
             record: false,
             keep_events: false,
@@ -113,6 +122,28 @@ impl<N: Node> Sim<N> {
             assert!(self.names.iter().any(|n| n == name), "a fault names {name:?}, which no node is called");
         }
         self.faults.push(Timed { at: when.0, fault, line: 0 });
+        self
+    }
+
+    /// A fault that a datagram sets off: `sim.on(on("Ack").from("s").nth(3), Effect::Drop)`, or a
+    /// [`Fault`] that begins when the datagram has been sent. Triggers are heeded as long as faults happen at all; what they
+    /// have set off is an ordinary line of the schedule.
+    ///
+    /// # Panics
+    /// If it names a node that has not been added.
+    pub fn on(&mut self, on: On, then: impl Into<Then>) -> &mut Self {
+        let then = then.into();
+        let faulty = match &then {
+            Then::Fault(fault) => fault.nodes(),
+            Then::Datagram(_) => Vec::new(),
+        };
+        for name in on.names().map(|name| &name[..]).chain(faulty) {
+            assert!(
+                self.names.iter().any(|n| n == name),
+                "a trigger names {name:?}, which no node is called"
+            );
+        }
+        self.triggers.push((on, then));
         self
     }
 
@@ -173,6 +204,21 @@ impl<N: Node> Sim<N> {
         self
     }
 
+    /// Should hold at some moment of some run: looked at after every event until it does. A campaign reports
+    /// those that were never hit ([`Report::never`](crate::Report::never)): what they stand for was not tested.
+    ///
+    /// # Panics
+    /// If there are 64 already.
+    pub fn sometimes<J: Judgement>(
+        &mut self,
+        name: &str,
+        judge: impl Fn(&View<'_, N>) -> J + 'static,
+    ) -> &mut Self {
+        assert!(self.sometimes.len() < Marks::MOST, "at most {} of these", Marks::MOST);
+        self.sometimes.push((name.into(), Rc::new(move |view| judge(view).into_check())));
+        self
+    }
+
     /// Must hold when the run is over.
     pub fn finally<J: Judgement>(
         &mut self,
@@ -212,7 +258,7 @@ impl<N: Node> Sim<N> {
     /// # Panics
     /// If an explicit fault lies in the quiet phase.
     pub fn start(&self, chooser: impl Chooser + 'static) -> Run<N> {
-        Run::new(self.clone(), Box::new(chooser))
+        Run::new(self.prepare(), Box::new(chooser))
     }
 
     /// Makes one run, from start to verdict.
@@ -222,6 +268,37 @@ impl<N: Node> Sim<N> {
     /// "panic".
     pub fn run(&self, chooser: impl Chooser + 'static) -> Outcome<N> {
         self.start(chooser).finish()
+    }
+
+    /// As it is shared by many runs: commands in order, and numbered.
+    pub(crate) fn prepare(&self) -> Rc<Self> {
+        self.check_names();
+        let mut sim = self.clone();
+        sim.workload.sort_by_key(|(at, ..)| *at);
+        let mut counts = vec![0; sim.names.len()];
+        let number = |(_, node, _): &(Time, NodeId, N::Cmd)| {
+            counts[node.index()] += 1;
+            counts[node.index()]
+        };
+        sim.numbers = sim.workload.iter().map(number).collect();
+        Rc::new(sim)
+    }
+
+    pub(crate) fn push_cmd(&mut self, at: Time, node: NodeId, cmd: N::Cmd) {
+        let earlier = self.workload.iter().filter(|(_, to, _)| *to == node).count() as u32;
+        self.workload.push((at, node, cmd));
+        self.numbers.push(earlier + 1);
+    }
+
+    /// Whether there is such a host or command.
+    pub(crate) fn knows(&self, without: &Without) -> bool {
+        let (host, n) = match without {
+            Without::Host(host) => (host, 0),
+            Without::Cmd(host, n) => (host, *n),
+        };
+        let Some(id) = self.names.iter().position(|name| name == host) else { return false };
+        let mut numbers = self.workload.iter().zip(&self.numbers);
+        n == 0 || numbers.any(|((_, to, _), number)| to.index() == id && *number == n)
     }
 
     pub(crate) fn link_of(&self, src: u32, dst: u32) -> &Link {
@@ -235,7 +312,8 @@ impl<N: Node> Sim<N> {
     /// Names of the registered judges; no two may be equal, for a failure is known by this name.
     pub(crate) fn check_names(&self) {
         let closures =
-            self.invariants.iter().chain(&self.eventually).chain(&self.finally).map(|(name, _)| name);
+            self.invariants.iter().chain(&self.eventually).chain(&self.finally).chain(&self.sometimes);
+        let closures = closures.map(|(name, _)| name);
         let mut seen = BTreeSet::new();
         for name in closures.chain(self.oracles.iter().map(|(name, _)| name)) {
             assert!(seen.insert(name), "two judges are called {name:?}");

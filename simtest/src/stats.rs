@@ -37,7 +37,7 @@ pub struct Stats {
     pub stored: u64,
     /// Store operations that failed.
     pub store_errors: u64,
-    faults: [Tally; 9],
+    faults: [Tally; 11],
 }
 
 /// How often a kind of fault was chosen, and how often that made a difference.
@@ -114,6 +114,9 @@ impl fmt::Display for Stats {
         write!(f, "faults (mattered/chosen):")?;
         for kind in Kind::FAULTS {
             let tally = self.faults(kind);
+            if tally.chosen == 0 && matches!(kind, Kind::Clock | Kind::Rebind) {
+                continue;
+            }
             write!(f, " {} {}/{}", kind.word(), tally.mattered, tally.chosen)?;
         }
         Ok(())

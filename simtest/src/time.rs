@@ -94,6 +94,11 @@ impl Now {
     pub(crate) const fn at(mono: Time) -> Self {
         Self { mono, unix_ms: START_UNIX_MS + mono.as_millis() }
     }
+
+    /// With a wall clock that is wrong by so many milliseconds.
+    pub(crate) const fn wrong_by(self, ms: i64) -> Self {
+        Self { unix_ms: self.unix_ms.saturating_add_signed(ms), ..self }
+    }
 }
 
 /// `n` microseconds.

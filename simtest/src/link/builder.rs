@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Bottleneck, Dist};
+use super::{Bottleneck, Bursts, Dist};
 use crate::time::nanos;
 
 /// One direction of a link. Probabilities are in parts per million (ppm).
@@ -29,11 +29,12 @@ pub(crate) struct Rates {
     pub(crate) reorder_extra: (u64, u64),
     pub(crate) corrupt: u32,
     pub(crate) resealed: u32,
+    pub(crate) bursts: Option<Bursts>,
 }
 
 impl Rates {
     pub(crate) const fn any(&self) -> bool {
-        self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed != 0
+        self.bursts.is_some() || self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed != 0
     }
 }
 
@@ -73,6 +74,19 @@ impl Link {
     #[must_use]
     pub fn loss(mut self, ppm: u32) -> Self {
         self.rates.loss = ppm;
+        self
+    }
+
+    /// Loses in bursts: the link is good for `good` on average and then bad for `bad` (the model of Gilbert and Elliott). While
+    /// it is bad, `ppm` of a million datagrams are lost; while it is good, as many as [`loss`](Self::loss) says.
+    ///
+    /// The state changes with time, in steps of 10 ms, however much is sent. It is weather; each loss is a fault of its own.
+    ///
+    /// # Panics
+    /// If one of the spans is less than 10 ms.
+    #[must_use]
+    pub fn bursts(mut self, good: Duration, bad: Duration, ppm: u32) -> Self {
+        self.rates.bursts = Some(Bursts::new(good, bad, ppm));
         self
     }
 

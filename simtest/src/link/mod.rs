@@ -2,6 +2,7 @@
 
 mod bottleneck;
 mod builder;
+mod bursts;
 mod dist;
 mod preset;
 #[cfg(test)]
@@ -14,3 +15,4 @@ pub use self::preset::Preset;
 
 pub(crate) use self::bottleneck::Gate;
 pub(crate) use self::builder::Rates;
+pub(crate) use self::bursts::Bursts;

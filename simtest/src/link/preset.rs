@@ -1,7 +1,7 @@
 //! Links with well-known names.
 
-use super::{Dist, Link};
-use crate::time::{ms, us};
+use super::{Bottleneck, Dist, Link};
+use crate::time::{ms, secs, us};
 
 /// The presets as data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,6 +62,26 @@ impl Link {
     /// datagrams up to 1,400 bytes.
     pub fn lte() -> Self {
         Self::new().delay(Dist::exp(ms(25), ms(10))).loss(5_000).reorder(10_000, ms(5)..ms(80)).mtu(1_400)
+    }
+
+    /// A geostationary satellite: 270 to 290 ms; good for 10 s and bad for 100 ms on average, when half is lost; 250,000
+    /// bytes a second with a queue of 125,000 bytes (half a second); datagrams up to 1,400 bytes.
+    pub fn satellite() -> Self {
+        Self::new()
+            .delay(Dist::uniform(ms(270)..ms(290)))
+            .bursts(secs(10), ms(100), 500_000)
+            .bottleneck(Bottleneck::new(250_000, 125_000))
+            .mtu(1_400)
+    }
+
+    /// Between planets: 8 minutes, 0.1 % lost, 1 % damaged, 64,000 bytes a second with a queue of 1 MB.
+    pub fn mars() -> Self {
+        Self::new()
+            .delay(Dist::fixed(secs(480)))
+            .loss(1_000)
+            .corrupt(10_000)
+            .bottleneck(Bottleneck::new(64_000, 1_000_000))
+            .mtu(1_400)
     }
 
     /// As bad as it gets: 5 to 60 ms; 30 % lost, 10 % repeated within 100 ms, 20 % held back by up to 200 ms,

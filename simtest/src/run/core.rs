@@ -2,6 +2,8 @@
 
 use super::heap::Heap;
 use crate::choice::{Chooser, Kind};
+use crate::fault::Fault;
+use crate::harness::Marks;
 use crate::oracle::{Check, Phase, Verdict};
 use crate::outcome::FaultLog;
 use crate::prf::prf;
@@ -22,6 +24,14 @@ pub(crate) struct Core {
     pub(crate) weather: Weather,
     /// The chooser lists faults: it must be asked even where none is likely.
     pub(crate) replay: bool,
+    /// No further fault will be chosen: nobody is asked.
+    pub(crate) calm: bool,
+    /// Which of the `sometimes` have been hit.
+    pub(crate) marks: Marks,
+    /// What the test's triggers have set off, to begin at once.
+    pub(crate) triggered: Vec<Fault>,
+    /// Whether the test's triggers are to be looked at.
+    pub(crate) triggers: bool,
     /// The timed faults that are on, by their index in the plan.
     pub(crate) active: Vec<Option<Active>>,
 }
@@ -42,6 +52,7 @@ impl Clone for Core {
             rec: self.rec.clone(),
             log: self.log.clone(),
             active: self.active.clone(),
+            triggered: self.triggered.clone(),
             verdict: self.verdict.clone(),
             ..*self
         }

@@ -1,18 +1,21 @@
 //! A run from start to verdict.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use super::core::Core;
 use super::faults;
 use super::heap::{Heap, Job};
 use super::host::Host;
-use super::net::Net;
+use super::net::{Flow, Net};
 use crate::campaign::Policy;
-use crate::choice::Chooser;
+use crate::choice::{Chooser, Kind};
 use crate::fault::Timed;
+use crate::harness::Marks;
 use crate::node::{Node, NodeId};
-use crate::oracle::{Check, Phase, Verdict, View};
+use crate::oracle::{Check, Oracle, Phase, Verdict, View};
 use crate::outcome::{FaultLog, Header, Outcome};
+use crate::schedule::Without;
 use crate::sim::Sim;
 use crate::stats::Stats;
 use crate::time::{Now, Time};
@@ -21,28 +24,37 @@ use crate::trace::{NO_NODE, Recorder, Trace, What};
 /// A run under way. `Clone` copies the whole simulation: both copies go on by themselves.
 #[derive(Clone)]
 pub struct Run<N: Node> {
-    pub(super) sim: Sim<N>,
+    pub(super) sim: Rc<Sim<N>>,
+    pub(super) oracles: Vec<(String, Box<dyn Oracle<N>>)>,
     pub(super) policy: Policy,
     pub(super) nodes_seed: u64,
     pub(super) plan: Vec<Timed>,
     pub(super) unmatched: Vec<u32>,
+    without: Vec<Without>,
     pub(super) hosts: Vec<Host<N>>,
     pub(super) net: Net,
-    pub(super) core: Core,
+    pub(crate) core: Core,
     pub(super) history: Vec<(Time, NodeId, N::Event)>,
     pub(super) booted: bool,
     pub(super) converged: bool,
 }
 
 impl<N: Node> Run<N> {
-    pub(crate) fn new(mut sim: Sim<N>, mut chooser: Box<dyn Chooser>) -> Self {
-        sim.check_names();
-        sim.workload.sort_by_key(|(at, ..)| *at);
+    /// `sim` has been [prepared](Sim::prepare).
+    pub(crate) fn new(sim: Rc<Sim<N>>, mut chooser: Box<dyn Chooser>) -> Self {
         let policy = Policy::draw(&mut *chooser);
         let origin = chooser.origin();
         let listed = chooser.timed();
         let replay = listed.is_some();
+        let triggers = chooser.triggers() && !sim.triggers.is_empty();
         let (plan, unmatched) = faults::plan(&sim, &policy, &mut *chooser, listed);
+        let without = chooser.without();
+        let absent = |name: &String| without.iter().any(|w| matches!(w, Without::Host(host) if host == name));
+        let skipped = |id: usize, n: u32| {
+            let name = &sim.names[id];
+            let this = |w: &Without| matches!(w, Without::Cmd(host, number) if host == name && *number == n);
+            absent(name) || without.iter().any(this)
+        };
         let mut heap = Heap::default();
         if let Some(chaos) = &sim.campaign {
             heap.push(chaos.until, Job::Quiet);
@@ -50,8 +62,10 @@ impl<N: Node> Run<N> {
         for (index, timed) in (0..).zip(&plan) {
             heap.push(timed.at, Job::Begin(index));
         }
-        for (index, (at, ..)) in (0..).zip(&sim.workload) {
-            heap.push(*at, Job::Cmd(index));
+        for (index, ((at, node, _), n)) in (0..).zip(sim.workload.iter().zip(&sim.numbers)) {
+            if without.is_empty() || !skipped(node.index(), *n) {
+                heap.push(*at, Job::Cmd(index));
+            }
         }
         let core = Core {
             now: Time::ZERO,
@@ -64,6 +78,10 @@ impl<N: Node> Run<N> {
             verdict: None,
             weather: origin.weather,
             replay,
+            calm: false,
+            marks: Marks::default(),
+            triggered: Vec::new(),
+            triggers,
             active: vec![None; plan.len()],
         };
         Self {
@@ -71,8 +89,10 @@ impl<N: Node> Run<N> {
             nodes_seed: origin.nodes,
             plan,
             unmatched,
-            hosts: sim.names.iter().map(|_| Host::new()).collect(),
-            net: Net::new(sim.names.len() as u32),
+            hosts: sim.names.iter().map(|name| Host::new(absent(name))).collect(),
+            without,
+            oracles: sim.oracles.clone(),
+            net: Net::new(sim.names.len() as u32, sim.triggers.len()),
             core,
             history: Vec::new(),
             booted: false,
@@ -86,7 +106,9 @@ impl<N: Node> Run<N> {
         if !self.booted {
             self.booted = true;
             for id in 0..self.hosts.len() as u32 {
-                self.boot(id, What::Start);
+                if !self.hosts[id as usize].absent {
+                    self.boot(id, What::Start);
+                }
             }
             return true;
         }
@@ -125,7 +147,7 @@ impl<N: Node> Run<N> {
             self.step();
         }
         let index = self.sim.workload.len() as u32;
-        self.sim.workload.push((self.core.now, node, cmd));
+        Rc::make_mut(&mut self.sim).push_cmd(self.core.now, node, cmd);
         self.cmd(index);
         self
     }
@@ -144,19 +166,48 @@ impl<N: Node> Run<N> {
 
     /// Runs to the end and judges.
     pub fn finish(mut self) -> Outcome<N> {
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            while self.step() {}
-            self.conclude();
-        }));
-        if let Err(panic) = result {
+        self.judge();
+        self.outcome()
+    }
+
+    /// Runs to the end; the verdict is in `core` then, `None` for a pass.
+    pub(crate) fn judge(&mut self) {
+        self.caught(|run| {
+            while run.step() {}
+            run.conclude();
+        });
+    }
+
+    /// A panic of a node or a judge fails the run.
+    pub(crate) fn caught<T: Default>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        catch_unwind(AssertUnwindSafe(|| act(self))).unwrap_or_else(|panic| {
             let message = panic
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
             self.core.fail("panic", message.to_owned());
-        }
-        self.outcome()
+            T::default()
+        })
+    }
+
+    pub(crate) const fn booted(&self) -> bool {
+        self.booted
+    }
+
+    pub(crate) fn lives(&self, name: &str) -> bool {
+        self.hosts[self.id_of(name) as usize].node.is_some()
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Time> {
+        self.core.heap.next_at()
+    }
+
+    /// Whether the run is on, has reached `at` or will without another event before, and takes new faults then.
+    pub(crate) fn goes_on_after(&self, at: Time) -> bool {
+        let next = self.core.heap.next_at();
+        let on = self.core.verdict.is_none() && !self.converged && at <= self.sim.end();
+        on && self.core.phase == Phase::Chaos && next.is_some_and(|next| at <= next)
     }
 
     fn over(&mut self) -> bool {
@@ -180,6 +231,20 @@ impl<N: Node> Run<N> {
         Now::at(self.core.now)
     }
 
+    /// As a node sees it: its wall clock may be wrong.
+    pub(super) fn now_of(&mut self, id: u32) -> Now {
+        let now = self.now();
+        if self.hosts[id as usize].clocks.is_empty() {
+            return now;
+        }
+        let mut wrong_by = 0_i64;
+        for clock in self.hosts[id as usize].clocks.clone() {
+            wrong_by = wrong_by.saturating_add(clock.wrong_by(now.mono));
+            self.core.touch(clock.index, Kind::Clock);
+        }
+        now.wrong_by(wrong_by)
+    }
+
     /// After every event: invariants, and whether everything has converged.
     pub(super) fn observe(&mut self) {
         for (name, judge) in &self.sim.invariants {
@@ -187,6 +252,11 @@ impl<N: Node> Run<N> {
             if check.is_err() {
                 let name = name.clone();
                 return self.core.judge(&name, check);
+            }
+        }
+        for (index, (_, judge)) in self.sim.sometimes.iter().enumerate() {
+            if !self.core.marks.has(index) && judge(&self.view()).is_ok() {
+                self.core.marks.hit(index);
             }
         }
         let judged = self.sim.campaign.is_none() || self.core.phase == Phase::Quiet;
@@ -212,7 +282,7 @@ impl<N: Node> Run<N> {
             let (name, why) = (name.to_owned(), format!("{why} (at the end, {} s)", self.core.now));
             return self.core.fail(&name, why);
         }
-        let mut oracles = std::mem::take(&mut self.sim.oracles);
+        let mut oracles = std::mem::take(&mut self.oracles);
         let mut failure: Option<(String, Check)> = None;
         let view = self.view();
         for (name, oracle) in &mut oracles {
@@ -232,32 +302,43 @@ impl<N: Node> Run<N> {
         }
     }
 
-    fn outcome(self) -> Outcome<N> {
-        let Core { rec, chooser, log, mut stats, verdict, weather, now, .. } = self.core;
+    pub(crate) fn outcome(self) -> Outcome<N> {
+        let Core { rec, chooser, log, mut stats, verdict, weather, now, marks, .. } = self.core;
         stats.ended(now);
         let verdict = verdict.unwrap_or(Verdict::Pass);
         let mut unmatched = self.unmatched;
         unmatched.extend(chooser.unmatched());
         unmatched.sort_unstable();
         let trace = Trace {
-            names: self.sim.names,
+            names: self.sim.names.clone(),
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
             verdict: verdict.to_string(),
             hash: rec.hash(),
+            limits: self.net.flows.iter().map(Flow::limit).collect(),
             records: rec.records,
             text: rec.text,
+            bytes: rec.bytes,
         };
+        let given = self.without.iter().filter(|without| !self.sim.knows(without));
+        let unmatched = unmatched.into_iter().map(|line| format!("f{line}"));
+        let unmatched = unmatched.chain(given.map(ToString::to_string)).collect();
         Outcome {
             hash: trace.hash,
             verdict,
             stats,
             trace,
-            unmatched: unmatched.into_iter().map(|line| format!("f{line}")).collect(),
+            unmatched,
             bottlenecks: self.net.passages(),
             nodes: self.hosts.into_iter().map(|host| host.node).collect(),
             history: self.history,
+            marks,
             log,
-            header: Header { test: self.sim.test, nodes: self.nodes_seed, weather },
+            header: Header {
+                test: self.sim.test.clone(),
+                nodes: self.nodes_seed,
+                weather,
+                without: self.without,
+            },
         }
     }
 

@@ -14,6 +14,7 @@ use crate::trace::{Loss, NO_NODE, What};
 
 use super::core::Active;
 use super::heap::Job;
+use super::host::Clock;
 
 /// The timed faults of a run in order, and the lines of the schedule that cannot happen.
 pub(super) fn plan<N: Node>(
@@ -45,6 +46,30 @@ pub(super) fn plan<N: Node>(
 }
 
 impl<N: Node> Run<N> {
+    /// Forgets the faults that are yet to begin, and plans those of another chooser.
+    pub(crate) fn plan_anew(&mut self, chooser: &mut dyn Chooser) {
+        self.core.heap.retain(|job| !matches!(job, Job::Begin(_)));
+        let listed = chooser.timed();
+        self.core.replay = listed.is_some();
+        let (plan, late) = plan(&self.sim, &self.policy, chooser, listed);
+        self.unmatched = late;
+        let now = self.core.now;
+        for timed in plan {
+            if timed.at > now || (timed.at == now && !self.booted()) {
+                self.inject(timed);
+            } else {
+                self.unmatched.extend((timed.line > 0).then_some(timed.line));
+            }
+        }
+    }
+
+    /// Adds a fault that is yet to begin.
+    pub(crate) fn inject(&mut self, timed: Timed) {
+        self.core.heap.push(timed.at, Job::Begin(self.plan.len() as u32));
+        self.plan.push(timed);
+        self.core.active.push(None);
+    }
+
     /// A fault begins. One that would change nothing (the node is dead already) is no line of the schedule.
     pub(super) fn begin(&mut self, index: u32) {
         let Timed { at, fault, line } = self.plan[index as usize].clone();
@@ -64,7 +89,7 @@ impl<N: Node> Run<N> {
         match &fault.what {
             FaultWhat::Crash { node, disk } => {
                 let id = self.id_of(node);
-                self.core.put(id, What::Crash { fault: line }, 0, |_| ());
+                self.core.put(id, What::Crash { fault: line }, 0, |text| text.push_str(&disk.to_string()));
                 for datagram in self.hosts[id as usize].crash(*disk) {
                     self.core.stats.lost_down += 1;
                     self.net.lose(&mut self.core, datagram, Loss::Down, line);
@@ -95,6 +120,19 @@ impl<N: Node> Run<N> {
                 self.core.put(id, What::Trouble { fault: line }, *trouble as u64, |text| {
                     text.push_str(trouble.word());
                 });
+            }
+            FaultWhat::Clock { node, step_ms, drift_ppm } => {
+                let id = self.id_of(node);
+                let (step_ms, drift_ppm, since) = (*step_ms, *drift_ppm, self.core.now);
+                self.hosts[id as usize].clocks.push(Clock { index, since, step_ms, drift_ppm });
+                self.core.put(id, What::Clock { fault: line }, step_ms.unsigned_abs(), |text| {
+                    let _ = write!(text, "step={step_ms}ms drift={drift_ppm}ppm");
+                });
+            }
+            FaultWhat::Rebind { node } => {
+                let id = self.id_of(node);
+                self.net.rebind(id, index);
+                self.core.put(id, What::Rebind { fault: line }, 0, |_| ());
             }
         }
         self.observe();
@@ -127,6 +165,12 @@ impl<N: Node> Run<N> {
                 self.hosts[id as usize].trouble[*trouble as usize] -= 1;
                 self.core.put(id, What::Mended { fault: line }, 0, |_| ());
             }
+            FaultWhat::Clock { node, .. } => {
+                let id = self.id_of(node);
+                self.hosts[id as usize].clocks.retain(|clock| clock.index != index);
+                self.core.put(id, What::ClockRight { fault: line }, 0, |_| ());
+            }
+            FaultWhat::Rebind { .. } => {}
         }
         self.observe();
     }

@@ -23,6 +23,9 @@ pub(crate) enum Job {
     Quiet,
 }
 
+/// Faults begin before anything else that happens at that instant, in the order of the plan.
+const FIRST: u64 = 1 << 32;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: Time,
@@ -63,7 +66,16 @@ impl Heap {
     pub(crate) fn push(&mut self, at: Time, job: Job) {
         self.pushed += 1;
         self.busy += u64::from(!matches!(job, Job::Timer(_)));
-        self.entries.push(Entry { at, order: self.pushed, job });
+        let order = match job {
+            Job::Begin(index) => u64::from(index),
+            _ => FIRST + self.pushed,
+        };
+        self.entries.push(Entry { at, order, job });
+    }
+
+    pub(crate) fn retain(&mut self, keep: impl Fn(Job) -> bool) {
+        self.entries.retain(|entry| keep(entry.job));
+        self.busy = self.entries.iter().filter(|entry| !matches!(entry.job, Job::Timer(_))).count() as u64;
     }
 
     pub(crate) fn next_at(&self) -> Option<Time> {

@@ -17,6 +17,8 @@ const WEATHER_DISK: u8 = 0x81;
 #[derive(Clone, Debug)]
 pub(crate) struct Host<N> {
     pub(crate) node: Option<N>,
+    /// It takes no part in the run.
+    pub(crate) absent: bool,
     pub(crate) life: u32,
     pub(crate) disk: Disk,
     /// Store operations; the first is under way if there is any.
@@ -25,7 +27,6 @@ pub(crate) struct Host<N> {
     /// The earliest timer job in the heap that counts.
     pub(crate) timer: Option<Time>,
     pub(crate) timers: u32,
-    pub(crate) cmds: u32,
     /// How many pauses are on.
     pub(crate) paused: u32,
     pub(crate) waiting: VecDeque<Waiting>,
@@ -34,6 +35,25 @@ pub(crate) struct Host<N> {
     pub(crate) trouble: [u32; 3],
     /// The latest trouble, by its index in the plan.
     pub(crate) trouble_by: u32,
+    pub(crate) clocks: Vec<Clock>,
+}
+
+/// A wall clock that is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// The fault, by its index in the plan.
+    pub(crate) index: u32,
+    pub(crate) since: Time,
+    pub(crate) step_ms: i64,
+    pub(crate) drift_ppm: i32,
+}
+
+impl Clock {
+    /// In milliseconds.
+    pub(crate) fn wrong_by(&self, now: Time) -> i64 {
+        let gone = now.since(self.since).as_millis() as i64;
+        self.step_ms.saturating_add(gone.saturating_mul(self.drift_ppm.into()) / 1_000_000)
+    }
 }
 
 /// An input that came while the node stood still.
@@ -45,8 +65,9 @@ pub(crate) enum Waiting {
 }
 
 impl<N: Node> Host<N> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(absent: bool) -> Self {
         Self {
+            absent,
             node: None,
             life: 0,
             disk: Disk::default(),
@@ -54,12 +75,12 @@ impl<N: Node> Host<N> {
             ops: 0,
             timer: None,
             timers: 0,
-            cmds: 0,
             paused: 0,
             waiting: VecDeque::new(),
             waiting_datagrams: 0,
             trouble: [0; 3],
             trouble_by: 0,
+            clocks: Vec::new(),
         }
     }
 

@@ -8,7 +8,8 @@ use super::net::{Flow, FlowSource};
 use super::{MAX_DRAIN, MAX_PAUSED, Run};
 use crate::choice::Kind;
 use crate::disk::{OpId, StoreError};
-use crate::node::{Addr, Boot, Node, NodeId, RecvMeta};
+use crate::fault::Timed;
+use crate::node::{Boot, Node, NodeId, RecvMeta};
 use crate::oracle::Life;
 use crate::prf::{HashWriter, seed_bytes};
 use crate::schedule::name_locus;
@@ -23,14 +24,14 @@ impl<N: Node> Run<N> {
 
     pub(super) fn boot(&mut self, id: u32, what: What) {
         let index = id as usize;
-        let now = self.now();
+        let now = self.now_of(id);
         let name = &self.sim.names[index];
         let host = &mut self.hosts[index];
         let boot = Boot {
             now,
             name,
             id: NodeId(id),
-            addr: NodeId(id).addr(),
+            addr: self.net.addr(id),
             seed: seed_bytes(self.nodes_seed, name_locus(name), host.life),
             life: host.life,
             disk: &host.disk,
@@ -50,7 +51,7 @@ impl<N: Node> Run<N> {
 
     pub(super) fn told(&mut self, id: u32, life: Life) {
         let now = self.now();
-        for (name, oracle) in &mut self.sim.oracles {
+        for (name, oracle) in &mut self.oracles {
             let check = oracle.lifecycle(now, NodeId(id), life);
             self.core.judge(name, check);
         }
@@ -63,6 +64,9 @@ impl<N: Node> Run<N> {
         let lost = if cuts > 0 {
             self.core.stats.lost_cut += 1;
             Some((Loss::Cut, self.core.touch(cut_by, Kind::Partition)))
+        } else if let Some(fault) = self.net.moved(index) {
+            self.core.stats.unroutable += 1;
+            Some((Loss::Moved, self.core.touch(fault, Kind::Rebind)))
         } else if host.node.is_none() {
             self.core.stats.lost_down += 1;
             Some((Loss::Down, 0))
@@ -85,9 +89,12 @@ impl<N: Node> Run<N> {
 
     fn receive(&mut self, id: u32, index: u32) {
         self.net.arrived(&mut self.core, index);
-        let now = self.now();
+        let now = self.now_of(id);
         let packet = &self.net.packets[index as usize];
-        let from = Addr::new(self.net.flows[packet.flow as usize].src);
+        let from = packet.from;
+        if let Some(fault) = self.net.rebound(from) {
+            self.core.touch(fault, Kind::Rebind);
+        }
         if let Some(node) = &mut self.hosts[id as usize].node {
             node.on_datagram(now, from, &packet.bytes, RecvMeta { ecn: packet.ecn });
         }
@@ -101,8 +108,7 @@ impl<N: Node> Run<N> {
         if host.node.is_some() && host.paused > 0 {
             return host.waiting.push_back(Waiting::Cmd(index));
         }
-        host.cmds += 1;
-        let n = host.cmds;
+        let n = self.sim.numbers[index as usize];
         let lost = host.node.is_none();
         let cmd = self.sim.workload[index as usize].2.clone();
         let what = if lost { What::CmdLost { n } } else { What::Cmd { n } };
@@ -114,10 +120,11 @@ impl<N: Node> Run<N> {
             return self.observe();
         }
         let now = self.now();
-        for (name, oracle) in &mut self.sim.oracles {
+        for (name, oracle) in &mut self.oracles {
             let check = oracle.command(now, NodeId(id), &cmd);
             self.core.judge(name, check);
         }
+        let now = self.now_of(id);
         if let Some(node) = &mut self.hosts[id as usize].node {
             node.on_cmd(now, cmd);
         }
@@ -134,7 +141,7 @@ impl<N: Node> Run<N> {
     }
 
     fn finish_store(&mut self, id: u32, op: OpId, result: Result<(), StoreError>) {
-        let now = self.now();
+        let now = self.now_of(id);
         if let Some(node) = &mut self.hosts[id as usize].node {
             node.on_stored(now, op, result);
         }
@@ -157,7 +164,9 @@ impl<N: Node> Run<N> {
         host.timers += 1;
         let n = host.timers;
         self.core.put(id, What::Timer { n }, 0, |_| ());
-        node.on_timeout(crate::time::Now::at(at));
+        let now = self.now_of(id);
+        let Some(node) = &mut self.hosts[id as usize].node else { return };
+        node.on_timeout(now);
         let directly = node.poll_timeout();
         if let Some(due) = directly.filter(|due| *due <= at) {
             let why = format!("on_timeout at {at:?} left the timer at {due:?}");
@@ -224,7 +233,7 @@ impl<N: Node> Run<N> {
                 self.core.put(id, What::Event, debug_hash(&event), |text| {
                     let _ = write!(text, "{event:?}");
                 });
-                for (name, oracle) in &mut self.sim.oracles {
+                for (name, oracle) in &mut self.oracles {
                     let check = oracle.event(now, NodeId(id), &event);
                     self.core.judge(name, check);
                 }
@@ -245,7 +254,7 @@ impl<N: Node> Run<N> {
 
     /// Sends one datagram; `false` if there is none.
     fn transmit(&mut self, id: u32) -> bool {
-        let now = self.now();
+        let now = self.now_of(id);
         let index = self.net.buffer();
         let buffer = &mut self.net.packets[index as usize].bytes;
         let Some(node) = &mut self.hosts[id as usize].node else { return false };
@@ -261,6 +270,9 @@ impl<N: Node> Run<N> {
         };
         let source = FlowSource { sim: &self.sim, policy: &self.policy };
         self.net.send(&mut self.core, &source, id, transmit, index);
+        for fault in std::mem::take(&mut self.core.triggered) {
+            self.inject(Timed { at: self.core.now.plus(1), fault, line: 0 });
+        }
         true
     }
 

@@ -4,8 +4,9 @@ use super::core::Core;
 use super::heap::Job;
 use crate::campaign::Policy;
 use crate::choice::{Alt, ChoiceKey, Kind};
-use crate::link::{Bottleneck, Dist, Gate, Passage, Rates};
-use crate::node::{Dissect, Ecn, Node, Transmit};
+use crate::fault::Then;
+use crate::link::{Bottleneck, Bursts, Dist, Gate, Passage, Rates};
+use crate::node::{Addr, Dissect, Ecn, Node, Transmit};
 use crate::oracle::Phase;
 use crate::outcome::Named;
 use crate::prf::{hash_bytes, mix, scale};
@@ -13,10 +14,11 @@ use crate::schedule::{Damage, Effect, flow_locus, label_locus, ordinal_locus};
 use crate::sim::Sim;
 use crate::table::Table;
 use crate::time::Time;
-use crate::trace::{Loss, What};
+use crate::trace::{Limit, Loss, What};
 
 /// Families of weather.
 const WEATHER_LINK: u8 = 0x80;
+const WEATHER_BURSTS: u8 = 0x82;
 
 /// One direction between two nodes; made when the first datagram needs it.
 #[derive(Clone, Debug)]
@@ -28,6 +30,9 @@ pub(crate) struct Flow {
     gate: Option<u32>,
     rates: Rates,
     faulty: bool,
+    /// Whether it is in a burst of losses, as of this slot of time.
+    bad: bool,
+    slot: u64,
     mtu: usize,
     sent: u32,
     /// No undisturbed datagram arrives before its predecessor.
@@ -45,6 +50,9 @@ pub(crate) struct Packet {
     pub(crate) n: u32,
     pub(crate) copy: bool,
     pub(crate) ecn: Ecn,
+    /// The addresses of sender and receiver when it was sent.
+    pub(crate) from: Addr,
+    to: Addr,
     delayed: bool,
     damaged: bool,
     pub(crate) bytes: Vec<u8>,
@@ -60,7 +68,11 @@ pub(crate) struct Net {
     /// How often each content has been sent.
     occurrences: Table,
     label: String,
+    /// How many datagrams each trigger has seen.
+    seen: Vec<u32>,
     hosts: u32,
+    /// For each host: how often it got a new address, and by which fault, by its index in the plan.
+    rebound: Vec<(u32, u32)>,
 }
 
 /// What is needed to make a flow.
@@ -70,8 +82,37 @@ pub(crate) struct FlowSource<'a, N: Node> {
 }
 
 impl Net {
-    pub(crate) fn new(hosts: u32) -> Self {
-        Self { hosts, ..Self::default() }
+    pub(crate) fn new(hosts: u32, triggers: usize) -> Self {
+        Self { hosts, seen: vec![0; triggers], rebound: vec![(0, 0); hosts as usize], ..Self::default() }
+    }
+
+    /// The present address of a host: the n-th is n times the number of hosts above the first.
+    pub(crate) fn addr(&self, id: u32) -> Addr {
+        Addr::new(self.rebound[id as usize].0 * self.hosts + id)
+    }
+
+    pub(crate) fn rebind(&mut self, id: u32, fault: u32) {
+        let (times, by) = &mut self.rebound[id as usize];
+        (*times, *by) = (*times + 1, fault);
+    }
+
+    /// The fault that gave a host this address.
+    pub(crate) fn rebound(&self, addr: Addr) -> Option<u32> {
+        let (times, by) = self.rebound[(addr.number() % self.hosts) as usize];
+        (times > 0 && addr.number() / self.hosts == times).then_some(by)
+    }
+
+    /// The fault by which the receiver of a datagram under way has got another address.
+    pub(crate) fn moved(&self, index: u32) -> Option<u32> {
+        let Packet { flow, to, .. } = self.packets[index as usize];
+        let dst = self.flows[flow as usize].dst;
+        (self.addr(dst) != to).then(|| self.rebound[dst as usize].1)
+    }
+
+    /// The host with this address.
+    fn host(&self, addr: Addr) -> Option<u32> {
+        let id = addr.number() % self.hosts;
+        (self.addr(id) == addr).then_some(id)
     }
 
     pub(crate) fn flow<N: Node>(&mut self, src: u32, dst: u32, source: &FlowSource<'_, N>) -> u32 {
@@ -93,6 +134,8 @@ impl Net {
                 gate,
                 rates,
                 faulty: rates.any(),
+                bad: false,
+                slot: 0,
                 mtu: link.mtu,
                 sent: 0,
                 last_at: Time::ZERO,
@@ -130,13 +173,19 @@ impl Net {
     ) {
         core.stats.sent += 1;
         let content = hash_bytes(0, &self.packets[index as usize].bytes);
-        let dst = transmit.dst.number();
-        if dst >= self.hosts {
+        let Some(dst) = self.host(transmit.dst) else {
             core.stats.unroutable += 1;
-            let lost = What::Lost { flow: u32::MAX, n: dst, copy: false, why: Loss::NoSuchAddress, fault: 0 };
+            let n = transmit.dst.number();
+            // The old address of a host that has a new one.
+            let (times, by) = self.rebound[(n % self.hosts) as usize];
+            if n / self.hosts < times {
+                core.touch(by, Kind::Rebind);
+            }
+            let lost = What::Lost { flow: u32::MAX, n, copy: false, why: Loss::NoSuchAddress, fault: 0 };
             core.put(src, lost, content, |text| label_text::<N>(&self.packets[index as usize].bytes, text));
             return self.release(index);
-        }
+        };
+        let from = self.addr(src);
         let flow_index = self.flow(src, dst, source);
         let flow = &mut self.flows[flow_index as usize];
         flow.sent += 1;
@@ -146,14 +195,18 @@ impl Net {
             flow: flow_index,
             n,
             ecn: transmit.ecn,
+            from,
+            to: transmit.dst,
             bytes: std::mem::take(&mut packet.bytes),
             ..Packet::default()
         };
         core.put(src, What::Send { flow: flow_index, n }, content, |text| {
             label_text::<N>(&packet.bytes, text);
         });
+        core.rec.keep(&packet.bytes, || content);
 
-        let faulty = (flow.faulty || core.replay) && core.phase == Phase::Chaos;
+        let faulty =
+            (flow.faulty || core.replay || core.triggers) && core.phase == Phase::Chaos && !core.calm;
         let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
         let flow = &mut self.flows[flow_index as usize];
         if self.packets[index as usize].bytes.len() > flow.mtu {
@@ -168,7 +221,7 @@ impl Net {
         let jitter =
             name.as_ref().and_then(|name| core.weather(WEATHER_LINK, name.locus, name.occ)).unwrap_or(0);
         match name {
-            Some(name) if faulty => self.send_faulty::<N>(core, index, &name, jitter),
+            Some(name) if faulty => self.send_faulty::<N>(core, source, index, &name, jitter),
             _ => {
                 let flow = &mut self.flows[flow_index as usize];
                 let packet = &mut self.packets[index as usize];
@@ -181,11 +234,25 @@ impl Net {
     }
 
     /// One choice per family, each with its own key.
-    fn send_faulty<N: Node>(&mut self, core: &mut Core, index: u32, name: &Name, jitter: u64) {
+    fn send_faulty<N: Node>(
+        &mut self,
+        core: &mut Core,
+        source: &FlowSource<'_, N>,
+        index: u32,
+        name: &Name,
+        jitter: u64,
+    ) {
         let Packet { flow, n, .. } = self.packets[index as usize];
+        let forced = self.triggered(core, source.sim, flow);
         let rates = self.flows[flow as usize].rates;
+        let loss = self.flows[flow as usize].loss(core);
         let label = &self.label;
         let ask = |core: &mut Core, kind: Kind, alts: &[Alt]| {
+            if let Some(effect) = forced.filter(|effect| effect.kind() == kind) {
+                core.stats.chosen(kind);
+                let named = if name.labelled { Named::Label(label) } else { Named::Ordinal(n) };
+                return Some((effect, core.log.datagram(0, flow, &named, name.occ, effect)));
+            }
             if !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
                 return None;
             }
@@ -198,7 +265,7 @@ impl Net {
         };
         let span = |ppm, (min, max): (u64, u64)| [Alt { ppm, min, max: max.max(min) }];
 
-        if let Some((_, fault)) = ask(core, Kind::Drop, &[Alt { ppm: rates.loss, min: 0, max: 0 }]) {
+        if let Some((_, fault)) = ask(core, Kind::Drop, &[Alt { ppm: loss, min: 0, max: 0 }]) {
             core.stats.mattered(Kind::Drop);
             return self.lose(core, index, Loss::Drop, fault);
         }
@@ -233,8 +300,30 @@ impl Net {
             packet.damaged = true;
             let content = hash_bytes(0, &packet.bytes);
             core.put(sender, What::Damaged { flow, n, fault }, content, |_| ());
+            core.rec.keep(&packet.bytes, || content);
         }
         core.heap.push(due, Job::Deliver(index));
+    }
+
+    /// What the test's triggers do to the datagram whose label is known.
+    fn triggered<N: Node>(&mut self, core: &mut Core, sim: &Sim<N>, flow: u32) -> Option<Effect> {
+        let mut forced = None;
+        if !core.triggers {
+            return None;
+        }
+        let Flow { src, dst, .. } = self.flows[flow as usize];
+        let (src, dst) = (&sim.names[src as usize], &sim.names[dst as usize]);
+        for (seen, (on, then)) in self.seen.iter_mut().zip(&sim.triggers) {
+            if on.matches(src, dst, &self.label) {
+                *seen += 1;
+                match then {
+                    Then::Datagram(effect) if *seen == on.nth => forced = Some(*effect),
+                    Then::Fault(fault) if *seen == on.nth => core.triggered.push(fault.clone()),
+                    _ => {}
+                }
+            }
+        }
+        forced
     }
 
     fn lose_in_queue(&mut self, core: &mut Core, index: u32) {
@@ -251,8 +340,9 @@ impl Net {
         let mut bytes = std::mem::take(&mut self.packets[copy as usize].bytes);
         let original = &self.packets[index as usize];
         bytes.extend_from_slice(&original.bytes);
-        let (flow, n, ecn) = (original.flow, original.n, original.ecn);
-        self.packets[copy as usize] = Packet { flow, n, copy: true, ecn, bytes, ..Packet::default() };
+        let (flow, n, ecn, from, to) = (original.flow, original.n, original.ecn, original.from, original.to);
+        self.packets[copy as usize] =
+            Packet { flow, n, copy: true, ecn, from, to, bytes, ..Packet::default() };
         copy
     }
 
@@ -264,6 +354,9 @@ impl Net {
         if !write_label::<N>(&packet.bytes, &mut self.label) {
             core.stats.unlabelled += 1;
             return Name { locus: ordinal_locus(flow, packet.n), occ: 1, labelled: false };
+        }
+        if let Some(end) = self.label.find('\t') {
+            self.label.truncate(end);
         }
         let locus = label_locus(flow, &self.label);
         let times = self.occurrences.entry(locus);
@@ -296,6 +389,7 @@ impl Net {
         }
         of.newest = of.newest.max(n);
         core.put(of.dst, What::Arrive { flow, n, copy }, 0, |_| ());
+        core.rec.keep(&[], || hash_bytes(0, &packet.bytes));
     }
 }
 
@@ -306,6 +400,22 @@ struct Name {
 }
 
 impl Flow {
+    /// How likely a loss is now.
+    fn loss(&mut self, core: &Core) -> u32 {
+        let Some(bursts) = self.rates.bursts else { return self.rates.loss };
+        let until = core.now.as_nanos() / Bursts::SLOT;
+        while self.slot < until {
+            self.slot += 1;
+            let word = core.weather(WEATHER_BURSTS, self.locus, self.slot as u32).unwrap_or(u64::MAX);
+            self.bad = bursts.next(self.bad, word);
+        }
+        if self.bad { bursts.loss } else { self.rates.loss }
+    }
+
+    pub(crate) fn limit(&self) -> Limit {
+        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu }
+    }
+
     /// When an undisturbed datagram arrives: never before its predecessor.
     fn due(&mut self, now: Time, jitter: u64) -> Time {
         self.last_at = self.last_at.max(now.plus(self.delay.sample(jitter)));
@@ -361,7 +471,12 @@ fn write_label<D: Dissect>(bytes: &[u8], out: &mut String) -> bool {
 }
 
 fn label_text<D: Dissect>(bytes: &[u8], out: &mut String) {
-    if !write_label::<D>(bytes, out) {
+    let start = out.len();
+    if write_label::<D>(bytes, out) {
+        if let Some(tab) = out[start..].find('\t') {
+            out.replace_range(start + tab..=start + tab, " ");
+        }
+    } else {
         out.push_str("len=");
         out.push_str(&bytes.len().to_string());
     }

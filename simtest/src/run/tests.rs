@@ -3,7 +3,7 @@ use crate::{
     Addr, Bottleneck, Chaos, DiskOp, Fault, FromSeed, Kind, Life, Link, NodeId, Now, Oracle, Phase, Sim,
     StoreError, Time, Verdict, at, ms, secs, us,
 };
-use crate::{Dist, MAX_PAUSED};
+use crate::{Dist, Effect, FromSchedule, LineWhat, MAX_PAUSED, Schedule, What, on};
 
 fn texts(list: &[(u64, &str)]) -> Vec<(u64, String)> {
     list.iter().map(|(at, text)| (*at, (*text).to_owned())).collect()
@@ -453,4 +453,173 @@ fn each_direction_has_a_bottleneck_of_its_own() {
     );
     let names: Vec<_> = outcome.bottlenecks.iter().map(|passage| &passage.name[..]).collect();
     assert_eq!(names, ["a>b", "b>a"]);
+}
+
+#[test]
+fn a_wrong_wall_clock_leaves_timers_alone() {
+    let (mut sim, [a, ..]) = three();
+    sim.workload(|w| {
+        w.at(ms(5)).cmd(a, Cmd::Every(100, 100));
+    });
+    let wrong =
+        sim.clone().fault(at(ms(50)), Fault::clock("a", -1_500, 1_000).for_(ms(5_000))).run(FromSeed::new(1));
+    let right = sim.run(FromSeed::new(1));
+    assert_eq!(times(&wrong, a, &Event::Timer), times(&right, a, &Event::Timer));
+    assert_eq!(wrong.stats.faults(Kind::Clock), crate::Tally { chosen: 1, mattered: 1 });
+    let run = sim.fault(at(ms(60)), Fault::clock("a", -1_500, 1_000).for_(ms(5_000)));
+    let mut run = run.start(FromSeed::new(1));
+    let mut wall = |millis| {
+        run.until(ms(millis));
+        run.now_of(0).unix_ms.cast_signed() - crate::START_UNIX_MS.cast_signed()
+    };
+    assert_eq!([wall(59), wall(60), wall(4_060), wall(5_061)], [59, -1_440, 2_564, 5_061]);
+}
+
+#[test]
+fn a_new_address_is_seen_and_the_old_one_is_lost() {
+    let (mut sim, [a, b, _]) = three();
+    sim.fault(at(ms(10)), Fault::rebind("a")).workload(|w| {
+        w.at(ms(5)).cmd(a, Cmd::Send(b, vec!["before"]));
+        w.at(ms(20)).cmd(a, Cmd::Send(b, vec!["after"]));
+        // Under way when the address changes; then to the old one; then to the new one.
+        w.at(us(9_500)).cmd(b, Cmd::Send(a, vec!["late"]));
+        w.at(ms(30)).cmd(b, Cmd::Send(a, vec!["old"])).cmd(b, Cmd::SendTo(Addr::new(3)));
+    });
+    let outcome = sim.run(FromSeed::new(1));
+    let from: Vec<(usize, &str)> = outcome
+        .events(b)
+        .filter_map(|(_, event)| match event {
+            Event::Got(from, text) => Some((*from, &text[..])),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(from, [(0, "before"), (3, "after")]);
+    assert_eq!(got(&outcome, a), [(31, "hello".to_owned())]);
+    assert_eq!(outcome.stats.unroutable, 2);
+    assert_eq!(outcome.stats.faults(Kind::Rebind).mattered, 1);
+    let text = outcome.schedule().to_text();
+    assert!(text.contains("f1 rebind a at=10ms\n"), "{text}");
+    assert_eq!(sim.run(FromSchedule::new(&Schedule::parse(&text).unwrap())).hash, outcome.hash);
+}
+
+#[test]
+fn a_datagram_sets_off_its_fault() {
+    let (mut sim, [a, b, c]) = three();
+    sim.on(on("Text X").nth(2), Effect::Drop)
+        .on(on("Text Y").from("a").to("b"), Fault::crash("b").for_(ms(20)));
+    sim.workload(|w| {
+        w.at(ms(5)).cmd(a, Cmd::Send(b, vec!["X"]));
+        w.at(ms(10)).cmd(a, Cmd::Send(b, vec!["X"]));
+        w.at(ms(15)).cmd(c, Cmd::Send(b, vec!["Y", "X"]));
+        w.at(ms(20)).cmd(a, Cmd::Send(b, vec!["Y"]));
+        w.at(ms(50)).cmd(a, Cmd::Send(b, vec!["X"]));
+    });
+    let outcome = sim.run(FromSeed::new(1));
+    let texts: Vec<(u64, String)> = got(&outcome, b);
+    let expected = [(6, "X"), (16, "Y"), (16, "X"), (51, "X")];
+    assert_eq!(texts, expected.map(|(at, text)| (at, text.to_owned())));
+    let schedule = outcome.schedule();
+    assert_eq!(
+        schedule.lines.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["f1 drop a>b \"Text X\" occ=2", "f2 crash b at=20000001ns for=20ms disk=unsynced"]
+    );
+    assert_eq!(sim.run(FromSchedule::new(&schedule)).hash, outcome.hash, "once, not twice");
+}
+
+#[test]
+fn losses_come_in_bursts() {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(Link::new().bursts(ms(200), ms(50), 1_000_000)).record(false).workload(|w| {
+        for i in 0..4_000 {
+            w.at(ms(i * 2)).cmd(a, Cmd::Send(b, vec!["X"]));
+        }
+    });
+    let outcome = sim.run(FromSeed::new(3));
+    let arrived: Vec<u64> = got(&outcome, b).iter().map(|(at, _)| at / 2).collect();
+    let lost = 4_000 - arrived.len();
+    assert!((500..1_100).contains(&lost), "a fifth: {lost}");
+    let bursts = arrived.windows(2).filter(|pair| pair[1] - pair[0] > 1).count();
+    assert!(lost / bursts > 15, "{lost} in {bursts} bursts");
+    let replay = sim.run(FromSchedule::new(&outcome.schedule()));
+    assert_eq!(replay.hash, outcome.hash);
+}
+
+#[test]
+fn swizzled_nodes_are_cut_off_one_by_one() {
+    let (mut sim, _) = three();
+    let chaos = Chaos::none().swizzle(secs(1), ms(100)).until(secs(5)).quiet_for(secs(1));
+    sim.campaign(chaos);
+    let schedule =
+        (0..20).map(|seed| sim.run(FromSeed::new(seed)).schedule()).find(|s| !s.lines.is_empty()).unwrap();
+    let mut alone = std::collections::BTreeSet::new();
+    for line in &schedule.lines[..3] {
+        let LineWhat::Timed {
+            fault: Fault { what: What::Partition { from, both: true, .. }, lasts }, ..
+        } = &line.what
+        else {
+            panic!("{line}")
+        };
+        assert!(*lasts <= Some(ms(200)), "{line}");
+        alone.extend(from.clone());
+    }
+    assert_eq!(alone.len(), 3, "{}", schedule.to_text());
+}
+
+#[test]
+fn clocks_and_addresses_in_a_campaign_replay() {
+    let (mut sim, [a, b, _]) = three();
+    sim.campaign(
+        Chaos::default().clock(secs(1), ms(10)..ms(500)).rebind(secs(1)).until(secs(3)).quiet_for(secs(1)),
+    );
+    sim.workload(|w| {
+        for i in 0..60 {
+            w.at(ms(i * 50)).cmd(a, Cmd::Send(b, vec!["X"])).cmd(b, Cmd::Send(a, vec!["Y"]));
+        }
+    });
+    for seed in 0..30 {
+        let outcome = sim.run(FromSeed::new(seed));
+        let schedule = Schedule::parse(&outcome.schedule().to_text()).unwrap();
+        assert_eq!(sim.run(FromSchedule::new(&schedule)).hash, outcome.hash, "{}", schedule.to_text());
+        crate::verify::laws(&outcome.trace).unwrap();
+    }
+}
+
+/// What each preset does to datagrams sent every 2 ms for 100 s: lost, repeated and overtaken in parts per thousand, and the
+/// least and the mean delay in tenths of a millisecond.
+fn measured(link: Link) -> [u64; 5] {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(link).run_for(secs(700)).record(true).workload(|w| {
+        for i in 0..50_000 {
+            w.at(ms(i * 2)).cmd(a, Cmd::Send(b, vec!["X"]));
+        }
+    });
+    let outcome = sim.run(FromSeed::new(1));
+    let mut sent = Vec::new();
+    let (mut delays, mut copies, mut newest, mut late) = (Vec::new(), 0, 0, 0);
+    for record in &outcome.trace.records {
+        match record.what {
+            crate::trace::What::Send { .. } => sent.push(record.at),
+            crate::trace::What::Arrive { copy: true, .. } => copies += 1,
+            crate::trace::What::Arrive { n, .. } => {
+                delays.push(record.at.since(sent[n as usize - 1]).as_micros() as u64 / 100);
+                late += u64::from(n < newest);
+                newest = newest.max(n);
+            }
+            _ => {}
+        }
+    }
+    let arrived = delays.len() as u64;
+    let mean = delays.iter().sum::<u64>() / arrived;
+    [(50_000 - arrived) / 50, copies / 50, late / 50, *delays.iter().min().unwrap(), mean]
+}
+
+#[test]
+fn presets_do_what_they_say() {
+    // That none overtakes another makes the means larger than those of the distributions.
+    assert_eq!(measured(Link::lan()), [0, 0, 0, 2, 2]);
+    assert_eq!(measured(Link::wifi()), [9, 1, 4, 20, 63]);
+    assert_eq!(measured(Link::lte()), [4, 0, 17, 250, 485]);
+    assert_eq!(measured(Link::satellite()), [5, 0, 0, 2_705, 2_836]);
+    assert_eq!(measured(Link::mars()), [0, 0, 0, 4_800_000, 4_800_000]);
+    assert_eq!(measured(Link::hostile()), [303, 70, 167, 75, 627]);
 }

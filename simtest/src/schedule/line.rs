@@ -15,6 +15,8 @@ use crate::time::Time;
 /// test lease
 /// nodes 42
 /// weather 42                                  (or: flat)
+/// without b                                   (this host takes no part)
+/// without a!2                                 (this command is not given: the 2nd of the workload to a)
 /// f1 drop s>a "Ack seq=0" occ=1
 /// f2 delay a>s "Put seq=1" occ=2 by=13ms
 /// f3 duplicate a>s #7 by=2ms                  (the 7th datagram of the flow: it has no label)
@@ -23,6 +25,8 @@ use crate::time::Time;
 /// f6 pause b at=1s for=2s                     (for=ever: until the quiet phase; a crash: for good)
 /// f7 partition a|s,b at=2s for=3s             (a>s,b: only that direction)
 /// f8 disk s full at=3s for=1s                 (or error, slow)
+/// f9 clock a step=-1500ms drift=200ppm at=7s for=3s
+/// f10 rebind a at=9s
 /// expect exactly-once
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +37,8 @@ pub struct Schedule {
     pub nodes: u64,
     /// Where jitter comes from.
     pub weather: Weather,
+    /// Hosts and commands of the test that are left out.
+    pub without: Vec<Without>,
     /// The faults, in the order in which they happened.
     pub lines: Vec<Line>,
     /// The oracle that failed.
@@ -46,6 +52,15 @@ pub enum Weather {
     Flat,
     /// As this seed says.
     Seed(u64),
+}
+
+/// What is left out of a test.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Without {
+    /// The node of this name takes no part: it never boots, and gets no commands.
+    Host(String),
+    /// The command with this number, from 1, among those that the workload has for the node of this name.
+    Cmd(String, u32),
 }
 
 /// One fault.

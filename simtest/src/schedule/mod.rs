@@ -5,7 +5,7 @@ mod line;
 mod tests;
 mod text;
 
-pub use self::line::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather};
+pub use self::line::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather, Without};
 pub use self::text::ParseError;
 
 pub(crate) use self::line::{flow_locus, label_locus, name_locus, ordinal_locus};

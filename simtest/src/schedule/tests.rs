@@ -42,7 +42,9 @@ impl Arbitrary for What {
     fn arbitrary(g: &mut Gen) -> Self {
         let seed = u32::arbitrary(g);
         let losses = [DiskLoss::Unsynced, DiskLoss::Kept, DiskLoss::Torn(seed), DiskLoss::Garbled(seed)];
-        match u8::arbitrary(g) % 4 {
+        match u8::arbitrary(g) % 6 {
+            4 => Self::Clock { node: name(g), step_ms: i64::arbitrary(g), drift_ppm: i32::arbitrary(g) },
+            5 => Self::Rebind { node: name(g) },
             0 => Self::Crash { node: name(g), disk: *g.choose(&losses).unwrap() },
             1 => Self::Pause { node: name(g) },
             2 => Self::Partition { from: names(g), to: names(g), both: bool::arbitrary(g) },
@@ -61,7 +63,16 @@ impl Arbitrary for LineWhat {
         }
         let at = Time::from_nanos(u64::arbitrary(g));
         let lasts = Option::<u64>::arbitrary(g).map(Duration::from_nanos);
-        Self::Timed { at, fault: Fault { what: What::arbitrary(g), lasts } }
+        let what = What::arbitrary(g);
+        let lasts = lasts.filter(|_| !matches!(what, What::Rebind { .. }));
+        Self::Timed { at, fault: Fault { what, lasts } }
+    }
+}
+
+impl Arbitrary for Without {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let host = (*g.choose(&["b", "host-2"]).unwrap()).to_owned();
+        if bool::arbitrary(g) { Self::Host(host) } else { Self::Cmd(host, u32::arbitrary(g)) }
     }
 }
 
@@ -72,6 +83,7 @@ impl Arbitrary for Schedule {
             test: "some test".into(),
             nodes: u64::arbitrary(g),
             weather: if bool::arbitrary(g) { Weather::Flat } else { Weather::Seed(u64::arbitrary(g)) },
+            without: Vec::<Without>::arbitrary(g),
             lines: (1..).zip(lines).map(|(id, what)| Line { id, what }).collect(),
             expect: bool::arbitrary(g).then(|| "exactly-once".into()),
         }
@@ -128,14 +140,20 @@ fn errors_say_where_and_what() {
     let error =
         |line: &str| Schedule::parse(&format!("simtest-sched 1\ntest x\n{line}")).unwrap_err().to_string();
     let cases = [
-        ("x", "expected `test`, `nodes`, `weather`, `expect` or a fault id like `f1`, found `x`"),
-        ("f0 drop", "expected `test`, `nodes`, `weather`, `expect` or a fault id like `f1`, found `f0`"),
+        ("x", "expected `test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`, found `x`"),
+        (
+            "f0 drop",
+            "expected `test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`, found `f0`",
+        ),
         ("nodes many", "expected a seed, found `many`"),
         ("weather wet", "expected `flat` or a seed, found `wet`"),
-        ("f1", "expected drop, delay, duplicate, corrupt, crash, pause, partition or disk at the end"),
+        (
+            "f1",
+            "expected drop, delay, duplicate, corrupt, crash, pause, partition, disk, clock or rebind at the end",
+        ),
         (
             "f1 lose",
-            "expected drop, delay, duplicate, corrupt, crash, pause, partition or disk, found `lose`",
+            "expected drop, delay, duplicate, corrupt, crash, pause, partition, disk, clock or rebind, found `lose`",
         ),
         ("f1 drop sa", "expected a flow like a>s, found `sa`"),
         ("f1 drop s>a Ack", "expected a label in quotes or #n, found `Ack`"),

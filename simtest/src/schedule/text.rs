@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather};
+use super::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather, Without};
 use crate::disk::DiskLoss;
 use crate::fault::{Fault, Trouble, What};
 use crate::time::{Span, Time, nanos};
@@ -28,6 +28,18 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 impl Schedule {
+    /// No faults, in flat weather.
+    pub fn empty(test: &str) -> Self {
+        Self {
+            test: test.into(),
+            nodes: 0,
+            weather: Weather::Flat,
+            without: Vec::new(),
+            lines: Vec::new(),
+            expect: None,
+        }
+    }
+
     /// The schedule as text, in the form shown [above](Self).
     pub fn to_text(&self) -> String {
         let mut out = format!("{MAGIC}\ntest {}\nnodes {}\n", self.test, self.nodes);
@@ -35,6 +47,9 @@ impl Schedule {
             Weather::Flat => writeln!(out, "weather flat"),
             Weather::Seed(seed) => writeln!(out, "weather {seed}"),
         };
+        for without in &self.without {
+            let _ = writeln!(out, "{without}");
+        }
         for line in &self.lines {
             let _ = writeln!(out, "{line}");
         }
@@ -46,8 +61,7 @@ impl Schedule {
 
     /// Reads what [`to_text`](Self::to_text) writes. Empty lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut schedule =
-            Self { test: String::new(), nodes: 0, weather: Weather::Flat, lines: Vec::new(), expect: None };
+        let mut schedule = Self::empty("");
         let mut lines = (1..).zip(text.lines().map(str::trim));
         let magic = lines.next().map(|(_, line)| line).unwrap_or_default();
         if magic != MAGIC {
@@ -67,10 +81,11 @@ impl Schedule {
             "nodes" => self.nodes = number(rest, "a seed")?,
             "weather" if rest == "flat" => self.weather = Weather::Flat,
             "weather" => self.weather = Weather::Seed(number(rest, "`flat` or a seed")?),
+            "without" => self.without.push(left_out(rest)?),
             id => {
                 let id = id.strip_prefix('f').and_then(|id| id.parse().ok()).filter(|id| *id > 0);
                 let id = id.ok_or_else(|| {
-                    let expected = "`test`, `nodes`, `weather`, `expect` or a fault id like `f1`";
+                    let expected = "`test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`";
                     format!("expected {expected}, found `{word}`")
                 })?;
                 if self.lines.iter().any(|line| line.id == id) {
@@ -146,6 +161,14 @@ impl<'a> Words<'a> {
     }
 }
 
+fn left_out(text: &str) -> Result<Without, String> {
+    match text.split_once('!') {
+        Some((host, n)) => Ok(Without::Cmd(host.into(), number(n, "the number of a command")? as u32)),
+        None if text.is_empty() => Err("expected a host, or a command like a!2, at the end".into()),
+        None => Ok(Without::Host(text.into())),
+    }
+}
+
 fn number(text: &str, expected: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
@@ -159,11 +182,11 @@ fn span(text: &str) -> Result<u64, String> {
 }
 
 fn fault(words: &mut Words<'_>) -> Result<LineWhat, String> {
-    const KINDS: &str = "drop, delay, duplicate, corrupt, crash, pause, partition or disk";
+    const KINDS: &str = "drop, delay, duplicate, corrupt, crash, pause, partition, disk, clock or rebind";
     let kind = words.next(KINDS)?;
     let what = match kind {
         "drop" | "delay" | "duplicate" | "corrupt" => LineWhat::Datagram(datagram(kind, words)?),
-        "crash" | "pause" | "partition" | "disk" => timed(kind, words)?,
+        "crash" | "pause" | "partition" | "disk" | "clock" | "rebind" => timed(kind, words)?,
         _ => return Err(format!("expected {KINDS}, found `{kind}`")),
     };
     words.end()?;
@@ -212,6 +235,15 @@ fn timed(kind: &str, words: &mut Words<'_>) -> Result<LineWhat, String> {
         "crash" => What::Crash { node, disk: DiskLoss::Unsynced },
         "pause" => What::Pause { node },
         "disk" => What::Disk { node, trouble: trouble(words.next("full, error or slow")?)? },
+        "clock" => What::Clock {
+            node,
+            step_ms: signed(words.value("step", "milliseconds like -5ms")?, "ms")?,
+            drift_ppm: signed(words.value("drift", "like 20ppm")?, "ppm")?,
+        },
+        "rebind" => {
+            let at = Time::from_nanos(words.span("at")?);
+            return Ok(LineWhat::Timed { at, fault: Fault { what: What::Rebind { node }, lasts: None } });
+        }
         _ => sides(who)?,
     };
     let at = Time::from_nanos(words.span("at")?);
@@ -223,6 +255,11 @@ fn timed(kind: &str, words: &mut Words<'_>) -> Result<LineWhat, String> {
         *disk = loss(words.value("disk", "unsynced, kept, torn:0x.. or garbled:0x..")?)?;
     }
     Ok(LineWhat::Timed { at, fault: Fault { what, lasts } })
+}
+
+fn signed<T: std::str::FromStr>(text: &str, unit: &str) -> Result<T, String> {
+    let number = text.strip_suffix(unit).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("expected a number and {unit}, found `{text}`"))
 }
 
 fn trouble(word: &str) -> Result<Trouble, String> {
@@ -251,6 +288,15 @@ fn loss(text: &str) -> Result<DiskLoss, String> {
     }
 }
 
+impl fmt::Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => write!(f, "without {host}"),
+            Self::Cmd(host, n) => write!(f, "without {host}!{n}"),
+        }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "f{} {} ", self.id, self.kind().word())?;
@@ -259,6 +305,10 @@ impl fmt::Display for Line {
             LineWhat::Timed { at, fault } => {
                 match &fault.what {
                     What::Crash { node, .. } | What::Pause { node } => f.write_str(node)?,
+                    What::Rebind { node } => return write!(f, "{node} at={}", Span(at.as_nanos())),
+                    What::Clock { node, step_ms, drift_ppm } => {
+                        write!(f, "{node} step={step_ms}ms drift={drift_ppm}ppm")?;
+                    }
                     What::Disk { node, trouble } => write!(f, "{node} {}", trouble.word())?,
                     What::Partition { from, to, both } => {
                         let between = if *both { '|' } else { '>' };

@@ -1,16 +1,26 @@
 //! The records of a run, kept.
 
-use super::{Record, TraceView};
+use super::{Record, Times, TraceView};
 
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub(crate) names: Vec<String>,
     pub(crate) flows: Vec<(u32, u32)>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) verdict: String,
     pub(crate) hash: u128,
+}
+
+/// What a flow promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// The least delay, in nanoseconds.
+    pub(crate) delay: u64,
+    pub(crate) mtu: usize,
 }
 
 impl Trace {
@@ -40,6 +50,16 @@ impl Trace {
         let node = self.names.get(record.node as usize).map_or("-", String::as_str);
         let Record { at, what, content, .. } = record;
         format!("{at:?} {node} {what:?} {} content={content:016x}", self.text_of(record))
+    }
+
+    /// The first line that the records from `from` on have in the view by packets, without its time.
+    pub(crate) fn first_line(&self, from: usize) -> Option<String> {
+        let view = TraceView::packets().time(Times::Off);
+        view.lines(self, from).next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    pub(crate) fn bytes_of(&self, record: &Record) -> &[u8] {
+        &self.bytes[record.bytes.0 as usize..record.bytes.1 as usize]
     }
 
     pub(crate) fn text_of(&self, record: &Record) -> &str {

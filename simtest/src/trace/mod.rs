@@ -1,11 +1,14 @@
 //! Traces: what happened in a run, as a hash, as records, as text.
 
+mod export;
 mod kept;
 mod record;
 #[cfg(test)]
 mod tests;
 mod view;
 
+pub use self::export::TooLarge;
+pub(crate) use self::kept::Limit;
 pub use self::kept::Trace;
 pub use self::view::{Level, Order, Times, TraceView};
 

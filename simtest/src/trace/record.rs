@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) content: u64,
     /// Where its text lies in the trace.
     pub(crate) text: (u32, u32),
+    /// Where the datagram's bytes lie, as they were sent or damaged; empty for everything else.
+    pub(crate) bytes: (u32, u32),
 }
 
 /// Why a datagram did not arrive, other than by its own fault.
@@ -27,6 +29,7 @@ pub(crate) enum Loss {
     Queue,
     NoSuchAddress,
     Narrow,
+    Moved,
 }
 
 /// `fault` is the number of a schedule line and not part of the hash.
@@ -54,6 +57,9 @@ pub(crate) enum What {
     Trouble { fault: u32 },
     Mended { fault: u32 },
     Quiet,
+    Clock { fault: u32 },
+    ClockRight { fault: u32 },
+    Rebind { fault: u32 },
 }
 
 impl What {
@@ -86,6 +92,9 @@ impl What {
             Self::Trouble { .. } => (20, 0),
             Self::Mended { .. } => (21, 0),
             Self::Quiet => (22, 0),
+            Self::Clock { .. } => (23, 0),
+            Self::ClockRight { .. } => (24, 0),
+            Self::Rebind { .. } => (25, 0),
         }
     }
 }
@@ -97,11 +106,12 @@ pub(crate) struct Recorder {
     pub(crate) on: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Recorder {
     pub(crate) const fn new(on: bool) -> Self {
-        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new() }
+        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new(), bytes: Vec::new() }
     }
 
     /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader
@@ -122,7 +132,20 @@ impl Recorder {
         if self.on {
             let start = self.text.len() as u32;
             text(&mut self.text);
-            self.records.push(Record { at, node, what, content, text: (start, self.text.len() as u32) });
+            let text = (start, self.text.len() as u32);
+            self.records.push(Record { at, node, what, content, text, bytes: (0, 0) });
+        }
+    }
+
+    /// Keeps the bytes that the last record is about, and their hash. Neither enters the hash of the run.
+    pub(crate) fn keep(&mut self, bytes: &[u8], content: impl FnOnce() -> u64) {
+        if self.on
+            && let Some(record) = self.records.last_mut()
+        {
+            let start = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(bytes);
+            record.bytes = (start, self.bytes.len() as u32);
+            record.content = content();
         }
     }
 

@@ -89,6 +89,32 @@ impl TraceView {
         Self { hosts: Some(names.into_iter().map(String::from).collect()), ..self }
     }
 
+    pub(super) fn fates_of(trace: &Trace) -> BTreeMap<Id, String> {
+        fates(trace)
+    }
+
+    /// The level at which a record of a node is shown.
+    pub(super) const fn level_of(what: What) -> Level {
+        match what {
+            What::Timer { .. } | What::Store { .. } | What::Stored { .. } | What::Arrive { .. } => {
+                Level::Packets
+            }
+            What::Cmd { .. } | What::CmdLost { .. } | What::Send { .. } | What::Lost { .. } => {
+                Level::Messages
+            }
+            _ => Level::Outcomes,
+        }
+    }
+
+    /// What the records from `from` on look like, one by one, in time order; those that are not shown are skipped.
+    pub(super) fn lines(self, trace: &Trace, from: usize) -> impl Iterator<Item = String> {
+        let mut page = Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO };
+        trace.records[from..].iter().filter_map(move |record| {
+            page.merged(record);
+            (!page.out.is_empty()).then(|| std::mem::take(&mut page.out))
+        })
+    }
+
     pub(super) fn render(self, trace: &Trace) -> String {
         Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
     }
@@ -131,6 +157,7 @@ fn lost(why: Loss, fault: u32) -> String {
         (Loss::Queue, _) => "queue full".into(),
         (Loss::NoSuchAddress, _) => "no such address".into(),
         (Loss::Narrow, _) => "bottleneck full".into(),
+        (Loss::Moved, _) => "old address".into(),
     }
 }
 
@@ -244,6 +271,9 @@ impl<'a> Page<'a> {
             What::Heal { fault } => format!("{name}   f{fault} healed"),
             What::Trouble { fault } => format!("{name}   f{fault} disk {text}"),
             What::Mended { fault } => format!("{name}   f{fault} disk mended"),
+            What::Clock { fault } => format!("{name}   f{fault} clock {text}"),
+            What::ClockRight { fault } => format!("{name}   f{fault} clock right"),
+            What::Rebind { fault } => format!("{name}   f{fault} new address"),
             What::Quiet => format!("{name}   quiet"),
             _ => return None,
         };

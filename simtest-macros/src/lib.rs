@@ -1,0 +1,89 @@
+//! The attribute `#[simtest::test]`. It is documented there.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+
+use proc_macro::{Delimiter, TokenStream, TokenTree};
+
+/// Makes a test of a function that sets a simulation up.
+///
+/// ```text
+/// #[simtest::test(seeds = 0..500, exhaustive = 2)]
+/// fn chat_survives_chaos(sim: &mut Sim<Chat>) {
+///     let s = sim.node("s", |boot| Chat::server(boot));
+///     ...
+/// }
+/// ```
+///
+/// It stays a function of that name, so that a fuzzer can call it; beside it comes a module of the same name with a plain
+/// `#[test]` called `simtest`, which runs it under all drivers. Options, all of them optional:
+///
+/// - `seeds = a..b`: the seeds (0..500).
+/// - `exhaustive = k`: also every schedule with at most `k` faults; `weathers = n`: in so many weathers (8);
+///   `most = n`: but not more than so many schedules (100,000).
+/// - `corpus = "folder"`: where stored schedules are, from the crate's folder (`tests/corpus/<name>`).
+/// - `strict`: what did not happen, or was not tried, fails the test.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(arguments, item)
+        .unwrap_or_else(|message| format!("::core::compile_error!({message:?});").parse().unwrap_or_default())
+}
+
+fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
+    let name = name(&item)?;
+    let mut options = String::new();
+    for argument in split(arguments) {
+        let mut tokens = argument.into_iter();
+        let option = tokens.next().map(|token| token.to_string()).unwrap_or_default();
+        match (option.as_str(), tokens.next().map(|token| token.to_string()).as_deref()) {
+            ("seeds" | "exhaustive" | "weathers" | "most" | "corpus", Some("=")) => {
+                let value: TokenStream = tokens.collect();
+                let _ = write!(options, ".{option}({value})");
+            }
+            ("strict", None) => options += ".strict()",
+            _ => {
+                let known = "seeds = 0..500, exhaustive = 2, weathers = 8, most = 100_000, corpus = \"folder\", strict";
+                return Err(format!("simtest::test: found `{option}`, expected any of: {known}"));
+            }
+        }
+    }
+    let test = format!(
+        "#[cfg(test)] mod {name} {{ \
+             #[::core::prelude::v1::test] fn simtest() {{ \
+                 ::simtest::Test::new({name:?}, ::core::module_path!(), ::core::env!(\"CARGO_MANIFEST_DIR\")){options}.run(super::{name}); \
+             }} \
+         }}"
+    );
+    let mut all = item;
+    all.extend(test.parse::<TokenStream>().map_err(|error| error.to_string())?);
+    Ok(all)
+}
+
+/// The name of the function.
+fn name(item: &TokenStream) -> Result<String, String> {
+    let mut tokens = item.clone().into_iter();
+    while let Some(token) = tokens.next() {
+        if token.to_string() == "fn" {
+            return tokens.next().map(|name| name.to_string()).ok_or_else(|| "simtest::test: no name".into());
+        }
+        let body = matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+        if body {
+            break;
+        }
+    }
+    Err("simtest::test goes before a function: fn name(sim: &mut Sim<Node>) { .. }".into())
+}
+
+/// At the commas.
+fn split(arguments: TokenStream) -> Vec<TokenStream> {
+    let mut parts = vec![TokenStream::new()];
+    for token in arguments {
+        if token.to_string() == "," {
+            parts.push(TokenStream::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.extend([token]);
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}

@@ -1,0 +1,209 @@
+//! `simtest`: runs, replays and shows the simulator tests of the crate around it.
+//!
+//! It looks for tests made with `#[simtest::test]`: `cargo test --no-run` builds them, and those whose name ends in
+//! `::simtest` are run with the environment set; plain `cargo test` does the same without this program.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a command line may look at the clock"
+)]
+
+mod found;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use simtest::Schedule;
+
+use self::found::{Found, Run};
+use self::usage::{Arguments, USAGE};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match command(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("simtest: {why}\n{USAGE}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn command(arguments: &[String]) -> Result<u8, String> {
+    let Some((word, rest)) = arguments.split_first() else { return Err("what shall it do?".into()) };
+    let arguments = Arguments::parse(rest)?;
+    match word.as_str() {
+        "run" => run(&arguments),
+        "replay" | "shrink" => {
+            let (test, mut set) = one(&arguments)?;
+            let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
+            set.push(("SIMTEST_VIEW".into(), view.into()));
+            found::one(&test, &arguments, &set)
+        }
+        "why" => {
+            let (test, mut set) = one(&arguments)?;
+            set.push(("SIMTEST_WHY".into(), "1".into()));
+            set.push(("SIMTEST_VIEW".into(), "none".into()));
+            found::one(&test, &arguments, &set)
+        }
+        "show" => show(&arguments),
+        "certify" => {
+            let faults = arguments.value("faults").unwrap_or("2").to_owned();
+            let test = arguments.words.first().ok_or("which test?")?;
+            found::one(test, &arguments, &[("SIMTEST_CERTIFY".into(), faults)])
+        }
+        "diff" => diff(&arguments),
+        "corpus" => corpus(&arguments),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(0)
+        }
+        other => Err(format!("there is no command `{other}`")),
+    }
+}
+
+type Set = Vec<(String, String)>;
+
+/// The test, and the seed or schedule to run it with: `TEST SEED`, or `--sched FILE`.
+fn one(arguments: &Arguments) -> Result<(String, Set), String> {
+    if let Some(file) = arguments.value("sched") {
+        let test = match arguments.words.first() {
+            Some(test) => test.clone(),
+            None => schedule(Path::new(file))?.test,
+        };
+        let path = fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))?;
+        return Ok((test, vec![("SIMTEST_SCHEDULE".into(), path.display().to_string())]));
+    }
+    let [test, seed] = &arguments.words[..] else { return Err("expected TEST SEED, or --sched FILE".into()) };
+    let seed: u64 = seed.parse().map_err(|_| format!("expected a seed, found `{seed}`"))?;
+    Ok((test.clone(), vec![("SIMTEST_SEED".into(), seed.to_string())]))
+}
+
+fn schedule(path: &Path) -> Result<Schedule, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Schedule::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn run(arguments: &Arguments) -> Result<u8, String> {
+    let filter = arguments.words.first().map_or("", String::as_str);
+    let mut set = Vec::new();
+    if let Some(seeds) = arguments.value("seeds") {
+        set.push(("SIMTEST_SEEDS".to_owned(), seeds.to_owned()));
+    }
+    if let Some(jobs) = arguments.value("jobs") {
+        set.push(("SIMTEST_THREADS".to_owned(), jobs.to_owned()));
+    }
+    if arguments.has("strict") {
+        set.push(("SIMTEST_STRICT".to_owned(), "1".to_owned()));
+    }
+    let found: Vec<Found> =
+        found::find(arguments)?.into_iter().filter(|found| found.name().contains(filter)).collect();
+    if found.is_empty() {
+        return Err(format!("no test made with #[simtest::test] is called like `{filter}`"));
+    }
+    let mut code = 0;
+    for (number, test) in found.iter().enumerate() {
+        found::progress(number, found.len(), test.name(), arguments.has("json"));
+        let run = test.run(&set, false)?;
+        found::report(test, &run, arguments.has("json"));
+        if code == 0 {
+            code = run.code();
+        }
+    }
+    Ok(code)
+}
+
+fn show(arguments: &Arguments) -> Result<u8, String> {
+    const FORMS: [&str; 8] = ["html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "sched"];
+    let forms: Vec<&str> = FORMS.into_iter().filter(|form| arguments.has(form)).collect();
+    let [form] = forms[..] else { return Err(format!("expected one of --{}", FORMS.join(", --"))) };
+    let mut arguments = arguments.clone();
+    // `show FILE` as well as `show --sched FILE`.
+    if let [file] = &arguments.words[..]
+        && Path::new(file).extension().is_some_and(|end| end == "sched")
+    {
+        arguments.values.push(("sched".into(), file.clone()));
+        arguments.words.clear();
+    }
+    let (test, mut set) = one(&arguments)?;
+    let out =
+        arguments.value("out").map_or_else(|| format!("{}.{form}", test.replace("::", "-")), String::from);
+    let folder = env::current_dir().map_err(|error| error.to_string())?;
+    let path = folder.join(&out);
+    set.push(("SIMTEST_SHOW".into(), format!("{form}:{}", path.display())));
+    set.push(("SIMTEST_VIEW".into(), "none".into()));
+    set.push(("SIMTEST_VERDICT".into(), "/dev/null".into()));
+    let run: Run = found::named(&test, &arguments)?.run(&set, false)?;
+    if !path.exists() {
+        return Err(format!("nothing was written:\n{}", run.output));
+    }
+    println!("{out}");
+    Ok(0)
+}
+
+/// The first record that differs between two traces as JSONL, times and record numbers aside.
+fn diff(arguments: &Arguments) -> Result<u8, String> {
+    let [a, b] = &arguments.words[..] else {
+        return Err("expected two files, as `show --jsonl` writes them".into());
+    };
+    let read = |path: &String| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let (first, second) = (read(a)?, read(b)?);
+    let essence =
+        |line: &str| line.split_once("\"h\":").map_or_else(|| line.to_owned(), |(_, rest)| rest.to_owned());
+    let mut lines = (first.lines(), second.lines());
+    for number in 0.. {
+        match (lines.0.next(), lines.1.next()) {
+            (None, None) => break,
+            (one, other) if one.map(essence) == other.map(essence) => {}
+            (one, other) => {
+                println!(
+                    "record {number}\n  {a}: {}\n  {b}: {}",
+                    one.unwrap_or("ended"),
+                    other.unwrap_or("ended")
+                );
+                return Ok(1);
+            }
+        }
+    }
+    println!("no difference but in times");
+    Ok(0)
+}
+
+/// `corpus add FILE...` stores schedules beside the tests; `corpus list` names those that are there.
+fn corpus(arguments: &Arguments) -> Result<u8, String> {
+    let root = PathBuf::from("tests/corpus");
+    match arguments.words.split_first() {
+        Some((word, files)) if word == "add" && !files.is_empty() => {
+            for file in files {
+                let schedule = schedule(Path::new(file))?;
+                let text = schedule.to_text();
+                let folder = root.join(&schedule.test);
+                let oracle = schedule.expect.as_deref().unwrap_or("passes").replace([' ', '/'], "-");
+                let hash = simtest::hash_bytes(0, text.as_bytes()) >> 32;
+                let path = folder.join(format!("{oracle}-{hash:08x}.sched"));
+                fs::create_dir_all(&folder)
+                    .and_then(|()| fs::write(&path, text))
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                println!("{}", path.display());
+            }
+            Ok(0)
+        }
+        Some((word, [])) if word == "list" => {
+            let mut all: Vec<PathBuf> = Vec::new();
+            for folder in fs::read_dir(&root).into_iter().flatten().flatten() {
+                all.extend(
+                    fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path()),
+                );
+            }
+            all.sort();
+            for path in all {
+                let expect = schedule(&path)?.expect.unwrap_or_else(|| "-".into());
+                println!("{}  {expect}", path.display());
+            }
+            Ok(0)
+        }
+        _ => Err("expected `corpus add FILE...` or `corpus list`".into()),
+    }
+}

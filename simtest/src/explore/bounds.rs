@@ -1,0 +1,175 @@
+//! Which schedules are enumerated.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::choice::{Choice, Kind};
+use crate::disk::DiskLoss;
+use crate::fault::Fault;
+use crate::node::Node;
+use crate::schedule::{Damage, Effect, Weather};
+use crate::sim::Sim;
+use crate::time::nanos;
+
+/// The space that [`certify`](crate::certify) searches: all schedules with at most so many faults, in so many
+/// weathers.
+///
+/// A fault is one of: a datagram is dropped; a copy of it comes later; it is held back; some of its bits are
+/// flipped; a node crashes at the begin of a time slot and is back after one of a few spans, without what it
+/// had not synced. Faults that the test itself sets ([`Sim::fault`](crate::Sim::fault)) happen in every
+/// schedule and do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub(super) faults: u32,
+    pub(super) weathers: u32,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) held: u64,
+    pub(super) copied: u64,
+    /// `None`: just before each event.
+    pub(super) slot: Option<u64>,
+    pub(super) timed: Vec<Fault>,
+    pub(super) downs: Vec<u64>,
+    pub(super) disk: DiskLoss,
+    pub(super) victims: Option<Vec<String>>,
+    pub(super) span: Range<u64>,
+    pub(super) most: u64,
+}
+
+impl Bounds {
+    /// At most so many faults, of the kinds drop, duplicate (30 ms later), delay (by 30 ms), corrupt, and
+    /// crash (of any node, each 100 ms, for 50 ms); in 8 weathers.
+    pub fn faults(most: u32) -> Self {
+        Self {
+            faults: most,
+            weathers: 8,
+            kinds: vec![Kind::Drop, Kind::Duplicate, Kind::Delay, Kind::Corrupt, Kind::Crash],
+            held: 30_000_000,
+            copied: 30_000_000,
+            slot: Some(100_000_000),
+            timed: Vec::new(),
+            downs: vec![50_000_000],
+            disk: DiskLoss::Unsynced,
+            victims: None,
+            span: 0..u64::MAX,
+            most: u64::MAX,
+        }
+    }
+
+    /// Of the kinds of [`faults`](Self::faults), those that the campaign of `sim` and its usual link have; crashes only of the
+    /// campaign's victims. All kinds if there is no campaign.
+    #[must_use]
+    pub fn like<N: Node>(mut self, sim: &Sim<N>) -> Self {
+        if let Some(chaos) = &sim.campaign {
+            self.kinds = chaos.enumerable(&sim.default_link.rates);
+            self.victims = chaos.crashing().map(<[String]>::to_vec);
+        }
+        self
+    }
+
+    /// The number of weathers: the first is flat (everything takes its least time), the others are those of
+    /// the seeds 1, 2, ...
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[must_use]
+    pub fn weathers(self, count: u32) -> Self {
+        assert!(count > 0, "there is always some weather");
+        Self { weathers: count, ..self }
+    }
+
+    /// Only faults of these kinds.
+    ///
+    /// # Panics
+    /// If one of them is not drop, duplicate, delay, corrupt or crash.
+    #[must_use]
+    pub fn kinds(self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        let kinds: Vec<Kind> = kinds.into_iter().collect();
+        let able = |kind: &Kind| matches!(kind, Kind::Crash) || (*kind as u8) <= Kind::Duplicate as u8;
+        let not = kinds.iter().find(|kind| !able(kind));
+        assert!(not.is_none(), "faults of this kind are not enumerated: {not:?}");
+        Self { kinds, ..self }
+    }
+
+    /// How long a delayed datagram is held back, besides its usual delay.
+    #[must_use]
+    pub fn held_for(self, span: Duration) -> Self {
+        Self { held: nanos(span), ..self }
+    }
+
+    /// How much later the copy of a duplicated datagram arrives.
+    #[must_use]
+    pub fn copied_after(self, span: Duration) -> Self {
+        Self { copied: nanos(span), ..self }
+    }
+
+    /// A crash may begin each `slot`, and lasts for one of `downs`.
+    ///
+    /// # Panics
+    /// If `slot` is zero.
+    #[must_use]
+    pub fn crashes(self, slot: Duration, downs: impl IntoIterator<Item = Duration>) -> Self {
+        assert!(!slot.is_zero(), "a slot has a length");
+        Self { slot: Some(nanos(slot)), downs: downs.into_iter().map(nanos).collect(), ..self }
+    }
+
+    /// A crash may begin just before each event (of those of one instant, the first), and lasts for one of
+    /// `downs`: that is every moment that a node can tell from others.
+    #[must_use]
+    pub fn crashes_before_events(self, downs: impl IntoIterator<Item = Duration>) -> Self {
+        Self { slot: None, downs: downs.into_iter().map(nanos).collect(), ..self }
+    }
+
+    /// This fault too may begin whenever a crash may.
+    #[must_use]
+    pub fn also(mut self, fault: Fault) -> Self {
+        self.timed.push(fault);
+        self
+    }
+
+    /// What a crash does to unsynced bytes.
+    #[must_use]
+    pub fn disk(self, disk: DiskLoss) -> Self {
+        Self { disk, ..self }
+    }
+
+    /// Only these nodes crash (default: all).
+    #[must_use]
+    pub fn victims<'a>(self, nodes: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { victims: Some(nodes.into_iter().map(String::from).collect()), ..self }
+    }
+
+    /// Faults happen only within this span of the run (default: always).
+    #[must_use]
+    pub fn within(self, span: Range<Duration>) -> Self {
+        Self { span: nanos(span.start)..nanos(span.end), ..self }
+    }
+
+    /// Gives up, as undecided, where there are more schedules than this.
+    #[must_use]
+    pub fn at_most(self, schedules: u64) -> Self {
+        Self { most: schedules, ..self }
+    }
+
+    /// What may happen to a datagram, in the family `kind`.
+    pub(super) fn choice(&self, kind: Kind) -> Option<Choice> {
+        let effect = match kind {
+            Kind::Drop => Effect::Drop,
+            Kind::Delay => Effect::Delay(self.held),
+            Kind::Duplicate => Effect::Duplicate(self.copied),
+            Kind::Corrupt => Effect::Corrupt(Damage::Flip, 1),
+            _ => return None,
+        };
+        self.kinds.contains(&kind).then(|| effect.choice())
+    }
+
+    pub(super) fn weather(number: u32) -> Weather {
+        if number == 0 { Weather::Flat } else { Weather::Seed(number.into()) }
+    }
+}
+
+impl Default for Bounds {
+    /// At most 2 faults.
+    fn default() -> Self {
+        Self::faults(2)
+    }
+}

@@ -1,0 +1,154 @@
+//! The statement that no small schedule breaks a test.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use super::Bounds;
+use super::enumerate::{Stopped, Walk};
+use crate::choice::{FromSchedule, Kind, Origin};
+use crate::node::Node;
+use crate::oracle::Verdict;
+use crate::runner::{Failure, failure, threads};
+use crate::schedule::Schedule;
+use crate::sim::Sim;
+
+/// What was enumerated, and did not fail.
+///
+/// It says nothing about more faults, other weathers, or faults with other parameters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// The name of the test.
+    pub test: String,
+    /// The most faults at once.
+    pub faults: u32,
+    /// How many weathers there were.
+    pub weathers: u32,
+    /// How many schedules there were with 0 faults, 1 fault, ..., over all weathers.
+    pub schedules: Vec<u64>,
+    /// The kinds of fault.
+    pub kinds: Vec<Kind>,
+    /// How many of the schedules were run again from the start, to see that branches go on like the original.
+    pub checked: u64,
+}
+
+impl Certificate {
+    /// How many schedules there were in all.
+    pub fn total(&self) -> u64 {
+        self.schedules.iter().sum()
+    }
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { test, faults, weathers, schedules, kinds, checked } = self;
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+        writeln!(f, "no schedule with at most {faults} faults, in {weathers} weathers, breaks {test}")?;
+        write!(f, "  {} schedules:", self.total())?;
+        for (faults, count) in schedules.iter().enumerate() {
+            write!(f, "{} {count} with {faults}", if faults == 0 { "" } else { "," })?;
+        }
+        write!(f, "; faults: {}; {checked} run twice", words.join(", "))
+    }
+}
+
+/// Runs every schedule within `bounds`, those with fewer faults first, on all cores.
+///
+/// The failure is one with the least number of faults. It is undecided
+/// ([`Verdict::Unknown`](crate::Verdict::Unknown)) when there are more schedules than [`Bounds::at_most`], and
+/// when the clone of a node goes another way than the node.
+pub fn certify<N: Node>(
+    build: impl Fn() -> Sim<N> + Sync,
+    bounds: &Bounds,
+) -> Result<Certificate, Box<Failure>> {
+    let mut schedules = Vec::new();
+    let mut checked = 0;
+    for faults in 0..=bounds.faults {
+        let done: u64 = schedules.iter().sum();
+        let (judged, again) = level(&build, bounds, faults, done)?;
+        schedules.push(judged);
+        checked += again;
+    }
+    Ok(Certificate {
+        test: build().test,
+        faults: bounds.faults,
+        weathers: bounds.weathers,
+        schedules,
+        kinds: bounds.kinds.clone(),
+        checked,
+    })
+}
+
+type Found = (u32, Stopped);
+
+/// All schedules with exactly `faults` faults; `done` is the number of those with fewer.
+fn level<N: Node>(
+    build: &(impl Fn() -> Sim<N> + Sync),
+    bounds: &Bounds,
+    faults: u32,
+    done: u64,
+) -> Result<(u64, u64), Box<Failure>> {
+    let next = AtomicU32::new(0);
+    let stop = AtomicBool::new(false);
+    let total = Mutex::new((done, 0, None::<Found>));
+    let work = || {
+        let sim = build().prepare();
+        loop {
+            let weather = next.fetch_add(1, Ordering::Relaxed);
+            if weather >= bounds.weathers || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let origin = Origin { nodes: weather.into(), weather: Bounds::weather(weather) };
+            let mut walk = Walk::new(sim.clone(), bounds, origin);
+            let mut result = walk.exactly(faults);
+            let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            total.0 += walk.judged;
+            total.1 += walk.checked;
+            if result.is_ok() && total.0 > bounds.most {
+                result = Err(Stopped::TooMany);
+            }
+            if let Err(stopped) = result {
+                stop.store(true, Ordering::Relaxed);
+                if total.2.as_ref().is_none_or(|(earlier, _)| weather < *earlier) {
+                    total.2 = Some((weather, stopped));
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads().min(bounds.weathers as usize) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let (judged, checked, found) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match found {
+        None => Ok((judged - done, checked)),
+        Some((_, stopped)) => Err(Box::new(explain(&build(), bounds, judged, stopped))),
+    }
+}
+
+fn explain<N: Node>(sim: &Sim<N>, bounds: &Bounds, judged: u64, stopped: Stopped) -> Failure {
+    let (schedule, verdict) = match stopped {
+        Stopped::Failed(schedule, verdict) => (schedule, verdict),
+        Stopped::Diverged(schedule) => {
+            let why = "a copy of the simulation went another way than a run from the start: does the clone of a \
+                       node share something with the original?";
+            (schedule, Verdict::Unknown(why.into()))
+        }
+        Stopped::TooMany => {
+            let why = format!("more than {} schedules: undecided", bounds.most);
+            (Box::new(Schedule::empty(&sim.test)), Verdict::Unknown(why))
+        }
+    };
+    let mut found = failure(sim, None, FromSchedule::new(&schedule), judged);
+    if found.verdict != verdict {
+        let why = match verdict {
+            Verdict::Unknown(why) => why,
+            other => format!("{other}; but when run from the start: {}", found.verdict),
+        };
+        found.verdict = Verdict::Unknown(why);
+    }
+    found
+}

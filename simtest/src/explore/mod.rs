@@ -1,0 +1,19 @@
+//! Many runs of one test: every small schedule, the smallest failing one, and where failure became certain.
+
+mod bounds;
+mod branch;
+mod certificate;
+mod ddmin;
+mod enumerate;
+mod shrink;
+mod simpler;
+mod story;
+#[cfg(test)]
+mod tests;
+mod why;
+
+pub use self::bounds::Bounds;
+pub use self::certificate::{Certificate, certify};
+pub use self::shrink::{Budget, shrink};
+pub use self::story::{Inevitable, Shrunk, Size};
+pub use self::why::{Curve, Moment, why};

@@ -1,0 +1,383 @@
+//! From a failing schedule to the smallest story that still fails in the same way.
+
+use std::rc::Rc;
+
+use super::ddmin::ddmin;
+use super::enumerate::{Stopped, Walk};
+use super::story::{Shrunk, Size, inevitable};
+use super::{Bounds, simpler};
+use crate::choice::{Alt, Choice, ChoiceKey, Chooser, FromSchedule, FromSeed, Kind, Origin};
+use crate::node::{Node, NodeId};
+use crate::oracle::Verdict;
+use crate::run::Run;
+use crate::schedule::{Line, LineWhat, Schedule, Weather, Without};
+use crate::sim::Sim;
+use crate::time::ms;
+
+/// How much a shrinker may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Events over all runs.
+    pub events: u64,
+    /// The most schedules with fewer faults to look at, to show that there is none.
+    pub schedules: u64,
+}
+
+impl Default for Budget {
+    /// 20 million events: some seconds. 20,000 schedules.
+    fn default() -> Self {
+        Self { events: 20_000_000, schedules: 20_000 }
+    }
+}
+
+/// Makes a failing schedule smaller: fewer faults, commands and hosts; flat weather; earlier, shorter and
+/// simpler faults. `None` if it does not fail when replayed.
+///
+/// A smaller schedule counts only if the same judge fails, and if the test, with as much left out, passes
+/// without any fault (unless the failure needs no fault at all). Then all schedules with fewer faults are
+/// tried, as far as `budget` goes; likewise small schedules with only the first few commands, and where these
+/// are too many, random ones.
+pub fn shrink<N: Node>(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Shrunk> {
+    let mut shrinker = Shrinker::new(sim, schedule, budget)?;
+    loop {
+        shrinker.reduce();
+        let fewer = shrinker.fewer();
+        if fewer == Fewer::Found || shrinker.elsewhere(fewer == Fewer::Unknown) {
+            continue;
+        }
+        return Some(shrinker.story(fewer == Fewer::None));
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Fewer {
+    /// There is a schedule with fewer faults; it has been taken.
+    Found,
+    /// There is none.
+    None,
+    /// Not all were tried.
+    Unknown,
+}
+
+pub(super) struct Shrinker<N: Node> {
+    pub(super) sim: Rc<Sim<N>>,
+    oracle: String,
+    best: Schedule,
+    before: Size,
+    /// Whether the test passes when nothing goes wrong.
+    control: bool,
+    budget: Budget,
+    runs: u64,
+    events: u64,
+}
+
+impl<N: Node> Shrinker<N> {
+    fn new(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Self> {
+        let mut sim = sim.clone();
+        sim.record(false);
+        let mut shrinker = Self {
+            sim: sim.prepare(),
+            oracle: String::new(),
+            best: schedule.clone(),
+            before: Size::default(),
+            control: false,
+            budget,
+            runs: 0,
+            events: 0,
+        };
+        let run = shrinker.run(schedule);
+        let events = run.core.stats.events;
+        let outcome = run.outcome();
+        let Verdict::Fail { oracle, .. } = &outcome.verdict else { return None };
+        shrinker.oracle.clone_from(oracle);
+        shrinker.best = outcome.schedule();
+        shrinker.before = shrinker.size(&shrinker.best, events);
+        shrinker.control = shrinker.run(&calm(schedule)).core.verdict.is_none();
+        Rc::make_mut(&mut shrinker.sim).max_events = (events * 8).max(20_000);
+        Some(shrinker)
+    }
+
+    pub(super) fn run(&mut self, schedule: &Schedule) -> Run<N> {
+        let mut run = Run::new(self.sim.clone(), Box::new(FromSchedule::new(schedule)));
+        run.judge();
+        self.runs += 1;
+        self.events += run.core.stats.events + 10;
+        run
+    }
+
+    fn spent(&self) -> bool {
+        self.events >= self.budget.events
+    }
+
+    /// Takes `candidate` if it fails as it should.
+    fn take(&mut self, candidate: &Schedule) -> bool {
+        if self.spent() || *candidate == self.best {
+            return false;
+        }
+        let run = self.run(candidate);
+        if run.core.verdict.as_ref().and_then(Verdict::oracle) != Some(&self.oracle) {
+            return false;
+        }
+        let least = run.outcome().schedule();
+        let same = least.without == self.best.without && least.weather == self.best.weather;
+        if self.control && !same && self.run(&calm(candidate)).core.verdict.is_some() {
+            return false;
+        }
+        self.best = least;
+        true
+    }
+
+    fn reduce(&mut self) {
+        loop {
+            let before = self.best.clone();
+            self.fewer_lines();
+            self.flat();
+            self.fewer_hosts();
+            self.fewer_commands();
+            self.fewer_lines();
+            self.simpler_lines();
+            if self.best == before || self.spent() {
+                break;
+            }
+        }
+    }
+
+    fn fewer_lines(&mut self) {
+        let lines = self.best.lines.clone();
+        ddmin(&lines, |lines: &[Line]| {
+            let taken = self.take(&Schedule { lines: lines.to_vec(), ..self.best.clone() });
+            taken.then(|| self.best.lines.clone())
+        });
+    }
+
+    fn flat(&mut self) {
+        self.take(&Schedule { weather: Weather::Flat, ..self.best.clone() });
+    }
+
+    fn fewer_hosts(&mut self) {
+        for name in self.sim.names.clone() {
+            let host = Without::Host(name.clone());
+            if self.best.without.contains(&host) {
+                continue;
+            }
+            let mut candidate = self.best.clone();
+            candidate.without.retain(|w| !matches!(w, Without::Cmd(of, _) if *of == name));
+            candidate.without.push(host);
+            candidate.without.sort();
+            self.take(&candidate);
+        }
+    }
+
+    fn fewer_commands(&mut self) {
+        let given = self.given();
+        let out: Vec<Without> = self.best.without.clone();
+        ddmin(&given, |kept: &[Without]| {
+            let mut without = out.clone();
+            without.extend(given.iter().filter(|cmd| !kept.contains(cmd)).cloned());
+            without.sort();
+            self.take(&Schedule { without, ..self.best.clone() }).then(|| kept.to_vec())
+        });
+    }
+
+    /// The commands that are given, in order.
+    fn given(&self) -> Vec<Without> {
+        let name = |node: NodeId| self.sim.names[node.index()].clone();
+        let all = self.sim.workload.iter().zip(&self.sim.numbers);
+        let all = all.map(|((_, node, _), number)| Without::Cmd(name(*node), *number));
+        all.filter(|cmd| !self.left_out(cmd)).collect()
+    }
+
+    fn left_out(&self, cmd: &Without) -> bool {
+        let Without::Cmd(name, _) = cmd else { return false };
+        self.best.without.iter().any(|w| w == cmd || matches!(w, Without::Host(host) if host == name))
+    }
+
+    fn simpler_lines(&mut self) {
+        let mut at = 0;
+        while at < self.best.lines.len() {
+            let taken = simpler::lines(&self.best.lines[at]).into_iter().any(|line| {
+                let mut candidate = self.best.clone();
+                candidate.lines[at] = line;
+                candidate.lines.sort_by_key(simpler::begins);
+                self.take(&candidate)
+            });
+            if !taken {
+                at += 1;
+            }
+        }
+    }
+
+    /// Crashes at any moment, and the timed faults of the best schedule at any other time.
+    fn around(&self, faults: u32, most: u64) -> Bounds {
+        let mut downs = vec![ms(50)];
+        let mut bounds = Bounds::faults(faults).at_most(most);
+        for line in &self.best.lines {
+            let LineWhat::Timed { fault, .. } = &line.what else { continue };
+            match fault.lasts {
+                Some(lasts) if line.kind() == Kind::Crash => downs = vec![lasts],
+                _ => bounds = bounds.also(fault.clone()),
+            }
+        }
+        bounds.crashes_before_events(downs)
+    }
+
+    /// Whether any schedule with fewer faults fails likewise.
+    fn fewer(&mut self) -> Fewer {
+        let most = self.best.lines.len() as u32;
+        let each = self.run(&self.best.clone()).core.stats.events.max(1);
+        let mut left = self.budget.schedules.min(self.budget.events.saturating_sub(self.events) / each);
+        for faults in 0..most {
+            let bounds = self.around(faults, left);
+            let (found, judged) = self.walk(&bounds, faults, &self.best.clone());
+            left = left.saturating_sub(judged);
+            match found {
+                None => {}
+                Some(Ok(schedule)) if self.take(&schedule) => return Fewer::Found,
+                Some(_) => return Fewer::Unknown,
+            }
+        }
+        Fewer::None
+    }
+
+    /// Looks for a failure with only the first commands that needs no more faults; where that is too much, at
+    /// random for one that needs fewer.
+    fn elsewhere(&mut self, random: bool) -> bool {
+        let from = self.best.clone();
+        let given = self.given();
+        for first in [1, 2, 3, 4, 6, 8, 12, 16].into_iter().filter(|first| *first <= given.len()) {
+            let less = first < given.len();
+            let mut without = from.without.clone();
+            without.extend_from_slice(&given[first..]);
+            without.sort();
+            let fewer = Schedule { without, ..from.clone() };
+            if self.control && self.run(&calm(&fewer)).core.verdict.is_some() {
+                continue;
+            }
+            if less && self.small(&fewer) {
+                return true;
+            }
+            for seed in 0..if random { SEEDS } else { 0 } {
+                if self.spent() {
+                    return false;
+                }
+                let chooser = Reseeded { seed: FromSeed::new(seed), schedule: fewer.clone() };
+                let mut run = Run::new(self.sim.clone(), Box::new(chooser));
+                run.judge();
+                self.runs += 1;
+                self.events += run.core.stats.events + 10;
+                if run.core.verdict.as_ref().and_then(Verdict::oracle) != Some(&self.oracle) {
+                    continue;
+                }
+                self.best = run.outcome().schedule();
+                self.reduce();
+                if self.best.lines.len() < from.lines.len() {
+                    return true;
+                }
+                self.best = from.clone();
+            }
+        }
+        false
+    }
+
+    /// Takes the first schedule that fails with no more faults than the best, and with as much left out as
+    /// `fewer`.
+    fn small(&mut self, fewer: &Schedule) -> bool {
+        let mut left = SMALL;
+        for faults in 0..=self.best.lines.len().min(2) as u32 {
+            let bounds = self.around(faults, left);
+            let (found, judged) = self.walk(&bounds, faults, fewer);
+            left = left.saturating_sub(judged);
+            match found {
+                None => {}
+                Some(Ok(schedule)) => return self.take(&schedule),
+                Some(Err(())) => return false,
+            }
+        }
+        false
+    }
+
+    /// Walks through the schedules with so many faults: one that fails, `Err` if not all were tried; and how
+    /// many were.
+    fn walk(&mut self, bounds: &Bounds, faults: u32, base: &Schedule) -> (Option<Result<Schedule, ()>>, u64) {
+        // Faults that the test sets are lines like all others here.
+        let mut sim = (*self.sim).clone();
+        sim.faults.clear();
+        let origin = Origin { nodes: base.nodes, weather: base.weather };
+        let oracle = self.oracle.clone();
+        let mut walk = Walk::new(Rc::new(sim), bounds, origin).seeking(&oracle, base.without.clone());
+        let result = walk.exactly(faults);
+        self.runs += walk.judged;
+        self.events += walk.events;
+        let found = match result {
+            Ok(()) => None,
+            Err(Stopped::Failed(schedule, _)) => Some(Ok(*schedule)),
+            Err(_) => Some(Err(())),
+        };
+        (found, walk.judged)
+    }
+
+    pub(super) fn size(&self, schedule: &Schedule, events: u64) -> Size {
+        let hosts = schedule.without.iter().filter(|w| matches!(w, Without::Host(_))).count();
+        let gone = |name: &String| schedule.without.contains(&Without::Host(name.clone()));
+        let cmds = self.sim.workload.iter().zip(&self.sim.numbers).filter(|((_, node, _), number)| {
+            let name = &self.sim.names[node.index()];
+            !gone(name) && !schedule.without.contains(&Without::Cmd(name.clone(), **number))
+        });
+        Size {
+            faults: schedule.lines.len(),
+            commands: cmds.count(),
+            hosts: self.sim.names.len() - hosts,
+            events,
+        }
+    }
+
+    fn story(mut self, least: bool) -> Shrunk {
+        for (number, line) in (1..).zip(&mut self.best.lines) {
+            line.id = number;
+        }
+        let schedule = self.best.clone();
+        let mut without = Vec::new();
+        for line in &schedule.lines {
+            let lines = schedule.lines.iter().filter(|other| *other != line).cloned().collect();
+            let run = self.run(&Schedule { lines, ..schedule.clone() });
+            without.push((format!("f{}", line.id), run.core.verdict.unwrap_or(Verdict::Pass)));
+        }
+        let run = self.run(&schedule);
+        let after = self.size(&schedule, run.core.stats.events);
+        let verdict = run.core.verdict.unwrap_or(Verdict::Pass);
+        let inevitable = inevitable(&mut self, &schedule, &verdict);
+        Shrunk { schedule, verdict, before: self.before, after, runs: self.runs, least, without, inevitable }
+    }
+}
+
+/// How many small schedules are tried with each number of commands.
+const SMALL: u64 = 6_000;
+
+/// How many seeds are tried with each number of commands.
+const SEEDS: u64 = 300;
+
+/// The choices of a seed, in a test with as much left out as in a schedule.
+#[derive(Clone)]
+struct Reseeded {
+    seed: FromSeed,
+    schedule: Schedule,
+}
+
+impl Chooser for Reseeded {
+    fn choose(&mut self, key: ChoiceKey, alts: &[Alt]) -> Choice {
+        self.seed.choose(key, alts)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { nodes: self.schedule.nodes, ..self.seed.origin() }
+    }
+
+    fn without(&self) -> Vec<Without> {
+        self.schedule.without.clone()
+    }
+}
+
+/// The same without faults.
+fn calm(schedule: &Schedule) -> Schedule {
+    Schedule { lines: Vec::new(), ..schedule.clone() }
+}

@@ -1,0 +1,152 @@
+//! What a shrunk failure says.
+
+use std::fmt;
+
+use super::shrink::Shrinker;
+use crate::choice::FromSchedule;
+use crate::node::Node;
+use crate::oracle::Verdict;
+use crate::run::Run;
+use crate::schedule::Schedule;
+use crate::time::Time;
+
+/// How large a failing run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// Lines of the schedule.
+    pub faults: usize,
+    /// Commands that are given.
+    pub commands: usize,
+    /// Hosts that take part.
+    pub hosts: usize,
+    /// Events.
+    pub events: u64,
+}
+
+/// The event after which a failure could not be avoided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inevitable {
+    /// The number of steps of the run up to it, itself included; 0: the failure was certain from the start.
+    pub step: u64,
+    /// When it happened.
+    pub at: Time,
+    /// What it was, as in the trace.
+    pub what: String,
+}
+
+/// The smallest failure that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shrunk {
+    /// It fails like the original one.
+    pub schedule: Schedule,
+    /// How it ends.
+    pub verdict: Verdict,
+    /// The size of the original run.
+    pub before: Size,
+    /// The size of this one.
+    pub after: Size,
+    /// How many runs it took.
+    pub runs: u64,
+    /// No schedule with fewer faults (of those in [`Bounds`](crate::Bounds)) fails likewise, in this weather
+    /// and with as much left out: all were tried.
+    pub least: bool,
+    /// For each fault by its id: how the run ends without it.
+    pub without: Vec<(String, Verdict)>,
+    /// Where the failure became certain: from there on it fails even if nothing else goes wrong.
+    pub inevitable: Option<Inevitable>,
+}
+
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { before, after, runs, .. } = self;
+        writeln!(
+            f,
+            "shrunk: {} -> {} faults, {} -> {} commands, {} -> {} hosts, {} -> {} events in {runs} runs",
+            before.faults,
+            after.faults,
+            before.commands,
+            after.commands,
+            before.hosts,
+            after.hosts,
+            before.events,
+            after.events
+        )?;
+        for line in &self.schedule.lines {
+            writeln!(f, "  {line}")?;
+        }
+        let end = |verdict: &Verdict| match verdict {
+            Verdict::Pass => "passes".to_owned(),
+            Verdict::Fail { oracle, .. } if Some(&oracle[..]) == self.verdict.oracle() => "fails too".into(),
+            Verdict::Fail { oracle, .. } => format!("fails {oracle}"),
+            Verdict::Unknown(_) => "is undecided".into(),
+        };
+        let without: Vec<String> =
+            self.without.iter().map(|(id, verdict)| format!("without {id}: {}", end(verdict))).collect();
+        if !without.is_empty() {
+            writeln!(f, "{}", without.join(" · "))?;
+        }
+        if self.least && after.faults > 0 {
+            writeln!(f, "no schedule with fewer faults fails likewise here")?;
+        }
+        match &self.inevitable {
+            Some(Inevitable { step: 0, .. }) => write!(f, "it fails without any fault"),
+            Some(Inevitable { at, what, .. }) => write!(f, "inevitable after {at} s: {what}"),
+            None => write!(f, "avoidable until the end"),
+        }
+    }
+}
+
+/// How many points of a run are looked at in one round.
+const POINTS: u64 = 32;
+
+/// The first step after which the run fails like this even without further faults, for good.
+pub(super) fn inevitable<N: Node>(
+    shrinker: &mut Shrinker<N>,
+    schedule: &Schedule,
+    verdict: &Verdict,
+) -> Option<Inevitable> {
+    let start = || Run::new(shrinker.sim.clone(), Box::new(FromSchedule::new(schedule)));
+    let mut steps = 0_u64;
+    let mut run = start();
+    while run.caught(Run::step) {
+        steps += 1;
+    }
+    let (mut low, mut high) = (0_u64, steps);
+    let fails = |run: &Run<N>| {
+        let mut branch = run.branch(FromSchedule::new(&Schedule::empty("")));
+        branch.judge();
+        branch.core.verdict.as_ref().and_then(Verdict::oracle) == verdict.oracle()
+    };
+    if fails(&start()) {
+        return Some(Inevitable { step: 0, at: Time::ZERO, what: String::new() });
+    }
+    // It passes from `low` on, and fails from `high` on.
+    while high - low > 1 {
+        let stride = (high - low).div_ceil(POINTS).max(1);
+        let mut run = start();
+        let mut step = 0;
+        let mut last_pass = low;
+        while step < high && run.caught(Run::step) {
+            step += 1;
+            if step > low && step < high && (step - low) % stride == 0 && !fails(&run) {
+                last_pass = step;
+            }
+        }
+        (low, high) = (last_pass, (last_pass + stride).min(high));
+    }
+    describe(shrinker, schedule, high)
+}
+
+fn describe<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, step: u64) -> Option<Inevitable> {
+    let mut sim = (*shrinker.sim).clone();
+    sim.record(true);
+    let mut run = Run::new(sim.into(), Box::new(FromSchedule::new(schedule)));
+    for _ in 1..step {
+        run.caught(Run::step);
+    }
+    let from = run.core.rec.records.len();
+    run.caught(Run::step);
+    let at = run.core.now;
+    let trace = run.outcome().trace;
+    Some(Inevitable { step, at, what: trace.first_line(from)? })
+}

@@ -1,0 +1,47 @@
+//! What a run that was asked for by name shows of itself.
+
+use std::{env, fs};
+
+use crate::node::Node;
+use crate::outcome::Outcome;
+use crate::trace::{Trace, TraceView};
+
+/// The most arrows of a diagram.
+const ARROWS: usize = 200;
+
+/// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default) or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
+/// file, as `html`, `jsonl`, `mermaid`, `pcap`, `lua`, `qlog`, `shiviz` or `sched`.
+pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
+    match env::var("SIMTEST_VIEW").as_deref() {
+        Ok("none") => {}
+        Ok("outcomes") => println!("{}", outcome.trace.view(TraceView::outcomes())),
+        Ok("messages") => println!("{}", outcome.trace.view(TraceView::messages())),
+        _ => println!("{packets}"),
+    }
+    let Ok(asked) = env::var("SIMTEST_SHOW") else { return };
+    let (form, path) = asked.split_once(':').unwrap_or((&asked, ""));
+    let content = if form == "sched" {
+        Ok(outcome.schedule().to_text().into_bytes())
+    } else if form == "html" {
+        Ok(outcome.html().into_bytes())
+    } else {
+        exported(&outcome.trace, form)
+    };
+    let written =
+        content.and_then(|content| fs::write(path, content).map_err(|error| format!("{path}: {error}")));
+    if let Err(why) = written {
+        panic!("SIMTEST_SHOW={asked}: {why}");
+    }
+}
+
+fn exported(trace: &Trace, form: &str) -> Result<Vec<u8>, String> {
+    match form {
+        "jsonl" => Ok(trace.jsonl().into_bytes()),
+        "qlog" => Ok(trace.qlog().into_bytes()),
+        "shiviz" => Ok(trace.shiviz().into_bytes()),
+        "lua" => Ok(trace.lua().into_bytes()),
+        "pcap" => Ok(trace.pcapng()),
+        "mermaid" => trace.mermaid(ARROWS).map(String::into_bytes).map_err(|error| error.to_string()),
+        _ => Err("expected html, jsonl, mermaid, pcap, lua, qlog, shiviz or sched".into()),
+    }
+}

@@ -1,0 +1,303 @@
+//! A test, from its options to its end.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use super::Class;
+use super::corpus;
+use crate::choice::{FromSchedule, FromSeed};
+use crate::explore::{Bounds, Budget, certify};
+use crate::node::Node;
+use crate::oracle::Verdict;
+use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, search, single};
+use crate::sim::Sim;
+
+/// One test with its drivers. The attribute [`simtest::test`](crate::test) makes and runs it.
+///
+/// The order: what the environment asks for, if anything (`SIMTEST_SEED`, `SIMTEST_SCHEDULE`); else the stored
+/// schedules of `tests/corpus/<test>`; every schedule with few faults; the seeds, every 50th of them twice, on
+/// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are also
+/// checked against the simulator's own [laws](crate::verify).
+///
+/// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())).
+/// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_STRICT=1` makes every test strict.
+#[derive(Clone, Debug)]
+pub struct Test {
+    name: String,
+    path: String,
+    corpus: PathBuf,
+    seeds: Range<u64>,
+    faults: Option<u32>,
+    weathers: u32,
+    most: u64,
+    strict: bool,
+}
+
+/// What a test has to say besides that it has passed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Remarks {
+    /// Fails a strict test.
+    vacuous: Vec<String>,
+    summary: Vec<String>,
+}
+
+impl Test {
+    /// `module` is the path of the module that holds the function `simtest`, the crate's name first; `folder`
+    /// is that of the crate.
+    pub fn new(name: &str, module: &str, folder: &str) -> Self {
+        let path = module.split_once("::").map_or("", |(_, path)| path);
+        Self {
+            name: name.into(),
+            path: format!("{path}::simtest"),
+            corpus: Path::new(folder).join("tests/corpus").join(name),
+            seeds: 0..500,
+            faults: None,
+            weathers: 8,
+            most: 100_000,
+            strict: env::var("SIMTEST_STRICT").is_ok_and(|value| value == "1"),
+        }
+    }
+
+    /// Which seeds (default: 0 to 499).
+    #[must_use]
+    pub fn seeds(self, seeds: Range<u64>) -> Self {
+        Self { seeds, ..self }
+    }
+
+    /// Also every schedule with at most so many faults, of the kinds that the test's campaign has ([`Bounds::like`]). Levels that have too many schedules
+    /// are left out, and that is said.
+    #[must_use]
+    pub fn exhaustive(self, faults: u32) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
+    /// In how many weathers (default: 8).
+    #[must_use]
+    pub fn weathers(self, weathers: u32) -> Self {
+        Self { weathers, ..self }
+    }
+
+    /// How many schedules are too many (default: 100,000).
+    #[must_use]
+    pub fn most(self, schedules: u64) -> Self {
+        Self { most: schedules, ..self }
+    }
+
+    /// Where stored schedules are, from the crate's folder (default: `tests/corpus/<test>`).
+    #[must_use]
+    pub fn corpus(self, folder: &str) -> Self {
+        let root = self.corpus.ancestors().nth(3).unwrap_or(Path::new("")).to_path_buf();
+        Self { corpus: root.join(folder), ..self }
+    }
+
+    /// Fails as well if a [`Sim::sometimes`] was never hit, a kind of fault never mattered, a stored schedule
+    /// no longer applies, or not all of the small schedules could be tried.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
+    /// Runs it. `body` sets a simulation up.
+    ///
+    /// # Panics
+    /// If it fails: with the smallest story that was found, where its files are, and how to repeat it.
+    pub fn run<N: Node>(self, body: impl Fn(&mut Sim<N>) + Sync) {
+        let build = |_seed: u64| {
+            let mut sim = Sim::new(&self.name);
+            body(&mut sim);
+            sim
+        };
+        let result = match single() {
+            Some(single) => run_single(&single, &build).map(|_| Remarks::default()).map_err(Stop::Failed),
+            None => self.drive(&build),
+        };
+        match result {
+            Ok(remarks) => {
+                let lines = remarks.summary.iter().chain(&remarks.vacuous);
+                let text = lines.fold(String::new(), |text, line| text + &self.name + ": " + line + "\n");
+                for remark in &remarks.vacuous {
+                    say(&format!("{}: {remark}\n", self.name));
+                }
+                print!("{text}");
+                if self.strict && !remarks.vacuous.is_empty() {
+                    Self::note(Class::Vacuous.word(), &text);
+                    panic!(
+                        "{} passes, but shows less than it should:\n  {}",
+                        self.name,
+                        remarks.vacuous.join("\n  ")
+                    );
+                }
+                Self::note("pass", &text);
+            }
+            Err(Stop::Failed(mut failure)) => {
+                if env::var_os("SIMTEST_VERDICT").is_none() {
+                    failure.shrink(&build(0), Budget::default());
+                }
+                let mut report = failure.report();
+                let nested = env::var_os("SIMTEST_VERDICT").is_some();
+                if !nested && let Some(word) = self.in_another_process(&failure) {
+                    report.push_str("\n  verified  ");
+                    report.push_str(&word);
+                }
+                Self::note(failure.class.word(), &report);
+                panic!("{report}");
+            }
+            Err(Stop::Other(class, why)) => {
+                Self::note(class.word(), &why);
+                panic!("{}: {why}", self.name);
+            }
+        }
+    }
+
+    fn drive<N: Node>(&self, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Result<Remarks, Stop> {
+        let mut remarks = Remarks::default();
+        if let Ok(faults) = env::var("SIMTEST_CERTIFY") {
+            let faults =
+                faults.parse().unwrap_or_else(|_| panic!("SIMTEST_CERTIFY={faults}: expected a number"));
+            self.clone().exhaustive(faults).most(u64::MAX).certified(build, &mut remarks)?;
+            return Ok(remarks);
+        }
+        self.stored(build, &mut remarks)?;
+        self.certified(build, &mut remarks)?;
+        let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());
+        let verified = if env::var_os("CI").is_some() { u64::MAX } else { 10 };
+        for seed in seeds.clone().take(verified as usize) {
+            let sim = build(seed);
+            let outcome = recorded(&sim, FromSeed::new(seed));
+            if let Err(broken) = crate::verify::laws(&outcome.trace) {
+                return Err(Stop::Other(
+                    Class::Determinism,
+                    format!("the simulator broke a law with seed {seed}: {broken}"),
+                ));
+            }
+        }
+        let report = search(seeds.clone(), build).map_err(Stop::Failed)?;
+        for seed in seeds.step_by(50) {
+            let same = check_determinism(seed, build);
+            same.map_err(|divergence| Stop::Other(Class::Determinism, format!("seed {seed}: {divergence}")))?;
+        }
+        Self::vacuous(&report, &mut remarks);
+        remarks.summary.push(report.to_string());
+        Ok(remarks)
+    }
+
+    fn stored<N: Node>(&self, build: &impl Fn(u64) -> Sim<N>, remarks: &mut Remarks) -> Result<(), Stop> {
+        let corpus = corpus::read(&self.corpus).map_err(|why| Stop::Other(Class::Vacuous, why))?;
+        for (path, schedule) in &corpus {
+            let sim = build(schedule.nodes);
+            let outcome = sim.run(FromSchedule::new(schedule));
+            if !outcome.verdict.is_pass() {
+                say(&format!("{}: {} fails again\n", self.name, path.display()));
+                return Err(Stop::Failed(Box::new(failure(&sim, None, FromSchedule::new(schedule), 1))));
+            }
+            if !outcome.unmatched.is_empty() {
+                let lines = outcome.unmatched.join(", ");
+                remarks.vacuous.push(format!("{}: {lines} match nothing any more", path.display()));
+            }
+        }
+        if !corpus.is_empty() {
+            remarks.summary.push(format!("{} stored schedules", corpus.len()));
+        }
+        Ok(())
+    }
+
+    fn certified<N: Node>(
+        &self,
+        build: &(impl Fn(u64) -> Sim<N> + Sync),
+        remarks: &mut Remarks,
+    ) -> Result<(), Stop> {
+        let mut done = None;
+        for faults in 0..=self.faults.unwrap_or(0) {
+            if self.faults.is_none() {
+                break;
+            }
+            let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
+            match certify(|| build(0), &bounds) {
+                Ok(certificate) => done = Some(certificate),
+                Err(failure) if failure.undecided() => {
+                    remarks.vacuous.push(format!(
+                        "schedules with {faults} faults were not all tried: there are more than {}",
+                        self.most
+                    ));
+                    break;
+                }
+                Err(failure) => return Err(Stop::Failed(failure)),
+            }
+        }
+        remarks.summary.extend(done.map(|certificate| certificate.to_string()));
+        Ok(())
+    }
+
+    fn vacuous(report: &Report, remarks: &mut Remarks) {
+        if report.seeds == 0 {
+            return;
+        }
+        for name in &report.never {
+            remarks.vacuous.push(format!("never hit: sometimes {name:?}"));
+        }
+        for kind in report.chosen_without_effect() {
+            remarks.vacuous.push(format!("faults of this kind never mattered: {}", kind.word()));
+        }
+    }
+
+    /// Runs the smallest schedule in a process of its own.
+    fn in_another_process(&self, failure: &Failure) -> Option<String> {
+        let shrunk = failure.shrunk.as_ref()?;
+        let path = failure.path("min.sched");
+        let text = shrunk.schedule.to_text();
+        fs::write(&path, text).ok()?;
+        let result = path.with_extension("result");
+        let run = Command::new(env::current_exe().ok()?)
+            .args(["--exact", &self.path, "--nocapture"])
+            .env("SIMTEST_SCHEDULE", &path)
+            .env("SIMTEST_VERDICT", &result)
+            .env_remove("SIMTEST_RESULT")
+            .env_remove("SIMTEST_SEED")
+            .output()
+            .ok()?;
+        let verdict = fs::read_to_string(&result).unwrap_or_default();
+        let _ = fs::remove_file(&result);
+        let same = !run.status.success() && verdict == shrunk.verdict.to_string();
+        Some(if same {
+            "it fails in the same way in a new process".into()
+        } else {
+            format!(
+                "NOT: in a new process it ends so: {}",
+                if verdict.is_empty() { "not at all" } else { &verdict }
+            )
+        })
+    }
+
+    /// Tells the command line how it went.
+    fn note(word: &str, text: &str) {
+        if let Some(path) = env::var_os("SIMTEST_RESULT") {
+            let _ = fs::write(path, format!("{word}\n{text}"));
+        }
+    }
+}
+
+enum Stop {
+    Failed(Box<Failure>),
+    Other(Class, String),
+}
+
+/// Past the capture of the test harness: what must not go unseen.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn asked_seeds() -> Option<Range<u64>> {
+    let text = env::var("SIMTEST_SEEDS").ok()?;
+    let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    Some(range.unwrap_or_else(|| panic!("SIMTEST_SEEDS={text}: expected a range like 0..1000")))
+}
+
+/// For the process that repeats a schedule: how it ended.
+pub(crate) fn tell_verdict(verdict: &Verdict) {
+    if let Some(path) = env::var_os("SIMTEST_VERDICT") {
+        let _ = fs::write(path, verdict.to_string());
+    }
+}

@@ -1,0 +1,50 @@
+//! qlog, for qvis and its like.
+
+use std::fmt::Write as _;
+
+use super::{json, parts};
+use crate::trace::Trace;
+use crate::trace::record::What;
+
+impl Trace {
+    /// A text of JSON records, each between a record separator (0x1e) and a line feed (`application/qlog+json-seq`). Nodes
+    /// are told apart by `group_id`; faults are `simulation:marker`, datagrams `simtest:datagram_sent`, `_received` and
+    /// `_dropped`. Times are milliseconds since the start with three decimals.
+    pub fn qlog(&self) -> String {
+        let mut out = String::from(
+            "\u{1e}{\"file_schema\":\"urn:ietf:params:qlog:file:sequential\",\"serialization_format\":\"application/qlog+json-seq\",\
+             \"title\":\"simtest\",\"trace\":{\"common_fields\":{\"time_format\":\"relative_to_epoch\",\"reference_time\":\
+             {\"clock_type\":\"monotonic\",\"epoch\":\"unknown\"}},\"vantage_point\":{\"type\":\"network\"},\"event_schemas\":\
+             [\"urn:ietf:params:qlog:events:simulation\"]}}\n",
+        );
+        for record in &self.records {
+            let parts = parts(record);
+            let micros = record.at.as_nanos() / 1_000;
+            let (ms, rest) = (micros / 1_000, micros % 1_000);
+            let name = json(self.name(record.node));
+            let id = parts.datagram.map(|(flow, n, copy)| json(&self.id(flow, n, copy))).unwrap_or_default();
+            let text = json(self.text_of(record).trim());
+            let (event, data) = match record.what {
+                What::Send { .. } => {
+                    let len = self.bytes_of(record).len();
+                    let data = format!("{{\"id\":{id},\"label\":{text},\"raw\":{{\"length\":{len}}}}}");
+                    ("simtest:datagram_sent", data)
+                }
+                What::Arrive { .. } => ("simtest:datagram_received", format!("{{\"id\":{id}}}")),
+                What::Lost { .. } if parts.datagram.is_some() => {
+                    ("simtest:datagram_dropped", format!("{{\"id\":{id},\"trigger\":{}}}", json(parts.word)))
+                }
+                _ => {
+                    let fault = if parts.fault > 0 { format!("f{} ", parts.fault) } else { String::new() };
+                    let message = json(format!("{fault}{}", self.text_of(record).trim()).trim());
+                    ("simulation:marker", format!("{{\"type\":{},\"message\":{message}}}", json(parts.word)))
+                }
+            };
+            let _ = writeln!(
+                out,
+                "\u{1e}{{\"time\":{ms}.{rest:03},\"name\":\"{event}\",\"group_id\":{name},\"data\":{data}}}"
+            );
+        }
+        out
+    }
+}

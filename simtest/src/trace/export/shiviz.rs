@@ -1,0 +1,44 @@
+//! Logs with vector clocks.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{json, parts};
+use crate::trace::Trace;
+use crate::trace::record::{NO_NODE, What};
+
+impl Trace {
+    /// A log for ShiViz, with the parser `(?<host>\S*) (?<clock>{.*})\n(?<event>.*)`: one event of a node, and its vector clock.
+    /// A receipt comes after what it receives.
+    pub fn shiviz(&self) -> String {
+        let mut clocks: Vec<BTreeMap<u32, u64>> = vec![BTreeMap::new(); self.names.len()];
+        let mut sent: BTreeMap<(u32, u32), BTreeMap<u32, u64>> = BTreeMap::new();
+        let mut out = String::new();
+        for record in self.records.iter().filter(|record| record.node != NO_NODE) {
+            let quiet =
+                matches!(record.what, What::Lost { .. } | What::Damaged { .. } | What::Delayed { .. });
+            if quiet || matches!(record.what, What::Doubled { .. }) {
+                continue;
+            }
+            let clock = &mut clocks[record.node as usize];
+            if let What::Arrive { flow, n, .. } = record.what {
+                for (node, count) in sent.get(&(flow, n)).into_iter().flatten() {
+                    let own = clock.entry(*node).or_default();
+                    *own = (*own).max(*count);
+                }
+            }
+            *clock.entry(record.node).or_default() += 1;
+            if let What::Send { flow, n } = record.what {
+                sent.insert((flow, n), clock.clone());
+            }
+            let times: Vec<String> =
+                clock.iter().map(|(node, count)| format!("{}:{count}", json(self.name(*node)))).collect();
+            let parts = parts(record);
+            let id = parts.datagram.map(|(flow, n, copy)| self.id(flow, n, copy)).unwrap_or_default();
+            let text = [parts.word, &id, self.text_of(record).trim()].join(" ");
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let _ = writeln!(out, "{} {{{}}}\n{text}", self.name(record.node), times.join(","));
+        }
+        out
+    }
+}

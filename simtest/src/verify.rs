@@ -1,0 +1,261 @@
+//! The simulator's own laws, checked from the trace alone, by code that shares nothing with the simulator.
+//!
+//! A simulator that breaks its laws finds failures that cannot happen, and misses those that can. The laws:
+//!
+//! 1. Time never goes back.
+//! 2. Only what was sent arrives, and the copy only of what was duplicated; each at most once, and not if lost.
+//! 3. It arrives as it was sent, unless it was damaged; then as it was damaged (its copy as it was sent).
+//! 4. Nothing arrives sooner than the least delay of its link, or is larger than the link allows.
+//! 5. Nothing arrives over a link that is cut, unless it had come before and waited for a paused node.
+//! 6. A dead node does nothing and gets nothing, a paused one neither. Lives begin and end in turn.
+//! 7. Timers, commands and datagrams are numbered without gaps or repetitions.
+//! 8. Store operations end in the order in which they were asked for, in the life that asked for them.
+//! 9. A node that boots finds as many bytes as its disk has promised to keep, and no more than were written.
+//! 10. Every fault in the trace begins before it ends, and nothing goes wrong in the quiet phase.
+
+mod disk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use self::disk::Disk;
+use crate::trace::{Loss, NO_NODE, Record, Trace, What};
+
+/// Checks a recorded run against the laws. `Err` says which record broke one, and how.
+pub fn laws(trace: &Trace) -> Result<(), String> {
+    let mut verifier = Verifier::new(trace);
+    for (number, record) in (1..).zip(&trace.records) {
+        verifier
+            .check(record)
+            .map_err(|why| format!("record {number} ({:?} {:?}): {why}", record.at, record.what))?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Absent,
+    Up,
+    Paused,
+    Down,
+}
+
+struct Host {
+    state: State,
+    resumed_at: Option<u64>,
+    timers: u32,
+    commands: u32,
+    disk: Disk,
+}
+
+/// One datagram, or its copy.
+#[derive(Default)]
+struct Datagram {
+    sent_at: u64,
+    content: u64,
+    damaged: Option<u64>,
+    doubled: bool,
+    too_large: bool,
+    /// Whether the original, and the copy, have arrived or were lost.
+    ended: [bool; 2],
+}
+
+struct Verifier<'a> {
+    trace: &'a Trace,
+    now: u64,
+    hosts: Vec<Host>,
+    /// Datagrams by flow, in order.
+    flows: Vec<Vec<Datagram>>,
+    /// Partitions by fault: who is cut off from whom.
+    cuts: BTreeMap<u32, Vec<(u32, u32)>>,
+    quiet: bool,
+}
+
+type Check = Result<(), String>;
+
+fn must(holds: bool, why: &str) -> Check {
+    if holds { Ok(()) } else { Err(why.to_owned()) }
+}
+
+impl<'a> Verifier<'a> {
+    fn new(trace: &'a Trace) -> Self {
+        let host = |_| Host {
+            state: State::Absent,
+            resumed_at: None,
+            timers: 0,
+            commands: 0,
+            disk: Disk::default(),
+        };
+        Self {
+            trace,
+            now: 0,
+            hosts: trace.names.iter().map(host).collect(),
+            flows: trace.flows.iter().map(|_| Vec::new()).collect(),
+            cuts: BTreeMap::new(),
+            quiet: false,
+        }
+    }
+
+    fn check(&mut self, record: &Record) -> Check {
+        let at = record.at.as_nanos();
+        must(at >= self.now, "time goes back")?;
+        self.now = at;
+        self.life(record)?;
+        match record.what {
+            What::Send { flow, n } => self.send(record, flow, n),
+            What::Arrive { flow, n, copy } => self.arrive(record, flow, n, copy),
+            What::Lost { why: Loss::NoSuchAddress, .. } => Ok(()),
+            What::Lost { flow, n, copy, why, fault } => {
+                must(
+                    !self.quiet || fault == 0 || matches!(why, Loss::Down | Loss::Moved),
+                    "a fault in the quiet phase",
+                )?;
+                must(why != Loss::Cut || self.is_cut(flow), "lost to a cut that is not there")?;
+                self.ends(flow, n, copy)
+            }
+            What::Damaged { flow, n, .. } => self.tampered(flow, n, |d| d.damaged = Some(record.content)),
+            What::Doubled { flow, n, .. } => self.tampered(flow, n, |d| d.doubled = true),
+            What::Delayed { flow, n, .. } => self.tampered(flow, n, |_| ()),
+            What::Cut { fault } => self.cut(fault, self.trace.text_of(record)),
+            What::Heal { fault } => must(self.cuts.remove(&fault).is_some(), "heals what was not cut"),
+            What::Quiet => {
+                self.quiet = true;
+                must(self.cuts.is_empty(), "a partition in the quiet phase")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn life(&mut self, record: &Record) -> Check {
+        if record.node == NO_NODE {
+            return Ok(());
+        }
+        let text = self.trace.text_of(record);
+        let quiet = self.quiet;
+        let host = self.hosts.get_mut(record.node as usize).ok_or("no such node")?;
+        let state = host.state;
+        let up = state == State::Up;
+        match record.what {
+            What::Start => {
+                must(state == State::Absent, "starts twice")?;
+                host.state = State::Up;
+            }
+            What::Restart { .. } => {
+                must(state == State::Down, "restarts without a crash")?;
+                host.state = State::Up;
+                return host.disk.boots(text);
+            }
+            What::Crash { .. } => {
+                must(matches!(state, State::Up | State::Paused) && !quiet, "crashes when it should not")?;
+                host.state = State::Down;
+                return host.disk.crashes(text);
+            }
+            What::Pause { .. } => {
+                must(matches!(state, State::Up | State::Paused) && !quiet, "is paused when it should not")?;
+                host.state = State::Paused;
+            }
+            What::Resume { .. } => {
+                must(state == State::Paused, "goes on without a pause")?;
+                host.resumed_at = Some(record.at.as_nanos());
+                host.state = State::Up;
+            }
+            What::CmdLost { n } | What::Cmd { n } => {
+                must(up == matches!(record.what, What::Cmd { .. }), "a command to a node that is not up")?;
+                must(n > host.commands, "a command twice")?;
+                host.commands = n;
+            }
+            What::Timer { n } => {
+                must(up && n == host.timers + 1, "a timer of a node that is not up, or out of turn")?;
+                host.timers = n;
+            }
+            What::Event | What::Send { .. } | What::Arrive { .. } => {
+                must(up, "a node does something that is not up")?;
+            }
+            What::Store { op } => {
+                must(up, "a node stores something that is not up")?;
+                host.disk.asks(op, text);
+            }
+            What::Stored { op, ok } => {
+                must(matches!(state, State::Up | State::Paused), "the disk of a dead node")?;
+                host.disk.ends(op, ok)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, record: &Record, flow: u32, n: u32) -> Check {
+        let len = self.trace.bytes_of(record).len();
+        let limit = self.trace.limits[flow as usize];
+        let (src, _) = self.trace.flows[flow as usize];
+        must(src == record.node, "sent by another node")?;
+        let sent = &mut self.flows[flow as usize];
+        must(n as usize == sent.len() + 1, "numbered out of turn")?;
+        sent.push(Datagram {
+            sent_at: self.now,
+            content: record.content,
+            too_large: len > limit.mtu,
+            ..Datagram::default()
+        });
+        Ok(())
+    }
+
+    fn datagram(&mut self, flow: u32, n: u32) -> Result<&mut Datagram, String> {
+        let sent = self.flows.get_mut(flow as usize).ok_or("no such flow")?;
+        sent.get_mut((n as usize).wrapping_sub(1)).ok_or_else(|| "it was never sent".into())
+    }
+
+    fn tampered(&mut self, flow: u32, n: u32, change: impl FnOnce(&mut Datagram)) -> Check {
+        must(!self.quiet, "a fault in the quiet phase")?;
+        let datagram = self.datagram(flow, n)?;
+        must(!datagram.ended[0], "tampered with after its end")?;
+        change(datagram);
+        Ok(())
+    }
+
+    fn ends(&mut self, flow: u32, n: u32, copy: bool) -> Check {
+        let datagram = self.datagram(flow, n)?;
+        must(!copy || datagram.doubled, "a copy of what was not duplicated")?;
+        must(!std::mem::replace(&mut datagram.ended[usize::from(copy)], true), "it has ended already")
+    }
+
+    fn arrive(&mut self, record: &Record, flow: u32, n: u32, copy: bool) -> Check {
+        must(self.trace.flows[flow as usize].1 == record.node, "at another node")?;
+        // What waited while the node stood still had crossed its link before.
+        let waited = self.hosts[record.node as usize].resumed_at == Some(self.now);
+        must(waited || !self.is_cut(flow), "over a link that is cut")?;
+        self.ends(flow, n, copy)?;
+        let (now, least) = (self.now, self.trace.limits[flow as usize].delay);
+        let datagram = self.datagram(flow, n)?;
+        must(!datagram.too_large, "larger than its link allows")?;
+        must(now >= datagram.sent_at + least, "sooner than its link allows")?;
+        let expected = datagram.damaged.filter(|_| !copy).unwrap_or(datagram.content);
+        must(record.content == expected, "not as it was sent")
+    }
+
+    fn cut(&mut self, fault: u32, text: &str) -> Check {
+        must(!self.quiet, "a partition in the quiet phase")?;
+        let both = text.contains('|');
+        let (from, to) = text.split_once(['|', '>']).ok_or("a partition without sides")?;
+        let ids = |side: &str| -> Vec<u32> {
+            let id = |name: &str| self.trace.names.iter().position(|n| n == name).map(|id| id as u32);
+            side.split(',').filter_map(id).collect()
+        };
+        let mut pairs = Vec::new();
+        for from in ids(from) {
+            for to in ids(to) {
+                pairs.push((from, to));
+                if both {
+                    pairs.push((to, from));
+                }
+            }
+        }
+        must(self.cuts.insert(fault, pairs).is_none(), "cut twice by one fault")
+    }
+
+    fn is_cut(&self, flow: u32) -> bool {
+        let pair = self.trace.flows[flow as usize];
+        self.cuts.values().any(|pairs| pairs.contains(&pair))
+    }
+}

@@ -1,0 +1,139 @@
+use super::*;
+use crate::probe::{Cmd, three};
+use crate::{Chaos, DiskOp, Fault, FromSeed, Link, Time, at, ms, secs};
+
+/// A run in which everything happens that the laws speak of.
+fn busy(seed: u64) -> Trace {
+    let (mut sim, [a, b, c]) = three();
+    sim.links(Link::hostile().mtu(40));
+    sim.campaign(Chaos::default().until(secs(4)).quiet_for(secs(1)));
+    sim.fault(at(ms(700)), Fault::partition(["a"], ["b", "c"]).for_(ms(400)));
+    sim.workload(|w| {
+        for i in 0..80 {
+            let store = if i % 3 == 0 {
+                DiskOp::Sync { file: "log".into() }
+            } else {
+                DiskOp::Append { file: "log".into(), bytes: vec![7; i as usize] }
+            };
+            w.at(ms(i * 50))
+                .cmd(a, Cmd::Send(b, vec!["X", "Y", "a text that is larger than the link allows"]));
+            w.cmd(b, Cmd::Store(store)).cmd(c, Cmd::Every(i * 50 + 20, 10));
+        }
+    });
+    sim.run(FromSeed::new(seed)).trace
+}
+
+#[test]
+fn runs_keep_the_laws() {
+    for seed in 0..60 {
+        laws(&busy(seed)).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    }
+}
+
+/// Changes the first record that `change` can change, and expects a law to be broken.
+#[track_caller]
+fn broken(expected: &str, change: impl Fn(&mut Record) -> bool) {
+    let mut trace = busy(1);
+    assert!(trace.records.iter_mut().any(change), "nothing to change");
+    let why = laws(&trace).expect_err("a law is broken");
+    assert!(why.contains(expected), "{why}");
+}
+
+#[test]
+fn each_law_can_be_broken() {
+    broken("time goes back", |r| {
+        let late = r.at > Time::from_millis(500);
+        r.at = if late { Time::ZERO } else { r.at };
+        late
+    });
+    broken("it was never sent", |r| match &mut r.what {
+        What::Arrive { n, .. } => {
+            *n += 1_000;
+            true
+        }
+        _ => false,
+    });
+    broken("not as it was sent", |r| {
+        let arrives = matches!(r.what, What::Arrive { .. });
+        r.content ^= u64::from(arrives);
+        arrives
+    });
+    broken("out of turn", |r| match &mut r.what {
+        What::Timer { n } => {
+            *n += 1;
+            true
+        }
+        _ => false,
+    });
+    broken("numbered out of turn", |r| match &mut r.what {
+        What::Send { n, .. } if *n > 3 => {
+            *n -= 1;
+            true
+        }
+        _ => false,
+    });
+    broken("nobody asked for it", |r| match r.what {
+        What::Store { .. } => {
+            r.what = What::Event;
+            true
+        }
+        _ => false,
+    });
+    broken("heals what was not cut", |r| match r.what {
+        What::Cut { .. } => {
+            r.what = What::Heal { fault: 99 };
+            true
+        }
+        _ => false,
+    });
+    broken("a fault in the quiet phase", |r| match r.what {
+        What::Event => {
+            (r.what, r.node) = (What::Quiet, NO_NODE);
+            true
+        }
+        _ => false,
+    });
+    broken("a node does something that is not up", |r| match r.what {
+        What::Start => {
+            r.what = What::Trouble { fault: 1 };
+            true
+        }
+        _ => false,
+    });
+    broken("a copy of what was not duplicated", |r| match &mut r.what {
+        What::Arrive { copy, .. } if !*copy => {
+            *copy = true;
+            true
+        }
+        _ => false,
+    });
+}
+
+#[test]
+fn speed_size_and_direction_are_watched() {
+    let mut trace = busy(1);
+    for limit in &mut trace.limits {
+        limit.delay = 50_000_000;
+    }
+    assert!(laws(&trace).unwrap_err().contains("sooner than its link allows"));
+    let mut trace = busy(1);
+    for limit in &mut trace.limits {
+        limit.mtu = 0;
+    }
+    assert!(laws(&trace).unwrap_err().contains("larger than its link allows"));
+}
+
+#[test]
+fn disks_keep_what_they_promised() {
+    let finds_a_log = |trace: &Trace| {
+        let restart =
+            |r: &Record| matches!(r.what, What::Restart { .. }) && trace.text_of(r).contains("log=");
+        trace.records.iter().position(restart)
+    };
+    let mut found = (0..60).map(busy).filter_map(|trace| Some((finds_a_log(&trace)?, trace)));
+    let (restart, mut trace) = found.next().expect("b crashes");
+    trace.text.push_str(" log=123456");
+    let end = trace.text.len() as u32;
+    trace.records[restart].text = (end - 11, end);
+    assert!(laws(&trace).unwrap_err().contains("log has 123456 bytes, but must have "));
+}

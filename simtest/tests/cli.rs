@@ -1,0 +1,70 @@
+//! The command line, as far as it needs no cargo.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::{env, fs};
+
+fn simtest(folder: &PathBuf, arguments: &str) -> (Output, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_simtest"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output, text)
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn wrong_usage_has_its_exit_code() {
+    let folder = folder("usage");
+    for arguments in [
+        "",
+        "frobnicate",
+        "run --speed 9",
+        "replay onlyatest",
+        "diff a.jsonl",
+        "corpus",
+        "show t 1 --html --qlog",
+    ] {
+        let (output, _) = simtest(&folder, arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("usage:"), "{arguments}");
+    }
+    let (output, text) = simtest(&folder, "help");
+    assert!(output.status.success() && text.contains("exit codes: 0 pass"));
+}
+
+#[test]
+fn traces_are_compared_but_for_times() {
+    let folder = folder("diff");
+    let line = |n, t, what| format!("{{\"v\":1,\"n\":{n},\"t\":{t},\"h\":\"a\",\"k\":\"{what}\"}}\n");
+    fs::write(folder.join("a"), line(0, 1, "tx") + &line(1, 5, "rx")).unwrap();
+    fs::write(folder.join("b"), line(0, 2, "tx") + &line(1, 9, "rx")).unwrap();
+    fs::write(folder.join("c"), line(0, 2, "tx") + &line(1, 9, "drop")).unwrap();
+    let (output, text) = simtest(&folder, "diff a b");
+    assert_eq!((output.status.code(), text.trim()), (Some(0), "no difference but in times"));
+    let (output, text) = simtest(&folder, "diff a c");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.starts_with("record 1\n"), "{text}");
+}
+
+#[test]
+fn schedules_are_added_to_the_corpus() {
+    let folder = folder("corpus");
+    let text =
+        "simtest-sched 1\ntest chat\nnodes 1\nweather flat\nf1 drop a>b \"X\" occ=1\nexpect exactly once\n";
+    fs::write(folder.join("x.sched"), text).unwrap();
+    let (output, path) = simtest(&folder, "corpus add x.sched");
+    assert!(output.status.success());
+    assert!(path.starts_with("tests/corpus/chat/exactly-once-"), "{path}");
+    assert_eq!(fs::read_to_string(folder.join(path.trim())).unwrap(), text);
+    let (_, listed) = simtest(&folder, "corpus list");
+    assert_eq!(listed, format!("{}  exactly once\n", path.trim()));
+}

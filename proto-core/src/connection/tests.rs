@@ -13,6 +13,7 @@ mod rates;
 mod receipts;
 mod reliable_link;
 mod requests;
+mod together;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -1,0 +1,106 @@
+//! Where the parts meet: each test is about two of them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Client, Pair, Server, ms, secs, small};
+use crate::{Cancel, ChannelId, Class, ConfigBuilder, Event, Fate, Message, MessageId};
+
+const ZERO: ChannelId = ChannelId::DEFAULT;
+
+fn fates(pair: &mut Pair) -> Vec<(MessageId, Fate)> {
+    let told = |event| match event {
+        Event::Fate { message, fate } => Some((message, fate)),
+        _ => None,
+    };
+    pair.take_events(Client).into_iter().filter_map(told).collect()
+}
+
+/// A pair whose server has room for another 264 bytes of the client's messages, and takes none.
+fn almost_without_credit() -> Pair {
+    let mut pair = Pair::established(small());
+    for size in [3500, 3500, 544] {
+        pair.send(Client, 0, Message::new(vec![0; size]));
+    }
+    pair.run(secs(1));
+    assert_eq!(pair.conn(Client).unsettled(), 0);
+    pair
+}
+
+#[test]
+fn credit_and_lifetimes_what_waited_behind_a_message_that_is_over_goes_out() {
+    let mut pair = almost_without_credit();
+    pair.send(Client, 0, Message::new(vec![1; 1000]).lifetime(ms(300)));
+    let small = pair.send(Client, 0, Message::new("fits").receipt());
+    pair.run(ms(200));
+    assert_eq!(fates(&mut pair), [], "it waits for its turn");
+    pair.run(secs(1));
+    assert_eq!(fates(&mut pair), [(small, Fate::Acked)]);
+}
+
+#[test]
+fn credit_and_cancelling_what_waited_behind_a_cancelled_message_goes_out() {
+    let mut pair = almost_without_credit();
+    let large = pair.send(Client, 0, Message::new(vec![1; 1000]));
+    let small = pair.send(Client, 0, Message::new("fits").receipt());
+    pair.run(ms(200));
+    let now = pair.now;
+    assert_eq!(pair.conn(Client).channel(ZERO).cancel(now, large), Cancel::Cancelled);
+    pair.run(secs(1));
+    assert_eq!(fates(&mut pair), [(small, Fate::Acked)]);
+}
+
+#[test]
+fn credit_and_requests_what_waited_behind_a_cancelled_request_goes_out() {
+    let mut pair = almost_without_credit();
+    let now = pair.now;
+    let large = Message::new(vec![1; 1000]);
+    let request = pair.conn(Client).channel(ZERO).request(now, large, secs(60)).expect("room");
+    let small = pair.send(Client, 0, Message::new("fits").receipt());
+    pair.run(ms(200));
+    let now = pair.now;
+    assert!(pair.conn(Client).cancel_request(now, request));
+    pair.run(secs(1));
+    assert_eq!(fates(&mut pair), [(small, Fate::Acked)]);
+}
+
+/// The first message is lost and given up, the others fill the window, and one more waits for it.
+fn window_behind(first: Message) -> (Pair, MessageId, MessageId) {
+    let mut pair = Pair::established(ConfigBuilder {
+        send_messages: 4096,
+        send_bytes: 1 << 20,
+        receive_messages: 4096,
+        receive_bytes: 1 << 20,
+        session_messages: 16_384,
+        ..ConfigBuilder::default()
+    });
+    pair.lose(|sent| sent.from == Client);
+    let first = pair.send(Client, 0, first.class(Class::ReliableUnordered).receipt());
+    pair.run(ms(1));
+    let name = |sent: &super::Sent| super::frame_names(&sent.packet).contains(&"SKIP");
+    pair.lose(move |sent| sent.from == Client && name(sent));
+    for _ in 0..4095 {
+        pair.send(Client, 0, Message::new("").class(Class::ReliableUnordered));
+    }
+    let mut blocked = None;
+    for _ in 0..200 {
+        pair.run(ms(20));
+        pair.recv_all(Server, 0);
+        let now = pair.now;
+        if blocked.is_none() && pair.conn(Client).unsettled() == 0 {
+            let last = Message::new("last").class(Class::ReliableUnordered).receipt();
+            blocked = Some(pair.conn(Client).channel(ZERO).send(now, last).expect("room"));
+        }
+    }
+    (pair, first, blocked.expect("all but one arrive"))
+}
+
+#[test]
+fn window_and_skip_what_waited_for_a_skipped_message_goes_out() {
+    let (mut pair, first, last) = window_behind(Message::new("lost").lifetime(ms(5)));
+    let expired = Fate::Expired { phase: crate::Phase::Sent };
+    assert_eq!(fates(&mut pair), [(first, expired)], "the peer does not know");
+    pair.lose(|_| false);
+    pair.run(secs(10));
+    assert_eq!(fates(&mut pair), [(last, Fate::Acked)]);
+}

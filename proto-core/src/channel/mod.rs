@@ -215,7 +215,8 @@ impl Channel {
         let key = terms.as_ref().and_then(|terms| terms.key);
         let older = key.and_then(|key| self.extra.as_ref()?.keys.get(&key).copied());
         let older = older.filter(|&(class, id)| self.outboxes[class as usize].is_unwritten(id) == Some(true));
-        let policy = self.limits.policy(class);
+        // What answers a request is told to nobody when it is dropped, and those who wait for it would wait for ever.
+        let policy = if kind.is_answer() { Policy::FailFast } else { self.limits.policy(class) };
         let victims = self.victims(class, cost, policy, older);
         if victims.is_none() && policy != Policy::DropNew {
             self.refuse(cost);
@@ -229,7 +230,7 @@ impl Channel {
             self.supersede_key(now, key, ends);
         }
         for _ in 0..victims.unwrap_or(0) {
-            let oldest = self.outboxes[class as usize].unwritten().next();
+            let oldest = self.outboxes[class as usize].replaceable().next();
             if let Some((id, _)) = oldest {
                 self.give_up(now, class, id, fate, ends);
             }
@@ -275,7 +276,7 @@ impl Channel {
             |messages, bytes| messages < limits.send_messages && bytes + cost <= limits.send_bytes;
         let mut victims = 0;
         if matches!(policy, Policy::DropOld | Policy::Replace) {
-            let others = self.outboxes[class as usize].unwritten();
+            let others = self.outboxes[class as usize].replaceable();
             for (_, len) in others.filter(|&(id, _)| older != Some((class, id))) {
                 if policy == Policy::DropOld && is_enough(messages, bytes) {
                     break;

@@ -463,10 +463,20 @@ impl Outbox {
         true
     }
 
+    fn unwritten_slots(&self) -> impl Iterator<Item = &Slot> {
+        let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
+        self.slots.range(self.fresh + usize::from(is_begun)..)
+    }
+
     /// Number and length of the messages of which nothing was written, oldest first.
     pub(crate) fn unwritten(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
-        let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
-        self.slots.range(self.fresh + usize::from(is_begun)..).map(|slot| (slot.id, slot.total as usize))
+        self.unwritten_slots().map(|slot| (slot.id, slot.total as usize))
+    }
+
+    /// Those of them that a policy may push out: not the answers to requests.
+    pub(crate) fn replaceable(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let slots = self.unwritten_slots().filter(|slot| !slot.kind.is_answer());
+        slots.map(|slot| (slot.id, slot.total as usize))
     }
 
     /// The first message longer than `max` of which nothing was written.

@@ -4,7 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, ms, secs, small};
-use crate::{Cancel, ChannelId, Class, ConfigBuilder, Event, Fate, Message, MessageId};
+use crate::{
+    Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, MessageId, Policy,
+    RequestOutcome, SendLimits,
+};
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
 
@@ -103,4 +106,59 @@ fn window_and_skip_what_waited_for_a_skipped_message_goes_out() {
     pair.lose(|_| false);
     pair.run(secs(10));
     assert_eq!(fates(&mut pair), [(last, Fate::Acked)]);
+}
+
+fn answer(pair: &mut Pair, parts: &[&'static str], last: &'static str) {
+    let request = pair.recv(Server, 1).and_then(|received| received.request).expect("a request");
+    let now = pair.now;
+    for &part in parts {
+        pair.conn(Server).reply_part(now, request, part).expect("room");
+    }
+    pair.conn(Server).reply(now, request, last).expect("room");
+}
+
+#[test]
+fn policies_and_replies_no_part_of_an_answer_gives_way() {
+    for policy in [Policy::DropOld, Policy::DropNew, Policy::Replace] {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        let now = pair.now;
+        let channel = pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+        let request =
+            pair.conn(Client).channel(channel).request(now, Message::new("?"), secs(5)).expect("room");
+        pair.run(ms(100));
+        let limits = SendLimits { messages: Some(4), policy: Some(policy), ..SendLimits::default() };
+        pair.conn(Server).channel(channel).limit_queue(&limits).expect("sound limits");
+        answer(&mut pair, &["a", "b"], "c");
+        let now = pair.now;
+        for _ in 0..9 {
+            let other = Message::new("other").class(Class::ReliableUnordered);
+            let _ = pair.conn(Server).channel(channel).send(now, other);
+        }
+        pair.run(secs(10));
+        let parts: Vec<_> = core::iter::from_fn(|| pair.conn(Client).take_reply(now, request)).collect();
+        assert_eq!(parts, ["a", "b", "c"], "{policy:?}");
+        let done = Event::RequestDone { request, outcome: RequestOutcome::Replied };
+        assert!(pair.take_events(Client).contains(&done), "{policy:?}");
+    }
+}
+
+#[test]
+fn policies_and_replies_an_answer_that_finds_no_room_is_refused() {
+    for policy in [Policy::DropOld, Policy::DropNew, Policy::Replace] {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        let now = pair.now;
+        let channel = pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+        pair.conn(Client).channel(channel).request(now, Message::new("?"), secs(5)).expect("room");
+        pair.run(ms(100));
+        let limits = SendLimits { messages: Some(1), policy: Some(policy), ..SendLimits::default() };
+        pair.conn(Server).channel(channel).limit_queue(&limits).expect("sound limits");
+        pair.send(Server, channel.0, Message::new("first"));
+        let request = pair.recv(Server, 1).and_then(|received| received.request).expect("a request");
+        let now = pair.now;
+        assert_eq!(pair.conn(Server).reply(now, request, ""), Err(crate::SendError::Full), "{policy:?}");
+        pair.run(ms(200));
+        assert!(pair.take_events(Server).contains(&Event::Writable(channel)), "{policy:?}");
+        let now = pair.now;
+        assert_eq!(pair.conn(Server).reply(now, request, ""), Ok(()), "{policy:?}");
+    }
 }

@@ -315,7 +315,7 @@ impl Channel {
             }
         }
         self.meter.on_left(now, 0, self.unsent() == 0);
-        let settled = self.account(settled);
+        let settled = self.account(class, settled);
         ends.push((class, settled, fate));
     }
 
@@ -361,18 +361,18 @@ impl Channel {
 
     pub(crate) fn settle(&mut self, class: Class, id: u64) -> Option<Settled> {
         let settled = self.outboxes[class as usize].settle(id)?;
-        Some(self.account(settled))
+        Some(self.account(class, settled))
     }
 
     /// Ends the life of the oldest message of `class` that has no fate.
     pub(crate) fn settle_oldest(&mut self, class: Class) -> Option<Settled> {
         let settled = self.outboxes.get_mut(class)?.settle_oldest()?;
-        Some(self.account(settled))
+        Some(self.account(class, settled))
     }
 
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let settled = self.outboxes[piece.class as usize].on_acked(piece)?;
-        Some(self.account(settled))
+        Some(self.account(piece.class, settled))
     }
 
     /// `len` bytes were written for the first time.
@@ -389,12 +389,12 @@ impl Channel {
         self.meter.predict(now, self.unsent())
     }
 
-    pub(crate) fn account(&mut self, settled: Settled) -> Settled {
+    pub(crate) fn account(&mut self, class: Class, settled: Settled) -> Settled {
         self.queued_messages -= 1;
         self.queued_bytes -= settled.len as usize + MESSAGE_COST;
         if let Some(key) = settled.key
             && let Some(extra) = &mut self.extra
-            && extra.keys.get(&key).is_some_and(|&(_, id)| id == settled.id)
+            && extra.keys.get(&key) == Some(&(class, settled.id))
         {
             extra.keys.remove(&key);
         }

@@ -183,8 +183,8 @@ impl Connection {
             let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
             let was_sent = channel.outboxes[class as usize]
                 .on_receipts(range, |settled| ends.push((class, settled, fate)));
-            for (_, settled, _) in &mut ends {
-                *settled = channel.account(*settled);
+            for (class, settled, _) in &mut ends {
+                *settled = channel.account(*class, *settled);
             }
             self.settle_ends(id, ends);
             if !was_sent {

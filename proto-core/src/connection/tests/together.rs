@@ -162,3 +162,23 @@ fn policies_and_replies_an_answer_that_finds_no_room_is_refused() {
         assert_eq!(pair.conn(Server).reply(now, request, ""), Ok(()), "{policy:?}");
     }
 }
+
+#[test]
+fn keys_and_classes_a_settled_message_takes_no_key_of_another_class_along() {
+    let mut pair = almost_without_credit();
+    let unordered = Message::new("").class(Class::ReliableUnordered).receipt();
+    for _ in 0..3 {
+        pair.send(Client, 0, unordered.clone());
+    }
+    pair.run(ms(100));
+    fates(&mut pair);
+    let first = pair.send(Client, 0, unordered.key(7));
+    pair.run(ms(1));
+    let second = pair.send(Client, 0, Message::new(vec![2; 1000]).key(7).receipt());
+    assert_eq!(first.number, second.number, "or the test shows nothing");
+    pair.run(ms(100));
+    assert_eq!(fates(&mut pair), [(first, Fate::Acked)]);
+    pair.send(Client, 0, Message::new("newest").key(7));
+    pair.run(ms(1));
+    assert_eq!(fates(&mut pair), [(second, Fate::Superseded)]);
+}

@@ -254,7 +254,7 @@ impl Connection {
         while let Some(channel) = self.channels.next_control() {
             let announced = carried.contains(&Carried::OpenChannel(channel.id.0));
             if channel.announce != Announce::Known && !announced {
-                if writer.buffered() + announcement_len(channel.name.len()) > limit {
+                if !writer.has_room(announcement_len(channel.name.len()), limit) {
                     return;
                 }
                 write_announcement(channel, writer, carried);
@@ -271,6 +271,9 @@ impl Connection {
 
 /// How many things of `size` bytes fit behind a head of `head` bytes.
 fn room(limit: usize, writer: &RecordWriter<'_>, head: usize, size: usize) -> usize {
+    if !writer.has_room(head, limit) {
+        return 0;
+    }
     limit.saturating_sub(writer.buffered() + head) / size
 }
 

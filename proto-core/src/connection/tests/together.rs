@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Client, Pair, Server, ms, secs, small};
+use super::{Client, Pair, Sent, Server, ms, secs, small};
 use crate::{
-    Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, MessageId, Policy,
+    Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Link, Message, MessageId, Policy,
     RequestOutcome, SendLimits,
 };
 
@@ -80,7 +80,7 @@ fn window_behind(first: Message) -> (Pair, MessageId, MessageId) {
     pair.lose(|sent| sent.from == Client);
     let first = pair.send(Client, 0, first.class(Class::ReliableUnordered).receipt());
     pair.run(ms(1));
-    let name = |sent: &super::Sent| super::frame_names(&sent.packet).contains(&"SKIP");
+    let name = |sent: &Sent| super::frame_names(&sent.packet).contains(&"SKIP");
     pair.lose(move |sent| sent.from == Client && name(sent));
     for _ in 0..4095 {
         pair.send(Client, 0, Message::new("").class(Class::ReliableUnordered));
@@ -181,4 +181,19 @@ fn keys_and_classes_a_settled_message_takes_no_key_of_another_class_along() {
     pair.send(Client, 0, Message::new("newest").key(7));
     pair.run(ms(1));
     assert_eq!(fates(&mut pair), [(second, Fate::Superseded)]);
+}
+
+#[test]
+fn large_packets_and_many_channels_no_record_has_more_frames_than_a_peer_takes() {
+    let config = ConfigBuilder { max_channels: 4096, ..ConfigBuilder::default() };
+    let config = config.build().expect("sound");
+    let mut pair = Pair::established_with(config.clone(), config, Link::datagram(9000));
+    let now = pair.now;
+    for _ in 0..1000 {
+        pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+    }
+    pair.run(secs(1));
+    assert_eq!((pair.closed(Client), pair.closed(Server)), (None, None));
+    let opened = pair.take_events(Server).into_iter().filter(|event| matches!(event, Event::Opened(_)));
+    assert_eq!(opened.count(), 1000);
 }

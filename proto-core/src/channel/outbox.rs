@@ -304,6 +304,15 @@ impl Outbox {
         is_spent.then_some(Fate::Lost)
     }
 
+    /// Whether a second copy of `piece` may go out: it is still wanted, and nobody counts how often it was sent.
+    pub(crate) fn may_copy(&self, piece: &Piece) -> bool {
+        let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
+        self.index(piece.id).map(|index| &self.slots[index]).is_some_and(|slot| {
+            let is_counted = slot.terms.as_ref().is_some_and(|terms| terms.max_retransmits.is_some());
+            !is_counted && (piece.len == 0 || !slot.acked.contains(&wanted))
+        })
+    }
+
     /// `piece` is lost and must be written again.
     pub(crate) fn requeue(&mut self, piece: Piece) {
         if let Some(slot) = self.slot(piece.id) {

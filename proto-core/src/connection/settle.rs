@@ -204,16 +204,22 @@ impl Connection {
     /// What was lost once and is written again is to be written twice.
     fn plan_repair(&mut self, now: Timestamp, piece: Piece) {
         let again = Piece { tries: piece.tries.saturating_add(1), ..piece };
-        if self.would_repeat(now, &again) {
+        if self.may_copy(now, &again) {
             self.recovery.plan_repair(now, Carried::Piece(again));
         }
+    }
+
+    fn may_copy(&self, now: Timestamp, piece: &Piece) -> bool {
+        let channel = self.channels.get(piece.channel);
+        channel.is_some_and(|channel| channel.outboxes[piece.class as usize].may_copy(piece))
+            && self.would_repeat(now, piece)
     }
 
     /// Second copies of what was lost go out while nothing else does.
     fn repair(&mut self, now: Timestamp) {
         while let Some(carried) = self.recovery.pop_repair(now) {
             if let Carried::Piece(piece) = carried
-                && self.would_repeat(now, &piece)
+                && self.may_copy(now, &piece)
                 && self.channels.candidate(now, false).is_none()
             {
                 self.stats.repairs += 1;

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Sent, Server, ms, secs, small};
+use crate::wire::{Frame, Packet, Rate, Record};
 use crate::{
     Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Link, Message, MessageId, Policy,
     RequestOutcome, SendLimits,
@@ -196,4 +197,31 @@ fn large_packets_and_many_channels_no_record_has_more_frames_than_a_peer_takes()
     assert_eq!((pair.closed(Client), pair.closed(Server)), (None, None));
     let opened = pair.take_events(Server).into_iter().filter(|event| matches!(event, Event::Opened(_)));
     assert_eq!(opened.count(), 1000);
+}
+
+#[test]
+fn second_copies_and_max_retransmits_a_copy_is_a_repetition_too() {
+    for most in 0..5 {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        let now = pair.now;
+        let channel = pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+        pair.run(ms(200));
+        let is_doomed = move |sent: &Sent| sent.from == Client && has_message_on(&sent.packet, 1);
+        pair.lose(is_doomed);
+        pair.sent.clear();
+        let id = pair.send(Client, channel.0, Message::new("doomed").max_retransmits(most).receipt());
+        for _ in 0..100 {
+            pair.run(ms(3));
+            pair.send(Client, 0, Message::new("other").class(Class::Unreliable));
+        }
+        assert_eq!(fates(&mut pair), [(id, Fate::Lost)]);
+        let written = pair.sent.iter().filter(|sent| is_doomed(sent)).count();
+        assert!(written <= 1 + most as usize, "{written} times");
+    }
+}
+
+fn has_message_on(packet: &[u8], channel: u32) -> bool {
+    let is_there = |frame| matches!(frame, Ok(Frame::Msg(msg)) if msg.channel == channel);
+    matches!(Packet::decode(packet, crate::wire::checksum::crc32c), Ok(Packet::Short(_)))
+        && Record::new(super::payload(packet)).any(is_there)
 }

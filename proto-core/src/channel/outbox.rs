@@ -286,11 +286,11 @@ impl Outbox {
         self.settle(piece.id)
     }
 
-    /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message makes it
-    /// worthless.
+    /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message, unless
+    /// it was dropped before it was written, makes it worthless.
     pub(crate) fn verdict(&self, piece: &Piece, now: Timestamp, is_stale: bool) -> Option<Fate> {
         let slot = self.index(piece.id).map(|index| &self.slots[index])?;
-        if is_stale && piece.id + 1 < self.next_id {
+        if is_stale && self.slots.back().is_some_and(|newest| newest.id > piece.id) {
             return Some(Fate::Superseded);
         }
         let terms = slot.terms.as_ref()?;
@@ -503,7 +503,12 @@ impl Outbox {
 
     /// Whether the peer has, or knows to have been given up, everything that was sent, and has answered for it where it was asked.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.extra.as_ref().is_none_or(|extra| extra.asked.is_empty())
+        self.slots.is_empty() && !self.awaits_word()
+    }
+
+    /// Whether the peer's application has still to answer for a message.
+    pub(crate) fn awaits_word(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.asked.is_empty())
     }
 
     /// Whether anything of message `id` may have been written; what is settled may.

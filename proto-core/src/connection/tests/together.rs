@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::{Client, Pair, Sent, Server, ms, secs, small};
 use crate::wire::{Frame, Packet, Rate, Record};
 use crate::{
-    Cancel, ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Link, Message, MessageId, Policy,
-    RequestOutcome, SendLimits,
+    Cancel, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Event, Fate, Link, Message, MessageId,
+    Policy, RequestOutcome, SendLimits,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -224,4 +224,41 @@ fn has_message_on(packet: &[u8], channel: u32) -> bool {
     let is_there = |frame| matches!(frame, Ok(Frame::Msg(msg)) if msg.channel == channel);
     matches!(Packet::decode(packet, crate::wire::checksum::crc32c), Ok(Packet::Short(_)))
         && Record::new(super::payload(packet)).any(is_there)
+}
+
+#[test]
+fn sequenced_and_cancelling_the_newest_that_is_left_arrives() {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let now = pair.now;
+    let options = ChannelOptions { reliable_sequenced: true, ..ChannelOptions::default() };
+    let channel = pair.conn(Client).open_channel(now, &options).expect("room");
+    pair.run(ms(200));
+    pair.lose(|sent| sent.from == Client);
+    let sequenced = |text: &'static str| Message::new(text).class(Class::Sequenced).receipt();
+    let stays = pair.send(Client, channel.0, sequenced("stays"));
+    pair.run(ms(1));
+    let goes = pair.send(Client, channel.0, sequenced("goes"));
+    let now = pair.now;
+    assert_eq!(pair.conn(Client).channel(channel).cancel(now, goes), Cancel::Cancelled);
+    pair.lose(|_| false);
+    pair.run(secs(5));
+    assert_eq!(fates(&mut pair), [(goes, Fate::Cancelled), (stays, Fate::Acked)]);
+    assert_eq!(pair.recv(Server, channel.0).expect("it arrives").payload, "stays");
+}
+
+#[test]
+fn close_and_receipts_it_waits_for_the_word_about_unreliable_messages_too() {
+    for class in Class::ALL {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        let id = pair.send(Client, 0, Message::new("work").class(class).receipt_of_processing());
+        pair.run(ms(1));
+        pair.close(Client, Close::default());
+        pair.run(ms(50));
+        let received = pair.recv(Server, 0).expect("it arrives");
+        let now = pair.now;
+        assert!(pair.conn(Server).ack(now, received.receipt.expect("it asks")));
+        pair.run(ms(200));
+        assert!(pair.closed(Client).is_some(), "{class:?}: it need not wait longer");
+        assert_eq!(fates(&mut pair), [(id, Fate::Processed)], "{class:?}");
+    }
 }

@@ -68,8 +68,8 @@ pub(crate) enum Announce {
 struct Listed {
     credit_due: bool,
     starved: bool,
-    assembling: bool,
     throttled: bool,
+    metered: bool,
     lapsing: bool,
     control_due: bool,
 }

@@ -342,7 +342,7 @@ impl Connection {
         if !self.state.is_open() {
             return;
         }
-        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline(&self.config));
+        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
         self.timers.set(Timer::Release, self.recovery.idle_for(RELEASE_AFTER));
         self.timers.set(Timer::Ack, self.received.deadline());

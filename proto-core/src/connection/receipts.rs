@@ -52,7 +52,8 @@ impl Connection {
     pub(super) fn receive_next(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
         let mut gone = mem::take(&mut self.scratch.gone);
         let config = &self.config;
-        let delivery = self.channels.receive(id, |inbox, _| inbox.pop_live(now, &mut gone, config)).flatten();
+        let delivery =
+            self.channels.receive(config, id, |inbox, _| inbox.pop_live(now, &mut gone, config)).flatten();
         for gone in gone.drain(..) {
             self.on_gone(id, &gone);
         }
@@ -116,7 +117,7 @@ impl Connection {
     }
 
     pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
-        for id in self.channels.take_assembling() {
+        while let Some(id) = self.channels.next_assembling(now) {
             let expired = self.take_in(now, id, |inbox, _, intake| {
                 inbox.expire_partials(intake);
                 Ok(())
@@ -162,7 +163,8 @@ impl Connection {
     pub(super) fn on_frag_abort(&mut self, abort: &FragAbort) -> Result<(), Violation> {
         let (channel, class) = self.channel_of(abort.channel, abort.class)?;
         let id = channel.id;
-        if self.channels.receive(id, |inbox, _| inbox.abort(class, abort.number)) == Some(true) {
+        if self.channels.receive(&self.config, id, |inbox, _| inbox.abort(class, abort.number)) == Some(true)
+        {
             self.stats.drops.count(Drop::Abandoned);
         }
         Ok(())

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Sent, Server, ms, secs, small};
+use crate::connection::timers::Timer;
 use crate::wire::{Frame, Packet, Rate, Record};
 use crate::{
     Cancel, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Event, Fate, Link, Message, MessageId,
@@ -260,5 +261,24 @@ fn close_and_receipts_it_waits_for_the_word_about_unreliable_messages_too() {
         pair.run(ms(200));
         assert!(pair.closed(Client).is_some(), "{class:?}: it need not wait longer");
         assert_eq!(fates(&mut pair), [(id, Fate::Processed)], "{class:?}");
+    }
+}
+
+#[test]
+fn rate_limits_and_recv_the_next_deadline_is_known_at_once() {
+    let rate = Rate { messages: 2, message_burst: 4, ..Rate::default() };
+    let mut pair =
+        Pair::established(ConfigBuilder { receive_rate: Some(rate), session_messages: 8, ..small() });
+    for _ in 0..8 {
+        pair.send(Client, 0, Message::new("x"));
+    }
+    while pair.conn(Server).unread() < 8 {
+        pair.run(ms(5));
+    }
+    for _ in 0..8 {
+        pair.drain();
+        pair.recv(Server, 0);
+        let conn = pair.conn(Server);
+        assert_eq!(conn.timers.get(Timer::Rate), conn.channels.rate_deadline());
     }
 }

@@ -440,7 +440,7 @@ impl Inbox {
                 self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
             }
             Class::ReliableOrdered => {
-                delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.diverted))
+                delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.diverted));
             }
             Class::ReliableUnordered => {}
         }

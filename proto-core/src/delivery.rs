@@ -79,7 +79,8 @@ impl Refusal {
     }
 }
 
-/// What happens when a message finds its channel's queue full.
+/// What happens when a message finds its channel's queue full. It does not concern answers to requests: those are refused, and
+/// are not pushed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Policy {
     /// It is refused with `SendError::Full`, and `Event::Writable` follows.

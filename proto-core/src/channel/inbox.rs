@@ -66,7 +66,7 @@ impl Window {
                     delivery.gap = mem::take(&mut self.gap);
                     out.push(*delivery);
                 }
-                Some(Slot::Skipped) => self.gap += 1,
+                Some(Slot::Skipped) => self.gap = self.gap.saturating_add(1),
                 _ => {}
             }
             self.base += 1;
@@ -452,7 +452,9 @@ impl Inbox {
                 self.ready_unreliable.0 += 1;
                 self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
             }
-            Class::ReliableOrdered => delivery.gap += mem::take(&mut self.diverted),
+            Class::ReliableOrdered => {
+                delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.diverted));
+            }
             Class::ReliableUnordered => {}
         }
         self.ready.push_back(delivery);
@@ -462,7 +464,7 @@ impl Inbox {
     /// A delivery goes elsewhere than to `recv`; `is_gap` says that the application never gets it.
     pub(crate) fn divert(&mut self, delivery: &Delivery, is_gap: bool) {
         if delivery.class == Class::ReliableOrdered {
-            self.diverted += delivery.gap + u32::from(is_gap);
+            self.diverted = self.diverted.saturating_add(delivery.gap).saturating_add(is_gap.into());
         }
     }
 
@@ -478,12 +480,12 @@ impl Inbox {
             let is_ordered = delivery.class == Class::ReliableOrdered;
             if !delivery.has_expired(now) || is_planted_immortal(config) {
                 if is_ordered {
-                    delivery.gap += mem::take(&mut self.expired);
+                    delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.expired));
                 }
                 return Some(delivery);
             }
             if is_ordered {
-                self.expired += delivery.gap + 1;
+                self.expired = self.expired.saturating_add(delivery.gap).saturating_add(1);
             }
             gone.push(delivery.gone(Refusal::Expired));
         }
@@ -503,11 +505,6 @@ impl Inbox {
 
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len() + self.sequenced().count()
-    }
-
-    /// Whether incomplete messages wait for the end of their time.
-    pub(crate) fn is_assembling(&self) -> bool {
-        !self.partials.is_empty() && (!self.lapses.is_empty() || self.idle_partials().next().is_some())
     }
 
     fn sequenced(&self) -> impl Iterator<Item = &Delivery> {

@@ -69,8 +69,8 @@ pub(crate) enum Announce {
 struct Listed {
     credit_due: bool,
     starved: bool,
-    assembling: bool,
     throttled: bool,
+    metered: bool,
     lapsing: bool,
     control_due: bool,
 }
@@ -216,7 +216,8 @@ impl Channel {
         let key = terms.as_ref().and_then(|terms| terms.key);
         let older = key.and_then(|key| self.extra.as_ref()?.keys.get(&key).copied());
         let older = older.filter(|&(class, id)| self.outboxes[class as usize].is_unwritten(id) == Some(true));
-        let policy = self.limits.policy(class);
+        // What answers a request is told to nobody when it is dropped, and those who wait for it would wait for ever.
+        let policy = if kind.is_answer() { Policy::FailFast } else { self.limits.policy(class) };
         let victims = match policy {
             Policy::Replace => self.victims(class, cost, policy, older),
             _ if self.fits(cost) => Some(0),
@@ -234,7 +235,7 @@ impl Channel {
             self.supersede_key(now, key, ends);
         }
         for _ in 0..victims.unwrap_or(0) {
-            let oldest = self.outboxes[class as usize].unwritten().next();
+            let oldest = self.outboxes[class as usize].replaceable().next();
             if let Some((id, _)) = oldest {
                 self.give_up(now, class, id, fate, ends);
             }
@@ -280,7 +281,7 @@ impl Channel {
             |messages, bytes| messages < limits.send_messages && bytes + cost <= limits.send_bytes;
         let mut victims = 0;
         if matches!(policy, Policy::DropOld | Policy::Replace) {
-            let others = self.outboxes[class as usize].unwritten();
+            let others = self.outboxes[class as usize].replaceable();
             for (_, len) in others.filter(|&(id, _)| older != Some((class, id))) {
                 if policy == Policy::DropOld && is_enough(messages, bytes) {
                     break;
@@ -319,7 +320,7 @@ impl Channel {
             }
         }
         self.meter.on_left(now, 0, self.unsent() == 0);
-        let settled = self.account(settled);
+        let settled = self.account(class, settled);
         ends.push((class, settled, fate));
     }
 
@@ -365,18 +366,18 @@ impl Channel {
 
     pub(crate) fn settle(&mut self, class: Class, id: u64) -> Option<Settled> {
         let settled = self.outboxes[class as usize].settle(id)?;
-        Some(self.account(settled))
+        Some(self.account(class, settled))
     }
 
     /// Ends the life of the oldest message of `class` that has no fate.
     pub(crate) fn settle_oldest(&mut self, class: Class) -> Option<Settled> {
         let settled = self.outboxes.get_mut(class)?.settle_oldest()?;
-        Some(self.account(settled))
+        Some(self.account(class, settled))
     }
 
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let settled = self.outboxes[piece.class as usize].on_acked(piece)?;
-        Some(self.account(settled))
+        Some(self.account(piece.class, settled))
     }
 
     /// `len` bytes were written for the first time.
@@ -393,12 +394,12 @@ impl Channel {
         self.meter.predict(now, self.unsent())
     }
 
-    pub(crate) fn account(&mut self, settled: Settled) -> Settled {
+    pub(crate) fn account(&mut self, class: Class, settled: Settled) -> Settled {
         self.queued_messages -= 1;
         self.queued_bytes -= settled.len as usize + MESSAGE_COST;
         if let Some(key) = settled.key
             && let Some(extra) = &mut self.extra
-            && extra.keys.get(&key).is_some_and(|&(_, id)| id == settled.id)
+            && extra.keys.get(&key) == Some(&(class, settled.id))
         {
             extra.keys.remove(&key);
         }

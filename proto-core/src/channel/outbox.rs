@@ -296,11 +296,11 @@ impl Outbox {
         Some(self.leave_at(index, State::Settled))
     }
 
-    /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message makes it
-    /// worthless.
+    /// `piece` is lost: its message's fate, unless the piece must be written again. `is_stale` says that a newer message, unless
+    /// it was dropped before it was written, makes it worthless.
     pub(crate) fn verdict(&self, piece: &Piece, now: Timestamp, is_stale: bool) -> Option<Fate> {
         let slot = self.index(piece.id).map(|index| &self.slots[index])?;
-        if is_stale && piece.id + 1 < self.next_id {
+        if is_stale && self.slots.back().is_some_and(|newest| newest.id > piece.id) {
             return Some(Fate::Superseded);
         }
         let terms = slot.terms.as_ref()?;
@@ -312,6 +312,15 @@ impl Outbox {
         }
         let is_spent = terms.max_retransmits.is_some_and(|max| u32::from(piece.tries) >= max);
         is_spent.then_some(Fate::Lost)
+    }
+
+    /// Whether a second copy of `piece` may go out: it is still wanted, and nobody counts how often it was sent.
+    pub(crate) fn may_copy(&self, piece: &Piece) -> bool {
+        let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
+        self.index(piece.id).map(|index| &self.slots[index]).is_some_and(|slot| {
+            let is_counted = slot.terms.as_ref().is_some_and(|terms| terms.max_retransmits.is_some());
+            !is_counted && (piece.len == 0 || !slot.acked.contains(&wanted))
+        })
     }
 
     /// `piece` is lost and must be written again.
@@ -480,10 +489,20 @@ impl Outbox {
         true
     }
 
+    fn unwritten_slots(&self) -> impl Iterator<Item = &Slot> {
+        let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
+        self.slots.range(self.fresh + usize::from(is_begun)..)
+    }
+
     /// Number and length of the messages of which nothing was written, oldest first.
     pub(crate) fn unwritten(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
-        let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
-        self.slots.range(self.fresh + usize::from(is_begun)..).map(|slot| (slot.id, slot.total as usize))
+        self.unwritten_slots().map(|slot| (slot.id, slot.total as usize))
+    }
+
+    /// Those of them that a policy may push out: not the answers to requests.
+    pub(crate) fn replaceable(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let slots = self.unwritten_slots().filter(|slot| !slot.kind.is_answer());
+        slots.map(|slot| (slot.id, slot.total as usize))
     }
 
     /// The first message longer than `max` of which nothing was written.
@@ -501,7 +520,12 @@ impl Outbox {
 
     /// Whether the peer has, or knows to have been given up, everything that was sent, and has answered for it where it was asked.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.extra.as_ref().is_none_or(|extra| extra.asked.is_empty())
+        self.slots.is_empty() && !self.awaits_word()
+    }
+
+    /// Whether the peer's application has still to answer for a message.
+    pub(crate) fn awaits_word(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.asked.is_empty())
     }
 
     /// Whether anything of message `id` may have been written; what is settled may.

@@ -1,6 +1,7 @@
 //! The channels of a connection and what they share: the credit of the session and the order of turns.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -29,8 +30,10 @@ pub(crate) struct Channels {
     announce_due: Vec<ChannelId>,
     /// Those that wait for credit of the session.
     starved: Vec<ChannelId>,
-    /// Those with incomplete messages that are given up one day.
-    assembling: Vec<ChannelId>,
+    /// The last that could send nothing new for want of credit.
+    pub(crate) held_up: Option<ChannelId>,
+    /// Those with incomplete messages that are given up one day, and when the first of them is.
+    assembling: BTreeSet<(Timestamp, ChannelId)>,
     /// Those with messages that have lifetimes.
     lapsing: Vec<ChannelId>,
     /// Those with SKIP, FRAG_ABORT or MSG_ACK to write; some may have written it since.
@@ -58,7 +61,8 @@ impl Channels {
             credit_due: Vec::new(),
             announce_due: Vec::new(),
             starved: Vec::new(),
-            assembling: Vec::new(),
+            held_up: None,
+            assembling: BTreeSet::new(),
             lapsing: Vec::new(),
             control_due: Vec::new(),
             unreliable_cost: 0,
@@ -107,17 +111,23 @@ impl Channels {
     /// along.
     pub(crate) fn receive<T>(
         &mut self,
+        config: &Config,
         id: ChannelId,
         change: impl FnOnce(&mut Inbox, [&mut ReceiveCredit; 2]) -> T,
     ) -> Option<T> {
         let index = self.position(id).ok()?;
         let channel = &mut self.list[index];
         let before = channel.inbox.unreliable_cost();
+        let due_before = channel.inbox.reassembly_deadline(config);
         let credit = [&mut channel.receive_credit, &mut self.session_receive];
         let result = change(&mut channel.inbox, credit);
         self.unreliable_cost = self.unreliable_cost + channel.inbox.unreliable_cost() - before;
-        if channel.inbox.is_assembling() && !mem::replace(&mut channel.listed.assembling, true) {
-            self.assembling.push(id);
+        let due = channel.inbox.reassembly_deadline(config);
+        if due != due_before {
+            if let Some(at) = due_before {
+                self.assembling.remove(&(at, id));
+            }
+            self.assembling.extend(due.map(|at| (at, id)));
         }
         Some(result)
     }
@@ -128,20 +138,13 @@ impl Channels {
     }
 
     /// When the next incomplete message must be given up.
-    pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
-        let channels = self.assembling.iter().filter_map(|&id| self.get(id));
-        channels.filter_map(|channel| channel.inbox.reassembly_deadline(config)).min()
+    pub(crate) fn reassembly_deadline(&self) -> Option<Timestamp> {
+        self.assembling.first().map(|&(at, _)| at)
     }
 
-    /// Those with incomplete messages, of which whoever still has some must be given to [`Self::receive`].
-    pub(crate) fn take_assembling(&mut self) -> Vec<ChannelId> {
-        let assembling = mem::take(&mut self.assembling);
-        for &id in &assembling {
-            if let Some(channel) = self.get_mut(id) {
-                channel.listed.assembling = false;
-            }
-        }
-        assembling
+    /// The next channel with incomplete messages whose time has passed, which must be given to [`Self::receive`].
+    pub(crate) fn next_assembling(&self, now: Timestamp) -> Option<ChannelId> {
+        self.assembling.first().filter(|&&(at, _)| at <= now).map(|&(_, id)| id)
     }
 
     /// Room for a reliable message of `len` bytes is free again.
@@ -358,9 +361,11 @@ impl Channels {
             }
             let cost = super::cost(candidate.total.into());
             if class.is_reliable() && !channel.send_credit.allows(cost) {
+                self.held_up = Some(channel.id);
                 continue;
             }
             if class.is_reliable() && !self.session_send.allows(cost) {
+                self.held_up = Some(channel.id);
                 if !mem::replace(&mut channel.listed.starved, true) {
                     self.starved.push(channel.id);
                 }
@@ -410,7 +415,6 @@ impl Channels {
             &mut self.credit_due,
             &mut self.announce_due,
             &mut self.starved,
-            &mut self.assembling,
             &mut self.lapsing,
             &mut self.control_due,
         ] {

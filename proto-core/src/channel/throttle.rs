@@ -60,8 +60,11 @@ fn told(rate: Option<Rate>) -> Rate {
 
 impl Channels {
     fn throttles(&mut self, config: &Config) -> &mut Throttles {
-        let has_sent = self.list.iter().any(|channel| channel.has_sent);
-        self.throttles.get_or_insert_with(|| Throttles::new(config, has_sent).into())
+        let list = &self.list;
+        self.throttles.get_or_insert_with(|| {
+            let has_sent = list.iter().any(|channel| channel.has_sent);
+            Throttles::new(config, has_sent).into()
+        })
     }
 
     /// The connection is established: the peer is told what this side was configured to take.
@@ -241,7 +244,13 @@ impl Channels {
         let Some(throttles) = &mut self.throttles else { return };
         let until = until.map(|until| until.max(now + throttles.granularity));
         throttles.metered_until = throttles.metered_until.into_iter().chain(until).min();
-        if until.is_some() && !throttles.metered.contains(&id) {
+        if until.is_none() {
+            return;
+        }
+        if let Some(channel) = self.get_mut(id)
+            && !mem::replace(&mut channel.listed.metered, true)
+            && let Some(throttles) = &mut self.throttles
+        {
             throttles.metered.push(id);
         }
     }
@@ -272,6 +281,9 @@ impl Channels {
         if throttles.metered_until.is_some_and(|until| until <= now) {
             throttles.metered_until = None;
             for id in mem::take(&mut throttles.metered) {
+                if let Some(channel) = self.get_mut(id) {
+                    channel.listed.metered = false;
+                }
                 self.meter_credit(now, id);
             }
         }

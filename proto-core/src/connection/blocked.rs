@@ -45,22 +45,21 @@ impl Connection {
     }
 }
 
-/// The credit that a message waits for.
+/// The credit that a message waits for, on the channel that was the last to try: the others may be many, and silent.
 fn missing(channels: &Channels) -> Option<Credit> {
     let session = channels.session_send;
-    channels.iter().find_map(|channel| {
-        let waits = [Class::ReliableOrdered, Class::ReliableUnordered];
-        let cost = waits.iter().find_map(|&class| {
-            let (_, len) = channel.outboxes[class as usize].unwritten().next()?;
-            Some(crate::channel::cost(len as u64))
-        })?;
-        let (id, limit) = if !channel.send_credit.allows(cost) {
-            (Some(channel.id.0), channel.send_credit.limit())
-        } else if !session.allows(cost) {
-            (None, session.limit())
-        } else {
-            return None;
-        };
-        Some(Credit { channel: id, bytes: limit.0, messages: limit.1 })
-    })
+    let channel = channels.get(channels.held_up?)?;
+    let waits = [Class::ReliableOrdered, Class::ReliableUnordered];
+    let cost = waits.iter().find_map(|&class| {
+        let (_, len) = channel.outboxes[class as usize].unwritten().next()?;
+        Some(crate::channel::cost(len as u64))
+    })?;
+    let (id, limit) = if !channel.send_credit.allows(cost) {
+        (Some(channel.id.0), channel.send_credit.limit())
+    } else if !session.allows(cost) {
+        (None, session.limit())
+    } else {
+        return None;
+    };
+    Some(Credit { channel: id, bytes: limit.0, messages: limit.1 })
 }

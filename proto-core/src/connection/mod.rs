@@ -373,7 +373,7 @@ impl Connection {
         if !self.state.is_open() {
             return;
         }
-        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline(&self.config));
+        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         self.timers.set(Timer::Request, self.requests.deadline());
         self.update_sent_timers();
     }

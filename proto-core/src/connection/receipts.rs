@@ -52,7 +52,8 @@ impl Connection {
     pub(super) fn receive_next(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
         let mut gone = mem::take(&mut self.scratch.gone);
         let config = &self.config;
-        let delivery = self.channels.receive(id, |inbox, _| inbox.pop_live(now, &mut gone, config)).flatten();
+        let delivery =
+            self.channels.receive(config, id, |inbox, _| inbox.pop_live(now, &mut gone, config)).flatten();
         for gone in gone.drain(..) {
             self.on_gone(id, &gone);
         }
@@ -116,7 +117,7 @@ impl Connection {
     }
 
     pub(super) fn on_reassembly_timer(&mut self, now: Timestamp) {
-        for id in self.channels.take_assembling() {
+        while let Some(id) = self.channels.next_assembling(now) {
             let expired = self.take_in(now, id, |inbox, _, intake| {
                 inbox.expire_partials(intake);
                 Ok(())
@@ -162,7 +163,8 @@ impl Connection {
     pub(super) fn on_frag_abort(&mut self, abort: &FragAbort) -> Result<(), Violation> {
         let (channel, class) = self.channel_of(abort.channel, abort.class)?;
         let id = channel.id;
-        if self.channels.receive(id, |inbox, _| inbox.abort(class, abort.number)) == Some(true) {
+        if self.channels.receive(&self.config, id, |inbox, _| inbox.abort(class, abort.number)) == Some(true)
+        {
             self.stats.drops.count(Drop::Abandoned);
         }
         Ok(())
@@ -183,8 +185,8 @@ impl Connection {
             let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
             let was_sent = channel.outboxes[class as usize]
                 .on_receipts(range, |settled| ends.push((class, settled, fate)));
-            for (_, settled, _) in &mut ends {
-                *settled = channel.account(*settled);
+            for (class, settled, _) in &mut ends {
+                *settled = channel.account(*class, *settled);
             }
             self.settle_ends(id, ends);
             if !was_sent {
@@ -254,7 +256,7 @@ impl Connection {
         while let Some(channel) = self.channels.next_control() {
             let announced = carried.contains(&Carried::OpenChannel(channel.id.0));
             if channel.announce != Announce::Known && !announced {
-                if writer.buffered() + announcement_len(channel.name.len()) > limit {
+                if !writer.has_room(announcement_len(channel.name.len()), limit) {
                     return;
                 }
                 write_announcement(channel, writer, carried);
@@ -271,6 +273,9 @@ impl Connection {
 
 /// How many things of `size` bytes fit behind a head of `head` bytes.
 fn room(limit: usize, writer: &RecordWriter<'_>, head: usize, size: usize) -> usize {
+    if !writer.has_room(head, limit) {
+        return 0;
+    }
     limit.saturating_sub(writer.buffered() + head) / size
 }
 

@@ -3,8 +3,8 @@
 use core::mem;
 use core::time::Duration;
 
-use super::Connection;
 use super::state::State;
+use super::{Connection, Timer};
 use crate::channel::{
     Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
     SendCredit, Share,
@@ -340,7 +340,7 @@ impl Connection {
             out: &mut deliveries,
             gone: &mut gone,
         };
-        let acted = self.channels.receive(id, |inbox, credit| act(inbox, credit, &mut intake));
+        let acted = self.channels.receive(&self.config, id, |inbox, credit| act(inbox, credit, &mut intake));
         let delivered = deliveries.drain(..).try_for_each(|delivery| self.deliver(now, id, delivery));
         for gone in gone.drain(..) {
             self.on_gone(id, &gone);
@@ -389,7 +389,7 @@ impl Connection {
     }
 
     pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
-        let made = self.channels.receive(id, |inbox, _| inbox.make_ready(delivery));
+        let made = self.channels.receive(&self.config, id, |inbox, _| inbox.make_ready(delivery));
         let Some((is_first, replaced)) = made else { return };
         if let Some(channel) = self.channels.get_mut(id).filter(|_| is_first)
             && !mem::replace(&mut channel.readable_queued, true)
@@ -419,6 +419,9 @@ impl Connection {
         }
         self.channels.release(id, len);
         self.channels.meter_credit(self.clock, id);
+        if self.state.is_open() {
+            self.timers.set(Timer::Rate, self.channels.rate_deadline());
+        }
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

@@ -51,8 +51,9 @@ impl Connection {
                 }
             }
             Carried::Skip { channel, class, id } => {
-                if let Some(channel) = self.channels.get_mut(channel) {
-                    channel.outboxes[class as usize].on_skip_acked(id);
+                if let Some(state) = self.channels.get_mut(channel) {
+                    state.outboxes[class as usize].on_skip_acked(id);
+                    self.channels.activate_waiting(channel, class);
                 }
             }
             Carried::MsgAck { channel, class, first, len } => {
@@ -64,9 +65,10 @@ impl Connection {
             Carried::Piece(piece) => {
                 let settled =
                     self.channels.get_mut(piece.channel).and_then(|channel| channel.on_acked(&piece));
-                if let Some(settled) = settled {
-                    self.channels.activate_waiting(piece.channel, piece.class);
-                    self.on_settled(piece.channel, piece.class, settled, Fate::Acked);
+                match settled {
+                    Some(settled) => self.on_settled(piece.channel, piece.class, settled, Fate::Acked),
+                    // It may wait for nothing but the application's word.
+                    None => self.channels.activate_waiting(piece.channel, piece.class),
                 }
             }
         }
@@ -123,7 +125,7 @@ impl Connection {
         false
     }
 
-    /// Counts a settled message, tells its fate to whoever asked, and pays a `Writable` that it made possible.
+    /// Counts a settled message, tells its fate to whoever asked, lets those behind it go, and pays a `Writable`.
     pub(super) fn on_settled(&mut self, channel: ChannelId, class: Class, settled: Settled, fate: Fate) {
         match fate {
             Fate::Acked => self.stats.messages_acked += 1,
@@ -144,6 +146,7 @@ impl Connection {
             }
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
+        self.channels.activate_waiting(channel, class);
         self.tell_fate(channel, class, &settled, fate);
         if let Some(request) = settled.request.filter(|_| !settled.written) {
             self.on_unsent_request(RequestId(request));
@@ -202,16 +205,22 @@ impl Connection {
     /// What was lost once and is written again is to be written twice.
     fn plan_repair(&mut self, now: Timestamp, piece: Piece) {
         let again = Piece { tries: piece.tries.saturating_add(1), ..piece };
-        if self.would_repeat(now, &again) {
+        if self.may_copy(now, &again) {
             self.recovery.plan_repair(now, Carried::Piece(again));
         }
+    }
+
+    fn may_copy(&self, now: Timestamp, piece: &Piece) -> bool {
+        let channel = self.channels.get(piece.channel);
+        channel.is_some_and(|channel| channel.outboxes[piece.class as usize].may_copy(piece))
+            && self.would_repeat(now, piece)
     }
 
     /// Second copies of what was lost go out while nothing else does.
     fn repair(&mut self, now: Timestamp) {
         while let Some(carried) = self.recovery.pop_repair(now) {
             if let Carried::Piece(piece) = carried
-                && self.would_repeat(now, &piece)
+                && self.may_copy(now, &piece)
                 && self.channels.candidate(now, false).is_none()
             {
                 self.stats.repairs += 1;

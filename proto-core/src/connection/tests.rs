@@ -13,6 +13,7 @@ mod rates;
 mod receipts;
 mod reliable_link;
 mod requests;
+mod together;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -129,7 +130,8 @@ impl Pair {
             let mut buf = Vec::new();
             while let Some(transmit) = self.conns[side as usize].poll_transmit(self.now, &mut buf) {
                 assert_eq!(transmit.len, buf.len());
-                assert!(transmit.len <= 1452, "a packet of {} bytes", transmit.len);
+                let most = usize::from(self.conns[side as usize].max_packet().max(1452));
+                assert!(transmit.len <= most, "a packet of {} bytes", transmit.len);
                 let sent = Sent { at: self.now, from: side, packet: core::mem::take(&mut buf) };
                 if !(self.lose)(&sent) {
                     self.flying.insert((self.now + DELAY, self.sent.len() as u64), sent.clone());

@@ -255,7 +255,7 @@ impl Connection {
         self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_rates(limit, writer, carried);
-        while writer.buffered() + 1 + varint::MAX_LEN <= limit
+        while writer.has_room(1 + varint::MAX_LEN, limit)
             && let Some(request) = self.requests.next_cancel()
         {
             writer.write(&Frame::Cancel(request), false);
@@ -286,7 +286,7 @@ impl Connection {
             carried.push(Carried::Credit(None));
             self.channels.meter_credit(now, ChannelId::DEFAULT);
         }
-        while writer.buffered() + LONGEST <= limit
+        while writer.has_room(LONGEST, limit)
             && let Some(channel) = self.channels.take_credit_due()
         {
             let id = channel.id;
@@ -304,7 +304,7 @@ impl Connection {
         carried: &mut Vec<Carried>,
     ) {
         while let Some(channel) = self.channels.next_announcement() {
-            if writer.buffered() + announcement_len(channel.name.len()) > limit {
+            if !writer.has_room(announcement_len(channel.name.len()), limit) {
                 return;
             }
             write_announcement(channel, writer, carried);
@@ -321,7 +321,7 @@ impl Connection {
                 _ => None,
             };
             let announcement = unknown.as_ref().map_or(0, |channel| announcement_len(channel.name.len()));
-            if writer.buffered() + announcement + RateLimit::LONGEST > limit {
+            if !writer.has_room(announcement + RateLimit::LONGEST, limit) {
                 return;
             }
             if let Some(channel) = unknown {

@@ -13,6 +13,8 @@ use super::{ack, delivery, varint};
 
 /// Most frames in one record.
 pub const MAX_FRAMES: usize = 512;
+/// Of those, kept for messages and the announcements of their channels.
+const FRAMES_KEPT: usize = 128;
 
 /// Every frame type of version 1. Those without a variant of [`Frame`] are reserved: this version refuses them.
 pub mod code {
@@ -233,6 +235,11 @@ impl<'b> RecordWriter<'b> {
     /// Frames written.
     pub const fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether a frame of `len` bytes that is no message may be added, `limit` bytes being the end of the record.
+    pub(crate) fn has_room(&self, len: usize, limit: usize) -> bool {
+        self.frames < MAX_FRAMES - FRAMES_KEPT && self.buf.len() + len <= limit
     }
 
     /// Whether a MSG may say `WireId::Next` after the frames written so far.

@@ -297,6 +297,11 @@ impl<'a> Msg<'a> {
 }
 
 impl Kind {
+    /// Whether it is an answer to a request, or a part of one.
+    pub(crate) const fn is_answer(self) -> bool {
+        !matches!(self, Self::OneWay | Self::Request(_))
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::OneWay => 0,

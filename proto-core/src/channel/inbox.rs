@@ -238,8 +238,9 @@ impl Inbox {
                 *slot = Slot::Partial;
             }
             Slot::Partial => {}
-            Slot::Waiting(_) | Slot::Done => return Err(Refused::Dropped(Refusal::Duplicate)),
-            Slot::Skipped => return Err(Refused::Dropped(Refusal::Expired)),
+            Slot::Waiting(_) | Slot::Done | Slot::Skipped => {
+                return Err(Refused::Dropped(Refusal::Duplicate));
+            }
         }
         if arrival.extras.ttl == Some(0) {
             self.give_up(class, id, total, arrival.extras.receipt, Some(Refusal::Expired), intake);
@@ -369,6 +370,9 @@ impl Inbox {
 
     fn drop_partial(&mut self, class: Class, id: u64, reason: Refusal, gone: &mut Vec<Gone>) {
         if let Some(partial) = self.take_partial(class, id) {
+            if class == Class::Unreliable {
+                self.mark_seen(id);
+            }
             let receipt = partial.said.as_ref().is_some_and(|said| said.receipt);
             gone.push(Gone {
                 class,
@@ -430,7 +434,6 @@ impl Inbox {
         let oldest = self.partials.range((Class::Unreliable, 0)..).map(|(&key, _)| key).next();
         if let Some((class, id)) = oldest {
             self.drop_partial(class, id, Refusal::ReassemblyFull, gone);
-            self.mark_seen(id);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Received messages whose sender waits for the application's word, and the words that wait to be sent.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
@@ -17,6 +17,8 @@ type Key = (Class, u64);
 pub(crate) struct Receipts {
     /// The application has the message and has said nothing.
     owed: BTreeMap<Key, Option<Batch>>,
+    /// Those of them that are of a batch.
+    batched: BTreeSet<(u64, Key)>,
     /// Said, and to be written.
     due: BTreeMap<Key, Status>,
     /// Written, and not known to have arrived.
@@ -31,23 +33,30 @@ impl Receipts {
     /// The application was given a message that asks.
     pub(crate) fn owe(&mut self, class: Class, number: u64, batch: Option<Batch>) {
         self.owed.insert((class, number), batch);
+        self.batched.extend(batch.map(|batch| (batch.number, (class, number))));
     }
 
     /// The application's word about a message. That about the last of a batch counts for all of the batch that it was given and
     /// has not spoken about. `false` when no word is owed.
     pub(crate) fn answer(&mut self, class: Class, number: u64, status: Status) -> bool {
-        let Some(batch) = self.owed.remove(&(class, number)) else { return false };
+        let Some(batch) = self.take_owed((class, number)) else { return false };
         self.due.insert((class, number), status);
         if let Some(Batch { number, is_last: true }) = batch {
-            let members =
-                self.owed.iter().filter(|(_, batch)| batch.is_some_and(|batch| batch.number == number));
-            let members: Vec<Key> = members.map(|(&key, _)| key).collect();
-            for key in members {
-                self.owed.remove(&key);
+            let first = (number, (Class::ALL[0], 0));
+            while let Some(&(_, key)) = self.batched.range(first..).next().filter(|(of, _)| *of == number) {
+                self.take_owed(key);
                 self.due.insert(key, status);
             }
         }
         true
+    }
+
+    fn take_owed(&mut self, key: Key) -> Option<Option<Batch>> {
+        let batch = self.owed.remove(&key)?;
+        if let Some(Batch { number, .. }) = batch {
+            self.batched.remove(&(number, key));
+        }
+        Some(batch)
     }
 
     /// A message that asks was dropped unseen. Nothing changes where a word was given, or is owed.
@@ -64,7 +73,7 @@ impl Receipts {
 
     /// The sender of a message has given it up.
     pub(crate) fn forget(&mut self, class: Class, number: u64) {
-        self.owed.remove(&(class, number));
+        self.take_owed((class, number));
         self.due.remove(&(class, number));
     }
 
@@ -77,9 +86,15 @@ impl Receipts {
     pub(crate) fn take(&mut self, max: usize) -> Option<(Class, Status, Vec<RangeInclusive<u64>>)> {
         let (&(class, _), &status) = self.due.last_key_value()?;
         let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
-        for (&(_, number), _) in
-            self.due.range((class, 0)..=(class, u64::MAX)).rev().filter(|&(_, other)| *other == status)
-        {
+        let mut others = 0;
+        for (&(_, number), other) in self.due.range((class, 0)..=(class, u64::MAX)).rev() {
+            if *other != status {
+                others += 1;
+                if others > MAX_RECEIPT_RANGES {
+                    break;
+                }
+                continue;
+            }
             let is_full = ranges.len() == max.min(MAX_RECEIPT_RANGES);
             match ranges.last_mut() {
                 Some(range) if *range.start() == number + 1 => *range = number..=*range.end(),

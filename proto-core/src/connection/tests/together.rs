@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use super::{Client, Pair, Sent, Server, ms, secs, small};
 use crate::connection::timers::Timer;
-use crate::wire::{Frame, Packet, Rate, Record};
+use crate::wire::{Extras, Fragment, Frame, Msg, Packet, Rate, Record};
 use crate::{
-    Cancel, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Event, Fate, Link, Message, MessageId,
-    Policy, RequestOutcome, SendLimits,
+    Cancel, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Drop, Event, Fate, Link, Message,
+    MessageId, Policy, RequestOutcome, SendLimits,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -280,5 +280,23 @@ fn rate_limits_and_recv_the_next_deadline_is_known_at_once() {
         pair.recv(Server, 0);
         let conn = pair.conn(Server);
         assert_eq!(conn.timers.get(Timer::Rate), conn.channels.rate_deadline());
+    }
+}
+
+#[test]
+fn lifetimes_and_pieces_a_message_that_is_over_is_counted_once() {
+    for class in [Class::ReliableOrdered, Class::ReliableUnordered, Class::Unreliable] {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        for offset in [0, 1, 2] {
+            let extras = Extras { ttl: Some(5), ..Extras::default() };
+            let fragment = Some(Fragment { total: 100, offset });
+            // Another is missing before it.
+            let piece = Msg { fragment, extras, ..super::msg(class, 1, b"x") };
+            pair.inject(Client, &[Frame::Msg(piece)]);
+            pair.run(ms(20));
+        }
+        let drops = pair.conn(Server).stats().drops;
+        let told = (drops.get(Drop::ReceiveExpired), drops.get(Drop::DuplicateMessage));
+        assert_eq!(told, (1, 2), "{class:?}");
     }
 }

@@ -39,24 +39,23 @@ impl Receipts {
     /// The application's word about a message. That about the last of a batch counts for all of the batch that it was given and
     /// has not spoken about. `false` when no word is owed.
     pub(crate) fn answer(&mut self, class: Class, number: u64, status: Status) -> bool {
-        let Some(batch) = self.take_owed((class, number)) else { return false };
+        let Some(&batch) = self.owed.get(&(class, number)) else { return false };
+        self.settle((class, number));
         self.due.insert((class, number), status);
         if let Some(Batch { number, is_last: true }) = batch {
             let first = (number, (Class::ALL[0], 0));
             while let Some(&(_, key)) = self.batched.range(first..).next().filter(|(of, _)| *of == number) {
-                self.take_owed(key);
+                self.settle(key);
                 self.due.insert(key, status);
             }
         }
         true
     }
 
-    fn take_owed(&mut self, key: Key) -> Option<Option<Batch>> {
-        let batch = self.owed.remove(&key)?;
-        if let Some(Batch { number, .. }) = batch {
+    fn settle(&mut self, key: Key) {
+        if let Some(Some(Batch { number, .. })) = self.owed.remove(&key) {
             self.batched.remove(&(number, key));
         }
-        Some(batch)
     }
 
     /// A message that asks was dropped unseen. Nothing changes where a word was given, or is owed.
@@ -73,7 +72,7 @@ impl Receipts {
 
     /// The sender of a message has given it up.
     pub(crate) fn forget(&mut self, class: Class, number: u64) {
-        self.take_owed((class, number));
+        self.settle((class, number));
         self.due.remove(&(class, number));
     }
 

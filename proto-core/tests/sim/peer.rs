@@ -179,7 +179,7 @@ impl Peer {
             let sent = if is_last {
                 conn.reply(at, request, vec![index])
             } else {
-                conn.reply_part(at, request, vec![index; 200])
+                conn.reply_part(at, request, vec![index; 700])
             };
             drop(conn);
             if sent == Err(SendError::Full) {

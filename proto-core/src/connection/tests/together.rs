@@ -295,7 +295,7 @@ fn lifetimes_and_pieces_a_message_that_is_over_is_counted_once() {
             pair.inject(Client, &[Frame::Msg(piece)]);
             pair.run(ms(20));
         }
-        let drops = pair.conn(Server).stats().drops;
+        let drops = pair.conn(Server).stats().drops.clone();
         let told = (drops.get(Drop::ReceiveExpired), drops.get(Drop::DuplicateMessage));
         assert_eq!(told, (1, 2), "{class:?}");
     }

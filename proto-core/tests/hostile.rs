@@ -118,7 +118,8 @@ impl Forger {
         let versions = VERSION.to_be_bytes();
         let versions = Version::from_bytes(&versions).expect("one version");
         let mut record = Vec::new();
-        let init = Init { versions, client_random: [8; 32], token, params: &params };
+        let attach = proto_core::wire::Attach::New;
+    let init = Init { versions, client_random: [8; 32], token, attach, params: &params };
         RecordWriter::new(&mut record).write(&Frame::Init(init), false);
         let transcript = half(blake3::hash(&record));
         record.resize(MIN_INIT, 0);

@@ -10,7 +10,7 @@ use crate::recovery::{Received as ReceivedPackets, Recovery};
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
 use crate::wire::params::Params;
 use crate::wire::{
-    Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
+    Accept, Advice, Attach, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
 use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
 
@@ -168,6 +168,7 @@ impl Connection {
             heartbeat: config.heartbeat,
             dead: config.dead,
             max_ack_delay: config.max_ack_delay,
+            resume_window: Duration::ZERO,
         }
     }
 
@@ -198,6 +199,7 @@ impl Connection {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
             client_random: self.handshake.client_random,
             token: &self.handshake.token,
+            attach: Attach::New,
             params: &params,
         };
         let mut record = Vec::new();

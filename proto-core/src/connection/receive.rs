@@ -211,6 +211,7 @@ impl Connection {
             | Frame::Skip(_)
             | Frame::FragAbort(_)
             | Frame::MsgAck(_)
+            | Frame::ResumeState(_)
             | Frame::Msg(_) => Ok(()),
             Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
                 violation("a handshake frame in an established connection")

@@ -7,9 +7,9 @@ use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
     Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, Init, MAX_TOKEN, Msg, MsgAck,
-    OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
+    OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample, Version,
 };
-use super::{ack, delivery, varint};
+use super::{ack, delivery, resume, varint};
 
 /// Most frames in one record.
 pub const MAX_FRAMES: usize = 512;
@@ -92,6 +92,8 @@ pub enum Frame<'a> {
     Time(TimeSample),
     /// The sender no longer waits for the reply to its request of this number.
     Cancel(u64),
+    /// What its sender has, when a session goes on over another link.
+    ResumeState(ResumeState<'a>),
     /// A client asks for a connection.
     Init(Init<'a>),
     /// The client must prove its address with this token.
@@ -147,6 +149,7 @@ impl<'a> Frame<'a> {
             code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
             code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::RESUME_STATE => Self::ResumeState(ResumeState::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
             code::RATE => Self::Rate(RateLimit::decode(reader)?),
@@ -286,6 +289,10 @@ impl<'b> RecordWriter<'b> {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
             }
+            Frame::ResumeState(state) => {
+                buf.push(code::RESUME_STATE);
+                state.encode(buf);
+            }
             Frame::Close(close) => {
                 buf.push(code::CLOSE);
                 close.encode(buf);
@@ -386,5 +393,11 @@ impl<'b> RecordWriter<'b> {
         self.frames += 1;
         self.buf.push(code::REPORT);
         delivery::encode_report(lines, self.buf);
+    }
+    /// Appends a RESUME_STATE of at most 64 lines, ascending by channel and class.
+    pub fn write_resume_state(&mut self, part: u64, last: bool, lines: &[StateLine]) {
+        self.frames += 1;
+        self.buf.push(code::RESUME_STATE);
+        resume::encode_state(part, last, lines, self.buf);
     }
 }

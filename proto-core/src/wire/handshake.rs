@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::params::{self, MAX_PARAMS};
-use super::{DecodeError, Reader, varint};
+use super::{Attach, Claim, DecodeError, Reader, varint};
 
 /// Longest token in bytes.
 pub const MAX_TOKEN: usize = 96;
@@ -45,7 +45,8 @@ impl<'a> Version<'a> {
 /// A client asks for a connection.
 ///
 /// ```text
-/// 20 | versions: vi64 count, 4 each | client_random 32 | token: vi64 length, bytes | attach 1 (0) | params: vi64 length, TLVs
+/// 20 | versions: vi64 count, 4 each | client_random 32 | token: vi64 length, bytes | attach 1 | params: vi64 length, TLVs
+///    | session_id 16 | incarnation vi64 | proof 32, only with attach 1 and 2
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Init<'a> {
@@ -55,6 +56,8 @@ pub struct Init<'a> {
     pub client_random: [u8; 32],
     /// From RETRY; empty at first.
     pub token: &'a [u8],
+    /// Whether it is to be an old session or a new one.
+    pub attach: Attach,
     /// The client's parameters.
     pub params: &'a [u8],
 }
@@ -64,10 +67,17 @@ impl<'a> Init<'a> {
         let versions = Version::decode(reader)?;
         let client_random = reader.array()?;
         let token = reader.bytes(MAX_TOKEN, "INIT: token over 96 bytes")?;
-        if reader.u8()? != 0 {
+        let mode = reader.u8()?;
+        if mode > 2 {
             return Err(DecodeError::Invalid("INIT: an attach mode that this version does not know"));
         }
-        Ok(Self { versions, client_random, token, params: decode_params(reader)? })
+        let params = decode_params(reader)?;
+        let attach = match mode {
+            0 => Attach::New,
+            1 => Attach::Resume(Claim::decode(reader)?),
+            _ => Attach::ResumeOrNew(Claim::decode(reader)?),
+        };
+        Ok(Self { versions, client_random, token, attach, params })
     }
 
     pub(super) fn encode(&self, buf: &mut Vec<u8>) {
@@ -75,8 +85,11 @@ impl<'a> Init<'a> {
         buf.extend_from_slice(&self.client_random);
         varint::encode(self.token.len() as u64, buf);
         buf.extend_from_slice(self.token);
-        buf.push(0);
+        buf.push(self.attach.mode());
         encode_params(self.params, buf);
+        if let Some(claim) = self.attach.claim() {
+            claim.encode(buf);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod packet;
 pub mod params;
 mod rate;
 mod reader;
+mod resume;
 mod time;
 pub mod varint;
 
@@ -32,6 +33,8 @@ pub use options::{Batch, Extras, Options};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
+pub use resume::{Attach, Claim, ResumeState, StateLine};
+pub(crate) use resume::{MAX_STATE_LINES, MAX_STATE_PARTS, MAX_STATE_RANGES};
 pub use time::TimeSample;
 
 #[cfg(test)]

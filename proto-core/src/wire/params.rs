@@ -35,6 +35,8 @@ pub struct Params {
     pub dead: Duration,
     /// Longest time that it holds back an ACK: at most 1 s.
     pub max_ack_delay: Duration,
+    /// How long it keeps a session without a link: at most 24 h. Zero: not at all.
+    pub resume_window: Duration,
 }
 
 impl Default for Params {
@@ -49,13 +51,14 @@ impl Default for Params {
             heartbeat: Duration::from_secs(10),
             dead: Duration::from_secs(35),
             max_ack_delay: Duration::from_millis(25),
+            resume_window: Duration::ZERO,
         }
     }
 }
 
 impl Params {
     /// The values in the order of their ids, which begin with 1.
-    fn values(&self) -> [u64; 9] {
+    fn values(&self) -> [u64; 10] {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         [
             self.max_message,
@@ -67,6 +70,7 @@ impl Params {
             millis(self.heartbeat),
             millis(self.dead),
             millis(self.max_ack_delay),
+            millis(self.resume_window),
         ]
     }
 
@@ -106,6 +110,7 @@ impl Params {
             heartbeat,
             dead,
             max_ack_delay,
+            resume_window,
         ] = values;
         if !(100..=HOUR_MS).contains(&heartbeat) {
             return Err(DecodeError::Invalid("a heartbeat outside 100 ms to 1 h"));
@@ -115,6 +120,9 @@ impl Params {
         }
         if max_ack_delay > 1000 {
             return Err(DecodeError::Invalid("an ACK delay over 1 s"));
+        }
+        if resume_window > 24 * HOUR_MS {
+            return Err(DecodeError::Invalid("a resume window over 24 h"));
         }
         Ok(Self {
             max_message,
@@ -126,6 +134,7 @@ impl Params {
             heartbeat: Duration::from_millis(heartbeat),
             dead: Duration::from_millis(dead),
             max_ack_delay: Duration::from_millis(max_ack_delay),
+            resume_window: Duration::from_millis(resume_window),
         })
     }
 }

@@ -10,10 +10,11 @@ use quickcheck::{Arbitrary, Gen};
 use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
-    Accept, AckRange, Advice, Batch, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Fragment,
-    Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_TTL_MS, Msg,
-    OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, Status,
-    TimeSample, Version, WireId, varint,
+    Accept, AckRange, Advice, Attach, Batch, Claim, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Fragment,
+    Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_STATE_LINES,
+    MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, Msg,
+    OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, StateLine,
+    Status, TimeSample, Version, WireId, varint,
 };
 
 /// One frame.
@@ -64,7 +65,13 @@ pub(super) enum Model {
         versions: Vec<u32>,
         client_random: [u8; 32],
         token: Vec<u8>,
+        attach: Attach,
         params: Vec<u8>,
+    },
+    ResumeState {
+        part: u64,
+        last: bool,
+        lines: Vec<StateLine>,
     },
     Retry(Vec<u8>),
     Version(Vec<u32>),
@@ -163,10 +170,11 @@ impl Model {
             Self::Ack { delay, ranges, ecn } => {
                 return writer.write_ack_ecn(*delay, ranges.iter().cloned(), *ecn);
             }
-            Self::Init { versions, client_random, token, params } => {
+            Self::Init { versions, client_random, token, attach, params } => {
                 let versions = version_bytes(versions);
                 let versions = Version::from_bytes(&versions).expect("1 to 16 versions");
-                let init = Init { versions, client_random: *client_random, token, params };
+                let init =
+                    Init { versions, client_random: *client_random, token, attach: *attach, params };
                 return writer.write(&Frame::Init(init), last);
             }
             Self::Version(versions) => {
@@ -192,6 +200,9 @@ impl Model {
                 return writer.write_msg_ack(channel, class, status, ranges);
             }
             Self::Report(lines) => return writer.write_report(lines),
+            Self::ResumeState { part, last, lines } => {
+                return writer.write_resume_state(*part, *last, lines);
+            }
             &Self::OpenChannel {
                 channel,
                 classes,
@@ -277,10 +288,14 @@ impl From<Frame<'_>> for Model {
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
             Frame::Time(sample) => Self::Time(sample),
-            Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
+            Frame::ResumeState(state) => {
+                Self::ResumeState { part: state.part, last: state.last, lines: state.lines().collect() }
+            }
+            Frame::Init(Init { versions, client_random, token, attach, params }) => Self::Init {
                 versions: versions.iter().collect(),
                 client_random,
                 token: token.to_vec(),
+                attach,
                 params: params.to_vec(),
             },
             Frame::Retry(token) => Self::Retry(token.to_vec()),
@@ -447,13 +462,44 @@ fn report(g: &mut Gen) -> Model {
     Model::Report(lines.take(MAX_REPORTS).collect())
 }
 
+fn attach(g: &mut Gen) -> Attach {
+    let claim =
+        Claim { session_id: random(g), incarnation: u32::arbitrary(g).max(2), proof: random(g) };
+    match below(g, 3) {
+        0 => Attach::New,
+        1 => Attach::Resume(claim),
+        _ => Attach::ResumeOrNew(claim),
+    }
+}
+
+fn resume_state(g: &mut Gen) -> Model {
+    let mut lines: Vec<_> = (0..below(g, MAX_STATE_LINES + 1)).map(|_| state_line(g)).collect();
+    lines.sort_by_key(|line| (line.channel, line.class));
+    lines.dedup_by_key(|line| (line.channel, line.class));
+    Model::ResumeState { part: number(g) % MAX_STATE_PARTS, last: bool::arbitrary(g), lines }
+}
+
+fn state_line(g: &mut Gen) -> StateLine {
+    let next = number(g) >> 4;
+    let mut missing = next;
+    let ranges = (0..below(g, MAX_STATE_RANGES + 1))
+        .map(|_| {
+            let start = missing + 1 + (number(g) >> 10);
+            let end = start + (number(g) >> 10);
+            missing = end + 1;
+            start..=end
+        })
+        .collect();
+    StateLine { channel: u32::arbitrary(g), class: below(g, 4) as u8, sent: number(g) >> 2, next, ranges }
+}
+
 fn any_credit(g: &mut Gen) -> Credit {
     Credit { channel: bool::arbitrary(g).then(|| u32::arbitrary(g)), bytes: number(g), messages: number(g) }
 }
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 26) {
+        match below(g, 27) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -485,6 +531,7 @@ impl Arbitrary for Model {
                 versions: versions(g),
                 client_random: random(g),
                 token: bytes_upto(g, MAX_TOKEN),
+                attach: attach(g),
                 params: params(g),
             },
             9 => Self::Retry(bytes_upto(g, MAX_TOKEN)),
@@ -533,6 +580,7 @@ impl Arbitrary for Model {
             }),
             20 => receipts(g),
             21 => report(g),
+            26 => resume_state(g),
             _ => msg(g),
         }
     }

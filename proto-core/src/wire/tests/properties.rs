@@ -31,6 +31,7 @@ impl Arbitrary for Params {
             } else {
                 Duration::from_millis(below(g, 1001) as u64)
             },
+            resume_window: Duration::from_millis(value(g) % (24 * 3_600_000 + 1)),
         }
     }
 }

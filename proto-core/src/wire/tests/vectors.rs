@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::array;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::model::{Model, ModelAccept, ModelMsg, ModelRecord};
@@ -15,8 +16,8 @@ use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::Params;
 use crate::wire::{
-    AckRange, Advice, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate, RateLimit,
-    RateScope, Record, Reported, Skipped, Status, TimeSample, WireId, varint,
+    AckRange, Advice, Attach, Claim, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate, RateLimit,
+    RateScope, Record, Reported, Skipped, StateLine, Status, TimeSample, WireId, varint,
 };
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
@@ -92,14 +93,40 @@ fn sequence<const N: usize>(first: u8) -> [u8; N] {
 const GREASE: [u8; 3] = [0x82, 0x1A, 0];
 
 fn init() -> Model {
-    Model::Init { versions: vec![1], client_random: sequence(0), token: vec![], params: GREASE.to_vec() }
+    let params = GREASE.to_vec();
+    Model::Init { versions: vec![1], client_random: sequence(0), token: vec![], attach: Attach::New, params }
 }
 
 fn init_with_token() -> Model {
     let mut params = Vec::new();
     chat_params().encode(&mut params);
     let token = sequence::<16>(0xA0).to_vec();
-    Model::Init { versions: vec![2, 1], client_random: sequence(0), token, params }
+    let versions = vec![2, 1];
+    Model::Init { versions, client_random: sequence(0), token, attach: Attach::New, params }
+}
+
+/// The secret of the session is that of [`accept`].
+fn init_claims(or_new: bool, incarnation: u32) -> Model {
+    let init = |proof| {
+        let claim = Claim { session_id: sequence(0x50), incarnation, proof };
+        let attach = if or_new { Attach::ResumeOrNew(claim) } else { Attach::Resume(claim) };
+        let params = GREASE.to_vec();
+        Model::Init { versions: vec![1], client_random: sequence(0), token: vec![], attach, params }
+    };
+    let frame = ModelRecord(vec![init([0; 32])]).encode();
+    let claimed = &frame[..frame.len() - Claim::PROOF];
+    init(*blake3::keyed_hash(&sequence(0x60), claimed).as_bytes())
+}
+
+fn resume_state(part: u64, last: bool, lines: &[(u32, u8, u64, u64, &[RangeInclusive<u64>])]) -> Model {
+    let lines = lines.iter().map(|&(channel, class, sent, next, ranges)| StateLine {
+        channel,
+        class,
+        sent,
+        next,
+        ranges: ranges.to_vec(),
+    });
+    Model::ResumeState { part, last, lines: lines.collect() }
 }
 
 fn accept() -> Model {
@@ -199,6 +226,16 @@ fn expected_record(name: &str) -> Vec<Model> {
         "close-application" => close(0x1000, Advice::Elsewhere, 0, "zu später Stunde"),
         "init" => init(),
         "init-token" => init_with_token(),
+        "init-resume" => init_claims(false, 2),
+        "init-resume-or-new" => init_claims(true, 300),
+        "resume-state-silent" => resume_state(
+            0,
+            true,
+            &[(0, 0, 0, 0, &[]), (0, 1, 0, 0, &[]), (0, 2, 0, 0, &[]), (0, 3, 0, 0, &[])],
+        ),
+        "resume-state" => {
+            resume_state(1, false, &[(0, 0, 300, 1000, &[]), (3, 1, 7, 5, &[7..=9, 11..=11])])
+        }
         "retry" => Model::Retry(sequence::<16>(0xA0).to_vec()),
         "version" => Model::Version(vec![3, 1]),
         "accept" => accept(),
@@ -326,7 +363,7 @@ macro_rules! variants {
 }
 
 variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
-    OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+    OpenChannel, ResumeState, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

@@ -119,6 +119,14 @@ pub struct ConfigBuilder {
     pub dead: Duration,
     /// Whether and when a lost connection is replaced. `None`: never.
     pub reconnect: Option<Reconnect>,
+    /// How long a session is kept without a link; the lesser of both sides' counts, and a client without `reconnect` keeps none.
+    /// 120 s; zero: not at all.
+    pub resume_window: Duration,
+    /// Sessions without links that an endpoint which takes connections keeps; of more, the one that would end first ends at
+    /// once. 4096.
+    pub max_suspended: usize,
+    /// Bytes of messages that they hold all together, likewise. 64 MiB.
+    pub suspended_bytes: usize,
 
     /// Largest message in bytes. 256 KiB; at most 16 MiB.
     pub max_message: usize,
@@ -209,6 +217,9 @@ impl Default for ConfigBuilder {
             heartbeat: Duration::from_secs(10),
             dead: Duration::from_secs(35),
             reconnect: None,
+            resume_window: Duration::from_mins(2),
+            max_suspended: 4096,
+            suspended_bytes: 64 << 20,
             max_message: 256 * 1024,
             send_messages: 1024,
             send_bytes: 512 * 1024,

@@ -26,8 +26,30 @@ pub enum Event {
     Established {
         /// The public name of the session.
         session: SessionId,
-        /// 1: this version begins a new session with each connection.
+        /// 1: the first link of the session.
         incarnation: u32,
+    },
+    /// The link is lost, and the session waits for another one. Messages are accepted as before, and their lifetimes run on; those
+    /// that had arrived can still be taken. `Resumed` follows, or `Closed`.
+    Suspended {
+        /// When the session ends if there is no other link by then.
+        until: Timestamp,
+    },
+    /// The session goes on over another link. A `Continued` follows for each of its channels, and then what came over that link.
+    Resumed {
+        /// The public name of the session.
+        session: SessionId,
+        /// The number of the link: greater than that of all before it, or, on a server, the same when the old link was heard from
+        /// again.
+        incarnation: u32,
+    },
+    /// What became of a channel when the link changed: after `Resumed`; or, as `Continuity::Reset`, before `Closed` when the peer
+    /// has lost the session.
+    Continued {
+        /// The channel.
+        channel: ChannelId,
+        /// What became of it.
+        continuity: Continuity,
     },
     /// No attempt succeeded. The last event of a connection that was never established.
     ConnectFailed(Closed),
@@ -68,6 +90,18 @@ pub enum Event {
     },
     /// The connection is over. The last event of a connection that was established.
     Closed(Closed),
+}
+
+/// What a change of links did to the messages of the peer on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// Nothing is missing: what was under way comes again. [`Received::gap`](crate::Received::gap) tells as ever what the peer
+    /// gave up by itself.
+    Continuous,
+    /// So many unreliable messages were under way and will never come; nothing else is missing.
+    Gap(u32),
+    /// The peer has lost its state: what was not acknowledged has the fate `Unknown`, and a new connection begins from nothing.
+    Reset,
 }
 
 /// What became of a message. One for each accepted message that asked, and final.
@@ -173,7 +207,7 @@ pub enum CloseReason {
     },
     /// The peer has been silent for too long.
     TimedOut,
-    /// The server no longer knows the connection: it was restarted.
+    /// The peer no longer knows the session: it was restarted, or has thrown it away.
     Reset,
     /// The peer broke the protocol. The text is for logs and may change.
     PeerMisbehaved(&'static str),
@@ -210,6 +244,10 @@ pub mod code {
     pub const BUSY: u64 = 0x06;
     /// The server is going away.
     pub const GOING_AWAY: u64 = 0x07;
+    /// The session that was to go on is not known, or was not proven to be the peer's.
+    pub const RESUME_UNKNOWN: u64 = 0x08;
+    /// The session has a newer attachment.
+    pub const SUPERSEDED: u64 = 0x09;
     /// First code of the application.
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.

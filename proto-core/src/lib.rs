@@ -167,7 +167,7 @@ pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Messag
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
 pub use endpoint::{Address, ConnectionMut, Endpoint};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
-pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
+pub use event::{CloseReason, Closed, Continuity, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;

@@ -1,6 +1,10 @@
 //! Which of the last 1024 numbers have been seen.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+use crate::wire::MAX_STATE_RANGES;
 
 const WINDOW: u64 = 1024;
 
@@ -39,6 +43,27 @@ impl SeenWindow {
         } else {
             Seen::Before
         }
+    }
+
+    /// The newest numbers seen, as ranges, ascending, and the lowest number of which they say nothing: all below it were seen, or
+    /// are too old to tell, if there are fewer ranges than there may be.
+    pub(crate) fn state(&self) -> (u64, Vec<RangeInclusive<u64>>) {
+        let oldest = self.next.saturating_sub(WINDOW);
+        let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+        for number in (oldest..self.next).rev().filter(|&number| self.check(number) == Seen::Before) {
+            let is_full = ranges.len() == MAX_STATE_RANGES;
+            match ranges.last_mut() {
+                Some(last) if *last.start() == number + 1 => *last = number..=*last.end(),
+                _ if is_full => break,
+                _ => ranges.push(number..=number),
+            }
+        }
+        ranges.reverse();
+        if let Some(first) = ranges.first().cloned().filter(|first| *first.start() == oldest) {
+            ranges.remove(0);
+            return (first.end() + 1, ranges);
+        }
+        (ranges.first().map_or(oldest, |first| first.start() - 1), ranges)
     }
 
     /// Gives memory back where nothing is missing.

@@ -52,6 +52,12 @@ drops! {
     Retried = "retried",
     /// An INIT answered by VERSION.
     WrongVersion = "wrong-version",
+    /// An INIT that claims a session which is not known, or not proven to be the client's.
+    ResumeRefused = "resume-refused",
+    /// An INIT that claims a session which has a newer attachment.
+    Superseded = "superseded",
+    /// A packet of an attachment that another one has taken the place of.
+    Fenced = "fenced",
     /// An INIT refused because the endpoint is full.
     Busy = "busy",
     /// An INIT at an endpoint that takes no connections.
@@ -200,6 +206,12 @@ pub struct Stats {
     pub blocked_received: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
+    /// Times that a session lost its link and was kept.
+    pub suspensions: u64,
+    /// Times that a session went on over another link, or the old one after all.
+    pub resumptions: u64,
+    /// Sessions without a link that were ended for want of room.
+    pub evictions: u64,
     /// Messages accepted for sending.
     pub messages_accepted: u64,
     /// Messages settled as `Acked`.
@@ -249,6 +261,9 @@ impl AddAssign<&Self> for Stats {
         self.blocked_sent += other.blocked_sent;
         self.blocked_received += other.blocked_received;
         self.probes += other.probes;
+        self.suspensions += other.suspensions;
+        self.resumptions += other.resumptions;
+        self.evictions += other.evictions;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;
         self.messages_processed += other.messages_processed;

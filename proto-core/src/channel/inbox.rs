@@ -1,5 +1,7 @@
 //! What arrives on one channel: order, duplicates, joining, and what waits for the application.
 
+mod resume;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;

@@ -582,5 +582,6 @@ impl Piece {
     }
 }
 
+mod resume;
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,8 @@ pub(crate) struct Channels {
     pub(super) throttles: Option<Box<Throttles>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
+    /// The session outlives its link: the newest sequenced message is kept until it arrives.
+    pub(crate) keeps_newest: bool,
     /// Channels that each side has opened.
     pub(crate) opened_here: u32,
     pub(crate) opened_there: u32,
@@ -68,6 +70,7 @@ impl Channels {
             unreliable_cost: 0,
             throttles: are_configured(config).then(|| Box::new(Throttles::new(config, false))),
             peer: Params::default(),
+            keeps_newest: false,
             opened_here: 0,
             opened_there: 0,
         }
@@ -85,6 +88,11 @@ impl Channels {
         self.list[0].send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
         self.announce_rates();
         self.activate(ChannelId::DEFAULT);
+    }
+
+    /// Another link's parameters: what concerns credit was said over the first one.
+    pub(crate) const fn set_peer_again(&mut self, params: Params) {
+        self.peer = params;
     }
 
     /// What is granted at first on channel 0 and on those that the peer opens, in bytes and messages.
@@ -214,6 +222,10 @@ impl Channels {
                 self.announce_due.push(id);
             }
         }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, Channel> {
+        self.list.iter_mut()
     }
 
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Channel> {
@@ -393,7 +405,7 @@ impl Channels {
         }
         let channel = &mut self.list[index];
         channel.has_sent = true;
-        let keep = channel.repeats(class);
+        let keep = channel.repeats(class) || self.keeps_newest && class == Class::Sequenced;
         let outbox = &mut channel.outboxes[class as usize];
         let unsent = outbox.unsent();
         let bytes = outbox.take(candidate, len, keep)?;

@@ -87,6 +87,7 @@ impl ConfigBuilder {
         time("timer_granularity", self.timer_granularity, MILLI, MILLI * 100)?;
         time("heartbeat", self.heartbeat, MILLI * 100, HOUR)?;
         time("dead", self.dead, self.heartbeat * 2, HOUR * 4)?;
+        time("resume_window", self.resume_window, Duration::ZERO, DAY)?;
         time("reply_timeout", self.reply_timeout, MILLI * 100, DAY)?;
         time("reassembly_total", self.reassembly_total, MILLI, HOUR)?;
         time("reassembly_idle", self.reassembly_idle, MILLI, self.reassembly_total)
@@ -139,6 +140,8 @@ impl ConfigBuilder {
 
     fn check_endpoint(&self) -> Result<(), ConfigError> {
         count("max_connections", self.max_connections, 1, 1 << 24)?;
+        count("max_suspended", self.max_suspended, 0, 1 << 24)?;
+        bytes("suspended_bytes", self.suspended_bytes, 0, 1 << 40)?;
         count("max_pending", self.max_pending, 1, 1 << 24)?;
         count("max_pending_per_prefix", self.max_pending_per_prefix, 1, 1 << 24)?;
         time("busy_retry_after", self.busy_retry_after, Duration::ZERO, HOUR)

@@ -65,7 +65,7 @@ impl Connection {
     pub fn close(&mut self, now: Timestamp, close: Close) {
         let now = self.advance(now);
         match self.state {
-            State::Connecting | State::Backoff | State::Accepting => {
+            State::Connecting | State::Backoff | State::Accepting | State::Suspended => {
                 self.enter_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
             }
             State::Established => {
@@ -135,9 +135,14 @@ impl Connection {
     /// The peer broke a rule: it is told so, and told again if it goes on.
     pub(super) fn on_violation(&mut self, now: Timestamp, code: u64, text: &'static str) {
         let close = Close { code, reason: text.into(), ..Close::default() };
+        self.end_with(now, close, End::of(CloseReason::PeerMisbehaved(text)));
+    }
+
+    /// It is over here, and the peer is told so.
+    pub(super) fn end_with(&mut self, now: Timestamp, close: Close, end: End) {
         self.ending = Ending { close: Some(close), due: true, sent: 0, is_wanted: self.ending.is_wanted };
         let answer_for = self.recovery.pto() * 3;
-        self.enter_closed(now, End::of(CloseReason::PeerMisbehaved(text)), answer_for);
+        self.enter_closed(now, end, answer_for);
     }
 
     /// A packet came in after the end.

@@ -194,7 +194,7 @@ impl Connection {
     /// Opens a channel. It can be used at once; the peer learns of it with the first packet.
     pub fn open_channel(&mut self, now: Timestamp, options: &ChannelOptions) -> Result<ChannelId, OpenError> {
         let now = self.advance(now);
-        if self.state != State::Established {
+        if !matches!(self.state, State::Established | State::Suspended) {
             return Err(OpenError::NotEstablished);
         }
         let classes = options.classes.iter().fold(0, |mask, &class| mask | 1 << class as u8);
@@ -300,7 +300,7 @@ impl Connection {
     fn max_message(&self, class: Class) -> usize {
         let own = self.config.max_message;
         let agreed =
-            if self.state.is_open() { own.min(self.channels.peer.max_message as usize) } else { own };
+            if self.state.is_alive() { own.min(self.channels.peer.max_message as usize) } else { own };
         if class.is_reliable() { agreed } else { agreed.min(self.link.max_unreliable()) }
     }
 

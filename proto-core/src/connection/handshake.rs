@@ -1,18 +1,18 @@
 //! INIT, RETRY, ACCEPT, CONFIRM: from nothing to an agreement (docs/spec/connection.md, section 2).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::state::{End, State};
-use super::{Connection, Timer};
+use super::{Connection, Timer, Verdict, prove};
 use crate::lazy::Blank;
-use crate::recovery::{Received as ReceivedPackets, Recovery};
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
 use crate::wire::params::Params;
 use crate::wire::{
-    Accept, Advice, Attach, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
+    Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
-use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
+use crate::{CloseReason, Drop, Fate, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub(super) struct Handshake {
     sent_at: Timestamp,
     /// The server's: bytes that may go to an address that has not been proven.
     budget: Option<usize>,
-    server_key: Option<[u8; 32]>,
+    pub(super) server_key: Option<[u8; 32]>,
 }
 
 impl Blank for Handshake {
@@ -83,9 +83,8 @@ impl Connection {
     pub(super) fn begin_attempt(&mut self, now: Timestamp) {
         self.attempts.number = self.attempts.number.max(1);
         self.local_cid = Cid(self.rng.bytes());
-        self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
-        self.received = ReceivedPackets::default();
-        self.confirm = Confirm::Done;
+        self.renew_attachment(now);
+        self.count_claim();
         *self.handshake = Handshake {
             client_random: self.rng.bytes(),
             original: Cid(self.rng.bytes()),
@@ -134,6 +133,8 @@ impl Connection {
     pub(super) fn on_handshake_deadline(&mut self, now: Timestamp) {
         if self.is_client {
             self.fail_attempt(now, End::of(CloseReason::TimedOut));
+        } else if self.state == State::Suspended {
+            self.timers.stop(Timer::Handshake);
         } else {
             self.stats.drops.count(Drop::HandshakeExpired);
             self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
@@ -142,16 +143,17 @@ impl Connection {
 
     /// This attempt is over: the next one is scheduled, or the connection has failed.
     fn fail_attempt(&mut self, now: Timestamp, end: End) {
-        let at = match &self.config.reconnect {
-            Some(policy) if end.reason.is_retryable(end.advice) => {
-                self.attempts.next(now, policy, end.retry_after, &mut self.rng)
-            }
-            _ => None,
-        };
-        match at {
+        let is_retryable = end.reason.is_retryable(end.advice);
+        match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
             Some(at) => self.enter_backoff(at),
             None => self.enter_closed(now, end, Duration::ZERO),
         }
+    }
+
+    /// When the next attempt begins, if there is to be one.
+    pub(super) fn next_attempt(&mut self, now: Timestamp, retry_after: Option<Duration>) -> Option<Timestamp> {
+        let policy = self.config.reconnect.as_ref()?;
+        self.attempts.next(now, policy, retry_after, &mut self.rng)
     }
 
     fn params(&self) -> Params {
@@ -168,7 +170,7 @@ impl Connection {
             heartbeat: config.heartbeat,
             dead: config.dead,
             max_ack_delay: config.max_ack_delay,
-            resume_window: Duration::ZERO,
+            resume_window: self.own_window(),
         }
     }
 
@@ -195,13 +197,19 @@ impl Connection {
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let versions = VERSION.to_be_bytes();
-        let init = Init {
+        let mut init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
             client_random: self.handshake.client_random,
             token: &self.handshake.token,
             attach: Attach::New,
             params: &params,
         };
+        if let Some(claim) = self.next_claim() {
+            let attach = if self.is_replaceable { Attach::ResumeOrNew } else { Attach::Resume };
+            init.attach = attach(claim);
+            let proof = *prove(&self.secret, &init).as_bytes();
+            init.attach = attach(Claim { proof, ..claim });
+        }
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Init(init), false);
         let transcript = first_half(blake3::hash(&record).as_bytes());
@@ -256,16 +264,19 @@ impl Connection {
         }
         let is_for_me = long.dcid == self.local_cid.0;
         match (long.kind, frame) {
-            (LongKind::Init, Frame::Init(init)) if !self.is_client && self.state == State::Accepting => {
+            (LongKind::Init, Frame::Init(init)) if self.is_accepting() || self.is_new_claim(&init) => {
+                if let Some(claim) = init.attach.claim().filter(|_| self.is_new_claim(&init)) {
+                    self.take_over(now, claim.incarnation);
+                }
                 self.on_init(long, &init, size);
             }
-            (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.state == State::Connecting => {
+            (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.is_dialling() => {
                 self.on_retry(now, token);
             }
-            (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.state == State::Connecting => {
+            (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.is_dialling() => {
                 self.on_accept(now, long, &accept);
             }
-            (LongKind::Refuse, Frame::Version(versions)) if is_for_me && self.state == State::Connecting => {
+            (LongKind::Refuse, Frame::Version(versions)) if is_for_me && self.is_dialling() => {
                 if versions.iter().all(|version| version != VERSION) {
                     let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
                     self.fail_attempt(now, end);
@@ -273,7 +284,7 @@ impl Connection {
                     self.stats.drops.count(Drop::UnexpectedHandshake);
                 }
             }
-            (LongKind::Refuse, Frame::Close(close)) if is_for_me && self.state == State::Connecting => {
+            (LongKind::Refuse, Frame::Close(close)) if is_for_me && self.is_dialling() => {
                 self.on_refused(now, &close);
             }
             _ => self.stats.drops.count(Drop::UnexpectedHandshake),
@@ -294,6 +305,9 @@ impl Connection {
     }
 
     fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
+        if close.code == code::RESUME_UNKNOWN && self.state == State::Suspended {
+            return self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
+        }
         let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
@@ -321,18 +335,21 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Init(*init), false);
         self.handshake.client_random = init.client_random;
         let transcript = first_half(blake3::hash(&record).as_bytes());
-        let mut session: [u8; 16] = self.rng.bytes();
-        session[0] = self.config.shard;
-        self.session = SessionId(session);
-        self.secret = self.rng.bytes();
+        if self.state == State::Accepting {
+            let mut session: [u8; 16] = self.rng.bytes();
+            session[0] = self.config.shard;
+            self.session = SessionId(session);
+            self.secret = self.rng.bytes();
+            self.incarnation = 1;
+        }
         let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let accept = Accept {
             version: VERSION,
             server_random: self.rng.bytes(),
-            session_id: session,
-            incarnation: 1,
+            session_id: self.session.0,
+            incarnation: self.incarnation.into(),
             secret: self.secret,
             reset_token: reset_token(&key, self.local_cid),
             transcript,
@@ -352,6 +369,9 @@ impl Connection {
         if accept.version != VERSION || !self.handshake.transcripts.contains(&accept.transcript) {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
+        if self.state == State::Suspended && !self.is_asked_for(accept.session_id, accept.incarnation) {
+            return self.begin_anew(now, long, accept);
+        }
         self.remote_cid = remote;
         self.session = SessionId(accept.session_id);
         self.reset_token = Some(accept.reset_token);
@@ -365,15 +385,40 @@ impl Connection {
         self.handshake.clear();
         self.agree(peer, self.local_cid, remote);
         self.confirm = Confirm::Due;
+        if self.state == State::Suspended {
+            self.incarnation = accept.incarnation as u32;
+            return self.enter_resumed(now);
+        }
         self.enter_established(now, accept.incarnation as u32);
         self.drop_too_large();
+    }
+
+    /// The server does not know the session and has made another one: it is a new connection's.
+    fn begin_anew(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
+        if !self.is_replaceable || accept.session_id == self.session.0 {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        let mut next = Self::new(Arc::clone(&self.config), self.link, self.rng.bytes(), now, true);
+        next.attempts = self.attempts;
+        next.local_cid = core::mem::replace(&mut self.local_cid, Cid(self.rng.bytes()));
+        *next.handshake = core::mem::take(&mut *self.handshake);
+        next.recovery.rtt = self.recovery.rtt;
+        next.is_replaceable = true;
+        next.on_accept(now, long, accept);
+        self.set_successor(next);
+        self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
     }
 
     /// Both sides' parameters and ids are known.
     fn agree(&mut self, peer: Params, client: Cid, server: Cid) {
         self.guard = packet::guard(client, server, self.config.checksum);
         self.recovery.max_ack_delay = peer.max_ack_delay.min(Duration::from_secs(1));
-        self.channels.set_peer(peer);
+        if self.state == State::Suspended {
+            self.channels.set_peer_again(peer);
+        } else {
+            self.channels.set_peer(peer);
+        }
+        self.channels.keeps_newest = !self.window().is_zero();
         self.agree_on_heartbeat();
     }
 
@@ -399,14 +444,40 @@ impl Connection {
         if self.is_client || *hash != self.confirmation {
             return false;
         }
-        if self.state == State::Accepting {
+        if self.is_accepting() {
             if self.handshake.sent == 1 {
                 self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
             }
             self.handshake.clear();
-            self.enter_established(now, 1);
+            if self.state == State::Suspended {
+                self.enter_resumed(now);
+            } else {
+                self.enter_established(now, 1);
+            }
         }
         true
+    }
+
+    /// Whether a server waits for INIT, or for the CONFIRM that follows.
+    pub(super) fn is_accepting(&self) -> bool {
+        match self.state {
+            State::Accepting => true,
+            State::Suspended => self.is_claimed(),
+            _ => false,
+        }
+    }
+
+    /// Whether an INIT claims this session over a link that it does not have yet.
+    fn is_new_claim(&self, init: &Init<'_>) -> bool {
+        init.attach.claim().is_some_and(|claim| claim.session_id == self.session.0)
+            && !self.is_client
+            && self.is_resumable()
+            && self.judge(init) == Verdict::Valid
+    }
+
+    /// Whether an INIT is that of the handshake under way.
+    pub(super) fn is_same_client(&self, init: &Init<'_>) -> bool {
+        init.client_random == self.handshake.client_random
     }
 
     /// Whether ACCEPT was built, so that packets of the connection can be expected.

@@ -12,6 +12,7 @@ mod receipts;
 mod receive;
 mod reconnect;
 mod requests;
+mod resume;
 mod settle;
 mod state;
 mod timers;
@@ -35,6 +36,7 @@ pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
+pub(crate) use self::resume::{Verdict, prove};
 pub use self::state::State;
 use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
@@ -67,6 +69,11 @@ pub struct Connection {
     confirmation: [u8; 16],
     /// Proves ownership of the session.
     secret: [u8; 32],
+    /// Attachments of the session so far.
+    incarnation: u32,
+    /// It may be replaced by a new one: whoever owns it will ask.
+    is_replaceable: bool,
+    resume: Option<Box<resume::Resume>>,
     attempts: Attempts,
     local_cid: Cid,
     remote_cid: Cid,
@@ -168,6 +175,9 @@ impl Connection {
             confirm: Confirm::Done,
             confirmation: [0; 16],
             secret: [0; 32],
+            incarnation: 0,
+            is_replaceable: false,
+            resume: None,
             attempts: Attempts::default(),
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
@@ -240,6 +250,9 @@ impl Connection {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() || !self.pass_gate() {
+            return None;
+        }
         let event = self.events.pop_front()?;
         self.on_event_polled(&event);
         Some(event)
@@ -307,10 +320,6 @@ impl Connection {
         self.is_client
     }
 
-    pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
-
     /// How often it was tried, and how long the peer wants to be left alone, when this connection was lost in a way that calls
     /// for another one: not when this side had begun to close it. Only before any event of the loss is polled.
     pub(crate) fn lost(&self) -> Option<(Attempts, Option<Duration>)> {
@@ -322,6 +331,11 @@ impl Connection {
             }
             _ => None,
         }
+    }
+
+    /// Whoever owns it will take the new session that a server gives instead of the old one.
+    pub(crate) const fn set_replaceable(&mut self) {
+        self.is_replaceable = true;
     }
 
     /// Names the connection that takes this one's place.
@@ -351,6 +365,7 @@ impl Connection {
             Timer::Handshake => self.on_handshake_timer(now),
             Timer::HandshakeDeadline => self.on_handshake_deadline(now),
             Timer::Backoff => self.begin_attempt(now),
+            Timer::Resume => self.on_resume_timer(now),
             Timer::Loss => self.on_loss_timer(now),
             Timer::Pacing => {}
             Timer::Ack => self.received.set_due(),
@@ -370,7 +385,7 @@ impl Connection {
 
     /// Files the deadlines that their owners keep themselves.
     fn update_timers(&mut self) {
-        if !self.state.is_open() {
+        if !self.state.is_alive() {
             return;
         }
         self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());

@@ -39,7 +39,7 @@ impl Connection {
 
     fn answer_receipt(&mut self, now: Timestamp, receipt: ReceiptId, status: Status) -> bool {
         self.advance(now);
-        let is_open = self.state.is_open();
+        let is_open = self.state.is_alive();
         let channel = self.channels.get_mut(receipt.channel).filter(|_| is_open);
         let Some(channel) = channel else { return false };
         let Some(extra) = &mut channel.extra else { return false };
@@ -50,6 +50,9 @@ impl Connection {
 
     /// The next message for the application.
     pub(super) fn receive_next(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
+        if self.is_gated() {
+            return None;
+        }
         let mut gone = mem::take(&mut self.scratch.gone);
         let config = &self.config;
         let delivery =

@@ -57,6 +57,7 @@ impl Connection {
     pub(super) fn on_short(&mut self, now: Timestamp, ecn: Option<Ecn>, short: &Short<'_>, datagram: &[u8]) {
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
+            State::Suspended => !self.is_client,
             State::Accepting => self.has_agreed(),
             State::Drained => return self.stats.drops.count(Drop::AfterClose),
             _ => true,
@@ -76,8 +77,16 @@ impl Connection {
             let is_close = Record::new(short.payload).any(|frame| matches!(frame, Ok(Frame::Close(_))));
             return self.answer_late_packet(is_close);
         }
-        if self.state == State::Accepting && !self.confirms(now, short.payload) {
+        let must_confirm = match self.state {
+            State::Accepting => true,
+            State::Suspended => self.is_accepting(),
+            _ => false,
+        };
+        if must_confirm && !self.confirms(now, short.payload) {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        if self.state == State::Suspended {
+            self.revive(now);
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
@@ -195,6 +204,7 @@ impl Connection {
                 self.wall.hear(now, self.here(now), sample);
                 Ok(())
             }
+            Frame::ResumeState(state) if is_open => self.on_resume_state(now, state),
             Frame::Cancel(request) if is_open => {
                 self.on_cancel(*request);
                 Ok(())

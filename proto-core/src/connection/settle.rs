@@ -1,7 +1,6 @@
 //! What becomes of what was sent: acknowledgements and losses reach the part that owns each thing.
 
 use core::mem;
-use core::time::Duration;
 
 use super::Connection;
 use super::handshake::Confirm;
@@ -44,6 +43,7 @@ impl Connection {
                 }
             }
             Carried::Confirm => self.confirm = Confirm::Done,
+            Carried::State(part) => self.on_state_arrived(part),
             Carried::MtuProbe(size) => {
                 if self.mtu.on_probe_acked(size) {
                     self.recovery.set_packet(size);
@@ -75,10 +75,11 @@ impl Connection {
     }
 
     /// Something that a packet carried must be looked at anew.
-    fn on_lost(&mut self, now: Timestamp, carried: Carried) {
+    pub(super) fn on_lost(&mut self, now: Timestamp, carried: Carried) {
         match carried {
             Carried::Ack(_) => {}
             Carried::MtuProbe(size) => self.mtu.on_probe_lost(size),
+            Carried::State(part) => self.on_state_lost(part),
             Carried::Credit(None) => self.channels.session_credit_due = true,
             Carried::Credit(Some(id)) => self.channels.owe_credit(ChannelId(id)),
             Carried::Rate(scope) => self.channels.owe_rate(scope),
@@ -198,7 +199,7 @@ impl Connection {
             Timeout::Lost => self.settle_outcome(now),
             Timeout::Repair => self.repair(now),
             Timeout::Probe => self.begin_probe(now),
-            Timeout::GiveUp => self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO),
+            Timeout::GiveUp => self.on_link_lost(now, End::of(CloseReason::TimedOut)),
         }
     }
 
@@ -232,7 +233,7 @@ impl Connection {
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
     fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
-        if self.channels.candidate(now, false).is_some() {
+        if self.candidate(now, false).is_some() {
             return;
         }
         let mut carried = mem::take(&mut self.scratch.outcome.lost);

@@ -4,7 +4,8 @@
 //! client  Connecting <-> Backoff         server  Accepting
 //!              |                                     |
 //!              +------------> Established <----------+
-//!                              |       \
+//!                              |  ^    \
+//!                              |  +-> Suspended (the link is lost, the session is not)
 //!                          Flushing     \   (lost, closed by the peer, misbehaved)
 //!                              |         \
 //!                           Closing ----> Draining ----> Drained
@@ -30,6 +31,8 @@ pub enum State {
     Accepting,
     /// Both sides have agreed.
     Established,
+    /// The link is lost; the session waits for another.
+    Suspended,
     /// `close` was called: reliable messages are still delivered.
     Flushing,
     /// CLOSE was sent, CLOSE_ACK has not come.
@@ -46,9 +49,14 @@ impl State {
         matches!(self, Self::Established | Self::Flushing)
     }
 
+    /// Whether there is a session that the peer knows: messages flow, or will.
+    pub const fn is_alive(self) -> bool {
+        matches!(self, Self::Established | Self::Flushing | Self::Suspended)
+    }
+
     /// Whether messages are accepted for sending, now or once it is established.
     pub const fn accepts_messages(self) -> bool {
-        matches!(self, Self::Connecting | Self::Backoff | Self::Established)
+        matches!(self, Self::Connecting | Self::Backoff | Self::Established | Self::Suspended)
     }
 
     /// Whether the application has been told that it is over.
@@ -73,27 +81,62 @@ impl End {
 
 impl Connection {
     pub(super) fn enter_connecting(&mut self) {
-        self.state = State::Connecting;
+        if self.state != State::Suspended {
+            self.state = State::Connecting;
+        }
         self.events.push_back(Event::Connecting { attempt: self.attempts.number });
     }
 
     pub(super) fn enter_backoff(&mut self, at: Timestamp) {
-        self.state = State::Backoff;
-        self.timers.stop_all();
+        if self.state == State::Suspended {
+            self.timers.stop(Timer::Handshake);
+            self.timers.stop(Timer::HandshakeDeadline);
+        } else {
+            self.state = State::Backoff;
+            self.stop_all_but_messages();
+        }
         self.timers.set(Timer::Backoff, at);
-        self.timers.set(Timer::Request, self.requests.deadline());
-        self.timers.set(Timer::Expiry, self.channels.next_deadline());
         self.events.push_back(Event::RetryAt { at, attempt: self.attempts.number });
     }
 
+    /// The clocks of messages go on.
+    fn stop_all_but_messages(&mut self) {
+        self.timers.stop_all();
+        self.timers.set(Timer::Request, self.requests.deadline());
+        self.timers.set(Timer::Expiry, self.channels.next_deadline());
+    }
+
     pub(super) fn enter_established(&mut self, now: Timestamp, incarnation: u32) {
+        self.incarnation = incarnation;
+        self.enter_attached(now);
+        self.events.push_back(Event::Established { session: self.session, incarnation });
+    }
+
+    /// The session goes on over another link; the event follows once the peer has said what it has.
+    pub(super) fn enter_resumed(&mut self, now: Timestamp) {
+        self.enter_attached(now);
+        self.begin_exchange();
+    }
+
+    pub(super) fn enter_attached(&mut self, now: Timestamp) {
         self.state = State::Established;
-        self.timers.stop(Timer::Handshake);
-        self.timers.stop(Timer::HandshakeDeadline);
+        for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::Resume] {
+            self.timers.stop(timer);
+        }
         self.attempts.on_established(now);
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);
-        self.events.push_back(Event::Established { session: self.session, incarnation });
+    }
+
+    /// The link is lost. `tell` says that the application does not know yet.
+    pub(super) fn enter_suspended(&mut self, until: Timestamp, tell: bool) {
+        self.state = State::Suspended;
+        self.stop_all_but_messages();
+        self.timers.set(Timer::Resume, until);
+        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
+        if tell {
+            self.events.push_back(Event::Suspended { until });
+        }
     }
 
     pub(super) fn enter_flushing(&mut self, now: Timestamp, linger: Duration) {
@@ -111,7 +154,7 @@ impl Connection {
     pub(super) fn enter_closed(&mut self, now: Timestamp, end: End, answer_for: Duration) {
         let was_established = match self.state {
             State::Connecting | State::Backoff => false,
-            State::Established | State::Flushing | State::Closing => true,
+            State::Established | State::Suspended | State::Flushing | State::Closing => true,
             State::Accepting => {
                 self.state = State::Drained;
                 self.timers.stop_all();
@@ -119,6 +162,7 @@ impl Connection {
             }
             State::Draining | State::Drained => return,
         };
+        self.open_gate(was_established && end.reason == CloseReason::Reset);
         while let Some((request, message)) = self.requests.abandon() {
             let written = self
                 .channels

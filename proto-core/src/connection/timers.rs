@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     HandshakeDeadline,
     /// Begin the next attempt.
     Backoff,
+    /// Keep the session no longer without a link.
+    Resume,
     /// Declare packets lost, or probe.
     Loss,
     /// Pacing lets the next packet go.
@@ -43,10 +45,11 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
+        Self::Resume,
         Self::Loss,
         Self::Pacing,
         Self::Ack,

@@ -72,7 +72,7 @@ impl Connection {
     /// Writes one packet behind what `buf` holds, if there is one to send.
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         match self.state {
-            State::Connecting | State::Accepting => self.write_handshake(now, buf),
+            State::Connecting | State::Accepting | State::Suspended => self.write_handshake(now, buf),
             State::Established | State::Flushing => {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
                     self.expire_messages(now);
@@ -112,7 +112,7 @@ impl Connection {
             self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
             return false;
         }
-        let next = self.channels.candidate(now, false);
+        let next = self.candidate(now, false);
         let permit = if self.probes_due > 0 {
             Permit::All
         } else if self.wants_to_elicit(now, next.is_some()) {
@@ -123,7 +123,7 @@ impl Connection {
         if permit == Permit::Nothing && !self.received.is_due() && !self.is_report_due() {
             return false;
         }
-        let next = if permit == Permit::Urgent { self.channels.candidate(now, true) } else { next };
+        let next = if permit == Permit::Urgent { self.candidate(now, true) } else { next };
         let start = buf.len();
         let (number, number_len) = self.recovery.next_number();
         packet::start_short(buf, self.remote_cid, number, number_len);
@@ -161,6 +161,11 @@ impl Connection {
         !is_empty
     }
 
+    /// The next message to write; none while the peer has still to say what it has.
+    pub(super) fn candidate(&mut self, now: Timestamp, urgent: bool) -> Option<Next> {
+        if self.is_hearing() { None } else { self.channels.candidate(now, urgent) }
+    }
+
     /// How large the next packet may be. When nothing is heard any more, it may be that large ones do not arrive.
     fn packet_limit(&self) -> usize {
         let is_silent = self.recovery.probes() > 1;
@@ -172,6 +177,7 @@ impl Connection {
         let mut wants = has_next
             || self.ping_due
             || self.confirm == Confirm::Due
+            || self.is_state_due()
             || self.channels.has_news()
             || self.requests.next_cancel().is_some();
         if !wants && self.recovery.window_has_room() {
@@ -195,7 +201,7 @@ impl Connection {
         }
         self.recovery.set_app_limited(false);
         let mut permit = Permit::Nothing;
-        if self.channels.candidate(now, true).is_some() {
+        if self.candidate(now, true).is_some() {
             match self.overdraft.blocked_until(now, self.recovery.rtt.smoothed()) {
                 None => permit = Permit::Urgent,
                 Some(at) => resume = Some(resume.map_or(at, |paced| paced.min(at))),
@@ -249,6 +255,7 @@ impl Connection {
             return eliciting;
         }
         let before = writer.frames();
+        self.write_state(limit, writer, carried);
         if let Some(credit) = self.take_blocked(now) {
             writer.write(&Frame::Blocked(credit), false);
         }
@@ -347,7 +354,7 @@ impl Connection {
         let mut pending: Option<Pending> = None;
         let mut previous = None;
         for _ in 0..MAX_MESSAGES {
-            let Some(current) = next.take().or_else(|| self.channels.candidate(now, urgent)) else { break };
+            let Some(current) = next.take().or_else(|| self.candidate(now, urgent)) else { break };
             let (channel_id, class, candidate) = (current.channel(), current.class, &current.candidate);
             let Some(channel) = self.channels.get_mut(channel_id) else { break };
             let must_announce =

@@ -25,9 +25,9 @@ const RESET_MIN: usize = 1 + 4 + 16;
 #[derive(Clone, Debug)]
 pub(super) struct Incoming<A> {
     /// Makes reset tokens; the same in every life of a server.
-    key: [u8; 32],
+    pub(super) key: [u8; 32],
     /// Makes retry tokens; fresh in every life, for they name times of this one's clock.
-    retry_key: [u8; 32],
+    pub(super) retry_key: [u8; 32],
     /// Tells addresses apart in a way that no stranger can predict.
     bucket_key: [u8; 32],
     pending: usize,
@@ -122,6 +122,9 @@ impl<A: Address> Endpoint<A> {
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);
         };
+        if self.on_claim(now, meta, client, &init, packet) {
+            return;
+        }
         self.on_new_client(now, meta, client, &init, packet);
     }
 
@@ -136,6 +139,11 @@ impl<A: Address> Endpoint<A> {
             self.count(Drop::Retried);
             let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
+        }
+        if self.len() >= self.config.max_connections
+            && let Some(slot) = self.sessions.first_to_end()
+        {
+            self.evict(slot);
         }
         let is_full =
             self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending;
@@ -168,7 +176,7 @@ impl<A: Address> Endpoint<A> {
         self.enqueue_answer(address, LongKind::Refuse, long.scid, long.dcid, &Frame::Version(list));
     }
 
-    fn answer(&mut self, address: A, kind: LongKind, client: Cid, frame: &Frame<'_>) {
+    pub(super) fn answer(&mut self, address: A, kind: LongKind, client: Cid, frame: &Frame<'_>) {
         self.enqueue_answer(address, kind, &client.0, &[], frame);
     }
 

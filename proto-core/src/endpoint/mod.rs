@@ -5,6 +5,7 @@ mod guard;
 mod incoming;
 mod routes;
 mod schedule;
+mod sessions;
 mod token;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
+use self::sessions::{Filed, Sessions};
 use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
@@ -46,6 +48,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     free: Vec<u32>,
     routes: Routes<A>,
     incoming: Incoming<A>,
+    sessions: Sessions,
     /// Answers of no connection: RETRY, VERSION, CLOSE and stateless resets.
     answers: VecDeque<(A, Vec<u8>)>,
     sending: ReadyList,
@@ -72,6 +75,7 @@ struct Entry<A> {
     cid: Cid,
     reset: Option<[u8; 16]>,
     initial: Option<Cid>,
+    session: Filed,
     /// It counts among the handshakes under way.
     is_pending: bool,
     /// Its loss has been seen to.
@@ -95,6 +99,7 @@ impl<A: Address> Endpoint<A> {
             slots: Vec::new(),
             free: Vec::new(),
             routes: Routes::default(),
+            sessions: Sessions::default(),
             answers: VecDeque::new(),
             sending: ReadyList::default(),
             burst: 0,
@@ -118,7 +123,8 @@ impl<A: Address> Endpoint<A> {
         if self.len() >= self.config.max_connections {
             return Err(ConnectError::TooMany { max: self.config.max_connections });
         }
-        let conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
+        let mut conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
+        conn.set_replaceable();
         Ok(self.insert(conn, address, None))
     }
 
@@ -130,6 +136,7 @@ impl<A: Address> Endpoint<A> {
                 Some(slot) => {
                     self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
                 }
+                None if self.sessions.is_fenced(now, short.dcid) => self.count(Drop::Fenced),
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
             Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
@@ -334,7 +341,9 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
-        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false, filed };
+        let session = Filed::default();
+        let entry =
+            Entry { conn, address, cid, reset: None, initial, session, is_pending, is_replaced: false, filed };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
         self.refile(slot);
@@ -353,6 +362,7 @@ impl<A: Address> Endpoint<A> {
         if entry.is_pending {
             self.incoming.end(entry.address);
         }
+        self.forget_session(slot, entry.session);
         self.stats += entry.conn.stats();
         self.deadlines.set(slot, None);
         if self.unfiled == Some(slot) {
@@ -402,6 +412,7 @@ impl<A: Address> Endpoint<A> {
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
             self.refile_routes(slot);
+            self.refile_session(slot);
             self.replace_if_lost(slot);
             self.touch(slot);
             self.remove_if_over(slot);
@@ -415,6 +426,9 @@ impl<A: Address> Endpoint<A> {
         let cid = entry.conn.local_cid();
         if cid != entry.cid {
             self.routes.remove_cid(entry.cid);
+            if entry.conn.incarnation() > 0 {
+                self.sessions.fence(entry.cid, self.clock + entry.conn.pto() * 3);
+            }
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
         }
@@ -459,10 +473,18 @@ impl<A: Address> Endpoint<A> {
         }
         entry.is_replaced = true;
         let (now, address) = (self.clock, entry.address);
+        if let Some(successor) = entry.conn.take_successor() {
+            let next = self.insert(successor, address, None);
+            if let Some(entry) = self.entry(slot) {
+                entry.conn.set_next(next);
+            }
+            return;
+        }
         let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
         let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
         let config = Arc::clone(&self.config);
-        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
+        let mut conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
+        conn.set_replaceable();
         let next = self.insert(conn, address, None);
         if let Some(entry) = self.entry(slot) {
             entry.conn.set_next(next);

@@ -4,6 +4,7 @@ mod handshake;
 mod idle;
 mod reconnect;
 mod reset;
+mod resume;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

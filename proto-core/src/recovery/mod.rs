@@ -428,6 +428,18 @@ impl Recovery {
         Timeout::Probe
     }
 
+    /// The peer, given up before, has been heard again.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(flight) = &mut self.flight {
+            flight.probes = 0;
+        }
+    }
+
+    /// What is in flight and not thought lost.
+    pub(crate) fn all_carried(&self) -> impl Iterator<Item = Carried> + '_ {
+        self.flight.iter().flat_map(|flight| flight.sent.all_carried())
+    }
+
     /// What a probe should repeat when there is nothing new to send.
     pub(crate) fn oldest_carried(&self) -> impl Iterator<Item = Carried> + '_ {
         self.flight.iter().flat_map(|flight| flight.sent.oldest_carried())

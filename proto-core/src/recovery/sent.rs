@@ -24,6 +24,8 @@ pub(crate) enum Carried {
     /// That a request was cancelled.
     Cancel(u64),
     Confirm,
+    /// A part of what is told of a session that goes on.
+    State(u64),
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),
@@ -209,6 +211,14 @@ impl Sent {
             out.extend(self.carried.range(first..first + packet.count as usize));
         }
         losses
+    }
+
+    /// What all packets carry that are not acknowledged, nor thought lost.
+    pub(crate) fn all_carried(&self) -> impl Iterator<Item = Carried> + '_ {
+        self.packets.iter().filter(|packet| packet.state == State::InFlight).flat_map(|packet| {
+            let first = (packet.first - self.carried_base) as usize;
+            self.carried.range(first..first + packet.count as usize).copied()
+        })
     }
 
     /// What the oldest packet in flight carries, to be sent again by a probe.

@@ -34,7 +34,9 @@ pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
 pub use resume::{Attach, Claim, ResumeState, StateLine};
-pub(crate) use resume::{MAX_STATE_LINES, MAX_STATE_PARTS, MAX_STATE_RANGES};
+#[cfg(test)]
+pub(crate) use resume::MAX_STATE_PARTS;
+pub(crate) use resume::{MAX_STATE_LINES, MAX_STATE_RANGES};
 pub use time::TimeSample;
 
 #[cfg(test)]

@@ -38,10 +38,15 @@ fn traffic_in_one_direction_needs_no_heartbeats() {
     }
 }
 
+/// No session outlives its link.
+fn for_ever_gone() -> ConfigBuilder {
+    ConfigBuilder { resume_window: ms(0), ..ConfigBuilder::chat() }
+}
+
 #[test]
 fn a_silent_peer_is_lost_in_time() {
     for side in [Client, Server] {
-        let mut pair = Pair::established(ConfigBuilder::chat());
+        let mut pair = Pair::established(for_ever_gone());
         let since = pair.now;
         pair.lose(move |sent| sent.from == side.other());
         pair.run(secs(30));
@@ -55,7 +60,7 @@ fn a_silent_peer_is_lost_in_time() {
 
 /// The clock of `Client` stalls for `stall`, as when a laptop sleeps; `alive` says whether the server still answers afterwards.
 fn stall(alive: bool) -> Pair {
-    let mut pair = Pair::established(ConfigBuilder::chat());
+    let mut pair = Pair::established(for_ever_gone());
     pair.lose(move |sent| sent.from == Server && !alive);
     // Only the client's timers are late: the server is put to sleep with it.
     pair.now += secs(600);

@@ -82,6 +82,8 @@ fn its_end_comes_first_even_into_a_slot_that_still_had_something_to_say() {
         let mut reset = Vec::from([0x40; 5]);
         reset.extend(token);
         world.hand_in(1, SERVER, &reset);
+        let continued = world.nodes[1].poll_event().expect("an event");
+        assert!(continued.0 == id && matches!(continued.1, Event::Continued { .. }), "{continued:?}");
         let first = world.nodes[1].poll_event().expect("an event");
         assert!(first.0 == id && first.1.is_last(), "{first:?} with {polled} polled");
     }

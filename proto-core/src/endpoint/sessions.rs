@@ -1,0 +1,219 @@
+//! Sessions without links: claims to them, and how many are kept (docs/spec/connection.md, section 9).
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::time::Duration;
+
+use super::{Address, Endpoint, token};
+use crate::connection::{Verdict, prove};
+use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind};
+use crate::{Drop, Meta, SessionId, Timestamp, code};
+
+/// Ids of attachments that others have taken the place of; of more the oldest are forgotten.
+const MAX_FENCED: usize = 1024;
+/// Claims of one prefix that may fail in a minute before it must prove its addresses first.
+const FAILURES: u32 = 5;
+const FAILURES_FORGOTTEN: Duration = Duration::from_mins(1);
+/// Prefixes whose failures are counted at once.
+const MAX_FAILING: usize = 1024;
+
+/// What an endpoint keeps about sessions beside their connections.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sessions {
+    /// A server's, by their names. Lookups only.
+    by_name: BTreeMap<SessionId, u32>,
+    /// Those without links, by when they end, and what they hold.
+    suspended: BTreeSet<(Timestamp, u32)>,
+    bytes: usize,
+    /// Ids of fenced attachments, and until when they are known.
+    fenced: BTreeMap<Cid, Timestamp>,
+    fenced_order: VecDeque<(Timestamp, Cid)>,
+    /// Claims that failed, by prefix, since a time.
+    failing: BTreeMap<u64, (Timestamp, u32)>,
+}
+
+/// What is filed of one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filed {
+    name: Option<SessionId>,
+    suspended: Option<(Timestamp, usize)>,
+}
+
+impl Sessions {
+    pub(super) fn file(&mut self, slot: u32, filed: &mut Filed, now: Filed) {
+        if filed.name != now.name {
+            if let Some(name) = filed.name {
+                self.by_name.remove(&name);
+            }
+            if let Some(name) = now.name {
+                self.by_name.insert(name, slot);
+            }
+        }
+        if filed.suspended != now.suspended {
+            if let Some((until, bytes)) = filed.suspended {
+                self.suspended.remove(&(until, slot));
+                self.bytes -= bytes;
+            }
+            if let Some((until, bytes)) = now.suspended {
+                self.suspended.insert((until, slot));
+                self.bytes += bytes;
+            }
+        }
+        *filed = now;
+    }
+
+    /// Packets for `cid` are dropped until then.
+    pub(super) fn fence(&mut self, cid: Cid, until: Timestamp) {
+        if self.fenced_order.len() >= MAX_FENCED
+            && let Some((_, oldest)) = self.fenced_order.pop_front()
+        {
+            self.fenced.remove(&oldest);
+        }
+        self.fenced.insert(cid, until);
+        self.fenced_order.push_back((until, cid));
+    }
+
+    pub(super) fn is_fenced(&mut self, now: Timestamp, cid: Cid) -> bool {
+        while let Some(&(_, oldest)) = self.fenced_order.front().filter(|&&(until, _)| until <= now) {
+            self.fenced_order.pop_front();
+            self.fenced.remove(&oldest);
+        }
+        self.fenced.get(&cid).is_some_and(|&until| until > now)
+    }
+
+    fn has_failed(&self, now: Timestamp, prefix: Option<u64>) -> bool {
+        let failing = prefix.and_then(|prefix| self.failing.get(&prefix));
+        failing.is_some_and(|&(since, count)| count >= FAILURES && now.since(since) < FAILURES_FORGOTTEN)
+    }
+
+    fn note_failure(&mut self, now: Timestamp, prefix: Option<u64>) {
+        let Some(prefix) = prefix else { return };
+        if self.failing.len() >= MAX_FAILING && !self.failing.contains_key(&prefix) {
+            self.failing.retain(|_, &mut (since, _)| now.since(since) < FAILURES_FORGOTTEN);
+            if self.failing.len() >= MAX_FAILING {
+                self.failing.pop_first();
+            }
+        }
+        let (since, count) = self.failing.entry(prefix).or_insert((now, 0));
+        if now.since(*since) >= FAILURES_FORGOTTEN {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+    }
+
+    /// The session that ends first, if there are more than there may be.
+    fn surplus(&self, count: usize, bytes: usize) -> Option<u32> {
+        let is_over = self.suspended.len() > count || self.bytes > bytes;
+        self.suspended.first().filter(|_| is_over).map(|&(_, slot)| slot)
+    }
+
+    pub(super) fn first_to_end(&self) -> Option<u32> {
+        self.suspended.first().map(|&(_, slot)| slot)
+    }
+}
+
+impl<A: Address> Endpoint<A> {
+    /// A client claims a session. `true`: it is dealt with. `false`: it is to be served like any other.
+    pub(super) fn on_claim(
+        &mut self,
+        now: Timestamp,
+        meta: Meta<A>,
+        client: Cid,
+        init: &Init<'_>,
+        packet: &[u8],
+    ) -> bool {
+        let Some(claim) = init.attach.claim() else { return false };
+        let prefix = meta.path.prefix();
+        let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
+        if self.sessions.has_failed(now, prefix) && !is_proven {
+            return false;
+        }
+        let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
+        let verdict = match slot.and_then(|slot| self.entry(slot)) {
+            Some(entry) => entry.conn.judge(init),
+            None => {
+                // The same work, so that nobody learns by the clock which sessions there are.
+                let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
+                Verdict::Unproven
+            }
+        };
+        match (verdict, slot) {
+            (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
+                self.readdress(slot, client, meta.path);
+                self.hand_in(now, slot, meta, packet);
+                if is_proven && let Some(entry) = self.entry(slot) {
+                    entry.conn.set_address_validated();
+                }
+                true
+            }
+            (Verdict::Stale, _) => {
+                self.count(Drop::Superseded);
+                self.refuse_claim(meta.path, client, code::SUPERSEDED, Advice::Never, "superseded");
+                true
+            }
+            _ => {
+                self.sessions.note_failure(now, prefix);
+                self.count(Drop::ResumeRefused);
+                let is_only = matches!(init.attach, Attach::Resume(_));
+                if is_only {
+                    self.refuse_claim(meta.path, client, code::RESUME_UNKNOWN, Advice::Now, "no such session");
+                }
+                is_only
+            }
+        }
+    }
+
+    fn refuse_claim(&mut self, address: A, client: Cid, code: u64, advice: Advice, reason: &'static str) {
+        let close = Close { code, advice, retry_after_ms: 0, reason };
+        self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
+    }
+
+    /// The connection in `slot` goes on at another address.
+    fn readdress(&mut self, slot: u32, client: Cid, address: A) {
+        let key = self.incoming.key;
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
+            return;
+        };
+        if let Some(initial) = entry.initial.replace(client) {
+            self.routes.remove_initial(initial, entry.address);
+        }
+        self.routes.add_initial(client, address, slot);
+        entry.address = address;
+        entry.conn.set_server_key(key);
+    }
+
+    /// Files the session of the connection in `slot`, and ends the one that would end first when there are too many without links.
+    pub(super) fn refile_session(&mut self, slot: u32) {
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        if entry.conn.is_client() {
+            return;
+        }
+        let (conn, is_resumable) = (&entry.conn, entry.conn.is_resumable());
+        let now = Filed {
+            name: is_resumable.then(|| conn.session()),
+            suspended: conn.suspended_until().map(|until| (until, conn.held_bytes())),
+        };
+        self.sessions.file(slot, &mut entry.session, now);
+        let (count, bytes) = (self.config.max_suspended, self.config.suspended_bytes);
+        while let Some(surplus) = self.sessions.surplus(count, bytes) {
+            self.evict(surplus);
+        }
+    }
+
+    /// Ends the session in `slot`, which has no link.
+    pub(super) fn evict(&mut self, slot: u32) {
+        let now = self.clock;
+        self.stats.evictions += 1;
+        if let Some(entry) = self.entry(slot) {
+            entry.conn.evict(now);
+        }
+        if let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() {
+            self.sessions.file(slot, &mut entry.session, Filed::default());
+        }
+        self.refile(slot);
+    }
+
+    /// The connection is gone.
+    pub(super) fn forget_session(&mut self, slot: u32, mut filed: Filed) {
+        self.sessions.file(slot, &mut filed, Filed::default());
+    }
+}

@@ -27,4 +27,10 @@ pub enum Planted {
     SilentlySuperseded,
     /// The credit of what was skipped is not given back.
     SkipLeak,
+    /// When a session goes on over another link, unordered messages that were under way are forgotten.
+    ResumeForgets,
+    /// What comes over a new link is told before it is told how the session goes on.
+    GateOpen,
+    /// More messages are announced as lost with a link than were.
+    GapTwice,
 }

@@ -124,8 +124,11 @@ impl Channels {
     }
 
     /// How many of the messages that the peer sent without repeating them are lost with the old link: `sent` is what it says, and
-    /// `had` what was known here when the new link came.
-    pub(crate) fn gap(sent: u64, had: u64) -> u32 {
+    /// `had` what was known here when the new link came. They are told once.
+    pub(crate) fn note_gap(&mut self, id: ChannelId, sent: u64, had: u64) -> u32 {
+        if let (Some(channel), Some(last)) = (self.get_mut(id), sent.checked_sub(1)) {
+            channel.inbox.note(Class::Unreliable, last);
+        }
         u32::try_from(sent.saturating_sub(had)).unwrap_or(u32::MAX)
     }
 

@@ -402,7 +402,9 @@ impl Connection {
     pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
         let made = self.channels.receive(&self.config, id, |inbox, _| inbox.make_ready(delivery));
         let Some((is_first, replaced)) = made else { return };
-        if let Some(channel) = self.channels.get_mut(id).filter(|_| is_first)
+        // Without a link it waits until it is told how the channel goes on.
+        let is_told = is_first && self.state != State::Suspended;
+        if let Some(channel) = self.channels.get_mut(id).filter(|_| is_told)
             && !mem::replace(&mut channel.readable_queued, true)
         {
             self.events.push_back(Event::Readable(id));

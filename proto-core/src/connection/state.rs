@@ -84,7 +84,7 @@ impl Connection {
         if self.state != State::Suspended {
             self.state = State::Connecting;
         }
-        self.events.push_back(Event::Connecting { attempt: self.attempts.number });
+        self.tell_attempt(Event::Connecting { attempt: self.attempts.number });
     }
 
     pub(super) fn enter_backoff(&mut self, at: Timestamp) {
@@ -96,7 +96,7 @@ impl Connection {
             self.stop_all_but_messages();
         }
         self.timers.set(Timer::Backoff, at);
-        self.events.push_back(Event::RetryAt { at, attempt: self.attempts.number });
+        self.tell_attempt(Event::RetryAt { at, attempt: self.attempts.number });
     }
 
     /// The clocks of messages go on.

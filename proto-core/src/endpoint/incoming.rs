@@ -140,13 +140,12 @@ impl<A: Address> Endpoint<A> {
             let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
         }
-        if self.len() >= self.config.max_connections
-            && let Some(slot) = self.sessions.first_to_end()
-        {
+        let mut has_room = self.len() < self.config.max_connections;
+        if !has_room && let Some(slot) = self.sessions.first_to_end() {
             self.evict(slot);
+            has_room = true;
         }
-        let is_full =
-            self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending;
+        let is_full = !has_room || self.incoming.pending >= self.config.max_pending;
         if is_full || is_crowded {
             self.count(Drop::Busy);
             let close = Close {

@@ -32,6 +32,7 @@ pub(crate) fn settings(accept: bool) -> ConfigBuilder {
         receive_bytes: 24_000,
         session_messages: 12,
         session_bytes: 32_000,
+        resume_window: secs(8),
         server_key: Some([9; 32]),
         ..ConfigBuilder::default()
     }

@@ -11,5 +11,6 @@ mod planted;
 mod priorities;
 mod rates;
 mod scenarios;
+mod sessions;
 mod story;
 mod traces;

@@ -82,6 +82,7 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::MsgAck(_) => "MSG_ACK",
             Frame::Report(_) => "REPORT",
             Frame::OpenChannel(_) => "OPEN",
+            Frame::ResumeState(_) => "RESUME_STATE",
             Frame::Close(_) => "CLOSE",
             Frame::CloseAck => "CLOSE_ACK",
             Frame::Confirm(_) => "CONFIRM",

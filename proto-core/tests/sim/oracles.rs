@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, Class, ConnectionId, Event, Fate, MessageId, ReceiptKind, RequestId, RequestOutcome, SessionId,
+    ChannelId, Class, ConnectionId, Continuity, Event, Fate, MessageId, ReceiptKind, RequestId, RequestOutcome, SessionId,
 };
 use simtest::{Check, Life, Node, NodeId, Now, Oracle, Time, View};
 
@@ -17,6 +17,8 @@ type Conn = (NodeId, u32, ConnectionId);
 enum Phase {
     Asked,
     Established,
+    /// Without a link.
+    Suspended,
     Over,
 }
 
@@ -74,6 +76,12 @@ pub(crate) struct Guarantees {
     questions: BTreeMap<(Conn, RequestId), u64>,
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
+    /// The last link of each session that was told.
+    incarnations: BTreeMap<Conn, u32>,
+    /// Channels whose `Continued` is still to come.
+    continuing: BTreeSet<(Conn, ChannelId)>,
+    /// Messages sent without being repeated, less those that arrived or were announced as lost with a link.
+    unrepeated: BTreeMap<(Conn, ChannelId), u64>,
 }
 
 impl Guarantees {
@@ -102,6 +110,9 @@ impl Guarantees {
             questions: BTreeMap::new(),
             given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            continuing: BTreeSet::new(),
+            unrepeated: BTreeMap::new(),
         }
     }
 
@@ -119,14 +130,31 @@ impl Guarantees {
         if phase == Some(Phase::Over) {
             return Err(format!("G2: {event:?} follows the last event of {conn:?}"));
         }
+        if phase == Some(Phase::Suspended)
+            && matches!(event, Event::Readable(_) | Event::Opened(_) | Event::PartialReply(_))
+        {
+            return Err(format!("G3: {event:?} while there is no link"));
+        }
         match event {
+            Event::Connecting { .. } | Event::RetryAt { .. } if phase == Some(Phase::Suspended) => Ok(()),
+            Event::Suspended { .. } if phase == Some(Phase::Established) => {
+                self.phases.insert(conn, Phase::Suspended);
+                Ok(())
+            }
+            Event::Suspended { .. } => Err(format!("G3: {event:?} in phase {phase:?}")),
+            Event::Resumed { session: resumed, incarnation } => {
+                self.on_resumed(conn, session, *resumed, *incarnation, phase)
+            }
+            Event::Continued { channel, continuity } => {
+                self.on_continued(conn, session, *channel, *continuity)
+            }
             Event::Connecting { .. } | Event::RetryAt { .. } | Event::ConnectFailed(_)
                 if phase != Some(Phase::Asked) =>
             {
                 Err(format!("G1: {event:?} in phase {phase:?}"))
             }
             Event::Established { .. } => self.on_established(now, conn, session, phase),
-            Event::Closed(_) if phase != Some(Phase::Established) => {
+            Event::Closed(_) if !matches!(phase, Some(Phase::Established | Phase::Suspended)) => {
                 Err(format!("G2: {event:?} in phase {phase:?}"))
             }
             Event::ConnectFailed(closed) | Event::Closed(closed) => {
@@ -156,6 +184,53 @@ impl Guarantees {
                 self.on_request_done(conn, session, *request, *outcome)
             }
             _ => Ok(()),
+        }
+    }
+
+    fn on_resumed(
+        &mut self,
+        conn: Conn,
+        session: SessionId,
+        resumed: SessionId,
+        incarnation: u32,
+        phase: Option<Phase>,
+    ) -> Check {
+        if phase != Some(Phase::Suspended) {
+            return Err(format!("G3: Resumed in phase {phase:?}"));
+        }
+        if session != resumed {
+            return Err(format!("G4: {session:?} became {resumed:?}"));
+        }
+        let known = self.incarnations.entry(conn).or_insert(1);
+        // A server may hear from the old link after all.
+        if incarnation < *known {
+            return Err(format!("G4: link {incarnation} after {known}"));
+        }
+        *known = incarnation;
+        self.phases.insert(conn, Phase::Established);
+        self.continuing.insert((conn, ChannelId::DEFAULT));
+        let received = self.received.keys().filter(|(of, ..)| *of == conn);
+        self.continuing.extend(received.map(|&(of, channel, _)| (of, channel)));
+        Ok(())
+    }
+
+    fn on_continued(
+        &mut self,
+        conn: Conn,
+        session: SessionId,
+        channel: ChannelId,
+        continuity: Continuity,
+    ) -> Check {
+        self.continuing.remove(&(conn, channel));
+        let Continuity::Gap(lost) = continuity else { return Ok(()) };
+        let sender = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
+        let sent = sender.and_then(|&sender| self.unrepeated.get_mut(&(sender, channel)));
+        match sent {
+            Some(left) if *left >= u64::from(lost) => {
+                *left -= u64::from(lost);
+                Ok(())
+            }
+            left => Err(format!("G7: a gap of {lost} on {channel:?}, of {left:?} that were sent")),
         }
     }
 
@@ -236,6 +311,9 @@ impl Guarantees {
         self.hashes.insert((conn, message), hash);
         if expendable && class == Class::ReliableOrdered {
             *self.expendable.entry((conn, channel)).or_default() += 1;
+        }
+        if class == Class::Unreliable {
+            *self.unrepeated.entry((conn, channel)).or_default() += 1;
         }
         if class == Class::Sequenced {
             self.last_sequenced.insert((conn, channel), (hash, expendable));
@@ -320,6 +398,9 @@ impl Guarantees {
 
     fn on_received(&mut self, now: Time, conn: Conn, session: SessionId, got: &Got) -> Check {
         let &Got { channel, class, number, gap, hash } = got;
+        if self.continuing.contains(&(conn, channel)) {
+            return Err(format!("G7: a delivery on {channel:?} before it is told how that goes on"));
+        }
         let seen = self.received.entry((conn, channel, class)).or_default();
         let last = seen.last().copied();
         if !seen.insert(number) {
@@ -336,6 +417,10 @@ impl Guarantees {
         let Some(&sender) = sender else {
             return Err(format!("G7: a message of a session that nobody else has: {session:?}"));
         };
+        if class == Class::Unreliable {
+            let left = self.unrepeated.entry((sender, channel)).or_default();
+            *left = left.checked_sub(1).ok_or("G7: an unreliable message that was announced as lost")?;
+        }
         if gap > 0 {
             let left = self.expendable.entry((sender, channel)).or_default();
             *left = left.checked_sub(u64::from(gap)).ok_or("G7: a gap where nothing was given up")?;

@@ -110,6 +110,38 @@ fn a_fate_that_is_not_told_is_found() {
     core_finds(Planted::SilentlySuperseded, &["guarantees"]);
 }
 
+/// The campaign over sessions finds `planted`.
+fn sessions_find(planted: Planted, oracles: &[&str]) {
+    let config = |accept| -> Arc<Config> {
+        let restless = crate::sessions::restless(accept);
+        ConfigBuilder { planted: Some(planted), ..restless }.build().expect("a sound configuration")
+    };
+    let (server, client) = (config(true), config(false));
+    let found = search(SEEDS, move |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(crate::sessions::weather());
+        sim
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+}
+
+#[test]
+fn messages_forgotten_with_a_link_are_found() {
+    sessions_find(Planted::ResumeForgets, &["guarantees", "settled"]);
+}
+
+#[test]
+fn what_is_told_before_the_session_goes_on_is_found() {
+    sessions_find(Planted::GateOpen, &["guarantees"]);
+}
+
+#[test]
+fn gaps_that_are_announced_and_are_not_there_are_found() {
+    sessions_find(Planted::GapTwice, &["guarantees"]);
+}
+
 #[test]
 fn the_credit_of_what_was_skipped_is_missed() {
     core_finds(Planted::SkipLeak, &["guarantees", "settled"]);

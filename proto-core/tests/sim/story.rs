@@ -167,6 +167,8 @@ impl fmt::Debug for Ev {
             Self::Asked(conn) => write!(f, "{conn} asked for"),
             Self::Core { conn, event, .. } => match event {
                 Event::Established { .. } => write!(f, "{conn} established"),
+                Event::Suspended { .. } => write!(f, "{conn} suspended"),
+                Event::Resumed { incarnation, .. } => write!(f, "{conn} resumed, link {incarnation}"),
                 Event::RetryAt { attempt, .. } => write!(f, "{conn} will retry, attempt {attempt}"),
                 Event::Fate { message, fate } => write!(f, "{conn} fate {} {fate:?}", name(*message)),
                 Event::Closed(closed) => {

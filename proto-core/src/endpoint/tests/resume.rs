@@ -97,3 +97,342 @@ fn a_silence_of_ten_seconds_loses_nothing_and_repeats_nothing() {
         assert_eq!(world.nodes[side].get(conn).unwrap().unsettled(), 0);
     }
 }
+
+/// Two silences, the second of which begins while the first link's successor is not confirmed.
+#[test]
+fn a_lost_answer_does_not_lock_the_client_out() {
+    let (mut world, id, peer) = pair();
+    let first = *world.nodes[1].get(id).unwrap().session_secret();
+    silence(&mut world, secs(6));
+    // The server answers, and none of its answers arrives for longer than an attempt lasts.
+    world.lose(|sent| sent.from == SERVER);
+    world.run(secs(8));
+    let server = world.nodes[SERVER].get(peer).unwrap();
+    assert!(server.incarnation() >= 2 && server.state() == State::Suspended);
+    assert_ne!(*server.session_secret(), first, "another one with each attachment");
+    world.lose(|_| false);
+    world.run(secs(8));
+    let incarnations = resumed(&world, 1);
+    assert_eq!(incarnations.len(), 1);
+    assert!(incarnations[0] > 2, "each attempt asks for a number of its own: {incarnations:?}");
+    let (client, server) = (world.nodes[1].get(id).unwrap(), world.nodes[SERVER].get(peer).unwrap());
+    assert_eq!(client.session_secret(), server.session_secret());
+    assert_ne!(*client.session_secret(), first);
+    assert_eq!(client.incarnation(), server.incarnation());
+    assert_eq!((suspended(&world, 1), suspended(&world, SERVER)), (1, 1));
+}
+
+/// The INIT that claims the session, as the client sends it while nothing arrives.
+fn claim(world: &mut World) -> Vec<u8> {
+    world.sent.clear();
+    silence(world, secs(7));
+    let claims = world.sent_by(1).rev_claims();
+    let newest = claims.first().expect("the client asks").clone();
+    world.sent.clear();
+    newest
+}
+
+trait Claims {
+    fn rev_claims(self) -> Vec<Vec<u8>>;
+}
+
+impl<'a, I: Iterator<Item = &'a super::Sent>> Claims for I {
+    fn rev_claims(self) -> Vec<Vec<u8>> {
+        let mut claims: Vec<_> = self
+            .filter(|sent| {
+                let Ok(Packet::Long(long)) = Packet::decode(&sent.packet, checksum::crc32c) else { return false };
+                matches!(Record::new(long.payload).next(), Some(Ok(Frame::Init(init))) if init.attach != Attach::New)
+            })
+            .map(|sent| sent.packet.clone())
+            .collect();
+        claims.reverse();
+        claims
+    }
+}
+
+#[test]
+fn the_old_attachment_is_fenced_by_one_packet() {
+    let (mut world, id, peer) = pair();
+    world.send(1, id, Message::new("late"));
+    world.lose(|_| true);
+    world.drain();
+    let late = world.sent_by(1).last().expect("the message").packet.clone();
+    let init = claim(&mut world);
+    world.hand_in(SERVER, 1, &init);
+    let mut answer = Vec::new();
+    assert!(world.nodes[SERVER].poll_transmit(world.now, &mut answer).is_some(), "in one round trip");
+    let Ok(Packet::Long(long)) = Packet::decode(&answer, checksum::crc32c) else { panic!("ACCEPT") };
+    let Some(Ok(Frame::Accept(accept))) = Record::new(long.payload).next() else { panic!("ACCEPT") };
+    assert_eq!(accept.session_id, world.nodes[SERVER].get(peer).unwrap().session().0);
+    assert!(accept.incarnation >= 2);
+    world.hand_in(SERVER, 1, &late);
+    assert_eq!(world.dropped(SERVER, Drop::Fenced), 1);
+    assert!(take(&mut world, SERVER, peer, ZERO).is_empty());
+    // It is known for three probe timeouts, and then a stranger's.
+    world.now += secs(30);
+    world.hand_in(SERVER, 1, &late);
+    assert_eq!(world.dropped(SERVER, Drop::Fenced), 1);
+    assert_eq!(world.dropped(SERVER, Drop::UnknownConnection), 1);
+}
+
+#[test]
+fn claims_that_are_forged_old_or_repeated_move_nothing() {
+    let (mut world, _, peer) = pair();
+    let init = claim(&mut world);
+    let forge = |change: &dyn Fn(&mut crate::wire::Claim)| {
+        let Ok(Packet::Long(long)) = Packet::decode(&init, checksum::crc32c) else { panic!("INIT") };
+        let Some(Ok(Frame::Init(mut frame))) = Record::new(long.payload).next() else { panic!("INIT") };
+        let mut claim = *frame.attach.claim().unwrap();
+        change(&mut claim);
+        frame.attach = Attach::Resume(claim);
+        let mut record = Vec::new();
+        crate::wire::RecordWriter::new(&mut record).write(&Frame::Init(frame), false);
+        record.resize(1200, 0);
+        let mut packet = Vec::new();
+        crate::wire::Long { payload: &record, ..long }.encode(&mut packet, checksum::crc32c);
+        packet
+    };
+    let incarnation = world.nodes[SERVER].get(peer).unwrap().incarnation();
+    // The mode and the number are part of what is proven.
+    let changes: [&dyn Fn(&mut crate::wire::Claim); 4] =
+        [&|_| {}, &|claim| claim.proof[31] ^= 1, &|claim| claim.incarnation += 1, &|claim| claim.session_id[9] ^= 1];
+    for (index, change) in changes.iter().enumerate() {
+        world.hand_in(SERVER, 5, &forge(change));
+        assert_eq!(world.dropped(SERVER, Drop::ResumeRefused), 1 + index as u64);
+        let mut answer = Vec::new();
+        assert!(world.nodes[SERVER].poll_transmit(world.now, &mut answer).is_some());
+        let Ok(Packet::Long(long)) = Packet::decode(&answer, checksum::crc32c) else { panic!("an answer") };
+        let Some(Ok(Frame::Close(close))) = Record::new(long.payload).next() else { panic!("CLOSE") };
+        assert_eq!(close.code, crate::code::RESUME_UNKNOWN);
+        assert!(answer.len() < 100);
+    }
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().incarnation(), incarnation);
+    // After a fifth failure of its prefix nothing is looked at before the address is proven.
+    world.hand_in(SERVER, 5, &forge(changes[1]));
+    world.hand_in(SERVER, 5, &forge(changes[1]));
+    assert_eq!((world.dropped(SERVER, Drop::ResumeRefused), world.dropped(SERVER, Drop::Retried)), (5, 2));
+    // The right one, once; then it is old.
+    world.hand_in(SERVER, 1, &init);
+    let moved = world.nodes[SERVER].get(peer).unwrap();
+    assert!(moved.incarnation() > incarnation);
+    let (incarnation, secret) = (moved.incarnation(), *moved.session_secret());
+    world.hand_in(SERVER, 1, &init);
+    world.hand_in(SERVER, 6, &init);
+    let moved = world.nodes[SERVER].get(peer).unwrap();
+    assert_eq!((moved.incarnation(), *moved.session_secret()), (incarnation, secret), "the same handshake");
+    assert_eq!(world.nodes[SERVER].address(peer), Some(super::address(6)), "from wherever it came last");
+    assert_eq!(world.nodes[SERVER].len(), 1, "nothing is kept of what failed");
+}
+
+#[test]
+fn of_two_clients_with_one_session_the_one_with_the_newer_secret_has_it() {
+    let (mut world, id, peer) = pair();
+    let twin = world.nodes[1].clone();
+    silence(&mut world, secs(5));
+    world.run(secs(4));
+    let session = world.nodes[SERVER].get(peer).unwrap().session();
+    let incarnation = world.nodes[SERVER].get(peer).unwrap().incarnation();
+    world.nodes.push(twin);
+    world.events.push(Vec::new());
+    world.run(secs(10));
+    let mine = world.nodes[1].get(id).unwrap();
+    assert_eq!((mine.state(), mine.session()), (State::Established, session));
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().incarnation(), incarnation);
+    let theirs: Vec<_> = world.nodes[2].slots.iter().filter_map(|slot| slot.entry.as_ref()).collect();
+    assert_eq!(theirs.len(), 1);
+    assert_ne!(theirs[0].conn.session(), session, "the other one has a new session");
+    assert!(theirs[0].conn.state() == State::Established);
+}
+
+#[test]
+fn a_restarted_server_says_so_and_the_client_goes_on_anew() {
+    let (mut world, id, _) = pair();
+    world.lose(|_| true);
+    world.send(1, id, Message::new("lost with the server").receipt());
+    let now = world.now;
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    let asked = conn.channel(ZERO).request(now, Message::new("?"), secs(60)).expect("room");
+    drop(conn);
+    world.run(secs(6));
+    world.restart_server();
+    world.lose(|_| false);
+    world.run(secs(4));
+    assert_eq!(continuity(&world, 1), [Continuity::Reset]);
+    let fate = |event: &Event| matches!(event, Event::Fate { fate: Fate::Unknown, .. });
+    assert_eq!(told(&world, 1, fate), 1);
+    let outcome = RequestOutcome::Disconnected { not_processed: false };
+    assert_eq!(told(&world, 1, |event| *event == Event::RequestDone { request: asked, outcome }), 1);
+    let closed = world.events[1].iter().find_map(|(_, event)| match event {
+        Event::Closed(closed) => Some(closed.clone()),
+        _ => None,
+    });
+    let closed = closed.expect("the session is over");
+    assert_eq!(closed.reason, CloseReason::Reset);
+    let next = closed.next.expect("the server gave another one at once");
+    assert_eq!(world.nodes[1].get(next).unwrap().state(), State::Established);
+    let reset = world.events[1].iter().position(|(_, event)| matches!(event, Event::Continued { .. }));
+    let end = world.events[1].iter().position(|(_, event)| matches!(event, Event::Closed(_)));
+    assert!(reset < end);
+    assert_eq!(world.established(SERVER).len(), 1, "{:?}", world.events[SERVER]);
+}
+
+#[test]
+fn a_session_ends_with_its_window() {
+    let window = ConfigBuilder { resume_window: secs(3), ..quick(client_config()) };
+    let (mut world, id, peer) = World::connected(quick(server_config()), &window);
+    silence(&mut world, secs(9));
+    for node in [1, SERVER] {
+        assert_eq!(suspended(&world, node), 1);
+        let until = world.events[node].iter().find_map(|(_, event)| match event {
+            Event::Suspended { until } => Some(*until),
+            _ => None,
+        });
+        assert!(until.is_some_and(|until| until < world.now));
+        assert_eq!(told(&world, node, |event| matches!(event, Event::Closed(_))), 1);
+    }
+    assert!(world.nodes[SERVER].get(peer).is_none() && world.nodes[1].get(id).is_none());
+    world.run(secs(5));
+    assert_eq!(world.nodes[1].len(), 1, "the client came back anew");
+    assert_eq!(world.nodes[SERVER].len(), 1);
+}
+
+#[test]
+fn without_a_window_of_both_sides_there_is_none() {
+    let without = |config: ConfigBuilder| ConfigBuilder { resume_window: Duration::ZERO, ..config };
+    for (server, client) in [
+        (without(quick(server_config())), quick(client_config())),
+        (quick(server_config()), without(quick(client_config()))),
+        (quick(server_config()), ConfigBuilder { reconnect: None, ..quick(client_config()) }),
+    ] {
+        let (mut world, ..) = World::connected(server, &client);
+        silence(&mut world, secs(6));
+        for node in [1, SERVER] {
+            assert_eq!(suspended(&world, node), 0);
+            assert_eq!(told(&world, node, |event| matches!(event, Event::Closed(_))), 1);
+        }
+    }
+}
+
+#[test]
+fn what_may_be_kept_without_links_is_limited() {
+    for (limited, left) in [
+        (ConfigBuilder { max_suspended: 2, ..quick(server_config()) }, 2),
+        (ConfigBuilder { suspended_bytes: 2500, ..quick(server_config()) }, 2),
+        (quick(server_config()), 4),
+    ] {
+        let mut world = World::new(limited, 4, &quick(client_config()));
+        for client in 1..=4 {
+            world.connect(client);
+        }
+        world.run(ms(500));
+        let ids = world.established(SERVER);
+        world.lose(|_| true);
+        for &id in &ids {
+            world.send(SERVER, id, Message::new([7; 1000].to_vec()));
+        }
+        world.run(secs(6));
+        assert_eq!(world.nodes[SERVER].len(), left);
+        assert_eq!(world.nodes[SERVER].stats().evictions, 4 - left as u64);
+    }
+}
+
+#[test]
+fn a_new_client_takes_the_room_of_a_session_without_a_link() {
+    let full = ConfigBuilder { max_connections: 1, ..quick(server_config()) };
+    let mut world = World::new(full, 2, &quick(client_config()));
+    world.connect(1);
+    world.run(ms(500));
+    silence(&mut world, secs(6));
+    world.lose(|sent| sent.from == 1 || sent.to == 1);
+    world.connect(2);
+    world.run(secs(2));
+    assert_eq!(world.established(SERVER).len(), 2);
+    assert_eq!(world.nodes[SERVER].stats().evictions, 1);
+}
+
+#[test]
+fn channels_of_both_sides_go_on_and_lifetimes_run_out() {
+    let (mut world, id, peer) = pair();
+    let now = world.now;
+    let options = ChannelOptions { name: "extra".into(), ..ChannelOptions::default() };
+    let mut ours = [ZERO; 2];
+    for (index, (node, conn)) in [(1, id), (SERVER, peer)].into_iter().enumerate() {
+        let mut conn = world.nodes[node].connection(conn).expect("there");
+        ours[index] = conn.open_channel(now, &options).expect("room");
+        let on = |class| Message::new("x").class(class).receipt();
+        conn.channel(ours[index]).send(now, on(Class::ReliableOrdered)).unwrap();
+        conn.channel(ours[index]).send(now, on(Class::Unreliable)).unwrap();
+        conn.channel(ours[index]).send(now, on(Class::Sequenced)).unwrap();
+        conn.channel(ours[index]).send(now, on(Class::ReliableUnordered).lifetime(secs(3))).unwrap();
+    }
+    // Nothing of it arrives, the announcements included.
+    silence(&mut world, secs(8));
+    world.run(secs(4));
+    for (node, conn, from) in [(1, id, ours[1]), (SERVER, peer, ours[0])] {
+        assert_eq!(resumed(&world, node).len(), 1);
+        let taken = take(&mut world, node, conn, from);
+        assert_eq!(taken.len(), 2, "the ordered one, and the newest sequenced one");
+        let fates = |wanted: fn(&Fate) -> bool| {
+            told(&world, node, |event| matches!(event, Event::Fate { fate, .. } if wanted(fate)))
+        };
+        assert_eq!(fates(|fate| *fate == Fate::Acked), 2);
+        assert_eq!(fates(|fate| *fate == Fate::Lost), 1);
+        assert_eq!(fates(|fate| matches!(fate, Fate::Expired { .. })), 1);
+    }
+}
+
+#[test]
+fn requests_are_answered_over_another_link() {
+    let (mut world, id, peer) = pair();
+    let now = world.now;
+    let ask = |world: &mut World, text: &'static str| {
+        let mut conn = world.nodes[1].connection(id).expect("there");
+        conn.channel(ZERO).request(now, Message::new(text), secs(100)).expect("room")
+    };
+    let answered = ask(&mut world, "answered, and the answer is lost");
+    world.run(ms(12));
+    let mut conn = world.nodes[SERVER].connection(peer).expect("there");
+    let received = conn.channel(ZERO).recv(now).expect("it came");
+    conn.reply(now, received.request.expect("a request"), "yes").unwrap();
+    drop(conn);
+    world.lose(|_| true);
+    let unheard = ask(&mut world, "lost");
+    silence(&mut world, secs(9));
+    world.run(secs(4));
+    let replied = |request| Event::RequestDone { request, outcome: RequestOutcome::Replied };
+    assert_eq!(told(&world, 1, |event| *event == replied(answered)), 1);
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(peer).expect("there");
+    let received = conn.channel(ZERO).recv(now).expect("it came after all");
+    assert_eq!(received.payload, "lost");
+    conn.reply(now, received.request.expect("a request"), "late").unwrap();
+    assert!(conn.channel(ZERO).recv(now).is_none(), "once");
+    drop(conn);
+    world.run(secs(1));
+    assert_eq!(told(&world, 1, |event| *event == replied(unheard)), 1);
+}
+
+#[test]
+fn a_server_that_gave_up_too_soon_hears_the_old_link() {
+    let patient = ConfigBuilder { dead: secs(30), ..quick(client_config()) };
+    let (mut world, id, peer) = World::connected(quick(server_config()), &patient);
+    silence(&mut world, secs(5));
+    assert_eq!((suspended(&world, 1), suspended(&world, SERVER)), (0, 1));
+    world.send(1, id, Message::new("still here"));
+    world.run(secs(4));
+    assert_eq!(resumed(&world, SERVER), [1]);
+    assert_eq!(take(&mut world, SERVER, peer, ZERO).len(), 1);
+}
+
+#[test]
+fn closing_a_session_without_a_link_ends_it_at_once() {
+    let (mut world, id, peer) = pair();
+    silence(&mut world, secs(6));
+    let now: Timestamp = world.now;
+    for (node, conn) in [(1, id), (SERVER, peer)] {
+        world.nodes[node].connection(conn).expect("there").close(now, Close::default());
+        world.run(ms(1));
+        assert!(matches!(world.events[node].last(), Some((_, Event::Closed(closed))) if closed.next.is_none()));
+        assert!(world.nodes[node].is_empty());
+    }
+}

@@ -387,7 +387,9 @@ impl Controller for Model {
         if self.rate == 0 {
             return spread(self.window, rtt, gain, 100);
         }
-        scaled(self.with_loss(self.rate), gain, 100).max(1)
+        // What was measured over a silence says nothing about the path, and so slow a pace would never measure anything else.
+        let least = spread(self.min_window(), rtt, 100, 100);
+        scaled(self.with_loss(self.rate), gain, 100).max(least)
     }
 
     fn has_spare(&self) -> bool {

@@ -35,6 +35,8 @@ pub struct Run<N: Node> {
     pub(super) net: Net,
     pub(crate) core: Core,
     pub(super) history: Vec<(Time, NodeId, N::Event)>,
+    /// A buffer for what is written to streams.
+    pub(super) written: Vec<u8>,
     pub(super) booted: bool,
     pub(super) converged: bool,
 }
@@ -95,6 +97,7 @@ impl<N: Node> Run<N> {
             net: Net::new(sim.names.len() as u32, sim.triggers.len()),
             core,
             history: Vec::new(),
+            written: Vec::new(),
             booted: false,
             converged: false,
             sim,
@@ -124,6 +127,9 @@ impl<N: Node> Run<N> {
             Job::Cmd(index) => self.cmd(index),
             Job::Begin(index) => self.begin(index),
             Job::End(index) => self.end(index),
+            Job::Stream(code) => self.stream(code),
+            Job::Writable(code) => self.writable(code),
+            Job::GiveUp(code) => self.give_up(code),
             Job::Quiet => self.quiet(),
         }
         true
@@ -314,6 +320,7 @@ impl<N: Node> Run<N> {
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
             verdict: verdict.to_string(),
             hash: rec.hash(),
+            streams: self.net.flows.iter().map(|flow| flow.stream).collect(),
             limits: self.net.flows.iter().map(Flow::limit).collect(),
             records: rec.records,
             text: rec.text,

@@ -7,6 +7,8 @@ use super::{Record, Times, TraceView};
 pub struct Trace {
     pub(crate) names: Vec<String>,
     pub(crate) flows: Vec<(u32, u32)>,
+    /// For each flow: the number of the stream that it is a direction of, or 0.
+    pub(crate) streams: Vec<u32>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,

@@ -12,4 +12,4 @@ pub(crate) use self::kept::Limit;
 pub use self::kept::Trace;
 pub use self::view::{Level, Order, Times, TraceView};
 
-pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What};
+pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What, Wire};

@@ -1,6 +1,6 @@
 //! The records of a run, kept.
 
-use super::{Record, Times, TraceView};
+use super::{Record, Times, TraceView, Watch};
 
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub struct Trace {
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) watch: Watch,
     pub(crate) verdict: String,
     pub(crate) hash: u128,
 }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::probe::tshark;
 use crate::verify::laws;
 use crate::{
     Addr, Boot, Bottleneck, Bounds, Budget, Chaos, Dissect, Dist, Effect, Fault, FromSchedule, FromSeed,
@@ -498,4 +499,44 @@ fn triggers_find_records() {
     let outcome = sim.run(FromSeed::new(1));
     assert_eq!(events(&outcome, a), "2 opened, 11 broken", "s was dead when the second record came");
     let _ = s;
+}
+
+#[test]
+fn streams_look_like_tcp_in_a_capture() {
+    let (mut sim, a, s) = pair();
+    sim.workload(|w| {
+        w.at(ms(10)).cmd(a, Cmd::Say("one")).cmd(s, Cmd::Say("answer"));
+        w.at(ms(20)).cmd(a, Cmd::Say("two")).cmd(a, Cmd::Finish);
+        w.at(ms(30)).cmd(s, Cmd::Reset);
+    });
+    let outcome = replay(&sim, "f1 split a>s \"Rec two\" occ=1 at=2");
+    let fields = [
+        "frame.interface_name",
+        "tcp.flags.str",
+        "tcp.seq",
+        "tcp.len",
+        "tcp.checksum.status",
+        "simtest.label",
+    ];
+    let asked: Vec<&str> = fields.iter().flat_map(|field| ["-e", field]).collect();
+    let Some(lines) = tshark(&outcome.trace, "streams", &asked) else { return };
+    // What is seen at the other end is a repetition for tshark, and has no label again.
+    let shown: Vec<String> = lines.iter().map(|line| line.replace('·', "").replace('\t', " ")).collect();
+    assert_eq!(
+        shown.iter().map(|line| line.trim_end()).collect::<Vec<_>>(),
+        [
+            "a S 0 0 1",
+            "s AS 0 0 1",
+            "a A 1 0 1",
+            "a AP 1 4 1 Rec one",
+            "s AP 1 7 1 Rec answer",
+            "s AP 1 4 1",
+            "a AP 1 7 1",
+            "a AP 5 4 1 Rec two",
+            "a AF 9 0 1",
+            "s AP 5 4 1",
+            "s R 8 0 1",
+            "a R 8 0 1",
+        ]
+    );
 }

@@ -45,19 +45,19 @@ impl Trace {
                 What::Stream { flow, what, .. } => {
                     if let Some((on, segment)) = tcp.control(flow, what, record.node) {
                         let comment = format!("{} {}", self.way(flow), what.word());
-                        self.put(&mut out, on, record.at.as_nanos(), &segment, &comment);
+                        Self::put(&mut out, on, record.at.as_nanos(), &segment, &comment);
                     }
                 }
                 What::Send { flow, n } if self.streams[flow as usize] > 0 => {
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
                     let comment = format!("{} {} [{fate}]", self.id(flow, n, false), self.text_of(record));
                     let segment = tcp.record(flow, n, bytes);
-                    self.put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                    Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                 }
                 What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => {
                     let comment = format!("{} arrives", self.id(flow, n, false));
                     if let Some(segment) = tcp.again(flow, n) {
-                        self.put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                        Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                     }
                 }
                 What::Send { flow, n } => {
@@ -85,10 +85,10 @@ impl Trace {
 
     fn packet(&self, out: &mut Vec<u8>, on: u32, at: u64, flow: u32, payload: &[u8], comment: &str) {
         let (src, dst) = self.flows[flow as usize];
-        self.put(out, on, at, &udp(src, dst, payload), comment);
+        Self::put(out, on, at, &udp(src, dst, payload), comment);
     }
 
-    fn put(&self, out: &mut Vec<u8>, on: u32, at: u64, packet: &[u8], comment: &str) {
+    fn put(out: &mut Vec<u8>, on: u32, at: u64, packet: &[u8], comment: &str) {
         let mut body = Vec::new();
         body.extend_from_slice(&on.to_le_bytes());
         body.extend_from_slice(&((at >> 32) as u32).to_le_bytes());

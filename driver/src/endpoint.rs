@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto_core::{Close, Now, Stats};
 
 use crate::node::{Counters, Node};
-use crate::{ConnectError, Connecting, Connection, Path, Shared, wait};
+use crate::{ConnectError, Connecting, Connection, Path, Shared, Undecided, wait};
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
 /// exist are over, the I/O task ends.
@@ -39,7 +39,12 @@ impl Endpoint {
 
     /// Begins to connect.
     pub fn dial(&self, path: Path) -> Result<Connecting, ConnectError> {
-        let id = self.shared().command(|node, now| node.connect(now, path))?;
+        self.dial_with(path, &[])
+    }
+
+    /// Begins to connect, showing `credentials` to the server: at most 1024 bytes.
+    pub fn dial_with(&self, path: Path, credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        let id = self.shared().command(|node, now| node.connect(now, path, credentials))?;
         Ok(Connecting::new(Connection::new(self.shared().clone(), id, path.peer)))
     }
 
@@ -47,6 +52,14 @@ impl Endpoint {
     pub async fn accept(&self) -> Option<Connection> {
         let accepted = wait::until(self.shared(), |node, _| node.accept()).await;
         accepted.map(|(id, peer)| Connection::new(self.shared().clone(), id, peer))
+    }
+
+    /// The next peer that wants to come in, when the configuration has
+    /// [`admission`](proto_core::ConfigBuilder::admission); `None` when the endpoint is closed, or takes none. Whom nobody decides
+    /// about in time is refused.
+    pub async fn undecided(&self) -> Option<Undecided> {
+        let undecided = wait::until(self.shared(), |node, _| node.undecided()).await;
+        undecided.map(|peer| Undecided::new(self.shared().clone(), peer))
     }
 
     /// Begins to close every connection, and takes no new ones.

@@ -26,6 +26,7 @@ mod path;
 mod receipt;
 mod received;
 mod shared;
+mod undecided;
 mod wait;
 mod wakes;
 
@@ -40,6 +41,7 @@ pub use path::Path;
 pub use receipt::Receipt;
 pub use received::Received;
 pub use shared::Shared;
+pub use undecided::Undecided;
 pub use wakes::Wakes;
 
 #[cfg(test)]

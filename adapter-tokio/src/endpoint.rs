@@ -4,11 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use driver::{ConnectError, Connecting, Connection, Counters, Path};
+use driver::{BACKLOG, ConnectError, Connecting, Connection, Counters, LINK, Path, clock, config, seed};
 use proto_core::{Close, ConfigBuilder, ConfigError, Stats};
 
-use crate::clock;
-use crate::config::{BACKLOG, LINK, config, seed};
 use crate::udp::{self, Pump, Socket};
 
 /// Why there is no endpoint.

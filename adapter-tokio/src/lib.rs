@@ -22,15 +22,12 @@
 //! - [`clock`] is the only place that reads the clocks.
 #![forbid(unsafe_code)]
 
-pub mod clock;
-mod config;
 mod endpoint;
 pub mod udp;
 
-pub use config::{LINK, config, seed};
 pub use driver::{
-    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, Received, RequestError,
-    Shared, Status, Wakes,
+    Channel, ConnectError, Connecting, Connection, Counters, LINK, Machine, Path, Receipt, Received,
+    RequestError, Shared, Status, Wakes, clock, config, seed,
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{

@@ -1,5 +1,5 @@
-//! What async adapters share: the lock around a machine, the wakers, and the handles that applications hold. Knows no runtime,
-//! no socket and no clock.
+//! What adapters share: the lock around a machine, the wakers, the handles that applications hold, and the I/O that is the same
+//! on every runtime. Knows no runtime.
 //!
 //! ```text
 //!  application tasks                         one I/O task of the adapter
@@ -10,12 +10,15 @@
 //!
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
+//! - [`udp::Task`] is the I/O task, for any runtime whose sockets are [`Ready`] and that has a [`Timer`].
 //! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
 //!
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
 #![forbid(unsafe_code)]
 
 mod channel;
+pub mod clock;
+mod config;
 mod connecting;
 mod connection;
 mod endpoint;
@@ -23,14 +26,17 @@ mod error;
 mod machine;
 mod node;
 mod path;
+mod ready;
 mod receipt;
 mod received;
 mod shared;
+pub mod udp;
 mod undecided;
 mod wait;
 mod wakes;
 
 pub use channel::Channel;
+pub use config::{BACKLOG, LINK, config, seed};
 pub use connecting::{Connecting, Status};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
@@ -38,6 +44,7 @@ pub use error::{ConnectError, RequestError};
 pub use machine::Machine;
 pub use node::{Counters, Node};
 pub use path::Path;
+pub use ready::{Direction, Ready, Timer};
 pub use receipt::Receipt;
 pub use received::Received;
 pub use shared::Shared;

@@ -1,0 +1,103 @@
+//! One UDP socket.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::task::{Context, Poll};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Type};
+
+use super::outbound::Outlet;
+use crate::{Direction, Ready};
+
+/// What the system is asked to hold of datagrams that were not read yet. Systems often allow less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A runtime's UDP socket.
+pub trait Datagrams: Ready {
+    /// The socket itself.
+    fn socket(&self) -> UdpSockRef<'_>;
+}
+
+/// A UDP socket, bound to `address`, that does not block; port 0 picks one that is free. An IPv6 socket carries IPv6 only.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    // With less, bursts are lost sooner; nothing else changes.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A UDP socket that sends and receives in batches.
+#[derive(Debug)]
+pub struct Socket<I> {
+    io: I,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl<I: Datagrams> Socket<I> {
+    /// `io` is bound to `local`.
+    pub fn new(io: I, local: SocketAddr) -> io::Result<Self> {
+        let state = UdpSocketState::new(io.socket())?;
+        Ok(Self { io, state, local })
+    }
+
+    /// The address that it is bound to.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The runtime's socket.
+    pub const fn io(&self) -> &I {
+        &self.io
+    }
+
+    /// Reads what is there, if the runtime has heard of anything.
+    pub(super) fn try_recv(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.io.attempt(Direction::Read, || self.recv_now(buffers, metas))
+    }
+
+    /// Reads what is there.
+    pub(super) fn recv_now(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.state.recv(self.io.socket(), buffers, metas)
+    }
+
+    /// Waits for something to read.
+    pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready(cx, Direction::Read)
+    }
+
+    /// Takes the socket for empty until the system says otherwise.
+    pub(super) fn clear_recv_ready(&self) {
+        let cleared: io::Result<()> =
+            self.io.attempt(Direction::Read, || Err(io::ErrorKind::WouldBlock.into()));
+        drop(cleared);
+    }
+}
+
+impl<I: Datagrams> Outlet for Socket<I> {
+    fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.io.attempt(Direction::Write, || self.state.try_send(self.io.socket(), transmit))
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready(cx, Direction::Write)
+    }
+}

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use driver::{BACKLOG, ConnectError, Connecting, Connection, Counters, LINK, Path, clock, config, seed};
+use driver::{
+    BACKLOG, ConnectError, Connecting, Connection, Counters, LINK, Path, Undecided, clock, config, seed,
+};
 use proto_core::{Close, ConfigBuilder, ConfigError, Stats};
 
 use crate::udp::{self, Pump, Socket};
@@ -80,11 +82,32 @@ impl Endpoint {
         self.dial(address)?.await
     }
 
+    /// Connects to `address`, showing `credentials` to the server: at most 1024 bytes.
+    pub async fn connect_with(
+        &self,
+        address: SocketAddr,
+        credentials: &[u8],
+    ) -> Result<Connection, ConnectError> {
+        self.dial_with(address, credentials)?.await
+    }
+
     /// Begins to connect to `address`; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
+        self.dial_with(address, &[])
+    }
+
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn dial_with(&self, address: SocketAddr, credentials: &[u8]) -> Result<Connecting, ConnectError> {
         let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
         let socket = self.addresses.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
-        self.inner.dial(Path { socket: socket as u16, peer: address })
+        self.inner.dial_with(Path { socket: socket as u16, peer: address }, credentials)
+    }
+
+    /// The next peer that wants to come in, when the configuration has
+    /// [`admission`](proto_core::ConfigBuilder::admission): [`Undecided::admit`] or [`Undecided::refuse`] decides. `None` when the
+    /// endpoint is closed, or takes none. Whom nobody decides about in time is refused.
+    pub async fn undecided(&self) -> Option<Undecided> {
+        self.inner.undecided().await
     }
 
     /// The next connection that a peer has made; `None` when the endpoint is closed, or takes none.

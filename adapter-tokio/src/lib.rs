@@ -27,11 +27,11 @@ pub mod udp;
 
 pub use driver::{
     Channel, ConnectError, Connecting, Connection, Counters, LINK, Machine, Path, Receipt, Received,
-    RequestError, Shared, Status, Wakes, clock, config, seed,
+    RequestError, Shared, Status, Undecided, Wakes, clock, config, seed,
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{
-    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
-    SendError, SendLimits, Stats,
+    Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Credentials, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal,
+    RequestId, SendError, SendLimits, Stats, UnixPeer, code,
 };

@@ -20,10 +20,8 @@ pub struct Undecided {
 }
 
 impl Undecided {
-    pub(crate) const fn new(
-        shared: Shared<Node>,
-        (id, path, credentials): (ConnectionId, Path, Box<Credentials>),
-    ) -> Self {
+    pub(crate) fn new(shared: Shared<Node>, peer: (ConnectionId, Path, Box<Credentials>)) -> Self {
+        let (id, path, credentials) = peer;
         Self { shared, id, peer: path.peer, credentials, is_decided: false }
     }
 

@@ -26,8 +26,9 @@ mod endpoint;
 pub mod udp;
 
 pub use driver::{
-    Channel, ConnectError, Connecting, Connection, Counters, LINK, Machine, Path, Receipt, Received,
-    RequestError, Shared, Status, Undecided, Wakes, clock, config, seed,
+    Address, AddressError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK, Machine,
+    Path, Receipt, Received, RequestError, Scheme, Shared, Status, Undecided, UnixName, Wakes, clock, config,
+    seed,
 };
 pub use endpoint::{BindError, Endpoint};
 pub use proto_core::{

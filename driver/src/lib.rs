@@ -8,6 +8,7 @@
 //!  Endpoint::accept().await  --+  (lock, Node)
 //! ```
 //!
+//! - [`Address`] is what people write to say where a peer is.
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
 //! - [`udp::Task`] is the I/O task, for any runtime whose sockets are [`Ready`] and that has a [`Timer`].
@@ -16,6 +17,7 @@
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
 #![forbid(unsafe_code)]
 
+mod address;
 mod channel;
 pub mod clock;
 mod config;
@@ -35,6 +37,7 @@ mod undecided;
 mod wait;
 mod wakes;
 
+pub use address::{Address, AddressError, Host, Scheme, UnixName};
 pub use channel::Channel;
 pub use config::{BACKLOG, LINK, config, seed};
 pub use connecting::{Connecting, Status};

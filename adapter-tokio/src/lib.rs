@@ -23,14 +23,15 @@
 #![forbid(unsafe_code)]
 
 mod endpoint;
+mod runtime;
 pub mod udp;
 
 pub use driver::{
-    Address, AddressError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK, Machine,
-    Path, Receipt, Received, RequestError, Scheme, Shared, Status, Undecided, UnixName, Wakes, clock, config,
-    seed,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
+    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, Undecided, UnixName, Wakes,
+    clock, config, seed,
 };
-pub use endpoint::{BindError, Endpoint};
+pub use endpoint::Endpoint;
 pub use proto_core::{
     Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
     ConfigBuilder, Credentials, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal,

@@ -8,7 +8,7 @@ use proto_core::{ConfigBuilder, Link};
 pub const LINK: Link = Link::datagram(1200);
 
 /// Connections that wait to be accepted at most.
-pub const BACKLOG: usize = 1024;
+pub(crate) const BACKLOG: usize = 1024;
 
 /// The same settings with the checksum computed by the processor, where it can. Endpoints of adapters do this themselves; it is
 /// for those who run a machine of their own.

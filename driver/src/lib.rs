@@ -11,7 +11,7 @@
 //! - [`Address`] is what people write to say where a peer is.
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
-//! - [`udp::Task`] is the I/O task, for any runtime whose sockets are [`Ready`] and that has a [`Timer`].
+//! - [`udp::Task`] is the I/O task, for any [`Runtime`]. [`bind`] and [`client`] make it, with the handle of the endpoint that it runs.
 //! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
 //!
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
@@ -27,10 +27,11 @@ mod endpoint;
 mod error;
 mod machine;
 mod node;
+mod open;
 mod path;
-mod ready;
 mod receipt;
 mod received;
+mod runtime;
 mod shared;
 pub mod udp;
 mod undecided;
@@ -39,17 +40,18 @@ mod wakes;
 
 pub use address::{Address, AddressError, Host, Scheme, UnixName};
 pub use channel::Channel;
-pub use config::{BACKLOG, LINK, config, seed};
+pub use config::{LINK, config, seed};
 pub use connecting::{Connecting, Status};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, RequestError};
 pub use machine::Machine;
 pub use node::{Counters, Node};
+pub use open::{BindError, bind, client};
 pub use path::Path;
-pub use ready::{Direction, Ready, Timer};
 pub use receipt::Receipt;
 pub use received::Received;
+pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;
 pub use undecided::Undecided;
 pub use wakes::Wakes;

@@ -12,7 +12,7 @@ fn guarded() -> Net {
 }
 
 fn knock(net: &Net, credentials: &[u8]) -> Connecting {
-    net.client().endpoint().dial_with(net.server().path, credentials).expect("there is room")
+    net.client().endpoint().dial_path(net.server().path, credentials).expect("there is room")
 }
 
 fn next(net: &Net) -> Undecided {

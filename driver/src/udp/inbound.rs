@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use proto_core::{Ecn, Meta, Now};
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
 
+use super::Socket;
 use super::stats::Counters;
-use super::{Datagrams, Socket};
-use crate::{Machine, Path};
+use crate::{Machine, Path, Ready};
 
 /// Packets that are handed in before the machine gets a chance to answer: it can hold only so many answers to strangers.
 const MAX_HANDED: usize = 64;
@@ -43,7 +43,7 @@ impl Inbound {
     pub(super) fn read(
         &mut self,
         cx: &mut Context<'_>,
-        socket: &Socket<impl Datagrams>,
+        socket: &Socket<impl Ready>,
         mut ask: bool,
         counters: &Counters,
     ) -> Poll<()> {
@@ -76,7 +76,7 @@ impl Inbound {
         }
     }
 
-    fn try_read(&mut self, socket: &Socket<impl Datagrams>, ask: bool) -> io::Result<usize> {
+    fn try_read(&mut self, socket: &Socket<impl Ready>, ask: bool) -> io::Result<usize> {
         let mut chunks = self.memory.chunks_exact_mut(BUFFER);
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));

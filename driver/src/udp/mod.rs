@@ -9,6 +9,6 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use socket::{Datagrams, Socket, bind};
+pub use socket::{Socket, bind};
 pub use stats::{Counters, Stats};
 pub use task::Task;

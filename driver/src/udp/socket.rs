@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 
 use super::outbound::Outlet;
@@ -12,12 +12,6 @@ use crate::{Direction, Ready};
 
 /// What the system is asked to hold of datagrams that were not read yet. Systems often allow less.
 const RECEIVE_BUFFER: usize = 4 << 20;
-
-/// A runtime's UDP socket.
-pub trait Datagrams: Ready {
-    /// The socket itself.
-    fn socket(&self) -> UdpSockRef<'_>;
-}
 
 /// A UDP socket, bound to `address`, that does not block; port 0 picks one that is free. An IPv6 socket carries IPv6 only.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -40,21 +34,17 @@ pub struct Socket<I> {
     local: SocketAddr,
 }
 
-impl<I: Datagrams> Socket<I> {
-    /// `io` is bound to `local`.
-    pub fn new(io: I, local: SocketAddr) -> io::Result<Self> {
-        let state = UdpSocketState::new(io.socket())?;
+impl<I: Ready> Socket<I> {
+    /// `io` is a UDP socket.
+    pub fn new(io: I) -> io::Result<Self> {
+        let state = UdpSocketState::new((&*io.socket()).into())?;
+        let local = io.socket().local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Self { io, state, local })
     }
 
     /// The address that it is bound to.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local
-    }
-
-    /// The runtime's socket.
-    pub const fn io(&self) -> &I {
-        &self.io
     }
 
     /// Reads what is there, if the runtime has heard of anything.
@@ -72,7 +62,7 @@ impl<I: Datagrams> Socket<I> {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.state.recv(self.io.socket(), buffers, metas)
+        self.state.recv((&*self.io.socket()).into(), buffers, metas)
     }
 
     /// Waits for something to read.
@@ -88,13 +78,13 @@ impl<I: Datagrams> Socket<I> {
     }
 }
 
-impl<I: Datagrams> Outlet for Socket<I> {
+impl<I: Ready> Outlet for Socket<I> {
     fn max_segments(&self) -> usize {
         self.state.max_gso_segments()
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.attempt(Direction::Write, || self.state.try_send(self.io.socket(), transmit))
+        self.io.attempt(Direction::Write, || self.state.try_send((&*self.io.socket()).into(), transmit))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,8 +9,8 @@ use proto_core::{Now, Timestamp};
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::{Counters, Datagrams, Socket};
-use crate::{Machine, Shared, Timer};
+use super::{Counters, Socket};
+use crate::{Machine, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
@@ -24,19 +24,19 @@ const MAX_LATE_TURNS: u32 = 4;
 ///
 /// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire. It has
 /// work limits of its own: a runtime that cuts tasks short by a budget must leave it out, or it takes a full socket for an empty one.
-pub struct Task<M: Machine, I, T> {
+pub struct Task<M: Machine, R: Runtime> {
     shared: Shared<M>,
-    sockets: Vec<Socket<I>>,
+    sockets: Vec<Socket<R::Io>>,
     counters: Arc<Counters>,
     inbound: Inbound,
     outbound: Outbound,
     late_turns: u32,
-    timer: T,
+    timer: R::Timer,
 }
 
-impl<M: Machine, I: Datagrams, T: Timer> Task<M, I, T> {
+impl<M: Machine, R: Runtime> Task<M, R> {
     /// A path's socket is its place in `sockets`.
-    pub fn new(shared: Shared<M>, sockets: Vec<Socket<I>>, timer: T) -> Self {
+    pub fn new(shared: Shared<M>, sockets: Vec<Socket<R::Io>>, runtime: &R) -> Self {
         Self {
             shared,
             sockets,
@@ -44,7 +44,7 @@ impl<M: Machine, I: Datagrams, T: Timer> Task<M, I, T> {
             inbound: Inbound::new(),
             outbound: Outbound::default(),
             late_turns: 0,
-            timer,
+            timer: runtime.timer(),
         }
     }
 
@@ -53,14 +53,9 @@ impl<M: Machine, I: Datagrams, T: Timer> Task<M, I, T> {
         Arc::clone(&self.counters)
     }
 
-    /// Its sockets.
-    pub fn sockets(&self) -> &[Socket<I>] {
-        &self.sockets
-    }
-
-    /// Its timer.
-    pub const fn timer(&self) -> &T {
-        &self.timer
+    /// When it wants another turn at the latest.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.shared.inspect(Machine::poll_timeout)
     }
 
     /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
@@ -148,7 +143,7 @@ impl<M: Machine, I: Datagrams, T: Timer> Task<M, I, T> {
     }
 }
 
-impl<M: Machine, I: Datagrams + Unpin, T: Timer + Unpin> Future for Task<M, I, T> {
+impl<M: Machine, R: Runtime> Future for Task<M, R> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -156,13 +151,13 @@ impl<M: Machine, I: Datagrams + Unpin, T: Timer + Unpin> Future for Task<M, I, T
     }
 }
 
-impl<M: Machine, I, T> Drop for Task<M, I, T> {
+impl<M: Machine, R: Runtime> Drop for Task<M, R> {
     fn drop(&mut self) {
         self.shared.end();
     }
 }
 
-impl<M: Machine, I, T> fmt::Debug for Task<M, I, T> {
+impl<M: Machine, R: Runtime> fmt::Debug for Task<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task").field("stats", &self.counters.get()).finish_non_exhaustive()
     }

@@ -127,6 +127,13 @@ impl Connection {
         shared.with(|node, now, wakes| (node.close(now, *id, close, wakes), true));
     }
 
+    /// Waits until it has lost its link while its session waits for another one, or has that, and tells which: whether it has a link.
+    /// `known` is what the caller knows. Never ready once the connection is over.
+    pub async fn link_changed(&self, known: bool) -> bool {
+        let Held { shared, id, .. } = &*self.0;
+        wait::until(shared, |node, _| node.link_changed(*id, known)).await
+    }
+
     /// Waits until the connection is over; tells how it ended.
     pub async fn closed(&self) -> Closed {
         let Held { shared, id, .. } = &*self.0;

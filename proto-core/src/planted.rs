@@ -33,4 +33,6 @@ pub enum Planted {
     GateOpen,
     /// More messages are announced as lost with a link than were.
     GapTwice,
+    /// A client is let in before the application has decided.
+    AdmitsAnyone,
 }

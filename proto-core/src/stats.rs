@@ -62,6 +62,10 @@ drops! {
     Busy = "busy",
     /// An INIT at an endpoint that takes no connections.
     NotAccepting = "not-accepting",
+    /// An INIT refused because too many peers are undecided.
+    UndecidedFull = "undecided-full",
+    /// A peer that nobody decided about in time.
+    AdmissionExpired = "admission-expired",
     /// A handshake that was not finished in time.
     HandshakeExpired = "handshake-expired",
     /// A stateless answer that found its queue full.
@@ -212,6 +216,10 @@ pub struct Stats {
     pub resumptions: u64,
     /// Sessions without a link that were ended for want of room.
     pub evictions: u64,
+    /// Peers that the application let in.
+    pub peers_admitted: u64,
+    /// Peers that were refused by the application, or by its silence.
+    pub peers_refused: u64,
     /// Messages accepted for sending.
     pub messages_accepted: u64,
     /// Messages settled as `Acked`.
@@ -264,6 +272,8 @@ impl AddAssign<&Self> for Stats {
         self.suspensions += other.suspensions;
         self.resumptions += other.resumptions;
         self.evictions += other.evictions;
+        self.peers_admitted += other.peers_admitted;
+        self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;
         self.messages_processed += other.messages_processed;

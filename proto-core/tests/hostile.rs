@@ -119,7 +119,7 @@ impl Forger {
         let versions = Version::from_bytes(&versions).expect("one version");
         let mut record = Vec::new();
         let attach = proto_core::wire::Attach::New;
-    let init = Init { versions, client_random: [8; 32], token, attach, params: &params };
+        let init = Init { versions, client_random: [8; 32], token, attach, params: &params };
         RecordWriter::new(&mut record).write(&Frame::Init(init), false);
         let transcript = half(blake3::hash(&record));
         record.resize(MIN_INIT, 0);

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) progress: Progress,
     /// Grows with each change of `progress`.
     pub(crate) version: u64,
+    /// Its link is lost, and its session waits for another.
+    pub(crate) is_suspended: bool,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
     pub(super) holder: Holder,
@@ -56,6 +58,7 @@ impl Entry {
             peer,
             progress,
             version: 0,
+            is_suspended: false,
             session: None,
             holder,
             next: None,

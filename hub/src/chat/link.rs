@@ -4,13 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adapter_tokio::{Connecting, Connection, Endpoint, Received, Status};
+use adapter_tokio::{Address, Connecting, Connection, Endpoint, Host, Received, Status};
 use proto_core::{Close, Closed};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until};
 
 use super::words;
-use crate::cli::ServerUrl;
 
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -25,6 +24,10 @@ pub(super) enum LinkEvent {
     Up,
     /// A message has come.
     Message(Received),
+    /// Nothing is heard from the server; another link is looked for.
+    Silent,
+    /// It goes on where it stopped.
+    Back,
     /// The connection is gone.
     Lost(Closed),
     /// The next attempt begins after this long.
@@ -42,7 +45,10 @@ enum State {
         dial: Connecting,
         next_address: Option<Instant>,
     },
-    Up(Connection),
+    Up {
+        connection: Connection,
+        has_link: bool,
+    },
     /// Lost; the next one is on its way, or never comes.
     Lost(Connection),
     Over,
@@ -51,7 +57,7 @@ enum State {
 /// A link to one server.
 pub(super) struct Link {
     endpoint: Endpoint,
-    url: ServerUrl,
+    url: Address,
     /// How many addresses were tried without an answer.
     tried: usize,
     state: State,
@@ -59,21 +65,21 @@ pub(super) struct Link {
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
-    pub(super) fn new(endpoint: Endpoint, url: ServerUrl) -> Self {
+    pub(super) fn new(endpoint: Endpoint, url: Address) -> Self {
         Self { endpoint, url, tried: 0, state: State::Down(Instant::now()) }
     }
 
     /// The connection, while there is one.
     pub(super) const fn connection(&self) -> Option<&Connection> {
         match &self.state {
-            State::Up(connection) => Some(connection),
+            State::Up { connection, .. } => Some(connection),
             _ => None,
         }
     }
 
     /// Gives the connection up and comes back after a pause: the server refused what was asked of it.
     pub(super) fn pause(&mut self) -> Duration {
-        if let State::Up(connection) = &self.state {
+        if let State::Up { connection, .. } = &self.state {
             connection.close(Close::default());
         }
         self.state = State::Down(Instant::now() + PAUSE);
@@ -104,7 +110,7 @@ impl Link {
                         Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
                         Status::Established => match dial.await {
                             Ok(connection) => {
-                                self.state = State::Up(connection);
+                                self.state = State::Up { connection, has_link: true };
                                 return LinkEvent::Up;
                             }
                             Err(error) => return self.give_up(error.to_string()),
@@ -113,8 +119,15 @@ impl Link {
                         _ => {}
                     }
                 }
-                State::Up(connection) => {
-                    if let Some(message) = connection.recv().await {
+                State::Up { connection, has_link } => {
+                    let message = tokio::select! {
+                        message = connection.recv() => message,
+                        changed = connection.link_changed(*has_link) => {
+                            *has_link = changed;
+                            return if changed { LinkEvent::Back } else { LinkEvent::Silent };
+                        }
+                    };
+                    if let Some(message) = message {
                         return LinkEvent::Message(message);
                     }
                     let closed = connection.closed().await;
@@ -146,7 +159,9 @@ impl Link {
     }
 
     async fn dial(&mut self) -> io::Result<()> {
-        let mut addresses: Vec<SocketAddr> = lookup_host((self.url.host(), self.url.port())).await?.collect();
+        let host = self.url.host().map(Host::to_lookup).unwrap_or_default();
+        let place = (host, self.url.port().unwrap_or_default());
+        let mut addresses: Vec<SocketAddr> = lookup_host(place).await?.collect();
         // Servers listen on IPv4 at least.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses.dedup();

@@ -169,6 +169,11 @@ impl Session {
         self.client.handle_connected(now);
     }
 
+    /// Whether it is in the room, for all that it knows.
+    pub(super) const fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
     pub(super) fn handle_disconnected(&mut self, now: Now) {
         self.while_idle(now);
         self.is_joined = false;

@@ -60,6 +60,13 @@ pub(super) fn lost(closed: &Closed) -> String {
     format!("lost: {}", why(closed))
 }
 
+/// The connection has no link, and its session waits for another.
+pub(super) fn silent() -> String {
+    format!("lost: {SILENT}; reconnecting")
+}
+
+const SILENT: &str = "the server is silent";
+
 pub(super) fn why(closed: &Closed) -> String {
     match &closed.reason {
         CloseReason::Local { .. } => "this side closed".to_owned(),
@@ -71,7 +78,7 @@ pub(super) fn why(closed: &Closed) -> String {
         CloseReason::Peer { code, reason } => {
             format!("the server closed with code {code:#x} ({})", Escaped(reason.as_bytes()))
         }
-        CloseReason::TimedOut => "the server is silent".to_owned(),
+        CloseReason::TimedOut => SILENT.to_owned(),
         CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),

@@ -85,8 +85,7 @@ impl Channel {
             let Some(&first) = pieces.first() else { continue };
             let outbox = &self.outboxes[class as usize];
             let is_newest = class == Class::Sequenced && outbox.is_newest(id);
-            let fate =
-                if is_newest { outbox.verdict(&first, now, false) } else { self.verdict(now, &first) };
+            let fate = if is_newest { outbox.verdict(&first, now, false) } else { self.verdict(now, &first) };
             match fate {
                 None => again.extend(pieces),
                 Some(fate) => self.give_up(now, class, id, fate, ends),

@@ -34,6 +34,7 @@ fn every_preset_builds() {
 fn the_presets_are_as_documented() {
     const SPEC: &str = include_str!("../../../docs/spec/connection.md");
     let (_, table) = SPEC.split_once("## 8 Presets").expect("section 8");
+    let (table, _) = table.split_once("## 9 Sessions").expect("section 9");
     let mut rows = 0;
     for line in table.lines().filter(|line| line.starts_with("| `")) {
         let columns: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -148,6 +149,7 @@ fn every_time_is_bounded_at_both_ends() {
     times("reply_timeout", ms(100), hour * 24, |b, v| b.reply_timeout = v);
     times("reassembly_total", ms(1), hour, |b, v| b.reassembly_total = v);
     times("reassembly_idle", ms(1), hour, |b, v| b.reassembly_idle = v);
+    times("admission_timeout", ms(1), hour, |b, v| b.admission_timeout = v);
     times("busy_retry_after", zero, hour, |b, v| b.busy_retry_after = v);
     let reconnect = |b: &mut ConfigBuilder, change: &dyn Fn(&mut Reconnect)| {
         change(b.reconnect.as_mut().expect("it is set"));

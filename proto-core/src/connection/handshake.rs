@@ -4,13 +4,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::admission::Admission;
 use super::state::{End, State};
 use super::{Connection, Timer, Verdict, prove};
 use crate::lazy::Blank;
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
-use crate::wire::params::Params;
+use crate::wire::params::{self, Params};
 use crate::wire::{
-    Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
+    Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter,
+    Version,
 };
 use crate::{CloseReason, Drop, Fate, SessionId, Timestamp, code};
 
@@ -18,6 +20,8 @@ use crate::{CloseReason, Drop, Fate, SessionId, Timestamp, code};
 const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
+/// An INIT with the longest token and the longest credentials.
+const LONGEST_INIT: usize = 1280;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -40,6 +44,7 @@ pub(super) struct Handshake {
     /// The server's: bytes that may go to an address that has not been proven.
     budget: Option<usize>,
     pub(super) server_key: Option<[u8; 32]>,
+    pub(super) admission: Admission,
 }
 
 impl Blank for Handshake {
@@ -55,6 +60,7 @@ impl Blank for Handshake {
         sent_at: Timestamp::ZERO,
         budget: None,
         server_key: None,
+        admission: Admission::None,
     };
 }
 
@@ -135,6 +141,8 @@ impl Connection {
             self.fail_attempt(now, End::of(CloseReason::TimedOut));
         } else if self.state == State::Suspended {
             self.timers.stop(Timer::Handshake);
+        } else if self.is_undecided() {
+            self.on_undecided_deadline(now);
         } else {
             self.stats.drops.count(Drop::HandshakeExpired);
             self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
@@ -151,7 +159,11 @@ impl Connection {
     }
 
     /// When the next attempt begins, if there is to be one.
-    pub(super) fn next_attempt(&mut self, now: Timestamp, retry_after: Option<Duration>) -> Option<Timestamp> {
+    pub(super) fn next_attempt(
+        &mut self,
+        now: Timestamp,
+        retry_after: Option<Duration>,
+    ) -> Option<Timestamp> {
         let policy = self.config.reconnect.as_ref()?;
         self.attempts.next(now, policy, retry_after, &mut self.rng)
     }
@@ -189,13 +201,16 @@ impl Connection {
         self.handshake.sent += 1;
         self.handshake.sent_at = now;
         self.arm_repeat(now);
-        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet));
+        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
         true
     }
 
     fn write_init(&mut self, buf: &mut Vec<u8>) {
+        let claim = self.next_claim();
+        // Whether those with credentials get a new session is not the transport's decision: they ask for the old one only.
+        let credentials = self.credentials.as_deref().filter(|_| claim.is_none()).unwrap_or_default();
         let mut params = Vec::new();
-        self.params().encode(&mut params);
+        self.params().encode_with(credentials, &mut params);
         let versions = VERSION.to_be_bytes();
         let mut init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
@@ -204,8 +219,9 @@ impl Connection {
             attach: Attach::New,
             params: &params,
         };
-        if let Some(claim) = self.next_claim() {
-            let attach = if self.is_replaceable { Attach::ResumeOrNew } else { Attach::Resume };
+        if let Some(claim) = claim {
+            let takes_new = self.attempts.is_replaceable && self.credentials.is_none();
+            let attach = if takes_new { Attach::ResumeOrNew } else { Attach::Resume };
             init.attach = attach(claim);
             let proof = *prove(&self.secret, &init).as_bytes();
             init.attach = attach(Claim { proof, ..claim });
@@ -229,19 +245,21 @@ impl Connection {
     }
 
     fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
+        let accept = core::mem::take(&mut self.handshake.accept);
+        let written = self.write_long_answer(LongKind::Accept, &accept, buf);
+        self.handshake.accept = accept;
+        self.handshake.due = false;
+        written
+    }
+
+    /// Writes what answers INIT, as far as an address that has not been proven may get that much.
+    pub(super) fn write_long_answer(&mut self, kind: LongKind, record: &[u8], buf: &mut Vec<u8>) -> bool {
         let start = buf.len();
-        let long = Long {
-            kind: LongKind::Accept,
-            version: VERSION,
-            dcid: &self.remote_cid.0,
-            scid: &self.local_cid.0,
-            payload: &self.handshake.accept,
-        };
-        long.encode(buf, self.config.checksum);
+        let (dcid, scid) = (&self.remote_cid.0, &self.local_cid.0);
+        Long { kind, version: VERSION, dcid, scid, payload: record }.encode(buf, self.config.checksum);
         let len = buf.len() - start;
         match &mut self.handshake.budget {
             Some(budget) if *budget < len => {
-                self.handshake.due = false;
                 buf.truncate(start);
                 false
             }
@@ -269,6 +287,11 @@ impl Connection {
                     self.take_over(now, claim.incarnation);
                 }
                 self.on_init(long, &init, size);
+            }
+            (LongKind::Init, Frame::Init(init))
+                if self.is_refusing() && init.client_random == self.handshake.client_random =>
+            {
+                self.answer_late_packet(false);
             }
             (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.is_dialling() => {
                 self.on_retry(now, token);
@@ -320,13 +343,15 @@ impl Connection {
         }
         if !self.handshake.accept.is_empty() {
             if init.client_random == self.handshake.client_random {
-                self.handshake.due = true;
+                self.handshake.due = !self.is_undecided();
             } else {
                 self.stats.drops.count(Drop::UnexpectedHandshake);
             }
             return;
         }
-        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(init.params)) else {
+        let (Some(remote), Ok(peer), Ok(token)) =
+            (Cid::from_slice(long.scid), Params::decode(init.params), params::credentials(init.params))
+        else {
             return self.stats.drops.count(Drop::MalformedHandshake);
         };
         self.remote_cid = remote;
@@ -359,6 +384,10 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
         self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
+        self.ask_for_admission(token);
+    }
+
+    pub(super) fn owe_accept(&mut self) {
         self.handshake.due = true;
     }
 
@@ -379,7 +408,8 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
         self.secret = accept.secret;
-        if self.handshake.sent == 1 {
+        // Who shows credentials may have waited for somebody to look at them.
+        if self.handshake.sent == 1 && (self.credentials.is_none() || self.state == State::Suspended) {
             self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
         }
         self.handshake.clear();
@@ -395,7 +425,7 @@ impl Connection {
 
     /// The server does not know the session and has made another one: it is a new connection's.
     fn begin_anew(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
-        if !self.is_replaceable || accept.session_id == self.session.0 {
+        if !self.attempts.is_replaceable || accept.session_id == self.session.0 {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         let mut next = Self::new(Arc::clone(&self.config), self.link, self.rng.bytes(), now, true);
@@ -403,7 +433,6 @@ impl Connection {
         next.local_cid = core::mem::replace(&mut self.local_cid, Cid(self.rng.bytes()));
         *next.handshake = core::mem::take(&mut *self.handshake);
         next.recovery.rtt = self.recovery.rtt;
-        next.is_replaceable = true;
         next.on_accept(now, long, accept);
         self.set_successor(next);
         self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);

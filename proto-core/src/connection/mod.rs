@@ -1,5 +1,6 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
+mod admission;
 mod blocked;
 mod clock;
 mod close;
@@ -47,7 +48,9 @@ use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recove
 use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::{Cid, Short};
-use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
+use crate::{
+    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
+};
 
 /// One peer.
 ///
@@ -71,10 +74,10 @@ pub struct Connection {
     secret: [u8; 32],
     /// Attachments of the session so far.
     incarnation: u32,
-    /// It may be replaced by a new one: whoever owns it will ask.
-    is_replaceable: bool,
     resume: Option<Box<resume::Resume>>,
     attempts: Attempts,
+    /// What a client shows to the server's application.
+    credentials: Option<Arc<[u8]>>,
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
@@ -136,6 +139,17 @@ impl Connection {
         conn
     }
 
+    /// A client shows this to the server's application from its next INIT on: at most [`Credentials::MAX_TOKEN`] bytes. The
+    /// connection that takes the place of a lost one shows it too.
+    pub fn set_credentials(&mut self, credentials: &[u8]) -> Result<(), ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        self.credentials = (!credentials.is_empty()).then(|| credentials.into());
+        Ok(())
+    }
+
     /// The server's end: waits for INIT.
     pub fn accept(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
         let mut conn = Self::new(config, link, seed, now, false);
@@ -150,10 +164,12 @@ impl Connection {
         seed: [u8; 32],
         now: Timestamp,
         attempts: Attempts,
+        credentials: Option<Arc<[u8]>>,
         at: Timestamp,
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
         conn.attempts = attempts;
+        conn.credentials = credentials;
         conn.enter_backoff(at);
         conn
     }
@@ -176,9 +192,9 @@ impl Connection {
             confirmation: [0; 16],
             secret: [0; 32],
             incarnation: 0,
-            is_replaceable: false,
             resume: None,
             attempts: Attempts::default(),
+            credentials: None,
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
             guard: 0,
@@ -316,6 +332,10 @@ impl Connection {
         self.reset_token
     }
 
+    pub(crate) fn credentials(&self) -> Option<Arc<[u8]>> {
+        self.credentials.clone()
+    }
+
     pub(crate) const fn is_client(&self) -> bool {
         self.is_client
     }
@@ -335,7 +355,7 @@ impl Connection {
 
     /// Whoever owns it will take the new session that a server gives instead of the old one.
     pub(crate) const fn set_replaceable(&mut self) {
-        self.is_replaceable = true;
+        self.attempts.is_replaceable = true;
     }
 
     /// Names the connection that takes this one's place.

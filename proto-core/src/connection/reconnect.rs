@@ -18,6 +18,8 @@ pub(crate) struct Attempts {
     /// Number of the attempt under way, counted since the last connection that was established.
     pub(crate) number: u32,
     established: Option<Timestamp>,
+    /// Whoever owns the connection takes a new one in its place.
+    pub(crate) is_replaceable: bool,
 }
 
 impl Attempts {
@@ -94,7 +96,7 @@ mod tests {
         let mut longest = |uptime: Duration| {
             (0..300)
                 .map(|_| {
-                    let mut attempts = Attempts { failures: 9, number: 0, established: None };
+                    let mut attempts = Attempts { failures: 9, ..Attempts::default() };
                     attempts.on_established(NOW);
                     let now = NOW + uptime;
                     attempts.next(now, &policy, None, &mut rng).unwrap().since(now)

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use super::{Address, Endpoint, token};
 use crate::connection::{Verdict, prove};
-use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind};
-use crate::{Drop, Meta, SessionId, Timestamp, code};
+use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind, Packet, Record, checksum};
+use crate::{Drop, Meta, SessionId, Shard, Timestamp, code};
 
 /// Ids of attachments that others have taken the place of; of more the oldest are forgotten.
 const MAX_FENCED: usize = 1024;
@@ -128,13 +128,12 @@ impl<A: Address> Endpoint<A> {
             return false;
         }
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
-        let verdict = match slot.and_then(|slot| self.entry(slot)) {
-            Some(entry) => entry.conn.judge(init),
-            None => {
-                // The same work, so that nobody learns by the clock which sessions there are.
-                let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
-                Verdict::Unproven
-            }
+        let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
+            entry.conn.judge(init)
+        } else {
+            // The same work, so that nobody learns by the clock which sessions there are.
+            let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
+            Verdict::Unproven
         };
         match (verdict, slot) {
             (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
@@ -155,7 +154,13 @@ impl<A: Address> Endpoint<A> {
                 self.count(Drop::ResumeRefused);
                 let is_only = matches!(init.attach, Attach::Resume(_));
                 if is_only {
-                    self.refuse_claim(meta.path, client, code::RESUME_UNKNOWN, Advice::Now, "no such session");
+                    self.refuse_claim(
+                        meta.path,
+                        client,
+                        code::RESUME_UNKNOWN,
+                        Advice::Now,
+                        "no such session",
+                    );
                 }
                 is_only
             }
@@ -215,5 +220,14 @@ impl<A: Address> Endpoint<A> {
     /// The connection is gone.
     pub(super) fn forget_session(&mut self, slot: u32, mut filed: Filed) {
         self.sessions.file(slot, &mut filed, Filed::default());
+    }
+}
+
+/// The shard of the session that a datagram with INIT claims.
+pub(super) fn claimed(packet: &[u8]) -> Option<Shard> {
+    let Ok(Packet::Long(long)) = Packet::decode(packet, checksum::crc32c) else { return None };
+    match Record::new(long.payload).next() {
+        Some(Ok(Frame::Init(init))) => init.attach.claim().map(|claim| Shard(claim.session_id[0])),
+        _ => None,
     }
 }

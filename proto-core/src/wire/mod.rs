@@ -33,9 +33,9 @@ pub use options::{Batch, Extras, Options};
 pub use packet::{Cid, Long, LongKind, Packet, Short};
 pub use rate::{Rate, RateLimit, RateScope};
 pub use reader::{DecodeError, Reader};
-pub use resume::{Attach, Claim, ResumeState, StateLine};
 #[cfg(test)]
 pub(crate) use resume::MAX_STATE_PARTS;
+pub use resume::{Attach, Claim, ResumeState, StateLine};
 pub(crate) use resume::{MAX_STATE_LINES, MAX_STATE_RANGES};
 pub use time::TimeSample;
 

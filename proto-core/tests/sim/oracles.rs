@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, Class, ConnectionId, Continuity, Event, Fate, MessageId, ReceiptKind, RequestId, RequestOutcome, SessionId,
+    ChannelId, Class, ConnectionId, Continuity, Event, Fate, MessageId, ReceiptKind, RequestId,
+    RequestOutcome, SessionId,
 };
 use simtest::{Check, Life, Node, NodeId, Now, Oracle, Time, View};
 

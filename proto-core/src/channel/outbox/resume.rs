@@ -46,7 +46,8 @@ impl Outbox {
 
     /// The messages that were written, wholly or in part, and are not settled, each with what of it is not known to have arrived.
     pub(in crate::channel) fn begun(&self, channel: ChannelId, class: Class) -> Vec<(u64, Vec<Piece>)> {
-        let begun = self.slots.iter().take(self.fresh).chain(self.slots.get(self.fresh).filter(|slot| slot.sent > 0));
+        let begun =
+            self.slots.iter().take(self.fresh).chain(self.slots.get(self.fresh).filter(|slot| slot.sent > 0));
         let live = begun.filter(|slot| slot.state == State::Live);
         live.map(|slot| {
             let piece = |offset: u64, end: u64| Piece {

@@ -6,10 +6,11 @@ use core::time::Duration;
 use super::{SERVER, World, ZERO, client_config, ms, secs, server_config};
 use crate::wire::{Attach, Frame, Packet, Record, checksum};
 use crate::{
-    ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity, Drop, Event,
-    Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
+    ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity, Drop,
+    Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
 fn quick(config: ConfigBuilder) -> ConfigBuilder {
     let reconnect = Some(Reconnect { spread: ms(200), cap: secs(1), ..Reconnect::default() });
     ConfigBuilder { heartbeat: secs(1), dead: secs(4), handshake_timeout: secs(5), reconnect, ..config }
@@ -158,6 +159,8 @@ fn the_old_attachment_is_fenced_by_one_packet() {
     world.drain();
     let late = world.sent_by(1).last().expect("the message").packet.clone();
     let init = claim(&mut world);
+    let shard = world.nodes[SERVER].get(peer).unwrap().session().0[0];
+    assert_eq!(crate::Endpoint::<core::net::SocketAddr>::route(&init), Some(crate::Shard(shard)));
     world.hand_in(SERVER, 1, &init);
     let mut answer = Vec::new();
     assert!(world.nodes[SERVER].poll_transmit(world.now, &mut answer).is_some(), "in one round trip");
@@ -195,7 +198,9 @@ fn claims_that_are_forged_old_or_repeated_move_nothing() {
     let incarnation = world.nodes[SERVER].get(peer).unwrap().incarnation();
     // The mode and the number are part of what is proven.
     let changes: [&dyn Fn(&mut crate::wire::Claim); 4] =
-        [&|_| {}, &|claim| claim.proof[31] ^= 1, &|claim| claim.incarnation += 1, &|claim| claim.session_id[9] ^= 1];
+        [&|_| {}, &|claim| claim.proof[31] ^= 1, &|claim| claim.incarnation += 1, &|claim| {
+            claim.session_id[9] ^= 1;
+        }];
     for (index, change) in changes.iter().enumerate() {
         world.hand_in(SERVER, 5, &forge(change));
         assert_eq!(world.dropped(SERVER, Drop::ResumeRefused), 1 + index as u64);
@@ -432,7 +437,9 @@ fn closing_a_session_without_a_link_ends_it_at_once() {
     for (node, conn) in [(1, id), (SERVER, peer)] {
         world.nodes[node].connection(conn).expect("there").close(now, Close::default());
         world.run(ms(1));
-        assert!(matches!(world.events[node].last(), Some((_, Event::Closed(closed))) if closed.next.is_none()));
+        assert!(
+            matches!(world.events[node].last(), Some((_, Event::Closed(closed))) if closed.next.is_none())
+        );
         assert!(world.nodes[node].is_empty());
     }
 }

@@ -10,11 +10,10 @@ use quickcheck::{Arbitrary, Gen};
 use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
-    Accept, AckRange, Advice, Attach, Batch, Claim, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Fragment,
-    Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_STATE_LINES,
-    MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, Msg,
-    OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, StateLine,
-    Status, TimeSample, Version, WireId, varint,
+    Accept, AckRange, Advice, Attach, Batch, Claim, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort,
+    Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_STATE_LINES,
+    MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, Msg, OpenChannel, Options, Rate, RateLimit, RateScope,
+    Record, RecordWriter, Reported, Skipped, StateLine, Status, TimeSample, Version, WireId, varint,
 };
 
 /// One frame.
@@ -173,8 +172,7 @@ impl Model {
             Self::Init { versions, client_random, token, attach, params } => {
                 let versions = version_bytes(versions);
                 let versions = Version::from_bytes(&versions).expect("1 to 16 versions");
-                let init =
-                    Init { versions, client_random: *client_random, token, attach: *attach, params };
+                let init = Init { versions, client_random: *client_random, token, attach: *attach, params };
                 return writer.write(&Frame::Init(init), last);
             }
             Self::Version(versions) => {
@@ -463,8 +461,7 @@ fn report(g: &mut Gen) -> Model {
 }
 
 fn attach(g: &mut Gen) -> Attach {
-    let claim =
-        Claim { session_id: random(g), incarnation: u32::arbitrary(g).max(2), proof: random(g) };
+    let claim = Claim { session_id: random(g), incarnation: u32::arbitrary(g).max(2), proof: random(g) };
     match below(g, 3) {
         0 => Attach::New,
         1 => Attach::Resume(claim),

@@ -14,10 +14,10 @@ use super::{CLIENT, SERVER, guard, rewrite, rewrite_packet};
 use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
-use crate::wire::params::Params;
+use crate::wire::params::{self, Params};
 use crate::wire::{
-    AckRange, Advice, Attach, Claim, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate, RateLimit,
-    RateScope, Record, Reported, Skipped, StateLine, Status, TimeSample, WireId, varint,
+    AckRange, Advice, Attach, Claim, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate,
+    RateLimit, RateScope, Record, Reported, Skipped, StateLine, Status, TimeSample, WireId, varint,
 };
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
@@ -118,7 +118,10 @@ fn init_claims(or_new: bool, incarnation: u32) -> Model {
     init(*blake3::keyed_hash(&sequence(0x60), claimed).as_bytes())
 }
 
-fn resume_state(part: u64, last: bool, lines: &[(u32, u8, u64, u64, &[RangeInclusive<u64>])]) -> Model {
+/// Channel, class, sent, next, ranges.
+type Line<'a> = (u32, u8, u64, u64, &'a [RangeInclusive<u64>]);
+
+fn resume_state(part: u64, last: bool, lines: &[Line<'_>]) -> Model {
     let lines = lines.iter().map(|&(channel, class, sent, next, ranges)| StateLine {
         channel,
         class,
@@ -233,9 +236,7 @@ fn expected_record(name: &str) -> Vec<Model> {
             true,
             &[(0, 0, 0, 0, &[]), (0, 1, 0, 0, &[]), (0, 2, 0, 0, &[]), (0, 3, 0, 0, &[])],
         ),
-        "resume-state" => {
-            resume_state(1, false, &[(0, 0, 300, 1000, &[]), (3, 1, 7, 5, &[7..=9, 11..=11])])
-        }
+        "resume-state" => resume_state(1, false, &[(0, 0, 300, 1000, &[]), (3, 1, 7, 5, &[7..=9, 11..=11])]),
         "retry" => Model::Retry(sequence::<16>(0xA0).to_vec()),
         "version" => Model::Version(vec![3, 1]),
         "accept" => accept(),
@@ -445,6 +446,24 @@ fn parameters() {
         expected.encode(&mut again);
         assert_eq!(again == vector.bytes, vector.prefix() == "params", "{}", vector.name);
     }
+    for vector in with_prefix("credentials") {
+        let mut again = Vec::new();
+        Params::default().encode_with(b"open sesame", &mut again);
+        assert_eq!(
+            (params::credentials(&vector.bytes), again),
+            (Ok(&b"open sesame"[..]), vector.bytes.clone())
+        );
+        assert_eq!(Params::decode(&vector.bytes), Ok(Params::default()));
+    }
+    assert_eq!(params::credentials(&with_prefix("params")[1].bytes), Ok(&[][..]));
+    let longest = [&[16, 0x84, 0x00][..], &[7; 1024]].concat();
+    assert_eq!(params::credentials(&longest), Ok(&[7; 1024][..]));
+    for vector in with_prefix("refused-credentials") {
+        let error = params::credentials(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+    let longer = [&[16, 0x84, 0x01][..], &[7; 1025]].concat();
+    assert_eq!(params::credentials(&longer).unwrap_err().to_string(), "credentials over 1024 bytes");
     for vector in with_prefix("refused-params") {
         let error = Params::decode(&vector.bytes).unwrap_err();
         assert_eq!(error.to_string(), vector.description, "{}", vector.name);

@@ -146,6 +146,9 @@ pub enum Fate {
     },
     /// The peer turned out to take no message that large.
     TooLarge,
+    /// The connection ended before the peer's application had answered for it, and the one that takes its place delivers it again,
+    /// under this id: its fate is told there.
+    Moved(MessageId),
     /// The connection ended first.
     Unknown,
 }

@@ -242,6 +242,8 @@ pub struct Stats {
     pub messages_lost: u64,
     /// Messages settled as `Dropped` or `TooLarge`.
     pub messages_dropped: u64,
+    /// Messages settled as `Moved`.
+    pub messages_moved: u64,
     /// Messages settled as `Unknown`.
     pub messages_unknown: u64,
     /// Messages that the application received.
@@ -285,6 +287,7 @@ impl AddAssign<&Self> for Stats {
         self.messages_written += other.messages_written;
         self.messages_lost += other.messages_lost;
         self.messages_dropped += other.messages_dropped;
+        self.messages_moved += other.messages_moved;
         self.messages_unknown += other.messages_unknown;
         self.messages_delivered += other.messages_delivered;
         for (reason, count) in other.drops.iter() {

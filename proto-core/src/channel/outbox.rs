@@ -101,11 +101,14 @@ pub(crate) struct Candidate {
 }
 
 /// A message that waits for the application's word at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     settled: Settled,
     /// The peer's transport has all of it.
     arrived: bool,
+    /// For whoever takes the receiver's place.
+    payload: Bytes,
+    deadline: Option<Timestamp>,
 }
 
 /// What only some messages need.
@@ -262,7 +265,9 @@ impl Outbox {
         self.unsent -= len as usize;
         self.next_number = self.next_number.max(candidate.number + 1);
         if candidate.is_first && slot.receipt == ReceiptKind::Processing {
-            let asked = Asked { settled: slot.settled(true), arrived: false };
+            let deadline = slot.terms.as_ref().and_then(|terms| terms.deadline);
+            let payload = slot.payload.clone();
+            let asked = Asked { settled: slot.settled(true), arrived: false, payload, deadline };
             self.extra.get_or_insert_default().asked.insert(slot.number, asked);
         }
         if slot.sent == slot.total {
@@ -479,7 +484,7 @@ impl Outbox {
         while let Some(extra) = &mut self.extra
             && let Some((&number, asked)) = extra.asked.range(range.clone()).next()
         {
-            let Asked { settled, arrived } = *asked;
+            let Asked { settled, arrived, .. } = *asked;
             extra.asked.remove(&number);
             if !arrived {
                 self.settle(settled.id);

@@ -4,7 +4,10 @@
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-use super::{Channel, Channels, Ends, Piece};
+use bytes::Bytes;
+
+use super::outbox::Outbox;
+use super::{Channel, Channels, Ends, Piece, Settled};
 use crate::wire::{MAX_STATE_RANGES, StateLine};
 use crate::{ChannelId, Class, Fate, Timestamp};
 
@@ -50,6 +53,16 @@ impl StateLine {
 }
 
 impl Channel {
+    /// Takes the messages of a reliable class that wait for the application's word at the other end, with their contents and ends
+    /// of life: they are for whoever takes the receiver's place.
+    pub(crate) fn take_unanswered(&mut self, class: Class) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+        let mut taken = self.outboxes.get_mut(class).map(Outbox::take_unanswered).unwrap_or_default();
+        for (settled, ..) in &mut taken {
+            *settled = self.account(class, *settled);
+        }
+        taken
+    }
+
     /// What to tell of `class`.
     pub(crate) fn state_line(&self, class: Class) -> StateLine {
         let (next, ranges) = self.inbox.state(class);

@@ -18,6 +18,7 @@ mod settle;
 mod state;
 mod timers;
 mod transmit;
+mod unanswered;
 mod urgent;
 
 #[cfg(test)]
@@ -75,6 +76,7 @@ pub struct Connection {
     /// Attachments of the session so far.
     incarnation: u32,
     resume: Option<Box<resume::Resume>>,
+    unanswered: Option<Box<[unanswered::Unanswered]>>,
     attempts: Attempts,
     /// What a client shows to the server's application.
     credentials: Option<Arc<[u8]>>,
@@ -193,6 +195,7 @@ impl Connection {
             secret: [0; 32],
             incarnation: 0,
             resume: None,
+            unanswered: None,
             attempts: Attempts::default(),
             credentials: None,
             local_cid: Cid::default(),

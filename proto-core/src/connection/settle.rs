@@ -145,6 +145,7 @@ impl Connection {
                 self.stats.messages_dropped += 1;
                 self.stats.drops.count(Drop::SendQueueDropped);
             }
+            Fate::Moved(_) => self.stats.messages_moved += 1,
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
         self.channels.activate_waiting(channel, class);

@@ -172,6 +172,9 @@ impl Connection {
             let outcome = RequestOutcome::Disconnected { not_processed: !written };
             self.events.push_back(Event::RequestDone { request, outcome });
         }
+        if was_established {
+            self.keep_unanswered(now, &end);
+        }
         let (unsent, unacked) = self.abandon_messages();
         self.state = State::Draining;
         self.timers.stop_all();

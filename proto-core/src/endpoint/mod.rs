@@ -520,32 +520,51 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
-    /// A lost client connection is replaced by a new one, if the configuration says so.
+    /// A lost client connection is replaced by a new one, if the configuration says so, which gets what nobody has answered for.
     fn replace_if_lost(&mut self, slot: u32) {
-        let Some(policy) = self.config.reconnect else { return };
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         if entry.is_replaced || !entry.conn.is_client() || !entry.conn.state().is_closed() {
             return;
         }
         entry.is_replaced = true;
-        let (now, address) = (self.clock, entry.address);
-        if let Some(successor) = entry.conn.take_successor() {
-            let next = self.insert(successor, address, None);
-            if let Some(entry) = self.entry(slot) {
-                entry.conn.set_next(next);
-            }
-            return;
+        let (now, unanswered) = (self.clock, entry.conn.take_unanswered());
+        let next = self.replace(slot);
+        let mut conn = next.and_then(|next| self.connection(next));
+        let moved = unanswered.into_iter().map(|unanswered| {
+            let message = unanswered.message.clone();
+            let sent =
+                conn.as_mut().and_then(|conn| conn.channel(ChannelId::DEFAULT).send(now, message).ok());
+            (unanswered, sent)
+        });
+        let moved: Vec<_> = moved.collect();
+        drop(conn);
+        if let Some(entry) = self.entry(slot)
+            && !moved.is_empty()
+        {
+            entry.conn.settle_unanswered(moved);
         }
-        let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
-        let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
-        let config = Arc::clone(&self.config);
-        let credentials = entry.conn.credentials();
-        let mut conn =
-            Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, credentials, at);
-        conn.set_replaceable();
+    }
+
+    /// The connection that takes the place of a lost one.
+    fn replace(&mut self, slot: u32) -> Option<ConnectionId> {
+        let policy = self.config.reconnect?;
+        let now = self.clock;
+        let entry = self.entry(slot)?;
+        let address = entry.address;
+        let conn = if let Some(successor) = entry.conn.take_successor() {
+            successor
+        } else {
+            let (mut attempts, retry_after) = entry.conn.lost()?;
+            let credentials = entry.conn.credentials();
+            let at = attempts.next(now, &policy, retry_after, &mut self.rng)?;
+            let config = Arc::clone(&self.config);
+            let mut conn =
+                Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, credentials, at);
+            conn.set_replaceable();
+            conn
+        };
         let next = self.insert(conn, address, None);
-        if let Some(entry) = self.entry(slot) {
-            entry.conn.set_next(next);
-        }
+        self.entry(slot)?.conn.set_next(next);
+        Some(next)
     }
 }

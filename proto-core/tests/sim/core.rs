@@ -54,6 +54,7 @@ pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
         + stats.messages_written
         + stats.messages_lost
         + stats.messages_dropped
+        + stats.messages_moved
         + stats.messages_unknown;
     if stats.messages_accepted == settled + under_way as u64 {
         return Ok(());

@@ -77,6 +77,8 @@ pub(crate) struct Guarantees {
     questions: BTreeMap<(Conn, RequestId), u64>,
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
+    /// Messages that the connection which takes the place of this one is to deliver again, as what.
+    moved: BTreeMap<Conn, Vec<(MessageId, MessageId)>>,
     /// The last link of each session that was told.
     incarnations: BTreeMap<Conn, u32>,
     /// Channels whose `Continued` is still to come.
@@ -111,6 +113,7 @@ impl Guarantees {
             questions: BTreeMap::new(),
             given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
+            moved: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             continuing: BTreeSet::new(),
             unrepeated: BTreeMap::new(),
@@ -160,10 +163,11 @@ impl Guarantees {
             }
             Event::ConnectFailed(closed) | Event::Closed(closed) => {
                 self.phases.insert(conn, Phase::Over);
-                if let Some(next) = closed.next {
-                    let next = (conn.0, conn.1, next);
+                let next = closed.next.map(|next| (conn.0, conn.1, next));
+                if let Some(next) = next {
                     self.phases.insert(next, Phase::Asked);
                 }
+                self.move_messages(now, conn, next)?;
                 self.on_over(now, conn, pto)
             }
             Event::Writable(channel) => {
@@ -186,6 +190,19 @@ impl Guarantees {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What was moved is accepted by the connection that takes the place of this one.
+    fn move_messages(&mut self, now: Time, conn: Conn, next: Option<Conn>) -> Check {
+        for (old, new) in self.moved.remove(&conn).unwrap_or_default() {
+            let next = next.ok_or_else(|| format!("G5: {old:?} was moved to nowhere"))?;
+            let hash = self.hashes.get(&(conn, old)).copied().unwrap_or_default();
+            let ask = Ask { class: new.class, receipt: ReceiptKind::Processing, ..Ask::default() };
+            let entries = self.accepted.get(&(conn, old.channel, old.class, hash));
+            let expendable = entries.is_none_or(|left| left.iter().any(|accepted| accepted.expendable));
+            self.on_accepted(now, next, new, hash, &ask, expendable);
+        }
+        Ok(())
     }
 
     fn on_resumed(
@@ -280,7 +297,10 @@ impl Guarantees {
     }
 
     /// Whoever is said to have processed or rejected a message has done so.
-    fn check_fate(&self, conn: Conn, session: SessionId, message: MessageId, fate: Fate) -> Check {
+    fn check_fate(&mut self, conn: Conn, session: SessionId, message: MessageId, fate: Fate) -> Check {
+        if let Fate::Moved(new) = fate {
+            self.moved.entry(conn).or_default().push((message, new));
+        }
         let rejected = match fate {
             Fate::Processed => None,
             Fate::Rejected(reason) => Some(reason),

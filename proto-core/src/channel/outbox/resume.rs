@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::{Outbox, Piece, Settled, State};
 use crate::wire::StateLine;
-use crate::{ChannelId, Class};
+use crate::{ChannelId, Class, ReceiptKind, Timestamp};
 
 impl Outbox {
     /// How many messages have been given numbers on the wire.
@@ -71,6 +73,34 @@ impl Outbox {
             (slot.id, pieces)
         })
         .collect()
+    }
+
+    /// Takes the messages that wait for the application's word at the other end, in their order, with what is left of them to ask
+    /// for: those of a batch and requests excepted.
+    pub(in crate::channel) fn take_unanswered(&mut self) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+        let asks = |settled: &Settled| {
+            settled.receipt == ReceiptKind::Processing && settled.batch.is_none() && settled.request.is_none()
+        };
+        let mut taken = Vec::new();
+        let live = self.slots.iter().filter(|slot| slot.state == State::Live);
+        let ids: Vec<u64> = live.filter(|slot| asks(&slot.settled(true))).map(|slot| slot.id).collect();
+        for index in ids.into_iter().filter_map(|id| self.index(id)).collect::<Vec<_>>().into_iter().rev() {
+            let slot = &self.slots[index];
+            let deadline = slot.terms.as_ref().and_then(|terms| terms.deadline);
+            let payload = slot.payload.clone();
+            taken.push((self.leave_at(index, State::Settled), payload, deadline));
+        }
+        if let Some(extra) = &mut self.extra {
+            extra.asked.retain(|_, asked| {
+                let stays = !asked.arrived || !asks(&asked.settled);
+                if !stays {
+                    taken.push((asked.settled, asked.payload.clone(), asked.deadline));
+                }
+                stays
+            });
+        }
+        taken.sort_by_key(|(settled, ..)| settled.id);
+        taken
     }
 
     /// Whether message `id` is the newest, and still has its content.

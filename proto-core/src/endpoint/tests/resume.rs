@@ -443,3 +443,52 @@ fn closing_a_session_without_a_link_ends_it_at_once() {
         assert!(world.nodes[node].is_empty());
     }
 }
+
+#[test]
+fn what_nobody_answered_for_goes_to_the_next_server() {
+    let (mut world, id, peer) = pair();
+    for text in ["answered", "given and not answered", "not given"] {
+        world.send(1, id, Message::new(text).receipt_of_processing());
+    }
+    world.send(1, id, Message::new("nobody asked").receipt());
+    world.run(ms(50));
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(peer).expect("there");
+    let first = conn.channel(ZERO).recv(now).and_then(|received| received.receipt).expect("it asks");
+    assert!(conn.ack(now, first));
+    assert!(conn.channel(ZERO).recv(now).is_some());
+    drop(conn);
+    world.run(ms(200));
+    world.lose(|_| true);
+    world.send(1, id, Message::new("under way").receipt_of_processing());
+    world.run(ms(5));
+    world.restart_server();
+    world.lose(|_| false);
+    world.run(secs(5));
+    let fates: Vec<Fate> = world.events[1]
+        .iter()
+        .filter_map(|(conn, event)| match event {
+            Event::Fate { fate, .. } if *conn == id => Some(*fate),
+            _ => None,
+        })
+        .collect();
+    let moved = fates.iter().filter(|fate| matches!(fate, Fate::Moved(_))).count();
+    assert!(fates.contains(&Fate::Processed) && fates.contains(&Fate::Acked) && moved == 3, "{fates:?}");
+    let server = world.established(SERVER)[0];
+    let now = world.now;
+    let mut again = Vec::new();
+    let mut conn = world.nodes[SERVER].connection(server).expect("there");
+    while let Some(received) = conn.channel(ZERO).recv(now) {
+        assert!(conn.ack(now, received.receipt.expect("it asks")));
+        again.push(received.payload);
+    }
+    drop(conn);
+    assert_eq!(again, ["given and not answered", "not given", "under way"]);
+    world.run(secs(1));
+    let next = world.established(1)[0];
+    let processed = |(conn, event): &&(ConnectionId, Event)| {
+        *conn == next && matches!(event, Event::Fate { fate: Fate::Processed, .. })
+    };
+    assert_eq!(world.events[1].iter().filter(processed).count(), 3);
+    assert_eq!(world.nodes[1].stats().messages_moved, 3);
+}

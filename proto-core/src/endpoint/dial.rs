@@ -87,12 +87,12 @@ pub(super) struct Race<A> {
 }
 
 impl<A: Address> Race<A> {
-    fn new(addresses: &[A]) -> Box<Self> {
-        Box::new(Self { addresses: addresses.into(), legs: vec![Leg::Idle; addresses.len()], attempt: 1 })
+    fn new(addresses: &[A]) -> Self {
+        Self { addresses: addresses.into(), legs: vec![Leg::Idle; addresses.len()], attempt: 1 }
     }
 
     /// The same ways for another connection.
-    pub(super) fn again(&self) -> Box<Self> {
+    pub(super) fn again(&self) -> Self {
         Self::new(&self.addresses)
     }
 }
@@ -147,7 +147,7 @@ impl<A: Address> Endpoint<A> {
             return Err(ConnectError::TooMany { max: self.config.max_connections });
         }
         let ways = Ways::new(addresses.iter().map(Address::is_stream));
-        let race = (addresses.len() > 1 || first.is_stream()).then(|| Race::new(addresses));
+        let race = (addresses.len() > 1 || first.is_stream()).then(|| Box::new(Race::new(addresses)));
         let (config, link) = (Arc::clone(&self.config), self.first_link(ways));
         let conn = Connection::connect_by(config, link, ways, self.rng.bytes(), now);
         Ok(self.insert(conn, first, None, race))

@@ -502,7 +502,7 @@ impl<A: Address> Endpoint<A> {
         entry.is_replaced = true;
         let (now, address, ways) = (self.clock, entry.address, entry.conn.ways());
         let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
-        let race = entry.race.as_ref().map(|race| race.again());
+        let race = entry.race.as_ref().map(|race| Box::new(race.again()));
         let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
         let config = Arc::clone(&self.config);
         let link = self.first_link(ways);

@@ -158,6 +158,7 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
                 Ok(())
@@ -206,6 +207,7 @@ impl Connection {
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::GoAway(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)

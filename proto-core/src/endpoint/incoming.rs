@@ -9,7 +9,7 @@ use super::{Address, Endpoint, token};
 use crate::connection::reset_token;
 use crate::rng::Rng;
 use crate::wire::packet::{MIN_INIT, VERSION};
-use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
+use crate::wire::{Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
 use crate::{Connection, Drop, Meta, Retry, Timestamp, code};
 
 /// Answers that wait to be sent.
@@ -127,6 +127,9 @@ impl<A: Address> Endpoint<A> {
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);
         };
+        if self.is_draining() {
+            return self.answer_busy(meta.path, client, Drop::Draining);
+        }
         self.on_new_client(now, meta, client, &init, packet);
     }
 
@@ -165,12 +168,9 @@ impl<A: Address> Endpoint<A> {
 
     fn answer_busy(&mut self, address: A, client: Cid, reason: Drop) {
         self.count(reason);
-        let close = Close {
-            code: code::BUSY,
-            advice: Advice::After,
-            retry_after_ms: u64::try_from(self.config.busy_retry_after.as_millis()).unwrap_or(u64::MAX),
-            reason: "busy",
-        };
+        let (advice, retry_after) = self.drain_advice();
+        let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        let close = Close { code: code::BUSY, advice, retry_after_ms, reason: "busy" };
         self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
     }
 

@@ -1,6 +1,7 @@
 //! Many peers behind the same verbs (docs/spec/connection.md, section 5).
 
 mod address;
+mod drain;
 mod guard;
 mod incoming;
 mod routes;
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 pub use self::address::Address;
+pub use self::drain::Drain;
 pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::routes::Routes;
@@ -42,6 +44,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     rng: Rng,
     clock: Timestamp,
     is_accepting: bool,
+    draining: Option<Box<Drain>>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     routes: Routes<A>,
@@ -90,6 +93,7 @@ impl<A: Address> Endpoint<A> {
         Self {
             incoming: Incoming::new(key, &mut rng),
             is_accepting: config.accept,
+            draining: None,
             config,
             link,
             rng,
@@ -447,6 +451,7 @@ impl<A: Address> Endpoint<A> {
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
             self.refile_routes(slot);
+            self.tell_going_away(slot);
             self.replace_if_lost(slot);
             self.touch(slot);
             self.remove_if_over(slot);

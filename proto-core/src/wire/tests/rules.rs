@@ -29,6 +29,7 @@ fn core_types_without_a_frame_are_refused() {
         code::MSG_ACK,
         code::REPORT,
         code::OPEN_CHANNEL,
+        code::GOAWAY,
         code::CLOSE,
         code::CLOSE_ACK,
         code::INIT,

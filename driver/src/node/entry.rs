@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) is_suspended: bool,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
+    /// Its server is going away.
+    pub(crate) is_leaving: bool,
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
@@ -60,6 +62,7 @@ impl Entry {
             version: 0,
             is_suspended: false,
             session: None,
+            is_leaving: false,
             holder,
             next: None,
             channels: Vec::new(),

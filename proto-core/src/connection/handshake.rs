@@ -1,11 +1,13 @@
 //! INIT, RETRY, ACCEPT, CONFIRM: from nothing to an agreement (docs/spec/connection.md, section 2).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::admission::Admission;
 use super::state::{End, State};
+use super::ways::Way;
 use super::{Connection, Timer, Verdict, prove};
 use crate::lazy::Blank;
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
@@ -14,7 +16,7 @@ use crate::wire::{
     Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter,
     Version,
 };
-use crate::{CloseReason, Drop, Fate, SessionId, Timestamp, code};
+use crate::{CloseReason, Credentials, Drop, Fate, Link, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
@@ -29,9 +31,8 @@ const MAX_RETRIES: u32 = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshake {
     client_random: [u8; 32],
-    /// The client's: what RETRY brought.
-    token: Vec<u8>,
-    retries: u32,
+    /// The client's: the ways to the server.
+    pub(super) ways: Vec<Way>,
     /// The client's: the destination of its INIT.
     original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
@@ -45,13 +46,14 @@ pub(super) struct Handshake {
     budget: Option<usize>,
     pub(super) server_key: Option<[u8; 32]>,
     pub(super) admission: Admission,
+    /// The server's: what the link vouches for.
+    pub(super) vouched: Option<Box<Credentials>>,
 }
 
 impl Blank for Handshake {
     const BLANK: &'static Self = &Self {
         client_random: [0; 32],
-        token: Vec::new(),
-        retries: 0,
+        ways: Vec::new(),
         original: Cid([0; Cid::LEN]),
         transcripts: Vec::new(),
         accept: Vec::new(),
@@ -61,6 +63,7 @@ impl Blank for Handshake {
         budget: None,
         server_key: None,
         admission: Admission::None,
+        vouched: None,
     };
 }
 
@@ -88,24 +91,25 @@ impl Connection {
     /// Starts an attempt with ids, numbers and randomness of its own, so that nothing late from an earlier one fits.
     pub(super) fn begin_attempt(&mut self, now: Timestamp) {
         self.attempts.number = self.attempts.number.max(1);
+        self.begun = self.begun.wrapping_add(1);
         self.local_cid = Cid(self.rng.bytes());
         self.renew_attachment(now);
         self.count_claim();
         *self.handshake = Handshake {
             client_random: self.rng.bytes(),
             original: Cid(self.rng.bytes()),
-            due: true,
             ..Handshake::default()
         };
         self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
         self.enter_connecting();
+        self.begin_ways(now);
     }
 
     pub(super) fn await_init(&mut self, now: Timestamp) {
         let mut cid: [u8; Cid::LEN] = self.rng.bytes();
         cid[0] = self.config.shard;
         self.local_cid = Cid(cid);
-        self.handshake.budget = Some(0);
+        self.handshake.budget = (!self.link.is_stream()).then_some(0);
         self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
     }
 
@@ -125,7 +129,11 @@ impl Connection {
     }
 
     pub(super) fn on_handshake_timer(&mut self, now: Timestamp) {
-        self.handshake.due = true;
+        if self.is_client {
+            self.repeat_inits();
+        } else {
+            self.handshake.due = true;
+        }
         self.arm_repeat(now);
     }
 
@@ -150,7 +158,7 @@ impl Connection {
     }
 
     /// This attempt is over: the next one is scheduled, or the connection has failed.
-    fn fail_attempt(&mut self, now: Timestamp, end: End) {
+    pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         let is_retryable = end.reason.is_retryable(end.advice);
         match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
             Some(at) => self.enter_backoff(at),
@@ -186,26 +194,42 @@ impl Connection {
         }
     }
 
-    /// Writes INIT or ACCEPT when it is due.
-    pub(super) fn write_handshake(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
-        if !self.handshake.due {
-            return false;
-        }
-        let start = buf.len();
+    /// Writes INIT or ACCEPT when it is due; returns the way that INIT is to take.
+    pub(super) fn write_handshake(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<u8> {
         if self.is_client {
-            self.write_init(buf);
-        } else if !self.write_accept(buf) {
-            return false;
+            let way = self.next_init()?;
+            self.write_init(now, way, buf);
+            return Some(way);
+        }
+        if !self.handshake.due || !self.write_accept(buf) {
+            return None;
         }
         self.handshake.due = false;
         self.handshake.sent += 1;
         self.handshake.sent_at = now;
-        self.arm_repeat(now);
-        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
-        true
+        if !self.link.is_stream() {
+            self.arm_repeat(now);
+        }
+        Some(0)
     }
 
-    fn write_init(&mut self, buf: &mut Vec<u8>) {
+    /// Writes the INIT of a way, which is a bare record on a stream.
+    pub(super) fn write_init(&mut self, now: Timestamp, way: u8, buf: &mut Vec<u8>) {
+        let is_stream = self.ways.is_stream(way);
+        let Some(state) = self.handshake.ways.get_mut(usize::from(way)) else { return };
+        state.on_init_sent(now);
+        let token = core::mem::take(&mut state.token);
+        let start = buf.len();
+        self.build_init(&token, is_stream, buf);
+        if !is_stream {
+            self.handshake.sent += 1;
+            self.arm_repeat(now);
+            debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
+        }
+        self.handshake.ways[usize::from(way)].token = token;
+    }
+
+    fn build_init(&mut self, token: &[u8], is_stream: bool, buf: &mut Vec<u8>) {
         let claim = self.next_claim();
         // Whether those with credentials get a new session is not the transport's decision: they ask for the old one only.
         let credentials = self.credentials.as_deref().filter(|_| claim.is_none()).unwrap_or_default();
@@ -215,7 +239,7 @@ impl Connection {
         let mut init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
             client_random: self.handshake.client_random,
-            token: &self.handshake.token,
+            token,
             attach: Attach::New,
             params: &params,
         };
@@ -231,6 +255,9 @@ impl Connection {
         let transcript = first_half(blake3::hash(&record).as_bytes());
         if !self.handshake.transcripts.contains(&transcript) {
             self.handshake.transcripts.push(transcript);
+        }
+        if is_stream {
+            return buf.extend_from_slice(&record);
         }
         let header = 1 + 4 + 2 * (1 + Cid::LEN);
         record.resize(record.len().max(MIN_INIT - header - TAG_LEN), 0);
@@ -254,6 +281,10 @@ impl Connection {
 
     /// Writes what answers INIT, as far as an address that has not been proven may get that much.
     pub(super) fn write_long_answer(&mut self, kind: LongKind, record: &[u8], buf: &mut Vec<u8>) -> bool {
+        if self.link.is_stream() {
+            buf.extend_from_slice(record);
+            return true;
+        }
         let start = buf.len();
         let (dcid, scid) = (&self.remote_cid.0, &self.local_cid.0);
         Long { kind, version: VERSION, dcid, scid, payload: record }.encode(buf, self.config.checksum);
@@ -271,8 +302,8 @@ impl Connection {
         }
     }
 
-    /// A handshake packet came in.
-    pub(super) fn on_long(&mut self, now: Timestamp, long: &Long<'_>, size: usize) {
+    /// A handshake packet came in by a way.
+    pub(super) fn on_long(&mut self, now: Timestamp, way: u8, long: &Long<'_>, size: usize) {
         let mut record = Record::new(long.payload);
         let Some(Ok(frame)) = record.next() else {
             return self.stats.drops.count(Drop::MalformedHandshake);
@@ -280,54 +311,65 @@ impl Connection {
         if !record.all(|frame| frame == Ok(Frame::Padding)) {
             return self.stats.drops.count(Drop::MalformedHandshake);
         }
-        let is_for_me = long.dcid == self.local_cid.0;
-        match (long.kind, frame) {
+        if self.is_client && (long.dcid != self.local_cid.0 || !self.is_dialling()) {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        let sender = Cid::from_slice(long.scid);
+        let malformed = Err(Drop::MalformedHandshake);
+        let taken = match (long.kind, frame) {
             (LongKind::Init, Frame::Init(init)) if self.is_accepting() || self.is_new_claim(&init) => {
                 if let Some(claim) = init.attach.claim().filter(|_| self.is_new_claim(&init)) {
                     self.take_over(now, claim.incarnation);
                 }
-                self.on_init(long, &init, size);
+                sender.map_or(malformed, |sender| self.on_init(sender, &init, size))
             }
             (LongKind::Init, Frame::Init(init))
                 if self.is_refusing() && init.client_random == self.handshake.client_random =>
             {
                 self.answer_late_packet(false);
+                Ok(())
             }
-            (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.is_dialling() => {
-                self.on_retry(now, token);
+            (LongKind::Retry, Frame::Retry(token)) if self.is_client => self.on_retry(now, way, token),
+            (LongKind::Accept, Frame::Accept(accept)) if self.is_client => {
+                let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
+                sender.map_or(malformed, |sender| self.on_accept(now, way, link, sender, &accept))
             }
-            (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.is_dialling() => {
-                self.on_accept(now, long, &accept);
-            }
-            (LongKind::Refuse, Frame::Version(versions)) if is_for_me && self.is_dialling() => {
-                if versions.iter().all(|version| version != VERSION) {
-                    let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
-                    self.fail_attempt(now, end);
-                } else {
-                    self.stats.drops.count(Drop::UnexpectedHandshake);
-                }
-            }
-            (LongKind::Refuse, Frame::Close(close)) if is_for_me && self.is_dialling() => {
+            (LongKind::Refuse, Frame::Version(versions)) if self.is_client => self.on_versions(now, versions),
+            (LongKind::Refuse, Frame::Close(close)) if self.is_client => {
                 self.on_refused(now, &close);
+                Ok(())
             }
-            _ => self.stats.drops.count(Drop::UnexpectedHandshake),
+            _ => Err(Drop::UnexpectedHandshake),
+        };
+        if let Err(reason) = taken {
+            self.stats.drops.count(reason);
         }
     }
 
-    fn on_retry(&mut self, now: Timestamp, token: &[u8]) {
-        if token.is_empty() || token.len() > MAX_TOKEN || self.handshake.retries >= MAX_RETRIES {
-            return self.stats.drops.count(Drop::UnexpectedHandshake);
+    pub(super) fn on_versions(&mut self, now: Timestamp, versions: Version<'_>) -> Result<(), Drop> {
+        if versions.iter().any(|version| version == VERSION) {
+            return Err(Drop::UnexpectedHandshake);
         }
-        if self.handshake.sent == 1 {
-            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+        let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
+        self.fail_attempt(now, end);
+        Ok(())
+    }
+
+    fn on_retry(&mut self, now: Timestamp, way: u8, token: &[u8]) -> Result<(), Drop> {
+        let state = self.handshake.ways.get_mut(usize::from(way));
+        let is_sound = !token.is_empty() && token.len() <= MAX_TOKEN;
+        let state = state.filter(|state| is_sound && state.retries < MAX_RETRIES);
+        let state = state.ok_or(Drop::UnexpectedHandshake)?;
+        if let Some(sent) = state.sent_once() {
+            self.recovery.rtt.sample(now, sent, Duration::ZERO);
         }
-        self.handshake.retries += 1;
-        self.handshake.token = token.to_vec();
-        self.handshake.due = true;
+        state.on_retry(token);
         self.handshake.sent = 0;
+        self.prefer_way(now);
+        Ok(())
     }
 
-    fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
+    pub(super) fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
         if close.code == code::RESUME_UNKNOWN && self.state == State::Suspended {
             return self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
         }
@@ -337,23 +379,20 @@ impl Connection {
         self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
     }
 
-    fn on_init(&mut self, long: &Long<'_>, init: &Init<'_>, size: usize) {
+    /// A client asks.
+    pub(super) fn on_init(&mut self, remote: Cid, init: &Init<'_>, size: usize) -> Result<(), Drop> {
         if let Some(budget) = &mut self.handshake.budget {
             *budget += 3 * size;
         }
         if !self.handshake.accept.is_empty() {
-            if init.client_random == self.handshake.client_random {
-                self.handshake.due = !self.is_undecided();
-            } else {
-                self.stats.drops.count(Drop::UnexpectedHandshake);
+            if init.client_random != self.handshake.client_random {
+                return Err(Drop::UnexpectedHandshake);
             }
-            return;
+            self.handshake.due = !self.is_undecided();
+            return Ok(());
         }
-        let (Some(remote), Ok(peer), Ok(token)) =
-            (Cid::from_slice(long.scid), Params::decode(init.params), params::credentials(init.params))
-        else {
-            return self.stats.drops.count(Drop::MalformedHandshake);
-        };
+        let peer = Params::decode(init.params).map_err(|_| Drop::MalformedHandshake)?;
+        let token = params::credentials(init.params).map_err(|_| Drop::MalformedHandshake)?;
         self.remote_cid = remote;
         self.agree(peer, remote, self.local_cid);
         let mut record = Vec::new();
@@ -368,6 +407,8 @@ impl Connection {
             self.incarnation = 1;
         }
         let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
+        // Nothing but a new handshake finds its way back to a stream that is gone.
+        let reset_token = if self.link.is_stream() { [0; 16] } else { reset_token(&key, self.local_cid) };
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let accept = Accept {
@@ -376,7 +417,7 @@ impl Connection {
             session_id: self.session.0,
             incarnation: self.incarnation.into(),
             secret: self.secret,
-            reset_token: reset_token(&key, self.local_cid),
+            reset_token,
             transcript,
             params: &params,
         };
@@ -385,57 +426,73 @@ impl Connection {
         self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
         self.ask_for_admission(token);
+        Ok(())
     }
 
     pub(super) fn owe_accept(&mut self) {
         self.handshake.due = true;
     }
 
-    fn on_accept(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
-        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(accept.params)) else {
-            return self.stats.drops.count(Drop::MalformedHandshake);
-        };
+    /// A server took this client, over `link`.
+    pub(super) fn on_accept(
+        &mut self,
+        now: Timestamp,
+        way: u8,
+        link: Link,
+        remote: Cid,
+        accept: &Accept<'_>,
+    ) -> Result<(), Drop> {
+        let peer = Params::decode(accept.params).map_err(|_| Drop::MalformedHandshake)?;
         if accept.version != VERSION || !self.handshake.transcripts.contains(&accept.transcript) {
-            return self.stats.drops.count(Drop::UnexpectedHandshake);
+            return Err(Drop::UnexpectedHandshake);
         }
         if self.state == State::Suspended && !self.is_asked_for(accept.session_id, accept.incarnation) {
-            return self.begin_anew(now, long, accept);
+            return self.begin_anew(now, way, remote, accept);
+        }
+        let sent = self.handshake.ways.get(usize::from(way)).and_then(Way::sent_once);
+        self.ways.keep(way);
+        if link != self.link {
+            self.set_link(now, link);
         }
         self.remote_cid = remote;
         self.session = SessionId(accept.session_id);
-        self.reset_token = Some(accept.reset_token);
+        self.reset_token = (!link.is_stream()).then_some(accept.reset_token);
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
         self.secret = accept.secret;
         // Who shows credentials may have waited for somebody to look at them.
-        if self.handshake.sent == 1 && (self.credentials.is_none() || self.state == State::Suspended) {
-            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+        if let Some(sent) = sent.filter(|_| self.credentials.is_none() || self.state == State::Suspended) {
+            self.recovery.rtt.sample(now, sent, Duration::ZERO);
         }
         self.handshake.clear();
         self.agree(peer, self.local_cid, remote);
         self.confirm = Confirm::Due;
         if self.state == State::Suspended {
             self.incarnation = accept.incarnation as u32;
-            return self.enter_resumed(now);
+            self.enter_resumed(now);
+            return Ok(());
         }
         self.enter_established(now, accept.incarnation as u32);
         self.drop_too_large();
+        Ok(())
     }
 
     /// The server does not know the session and has made another one: it is a new connection's.
-    fn begin_anew(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
+    fn begin_anew(&mut self, now: Timestamp, way: u8, remote: Cid, accept: &Accept<'_>) -> Result<(), Drop> {
         if !self.attempts.is_replaceable || accept.session_id == self.session.0 {
-            return self.stats.drops.count(Drop::UnexpectedHandshake);
+            return Err(Drop::UnexpectedHandshake);
         }
         let mut next = Self::new(Arc::clone(&self.config), self.link, self.rng.bytes(), now, true);
         next.attempts = self.attempts;
+        next.ways = self.ways;
         next.local_cid = core::mem::replace(&mut self.local_cid, Cid(self.rng.bytes()));
         *next.handshake = core::mem::take(&mut *self.handshake);
         next.recovery.rtt = self.recovery.rtt;
-        next.on_accept(now, long, accept);
+        next.on_accept(now, way, self.link, remote, accept)?;
         self.set_successor(next);
         self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
+        Ok(())
     }
 
     /// Both sides' parameters and ids are known.

@@ -44,7 +44,7 @@ impl Connection {
             self.ping_due = true;
             self.timers.set(Timer::Dead, now + self.recovery.pto().max(self.config.pto_cap / 3) * 3);
         } else {
-            self.on_link_lost(now, End::of(CloseReason::TimedOut));
+            self.lose_link(now, End::of(CloseReason::TimedOut));
         }
     }
 

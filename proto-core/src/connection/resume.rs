@@ -78,9 +78,11 @@ impl Connection {
         self.own_window().min(self.channels.peer.resume_window)
     }
 
-    /// How long this side does. A client that never dials again needs no session to go on.
+    /// How long this side does. A client that never dials again needs no session to go on, and so far only sessions over one
+    /// datagram address go on.
     pub(super) fn own_window(&self) -> Duration {
-        let comes_back = !self.is_client || self.config.reconnect.is_some();
+        let comes_back = !self.is_client || self.config.reconnect.is_some() && self.ways.is_one_datagram();
+        let comes_back = comes_back && !self.link.is_stream();
         if comes_back { self.config.resume_window } else { Duration::ZERO }
     }
 
@@ -104,12 +106,12 @@ impl Connection {
     pub fn link_lost(&mut self, now: Timestamp) {
         let now = self.advance(now);
         if self.state.is_open() {
-            self.on_link_lost(now, End::of(CloseReason::TimedOut));
+            self.lose_link(now, End::of(CloseReason::TimedOut));
         }
         self.update_timers();
     }
 
-    pub(super) fn on_link_lost(&mut self, now: Timestamp, end: End) {
+    pub(super) fn lose_link(&mut self, now: Timestamp, end: End) {
         let window = self.window();
         if self.state != State::Established || window.is_zero() {
             return self.enter_closed(now, end, Duration::ZERO);
@@ -166,6 +168,7 @@ impl Connection {
         self.confirm = super::handshake::Confirm::Done;
         self.blocked = super::blocked::Blocked::default();
         self.overdraft = super::Overdraft::default();
+        self.echo = super::Echo::default();
         self.marks = false;
         self.ping_due = false;
         self.probes_due = 0;

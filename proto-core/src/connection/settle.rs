@@ -44,6 +44,7 @@ impl Connection {
             }
             Carried::Confirm => self.confirm = Confirm::Done,
             Carried::State(part) => self.on_state_arrived(part),
+            Carried::GoAway => self.on_goaway_settled(true),
             Carried::MtuProbe(size) => {
                 if self.mtu.on_probe_acked(size) {
                     self.recovery.set_packet(size);
@@ -85,6 +86,7 @@ impl Connection {
             Carried::Rate(scope) => self.channels.owe_rate(scope),
             Carried::Cancel(request) => self.requests.cancel_lost(request),
             Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
+            Carried::GoAway => self.on_goaway_settled(false),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {
                     self.confirm = Confirm::Due;
@@ -200,7 +202,7 @@ impl Connection {
             Timeout::Lost => self.settle_outcome(now),
             Timeout::Repair => self.repair(now),
             Timeout::Probe => self.begin_probe(now),
-            Timeout::GiveUp => self.on_link_lost(now, End::of(CloseReason::TimedOut)),
+            Timeout::GiveUp => self.lose_link(now, End::of(CloseReason::TimedOut)),
         }
     }
 

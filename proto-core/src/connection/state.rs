@@ -120,7 +120,7 @@ impl Connection {
 
     pub(super) fn enter_attached(&mut self, now: Timestamp) {
         self.state = State::Established;
-        for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::Resume] {
+        for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::NextWay, Timer::Resume] {
             self.timers.stop(timer);
         }
         self.attempts.on_established(now);
@@ -180,6 +180,7 @@ impl Connection {
         self.timers.stop_all();
         self.timers.set(Timer::Drain, now + answer_for);
         let End { reason, advice, retry_after } = end;
+        let retry_after = retry_after.or_else(|| self.leaving_retry());
         let closed = Closed { reason, advice, retry_after, unsent, unacked, next: None };
         self.events.push_back(if was_established {
             Event::Closed(closed)

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::state::End;
 use super::{Connection, Message};
 use crate::channel::Settled;
-use crate::{ChannelId, Class, Event, Fate, MessageId, ReceiptKind, Timestamp};
+use crate::{ChannelId, Class, Fate, MessageId, ReceiptKind, Timestamp};
 
 /// A message that waits for the connection that takes this one's place.
 #[derive(Clone, Debug)]

@@ -217,6 +217,13 @@ impl<A: Address> Endpoint<A> {
         self.refile(slot);
     }
 
+    /// A new client finds no room: a session without a link gives way.
+    pub(super) fn make_room(&mut self) -> bool {
+        let is_full = self.len() >= self.config.max_connections;
+        let oldest = self.sessions.first_to_end().filter(|_| is_full);
+        oldest.map(|slot| self.evict(slot)).is_some()
+    }
+
     /// The connection is gone.
     pub(super) fn forget_session(&mut self, slot: u32, mut filed: Filed) {
         self.sessions.file(slot, &mut filed, Filed::default());

@@ -26,6 +26,7 @@ pub(crate) enum Carried {
     Confirm,
     /// A part of what is told of a session that goes on.
     State(u64),
+    GoAway,
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),
@@ -122,6 +123,11 @@ impl Sent {
 
     pub(crate) const fn is_idle(&self) -> bool {
         self.packets_in_flight == 0
+    }
+
+    /// The newest of them.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.packets.back().filter(|packet| packet.state == State::InFlight).map(|packet| packet.number)
     }
 
     #[cfg(test)]

@@ -11,9 +11,10 @@ use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
     Accept, AckRange, Advice, Attach, Batch, Claim, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort,
-    Fragment, Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_STATE_LINES,
-    MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, Msg, OpenChannel, Options, Rate, RateLimit, RateScope,
-    Record, RecordWriter, Reported, Skipped, StateLine, Status, TimeSample, Version, WireId, varint,
+    Fragment, Frame, GoAway, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS,
+    MAX_STATE_LINES, MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, MAX_URI, Msg, OpenChannel, Options, Rate,
+    RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, StateLine, Status, TimeSample, Version,
+    WireId, varint,
 };
 
 /// One frame.
@@ -21,6 +22,7 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
+    Pong(u64),
     Ack {
         delay: u64,
         ranges: Vec<AckRange>,
@@ -49,6 +51,12 @@ pub(super) enum Model {
         bytes: u64,
         messages: u64,
         name: String,
+    },
+    GoAway {
+        timeout_ms: u64,
+        advice: Advice,
+        retry_after_ms: u64,
+        uri: String,
     },
     Close {
         code: u64,
@@ -182,6 +190,10 @@ impl Model {
             }
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
+            Self::Pong(echo) => Frame::Pong(*echo),
+            &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
+                Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri })
+            }
             Self::CloseAck => Frame::CloseAck,
             Self::Rate(limit) => Frame::Rate(*limit),
             Self::Cancel(request) => Frame::Cancel(*request),
@@ -248,6 +260,7 @@ impl From<Frame<'_>> for Model {
         match frame {
             Frame::Padding => Self::Padding,
             Frame::Ping => Self::Ping,
+            Frame::Pong(echo) => Self::Pong(echo),
             Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
             Frame::Blocked(credit) => Self::Blocked(credit),
@@ -285,6 +298,9 @@ impl From<Frame<'_>> for Model {
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
+            Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri }) => {
+                Self::GoAway { timeout_ms, advice, retry_after_ms, uri: uri.to_string() }
+            }
             Frame::Time(sample) => Self::Time(sample),
             Frame::ResumeState(state) => {
                 Self::ResumeState { part: state.part, last: state.last, lines: state.lines().collect() }
@@ -494,9 +510,21 @@ fn any_credit(g: &mut Gen) -> Credit {
     Credit { channel: bool::arbitrary(g).then(|| u32::arbitrary(g)), bytes: number(g), messages: number(g) }
 }
 
+fn any_advice(g: &mut Gen) -> Advice {
+    let all = [Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere];
+    *g.choose(&all).unwrap_or(&Advice::Now)
+}
+
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 27) {
+        match below(g, 29) {
+            27 => Self::GoAway {
+                timeout_ms: number(g),
+                advice: any_advice(g),
+                retry_after_ms: number(g),
+                uri: text_upto(g, MAX_URI),
+            },
+            28 => resume_state(g),
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -517,9 +545,7 @@ impl Arbitrary for Model {
             },
             6 => Self::Close {
                 code: number(g),
-                advice: *g
-                    .choose(&[Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere])
-                    .unwrap_or(&Advice::Now),
+                advice: any_advice(g),
                 retry_after_ms: number(g),
                 reason: text_upto(g, MAX_REASON),
             },
@@ -563,6 +589,7 @@ impl Arbitrary for Model {
                 },
             }),
             15 => Self::Cancel(number(g)),
+            26 => Self::Pong(number(g)),
             16 => Self::Time(TimeSample {
                 ask: bool::arbitrary(g),
                 sent: number(g),
@@ -577,7 +604,6 @@ impl Arbitrary for Model {
             }),
             20 => receipts(g),
             21 => report(g),
-            26 => resume_state(g),
             _ => msg(g),
         }
     }

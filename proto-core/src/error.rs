@@ -73,6 +73,9 @@ pub enum ConnectError {
         /// The limit.
         max: usize,
     },
+    /// The list of addresses is empty.
+    #[error("there is no address to connect to")]
+    NoAddress,
 }
 
 /// The value of a setting, or a bound of it.

@@ -50,6 +50,15 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Nobody will read it.
+    pub(super) const fn forget(&mut self) {
+        self.due = false;
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// Whether this side's application asked for it.
     pub(super) const fn is_wanted(&self) -> bool {
         self.is_wanted
@@ -108,7 +117,9 @@ impl Connection {
     pub(super) fn begin_closing(&mut self, now: Timestamp) {
         self.ending.due = true;
         self.timers.set(Timer::Drain, now + self.recovery.pto() * 3);
-        self.timers.set(Timer::Close, now + self.recovery.pto());
+        if !self.link.is_stream() {
+            self.timers.set(Timer::Close, now + self.recovery.pto());
+        }
     }
 
     pub(super) fn on_close_timer(&mut self, now: Timestamp) {

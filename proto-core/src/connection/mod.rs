@@ -14,9 +14,11 @@ mod reconnect;
 mod requests;
 mod settle;
 mod state;
+mod stream;
 mod timers;
 mod transmit;
 mod urgent;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +38,10 @@ use self::handshake::{Confirm, Handshake};
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
+use self::stream::Echo;
 use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
+pub(crate) use self::ways::{MAX_WAYS, Ways};
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery, Ends, Gone};
 use crate::lazy::{Blank, Lazy};
@@ -68,6 +72,9 @@ pub struct Connection {
     /// Proves ownership of the session.
     secret: [u8; 32],
     attempts: Attempts,
+    ways: Ways,
+    /// Attempts that it began.
+    begun: u32,
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
@@ -88,6 +95,7 @@ pub struct Connection {
     timers: TimerTable,
     events: VecDeque<Event>,
     ping_due: bool,
+    echo: Echo,
     probes_due: u8,
     overdraft: Overdraft,
     wall: clock::Clock,
@@ -129,6 +137,20 @@ impl Connection {
         conn
     }
 
+    /// The client's end of a connection that can be reached in several ways.
+    pub(crate) fn connect_by(
+        config: Arc<Config>,
+        link: Link,
+        ways: Ways,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Self {
+        let mut conn = Self::new(config, link, seed, now, true);
+        conn.ways = ways;
+        conn.begin_attempt(now);
+        conn
+    }
+
     /// The server's end: waits for INIT.
     pub fn accept(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
         let mut conn = Self::new(config, link, seed, now, false);
@@ -140,12 +162,14 @@ impl Connection {
     pub(crate) fn reconnect(
         config: Arc<Config>,
         link: Link,
+        ways: Ways,
         seed: [u8; 32],
         now: Timestamp,
         attempts: Attempts,
         at: Timestamp,
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
+        conn.ways = ways;
         conn.attempts = attempts;
         conn.enter_backoff(at);
         conn
@@ -156,7 +180,7 @@ impl Connection {
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
             channels: Channels::new(now, &config, link.max_packet),
-            mtu: Mtu::new(link.max_packet, if link.reliable { 0 } else { config.max_packet }),
+            mtu: Mtu::new(link.max_packet, if link.is_stream() { 0 } else { config.max_packet }),
             blocked: blocked::Blocked::default(),
             marks: false,
             link,
@@ -169,6 +193,8 @@ impl Connection {
             confirmation: [0; 16],
             secret: [0; 32],
             attempts: Attempts::default(),
+            ways: Ways::one(link.is_stream()),
+            begun: 0,
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
             guard: 0,
@@ -182,6 +208,7 @@ impl Connection {
             timers: TimerTable::default(),
             events: VecDeque::new(),
             ping_due: false,
+            echo: Echo::default(),
             probes_due: 0,
             overdraft: Overdraft::default(),
             wall: clock::Clock::default(),
@@ -193,7 +220,7 @@ impl Connection {
         }
     }
 
-    /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
+    /// Takes in a packet, over a stream a record. What makes no sense is counted and dropped; no timer fires.
     pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
         let now = self.advance(now);
         self.receive(now, meta, packet);
@@ -222,20 +249,18 @@ impl Connection {
         }
     }
 
-    /// Appends one packet to `buf`, if there is one to send; from then on it counts as sent.
+    /// Appends one packet, over a stream one record, to `buf`, if there is one to send; from then on it counts as sent.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         let now = self.advance(now);
         let start = buf.len();
         let written = self.transmit(now, buf);
         self.update_sent_timers();
-        if !written {
-            return None;
-        }
+        let path = crate::PathId(written?);
         let len = buf.len() - start;
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += len as u64;
         let ecn = mem::take(&mut self.marks).then_some(Ecn::Ect0);
-        Some(Transmit { path: crate::PathId::default(), ecn, len })
+        Some(Transmit { path, ecn, len })
     }
 
     /// The next event.
@@ -299,8 +324,26 @@ impl Connection {
         self.local_cid
     }
 
+    /// Whether datagrams may come that name its connection id.
+    pub(crate) const fn has_route(&self) -> bool {
+        if self.is_client { !self.ways.is_streams_only() } else { !self.link.is_stream() }
+    }
+
+    pub(crate) const fn remote_cid(&self) -> Cid {
+        self.remote_cid
+    }
+
     pub(crate) const fn reset_token(&self) -> Option<[u8; 16]> {
         self.reset_token
+    }
+
+    pub(crate) const fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// Counts the attempts of this connection: what belongs to an earlier one is of no use any more.
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.begun
     }
 
     pub(crate) const fn is_client(&self) -> bool {
@@ -350,6 +393,7 @@ impl Connection {
         match timer {
             Timer::Handshake => self.on_handshake_timer(now),
             Timer::HandshakeDeadline => self.on_handshake_deadline(now),
+            Timer::NextWay => self.begin_next_way(now),
             Timer::Backoff => self.begin_attempt(now),
             Timer::Loss => self.on_loss_timer(now),
             Timer::Pacing => {}

@@ -21,6 +21,7 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
+    Pong(u64),
     Ack {
         delay: u64,
         ranges: Vec<AckRange>,
@@ -176,6 +177,7 @@ impl Model {
             }
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
+            Self::Pong(echo) => Frame::Pong(*echo),
             Self::CloseAck => Frame::CloseAck,
             Self::Rate(limit) => Frame::Rate(*limit),
             Self::Cancel(request) => Frame::Cancel(*request),
@@ -239,6 +241,7 @@ impl From<Frame<'_>> for Model {
         match frame {
             Frame::Padding => Self::Padding,
             Frame::Ping => Self::Ping,
+            Frame::Pong(echo) => Self::Pong(echo),
             Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
             Frame::Blocked(credit) => Self::Blocked(credit),
@@ -453,7 +456,7 @@ fn any_credit(g: &mut Gen) -> Credit {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 26) {
+        match below(g, 27) {
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -519,6 +522,7 @@ impl Arbitrary for Model {
                 },
             }),
             15 => Self::Cancel(number(g)),
+            26 => Self::Pong(number(g)),
             16 => Self::Time(TimeSample {
                 ask: bool::arbitrary(g),
                 sent: number(g),

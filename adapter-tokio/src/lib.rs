@@ -27,9 +27,9 @@ mod runtime;
 pub mod udp;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
-    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, UnixName, Wakes, clock, config,
-    seed,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Credentials,
+    Host, LINK, LinkOptions, Machine, Options, Path, Peer, Receipt, Received, RequestError, Scheme, Shared,
+    Status, UnixName, Wakes, clock, config, link, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use driver::udp::{Counters, Task, bind};
-use driver::{Machine, Runtime as _, Shared};
+use driver::udp::{Counters, bind};
+use driver::{LinkOptions, Machine, Ports, Runtime as _, Shared, Task};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -53,9 +53,12 @@ impl Pump {
     /// Outside of a tokio runtime, or when that was built without time.
     pub fn spawn<M: Machine>(shared: Shared<M>, sockets: Vec<Socket>) -> Self {
         let (alive, ended) = watch::channel(());
-        let sockets = sockets.into_iter().map(|socket| socket.0).collect();
-        let task = Task::new(shared, sockets, &Tokio);
-        let counters = task.counters();
+        let mut ports = Ports::new(Tokio, LinkOptions::default());
+        for socket in sockets {
+            ports.add(socket.0);
+        }
+        let task = Task::new(shared, ports);
+        let counters = task.udp_counters();
         run(async move {
             task.await;
             drop(alive);

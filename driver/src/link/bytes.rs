@@ -1,6 +1,7 @@
 //! Bytes over a socket, plain or under TLS.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
 
@@ -12,11 +13,18 @@ pub(super) struct Plain<I> {
     io: I,
     /// The last read took all that was there.
     is_drained: bool,
+    /// The last write found no room.
+    is_full: bool,
 }
 
 impl<I: Ready> Plain<I> {
     pub(super) const fn io(&self) -> &I {
         &self.io
+    }
+
+    fn note(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        self.is_full = matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        written
     }
 }
 
@@ -42,11 +50,13 @@ impl<I: Ready> Read for Plain<I> {
 
 impl<I: Ready> Write for Plain<I> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.io.attempt(Direction::Write, || (&*self.io.socket()).write(bytes))
+        let written = self.io.attempt(Direction::Write, || (&*self.io.socket()).write(bytes));
+        self.note(written)
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.io.attempt(Direction::Write, || (&*self.io.socket()).write_vectored(bytes))
+        let written = self.io.attempt(Direction::Write, || (&*self.io.socket()).write_vectored(bytes));
+        self.note(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -68,7 +78,7 @@ impl<I: Ready> Bytes<I> {
             tls.set_buffer_limit(None);
             Box::new(tls)
         });
-        Self { plain: Plain { io, is_drained: false }, tls }
+        Self { plain: Plain { io, is_drained: false, is_full: false }, tls }
     }
 
     pub(super) const fn io(&self) -> &I {
@@ -78,6 +88,14 @@ impl<I: Ready> Bytes<I> {
     /// The socket may have something to read again.
     pub(super) const fn wake(&mut self) {
         self.plain.is_drained = false;
+    }
+
+    /// Waits for what the last call lacked: room, or something to read.
+    pub(super) fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let direction = if self.plain.is_full { Direction::Write } else { Direction::Read };
+        ready!(self.io().poll_ready(cx, direction))?;
+        self.wake();
+        Poll::Ready(Ok(()))
     }
 
     /// Goes on with TLS's handshake; done when there is none, or no more of it.

@@ -162,8 +162,7 @@ impl Frames {
             }
             OpCode::Data(_) => {}
         }
-        let Frame { opcode, is_final, mask, .. } =
-            Frame { opcode: header.opcode, is_final: header.is_final, mask: header.mask, len, taken: 0 };
+        let FrameHeader { opcode, is_final, mask, .. } = header;
         Ok(Some(Frame { opcode, is_final, mask, len, taken: 0 }))
     }
 

@@ -24,9 +24,8 @@ pub mod tls;
 mod upgrade;
 
 pub(crate) use links::Links;
-pub(crate) use listen::listen;
 pub use listen::ListenError;
+pub(crate) use listen::listen;
 pub use options::LinkOptions;
 pub(crate) use places::Places;
-pub(crate) use stats::Counters;
-pub use stats::Stats;
+pub use stats::{Counters, Stats};

@@ -45,7 +45,8 @@ impl Upgrade {
         let key = generate_key();
         let host = address.host().map(ToString::to_string).unwrap_or_default();
         let (path, port) = (address.path().unwrap_or("/"), address.port().unwrap_or_default());
-        let host = if address.scheme().default_port() == Some(port) { host } else { format!("{host}:{port}") };
+        let host =
+            if address.scheme().default_port() == Some(port) { host } else { format!("{host}:{port}") };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
@@ -109,7 +110,9 @@ impl Upgrade {
 
     /// Checks the answer, if all of it is there; returns its length.
     fn check(&self) -> io::Result<Option<usize>> {
-        let Some((len, response)) = Response::try_parse(&self.head).map_err(invalid)? else { return Ok(None) };
+        let Some((len, response)) = Response::try_parse(&self.head).map_err(invalid)? else {
+            return Ok(None);
+        };
         if response.status().is_server_error() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }

@@ -1,9 +1,10 @@
 //! What is kept about one connection.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use proto_core::{ChannelId, Closed, ConnectionId, SessionId, Timestamp};
+
+use crate::Peer;
 
 /// How a connection fares.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub(super) enum Holder {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) progress: Progress,
     /// Grows with each change of `progress`.
     pub(crate) version: u64,
@@ -51,7 +52,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn new(peer: SocketAddr, progress: Progress, holder: Holder) -> Self {
+    pub(super) const fn new(peer: Peer, progress: Progress, holder: Holder) -> Self {
         Self {
             peer,
             progress,

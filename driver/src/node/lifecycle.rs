@@ -1,6 +1,5 @@
 //! How connections come, pass from hand to hand, and go.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Fate, Now, SessionId, code};
@@ -9,21 +8,22 @@ use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
 use super::{Node, Topic, What};
 use crate::wait::Attempt;
-use crate::{ConnectError, Path, Wakes};
+use crate::{ConnectError, Path, Peer, Wakes};
 
 impl Node {
     /// Begins to connect; the caller makes the handle.
-    pub(crate) fn connect(&mut self, now: Now, path: Path) -> Result<ConnectionId, ConnectError> {
+    pub(crate) fn connect(&mut self, now: Now, paths: &[Path]) -> Result<ConnectionId, ConnectError> {
         if self.is_ended || !self.has_owner {
             return Err(ConnectError::EndpointClosed);
         }
-        let id = self.endpoint.connect(now.mono, path)?;
-        self.insert(id, path, Progress::Connecting { attempt: 1 }, Holder::Handles);
+        let id = self.endpoint.connect_any(now.mono, paths)?;
+        let first = self.endpoint.address(id).ok_or(ConnectError::EndpointClosed)?;
+        self.insert(id, first, Progress::Connecting { attempt: 1 }, Holder::Handles);
         Ok(id)
     }
 
     /// The connection that has waited longest; `None` when there will be none.
-    pub(crate) fn accept(&mut self) -> Attempt<Option<(ConnectionId, SocketAddr)>> {
+    pub(crate) fn accept(&mut self) -> Attempt<Option<(ConnectionId, Peer)>> {
         while let Some(id) = self.backlog.pop_front() {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.holder = Holder::Handles;
@@ -100,7 +100,7 @@ impl Node {
     }
 
     /// Takes the successor of a connection; the caller makes the handle.
-    pub(crate) fn take_next(&mut self, id: ConnectionId) -> Option<(ConnectionId, SocketAddr)> {
+    pub(crate) fn take_next(&mut self, id: ConnectionId) -> Option<(ConnectionId, Peer)> {
         let next = self.entries.get_mut(&id)?.next.take()?;
         let entry = self.entries.get_mut(&next)?;
         entry.holder = Holder::Handles;

@@ -28,8 +28,8 @@ pub mod udp;
 
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Credentials,
-    Host, LINK, LinkOptions, Machine, Options, Path, Peer, Receipt, Received, RequestError, Scheme, Shared,
-    Status, UnixName, Wakes, clock, config, link, seed,
+    Host, LINK, LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RequestError,
+    Scheme, Shared, Status, UnixName, Wakes, clock, config, link, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

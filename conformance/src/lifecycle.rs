@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use driver::{Address, ConnectError};
+use driver::{Address, ConnectError, Scheme};
 use proto_core::{Close, CloseReason, ConfigBuilder, SendError};
+use socket2::{Domain, Socket, Type};
 
 use crate::env::{accept, connect, number, recv, send};
 use crate::{Env, Pair, Stack, WAIT};
@@ -24,7 +25,7 @@ pub fn both_ends_have_one_session<S: Stack>(env: &Env<S>) {
 pub fn the_peer_says_what_it_is<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());
     assert_eq!((S::peer(here).scheme(), S::peer(there).scheme()), (env.scheme, env.scheme));
-    if env.scheme == driver::Scheme::Uds {
+    if env.scheme == Scheme::Uds {
         let is_known = cfg!(any(target_os = "linux", target_os = "android"));
         let process = S::peer(there).credentials().map(|found| found.pid);
         assert_eq!(process, is_known.then(|| std::process::id().cast_signed()));
@@ -160,26 +161,17 @@ pub fn twenty_connections_in_turn<S: Stack>(env: &Env<S>) {
 /// Where nobody listens, the reason says so, or that nobody answered.
 pub fn nobody_listens_there<S: Stack>(env: &Env<S>) {
     let config = ConfigBuilder { handshake_timeout: Duration::from_millis(300), ..ConfigBuilder::default() };
-    let gone = vacant(env);
-    let failed = S::connect(&env.client(config), &[gone], WAIT).expect("it fails in time");
+    // A port that is taken, so that no other test listens there, and that nobody listens at.
+    let (domain, kind) = match env.scheme {
+        Scheme::Udp => (Domain::IPV4, Type::DGRAM),
+        _ => (Domain::IPV4, Type::STREAM),
+    };
+    let silent = Socket::new(domain, kind, None).expect("a socket");
+    let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    silent.bind(&at.into()).expect("a port is free");
+    let at = silent.local_addr().ok().and_then(|at| at.as_socket()).expect("it is bound");
+    let failed = S::connect(&env.client(config), &[env.address().at(at)], WAIT).expect("it fails in time");
     assert!(matches!(failed, Err(ConnectError::Failed(_))));
-}
-
-/// Where a server was and is no more.
-fn vacant<S: Stack>(env: &Env<S>) -> Address {
-    let (server, address) = env.server(ConfigBuilder::default());
-    S::close_all(&server);
-    drop(server);
-    // Its task ends, and its socket closes, at some time after that.
-    let free = || S::listen(std::slice::from_ref(&address), env.options(ConfigBuilder::default()));
-    for _ in 0..1_000_000 {
-        if let Ok(server) = free() {
-            drop(server);
-            break;
-        }
-        std::thread::yield_now();
-    }
-    address
 }
 
 /// Of several addresses the first that works is kept.

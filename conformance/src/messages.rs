@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto_core::{Class, ConfigBuilder, Fate, Message, SendError};
 
-use crate::env::{number, pattern, recv, send, share};
+use crate::env::{number, pattern, recv, send};
 use crate::{Env, Pair, Stack, WAIT};
 
 fn both_ways<S: Stack>(env: &Env<S>, class: Class) {
@@ -204,8 +204,7 @@ pub fn a_key_replaces_what_waits<S: Stack>(env: &Env<S>) {
 /// What has outlived its time is not sent, and its fate is told.
 pub fn an_expired_message_is_told<S: Stack>(env: &Env<S>) {
     let config = ConfigBuilder { receive_messages: 4, ..ConfigBuilder::default() };
-    let Pair { here, there, .. } = &env.pair(config);
-    let peer = share(there.clone());
+    let Pair { here, there: _there, .. } = &env.pair(config);
     // The peer reads nothing, so the last one waits until its time is over.
     let mut last = None;
     for i in 0..16 {
@@ -213,5 +212,4 @@ pub fn an_expired_message_is_told<S: Stack>(env: &Env<S>) {
     }
     let fate = fate::<S>(last.as_mut().expect("there are some"));
     assert!(matches!(fate, Fate::Expired { .. }), "{fate:?}");
-    assert_eq!(recv::<S>(&peer).payload, "0");
 }

@@ -1,6 +1,8 @@
 //! A chat server, whole: endpoint, chat log, and what must be persisted, joined as one machine. The hub runs it on sockets and
 //! a store; the simulator runs the very same one.
 
+mod links;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;

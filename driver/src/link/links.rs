@@ -25,7 +25,7 @@ const MAX_ROUNDS: usize = 4;
 /// How long nothing is accepted after the system could not, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stream that said its last is read to its end.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Every listener, dial and stream of an endpoint.
 pub(crate) struct Links<R: Runtime> {
@@ -249,6 +249,17 @@ impl<R: Runtime> Links<R> {
             Went::More => seat.rope.waker().wake_by_ref(),
             Went::Dead => self.leave(number),
             Went::Done => self.end(shared, number, id),
+            Went::Unwritable => {
+                self.buffer.resize(READ, 0);
+                let mut went = Went::More;
+                while matches!(went, Went::More) {
+                    went = stream.read(&mut cx, shared, id, &mut self.buffer, &self.counters);
+                }
+                if !matches!(went, Went::Dead) {
+                    stream.lost(shared, id);
+                }
+                self.leave(number);
+            }
         }
     }
 

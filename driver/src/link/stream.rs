@@ -30,6 +30,8 @@ pub(super) enum Went {
     Done,
     /// The stream is dead, or its peer writes no more.
     Dead,
+    /// Nothing more can be written. What the peer wrote before may still say why.
+    Unwritable,
 }
 
 /// A stream that carries records.
@@ -126,7 +128,7 @@ impl<I: Ready> Stream<I> {
         end.is_none()
     }
 
-    fn lost<M: Machine>(&self, shared: &Shared<M>, id: LinkId) -> Went {
+    pub(super) fn lost<M: Machine>(&self, shared: &Shared<M>, id: LinkId) -> Went {
         shared.turn(|machine, now| machine.link_down(now, id));
         Went::Dead
     }
@@ -144,7 +146,7 @@ impl<I: Ready> Stream<I> {
             match self.flush(cx, counters) {
                 Poll::Ready(Ok(())) if self.is_closing => return Went::Done,
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return self.lost(shared, id),
+                Poll::Ready(Err(_)) => return Went::Unwritable,
                 // Stuck, and of no more use: what it still had to say is lost with it.
                 Poll::Pending if !self.is_closing && !shared.inspect(|machine| machine.has_link(id)) => {
                     return self.lost(shared, id);
@@ -158,7 +160,7 @@ impl<I: Ready> Stream<I> {
             let written = if built { self.write_out(out, counters) } else { Ok(()) };
             wakes.deliver();
             match written {
-                Err(_) => return self.lost(shared, id),
+                Err(_) => return Went::Unwritable,
                 Ok(()) if !built && !self.is_closing => return Went::Idle,
                 Ok(()) => {}
             }

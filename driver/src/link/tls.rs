@@ -52,9 +52,22 @@ pub fn server(chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Arc<
 /// A client that trusts servers with a certificate of one of these authorities, and shows its own certificate where it has one. All
 /// are PEM.
 pub fn client(ca: &[u8], own: Option<(&[u8], &[u8])>) -> Result<Arc<ClientConfig>, TlsError> {
+    client_of(certificates(ca, "file of the authorities")?, own)
+}
+
+/// The same with the authorities as certificates, such as those of the system. What cannot be used of them is left out.
+pub fn client_of(
+    authorities: impl IntoIterator<Item = CertificateDer<'static>>,
+    own: Option<(&[u8], &[u8])>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities);
+    if roots.is_empty() {
+        return Err(TlsError::Empty("list of authorities"));
+    }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots(ca, "file of the authorities")?);
+        .with_root_certificates(roots);
     Ok(Arc::new(match own {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {

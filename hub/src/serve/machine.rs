@@ -3,7 +3,7 @@
 use driver::{Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, RoomState};
 use proto_core::server::ServerEvent;
-use proto_core::{Meta, Now, Server, Timestamp, Transmit};
+use proto_core::{Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
 use crate::store::{Answer, Librarian, Persister, Report};
 
@@ -90,6 +90,38 @@ impl Machine for Hub {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.server.poll_timeout()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.server.link_up(now, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.server.link_down(now, id);
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.server.link_broken(now, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.server.handle_record(now, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.server.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.server.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.server.poll_record(now, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.server.has_link(id)
     }
 
     fn settle(&mut self, now: Now, _: &mut Wakes) {

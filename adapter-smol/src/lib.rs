@@ -25,9 +25,9 @@ mod endpoint;
 mod runtime;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Credentials,
-    Host, LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, UnixName, clock, link,
-    udp,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
+    LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided, UnixCredentials,
+    UnixName, clock, link, udp,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

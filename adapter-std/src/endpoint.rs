@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Address, BindError, ConnectError, Counters, LinkOptions, Node, Task, link, udp};
+use driver::{Address, BindError, ConnectError, Counters, LinkOptions, Node, Task, Undecided, link, udp};
 use proto_core::{Close, ConfigBuilder, Stats};
 
 use crate::block::{Error, TimedOut, block};
@@ -95,9 +95,21 @@ impl Endpoint {
         Ok(Connection::new(inner, Arc::clone(&self.engine)))
     }
 
-    /// Begins to connect as [`Self::connect_to`] does. The hosts of UDP addresses must be IP addresses.
-    pub fn dial_to(&self, addresses: &[Address]) -> Result<Connecting, ConnectError> {
-        Ok(Connecting::new(self.inner.dial_to(addresses)?, Arc::clone(&self.engine)))
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn connect_to_with(
+        &self,
+        addresses: &[Address],
+        credentials: &[u8],
+        timeout: Duration,
+    ) -> Result<Connection, Error<ConnectError>> {
+        let connected = block(&self.engine, timeout, self.inner.connect_to_with(addresses, credentials))?;
+        let inner = connected.map_err(Error::Failed)?;
+        Ok(Connection::new(inner, Arc::clone(&self.engine)))
+    }
+
+    /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses.
+    pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        Ok(Connecting::new(self.inner.dial_to(addresses, credentials)?, Arc::clone(&self.engine)))
     }
 
     /// Begins to connect to a UDP address; the attempts can be watched.
@@ -109,6 +121,11 @@ impl Endpoint {
     pub fn accept(&self, timeout: Duration) -> Result<Option<Connection>, TimedOut> {
         let accepted = block(&self.engine, timeout, self.inner.accept())?;
         Ok(accepted.map(|inner| Connection::new(inner, Arc::clone(&self.engine))))
+    }
+
+    /// The next peer that waits to be let in: see [`driver::Endpoint::undecided`]. `None` when the endpoint is closed, or takes none.
+    pub fn undecided(&self, timeout: Duration) -> Result<Option<Undecided>, TimedOut> {
+        block(&self.engine, timeout, self.inner.undecided())
     }
 
     /// Begins to close every connection, and takes no new ones.

@@ -8,7 +8,9 @@ use proto_core::{Close, Now, Stats};
 
 use crate::link::{self, Places};
 use crate::node::{Counters, Node};
-use crate::{Address, ConnectError, Connecting, Connection, Lookup, Path, Scheme, Shared, udp, wait};
+use crate::{
+    Address, ConnectError, Connecting, Connection, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
+};
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
 /// exist are over, the I/O task ends.
@@ -75,25 +77,48 @@ impl Endpoint {
         self.dial(address)?.await
     }
 
+    /// Connects to a UDP address, showing `credentials` to the server: at most 1024 bytes.
+    pub async fn connect_with(
+        &self,
+        address: SocketAddr,
+        credentials: &[u8],
+    ) -> Result<Connection, ConnectError> {
+        self.dial_with(address, credentials)?.await
+    }
+
     /// Connects to a server that has several addresses, the preferred one first; at most eight are tried. Each is tried when those
     /// before it have failed or have not answered for a moment, and the first that works is kept.
     pub async fn connect_to(&self, addresses: &[Address]) -> Result<Connection, ConnectError> {
-        self.dial_to(&self.look_up(addresses).await?)?.await
+        self.connect_to_with(addresses, &[]).await
+    }
+
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub async fn connect_to_with(
+        &self,
+        addresses: &[Address],
+        credentials: &[u8],
+    ) -> Result<Connection, ConnectError> {
+        self.dial_to(&self.look_up(addresses).await?, credentials)?.await
     }
 
     /// Begins to connect to a UDP address; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
-        self.dial_path(self.udp_path(address)?)
+        self.dial_with(address, &[])
     }
 
-    /// Begins to connect as [`Self::connect_to`] does. The hosts of UDP addresses must be IP addresses: see [`Self::look_up`].
-    pub fn dial_to(&self, addresses: &[Address]) -> Result<Connecting, ConnectError> {
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn dial_with(&self, address: SocketAddr, credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        self.dial_path(self.udp_path(address)?, credentials)
+    }
+
+    /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses: see [`Self::look_up`].
+    pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
         let path = |address: &Address| match (address.scheme(), address.socket_addr()) {
             (Scheme::Udp, Some(at)) => self.udp_path(at),
             (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
             _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
         };
-        self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?)
+        self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?, credentials)
     }
 
     /// The same addresses with the names of UDP addresses looked up: each becomes the addresses that it has and that a socket can
@@ -132,12 +157,12 @@ impl Endpoint {
     }
 
     /// Begins to connect to a UDP address through a socket of the caller's choice.
-    pub fn dial_path(&self, path: Path) -> Result<Connecting, ConnectError> {
-        self.dial_paths(&[path])
+    pub fn dial_path(&self, path: Path, credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        self.dial_paths(&[path], credentials)
     }
 
-    fn dial_paths(&self, paths: &[Path]) -> Result<Connecting, ConnectError> {
-        let id = self.shared().command(|node, now| node.connect(now, paths))?;
+    fn dial_paths(&self, paths: &[Path], credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        let id = self.shared().command(|node, now| node.connect(now, paths, credentials))?;
         let peer = paths.first().map_or_else(|| unspecified().into(), |path| path.peer);
         Ok(Connecting::new(Connection::new(self.shared().clone(), id, peer)))
     }
@@ -146,6 +171,14 @@ impl Endpoint {
     pub async fn accept(&self) -> Option<Connection> {
         let accepted = wait::until(self.shared(), |node, _| node.accept()).await;
         accepted.map(|(id, peer)| Connection::new(self.shared().clone(), id, peer))
+    }
+
+    /// The next peer that wants to come in, when the configuration has
+    /// [`admission`](proto_core::ConfigBuilder::admission): [`Undecided::admit`] or [`Undecided::refuse`] decides. `None` when the
+    /// endpoint is closed, or takes none. Whom nobody decides about in time is refused.
+    pub async fn undecided(&self) -> Option<Undecided> {
+        let undecided = wait::until(self.shared(), |node, _| node.undecided()).await;
+        undecided.map(|peer| Undecided::new(self.shared().clone(), peer))
     }
 
     /// Begins to close every connection, and takes no new ones.

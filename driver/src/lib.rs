@@ -39,6 +39,7 @@ mod runtime;
 mod shared;
 mod task;
 pub mod udp;
+mod undecided;
 mod wait;
 mod wakes;
 
@@ -53,13 +54,14 @@ pub use link::{LinkOptions, ListenError};
 pub use machine::Machine;
 pub use node::{Counters, Node};
 pub use open::{BindError, Options, client, listen};
-pub use path::{Credentials, Path, Peer};
+pub use path::{Path, Peer, UnixCredentials};
 pub use ports::Ports;
 pub use receipt::Receipt;
 pub use received::Received;
 pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;
 pub use task::Task;
+pub use undecided::Undecided;
 pub use wakes::Wakes;
 
 #[cfg(test)]

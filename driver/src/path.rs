@@ -24,14 +24,14 @@ pub enum Peer {
     /// A stream was accepted from there.
     Stream(Scheme, SocketAddr),
     /// A Unix socket's stream was accepted; whose, where the system tells.
-    Unix(Option<Credentials>),
+    Unix(Option<UnixCredentials>),
     /// A stream that this side dials. The number is its endpoint's for the address.
     Dialed(Scheme, u32),
 }
 
 /// Who has the other end of a Unix socket, as the system saw it when the stream was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Credentials {
+pub struct UnixCredentials {
     /// The process; it may be over, and its number another's.
     pub pid: i32,
     /// The user.
@@ -59,7 +59,7 @@ impl Peer {
     }
 
     /// Whose process it is, for a Unix socket of a system that tells (Linux).
-    pub const fn credentials(&self) -> Option<Credentials> {
+    pub const fn credentials(&self) -> Option<UnixCredentials> {
         match self {
             Self::Unix(credentials) => *credentials,
             _ => None,
@@ -79,7 +79,7 @@ impl fmt::Display for Peer {
         let scheme = self.scheme();
         match self {
             Self::Udp(address) | Self::Stream(_, address) => write!(f, "{scheme}://{address}"),
-            Self::Unix(Some(Credentials { pid, uid, .. })) => {
+            Self::Unix(Some(UnixCredentials { pid, uid, .. })) => {
                 write!(f, "{scheme} (process {pid} of user {uid})")
             }
             Self::Unix(None) | Self::Dialed(..) => write!(f, "{scheme}"),

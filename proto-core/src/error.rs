@@ -76,6 +76,12 @@ pub enum ConnectError {
     /// The list of addresses is empty.
     #[error("there is no address to connect to")]
     NoAddress,
+    /// The credentials are longer than may be shown.
+    #[error("the credentials are too long: at most {max} bytes")]
+    CredentialsTooLong {
+        /// The most, in bytes.
+        max: usize,
+    },
 }
 
 /// The value of a setting, or a bound of it.

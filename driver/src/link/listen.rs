@@ -142,13 +142,13 @@ pub(super) fn peer(scheme: Scheme, socket: &Socket) -> io::Result<Peer> {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn credentials(socket: &Socket) -> Option<crate::Credentials> {
+fn credentials(socket: &Socket) -> Option<crate::UnixCredentials> {
     let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
     let pid = found.pid.as_raw_nonzero().get();
-    Some(crate::Credentials { pid, uid: found.uid.as_raw(), gid: found.gid.as_raw() })
+    Some(crate::UnixCredentials { pid, uid: found.uid.as_raw(), gid: found.gid.as_raw() })
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const fn credentials(_: &Socket) -> Option<crate::Credentials> {
+const fn credentials(_: &Socket) -> Option<crate::UnixCredentials> {
     None
 }

@@ -128,7 +128,7 @@ impl Link {
 
     async fn dial(&mut self) -> Result<(), ConnectError> {
         let addresses = self.endpoint.look_up(&self.urls).await?;
-        self.state = State::Dialling(self.endpoint.dial_to(&addresses)?);
+        self.state = State::Dialling(self.endpoint.dial_to(&addresses, &[])?);
         Ok(())
     }
 }

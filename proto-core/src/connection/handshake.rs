@@ -1,24 +1,28 @@
 //! INIT, RETRY, ACCEPT, CONFIRM: from nothing to an agreement (docs/spec/connection.md, section 2).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::admission::Admission;
 use super::state::{End, State};
 use super::ways::Way;
 use super::{Connection, Timer};
 use crate::lazy::Blank;
 use crate::recovery::{Received as ReceivedPackets, Recovery};
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
-use crate::wire::params::Params;
+use crate::wire::params::{self, Params};
 use crate::wire::{
     Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
-use crate::{CloseReason, Drop, Fate, Link, SessionId, Timestamp};
+use crate::{CloseReason, Credentials, Drop, Fate, Link, SessionId, Timestamp};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
+/// An INIT with the longest token and the longest credentials.
+const LONGEST_INIT: usize = 1280;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -40,6 +44,9 @@ pub(super) struct Handshake {
     /// The server's: bytes that may go to an address that has not been proven.
     budget: Option<usize>,
     server_key: Option<[u8; 32]>,
+    pub(super) admission: Admission,
+    /// The server's: what the link vouches for.
+    pub(super) vouched: Option<Box<Credentials>>,
 }
 
 impl Blank for Handshake {
@@ -54,6 +61,8 @@ impl Blank for Handshake {
         sent_at: Timestamp::ZERO,
         budget: None,
         server_key: None,
+        admission: Admission::None,
+        vouched: None,
     };
 }
 
@@ -138,6 +147,8 @@ impl Connection {
     pub(super) fn on_handshake_deadline(&mut self, now: Timestamp) {
         if self.is_client {
             self.fail_attempt(now, End::of(CloseReason::TimedOut));
+        } else if self.is_undecided() {
+            self.on_undecided_deadline(now);
         } else {
             self.stats.drops.count(Drop::HandshakeExpired);
             self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
@@ -200,17 +211,19 @@ impl Connection {
         let Some(state) = self.handshake.ways.get_mut(usize::from(way)) else { return };
         state.on_init_sent(now);
         let token = core::mem::take(&mut state.token);
+        let start = buf.len();
+        self.build_init(&token, is_stream, buf);
         if !is_stream {
             self.handshake.sent += 1;
             self.arm_repeat(now);
+            debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
         }
-        self.build_init(&token, is_stream, buf);
         self.handshake.ways[usize::from(way)].token = token;
     }
 
     fn build_init(&mut self, token: &[u8], is_stream: bool, buf: &mut Vec<u8>) {
         let mut params = Vec::new();
-        self.params().encode(&mut params);
+        self.params().encode_with(self.credentials.as_deref().unwrap_or_default(), &mut params);
         let versions = VERSION.to_be_bytes();
         let init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
@@ -240,23 +253,25 @@ impl Connection {
     }
 
     fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
+        let accept = core::mem::take(&mut self.handshake.accept);
+        let written = self.write_long_answer(LongKind::Accept, &accept, buf);
+        self.handshake.accept = accept;
+        self.handshake.due = false;
+        written
+    }
+
+    /// Writes what answers INIT, as far as an address that has not been proven may get that much.
+    pub(super) fn write_long_answer(&mut self, kind: LongKind, record: &[u8], buf: &mut Vec<u8>) -> bool {
         if self.link.is_stream() {
-            buf.extend_from_slice(&self.handshake.accept);
+            buf.extend_from_slice(record);
             return true;
         }
         let start = buf.len();
-        let long = Long {
-            kind: LongKind::Accept,
-            version: VERSION,
-            dcid: &self.remote_cid.0,
-            scid: &self.local_cid.0,
-            payload: &self.handshake.accept,
-        };
-        long.encode(buf, self.config.checksum);
+        let (dcid, scid) = (&self.remote_cid.0, &self.local_cid.0);
+        Long { kind, version: VERSION, dcid, scid, payload: record }.encode(buf, self.config.checksum);
         let len = buf.len() - start;
         match &mut self.handshake.budget {
             Some(budget) if *budget < len => {
-                self.handshake.due = false;
                 buf.truncate(start);
                 false
             }
@@ -285,6 +300,12 @@ impl Connection {
         let taken = match (long.kind, frame) {
             (LongKind::Init, Frame::Init(init)) if !self.is_client && self.state == State::Accepting => {
                 sender.map_or(malformed, |sender| self.on_init(sender, &init, size))
+            }
+            (LongKind::Init, Frame::Init(init))
+                if self.is_refusing() && init.client_random == self.handshake.client_random =>
+            {
+                self.answer_late_packet(false);
+                Ok(())
             }
             (LongKind::Retry, Frame::Retry(token)) if self.is_client => self.on_retry(now, way, token),
             (LongKind::Accept, Frame::Accept(accept)) if self.is_client => {
@@ -342,10 +363,11 @@ impl Connection {
             if init.client_random != self.handshake.client_random {
                 return Err(Drop::UnexpectedHandshake);
             }
-            self.handshake.due = true;
+            self.handshake.due = !self.is_undecided();
             return Ok(());
         }
         let peer = Params::decode(init.params).map_err(|_| Drop::MalformedHandshake)?;
+        let token = params::credentials(init.params).map_err(|_| Drop::MalformedHandshake)?;
         self.remote_cid = remote;
         self.agree(peer, remote, self.local_cid);
         let mut record = Vec::new();
@@ -375,8 +397,12 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
         self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
-        self.handshake.due = true;
+        self.ask_for_admission(token);
         Ok(())
+    }
+
+    pub(super) fn owe_accept(&mut self) {
+        self.handshake.due = true;
     }
 
     /// A server took this client, over `link`.
@@ -404,7 +430,8 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
         self.secret = accept.secret;
-        if let Some(sent) = sent {
+        // Who shows credentials may have waited for somebody to look at them.
+        if let Some(sent) = sent.filter(|_| self.credentials.is_none()) {
             self.recovery.rtt.sample(now, sent, Duration::ZERO);
         }
         self.handshake.clear();

@@ -1,5 +1,6 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
+mod admission;
 mod blocked;
 mod clock;
 mod close;
@@ -49,7 +50,9 @@ use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recove
 use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::{Cid, Short};
-use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
+use crate::{
+    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
+};
 
 /// One peer.
 ///
@@ -75,6 +78,8 @@ pub struct Connection {
     ways: Ways,
     /// Attempts that it began.
     begun: u32,
+    /// What a client shows to the server's application.
+    credentials: Option<Arc<[u8]>>,
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
@@ -104,6 +109,14 @@ pub struct Connection {
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
     stats: Stats,
+}
+
+/// What a lost connection leaves to the one that takes its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Legacy {
+    pub(crate) attempts: Attempts,
+    pub(crate) ways: Ways,
+    credentials: Option<Arc<[u8]>>,
 }
 
 /// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
@@ -151,6 +164,17 @@ impl Connection {
         conn
     }
 
+    /// A client shows this to the server's application from its next INIT on: at most [`Credentials::MAX_TOKEN`] bytes. The
+    /// connection that takes the place of a lost one shows it too.
+    pub fn set_credentials(&mut self, credentials: &[u8]) -> Result<(), ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        self.credentials = (!credentials.is_empty()).then(|| credentials.into());
+        Ok(())
+    }
+
     /// The server's end: waits for INIT.
     pub fn accept(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
         let mut conn = Self::new(config, link, seed, now, false);
@@ -162,15 +186,15 @@ impl Connection {
     pub(crate) fn reconnect(
         config: Arc<Config>,
         link: Link,
-        ways: Ways,
         seed: [u8; 32],
         now: Timestamp,
-        attempts: Attempts,
+        legacy: Legacy,
         at: Timestamp,
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
-        conn.ways = ways;
-        conn.attempts = attempts;
+        conn.ways = legacy.ways;
+        conn.attempts = legacy.attempts;
+        conn.credentials = legacy.credentials;
         conn.enter_backoff(at);
         conn
     }
@@ -195,6 +219,7 @@ impl Connection {
             attempts: Attempts::default(),
             ways: Ways::one(link.is_stream()),
             begun: 0,
+            credentials: None,
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
             guard: 0,
@@ -354,14 +379,16 @@ impl Connection {
         !self.events.is_empty()
     }
 
-    /// How often it was tried, and how long the peer wants to be left alone, when this connection was lost in a way that calls
-    /// for another one: not when this side had begun to close it. Only before any event of the loss is polled.
-    pub(crate) fn lost(&self) -> Option<(Attempts, Option<Duration>)> {
+    /// What the next connection goes on with, and how long the peer wants to be left alone, when this one was lost in a way that
+    /// calls for another one: not when this side had begun to close it. Only before any event of the loss is polled.
+    pub(crate) fn lost(&self) -> Option<(Legacy, Option<Duration>)> {
         match self.events.back() {
             Some(Event::Closed(closed))
                 if closed.reason.is_retryable(closed.advice) && !self.ending.is_wanted() =>
             {
-                Some((self.attempts, closed.retry_after))
+                let credentials = self.credentials.clone();
+                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials };
+                Some((legacy, closed.retry_after))
             }
             _ => None,
         }

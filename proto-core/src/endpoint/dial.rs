@@ -10,8 +10,8 @@ use super::links::Role;
 use super::{Address, Endpoint, Entry};
 use crate::connection::{MAX_WAYS, Ways};
 use crate::{
-    CloseReason, ConnectError, Connection, ConnectionId, DialError, DialId, Link, LinkId, PathId, State,
-    Timestamp,
+    CloseReason, ConnectError, Connection, ConnectionId, Credentials, DialError, DialId, Link, LinkId,
+    PathId, State, Timestamp,
 };
 
 /// The largest record of a stream that is not open yet.
@@ -87,12 +87,12 @@ pub(super) struct Race<A> {
 }
 
 impl<A: Address> Race<A> {
-    fn new(addresses: &[A]) -> Box<Self> {
-        Box::new(Self { addresses: addresses.into(), legs: vec![Leg::Idle; addresses.len()], attempt: 1 })
+    fn new(addresses: &[A]) -> Self {
+        Self { addresses: addresses.into(), legs: vec![Leg::Idle; addresses.len()], attempt: 1 }
     }
 
     /// The same ways for another connection.
-    pub(super) fn again(&self) -> Box<Self> {
+    pub(super) fn again(&self) -> Self {
         Self::new(&self.addresses)
     }
 }
@@ -147,10 +147,39 @@ impl<A: Address> Endpoint<A> {
             return Err(ConnectError::TooMany { max: self.config.max_connections });
         }
         let ways = Ways::new(addresses.iter().map(Address::is_stream));
-        let race = (addresses.len() > 1 || first.is_stream()).then(|| Race::new(addresses));
+        let race = (addresses.len() > 1 || first.is_stream()).then(|| Box::new(Race::new(addresses)));
         let (config, link) = (Arc::clone(&self.config), self.first_link(ways));
         let conn = Connection::connect_by(config, link, ways, self.rng.bytes(), now);
         Ok(self.insert(conn, first, None, race))
+    }
+
+    /// Begins to connect to `address`, showing `credentials` to the server's application: at most [`Credentials::MAX_TOKEN`]
+    /// bytes.
+    pub fn connect_with(
+        &mut self,
+        now: Timestamp,
+        address: A,
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
+        self.connect_any_with(now, &[address], credentials)
+    }
+
+    /// As [`connect_any`](Self::connect_any), showing `credentials` likewise.
+    pub fn connect_any_with(
+        &mut self,
+        now: Timestamp,
+        addresses: &[A],
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        let id = self.connect_any(now, addresses)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.set_credentials(credentials)?;
+        }
+        Ok(id)
     }
 
     /// The link that a client begins with.

@@ -31,6 +31,8 @@ pub(super) struct Incoming<A> {
     /// Tells addresses apart in a way that no stranger can predict.
     bucket_key: [u8; 32],
     pending: usize,
+    /// Of those, the ones that wait for the application's decision.
+    pub(super) undecided: usize,
     by_prefix: BTreeMap<u64, usize>,
     /// When each bucket may get a reset again; empty until the first one.
     next_reset: Vec<Timestamp>,
@@ -46,6 +48,7 @@ impl<A: Address> Incoming<A> {
             retry_key: rng.bytes(),
             bucket_key: rng.bytes(),
             pending: 0,
+            undecided: 0,
             by_prefix: BTreeMap::new(),
             next_reset: Vec::new(),
             scratch: Vec::new(),
@@ -104,7 +107,9 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn on_init(&mut self, now: Timestamp, meta: Meta<A>, long: &Long<'_>, packet: &[u8]) {
-        if !self.is_accepting {
+        let client = Cid::from_slice(long.scid);
+        let known = client.and_then(|client| self.routes.by_initial(client, meta.path));
+        if !self.is_accepting && known.is_none() {
             return self.count(Drop::NotAccepting);
         }
         if packet.len() < MIN_INIT {
@@ -114,10 +119,10 @@ impl<A: Address> Endpoint<A> {
             self.count(Drop::WrongVersion);
             return self.answer_version(meta.path, long);
         }
-        let Some(client) = Cid::from_slice(long.scid) else {
+        let Some(client) = client else {
             return self.count(Drop::MalformedHandshake);
         };
-        if let Some(slot) = self.routes.by_initial(client, meta.path) {
+        if let Some(slot) = known {
             return self.hand_in(now, slot, meta, packet);
         }
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
@@ -128,8 +133,9 @@ impl<A: Address> Endpoint<A> {
 
     fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, packet: &[u8]) {
         let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
-        let is_crowded = self.incoming.of_prefix(meta.path) >= self.config.max_pending_per_prefix;
+        let is_crowded = self.is_crowded(meta.path);
         let must_prove = match self.config.retry {
+            _ if self.config.admission => true,
             Retry::Always => true,
             Retry::UnderPressure => is_crowded || self.incoming.pending * 4 > self.config.max_pending,
         };
@@ -138,8 +144,9 @@ impl<A: Address> Endpoint<A> {
             let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
         }
-        if is_crowded || self.is_full() {
-            let close = self.busy();
+        let room = if is_crowded { Err(Drop::Busy) } else { self.room() };
+        if let Err(reason) = room {
+            let close = self.busy(reason);
             return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
         }
         let mut conn = Connection::accept(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
@@ -154,19 +161,25 @@ impl<A: Address> Endpoint<A> {
         self.hand_in(now, id.slot, meta, packet);
     }
 
-    /// Whether there is no room for another connection.
-    fn is_full(&self) -> bool {
-        self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending
+    /// Whether there is room for another client, or why not.
+    pub(super) fn room(&self) -> Result<(), Drop> {
+        if self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending {
+            return Err(Drop::Busy);
+        }
+        if self.config.admission && self.incoming.undecided >= self.config.max_undecided {
+            return Err(Drop::UndecidedFull);
+        }
+        Ok(())
     }
 
-    /// Whether a client at `address` finds no room.
-    pub(super) fn has_no_room_for(&self, address: A) -> bool {
-        self.is_full() || self.incoming.of_prefix(address) >= self.config.max_pending_per_prefix
+    /// Whether those at `address` take as much room as they may.
+    pub(super) fn is_crowded(&self, address: A) -> bool {
+        self.incoming.of_prefix(address) >= self.config.max_pending_per_prefix
     }
 
     /// Sends a client away.
-    pub(super) fn busy(&mut self) -> Close<'static> {
-        self.count(Drop::Busy);
+    pub(super) fn busy(&mut self, reason: Drop) -> Close<'static> {
+        self.count(reason);
         let retry_after_ms = self.rng.around(self.config.busy_retry_after);
         Close { code: code::BUSY, advice: Advice::After, retry_after_ms, reason: "busy" }
     }
@@ -187,10 +200,10 @@ impl<A: Address> Endpoint<A> {
         let Some(server) = Cid::from_slice(long.scid) else {
             return self.count(Drop::MalformedHandshake);
         };
-        self.count(Drop::UnexpectedHandshake);
         if self.answers.len() >= MAX_ANSWERS {
             return self.count(Drop::AnswerQueueFull);
         }
+        self.count(Drop::UnexpectedHandshake);
         let Some(client) = self.entry(slot).map(|entry| entry.conn.local_cid()) else { return };
         let checksum = self.config.checksum;
         let mut answer = Vec::with_capacity(32);

@@ -1,5 +1,6 @@
 //! Streams: links that open, carry one connection's records, and die (docs/spec/connection.md, section 5).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,7 +10,7 @@ use super::{Address, Endpoint};
 use crate::framing::MAX_RECORD;
 use crate::wire::packet::VERSION;
 use crate::wire::{Frame, Init, Record, RecordWriter, Version};
-use crate::{CloseReason, Connection, Drop, Link, LinkId, State, Timestamp};
+use crate::{CloseReason, Connection, Credentials, Drop, Link, LinkId, State, Timestamp};
 
 /// Longest record of a handshake.
 const MAX_FIRST: usize = 4096;
@@ -45,6 +46,8 @@ struct Entry<A> {
     address: A,
     link: Link,
     role: Role,
+    /// What it vouches for.
+    vouched: Option<Box<Credentials>>,
     /// The record that it ends with.
     farewell: Vec<u8>,
 }
@@ -84,7 +87,7 @@ impl<A: Address> Links<A> {
             self.slots.len() as u32 - 1
         });
         let place = &mut self.slots[slot as usize];
-        place.entry = Some(Entry { address, link, role, farewell: Vec::new() });
+        place.entry = Some(Entry { address, link, role, vouched: None, farewell: Vec::new() });
         LinkId::new(slot, place.generation)
     }
 
@@ -120,15 +123,29 @@ impl<A: Address> Links<A> {
 impl<A: Address> Endpoint<A> {
     /// A stream was accepted. Its client must say what it wants within 10 s; when there is no room for it, it is told so.
     pub fn link_up(&mut self, now: Timestamp, address: A, link: Link) -> LinkId {
+        self.link_up_from(now, address, link, Credentials::default())
+    }
+
+    /// The same, and what the stream vouches for: who is at the other end of it. The application sees that in
+    /// [`Event::Undecided`](crate::Event::Undecided); its token counts for nothing.
+    pub fn link_up_from(
+        &mut self,
+        now: Timestamp,
+        address: A,
+        link: Link,
+        credentials: Credentials,
+    ) -> LinkId {
         let now = self.advance(now);
         let id = self.links.insert(address, link, Role::Over);
-        if self.has_no_room_for(address) {
-            let close = self.busy();
+        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room() };
+        if let Err(reason) = room {
+            let close = self.busy(reason);
             self.say_farewell(id.slot(), &Frame::Close(close));
         } else {
             self.incoming.begin(address);
             if let Some(entry) = self.links.entry(id.slot()) {
                 entry.role = Role::Waiting;
+                entry.vouched = (credentials != Credentials::default()).then(|| Box::new(credentials));
             }
             let within = FIRST_WITHIN.min(self.config.handshake_timeout);
             self.links.deadlines.set(id.slot(), Some(now + within));
@@ -292,11 +309,14 @@ impl<A: Address> Endpoint<A> {
                 Some(list) => self.say_farewell(link, &Frame::Version(list)),
                 None => self.let_go(link),
             }
-        } else if self.len() >= self.config.max_connections {
-            let close = self.busy();
+        } else if let Some(reason) = self.room_for_first() {
+            let close = self.busy(reason);
             self.say_farewell(link, &Frame::Close(close));
         } else {
-            let conn = Connection::accept(Arc::clone(&self.config), kind, self.rng.bytes(), now);
+            let mut conn = Connection::accept(Arc::clone(&self.config), kind, self.rng.bytes(), now);
+            if let Some(vouched) = self.links.entry(link).and_then(|entry| entry.vouched.take()) {
+                conn.set_vouched(*vouched);
+            }
             let slot = self.insert(conn, address, None, None).slot;
             self.links.deadlines.set(link, None);
             if let Some(entry) = self.links.entry(link) {
@@ -308,6 +328,13 @@ impl<A: Address> Endpoint<A> {
             }
             self.lend_arena_to(slot, |conn| conn.handle_packet(now, crate::Meta::default(), bytes));
         }
+    }
+
+    /// Why there is no room for a client that has said INIT, and counts among the handshakes since it came.
+    fn room_for_first(&self) -> Option<Drop> {
+        let is_full = self.len() >= self.config.max_connections;
+        let is_undecided = self.config.admission && self.incoming.undecided >= self.config.max_undecided;
+        is_full.then_some(Drop::Busy).or(is_undecided.then_some(Drop::UndecidedFull))
     }
 
     /// The first record of a server, on a way of the connection in `slot`.

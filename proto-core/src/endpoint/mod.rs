@@ -86,6 +86,8 @@ struct Entry<A> {
     initial: Option<Cid>,
     /// It counts among the handshakes under way.
     is_pending: bool,
+    /// It waits for the application's decision.
+    is_undecided: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
     /// Its state when it was filed last.
@@ -124,6 +126,17 @@ impl<A: Address> Endpoint<A> {
     pub fn route(packet: &[u8]) -> Option<Shard> {
         let &[first, shard, ..] = packet else { return None };
         (first & 0xC0 == 0x40).then_some(Shard(shard))
+    }
+
+    /// Lets a client in that is [`Event::Undecided`]. `false` when there was nothing to decide any more.
+    pub fn admit(&mut self, now: Timestamp, id: ConnectionId) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.admit(now))
+    }
+
+    /// Sends a client away that is [`Event::Undecided`]: it learns code, reason, advice and `retry_after`. `false` when there
+    /// was nothing to decide any more.
+    pub fn refuse(&mut self, now: Timestamp, id: ConnectionId, close: Close) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.refuse(now, close))
     }
 
     /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
@@ -359,6 +372,7 @@ impl<A: Address> Endpoint<A> {
             reset: None,
             initial,
             is_pending,
+            is_undecided: false,
             is_replaced: false,
             filed,
         };
@@ -385,6 +399,9 @@ impl<A: Address> Endpoint<A> {
         }
         if let Some(race) = entry.race {
             self.end_race(&race, None);
+        }
+        if entry.is_undecided {
+            self.incoming.undecided -= 1;
         }
         self.stats += entry.conn.stats();
         self.deadlines.set(slot, None);
@@ -470,10 +487,16 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && entry.conn.state() != State::Accepting {
+        if entry.is_pending && !entry.conn.is_handshaking() {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
+        match (entry.is_undecided, entry.conn.is_undecided()) {
+            (false, true) => self.incoming.undecided += 1,
+            (true, false) => self.incoming.undecided -= 1,
+            _ => {}
+        }
+        entry.is_undecided = entry.conn.is_undecided();
     }
 
     /// The deadline of the connection may have changed.
@@ -500,13 +523,13 @@ impl<A: Address> Endpoint<A> {
             return;
         }
         entry.is_replaced = true;
-        let (now, address, ways) = (self.clock, entry.address, entry.conn.ways());
-        let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
-        let race = entry.race.as_ref().map(|race| race.again());
-        let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
-        let config = Arc::clone(&self.config);
-        let link = self.first_link(ways);
-        let conn = Connection::reconnect(config, link, ways, self.rng.bytes(), now, attempts, at);
+        let (now, address) = (self.clock, entry.address);
+        let Some((mut legacy, retry_after)) = entry.conn.lost() else { return };
+        let race = entry.race.as_ref().map(|race| Box::new(race.again()));
+        let next = legacy.attempts.next(now, &policy, retry_after, &mut self.rng);
+        let Some(at) = next else { return };
+        let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
+        let conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
         let next = self.insert(conn, address, None, race);
         if let Some(entry) = self.entry(slot) {
             entry.conn.set_next(next);

@@ -114,7 +114,9 @@ pub fn large_messages_both_ways_at_once<S: Stack>(env: &Env<S>) {
         assert_eq!(recv::<S>(&there).payload, pattern(200_000, i * 2));
         assert_eq!(recv::<S>(&here).payload, pattern(200_000, i * 2 + 1));
     }
-    senders.into_iter().for_each(|sender| sender.join().expect("it does not panic"));
+    for sender in senders {
+        sender.join().expect("it does not panic");
+    }
 }
 
 /// Order holds, whatever the sizes.

@@ -13,7 +13,7 @@ use super::bytes::Bytes;
 use super::dial::Dialing;
 use super::handshake::Handshake;
 use super::listen::{Listening, SocketFile, peer, tune};
-use super::stream::{READ, Stream, Went};
+use super::stream::{READ, Stream, Went, lost};
 use super::upgrade::Upgrade;
 use super::{Counters, LinkOptions, Places};
 use crate::{Machine, Path, Ready as _, Runtime, Scheme, Shared, Socket};
@@ -256,7 +256,7 @@ impl<R: Runtime> Links<R> {
                     went = stream.read(&mut cx, shared, id, &mut self.buffer, &self.counters);
                 }
                 if !matches!(went, Went::Dead) {
-                    stream.lost(shared, id);
+                    lost(shared, id);
                 }
                 self.leave(number);
             }

@@ -46,11 +46,13 @@ pub(super) struct Stream<I> {
     sent: usize,
     /// Nothing follows `pending`.
     is_closing: bool,
+    /// What came made no sense, so nothing behind it does.
+    is_deaf: bool,
 }
 
 impl<I: Ready> Stream<I> {
     pub(super) const fn new(bytes: Bytes<I>, codec: Codec, early: Vec<u8>) -> Self {
-        Self { bytes, codec, early, pending: Vec::new(), sent: 0, is_closing: false }
+        Self { bytes, codec, early, pending: Vec::new(), sent: 0, is_closing: false, is_deaf: false }
     }
 
     /// Hands in what has arrived. `buffer` has [`READ`] bytes.
@@ -71,7 +73,7 @@ impl<I: Ready> Stream<I> {
         self.bytes.wake();
         for _ in 0..MAX_READS {
             match self.bytes.read(buffer) {
-                Ok(0) => return self.lost(shared, id),
+                Ok(0) => return lost(shared, id),
                 Ok(len) => {
                     counters.reads.add(1);
                     counters.bytes_read.add(len);
@@ -85,15 +87,15 @@ impl<I: Ready> Stream<I> {
                         return Went::Idle;
                     }
                     Poll::Ready(Ok(())) => self.bytes.wake(),
-                    Poll::Ready(Err(_)) => return self.lost(shared, id),
+                    Poll::Ready(Err(_)) => return lost(shared, id),
                 },
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     counters.broken.add(1);
                     shared.turn(|machine, now| machine.link_broken(now, id, "the encryption is broken"));
-                    return self.lost(shared, id);
+                    return lost(shared, id);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.lost(shared, id),
+                Err(_) => return lost(shared, id),
             }
         }
         Went::More
@@ -107,30 +109,31 @@ impl<I: Ready> Stream<I> {
         bytes: &[u8],
         counters: &Counters,
     ) -> bool {
-        let Self { codec, pending, .. } = self;
-        let end = shared.turn(|machine, now| match codec.hand_in(machine, now, id, bytes, pending) {
-            Ok(records) => {
-                counters.records_read.add(records);
-                None
+        if self.is_deaf {
+            return true;
+        }
+        let Self { codec, pending, is_deaf, .. } = self;
+        let is_open = shared.turn(|machine, now| {
+            match codec.hand_in(machine, now, id, bytes, pending) {
+                Ok(records) => counters.records_read.add(records),
+                Err(End::Broken(why)) => {
+                    counters.broken.add(1);
+                    machine.link_broken(now, id, why);
+                    *is_deaf = true;
+                }
+                Err(End::Closed) => {
+                    machine.link_down(now, id);
+                    return false;
+                }
             }
-            Err(End::Broken(why)) => {
-                counters.broken.add(1);
-                machine.link_broken(now, id, why);
-                None
-            }
-            Err(End::Closed) => Some(machine.link_down(now, id)),
+            true
         });
-        if end.is_some() {
+        if !is_open {
             // A goodbye for a goodbye, if there is room for it.
             self.codec.farewell(&mut self.pending);
             let _ = self.try_flush(counters);
         }
-        end.is_none()
-    }
-
-    pub(super) fn lost<M: Machine>(&self, shared: &Shared<M>, id: LinkId) -> Went {
-        shared.turn(|machine, now| machine.link_down(now, id));
-        Went::Dead
+        is_open
     }
 
     /// Writes what the machine has to send, as far as there is room. `out` is empty, and shared by all streams.
@@ -149,7 +152,7 @@ impl<I: Ready> Stream<I> {
                 Poll::Ready(Err(_)) => return Went::Unwritable,
                 // Stuck, and of no more use: what it still had to say is lost with it.
                 Poll::Pending if !self.is_closing && !shared.inspect(|machine| machine.has_link(id)) => {
-                    return self.lost(shared, id);
+                    return lost(shared, id);
                 }
                 Poll::Pending => return Went::Idle,
             }
@@ -264,4 +267,10 @@ impl<I: Ready> Stream<I> {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// The machine is told that a stream is dead.
+pub(super) fn lost<M: Machine>(shared: &Shared<M>, id: LinkId) -> Went {
+    shared.turn(|machine, now| machine.link_down(now, id));
+    Went::Dead
 }

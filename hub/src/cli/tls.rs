@@ -20,6 +20,7 @@ pub(crate) enum TlsFileError {
 
 /// What a server shows, and asks for.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "so are the options called")]
 pub(crate) struct ServerTls {
     /// Certificate chain for --tls and --wss, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -42,6 +43,7 @@ impl ServerTls {
 
 /// Whom a client trusts, and what it shows.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "so are the options called")]
 pub(crate) struct ClientTls {
     /// Trust servers with a certificate of one of these authorities, in PEM, for tls:// and wss://. Without it, those that
     /// the system trusts.

@@ -87,7 +87,9 @@ fn one_room_over_links_of_every_kind() {
         })
         .collect();
     for line in 0..5 {
-        chats.iter_mut().for_each(|chat| chat.say(&line.to_string()));
+        for chat in &mut chats {
+            chat.say(&line.to_string());
+        }
     }
     for finished in chats.into_iter().map(Chat::finish) {
         assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
@@ -108,12 +110,18 @@ fn a_killed_server_is_found_again_over_every_link() {
         })
         .collect();
     for line in 0..half {
-        chats.iter_mut().for_each(|chat| chat.say(&line.to_string()));
+        for chat in &mut chats {
+            chat.say(&line.to_string());
+        }
     }
-    chats.iter_mut().for_each(|chat| chat.wait_for(clients * half));
+    for chat in &mut chats {
+        chat.wait_for(clients * half);
+    }
     server.kill();
     for line in half..2 * half {
-        chats.iter_mut().for_each(|chat| chat.say(&line.to_string()));
+        for chat in &mut chats {
+            chat.say(&line.to_string());
+        }
     }
     let listeners = again(&server);
     drop(server);

@@ -92,7 +92,7 @@ fn one_room_over_links_of_every_kind() {
         }
     }
     for finished in chats.into_iter().map(Chat::finish) {
-        assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         assert_whole(&finished.lines, clients, 5);
     }
 }

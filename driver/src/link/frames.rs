@@ -212,6 +212,12 @@ impl Frames {
         }
     }
 
+    /// Bytes that it holds.
+    #[cfg(test)]
+    pub(super) const fn held(&self) -> usize {
+        self.message.capacity() + self.control.capacity()
+    }
+
     /// The header of a record of 126 to 65,535 bytes.
     const fn long_head(&self) -> usize {
         match self.role {

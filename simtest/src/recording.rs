@@ -1,5 +1,6 @@
 //! Recorded sessions: the inputs of a core in production, to be given to it again.
 
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::{env, fs};
@@ -189,12 +190,8 @@ fn shrunk(least: &Recording, path: &str, before: usize) -> String {
     let mut text = format!("\nshrunk: {before} -> {} inputs", least.inputs.len());
     for input in least.inputs.iter().take(40) {
         let Input { at, kind, bytes, .. } = input;
-        text.push_str(&format!(
-            "\n  {:>6}.{:06} s  kind {kind}, {} bytes",
-            at / 1_000_000_000,
-            at / 1_000 % 1_000_000,
-            bytes.len()
-        ));
+        let (seconds, micros) = (at / 1_000_000_000, at / 1_000 % 1_000_000);
+        let _ = write!(text, "\n  {seconds:>6}.{micros:06} s  kind {kind}, {} bytes", bytes.len());
     }
     match fs::write(&file, least.to_bytes()) {
         Ok(()) => text + &format!("\n  smallest  {}", file.display()),

@@ -2,7 +2,9 @@
 //!
 //! What comes out is noted too, as a checksum, so that a replay can tell whether it is the same.
 
-mod codec;
+#[cfg(test)]
+mod decode;
+mod encode;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
@@ -19,7 +21,7 @@ use proto_core::{Meta, Now, Timestamp, Transmit};
 
 use crate::store::{Answer, Report};
 
-pub(crate) use codec::Start;
+pub(crate) use encode::Start;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
 pub(crate) const PROTOCOL: &str = "bowline-server/1";
@@ -83,9 +85,9 @@ impl Record {
         let path = *self.paths.entry(meta.path).or_insert(next);
         if path == next {
             let number = path.to_le_bytes();
-            self.recorder.note(now, kind::PATH, &[&number, &codec::path(meta.path)]);
+            self.recorder.note(now, kind::PATH, &[&number, &encode::path(meta.path)]);
         }
-        let number = (path << 2 | codec::ecn(meta.ecn)).to_le_bytes();
+        let number = (path << 2 | encode::ecn(meta.ecn)).to_le_bytes();
         self.recorder.note(now, kind::PACKET, &[&number, packet]);
         self.recorder.guarded(work);
     }
@@ -98,7 +100,7 @@ impl Record {
     /// A packet was asked for; `sent` and `bytes` are what came of it.
     pub(crate) fn transmit(&mut self, now: Now, sent: Option<Transmit<Path>>, bytes: &[u8]) {
         match sent {
-            Some(sent) => self.recorder.note(now, kind::TRANSMIT, &[&codec::checksum(&sent, bytes)]),
+            Some(sent) => self.recorder.note(now, kind::TRANSMIT, &[&encode::checksum(&sent, bytes)]),
             None => self.recorder.note(now, kind::TRANSMIT, &[]),
         }
     }
@@ -123,11 +125,11 @@ impl Record {
     }
 
     pub(crate) fn report(&mut self, now: Now, report: &Report) {
-        self.recorder.note(now, kind::REPORT, &[&codec::report(report)]);
+        self.recorder.note(now, kind::REPORT, &[&encode::report(report)]);
     }
 
     pub(crate) fn answer(&mut self, now: Now, answer: &Answer) {
-        self.recorder.note(now, kind::ANSWER, &[&codec::answer(answer)]);
+        self.recorder.note(now, kind::ANSWER, &[&encode::answer(answer)]);
     }
 
     pub(crate) fn drain(&mut self, now: Now) {

@@ -4,7 +4,7 @@ use driver::Path;
 use proto_core::{Meta, Now, Server, Timestamp};
 use simtest::Recording;
 
-use super::{PROTOCOL, Start, codec, kind};
+use super::{PROTOCOL, Start, decode, encode, kind};
 use crate::serve;
 
 /// Gives all inputs to a new server. With `compare`, the first output that is not the recorded one is an error.
@@ -31,19 +31,19 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
             kind::PATH => {
                 let (at, rest) = number_of(bytes).ok_or("a path is cut off")?;
                 paths.truncate(at as usize);
-                paths.push(codec::decode_path(&rest).map_err(broken)?);
+                paths.push(decode::path(&rest).map_err(broken)?);
             }
             kind::PACKET => {
                 let (head, packet) = number_of(bytes).ok_or("a packet is cut off")?;
                 // A shrunk recording may lack it.
                 let Some(path) = paths.get(head as usize >> 2).copied() else { continue };
-                server.handle_packet(now, Meta { path, ecn: codec::decode_ecn(head) }, &packet);
+                server.handle_packet(now, Meta { path, ecn: decode::ecn(head) }, &packet);
             }
             kind::TIMEOUT => server.handle_timeout(now),
             kind::TRANSMIT => {
                 buf.clear();
                 let sent = server.poll_transmit(now, &mut buf);
-                let sum = sent.map_or_else(Vec::new, |sent| codec::checksum(&sent, &buf).to_vec());
+                let sum = sent.map_or_else(Vec::new, |sent| encode::checksum(&sent, &buf).to_vec());
                 if compare && sum != bytes {
                     return Err(format!(
                         "input {number}: another packet is sent than was recorded ({sent:?})"
@@ -53,8 +53,8 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
             kind::SETTLE => while server.poll_event().is_some() {},
             kind::PERSIST => drop(server.poll_persist(now)),
             kind::READ => drop(server.poll_read()),
-            kind::REPORT => serve::reported(server, now, codec::decode_report(bytes).map_err(broken)?),
-            kind::ANSWER => serve::answered(server, now, &codec::decode_answer(bytes).map_err(broken)?),
+            kind::REPORT => serve::reported(server, now, decode::report(bytes).map_err(broken)?),
+            kind::ANSWER => serve::answered(server, now, &decode::answer(bytes).map_err(broken)?),
             kind::DRAIN => server.drain(now),
             kind::NOT_TAKEN => serve::not_taken(server, now, u64_of(bytes)),
             kind::NOT_READ => serve::not_read(server, now, u64_of(bytes)),

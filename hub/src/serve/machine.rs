@@ -66,21 +66,29 @@ impl Hub {
     fn ask_store(&mut self, now: Now) {
         let Self { server, store: Some((persister, librarian)), record } = self else { return };
         loop {
-            record.iter_mut().for_each(|record| record.persist(now));
+            if let Some(record) = record {
+                record.persist(now);
+            }
             let Some(batch) = server.poll_persist(now) else { break };
             let number = batch.number;
             if let Err(error) = persister.append(batch) {
                 tracing::error!("{error}");
-                record.iter_mut().for_each(|record| record.not_taken(now, number));
+                if let Some(record) = record {
+                    record.not_taken(now, number);
+                }
                 not_taken(server, now, number);
             }
         }
         loop {
-            record.iter_mut().for_each(|record| record.read(now));
+            if let Some(record) = record {
+                record.read(now);
+            }
             let Some(read) = server.poll_read() else { break };
             let id = read.id;
             if !librarian.read(read) {
-                record.iter_mut().for_each(|record| record.not_read(now, id.0));
+                if let Some(record) = record {
+                    record.not_read(now, id.0);
+                }
                 not_read(server, now, id.0);
             }
         }

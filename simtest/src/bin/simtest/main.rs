@@ -40,9 +40,7 @@ fn command(arguments: &[String]) -> Result<u8, String> {
     let arguments = Arguments::parse(rest)?;
     match word.as_str() {
         "run" => run(&arguments),
-        "replay" | "shrink" if arguments.words.first().is_some_and(|file| file.ends_with(".rec")) => {
-            found::recording(word, &arguments)
-        }
+        "replay" | "shrink" if is_recording(&arguments) => found::recording(word, &arguments),
         "replay" | "shrink" => {
             let (test, mut set) = one(&arguments)?;
             let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
@@ -74,6 +72,11 @@ fn command(arguments: &[String]) -> Result<u8, String> {
         }
         other => Err(format!("there is no command `{other}`")),
     }
+}
+
+fn is_recording(arguments: &Arguments) -> bool {
+    let end = arguments.words.first().and_then(|file| Path::new(file).extension());
+    end.is_some_and(|end| end == "rec")
 }
 
 type Set = Vec<(String, String)>;

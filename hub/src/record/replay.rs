@@ -55,7 +55,7 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
             kind::READ => drop(server.poll_read()),
             kind::REPORT => serve::reported(server, now, decode::report(bytes).map_err(broken)?),
             kind::ANSWER => serve::answered(server, now, &decode::answer(bytes).map_err(broken)?),
-            kind::DRAIN => server.drain(now),
+            kind::DRAIN => serve::leave(server, now),
             kind::NOT_TAKEN => serve::not_taken(server, now, u64_of(bytes)),
             kind::NOT_READ => serve::not_read(server, now, u64_of(bytes)),
             other => return Err(format!("input {number}: kind {other} is unknown")),

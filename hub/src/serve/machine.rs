@@ -1,12 +1,17 @@
 //! The server's machine, with the store's threads at hand.
 
+use std::time::Duration;
+
 use driver::{Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
-use proto_core::{Meta, Now, Server, Timestamp, Transmit};
+use proto_core::{Drain, Meta, Now, Server, Timestamp, Transmit};
 
 use crate::record::Record;
 use crate::store::{Answer, Librarian, Persister, Report};
+
+/// How long clients have to finish what they have begun when the server goes away.
+const FINISH: Duration = Duration::from_secs(3);
 
 /// What runs behind the sockets.
 pub(crate) struct Hub {
@@ -55,7 +60,7 @@ impl Hub {
         if let Some(record) = &mut self.record {
             record.drain(now);
         }
-        self.server.drain(now);
+        leave(&mut self.server, now);
     }
 
     /// Writes down what was recorded.
@@ -152,6 +157,11 @@ pub(crate) fn answered(server: &mut Server<Path>, now: Now, answer: &Answer) {
         Ok(entries) => server.handle_read(now, answer.id, entries),
         Err(failure) => server.handle_read_failed(now, answer.id, *failure),
     }
+}
+
+/// The server begins to go away.
+pub(crate) fn leave(server: &mut Server<Path>, now: Now) {
+    server.drain(now, Drain { timeout: FINISH, ..Drain::default() });
 }
 
 /// The store's thread did not take a batch.

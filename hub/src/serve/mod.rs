@@ -22,7 +22,7 @@ use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
 pub(crate) use machine::Hub;
 #[cfg(test)]
-pub(crate) use machine::{answered, not_read, not_taken, reported};
+pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);

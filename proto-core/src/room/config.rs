@@ -63,9 +63,11 @@ pub enum CrownOnLeave {
 /// How often things may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Chat messages. 4 in 4 s (bop).
+    /// Chat messages of native peers. No limit: the log's own queue and the channel's rate hold them back, and nothing is lost.
+    pub chat_native: Allowed,
+    /// Chat messages of guests. 4 in 4 s (bop).
     pub chat: Allowed,
-    /// Chat messages of who has the crown. 10 in 4 s (bop).
+    /// Chat messages of guests who have the crown. 10 in 4 s (bop).
     pub chat_holder: Allowed,
     /// Movements of the cursor. One in 50 ms (the seed), 4 at once.
     pub cursor: Allowed,
@@ -87,6 +89,7 @@ impl Default for Limits {
     fn default() -> Self {
         let secs = Duration::from_secs;
         Self {
+            chat_native: Allowed::UNLIMITED,
             chat: Allowed::times(4, secs(4)),
             chat_holder: Allowed::times(10, secs(4)),
             cursor: Allowed { burst: 4, every: Duration::from_millis(50) },
@@ -105,6 +108,7 @@ impl Limits {
     pub const UNLIMITED: Self = {
         let all = Allowed::UNLIMITED;
         Self {
+            chat_native: all,
             chat: all,
             chat_holder: all,
             cursor: all,

@@ -3,6 +3,7 @@
 mod codec;
 mod config;
 pub mod fact;
+pub mod hall;
 mod id;
 pub mod limits;
 mod machine;

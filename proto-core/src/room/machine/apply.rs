@@ -97,7 +97,7 @@ impl Room {
 }
 
 /// Words about a ban, which the original shows for 7 s.
-pub(crate) fn notification(title: &str, text: &str) -> Event {
+pub(in crate::room) fn notification(title: &str, text: &str) -> Event {
     Event::Notification(Arc::new(Notification {
         title: title.into(),
         text: text.into(),

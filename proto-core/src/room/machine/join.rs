@@ -29,6 +29,8 @@ pub struct Newcomer {
     pub color: Color,
     /// Since when he is connected.
     pub online_since: Timestamp,
+    /// Whether he knows nothing but chat: then he is let in where others are turned away for want of room.
+    pub is_plain: bool,
 }
 
 impl Room {
@@ -45,6 +47,7 @@ impl Room {
             return if member.seats.len() < MAX_TABS { Ok(()) } else { Err(Reason::TooManyTabs) };
         }
         let capacity = match self.state.kind {
+            _ if newcomer.is_plain => MAX_PARTICIPANTS,
             RoomKind::Lobby => LOBBY_CAPACITY,
             RoomKind::Test => MAX_PARTICIPANTS,
             RoomKind::Normal if self.ahead.crown.holder == Some(user) => MAX_PARTICIPANTS,
@@ -70,7 +73,7 @@ impl Room {
         effects: &mut Effects,
     ) -> Result<(), Reason> {
         self.may_join(now, config, &newcomer)?;
-        let Newcomer { peer, user, prefix, name, color, online_since } = newcomer;
+        let Newcomer { peer, user, prefix, name, color, online_since, is_plain: _ } = newcomer;
         let seat = Seat { peer, user };
         if let Some(member) = self.members.get_mut(&user) {
             member.online_since = member.online_since.min(online_since);
@@ -101,7 +104,7 @@ impl Room {
         if let Some(member) = self.members.get_mut(&user) {
             member.seats.push((peer, prefix));
         }
-        self.audience = None;
+        self.seats = None;
         if self.is_settled() || shows_proposals(config) {
             self.greet(seat, effects);
         } else {

@@ -34,7 +34,7 @@ impl Room {
             return;
         }
         self.arriving.retain(|seat| seat.peer != peer);
-        self.audience = None;
+        self.seats = None;
         if !member.seats.is_empty() {
             return;
         }
@@ -65,7 +65,7 @@ impl Room {
             self.suspended.remove(&(until, user));
         }
         self.arriving.retain(|seat| seat.user != user);
-        self.audience = None;
+        self.seats = None;
         self.moved.remove(&user);
         self.hand_on(now, config, user);
         self.note_presence(now, Change::Gone(user), effects);

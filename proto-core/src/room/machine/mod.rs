@@ -30,6 +30,7 @@ use super::quota::{NoteQuota, QuotaParams};
 use super::state::State;
 use crate::{Now, Timestamp};
 
+pub(super) use apply::notification;
 pub use decide::By;
 pub use join::Newcomer;
 pub use leave::Departure;
@@ -117,7 +118,8 @@ pub struct Room {
     cursors_at: Option<Timestamp>,
     /// Until when the crown waits for a holder who is not there: after a restart of the server.
     reclaim_until: Option<Timestamp>,
-    audience: Option<Arc<[Seat]>>,
+    /// Everybody who has got a snapshot; made again after a change.
+    seats: Option<Arc<[Seat]>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +152,7 @@ impl Room {
             moved: BTreeMap::new(),
             cursors_at: None,
             reclaim_until,
-            audience: None,
+            seats: None,
         }
     }
 

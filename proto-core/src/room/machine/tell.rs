@@ -14,7 +14,7 @@ const MAX_PENDING: usize = 1024;
 
 impl Room {
     /// Everybody who has got a snapshot.
-    pub(super) fn seats(&mut self) -> Arc<[Seat]> {
+    pub fn audience(&mut self) -> Arc<[Seat]> {
         let (members, arriving) = (&self.members, &self.arriving);
         let list = || {
             let seats = members
@@ -22,11 +22,11 @@ impl Room {
                 .flat_map(|(&user, member)| member.seats.iter().map(move |&(peer, _)| Seat { peer, user }));
             seats.filter(|seat| !arriving.contains(seat)).collect::<Vec<_>>().into()
         };
-        self.audience.get_or_insert_with(list).clone()
+        self.seats.get_or_insert_with(list).clone()
     }
 
     pub(super) fn tell(&mut self, except: Option<UserId>, event: Event, effects: &mut Effects) {
-        let seats = self.seats();
+        let seats = self.audience();
         if !seats.is_empty() {
             effects.outgoing.push(Outgoing { to: Audience::Many { seats, except }, event });
         }
@@ -96,7 +96,7 @@ impl Room {
         }
         // What they have not heard of is in their snapshots.
         self.flush(effects);
-        self.audience = None;
+        self.seats = None;
         for seat in core::mem::take(&mut self.arriving) {
             self.greet(seat, effects);
         }

@@ -75,6 +75,7 @@ impl World {
             name: alloc::format!("user {number}").into(),
             color: Color::default(),
             online_since: self.now.mono,
+            is_plain: false,
         };
         self.room.join(self.now, &self.config, newcomer, None, &mut self.effects)
     }

@@ -139,7 +139,9 @@ impl World {
                         Change::Settings(_) => {}
                     }
                 }
-                crowns.into_iter().for_each(|crown| self.crown(user, Some(crown)));
+                for crown in crowns {
+                    self.crown(user, Some(crown));
+                }
             }
             _ => {}
         }
@@ -176,11 +178,15 @@ impl World {
             }
             Step::Leave(user) => effects = self.depart(user, Departure::Left),
             Step::Lose(user) => effects = self.depart(user, Departure::Lost),
-            Step::Give(user, to) => drop(self.room.give_crown(now, user, self.epoch(user), to)),
-            Step::Drop(user) => drop(self.room.drop_crown(now, user, self.epoch(user), Position::default())),
+            Step::Give(user, to) => {
+                let _ = self.room.give_crown(now, user, self.epoch(user), to);
+            }
+            Step::Drop(user) => {
+                let _ = self.room.drop_crown(now, user, self.epoch(user), Position::default());
+            }
             Step::Kick(user, whom) => {
                 let by = By::User(user, self.epoch(user));
-                drop(self.room.kick_ban(now, &config, by, whom, None));
+                let _ = self.room.kick_ban(now, &config, by, whom, None);
             }
             Step::Commit => {
                 if let Some(fact) = self.flight.pop_front() {
@@ -305,7 +311,7 @@ impl Model for Small {
                 world.log.iter().all(|entry| state.apply(entry).is_ok()) && state == *world.room.state()
             }),
             // The model is not void: what it is about happens.
-            Property::sometimes("a crown changes hands", |_, world: &World| world.epochs.len() > 2),
+            Property::sometimes("a crown changes hands", |_, world: &World| world.epochs.len() > 1),
             Property::sometimes("somebody is banned", |_, world: &World| !world.room.state().bans.is_empty()),
         ];
         if self.crashes > 0 {
@@ -328,7 +334,7 @@ fn every_state_of_a_small_room_is_sound() {
 
 #[test]
 fn three_users_without_crashes() {
-    let small = Small { users: 3, facts: 3, joins: 3, crashes: 0 };
+    let small = Small { users: 3, facts: 2, joins: 3, crashes: 0 };
     let checker = small.checker().spawn_bfs().join();
     println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
     checker.assert_properties();

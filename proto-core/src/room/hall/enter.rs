@@ -14,6 +14,15 @@ use crate::room::name::{AWKWARD, RoomKind, is_room_name, log_name, next_lobby};
 use crate::room::settings::SettingsChange;
 
 impl Hall {
+    /// A peer wants to be in a room: `Output::Seated` or `Output::Refused` follows, unless this fails.
+    ///
+    /// # Errors
+    /// Why it may not even try.
+    pub fn enter_room(&mut self, now: Now, peer: Peer, room: Arc<str>) -> Result<(), Reason> {
+        let now = self.observe(now);
+        self.enter(now, peer, room, None)
+    }
+
     /// A peer wants to be in a room.
     pub(super) fn enter(
         &mut self,

@@ -1,5 +1,6 @@
 //! Rooms: who is there, who has the crown, what is played.
 
+mod client;
 mod codec;
 mod config;
 pub mod fact;
@@ -16,6 +17,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use client::{Carriage, Client, ClientConfig, ClientError, ClientEvent, ClientStats, View};
 #[cfg(planted)]
 pub use config::Planted;
 pub use config::{CrownOnLeave, Limits, RoomConfig};

@@ -294,7 +294,13 @@ impl<A: Address> Server<A> {
             }
             drop(conn);
             match Command::decode(&message.payload) {
-                Ok(command) => self.hall.handle(now, peer, prefix, command),
+                Ok(command) => {
+                    let renames = matches!(command, Command::Rename(_));
+                    self.hall.handle(now, peer, prefix, command);
+                    if let Some(name) = self.hall.name_of(peer).filter(|_| renames) {
+                        self.chat.rename(id, &name);
+                    }
+                }
                 Err(_) => self.hall.handle_malformed(now, peer),
             }
         }

@@ -3,9 +3,10 @@
 use alloc::sync::Arc;
 
 use super::Server;
+use super::connection::Phase;
 use super::output::{Delivery, EndReason};
 use crate::ConnectionId;
-use crate::chat::message::{ClientLeave, Message, RejectReason, ServerLeft};
+use crate::chat::message::{ClientLeave, MAX_NAME, Message, RejectReason, ServerLeft};
 
 impl Server {
     /// Whether or not the connection was in that room, it is told that it is not any more.
@@ -22,6 +23,15 @@ impl Server {
     pub fn room_of(&self, connection: ConnectionId) -> Option<Arc<str>> {
         let membership = self.connections.get(&connection)?.membership()?;
         Some(Arc::clone(&self.rooms[membership.room.0].name))
+    }
+
+    /// What the entries of this connection's client are signed with from now on. Cut to what a name may have.
+    pub fn rename(&mut self, connection: ConnectionId, name: &str) {
+        let cut = (0..=name.len().min(MAX_NAME)).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
+        let phase = self.connections.get_mut(&connection).map(|state| &mut state.phase);
+        if let Some(Phase::Joined(membership) | Phase::Entering(membership, _)) = phase {
+            membership.name = Arc::from(&name[..cut]);
+        }
     }
 
     /// Takes a connection out of its room: it hears nothing more of it. What its client has queued is committed all the same.

@@ -143,7 +143,7 @@ impl Hall {
             color: user.color(),
             budget: Budget::new(now.mono, notes),
         };
-        let account = self.accounts.users.entry(user).or_insert_with(|| new(QuotaParams::LOBBY));
+        let account = self.accounts.users.entry(user).or_insert_with(|| new(QuotaParams::HOLDER));
         account.sessions += 1;
         account.name = name.unwrap_or_else(|| Arc::clone(&account.name));
         account.color = color.unwrap_or(account.color);
@@ -244,21 +244,26 @@ impl Hall {
         place.and_then(|(user, log)| Some(self.room(log)?.is_holder(user))).unwrap_or(false)
     }
 
-    /// Whether this connection, and its addresses, can pay for `notes`; the user pays in the room.
+    /// Whether this connection, its user over all rooms, and its addresses can pay for `notes`; the participant pays in the room.
     pub(super) fn may_play(&mut self, now: Now, peer: Peer, params: QuotaParams, notes: u32) -> bool {
         if !is_limited(&self.config) {
             return true;
         }
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         session.budget.notes.set_params(now.mono, params);
+        let user = self.accounts.users.get_mut(&session.user);
+        let can_user = user.is_none_or(|account| account.budget.notes.can_spend(now.mono, notes));
         let prefix = session.prefix.and_then(|prefix| self.accounts.prefixes.get_mut(&prefix));
         let can_prefix = prefix.is_none_or(|account| account.budget.notes.can_spend(now.mono, notes));
-        can_prefix && session.budget.notes.can_spend(now.mono, notes)
+        can_user && can_prefix && session.budget.notes.can_spend(now.mono, notes)
     }
 
     pub(super) fn pay_for_notes(&mut self, now: Now, peer: Peer, notes: u32) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         session.budget.notes.spend(now.mono, notes);
+        if let Some(account) = self.accounts.users.get_mut(&session.user) {
+            account.budget.notes.spend(now.mono, notes);
+        }
         if let Some(account) = session.prefix.and_then(|prefix| self.accounts.prefixes.get_mut(&prefix)) {
             account.budget.notes.spend(now.mono, notes);
         }

@@ -127,6 +127,11 @@ impl Hall {
         self.sessions.get(&peer).map(|session| session.user)
     }
 
+    /// What `peer` is called.
+    pub fn name_of(&self, peer: Peer) -> Option<Arc<str>> {
+        self.user_of(peer).map(|user| self.participant(user).name)
+    }
+
     /// How many peers there are.
     pub fn peers(&self) -> usize {
         self.sessions.len()

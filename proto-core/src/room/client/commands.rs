@@ -2,12 +2,12 @@
 
 use alloc::sync::Arc;
 
-use super::{Carriage, Client, ClientError, ClientEvent, Phase};
+use super::{Carriage, Client, ClientError, Phase};
 use crate::chat::Kind;
 use crate::room::fact::BanTarget;
 use crate::room::id::{Color, Position, UserId};
 use crate::room::limits::NOTE_LIFETIME;
-use crate::room::message::{Command, Left, Notes};
+use crate::room::message::{Command, Notes};
 use crate::room::name::participant_name;
 use crate::room::settings::SettingsChange;
 use crate::{Class, Message, Now};
@@ -34,11 +34,7 @@ impl Client {
     pub fn leave(&mut self) -> Result<(), ClientError> {
         self.wanted = None;
         if self.phase == Phase::Offline {
-            if let Some(view) = self.view.take() {
-                self.events.push_back(ClientEvent::Left(Left { room: view.room }));
-            }
-            self.chat = None;
-            self.forsake();
+            self.be_out();
             return Ok(());
         }
         self.command(&Command::Leave)

@@ -15,7 +15,7 @@ pub use event::{ClientEvent, ClientStats};
 
 use super::fact::Crown;
 use super::id::{Color, UserId};
-use super::message::{Command, Participant};
+use super::message::{Command, Left, Participant};
 use super::name::{log_name, participant_name};
 use super::settings::{Settings, SettingsChange};
 use crate::chat::{self, ClientLeave, ClientSecret};
@@ -89,6 +89,10 @@ pub struct Client {
     /// Where it wants to be, over all connections.
     wanted: Option<(Arc<str>, Option<SettingsChange>)>,
     view: Option<View>,
+    /// Whether this connection is in a room.
+    is_seated: bool,
+    /// When to ask again for the room that was refused because it was asked for too often.
+    enter_at: Option<Timestamp>,
     chat: Option<Box<Chat>>,
     /// The room whose chat is being left on this connection: nothing of chat is taken in before that is confirmed.
     leaving: Option<Arc<str>>,
@@ -146,6 +150,8 @@ impl Client {
             me: None,
             wanted: None,
             view: None,
+            is_seated: false,
+            enter_at: None,
             chat: None,
             leaving: None,
             outbox: VecDeque::new(),
@@ -172,6 +178,8 @@ impl Client {
     pub fn handle_connected(&mut self, _: Now) {
         self.phase = Phase::Greeting;
         self.leaving = None;
+        self.is_seated = false;
+        self.enter_at = None;
         self.outbox.clear();
         let Self { config: ClientConfig { secret, name, color, .. }, .. } = self;
         let hello = Command::Hello { secret: *secret, name: Arc::clone(name), color: *color };
@@ -190,6 +198,12 @@ impl Client {
             && core::mem::take(&mut chat.is_connected)
         {
             chat.client.handle_disconnected(now);
+        }
+        self.is_seated = false;
+        self.enter_at = None;
+        // Whether or not the server has heard of it.
+        if self.wanted.is_none() {
+            self.be_out();
         }
     }
 
@@ -220,6 +234,12 @@ impl Client {
 
     /// To be called at the time that `poll_timeout` gives; earlier or later calls do no harm.
     pub fn handle_timeout(&mut self, now: Now) {
+        if self.enter_at.is_some_and(|at| at <= now.mono) {
+            self.enter_at = None;
+            if let Some((room, set)) = self.wanted.clone() {
+                self.push(&Command::Enter { room, set });
+            }
+        }
         if let Some(chat) = &mut self.chat {
             chat.client.handle_timeout(now);
         }
@@ -227,7 +247,8 @@ impl Client {
 
     /// When `handle_timeout` has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.chat.as_ref().and_then(|chat| chat.client.poll_timeout())
+        let chat = self.chat.as_ref().and_then(|chat| chat.client.poll_timeout());
+        [chat, self.enter_at].into_iter().flatten().min()
     }
 
     /// The room that one is in, as far as is known.
@@ -287,6 +308,15 @@ impl Client {
             let leave = chat::Message::ClientLeave(ClientLeave { room: &log });
             self.outbox.push_back((Carriage::Chat, Message::new(leave.to_bytes())));
             self.leaving = Some(log);
+        }
+    }
+
+    /// In no room any more.
+    fn be_out(&mut self) {
+        self.end_chat();
+        self.is_seated = false;
+        if let Some(view) = self.view.take() {
+            self.events.push_back(ClientEvent::Left(Left { room: view.room }));
         }
     }
 

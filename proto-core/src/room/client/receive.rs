@@ -2,13 +2,17 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Carriage, Client, ClientEvent, Phase, View};
 use crate::Now;
 use crate::chat::{self, ClientEvent as ChatEvent};
-use crate::room::message::{Change, CursorAt, Diff, Event, Left, Snapshot};
+use crate::room::message::{Change, CursorAt, Diff, Event, Left, Reason, Refused, Snapshot};
+
+/// How long after it was refused for asking too often a room is asked for again.
+const ENTER_AGAIN: Duration = Duration::from_secs(1);
 
 impl Client {
     /// A message has arrived. Whatever it is, the answer is an event, a message or a counter.
@@ -42,15 +46,12 @@ impl Client {
             },
             Event::Quota(params) => ClientEvent::Quota(params),
             Event::Notification(words) => ClientEvent::Notification(words),
-            Event::Refused(refused) => ClientEvent::Refused(refused),
-            Event::Rooms(list) => ClientEvent::Rooms(list),
-            Event::Left(left) => {
-                self.end_chat();
-                // What one was in, and not what the server calls it: it comes once for each.
-                let Some(view) = self.view.take() else { return };
-                debug_assert_eq!(view.room, left.room, "the server names the room that one was in");
-                ClientEvent::Left(Left { room: view.room })
+            Event::Refused(refused) => {
+                self.events.push_back(ClientEvent::Refused(refused));
+                return self.handle_refused(now, refused);
             }
+            Event::Rooms(list) => ClientEvent::Rooms(list),
+            Event::Left(_) => return self.be_out(),
         };
         self.events.push_back(told);
     }
@@ -59,6 +60,8 @@ impl Client {
         if let Some(old) = self.view.take().filter(|old| old.room != snapshot.room) {
             self.events.push_back(ClientEvent::Left(Left { room: old.room }));
         }
+        self.is_seated = true;
+        self.enter_at = None;
         let room = Arc::clone(&snapshot.room);
         self.view = Some(View {
             room: Arc::clone(&room),
@@ -74,6 +77,23 @@ impl Client {
         self.events.push_back(ClientEvent::Joined(snapshot));
         self.begin_chat(now, &room);
         self.take_chat_events();
+    }
+
+    /// A room that one may not enter: after a new connection, one is in none then.
+    fn handle_refused(&mut self, now: Now, refused: Refused) {
+        const ENTER: u8 = 0x02;
+        match refused.reason {
+            _ if refused.command != ENTER => {}
+            _ if self.is_seated => {
+                let room = self.view.as_ref().map(|view| Arc::clone(&view.room));
+                self.wanted = room.map(|room| (room, None));
+            }
+            Reason::Rate | Reason::Busy => self.enter_at = Some(now.mono + ENTER_AGAIN),
+            _ => {
+                self.wanted = None;
+                self.be_out();
+            }
+        }
     }
 
     fn handle_diff(&mut self, diff: Arc<Diff>) {

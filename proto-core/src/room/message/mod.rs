@@ -5,6 +5,8 @@
 mod command;
 mod event;
 mod notes;
+#[cfg(test)]
+mod tests;
 
 pub use command::Command;
 pub use event::{

@@ -115,6 +115,13 @@ impl Hall {
     /// Out of the old room and into this one, which is open.
     fn admit(&mut self, now: Now, peer: Peer, log: &Arc<str>, entering: &Entering) -> Result<(), Reason> {
         let newcomer = self.newcomer(peer).ok_or(Reason::NotNow)?;
+        if let Some(session) = self.sessions.get_mut(&peer)
+            && session.place.as_ref() == Some(log)
+        {
+            // Where it was sent instead it is already.
+            session.entering = None;
+            return Ok(());
+        }
         self.room(log).ok_or(Reason::NotNow)?.may_join(now, &self.config, &newcomer)?;
         self.leave_place(now, peer, Departure::Left);
         let mut effects = Effects::default();

@@ -65,7 +65,8 @@ impl Room {
         } else {
             self.authority(By::User(user, epoch))?;
         }
-        let is_there = self.members.get(&to).is_some_and(|member| member.suspended_until.is_none());
+        let can_hold = |member: &super::Member| member.suspended_until.is_none() && !member.is_plain;
+        let is_there = self.members.get(&to).is_some_and(can_hold);
         if !is_there {
             return Err(Reason::NoSuchUser);
         }

@@ -29,7 +29,7 @@ pub struct Newcomer {
     pub color: Color,
     /// Since when he is connected.
     pub online_since: Timestamp,
-    /// Whether he knows nothing but chat: then he is let in where others are turned away for want of room.
+    /// Whether he knows nothing but chat: then he is let in where others are turned away for want of room, and gets no crown.
     pub is_plain: bool,
 }
 
@@ -73,10 +73,11 @@ impl Room {
         effects: &mut Effects,
     ) -> Result<(), Reason> {
         self.may_join(now, config, &newcomer)?;
-        let Newcomer { peer, user, prefix, name, color, online_since, is_plain: _ } = newcomer;
+        let Newcomer { peer, user, prefix, name, color, online_since, is_plain } = newcomer;
         let seat = Seat { peer, user };
         if let Some(member) = self.members.get_mut(&user) {
             member.online_since = member.online_since.min(online_since);
+            member.is_plain &= is_plain;
             if let Some(until) = member.suspended_until.take() {
                 self.suspended.remove(&(until, user));
                 member.participant.suspended = false;
@@ -96,6 +97,7 @@ impl Room {
                 suspended_until: None,
                 online_since,
                 quota: NoteQuota::new(now.mono, self.quota_of(user)),
+                is_plain,
             };
             self.members.insert(user, member);
             self.note_presence(now, change, effects);
@@ -119,7 +121,11 @@ impl Room {
         if crown.holder == Some(user) {
             self.reclaim_until = None;
         }
-        let is_alone = self.members.len() == 1;
+        let can_hold = |member: &&Member| !member.is_plain;
+        if self.members.get(&user).is_none_or(|member| member.is_plain) {
+            return;
+        }
+        let is_alone = self.members.values().filter(can_hold).count() == 1;
         let is_free = crown.holder.is_none() && (is_alone || crown.last == Some(user));
         if self.ahead.kind.is_special() || !is_free {
             return;

@@ -81,7 +81,8 @@ impl Room {
         if crown.holder != Some(user) || self.members.is_empty() {
             return;
         }
-        let present = self.members.values().filter(|member| member.suspended_until.is_none());
+        let present =
+            self.members.values().filter(|member| member.suspended_until.is_none() && !member.is_plain);
         let next = match config.crown_on_leave {
             CrownOnLeave::Next => present.min_by_key(|member| member.number),
             CrownOnLeave::Drop => None,

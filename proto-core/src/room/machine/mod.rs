@@ -130,6 +130,8 @@ struct Member {
     suspended_until: Option<Timestamp>,
     online_since: Timestamp,
     quota: NoteQuota,
+    /// Whether he knows nothing of crowns.
+    is_plain: bool,
 }
 
 impl Room {

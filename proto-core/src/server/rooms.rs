@@ -282,8 +282,7 @@ impl<A: Address> Server<A> {
         drop(conn);
         let peer = Peer::Native(id);
         let prefix = self.endpoint.address(id).and_then(|address| address.prefix());
-        while !self.is_draining
-            && let Some(mut conn) = self.endpoint.connection(id)
+        while let Some(mut conn) = self.endpoint.connection(id)
             && let Some(message) = conn.channel(channel).recv(now.mono)
         {
             if let Some(request) = message.request {

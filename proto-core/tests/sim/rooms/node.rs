@@ -39,6 +39,8 @@ pub(crate) enum Ev {
     Me(UserId),
     Told(ClientEvent),
     Saying(u64),
+    /// It says goodbye, and waits for no answer any more.
+    Closing,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +163,7 @@ impl ClientNode {
             }
             Cmd::Close => {
                 self.is_closing = true;
+                self.events.push_back(Ev::Closing);
                 if let Some(mut conn) = self.conn.and_then(|id| self.endpoint.connection(id)) {
                     conn.close(timestamp(now.mono), Close::default());
                 }

@@ -20,6 +20,8 @@ struct Heard {
     next: Option<u64>,
     epoch: u64,
     waiting: BTreeSet<u64>,
+    /// It has said goodbye.
+    gone: bool,
     notes: BTreeMap<UserId, (Time, u64)>,
 }
 
@@ -121,7 +123,11 @@ impl InRooms {
 }
 
 fn answered(heard: &mut Heard, number: u64) -> Check {
-    if heard.waiting.remove(&number) { Ok(()) } else { Err(format!("G18: {number} was answered twice")) }
+    if heard.waiting.remove(&number) || heard.gone {
+        Ok(())
+    } else {
+        Err(format!("G18: {number} was answered twice"))
+    }
 }
 
 impl Oracle<RoomNode> for InRooms {
@@ -132,7 +138,16 @@ impl Oracle<RoomNode> for InRooms {
                 Ok(())
             }
             Ev::Saying(number) => {
-                self.heard.entry(node).or_default().waiting.insert(*number);
+                let heard = self.heard.entry(node).or_default();
+                if !heard.gone {
+                    heard.waiting.insert(*number);
+                }
+                Ok(())
+            }
+            Ev::Closing => {
+                let heard = self.heard.entry(node).or_default();
+                heard.gone = true;
+                heard.waiting.clear();
                 Ok(())
             }
             Ev::Told(told) => self.on_told(now, node, told),

@@ -52,6 +52,39 @@ fn chat_finds(planted: chat::Planted) {
     told_shortly(&format!("chat {planted:?}"), &failure, build);
 }
 
+fn rooms_find(planted: proto_core::room::Planted, oracles: &[&str]) {
+    let rooms = proto_core::room::RoomConfig { planted: Some(planted), ..crate::rooms::rooms() };
+    let found = search(SEEDS, move |seed| crate::rooms::stormy_with(seed, 4, &rooms));
+    let failure = found.expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+}
+
+#[test]
+fn a_crown_that_is_shown_before_it_is_durable_is_found() {
+    rooms_find(proto_core::room::Planted::CrownBeforeDurable, &["rooms", "everybody sees what is"]);
+}
+
+#[test]
+fn ghosts_are_found() {
+    rooms_find(proto_core::room::Planted::Ghosts, &["everybody sees what is"]);
+}
+
+#[test]
+fn bans_that_nobody_looks_at_are_found() {
+    rooms_find(proto_core::room::Planted::BansIgnored, &["nobody who is banned is present"]);
+}
+
+#[test]
+fn a_diff_that_is_lost_is_found() {
+    rooms_find(proto_core::room::Planted::DiffsLost, &["rooms", "everybody sees what is"]);
+}
+
+#[test]
+fn notes_over_the_quota_are_found() {
+    rooms_find(proto_core::room::Planted::QuotaOff, &["rooms"]);
+}
+
 #[test]
 fn messages_delivered_twice_are_found() {
     core_finds(Planted::DedupOff, &["guarantees"]);

@@ -38,12 +38,14 @@ pub(crate) enum Timer {
     Linger,
     /// Repeat CLOSE.
     Close,
+    /// Ask a new address again, or forget an old one.
+    Path,
     /// Forget the connection.
     Drain,
 }
 
 impl Timer {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::Backoff,
@@ -60,6 +62,7 @@ impl Timer {
         Self::Rate,
         Self::Linger,
         Self::Close,
+        Self::Path,
         Self::Drain,
     ];
 }

@@ -77,7 +77,7 @@ impl Connection {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
                     self.expire_messages(now);
                 }
-                self.write_probe(now, buf) || self.write_data(now, buf)
+                self.write_path_frame(now, buf) || self.write_probe(now, buf) || self.write_data(now, buf)
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,

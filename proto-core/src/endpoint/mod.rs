@@ -4,6 +4,7 @@ mod address;
 mod drain;
 mod guard;
 mod incoming;
+mod roaming;
 mod routes;
 mod schedule;
 mod token;
@@ -21,14 +22,16 @@ pub use self::address::Address;
 pub use self::drain::Drain;
 pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
+use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 use crate::arena::Arena;
+use crate::connection::Arrival;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
     ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Credentials, Drop, Event, Link,
-    Message, Meta, PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
+    Message, Meta, SendError, Shard, State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -71,10 +74,11 @@ struct Slot<A> {
 struct Entry<A> {
     conn: Connection,
     address: A,
+    others: Others<A>,
     /// The routes that lead here.
     cid: Cid,
     reset: Option<[u8; 16]>,
-    initial: Option<Cid>,
+    initial: Option<(Cid, A)>,
     /// It counts among the handshakes under way.
     is_pending: bool,
     /// It waits for the application's decision.
@@ -164,7 +168,9 @@ impl<A: Address> Endpoint<A> {
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
-                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
+                    self.lend_arena(slot, meta, |conn, arrival| {
+                        conn.handle_short(now, arrival, &short, packet);
+                    });
                 }
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
@@ -202,8 +208,10 @@ impl<A: Address> Endpoint<A> {
         }
         while let Some(slot) = self.sending.front() {
             let transmit = self.entry(slot).and_then(|entry| {
-                let Transmit { ecn, len, .. } = entry.conn.poll_transmit(now, buf)?;
-                Some(Transmit { path: entry.address, ecn, len })
+                let Transmit { path, ecn, len } = entry.conn.poll_transmit(now, buf)?;
+                let transmit = Transmit { path: entry.address_of(path), ecn, len };
+                entry.sync_paths();
+                Some(transmit)
             });
             self.burst += 1;
             if transmit.is_none() {
@@ -373,9 +381,10 @@ impl<A: Address> Endpoint<A> {
         let entry = Entry {
             conn,
             address,
+            others: Others::default(),
             cid,
             reset: None,
-            initial,
+            initial: initial.map(|initial| (initial, address)),
             is_pending,
             is_undecided: false,
             is_replaced: false,
@@ -393,8 +402,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
-        if let Some(initial) = entry.initial {
-            self.routes.remove_initial(initial, entry.address);
+        if let Some((initial, address)) = entry.initial {
+            self.routes.remove_initial(initial, address);
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
@@ -420,21 +429,22 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        let inner = Meta { path: PathId::default(), ecn: meta.ecn };
-        self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
+        self.lend_arena(slot, meta, |conn, arrival| {
+            conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
+        });
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
-    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
+    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection, Arrival)) {
         let Self { slots, arena, stats, .. } = self;
         let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        if entry.address != meta.path {
+        let Some(arrival) = entry.arrival(meta.path, meta.ecn) else {
             return stats.drops.count(Drop::WrongAddress);
-        }
+        };
         core::mem::swap(arena, entry.conn.arena_mut());
-        hand_over(&mut entry.conn);
+        hand_over(&mut entry.conn, arrival);
         core::mem::swap(arena, entry.conn.arena_mut());
         self.refile(slot);
     }
@@ -442,6 +452,7 @@ impl<A: Address> Endpoint<A> {
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        entry.sync_paths();
         if entry.conn.has_events() {
             self.speaking.push(slot);
         }

@@ -50,6 +50,8 @@ pub(super) enum Model {
         messages: u64,
         name: String,
     },
+    PathChallenge([u8; 8]),
+    PathResponse([u8; 8]),
     GoAway {
         timeout_ms: u64,
         advice: Advice,
@@ -182,6 +184,8 @@ impl Model {
             }
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
+            Self::PathChallenge(data) => Frame::PathChallenge(*data),
+            Self::PathResponse(data) => Frame::PathResponse(*data),
             &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
                 Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri })
             }
@@ -285,6 +289,8 @@ impl From<Frame<'_>> for Model {
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
+            Frame::PathChallenge(data) => Self::PathChallenge(data),
+            Frame::PathResponse(data) => Self::PathResponse(data),
             Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri }) => {
                 Self::GoAway { timeout_ms, advice, retry_after_ms, uri: uri.to_string() }
             }
@@ -470,7 +476,9 @@ fn any_advice(g: &mut Gen) -> Advice {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 27) {
+        match below(g, 29) {
+            27 => Self::PathChallenge(random(g)),
+            28 => Self::PathResponse(random(g)),
             26 => Self::GoAway {
                 timeout_ms: number(g),
                 advice: any_advice(g),

@@ -37,6 +37,7 @@ fn a_server_that_drains_sends_its_clients_away_in_good_order() {
     let closed = net.run(client.closed());
     assert_eq!((closed.unsent, closed.unacked), (0, 0));
     assert!(client.next().is_some() && net.run(client.going_away()).is_some());
+    drop(told);
     drop((client, server));
     net.run(net.server().endpoint().wait_idle());
 }

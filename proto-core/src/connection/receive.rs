@@ -105,7 +105,8 @@ impl Connection {
                     eliciting |= frame.is_ack_eliciting();
                     probing &= frame.is_probing();
                     urgent |= matches!(frame, Frame::Ping);
-                    only = (record.frames() == 1 && record.is_empty()).then_some(frame);
+                    let is_alone = record.frames() == 1 && record.is_empty() && frame != Frame::Padding;
+                    only = is_alone.then_some(frame);
                 }
                 Err(DecodeError::UnknownFrame(_)) => {
                     return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");

@@ -50,6 +50,15 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Nobody will read it.
+    pub(super) const fn forget(&mut self) {
+        self.due = false;
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// What this side's application asked for.
     pub(super) fn wanted(close: Close) -> Self {
         Self { close: Some(close), is_wanted: true, ..Self::default() }
@@ -127,7 +136,9 @@ impl Connection {
     pub(super) fn begin_closing(&mut self, now: Timestamp) {
         self.ending.due = true;
         self.timers.set(Timer::Drain, now + self.recovery.pto() * 3);
-        self.timers.set(Timer::Close, now + self.recovery.pto());
+        if !self.link.is_stream() {
+            self.timers.set(Timer::Close, now + self.recovery.pto());
+        }
     }
 
     pub(super) fn on_close_timer(&mut self, now: Timestamp) {

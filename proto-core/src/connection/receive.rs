@@ -3,14 +3,14 @@
 use core::mem;
 use core::time::Duration;
 
-use super::state::State;
+use super::state::{End, State};
 use super::{Arrival, Connection, Timer};
 use crate::channel::{
     Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
     SendCredit, Share,
 };
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Event, Meta, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Meta, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -25,12 +25,15 @@ type Previous = Option<(u32, u8, u64)>;
 
 impl Connection {
     pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
-        let is_elsewhere = meta.path != self.active_path();
+        if self.link.is_stream() {
+            return self.receive_record(now, datagram);
+        }
+        let is_elsewhere = self.state != State::Connecting && meta.path != self.active_path();
         let arrival = Arrival { path: meta.path, is_same_host: false, ecn: meta.ecn };
         match Packet::decode(datagram, self.config.checksum) {
             Ok(Packet::Long(_)) if is_elsewhere => self.stats.drops.count(Drop::WrongAddress),
             Ok(Packet::Long(long)) => {
-                self.on_long(now, &long, datagram.len());
+                self.on_long(now, meta.path.0, &long, datagram.len());
             }
             Ok(Packet::Short(short)) => self.on_short(now, arrival, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
@@ -47,7 +50,7 @@ impl Connection {
         if is_reset && self.state == State::Closing {
             self.finish_closing(now);
         } else if is_reset && !self.state.is_closed() {
-            let end = super::state::End::of(crate::CloseReason::Reset);
+            let end = End::of(CloseReason::Reset);
             self.enter_closed(now, end, Duration::ZERO);
         } else {
             self.stats.drops.count(reason);
@@ -55,7 +58,7 @@ impl Connection {
     }
 
     pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
-        if arrival.path != self.active_path() && !self.may_roam() {
+        if self.state != State::Connecting && arrival.path != self.active_path() && !self.may_roam() {
             return self.stats.drops.count(Drop::WrongAddress);
         }
         let is_expected = match self.state {
@@ -80,6 +83,9 @@ impl Connection {
             return self.answer_late_packet(is_close);
         }
         if self.state == State::Accepting && !self.confirms(now, short.payload) {
+            if first_frame(short.payload).is_some_and(|frame| matches!(frame, Frame::Close(_))) {
+                return self.on_withdrawn(now);
+            }
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         self.stats.packets_received += 1;
@@ -88,15 +94,20 @@ impl Connection {
         self.apply_record(now, number, arrival, short.payload);
     }
 
+    /// The client says that it will not come: it found another way.
+    fn on_withdrawn(&mut self, now: Timestamp) {
+        self.stats.drops.count(Drop::HandshakeWithdrawn);
+        self.enter_closed(now, End::of(CloseReason::LinkLost), Duration::ZERO);
+    }
+
     /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
-    fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
-        let first = Record::new(payload).find(|frame| *frame != Ok(Frame::Padding));
-        matches!(first, Some(Ok(Frame::Confirm(hash))) if self.on_confirm(now, &hash))
+    pub(super) fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
+        matches!(first_frame(payload), Some(Frame::Confirm(hash)) if self.on_confirm(now, &hash))
     }
 
     /// Checks all of a record before any of it takes effect.
-    fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
-        let (mut eliciting, mut urgent, mut probing) = (false, false, true);
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
+        let (mut eliciting, mut urgent, mut asks_only, mut probing) = (false, false, true, true);
         let mut only = None;
         let mut record = Record::new(payload);
         while let Some(frame) = record.next() {
@@ -104,7 +115,8 @@ impl Connection {
                 Ok(frame) => {
                     eliciting |= frame.is_ack_eliciting();
                     probing &= frame.is_probing();
-                    urgent |= matches!(frame, Frame::Ping);
+                    urgent |= frame == Frame::Ping;
+                    asks_only &= frame == Frame::Ping || !frame.is_ack_eliciting();
                     let is_alone = record.frames() == 1 && record.is_empty() && frame != Frame::Padding;
                     only = is_alone.then_some(frame);
                 }
@@ -116,8 +128,12 @@ impl Connection {
             }
         }
         let is_newest = self.received.is_newest(number);
-        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-        self.received.note_mark(arrival.ecn);
+        if self.link.is_stream() {
+            self.received.insert_record(now, eliciting && !asks_only, urgent, payload.len());
+        } else {
+            self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+            self.received.note_mark(arrival.ecn);
+        }
         self.keep_alive(now);
         if eliciting {
             self.restart_heartbeat(now);
@@ -179,6 +195,17 @@ impl Connection {
                 }
                 Ok(())
             }
+            Frame::Ping => {
+                self.on_ping(number);
+                Ok(())
+            }
+            Frame::Pong(echo) => {
+                if self.on_pong(now, *echo) {
+                    Ok(())
+                } else {
+                    violation("a PONG that answers nothing")
+                }
+            }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
             Frame::Blocked(_) => {
                 self.stats.blocked_received += 1;
@@ -210,9 +237,8 @@ impl Connection {
                 self.on_cancel(*request);
                 Ok(())
             }
-            // All but the first three come too late to matter: the connection is being closed.
+            // All but the first two come too late to matter: the connection is being closed.
             Frame::Padding
-            | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
@@ -451,4 +477,9 @@ impl Connection {
             }
         }
     }
+}
+
+/// The first frame of a record that means anything.
+fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
+    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
 }

@@ -90,6 +90,7 @@ impl Connection {
         self.state = State::Established;
         self.timers.stop(Timer::Handshake);
         self.timers.stop(Timer::HandshakeDeadline);
+        self.timers.stop(Timer::NextWay);
         self.attempts.on_established(now);
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);

@@ -22,6 +22,11 @@ pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
         let _ = other;
         true
     }
+
+    /// Whether a stream leads there, which must be opened before anything can be said. No.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
 impl Address for SocketAddr {

@@ -93,7 +93,10 @@ impl<A: Address> Endpoint<A> {
 
     /// What to say to the next client.
     pub(super) fn drain_advice(&mut self) -> (Advice, Duration) {
-        let Some(drain) = &self.draining else { return (Advice::After, self.config.busy_retry_after) };
+        let Some(drain) = &self.draining else {
+            let busy = Duration::from_millis(self.rng.around(self.config.busy_retry_after));
+            return (Advice::After, busy);
+        };
         let Drain { advice, retry_after, spread, .. } = **drain;
         let drawn = Duration::from_nanos(self.rng.below(nanos(spread).saturating_add(1)));
         (advice, retry_after + drawn)

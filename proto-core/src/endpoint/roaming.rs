@@ -22,6 +22,10 @@ impl<A> Default for Others<A> {
 impl<A: Address> Entry<A> {
     /// How a packet from `address` came in; `None` when none from there is looked at.
     pub(super) fn arrival(&mut self, address: A, ecn: Option<Ecn>) -> Option<Arrival> {
+        if self.racing().is_some() {
+            let path = self.path_of(address);
+            return self.is_from(address).then_some(Arrival { path, is_same_host: true, ecn });
+        }
         if address == self.address {
             return Some(Arrival { path: self.others.active, is_same_host: true, ecn });
         }
@@ -41,7 +45,7 @@ impl<A: Address> Entry<A> {
     }
 
     /// Where a packet on `path` goes.
-    pub(super) fn address_of(&self, path: PathId) -> A {
+    pub(super) fn known_address(&self, path: PathId) -> A {
         let other = self.others.list.iter().find(|(other, _)| *other == path);
         other.map_or(self.address, |&(_, address)| address)
     }

@@ -123,6 +123,11 @@ impl Sent {
         self.packets_in_flight == 0
     }
 
+    /// The newest of them.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.packets.back().filter(|packet| packet.state == State::InFlight).map(|packet| packet.number)
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.packets.len()

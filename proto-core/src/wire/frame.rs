@@ -64,8 +64,10 @@ pub mod code {
 pub enum Frame<'a> {
     /// Nothing, one byte long.
     Padding,
-    /// Asks for an ACK.
+    /// Asks for an ACK, on a stream for a PONG.
     Ping,
+    /// Answers the PING of the record of this number, on streams.
+    Pong(u64),
     /// Which packets arrived.
     Ack(Ack<'a>),
     /// Room for reliable messages.
@@ -131,6 +133,7 @@ impl<'a> Frame<'a> {
                 | Self::Report(_)
                 | Self::Close(_)
                 | Self::CloseAck
+                | Self::Pong(_)
                 | Self::Time(_)
                 | Self::Init(_)
                 | Self::Retry(_)
@@ -150,6 +153,7 @@ impl<'a> Frame<'a> {
         Ok(match ty {
             code::PADDING => Self::Padding,
             code::PING => Self::Ping,
+            code::PONG => Self::Pong(reader.vi64()?),
             code::ACK | code::ACK_ECN => Self::Ack(Ack::decode(reader, ty == code::ACK_ECN)?),
             code::CREDIT => Self::Credit(Credit::decode(reader)?),
             code::BLOCKED => Self::Blocked(Credit::decode(reader)?),
@@ -268,6 +272,10 @@ impl<'b> RecordWriter<'b> {
         match frame {
             Frame::Padding => buf.push(code::PADDING),
             Frame::Ping => buf.push(code::PING),
+            Frame::Pong(echo) => {
+                buf.push(code::PONG);
+                varint::encode(*echo, buf);
+            }
             Frame::Ack(ack) => {
                 buf.push(if ack.ecn.is_some() { code::ACK_ECN } else { code::ACK });
                 ack.encode(buf);

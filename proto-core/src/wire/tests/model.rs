@@ -21,6 +21,7 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
+    Pong(u64),
     Ack {
         delay: u64,
         ranges: Vec<AckRange>,
@@ -184,6 +185,7 @@ impl Model {
             }
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
+            Self::Pong(echo) => Frame::Pong(*echo),
             Self::PathChallenge(data) => Frame::PathChallenge(*data),
             Self::PathResponse(data) => Frame::PathResponse(*data),
             &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
@@ -252,6 +254,7 @@ impl From<Frame<'_>> for Model {
         match frame {
             Frame::Padding => Self::Padding,
             Frame::Ping => Self::Ping,
+            Frame::Pong(echo) => Self::Pong(echo),
             Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
             Frame::Blocked(credit) => Self::Blocked(credit),
@@ -476,10 +479,10 @@ fn any_advice(g: &mut Gen) -> Advice {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 29) {
-            27 => Self::PathChallenge(random(g)),
-            28 => Self::PathResponse(random(g)),
-            26 => Self::GoAway {
+        match below(g, 30) {
+            28 => Self::PathChallenge(random(g)),
+            29 => Self::PathResponse(random(g)),
+            27 => Self::GoAway {
                 timeout_ms: number(g),
                 advice: any_advice(g),
                 retry_after_ms: number(g),
@@ -548,6 +551,7 @@ impl Arbitrary for Model {
                 },
             }),
             15 => Self::Cancel(number(g)),
+            26 => Self::Pong(number(g)),
             16 => Self::Time(TimeSample {
                 ask: bool::arbitrary(g),
                 sent: number(g),

@@ -88,6 +88,8 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::Rate(_) => "RATE",
             Frame::Cancel(_) => "CANCEL",
             Frame::GoAway(_) => "GOAWAY",
+            Frame::PathChallenge(_) => "PATH_CHALLENGE",
+            Frame::PathResponse(_) => "PATH_RESPONSE",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use crate::wire::Advice;
 use crate::{
-    ChannelId, ConnectionId, Credentials, MessageId, Phase, Policy, Refusal, RequestId, SessionId, Timestamp,
+    ChannelId, ConnectionId, Credentials, GoAway, MessageId, Phase, Policy, Refusal, RequestId, SessionId,
+    Timestamp,
 };
 
 /// Something happened. Events carry no payloads: `recv` and `take_reply` fetch those.
@@ -38,6 +39,8 @@ pub enum Event {
     /// No attempt succeeded, or a client that was `Undecided` was refused or did not finish its handshake. The last event of a
     /// connection that was never established.
     ConnectFailed(Closed),
+    /// The server is going away. Nothing new can be sent from here on, what has begun may end, and `Closed` follows.
+    GoingAway(Box<GoAway>),
     /// The peer opened a channel.
     Opened(ChannelId),
     /// The channel had nothing to receive and now has.

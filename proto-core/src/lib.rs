@@ -165,10 +165,10 @@ pub mod wire;
 pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
-pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
+pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, GoAway, Message, Received, State};
 pub use credentials::{Credentials, UnixPeer};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
-pub use endpoint::{Address, ConnectionMut, Dial, Endpoint, Output};
+pub use endpoint::{Address, ConnectionMut, Dial, Drain, Endpoint, Output};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
 pub use event::{CloseReason, Closed, DialError, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, DialId, LinkId, MessageId, RequestId, SessionId, Shard};

@@ -54,6 +54,8 @@ drops! {
     WrongVersion = "wrong-version",
     /// An INIT refused because the endpoint is full.
     Busy = "busy",
+    /// An INIT refused because the endpoint is going away.
+    Draining = "draining",
     /// An INIT at an endpoint that takes no connections.
     NotAccepting = "not-accepting",
     /// An INIT refused because too many peers are undecided.

@@ -6,6 +6,7 @@ mod clock;
 mod close;
 mod commands;
 mod delivery;
+mod goaway;
 mod handshake;
 mod heartbeat;
 mod probe;
@@ -34,6 +35,8 @@ use core::time::Duration;
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
 use self::delivery::Batches;
+pub use self::goaway::GoAway;
+use self::goaway::Leaving;
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
 use self::receipts::Reports;
@@ -105,6 +108,7 @@ pub struct Connection {
     overdraft: Overdraft,
     wall: clock::Clock,
     ending: close::Ending,
+    leaving: Option<Box<Leaving>>,
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
@@ -238,6 +242,7 @@ impl Connection {
             overdraft: Overdraft::default(),
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
+            leaving: None,
             arena: None,
             scratch: Lazy::default(),
             stats: Stats::default(),
@@ -443,6 +448,9 @@ impl Connection {
     fn update_timers(&mut self) {
         if !self.state.is_open() {
             return;
+        }
+        if self.leaving.is_some() {
+            self.check_flushed(self.clock);
         }
         self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         self.timers.set(Timer::Request, self.requests.deadline());

@@ -174,6 +174,7 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
                 Ok(())
@@ -232,6 +233,7 @@ impl Connection {
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::GoAway(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)

@@ -266,6 +266,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Rate(_) => "RATE",
         Frame::Time(_) => "TIME",
         Frame::Cancel(_) => "CANCEL",
+        Frame::GoAway(_) => "GOAWAY",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

@@ -188,6 +188,7 @@ impl Connection {
     fn wants_to_elicit(&mut self, now: Timestamp, has_next: bool) -> bool {
         let mut wants = has_next
             || self.ping_due
+            || self.owes_goaway()
             || self.confirm == Confirm::Due
             || self.channels.has_news()
             || self.requests.next_cancel().is_some();
@@ -281,6 +282,7 @@ impl Connection {
         self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_rates(limit, writer, carried);
+        self.write_goaway(now, limit, writer, carried);
         while writer.has_room(1 + varint::MAX_LEN, limit)
             && let Some(request) = self.requests.next_cancel()
         {

@@ -128,6 +128,10 @@ impl<A: Address> Endpoint<A> {
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);
         };
+        if self.is_draining() {
+            let close = self.busy(Drop::Draining);
+            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
+        }
         self.on_new_client(now, meta, client, &init, packet);
     }
 
@@ -163,6 +167,9 @@ impl<A: Address> Endpoint<A> {
 
     /// Whether there is room for another client, or why not.
     pub(super) fn room(&self) -> Result<(), Drop> {
+        if self.is_draining() {
+            return Err(Drop::Draining);
+        }
         if self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending {
             return Err(Drop::Busy);
         }
@@ -180,8 +187,9 @@ impl<A: Address> Endpoint<A> {
     /// Sends a client away.
     pub(super) fn busy(&mut self, reason: Drop) -> Close<'static> {
         self.count(reason);
-        let retry_after_ms = self.rng.around(self.config.busy_retry_after);
-        Close { code: code::BUSY, advice: Advice::After, retry_after_ms, reason: "busy" }
+        let (advice, retry_after) = self.drain_advice();
+        let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        Close { code: code::BUSY, advice, retry_after_ms, reason: "busy" }
     }
 
     /// Whether a packet takes a client that has found another way.

@@ -334,7 +334,9 @@ impl<A: Address> Endpoint<A> {
     fn room_for_first(&self) -> Option<Drop> {
         let is_full = self.len() >= self.config.max_connections;
         let is_undecided = self.config.admission && self.incoming.undecided >= self.config.max_undecided;
-        is_full.then_some(Drop::Busy).or(is_undecided.then_some(Drop::UndecidedFull))
+        (self.is_draining().then_some(Drop::Draining))
+            .or(is_full.then_some(Drop::Busy))
+            .or(is_undecided.then_some(Drop::UndecidedFull))
     }
 
     /// The first record of a server, on a way of the connection in `slot`.

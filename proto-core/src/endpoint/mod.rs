@@ -2,6 +2,7 @@
 
 mod address;
 mod dial;
+mod drain;
 mod guard;
 mod incoming;
 mod links;
@@ -21,6 +22,7 @@ use core::net::SocketAddr;
 pub use self::address::Address;
 pub use self::dial::Dial;
 use self::dial::{Dials, Race};
+pub use self::drain::Drain;
 pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
@@ -48,6 +50,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     rng: Rng,
     clock: Timestamp,
     is_accepting: bool,
+    draining: Option<Box<Drain>>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     routes: Routes<A>,
@@ -102,6 +105,7 @@ impl<A: Address> Endpoint<A> {
         Self {
             incoming: Incoming::new(key, &mut rng),
             is_accepting: config.accept,
+            draining: None,
             config,
             link,
             rng,
@@ -461,6 +465,7 @@ impl<A: Address> Endpoint<A> {
             entry.filed = state;
             self.refile_routes(slot);
             self.refile_race(slot);
+            self.tell_going_away(slot);
             self.replace_if_lost(slot);
             self.touch(slot);
             self.remove_if_over(slot);

@@ -1,6 +1,7 @@
 //! Endpoints and the wire between them, in memory and in virtual time.
 
 mod admission;
+mod drain;
 mod handshake;
 mod idle;
 mod reconnect;

@@ -24,6 +24,7 @@ pub(crate) enum Carried {
     /// That a request was cancelled.
     Cancel(u64),
     Confirm,
+    GoAway,
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),

@@ -6,8 +6,8 @@ use core::ops::RangeInclusive;
 use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, Init, MAX_TOKEN, Msg, MsgAck,
-    OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
+    MsgAck, OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
 };
 use super::{ack, delivery, varint};
 
@@ -84,6 +84,8 @@ pub enum Frame<'a> {
     Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
+    /// The server is going away.
+    GoAway(GoAway<'a>),
     /// The end.
     Close(Close<'a>),
     /// The end was understood.
@@ -151,6 +153,7 @@ impl<'a> Frame<'a> {
             code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
             code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::GOAWAY => Self::GoAway(GoAway::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
             code::RATE => Self::Rate(RateLimit::decode(reader)?),
@@ -293,6 +296,10 @@ impl<'b> RecordWriter<'b> {
             Frame::OpenChannel(open) => {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
+            }
+            Frame::GoAway(goaway) => {
+                buf.push(code::GOAWAY);
+                goaway.encode(buf);
             }
             Frame::Close(close) => {
                 buf.push(code::CLOSE);

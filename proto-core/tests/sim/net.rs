@@ -114,6 +114,7 @@ fn dissect_frames(mut kind: &'static str, payload: &[u8], text: &mut String) -> 
             Frame::Confirm(_) => "CONFIRM",
             Frame::Rate(_) => "RATE",
             Frame::Cancel(_) => "CANCEL",
+            Frame::GoAway(_) => "GOAWAY",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -30,6 +30,7 @@ fn core_types_without_a_frame_are_refused() {
         code::REPORT,
         code::PONG,
         code::OPEN_CHANNEL,
+        code::GOAWAY,
         code::CLOSE,
         code::CLOSE_ACK,
         code::INIT,

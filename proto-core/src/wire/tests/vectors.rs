@@ -273,6 +273,18 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "goaway" => Model::GoAway {
+            timeout_ms: 10_000,
+            advice: Advice::After,
+            retry_after_ms: 700,
+            uri: String::new(),
+        },
+        "goaway-elsewhere" => Model::GoAway {
+            timeout_ms: 0,
+            advice: Advice::Elsewhere,
+            retry_after_ms: 0,
+            uri: "udp://b".to_string(),
+        },
         "cancel" => Model::Cancel(300),
         "time-ask" => Model::Time(TimeSample { ask: true, sent: 1_700_000_000_000_000, origin: 0, held: 0 }),
         "time-answer" => {
@@ -328,7 +340,7 @@ macro_rules! variants {
 }
 
 variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Pong, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
-    OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+    OpenChannel, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

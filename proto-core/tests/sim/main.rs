@@ -16,4 +16,5 @@ mod roaming;
 mod rooms;
 mod scenarios;
 mod story;
+mod streams;
 mod traces;

@@ -113,6 +113,15 @@ fn a_credit_leak_is_found() {
 }
 
 #[test]
+fn a_stream_that_is_trusted_with_delivery_is_found() {
+    let planted = Planted::WrittenIsAcked;
+    let (server, client) = (config(true, planted), config(false, planted));
+    let found = search(SEEDS, move |seed| crate::streams::stormy_with(seed, &server, &client));
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("guarantees"), "{}", failure.verdict);
+}
+
+#[test]
 fn a_rate_limit_that_is_not_enforced_is_found() {
     let planted = Planted::RateUnenforced;
     let build = |seed| {

@@ -108,7 +108,7 @@ impl ClientNode {
     pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, server: Addr) -> RoomNode {
         let now = timestamp(boot.now.mono);
         let mut endpoint = Endpoint::new(Arc::clone(config), Link::datagram(1200), boot.seed, now);
-        let conn = endpoint.connect(now, At(server)).ok();
+        let conn = endpoint.connect(now, At::Datagrams(server)).ok();
         // A user who starts anew is the same: its name is its secret.
         let secret = ClientSecret(*blake3::hash(boot.name.as_bytes()).as_bytes());
         let config =
@@ -325,7 +325,7 @@ impl Node for RoomNode {
             Self::Server(node) => node.server.poll_transmit(both(now), out),
             Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
         }?;
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_store(&mut self) -> Option<StoreOp> {

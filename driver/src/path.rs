@@ -97,6 +97,14 @@ impl Address for Path {
         }
     }
 
+    fn is_same_host(&self, other: &Self) -> bool {
+        matches!((self.peer, other.peer), (Peer::Udp(one), Peer::Udp(two)) if one.is_same_host(&two))
+    }
+
+    fn may_become(&self, other: &Self) -> bool {
+        matches!((self.peer, other.peer), (Peer::Udp(one), Peer::Udp(two)) if one.may_become(&two))
+    }
+
     fn prefix(&self) -> Option<u64> {
         self.peer.socket_addr().and_then(|address| address.prefix())
     }

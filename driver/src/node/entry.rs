@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use proto_core::{ChannelId, Closed, ConnectionId, SessionId, Timestamp};
+use proto_core::{ChannelId, Closed, ConnectionId, GoAway, SessionId, Timestamp};
 
 use crate::Peer;
 
@@ -42,8 +42,8 @@ pub(crate) struct Entry {
     pub(crate) version: u64,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
-    /// Its server is going away.
-    pub(crate) is_leaving: bool,
+    /// What its server said when it began to go away.
+    pub(crate) going_away: Option<Box<GoAway>>,
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
@@ -60,7 +60,7 @@ impl Entry {
             progress,
             version: 0,
             session: None,
-            is_leaving: false,
+            going_away: None,
             holder,
             next: None,
             channels: Vec::new(),

@@ -95,9 +95,9 @@ impl Node {
         self.stop_accepting(now, wakes);
     }
 
-    pub(super) fn on_going_away(&mut self, id: ConnectionId, wakes: &mut Wakes) {
+    pub(super) fn on_going_away(&mut self, id: ConnectionId, said: Box<GoAway>, wakes: &mut Wakes) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.is_leaving = true;
+            entry.going_away = Some(said);
             self.waiters.wake_connection(id, wakes);
         }
     }
@@ -105,9 +105,7 @@ impl Node {
     /// What the server of a connection said when it began to go away; `None` when the connection is over without that.
     pub(crate) fn going_away(&self, id: ConnectionId) -> Attempt<Option<GoAway>> {
         match self.entry(id) {
-            Some(entry) if entry.is_leaving => {
-                Attempt::Look(self.endpoint.get(id).and_then(|conn| conn.going_away().cloned()))
-            }
+            Some(Entry { going_away: Some(said), .. }) => Attempt::Look(Some((**said).clone())),
             Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Status), None),
             _ => Attempt::Look(None),
         }

@@ -6,5 +6,6 @@ mod command_line;
 mod full_disk;
 mod links;
 mod relay;
+mod roaming;
 mod support;
 mod terminal;

@@ -77,12 +77,12 @@ impl Connection {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
                     self.expire_messages(now);
                 }
-                self.write_probe(now, buf) || self.write_data(now, buf)
+                self.write_path_frame(now, buf) || self.write_probe(now, buf) || self.write_data(now, buf)
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         };
-        written.then_some(0)
+        written.then(|| self.take_written_path().0)
     }
 
     /// Writes the header of a packet; on a stream it has none.
@@ -408,6 +408,9 @@ impl Connection {
             };
             let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))
                 || candidate.says.receipt;
+            #[cfg(planted)]
+            let is_followed =
+                is_followed && self.config.planted != Some(crate::planted::Planted::WrittenIsAcked);
             let is_whole = len == candidate.total;
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
@@ -443,7 +446,8 @@ impl Connection {
         let is_end = candidate.offset + len == candidate.total;
         let channel = self.channels.get_mut(id).filter(|_| is_end);
         if let Some(settled) = channel.and_then(|channel| channel.settle(class, candidate.id)) {
-            self.on_settled(id, class, settled, Fate::Written);
+            let fate = if cfg!(planted) && class.is_reliable() { Fate::Acked } else { Fate::Written };
+            self.on_settled(id, class, settled, fate);
         }
     }
 }

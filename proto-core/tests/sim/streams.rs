@@ -29,7 +29,7 @@ struct Wire {
 pub(crate) struct Wires {
     dialed: u64,
     dials: BTreeMap<StreamId, DialId>,
-    wires: BTreeMap<StreamId, Wire>,
+    open: BTreeMap<StreamId, Wire>,
     streams: BTreeMap<LinkId, StreamId>,
     ready: BTreeSet<StreamId>,
     ops: VecDeque<StreamOp>,
@@ -47,16 +47,16 @@ impl Wires {
             StreamEvent::Opened => {
                 let link = self.dials.remove(&stream).and_then(|id| endpoint.dialed(now, id, LINK));
                 match link {
-                    Some(link) => self.open(stream, link),
+                    Some(link) => self.begin(stream, link),
                     None => self.ops.push_back(StreamOp::Reset { stream }),
                 }
             }
             StreamEvent::Accepted { from } => {
                 let link = endpoint.link_up(now, At::Stream(from), LINK);
-                self.open(stream, link);
+                self.begin(stream, link);
             }
             StreamEvent::Read(mut bytes) => {
-                let Some(wire) = self.wires.get_mut(&stream) else { return };
+                let Some(wire) = self.open.get_mut(&stream) else { return };
                 let Some(link) = wire.link else { return };
                 loop {
                     match wire.deframer.next(&mut bytes, endpoint.record_limit(link)) {
@@ -73,7 +73,7 @@ impl Wires {
                 self.ready.insert(stream);
             }
             StreamEvent::Finished => {
-                if let Some(wire) = self.wires.remove(&stream) {
+                if let Some(wire) = self.open.remove(&stream) {
                     self.ready.remove(&stream);
                     if !wire.is_finished {
                         self.ops.push_back(StreamOp::Finish { stream });
@@ -92,15 +92,15 @@ impl Wires {
                 if let Some(id) = self.dials.remove(&stream) {
                     endpoint.dial_failed(now, id, DialError::Unreachable);
                 }
-                if let Some(wire) = self.wires.remove(&stream) {
+                if let Some(wire) = self.open.remove(&stream) {
                     self.lose(now, endpoint, wire.link);
                 }
             }
         }
     }
 
-    fn open(&mut self, stream: StreamId, link: LinkId) {
-        self.wires.insert(stream, Wire { link: Some(link), ..Wire::default() });
+    fn begin(&mut self, stream: StreamId, link: LinkId) {
+        self.open.insert(stream, Wire { link: Some(link), ..Wire::default() });
         self.streams.insert(link, stream);
         self.ready.insert(stream);
     }
@@ -141,7 +141,7 @@ impl Wires {
             let Some(&stream) = self.streams.get(&link) else { continue };
             if !endpoint.has_link(link) && streams.room(stream) < ROOM {
                 self.streams.remove(&link);
-                self.wires.remove(&stream);
+                self.open.remove(&stream);
                 self.ready.remove(&stream);
                 self.ops.push_back(StreamOp::Reset { stream });
             } else {
@@ -152,7 +152,7 @@ impl Wires {
             return Some(op);
         }
         while let Some(&stream) = self.ready.first() {
-            let wire = self.wires.get_mut(&stream);
+            let wire = self.open.get_mut(&stream);
             let Some(wire) = wire.filter(|wire| wire.link.is_some() && streams.room(stream) >= ROOM) else {
                 self.ready.remove(&stream);
                 continue;
@@ -202,7 +202,7 @@ pub(crate) fn stormy_with(
     server: &Arc<proto_core::Config>,
     client: &Arc<proto_core::Config>,
 ) -> Sim<Peer> {
-    let by = if seed % 3 == 0 { By::Both } else { By::Streams };
+    let by = if seed.is_multiple_of(3) { By::Both } else { By::Streams };
     let mut sim = everything_by(by, seed, server, client);
     sim.campaign(chaos());
     sim

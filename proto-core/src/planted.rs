@@ -31,4 +31,8 @@ pub enum Planted {
     SkipLeak,
     /// A client is let in before the application has decided.
     AdmitsAnyone,
+    /// A client is followed to another address before it has proven to be there.
+    MovesUnproven,
+    /// Probing packets move a client.
+    ProbesMove,
 }

@@ -4,13 +4,13 @@ use core::mem;
 use core::time::Duration;
 
 use super::state::{End, State};
-use super::{Connection, Timer};
+use super::{Arrival, Connection, Timer};
 use crate::channel::{
-    Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
+    Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
     SendCredit, Share,
 };
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, CloseReason, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Meta, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ impl Connection {
         if self.link.is_stream() {
             return self.receive_record(now, datagram);
         }
-        if meta.path != PathId::default() && self.state != State::Connecting {
-            return self.stats.drops.count(Drop::WrongAddress);
-        }
+        let is_elsewhere = self.state != State::Connecting && meta.path != self.active_path();
+        let arrival = Arrival { path: meta.path, is_same_host: false, ecn: meta.ecn };
         match Packet::decode(datagram, self.config.checksum) {
+            Ok(Packet::Long(_)) if is_elsewhere => self.stats.drops.count(Drop::WrongAddress),
             Ok(Packet::Long(long)) => {
                 self.on_long(now, meta.path.0, &long, datagram.len());
             }
-            Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
+            Ok(Packet::Short(short)) => self.on_short(now, arrival, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
@@ -57,7 +57,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_short(&mut self, now: Timestamp, ecn: Option<Ecn>, short: &Short<'_>, datagram: &[u8]) {
+    pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
+        if self.state != State::Connecting && arrival.path != self.active_path() && !self.may_roam() {
+            return self.stats.drops.count(Drop::WrongAddress);
+        }
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
             State::Accepting => self.has_agreed(),
@@ -87,7 +90,8 @@ impl Connection {
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        self.apply_record(now, number, ecn, short.payload);
+        self.set_arrival(arrival.path, datagram.len());
+        self.apply_record(now, number, arrival, short.payload);
     }
 
     /// The client says that it will not come: it found another way.
@@ -102,17 +106,19 @@ impl Connection {
     }
 
     /// Checks all of a record before any of it takes effect.
-    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
-        let (mut eliciting, mut urgent, mut asks_only) = (false, false, true);
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
+        let (mut eliciting, mut urgent, mut asks_only, mut probing) = (false, false, true, true);
         let mut only = None;
         let mut record = Record::new(payload);
         while let Some(frame) = record.next() {
             match frame {
                 Ok(frame) => {
                     eliciting |= frame.is_ack_eliciting();
+                    probing &= frame.is_probing();
                     urgent |= frame == Frame::Ping;
                     asks_only &= frame == Frame::Ping || !frame.is_ack_eliciting();
-                    only = (record.frames() == 1 && record.is_empty()).then_some(frame);
+                    let is_alone = record.frames() == 1 && record.is_empty() && frame != Frame::Padding;
+                    only = is_alone.then_some(frame);
                 }
                 Err(DecodeError::UnknownFrame(_)) => {
                     return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");
@@ -121,11 +127,12 @@ impl Connection {
                 Err(_) => return self.on_violation(now, code::FRAME_ENCODING, "a malformed frame"),
             }
         }
+        let is_newest = self.received.is_newest(number);
         if self.link.is_stream() {
             self.received.insert_record(now, eliciting && !asks_only, urgent, payload.len());
         } else {
             self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-            self.received.note_mark(ecn);
+            self.received.note_mark(arrival.ecn);
         }
         self.keep_alive(now);
         if eliciting {
@@ -135,9 +142,9 @@ impl Connection {
         // A record of one frame, such as a large message, is not decoded again.
         if let Some(frame) = only {
             if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
-                self.on_violation(now, code, text);
+                return self.on_violation(now, code, text);
             }
-            return;
+            return self.follow(now, arrival, number, is_newest, probing);
         }
         for frame in Record::new(payload).flatten() {
             if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
@@ -147,6 +154,7 @@ impl Connection {
                 return;
             }
         }
+        self.follow(now, arrival, number, is_newest, probing);
     }
 
     /// Acts on a frame of packet `number`.
@@ -174,6 +182,8 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::PathChallenge(data) if is_open => self.on_path_challenge(now, *data),
+            Frame::PathResponse(data) if is_open => self.on_path_response(now, *data),
             Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
@@ -234,6 +244,8 @@ impl Connection {
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
             | Frame::GoAway(_)
+            | Frame::PathChallenge(_)
+            | Frame::PathResponse(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)
@@ -333,7 +345,7 @@ impl Connection {
         }
         let extras = msg.extras;
         let arrival =
-            Arrival { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
+            Piece { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
         self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
             Err(Refused::Dropped(reason)) => Ok(Some(reason)),
             Err(Refused::Violation(code, text)) => Err(Violation(code, text)),

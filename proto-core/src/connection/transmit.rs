@@ -77,12 +77,12 @@ impl Connection {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
                     self.expire_messages(now);
                 }
-                self.write_probe(now, buf) || self.write_data(now, buf)
+                self.write_path_frame(now, buf) || self.write_probe(now, buf) || self.write_data(now, buf)
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         };
-        written.then_some(0)
+        written.then(|| self.take_written_path().0)
     }
 
     /// Writes the header of a packet; on a stream it has none.

@@ -12,6 +12,8 @@ mod peer;
 mod planted;
 mod priorities;
 mod rates;
+mod roaming;
+mod rooms;
 mod scenarios;
 mod story;
 mod streams;

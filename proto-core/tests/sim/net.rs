@@ -115,6 +115,8 @@ fn dissect_frames(mut kind: &'static str, payload: &[u8], text: &mut String) -> 
             Frame::Rate(_) => "RATE",
             Frame::Cancel(_) => "CANCEL",
             Frame::GoAway(_) => "GOAWAY",
+            Frame::PathChallenge(_) => "PATH_CHALLENGE",
+            Frame::PathResponse(_) => "PATH_RESPONSE",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -17,7 +17,7 @@ use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
 use crate::seen::{Seen, SeenWindow};
-use crate::wire::{Extras, Skipped, WireId};
+use crate::wire::{Extras, Kind, Skipped, WireId};
 use crate::{Class, Config, Refusal, Timestamp, code};
 
 /// Reliable messages that may be under way above the lowest one missing.
@@ -121,6 +121,47 @@ impl Inbox {
         *next = (*next).max(id + 1);
     }
 
+    /// Whether `id` is the reliable message that everything of its class waits for, and nothing came before its turn.
+    #[inline]
+    pub(crate) fn awaits(&self, class: Class, id: u64) -> bool {
+        let window = match class {
+            Class::ReliableOrdered => &self.ordered,
+            Class::ReliableUnordered => &self.unordered,
+            Class::Unreliable | Class::Sequenced => return false,
+        };
+        id == window.base && window.slots.is_empty()
+    }
+
+    /// Takes in that message, whole and charged for: whether nothing was ready before.
+    #[inline]
+    pub(crate) fn accept(&mut self, class: Class, id: u64, payload: Bytes) -> bool {
+        let was_empty = self.ready_len() == 0;
+        let ordered = class == Class::ReliableOrdered;
+        let window = if ordered { &mut self.ordered } else { &mut self.unordered };
+        window.base += 1;
+        let mut gap = mem::take(&mut window.gap);
+        if ordered {
+            gap = gap.saturating_add(mem::take(&mut self.diverted));
+        }
+        self.ready.push_back(Delivery { class, id, kind: Kind::OneWay, payload, gap, said: None });
+        was_empty
+    }
+
+    /// The next message, when it is a reliable one that says nothing beside its payload.
+    #[inline]
+    pub(crate) fn pop_plain(&mut self) -> Option<Delivery> {
+        let next = self.ready.front()?;
+        let is_plain = next.class.is_reliable() && next.said.is_none() && next.kind == Kind::OneWay;
+        if !is_plain || self.sequenced().next().is_some() {
+            return None;
+        }
+        let mut delivery = self.ready.pop_front()?;
+        if delivery.class == Class::ReliableOrdered {
+            delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.expired));
+        }
+        Some(delivery)
+    }
+
     /// Takes in one arrival. `credit` is charged for the first piece of a reliable message: the channel's and the session's.
     pub(crate) fn receive(
         &mut self,
@@ -218,7 +259,7 @@ impl Inbox {
             intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap: 0, said: None });
             return Ok(());
         }
-        // The usual case: whole, and the one that everything waits for.
+        // The usual case of a message that says more than its payload: whole, and the one that everything waits for.
         if id == window.base
             && window.slots.is_empty()
             && arrival.payload.len() as u64 == total
@@ -530,6 +571,9 @@ impl Inbox {
 
     /// When the next incomplete message must be given up.
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if self.partials.is_empty() {
+            return None;
+        }
         let lapse = self.lapses.first().map(|&(at, ..)| at);
         self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
     }

@@ -11,6 +11,7 @@ mod outbox;
 mod outboxes;
 mod rate;
 mod receipts;
+mod run;
 mod scheduler;
 mod table;
 mod terms;
@@ -31,6 +32,7 @@ use self::meter::Meter;
 pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
 pub(crate) use self::receipts::{MAX_RECEIPTS, Receipts};
+pub(crate) use self::run::{Position, Room, Run};
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};
@@ -168,6 +170,11 @@ impl Channel {
 
     pub(crate) const fn allows(&self, class: Class) -> bool {
         self.classes & 1 << class as u8 != 0
+    }
+
+    /// Whether the application owes more receipts than it may.
+    pub(crate) fn owes_too_many_receipts(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.receipts.len() >= MAX_RECEIPTS)
     }
 
     /// How replies travel on this channel.
@@ -378,6 +385,18 @@ impl Channel {
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let settled = self.outboxes[piece.class as usize].on_acked(piece)?;
         Some(self.account(piece.class, settled))
+    }
+
+    /// The peer has `piece`; whether that settles its message, and nobody wants to be told.
+    #[inline]
+    fn settle_plain(&mut self, piece: &Piece) -> bool {
+        let outbox = self.outboxes.get_mut(piece.class);
+        let is_settled = outbox.is_some_and(|outbox| outbox.settle_plain(piece));
+        if is_settled {
+            self.queued_messages -= 1;
+            self.queued_bytes -= piece.len as usize + MESSAGE_COST;
+        }
+        is_settled
     }
 
     /// `len` bytes were written for the first time.

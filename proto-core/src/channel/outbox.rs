@@ -7,6 +7,7 @@ use core::ops::RangeInclusive;
 use bytes::Bytes;
 
 use super::Piece;
+use super::inbox::RECEIVE_WINDOW;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
 use crate::wire::{Batch, Kind, Skipped, WireId};
@@ -35,6 +36,8 @@ struct Slot {
     /// What the peer has of a message that was cut.
     acked: RangeSet,
     receipt: ReceiptKind,
+    /// It says nothing beside its payload.
+    is_plain: bool,
     state: State,
     /// Its pieces in `lost`.
     lost: u16,
@@ -44,6 +47,16 @@ struct Slot {
 }
 
 impl Slot {
+    /// What else it says at `now`.
+    fn says(&self, now: Timestamp) -> Says {
+        let terms = self.terms.as_deref();
+        Says {
+            ttl: terms.and_then(|terms| terms.ttl(now)),
+            receipt: self.receipt == ReceiptKind::Processing,
+            batch: terms.and_then(|terms| terms.batch),
+        }
+    }
+
     fn settled(&self, written: bool) -> Settled {
         Settled {
             id: self.id,
@@ -82,22 +95,45 @@ pub(crate) struct Abandoned {
     pub(crate) part: Option<u64>,
 }
 
+/// A message that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peeked {
+    Nothing,
+    /// One that says nothing beside its payload of this length, and of which nothing was written.
+    Plain(u32),
+    /// Another one, or it must wait.
+    Other,
+}
+
+/// What the next bytes to write begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begins {
+    /// Something of their message was written before.
+    Nothing,
+    /// A message, which must be charged for.
+    Message { total: u32 },
+}
+
 /// The next bytes to write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
     pub(crate) id: u64,
+    /// Its number on the wire.
+    pub(crate) number: u64,
     pub(crate) offset: u32,
     pub(crate) len: u32,
     pub(crate) total: u32,
-    pub(crate) kind: Kind,
     /// Nothing of this message was written before: it must be charged.
     pub(crate) is_first: bool,
-    /// Its number on the wire.
-    pub(crate) number: u64,
     /// How often these bytes were lost.
     pub(crate) tries: u8,
-    /// What else it says: its remaining lifetime, whether it asks for a MSG_ACK, its batch.
-    pub(crate) says: Says,
+    /// It says nothing beside its payload.
+    pub(crate) is_plain: bool,
+    /// It asks for a MSG_ACK.
+    pub(crate) receipt: bool,
+    /// Bytes that what it is for adds to a MSG, and what else it says.
+    pub(crate) kind_len: u8,
+    pub(crate) says_len: u8,
 }
 
 /// A message that waits for the application's word at the other end.
@@ -160,6 +196,7 @@ impl Outbox {
         terms: Option<Box<Terms>>,
     ) -> u64 {
         let (id, total) = (self.next_id, payload.len() as u32);
+        let is_plain = kind == Kind::OneWay && receipt != ReceiptKind::Processing && terms.is_none();
         self.next_id += 1;
         self.unsent += payload.len();
         if let Some(at) = terms.as_ref().and_then(|terms| terms.lapses()) {
@@ -173,6 +210,7 @@ impl Outbox {
             sent: 0,
             acked: RangeSet::default(),
             receipt,
+            is_plain,
             state: State::Live,
             lost: 0,
             number: 0,
@@ -209,41 +247,107 @@ impl Outbox {
         !self.lost.is_empty()
     }
 
-    /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
-    pub(crate) fn candidate(&mut self, now: Timestamp, window: u64) -> Option<Candidate> {
-        while let Some(&piece) = self.lost.front() {
-            let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
-            match self.slot(piece.id) {
-                Some(slot) if piece.len == 0 || !slot.acked.contains(&wanted) => {
-                    return Some(Candidate {
-                        len: piece.len,
-                        tries: piece.tries,
-                        ..Candidate::new(slot, now, piece.offset)
-                    });
-                }
-                slot => {
-                    if let Some(slot) = slot {
-                        slot.lost -= 1;
-                    }
-                    self.lost.pop_front();
-                }
-            }
+    /// Whether there is something to write, and what it begins. `window` bounds how far beyond the oldest unsettled message a new
+    /// one may be.
+    #[inline]
+    pub(crate) fn peek(&mut self, window: u64) -> Option<Begins> {
+        if self.has_wanted() {
+            return Some(Begins::Nothing);
         }
         let slot = self.slots.get(self.fresh)?;
-        let is_first = slot.sent == 0;
-        if is_first && self.fresh as u64 >= window {
-            return None;
+        if slot.sent > 0 {
+            return Some(Begins::Nothing);
         }
-        let number = if is_first { self.next_number } else { slot.number };
-        Some(Candidate { is_first, number, ..Candidate::new(slot, now, slot.sent) })
+        ((self.fresh as u64) < window).then_some(Begins::Message { total: slot.total })
     }
 
-    /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
-    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Option<Bytes> {
-        let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
+    /// Whether something waits to be written, for the first time or again.
+    #[inline]
+    pub(super) fn waits(&self) -> bool {
+        self.fresh < self.slots.len() || self.has_lost()
+    }
+
+    /// The message of `class` that is `ahead` of the next new one.
+    #[inline]
+    pub(super) fn peek_plain(&self, ahead: usize, class: Class) -> Peeked {
+        let index = self.fresh + ahead;
+        match self.slots.get(index) {
+            None => Peeked::Nothing,
+            Some(slot) if !slot.is_plain || slot.sent > 0 => Peeked::Other,
+            Some(_) if class.is_reliable() && index as u64 >= RECEIVE_WINDOW => Peeked::Other,
+            Some(slot) => Peeked::Plain(slot.total),
+        }
+    }
+
+    /// Lets `write` have the next new message, which must be plain, and returns its id. `keep` says that it may have to be
+    /// written again.
+    #[inline]
+    pub(super) fn write_plain(&mut self, keep: bool, write: impl FnOnce(&[u8])) -> u64 {
+        let slot = &mut self.slots[self.fresh];
+        slot.sent = slot.total;
+        slot.number = self.next_number;
+        self.unsent -= slot.total as usize;
+        self.next_number += 1;
+        self.fresh += 1;
+        write(&slot.payload);
+        if !keep {
+            slot.payload = Bytes::new();
+        }
+        slot.id
+    }
+
+    /// Number on the wire of the next new message.
+    pub(super) const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Whether a lost piece is still wanted. Forgets those that are not.
+    #[inline]
+    pub(crate) fn has_wanted(&mut self) -> bool {
+        !self.lost.is_empty() && self.prune_lost()
+    }
+
+    #[inline(never)]
+    fn prune_lost(&mut self) -> bool {
+        while let Some(&piece) = self.lost.front() {
+            let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
+            if let Some(slot) = self.slot(piece.id) {
+                if piece.len == 0 || !slot.acked.contains(&wanted) {
+                    return true;
+                }
+                slot.lost -= 1;
+            }
+            self.lost.pop_front();
+        }
+        false
+    }
+
+    /// What to write next, when [`Self::peek`] said that there is something: lost pieces first.
+    #[inline]
+    pub(crate) fn candidate(&self, now: Timestamp) -> Option<Candidate> {
+        if let Some(piece) = self.lost.front() {
+            return self.repeat(now, piece);
+        }
+        let slot = self.slots.get(self.fresh)?;
+        let mut candidate = Candidate::new(slot, now, slot.sent);
+        if slot.sent == 0 {
+            candidate.is_first = true;
+            candidate.number = self.next_number;
+        }
+        Some(candidate)
+    }
+
+    #[inline(never)]
+    fn repeat(&self, now: Timestamp, piece: &Piece) -> Option<Candidate> {
+        let candidate = Candidate::new(&self.slots[self.index(piece.id)?], now, piece.offset);
+        Some(Candidate { len: piece.len, tries: piece.tries, ..candidate })
+    }
+
+    /// The next `len` bytes of `candidate`, which must be the present one, count as written.
+    #[inline]
+    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32) -> Option<()> {
         let index = self.index(candidate.id)?;
         let slot = &mut self.slots[index];
-        let bytes = slot.payload.slice(start..end);
         if let Some(piece) = self.lost.front_mut()
             && piece.id == candidate.id
             && piece.offset == candidate.offset
@@ -254,24 +358,65 @@ impl Outbox {
                 slot.lost -= 1;
                 self.lost.pop_front();
             }
-            return Some(bytes);
+            return Some(());
         }
-        let slot = self.slots.get_mut(self.fresh)?;
-        slot.sent = end as u32;
+        slot.sent = candidate.offset + len;
         slot.number = candidate.number;
         self.unsent -= len as usize;
         self.next_number = self.next_number.max(candidate.number + 1);
+        self.fresh += usize::from(slot.sent == slot.total);
         if candidate.is_first && slot.receipt == ReceiptKind::Processing {
             let asked = Asked { settled: slot.settled(true), arrived: false };
             self.extra.get_or_insert_default().asked.insert(slot.number, asked);
         }
-        if slot.sent == slot.total {
-            if !keep {
-                slot.payload = Bytes::new();
-            }
-            self.fresh += 1;
+        Some(())
+    }
+
+    /// Lets `write` have the `len` bytes of `candidate` that were taken, and what the message says beside them. `keep` says that
+    /// they may have to be written again.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        now: Timestamp,
+        candidate: &Candidate,
+        len: u32,
+        keep: bool,
+        write: impl FnOnce(Kind, Says, &[u8]),
+    ) {
+        let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
+        let Some(index) = self.find(candidate.id) else { return };
+        let slot = &mut self.slots[index];
+        let Some(bytes) = slot.payload.get(start..end) else { return };
+        if candidate.is_plain {
+            write(Kind::OneWay, Says::default(), bytes);
+        } else {
+            write(slot.kind, slot.says(now), bytes);
         }
-        Some(bytes)
+        if !keep && slot.sent == slot.total {
+            slot.payload = Bytes::new();
+        }
+    }
+
+    /// The peer has `piece`: settles its message if it is the oldest one, whole, and neither says anything beside its payload nor
+    /// has a receipt.
+    #[inline]
+    pub(crate) fn settle_plain(&mut self, piece: &Piece) -> bool {
+        let Some(slot) = self.slots.front() else { return false };
+        let is_usual = slot.id == piece.id
+            && slot.total == piece.len
+            && slot.is_plain
+            && slot.receipt == ReceiptKind::None
+            && slot.state == State::Live
+            && slot.terms.is_none()
+            && self.fresh > 0;
+        if !is_usual {
+            return false;
+        }
+        self.arrived = self.arrived.max(slot.number + 1);
+        self.slots.pop_front();
+        self.fresh -= 1;
+        self.forget();
+        true
     }
 
     /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
@@ -489,6 +634,12 @@ impl Outbox {
         true
     }
 
+    /// Whether there is a message of which nothing was written.
+    #[inline]
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten_slots().next().is_some()
+    }
+
     fn unwritten_slots(&self) -> impl Iterator<Item = &Slot> {
         let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
         self.slots.range(self.fresh + usize::from(is_begun)..)
@@ -555,23 +706,33 @@ impl Outbox {
 
 impl Candidate {
     /// The rest of `slot` from `offset`, of which something was written before.
+    #[inline]
     fn new(slot: &Slot, now: Timestamp, offset: u32) -> Self {
-        let terms = slot.terms.as_deref();
-        Self {
+        let mut candidate = Self {
             id: slot.id,
+            number: slot.number,
             offset,
             len: slot.total - offset,
             total: slot.total,
-            kind: slot.kind,
             is_first: false,
-            number: slot.number,
             tries: 0,
-            says: Says {
-                ttl: terms.and_then(|terms| terms.ttl(now)),
-                receipt: slot.receipt == ReceiptKind::Processing,
-                batch: terms.and_then(|terms| terms.batch),
-            },
+            is_plain: slot.is_plain,
+            receipt: false,
+            kind_len: 0,
+            says_len: 0,
+        };
+        if !slot.is_plain {
+            candidate.measure(slot, now);
         }
+        candidate
+    }
+
+    #[inline(never)]
+    fn measure(&mut self, slot: &Slot, now: Timestamp) {
+        let says = slot.says(now);
+        self.receipt = says.receipt;
+        self.kind_len = slot.kind.encoded_len() as u8;
+        self.says_len = says.encoded_len() as u8;
     }
 }
 

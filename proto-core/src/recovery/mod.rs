@@ -24,8 +24,8 @@ pub(crate) use self::received::Received;
 use self::reordering::Reordering;
 use self::repair::Repairs;
 pub(crate) use self::rtt::Rtt;
-use self::sent::Sent;
 pub(crate) use self::sent::{Carried, Mark};
+use self::sent::{Sent, Settled};
 use crate::rng::Rng;
 use crate::wire::{Ack, packet};
 use crate::{Config, Congestion, Link, Stats, Timestamp};
@@ -198,6 +198,9 @@ impl Recovery {
     pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
         let (packet, rtt) = (self.packet, self.rtt.smoothed());
         let flight = self.flight(now);
+        if flight.pacer.is_open(now, packet) {
+            return None;
+        }
         flight.pacer.blocked_until(now, packet, flight.controller.pacing_rate(rtt), granularity)
     }
 
@@ -236,7 +239,8 @@ impl Recovery {
         self.last_eliciting = now;
     }
 
-    /// Takes in an ACK, all of which is checked before any of it counts.
+    /// Takes in an ACK, all of which is checked before any of it counts. What arrived is appended to `out`, but for what `take`
+    /// takes.
     pub(crate) fn on_ack(
         &mut self,
         now: Timestamp,
@@ -244,6 +248,7 @@ impl Recovery {
         rng: &mut Rng,
         out: &mut Outcome,
         stats: &mut Stats,
+        take: impl FnMut(&Carried) -> bool,
     ) -> Result<(), ImpossibleAck> {
         if ack.largest >= self.next || ack.ranges().any(|range| *range.start() < self.first) {
             return Err(ImpossibleAck("it acknowledged a packet that was never sent"));
@@ -252,7 +257,7 @@ impl Recovery {
             return Err(ImpossibleAck("it acknowledged a packet number that was skipped"));
         }
         let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
-        let arrived = self.settle(now, ack, out, stats);
+        let arrived = self.settle(now, ack, out, stats, take);
         let rtt = arrived
             .newest
             .filter(|newest| newest.number == ack.largest)
@@ -297,14 +302,21 @@ impl Recovery {
     }
 
     /// Settles what an ACK acknowledges.
-    fn settle(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome, stats: &mut Stats) -> Arrived {
+    fn settle(
+        &mut self,
+        now: Timestamp,
+        ack: &Ack<'_>,
+        out: &mut Outcome,
+        stats: &mut Stats,
+        mut take: impl FnMut(&Carried) -> bool,
+    ) -> Arrived {
         let mut arrived = Arrived::default();
         let base = self.base;
         let Some(flight) = &mut self.flight else { return arrived };
         let (reordering, largest) = (&mut self.reordering, self.largest_acked.unwrap_or(0));
         let Flight { sent, controller, delivery, .. } = &mut **flight;
         for range in ack.ranges() {
-            sent.acknowledge(&range, &mut out.acked, |packet| {
+            let each = |packet: Settled| {
                 delivery.on_acked(now, packet.size.into());
                 out.large_acked |= u64::from(packet.size) > base;
                 arrived.marked += u64::from(packet.mark.ecn);
@@ -319,7 +331,8 @@ impl Recovery {
                     let (number, sent, snapshot) = (packet.number, packet.sent, packet.snapshot);
                     arrived.newest = Some(Newest { number, sent, snapshot });
                 }
-            });
+            };
+            sent.acknowledge(&range, &mut out.acked, each, &mut take);
         }
         if arrived.newest.is_some() {
             flight.probes = 0;

@@ -153,13 +153,15 @@ impl Sent {
         self.packets_in_flight += 1;
     }
 
-    /// Settles what is in flight or thought lost among `numbers`: appends what it carried to `out` and calls `each`.
-    /// The work is proportional to this map, not to the range.
+    /// Settles what is in flight or thought lost among `numbers`: appends to `out` what it carried, but for what `take` takes,
+    /// and calls `each`. The work is proportional to this map, not to the range.
+    #[inline]
     pub(crate) fn acknowledge(
         &mut self,
         numbers: &RangeInclusive<u64>,
         out: &mut Vec<Carried>,
         mut each: impl FnMut(Settled),
+        mut take: impl FnMut(&Carried) -> bool,
     ) {
         let first = self.packets.partition_point(|packet| packet.number < *numbers.start());
         for packet in self.packets.range_mut(first..).take_while(|packet| packet.number <= *numbers.end()) {
@@ -174,7 +176,12 @@ impl Sent {
             }
             each(packet.settled(was_lost));
             let first = (packet.first - self.carried_base) as usize;
-            out.extend(self.carried.range(first..first + packet.count as usize));
+            for at in first..first + packet.count as usize {
+                let Some(carried) = self.carried.get(at) else { break };
+                if !take(carried) {
+                    out.push(*carried);
+                }
+            }
         }
     }
 
@@ -228,8 +235,10 @@ impl Sent {
                 State::Lost if packet.sent >= horizon => break,
                 State::Lost | State::Settled => {}
             }
-            self.carried.drain(..packet.count as usize);
             self.carried_base += u64::from(packet.count);
+            for _ in 0..packet.count {
+                self.carried.pop_front();
+            }
             self.packets.pop_front();
         }
     }

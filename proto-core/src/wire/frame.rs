@@ -6,8 +6,8 @@ use core::ops::RangeInclusive;
 use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, Init, MAX_TOKEN, Msg, MsgAck,
-    OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Init, Kind, MAX_TOKEN,
+    Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version, WireId,
 };
 use super::{ack, delivery, varint};
 
@@ -180,14 +180,18 @@ impl<'a> Record<'a> {
         Self { reader: Reader::new(bytes), context: Context::default(), frames: 0 }
     }
 
-    /// Frames so far; padding does not count.
-    pub(crate) const fn frames(&self) -> usize {
-        self.frames
+    /// Whether a MSG follows.
+    #[inline]
+    pub(crate) fn is_at_msg(&self) -> bool {
+        self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
     }
 
-    /// Whether nothing follows.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.reader.is_empty()
+    /// The MSG that follows.
+    #[inline]
+    pub(crate) fn next_msg(&mut self) -> Result<Msg<'a>, DecodeError> {
+        let ty = self.reader.u8()?;
+        self.frames += 1;
+        Msg::decode(ty, &mut self.context, &mut self.reader)
     }
 }
 
@@ -341,6 +345,13 @@ impl<'b> RecordWriter<'b> {
     pub(crate) fn write_msg(&mut self, msg: &Msg<'_>, last: bool) {
         self.frames += 1;
         msg.encode(last, &mut self.context, self.buf);
+    }
+
+    /// Appends a MSG with a whole message that says nothing beside its payload; `last` says that nothing follows it.
+    #[inline]
+    pub(crate) fn write_plain(&mut self, class: u8, channel: u32, id: WireId, payload: &[u8], last: bool) {
+        let (fragment, kind, extras) = (None, Kind::OneWay, Extras::default());
+        self.write_msg(&Msg { class, channel, id, fragment, kind, extras, payload }, last);
     }
 
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in

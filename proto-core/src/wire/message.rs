@@ -128,6 +128,18 @@ const EXT_MORE: u8 = 0x01;
 /// What the extension byte announces.
 type Extension<'a> = (Option<Fragment>, Kind, Extras<'a>);
 
+impl WireId {
+    /// Bytes that it takes.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Next => 0,
+            Self::Low8(_) => 1,
+            Self::Low16(_) => 2,
+            Self::Low32(_) => 4,
+        }
+    }
+}
+
 impl<'a> Msg<'a> {
     #[inline]
     pub(super) fn decode(
@@ -222,12 +234,10 @@ impl<'a> Msg<'a> {
     }
 
     /// Appends this frame; `last` says that nothing follows it in the record.
+    #[inline]
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
         let has_channel = self.channel != context.channel();
-        let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
-        let Extras { ttl, receipt, options } = self.extras;
-        let has_options = !options.bytes().is_empty();
-        let has_ext = fragmented || kind != 0 || self.extras != Extras::default();
+        let has_ext = self.has_ext();
         let id = match self.id {
             WireId::Next => 0,
             WireId::Low8(_) => 1,
@@ -252,16 +262,46 @@ impl<'a> Msg<'a> {
             WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
         }
         if has_ext {
-            let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
-            buf.push(
-                flag(fragmented, EXT_FRAGMENT)
-                    | kind << 5
-                    | flag(ttl.is_some(), EXT_TTL)
-                    | flag(receipt, EXT_RECEIPT)
-                    | flag(has_options, EXT_OPTIONS)
-                    | flag(more, EXT_MORE),
-            );
+            self.encode_ext(buf);
         }
+        if !last {
+            varint::encode(self.payload.len() as u64, buf);
+        }
+        buf.extend_from_slice(self.payload);
+        context.previous = Some((self.class, self.channel));
+    }
+
+    /// Whether it is a whole message that says nothing beside its payload.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.has_ext()
+    }
+
+    #[inline]
+    fn has_ext(&self) -> bool {
+        let Extras { ttl, receipt, options } = self.extras;
+        self.fragment.is_some()
+            || self.kind.code() != 0
+            || ttl.is_some()
+            || receipt
+            || !options.bytes().is_empty()
+    }
+
+    #[inline(never)]
+    fn encode_ext(&self, buf: &mut Vec<u8>) {
+        let Extras { ttl, receipt, options } = self.extras;
+        let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
+        let has_options = !options.bytes().is_empty();
+        let flag = |set, bit| if set { bit } else { 0 };
+        let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
+        buf.push(
+            flag(fragmented, EXT_FRAGMENT)
+                | kind << 5
+                | flag(ttl.is_some(), EXT_TTL)
+                | flag(receipt, EXT_RECEIPT)
+                | flag(has_options, EXT_OPTIONS)
+                | flag(more, EXT_MORE),
+        );
         if let Some(Fragment { total, offset }) = self.fragment {
             varint::encode(total, buf);
             varint::encode(offset, buf);
@@ -288,11 +328,6 @@ impl<'a> Msg<'a> {
             varint::encode(options.bytes().len() as u64, buf);
             buf.extend_from_slice(options.bytes());
         }
-        if !last {
-            varint::encode(self.payload.len() as u64, buf);
-        }
-        buf.extend_from_slice(self.payload);
-        context.previous = Some((self.class, self.channel));
     }
 }
 

@@ -209,6 +209,32 @@ impl Channel {
         self.queued_messages < self.limits.send_messages && self.queued_bytes + cost <= self.limits.send_bytes
     }
 
+    /// Whether a message that asks for nothing can be queued and neither pushes out nor outdates another.
+    #[inline]
+    pub(crate) fn takes(&self, class: Class, len: usize) -> bool {
+        self.has_room(len)
+            && self.limits.policy(class) != Policy::Replace
+            && !(class == Class::Sequenced && self.inbox.reliable_sequenced)
+    }
+
+    /// Queues one that [`Self::takes`] allows.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        now: Timestamp,
+        class: Class,
+        payload: Bytes,
+        kind: Kind,
+        receipt: ReceiptKind,
+    ) -> u64 {
+        if self.unsent() == 0 {
+            self.meter.start(now);
+        }
+        self.queued_messages += 1;
+        self.queued_bytes += payload.len() + MESSAGE_COST;
+        self.outboxes[class as usize].push(payload, kind, receipt, None)
+    }
+
     /// Queues a message, pushing out others where its class's policy or its key says so: those are appended to `ends`. A call that
     /// finds no room is refused, and `Writable` is owed.
     pub(crate) fn push(

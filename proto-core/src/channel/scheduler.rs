@@ -111,12 +111,18 @@ impl Scheduler {
     }
 
     /// Gives `channel` a turn behind the others of its priority, unless it has one.
+    #[inline]
     pub(crate) fn push(&mut self, channel: ChannelId, share: &mut Share, packet: u16) {
         if !share.has_turn {
-            share.has_turn = true;
-            share.left = share.left.clamp(-i64::from(packet), 0) + share.quantum(packet);
-            self.level(share.priority).turns.push_back(channel);
+            self.give_turn(channel, share, packet);
         }
+    }
+
+    #[inline(never)]
+    fn give_turn(&mut self, channel: ChannelId, share: &mut Share, packet: u16) {
+        share.has_turn = true;
+        share.left = share.left.clamp(-i64::from(packet), 0) + share.quantum(packet);
+        self.level(share.priority).turns.push_back(channel);
     }
 
     /// Lets `channel` write lost pieces again before the others of its priority send.
@@ -209,6 +215,28 @@ impl Scheduler {
     #[inline]
     pub(crate) fn on_sent(&mut self, now: Timestamp, turn: Turn, share: &mut Share, len: u32, packet: u16) {
         let cost = i64::from(len) + HEAD;
+        if let [level] = &mut self.levels[..] {
+            level.left = level.left.saturating_sub(cost);
+            level.passed_over = None;
+            self.round += 1;
+        } else {
+            self.charge_levels(now, turn, cost);
+        }
+        if turn.is_repeat {
+            return;
+        }
+        share.left -= cost;
+        if share.left <= 0 {
+            share.left = share.left.max(-i64::from(packet)) + share.quantum(packet);
+            let turns = &mut self.levels[turn.level].turns;
+            if turns.len() > 1 {
+                turns.rotate_left(1);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn charge_levels(&mut self, now: Timestamp, turn: Turn, cost: i64) {
         let waits = |level: &Level| !level.is_empty();
         let mut is_alone = true;
         for (at, level) in self.levels.iter_mut().enumerate().filter(|(_, level)| waits(level)) {
@@ -223,17 +251,6 @@ impl Scheduler {
         if is_alone {
             // Nobody else had a use for a share: whoever comes next has a whole one.
             self.round += 1;
-        }
-        if turn.is_repeat {
-            return;
-        }
-        share.left -= cost;
-        if share.left <= 0 {
-            share.left = share.left.max(-i64::from(packet)) + share.quantum(packet);
-            let turns = &mut self.levels[turn.level].turns;
-            if turns.len() > 1 {
-                turns.rotate_left(1);
-            }
         }
     }
 

@@ -26,12 +26,20 @@ type Previous = Option<(u32, u8, u64)>;
 /// Decodes all of a record: whether it asks for an ACK, and whether for one at once.
 fn check_record(payload: &[u8]) -> Result<(bool, bool), Violation> {
     let (mut eliciting, mut urgent) = (false, false);
-    for frame in Record::new(payload) {
-        match frame {
-            Ok(frame) => {
+    let mut record = Record::new(payload);
+    loop {
+        let checked = if record.is_at_msg() {
+            eliciting = true;
+            record.check_msg()
+        } else {
+            let Some(frame) = record.next() else { return Ok((eliciting, urgent)) };
+            frame.map(|frame| {
                 eliciting |= frame.is_ack_eliciting();
                 urgent |= matches!(frame, Frame::Ping);
-            }
+            })
+        };
+        match checked {
+            Ok(()) => {}
             Err(DecodeError::UnknownFrame(_)) => {
                 return Err(Violation(code::FRAME_UNKNOWN, "a frame of unknown type"));
             }
@@ -39,7 +47,6 @@ fn check_record(payload: &[u8]) -> Result<(bool, bool), Violation> {
             Err(_) => return Err(Violation(code::FRAME_ENCODING, "a malformed frame")),
         }
     }
-    Ok((eliciting, urgent))
 }
 
 impl Connection {

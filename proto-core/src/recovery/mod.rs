@@ -25,7 +25,7 @@ use self::reordering::Reordering;
 use self::repair::Repairs;
 pub(crate) use self::rtt::Rtt;
 pub(crate) use self::sent::{Carried, Mark};
-use self::sent::{Sent, Settled};
+use self::sent::{Packet, Sent};
 use crate::rng::Rng;
 use crate::wire::{Ack, packet};
 use crate::{Config, Congestion, Link, Stats, Timestamp};
@@ -315,26 +315,27 @@ impl Recovery {
         let Some(flight) = &mut self.flight else { return arrived };
         let (reordering, largest) = (&mut self.reordering, self.largest_acked.unwrap_or(0));
         let Flight { sent, controller, delivery, .. } = &mut **flight;
+        let (mut newest, mut delivered) = (None, 0);
         for range in ack.ranges() {
-            let each = |packet: Settled| {
-                delivery.on_acked(now, packet.size.into());
+            let each = |packet: &Packet, was_lost: bool| {
+                delivered += u64::from(packet.size);
                 out.large_acked |= u64::from(packet.size) > base;
                 arrived.marked += u64::from(packet.mark.ecn);
-                if packet.was_lost {
+                if was_lost {
                     stats.spurious_losses += 1;
                     reordering.on_spurious(now, largest.saturating_sub(packet.number));
                     controller.on_spurious(packet.sent, 1);
                 } else {
                     arrived.bytes += u64::from(packet.size);
                 }
-                if arrived.newest.is_none_or(|newest| newest.number < packet.number) {
-                    let (number, sent, snapshot) = (packet.number, packet.sent, packet.snapshot);
-                    arrived.newest = Some(Newest { number, sent, snapshot });
-                }
+                newest = newest.max(Some(packet.number));
             };
             sent.acknowledge(&range, &mut out.acked, each, &mut take);
         }
-        if arrived.newest.is_some() {
+        if let Some(packet) = newest.and_then(|newest| sent.get(newest)) {
+            delivery.on_acked(now, delivered);
+            let Packet { number, sent, snapshot, .. } = *packet;
+            arrived.newest = Some(Newest { number, sent, snapshot });
             flight.probes = 0;
         }
         arrived

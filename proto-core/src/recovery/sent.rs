@@ -60,36 +60,18 @@ pub(crate) struct Mark {
     pub(crate) mtu_probe: bool,
 }
 
+/// A packet whose fate is open.
 #[derive(Clone, Debug)]
-struct Packet {
-    number: u64,
-    sent: Timestamp,
-    size: u32,
-    state: State,
-    mark: Mark,
-    snapshot: Snapshot,
-    /// Index of the first thing carried, counted since the beginning.
-    first: u64,
-    count: u32,
-}
-
-impl Packet {
-    const fn settled(&self, was_lost: bool) -> Settled {
-        let Self { number, sent, size, mark, snapshot, .. } = *self;
-        Settled { number, sent, size, mark, snapshot, was_lost }
-    }
-}
-
-/// A packet as the caller describes it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settled {
+pub(crate) struct Packet {
     pub(crate) number: u64,
     pub(crate) sent: Timestamp,
     pub(crate) size: u32,
+    state: State,
     pub(crate) mark: Mark,
     pub(crate) snapshot: Snapshot,
-    /// It had been declared lost before.
-    pub(crate) was_lost: bool,
+    /// Index of the first thing carried, counted since the beginning.
+    first: u64,
+    count: u32,
 }
 
 /// What [`Sent::lose`] came upon.
@@ -154,13 +136,13 @@ impl Sent {
     }
 
     /// Settles what is in flight or thought lost among `numbers`: appends to `out` what it carried, but for what `take` takes,
-    /// and calls `each`. The work is proportional to this map, not to the range.
+    /// and calls `each`, which is told whether the packet had been declared lost before. The work is proportional to this map, not to the range.
     #[inline]
     pub(crate) fn acknowledge(
         &mut self,
         numbers: &RangeInclusive<u64>,
         out: &mut Vec<Carried>,
-        mut each: impl FnMut(Settled),
+        mut each: impl FnMut(&Packet, bool),
         mut take: impl FnMut(&Carried) -> bool,
     ) {
         let first = self.packets.partition_point(|packet| packet.number < *numbers.start());
@@ -174,7 +156,7 @@ impl Sent {
                 self.bytes_in_flight -= u64::from(packet.size);
                 self.packets_in_flight -= 1;
             }
-            each(packet.settled(was_lost));
+            each(packet, was_lost);
             let first = (packet.first - self.carried_base) as usize;
             for at in first..first + packet.count as usize {
                 let Some(carried) = self.carried.get(at) else { break };
@@ -185,6 +167,12 @@ impl Sent {
         }
     }
 
+    /// The packet `number`, if it is still known.
+    pub(crate) fn get(&self, number: u64) -> Option<&Packet> {
+        let at = self.packets.partition_point(|packet| packet.number < number);
+        self.packets.get(at).filter(|packet| packet.number == number)
+    }
+
     /// Declares lost what is in flight below `largest` and either `threshold` numbers behind it or sent at `sent_before` or
     /// earlier; appends what it carried to `out` and calls `each`.
     pub(crate) fn lose(
@@ -193,7 +181,7 @@ impl Sent {
         threshold: u64,
         sent_before: Timestamp,
         out: &mut Vec<Carried>,
-        mut each: impl FnMut(Settled),
+        mut each: impl FnMut(&Packet),
     ) -> Losses {
         let mut losses = Losses::default();
         let mut run = None;
@@ -209,7 +197,7 @@ impl Sent {
             packet.state = State::Lost;
             self.bytes_in_flight -= u64::from(packet.size);
             self.packets_in_flight -= 1;
-            each(packet.settled(false));
+            each(packet);
             let began = *run.get_or_insert(packet.sent);
             losses.longest = losses.longest.max(packet.sent.since(began));
             let first = (packet.first - self.carried_base) as usize;

@@ -133,7 +133,12 @@ impl<'a> Frame<'a> {
         )
     }
 
-    /// Any frame but MSG, which [`Record`] decodes itself: it is by far the most frequent.
+    #[inline(never)]
+    fn decode_msg(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Msg::decode(ty, context, reader).map(Self::Msg)
+    }
+
+    /// Any frame but MSG.
     #[inline(never)]
     fn decode(ty: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match ty {
@@ -166,6 +171,8 @@ impl<'a> Frame<'a> {
     }
 }
 
+const TOO_MANY_FRAMES: DecodeError = DecodeError::Invalid("over 512 frames in a record");
+
 /// The frames of a record. After an error it is empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -186,6 +193,17 @@ impl<'a> Record<'a> {
         self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
     }
 
+    /// Checks the MSG that follows.
+    #[inline]
+    pub(crate) fn check_msg(&mut self) -> Result<(), DecodeError> {
+        let ty = self.reader.u8()?;
+        self.frames += 1;
+        if self.frames > MAX_FRAMES {
+            return Err(TOO_MANY_FRAMES);
+        }
+        Msg::check(ty, &mut self.context, &mut self.reader)
+    }
+
     /// The MSG that follows.
     #[inline]
     pub(crate) fn next_msg(&mut self) -> Result<Msg<'a>, DecodeError> {
@@ -202,7 +220,7 @@ impl<'a> Iterator for Record<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let ty = self.reader.u8().ok()?;
         let frame = if ty >= MSG {
-            Msg::decode(ty, &mut self.context, &mut self.reader).map(Frame::Msg)
+            Frame::decode_msg(ty, &mut self.context, &mut self.reader)
         } else {
             Frame::decode(ty, &mut self.reader)
         };
@@ -211,7 +229,7 @@ impl<'a> Iterator for Record<'a> {
             self.reader = Reader::new(&[]);
         } else if self.frames > MAX_FRAMES {
             self.reader = Reader::new(&[]);
-            return Some(Err(DecodeError::Invalid("over 512 frames in a record")));
+            return Some(Err(TOO_MANY_FRAMES));
         }
         Some(frame)
     }

@@ -147,6 +147,40 @@ impl<'a> Msg<'a> {
         context: &mut Context,
         reader: &mut Reader<'a>,
     ) -> Result<Self, DecodeError> {
+        let (class, channel, id) = Self::decode_head(ty, context, reader)?;
+        let (fragment, kind, extras) =
+            if ty & HAS_EXT == 0 { Extension::default() } else { Self::decode_ext(reader)? };
+        let payload = Self::decode_payload(ty, reader)?;
+        if let Some(fragment) = fragment {
+            fragment.check(payload.len() as u64)?;
+        }
+        context.previous = Some((class, channel));
+        Ok(Self { class, channel, id, fragment, kind, extras, payload })
+    }
+
+    /// The same for who only wants to know whether it is right.
+    #[inline]
+    pub(super) fn check(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        if ty & HAS_EXT != 0 {
+            return Self::check_ext(ty, context, reader);
+        }
+        let (class, channel, _) = Self::decode_head(ty, context, reader)?;
+        Self::decode_payload(ty, reader)?;
+        context.previous = Some((class, channel));
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn check_ext(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        Self::decode(ty, context, reader).map(|_| ())
+    }
+
+    #[inline]
+    fn decode_head(
+        ty: u8,
+        context: &Context,
+        reader: &mut Reader<'a>,
+    ) -> Result<(u8, u32, WireId), DecodeError> {
         let class = ty >> 5 & 3;
         let channel = if ty & HAS_CHANNEL == 0 {
             context.channel()
@@ -166,25 +200,23 @@ impl<'a> Msg<'a> {
             2 => WireId::Low16(reader.u16()?),
             _ => WireId::Low32(reader.u32()?),
         };
-        let (fragment, kind, extras) =
-            if ty & HAS_EXT == 0 { Extension::default() } else { Self::decode_ext(reader)? };
-        let payload = if ty & HAS_LENGTH == 0 {
-            reader.take(reader.rest().len())?
-        } else {
-            let len = reader.vi64()?;
-            let payload = reader.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
-            if reader.is_empty() {
-                return Err(DecodeError::Invalid("MSG: the last frame of a record has a length"));
-            }
-            payload
-        };
-        if let Some(fragment) = fragment {
-            fragment.check(payload.len() as u64)?;
-        }
-        context.previous = Some((class, channel));
-        Ok(Self { class, channel, id, fragment, kind, extras, payload })
+        Ok((class, channel, id))
     }
 
+    #[inline]
+    fn decode_payload(ty: u8, reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+        if ty & HAS_LENGTH == 0 {
+            return reader.take(reader.rest().len());
+        }
+        let len = reader.vi64()?;
+        let payload = reader.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
+        if reader.is_empty() {
+            return Err(DecodeError::Invalid("MSG: the last frame of a record has a length"));
+        }
+        Ok(payload)
+    }
+
+    #[inline(never)]
     fn decode_ext(reader: &mut Reader<'a>) -> Result<Extension<'a>, DecodeError> {
         let ext = reader.u8()?;
         if ext == 0 {

@@ -397,25 +397,38 @@ impl Outbox {
         }
     }
 
-    /// The peer has `piece`: settles its message if it is the oldest one, whole, and neither says anything beside its payload nor
-    /// has a receipt.
+    /// The peer has `piece`: settles its message if that is all of it, and it neither says anything beside its payload nor has a
+    /// receipt.
     #[inline]
     pub(crate) fn settle_plain(&mut self, piece: &Piece) -> bool {
-        let Some(slot) = self.slots.front() else { return false };
+        let Some(ahead) = self.slots.front().and_then(|oldest| piece.id.checked_sub(oldest.id)) else {
+            return false;
+        };
+        let index = ahead as usize;
+        if index >= self.fresh {
+            return false;
+        }
+        let slot = &mut self.slots[index];
         let is_usual = slot.id == piece.id
             && slot.total == piece.len
             && slot.is_plain
             && slot.receipt == ReceiptKind::None
             && slot.state == State::Live
-            && slot.terms.is_none()
-            && self.fresh > 0;
+            && slot.terms.is_none();
         if !is_usual {
             return false;
         }
         self.arrived = self.arrived.max(slot.number + 1);
+        slot.state = State::Settled;
+        if index > 0 {
+            slot.payload = Bytes::new();
+            return true;
+        }
         self.slots.pop_front();
         self.fresh -= 1;
-        self.forget();
+        if self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
+            self.forget();
+        }
         true
     }
 

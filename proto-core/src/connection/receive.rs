@@ -38,14 +38,17 @@ fn check_record(payload: &[u8]) -> Result<(bool, bool), Violation> {
                 urgent |= matches!(frame, Frame::Ping);
             })
         };
-        match checked {
-            Ok(()) => {}
-            Err(DecodeError::UnknownFrame(_)) => {
-                return Err(Violation(code::FRAME_UNKNOWN, "a frame of unknown type"));
-            }
-            Err(DecodeError::Invalid(text)) => return Err(Violation(code::FRAME_ENCODING, text)),
-            Err(_) => return Err(Violation(code::FRAME_ENCODING, "a malformed frame")),
-        }
+        checked.map_err(|error| violation_of(&error))?;
+    }
+}
+
+/// What a frame breaks that cannot be decoded.
+#[inline(never)]
+const fn violation_of(error: &DecodeError) -> Violation {
+    match *error {
+        DecodeError::UnknownFrame(_) => Violation(code::FRAME_UNKNOWN, "a frame of unknown type"),
+        DecodeError::Invalid(text) => Violation(code::FRAME_ENCODING, text),
+        _ => Violation(code::FRAME_ENCODING, "a malformed frame"),
     }
 }
 
@@ -118,18 +121,23 @@ impl Connection {
 
     /// Checks all of a record before any of it takes effect.
     fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
-        let (eliciting, urgent) = match check_record(payload) {
-            Ok(asks) => asks,
-            Err(Violation(code, text)) => return self.on_violation(now, code, text),
-        };
-        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-        self.received.note_mark(ecn);
-        self.keep_alive(now);
-        if eliciting {
-            self.restart_heartbeat(now);
-        }
         let mut previous = None;
         let mut record = Record::new(payload);
+        // A message that is alone need not be decoded twice.
+        if record.is_at_last() {
+            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+                self.note_packet(now, number, ecn, (true, false));
+                if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
+            });
+            if let Err(Violation(code, text)) = applied {
+                self.on_violation(now, code, text);
+            }
+            return;
+        }
+        match check_record(payload) {
+            Ok(asks) => self.note_packet(now, number, ecn, asks),
+            Err(Violation(code, text)) => return self.on_violation(now, code, text),
+        }
         loop {
             let applied = if record.is_at_msg() && self.state.is_open() {
                 record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
@@ -144,6 +152,23 @@ impl Connection {
             if self.state.is_closed() {
                 return;
             }
+        }
+    }
+
+    /// A packet makes sense, and asks for an ACK, or for one at once.
+    #[inline]
+    fn note_packet(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        ecn: Option<Ecn>,
+        (eliciting, urgent): (bool, bool),
+    ) {
+        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+        self.received.note_mark(ecn);
+        self.keep_alive(now);
+        if eliciting {
+            self.restart_heartbeat(now);
         }
     }
 

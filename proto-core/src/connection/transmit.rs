@@ -113,7 +113,7 @@ impl Connection {
         if is_empty {
             buf.truncate(start);
         } else {
-            if eliciting && self.reset_token.is_some() {
+            if buf.len() < start + MIN_TRIGGER - TAG_LEN && eliciting && self.reset_token.is_some() {
                 pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
             }
             packet::finish_short(buf, start, self.guard, number, self.config.checksum);

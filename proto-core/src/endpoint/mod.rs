@@ -391,6 +391,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
+    #[inline]
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         if entry.conn.has_events() {
@@ -401,13 +402,18 @@ impl<A: Address> Endpoint<A> {
         let state = entry.conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
-            self.refile_routes(slot);
-            self.replace_if_lost(slot);
-            self.touch(slot);
-            self.remove_if_over(slot);
+            self.refile_changed(slot);
         } else {
             self.touch(slot);
         }
+    }
+
+    #[inline(never)]
+    fn refile_changed(&mut self, slot: u32) {
+        self.refile_routes(slot);
+        self.replace_if_lost(slot);
+        self.touch(slot);
+        self.remove_if_over(slot);
     }
 
     fn refile_routes(&mut self, slot: u32) {

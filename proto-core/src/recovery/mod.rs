@@ -160,6 +160,7 @@ impl Recovery {
         self.next >= packet::MAX_PACKET_NUMBER
     }
 
+    #[inline]
     fn flight(&mut self, now: Timestamp) -> &mut Flight {
         self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet, self.congestion, self.next)))
     }
@@ -195,12 +196,18 @@ impl Recovery {
     }
 
     /// `None` when pacing lets another packet go, else when it will.
+    #[inline]
     pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
-        let (packet, rtt) = (self.packet, self.rtt.smoothed());
-        let flight = self.flight(now);
-        if flight.pacer.is_open(now, packet) {
+        if self.flight.as_ref().is_some_and(|flight| flight.pacer.is_open(now, self.packet)) {
             return None;
         }
+        self.fill_pacer(now, granularity)
+    }
+
+    #[inline(never)]
+    fn fill_pacer(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
+        let (packet, rtt) = (self.packet, self.rtt.smoothed());
+        let flight = self.flight(now);
         flight.pacer.blocked_until(now, packet, flight.controller.pacing_rate(rtt), granularity)
     }
 

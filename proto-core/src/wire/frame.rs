@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use super::delivery::{Reported, Skipped, Status};
-use super::message::{Context, MSG};
+use super::message::{Context, HAS_LENGTH, MSG};
 use super::{
     Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Init, Kind, MAX_TOKEN,
     Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version, WireId,
@@ -191,6 +191,12 @@ impl<'a> Record<'a> {
     #[inline]
     pub(crate) fn is_at_msg(&self) -> bool {
         self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
+    }
+
+    /// Whether a MSG follows, and nothing behind it.
+    #[inline]
+    pub(crate) fn is_at_last(&self) -> bool {
+        self.reader.rest().first().is_some_and(|&ty| ty >= MSG && ty & HAS_LENGTH == 0)
     }
 
     /// Checks the MSG that follows.

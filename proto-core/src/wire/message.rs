@@ -116,7 +116,7 @@ impl Context {
 
 pub(super) const MSG: u8 = 0x80;
 const HAS_CHANNEL: u8 = 0x10;
-const HAS_LENGTH: u8 = 0x02;
+pub(super) const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
 const EXT_FRAGMENT: u8 = 0x80;
 const EXT_TTL: u8 = 0x10;
@@ -175,7 +175,8 @@ impl<'a> Msg<'a> {
         Self::decode(ty, context, reader).map(|_| ())
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet comes through here, and the parts are small")]
+    #[inline(always)]
     fn decode_head(
         ty: u8,
         context: &Context,
@@ -203,7 +204,8 @@ impl<'a> Msg<'a> {
         Ok((class, channel, id))
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet comes through here, and the parts are small")]
+    #[inline(always)]
     fn decode_payload(ty: u8, reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
         if ty & HAS_LENGTH == 0 {
             return reader.take(reader.rest().len());

@@ -380,11 +380,15 @@ impl Connection {
     /// Stops and returns a timer that is due.
     fn take_due(&mut self, now: Timestamp) -> Option<(Timer, Timestamp)> {
         Timer::ALL.into_iter().find_map(|timer| {
-            let deadline = self.timers.get(timer).or_else(|| self.asked_deadline(timer));
-            let at = deadline.filter(|&at| at <= now)?;
+            let at = self.deadline(timer).filter(|&at| at <= now)?;
             self.timers.stop(timer);
             Some((timer, at))
         })
+    }
+
+    /// When `timer` fires.
+    fn deadline(&self, timer: Timer) -> Option<Timestamp> {
+        self.timers.get(timer).or_else(|| self.asked_deadline(timer))
     }
 
     /// The deadline of a timer whose owner keeps it; none of the others.

@@ -56,6 +56,10 @@ drops! {
     Busy = "busy",
     /// An INIT at an endpoint that takes no connections.
     NotAccepting = "not-accepting",
+    /// An INIT refused because too many peers are undecided.
+    UndecidedFull = "undecided-full",
+    /// A peer that nobody decided about in time.
+    AdmissionExpired = "admission-expired",
     /// A handshake that was not finished in time.
     HandshakeExpired = "handshake-expired",
     /// A stateless answer that found its queue full.
@@ -200,6 +204,10 @@ pub struct Stats {
     pub blocked_received: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
+    /// Peers that the application let in.
+    pub peers_admitted: u64,
+    /// Peers that were refused by the application, or by its silence.
+    pub peers_refused: u64,
     /// Messages accepted for sending.
     pub messages_accepted: u64,
     /// Messages settled as `Acked`.
@@ -249,6 +257,8 @@ impl AddAssign<&Self> for Stats {
         self.blocked_sent += other.blocked_sent;
         self.blocked_received += other.blocked_received;
         self.probes += other.probes;
+        self.peers_admitted += other.peers_admitted;
+        self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;
         self.messages_processed += other.messages_processed;

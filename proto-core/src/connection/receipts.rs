@@ -107,7 +107,7 @@ impl Connection {
             self.stats.drops.count(reason.counter());
             self.note_drop(id, reason, gone.id);
             if gone.receipt {
-                self.refuse(id, gone.class, gone.id, reason);
+                self.refuse_one(id, gone.class, gone.id, reason);
             }
         }
         if let Some(request) = gone.request
@@ -128,11 +128,11 @@ impl Connection {
         self.stats.drops.count(reason.counter());
         self.note_drop(id, reason, arrival.id);
         if arrival.extras.receipt && reason != Refusal::Duplicate {
-            self.refuse(id, arrival.class, arrival.id, reason);
+            self.refuse_one(id, arrival.class, arrival.id, reason);
         }
     }
 
-    fn refuse(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
+    fn refuse_one(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
         if let Some(channel) = self.channels.get_mut(id) {
             channel.extra.get_or_insert_default().receipts.refuse(class, number, reason.code());
             self.channels.owe_control(id);

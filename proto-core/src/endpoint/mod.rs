@@ -25,8 +25,8 @@ use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Drop, Event, Link, Message, Meta,
-    PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Credentials, Drop, Event, Link,
+    Message, Meta, PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -74,6 +74,8 @@ struct Entry<A> {
     initial: Option<Cid>,
     /// It counts among the handshakes under way.
     is_pending: bool,
+    /// It waits for the application's decision.
+    is_undecided: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
     /// Its state when it was filed last.
@@ -120,6 +122,36 @@ impl<A: Address> Endpoint<A> {
         }
         let conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
         Ok(self.insert(conn, address, None))
+    }
+
+    /// Begins to connect to `address`, showing `credentials` to the server's application: at most [`Credentials::MAX_TOKEN`]
+    /// bytes.
+    pub fn connect_with(
+        &mut self,
+        now: Timestamp,
+        address: A,
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        let id = self.connect(now, address)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.set_credentials(credentials)?;
+        }
+        Ok(id)
+    }
+
+    /// Lets a client in that is [`Event::Undecided`]. `false` when there was nothing to decide any more.
+    pub fn admit(&mut self, now: Timestamp, id: ConnectionId) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.admit(now))
+    }
+
+    /// Sends a client away that is [`Event::Undecided`]: it learns code, reason, advice and `retry_after`. `false` when there
+    /// was nothing to decide any more.
+    pub fn refuse(&mut self, now: Timestamp, id: ConnectionId, close: Close) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.refuse(now, close))
     }
 
     /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
@@ -334,7 +366,17 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
-        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false, filed };
+        let entry = Entry {
+            conn,
+            address,
+            cid,
+            reset: None,
+            initial,
+            is_pending,
+            is_undecided: false,
+            is_replaced: false,
+            filed,
+        };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
         self.refile(slot);
@@ -352,6 +394,9 @@ impl<A: Address> Endpoint<A> {
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
+        }
+        if entry.is_undecided {
+            self.incoming.undecided -= 1;
         }
         self.stats += entry.conn.stats();
         self.deadlines.set(slot, None);
@@ -434,10 +479,16 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && entry.conn.state() != State::Accepting {
+        if entry.is_pending && !entry.conn.is_handshaking() {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
+        match (entry.is_undecided, entry.conn.is_undecided()) {
+            (false, true) => self.incoming.undecided += 1,
+            (true, false) => self.incoming.undecided -= 1,
+            _ => {}
+        }
+        entry.is_undecided = entry.conn.is_undecided();
     }
 
     /// The deadline of the connection may have changed.
@@ -468,7 +519,8 @@ impl<A: Address> Endpoint<A> {
         let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
         let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
         let config = Arc::clone(&self.config);
-        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
+        let credentials = entry.conn.credentials();
+        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, credentials, at);
         let next = self.insert(conn, address, None);
         if let Some(entry) = self.entry(slot) {
             entry.conn.set_next(next);

@@ -4,7 +4,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Sent, Server, ms, secs, small};
-use crate::connection::timers::Timer;
 use crate::wire::{Extras, Fragment, Frame, Msg, Packet, Rate, Record};
 use crate::{
     Cancel, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Drop, Event, Fate, Link, Message,

@@ -1,17 +1,21 @@
 //! What waits to be sent in one class of one channel, and what was sent and is not settled.
 
+mod candidate;
+mod plain;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+pub(crate) use self::candidate::{Begins, Candidate};
+pub(super) use self::plain::Peeked;
 use super::Piece;
-use super::inbox::RECEIVE_WINDOW;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
 use crate::wire::{Batch, Kind, Skipped, WireId};
-use crate::{ChannelId, Class, Fate, Phase, ReceiptKind, Timestamp};
+use crate::{Fate, Phase, ReceiptKind, Timestamp};
 
 /// A receiver expands 16 bits to a number at most this far above the largest it has received (docs/spec/wire.md, section 5).
 pub(super) const LOW16_AHEAD: u64 = 8192;
@@ -93,47 +97,6 @@ pub(crate) struct Abandoned {
     pub(crate) settled: Settled,
     /// The peer may have a part of it, which is to be named by this number.
     pub(crate) part: Option<u64>,
-}
-
-/// A message that is to be written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Peeked {
-    Nothing,
-    /// One that says nothing beside its payload of this length, and of which nothing was written.
-    Plain(u32),
-    /// Another one, or it must wait.
-    Other,
-}
-
-/// What the next bytes to write begin.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Begins {
-    /// Something of their message was written before.
-    Nothing,
-    /// A message, which must be charged for.
-    Message { total: u32 },
-}
-
-/// The next bytes to write.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) id: u64,
-    /// Its number on the wire.
-    pub(crate) number: u64,
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-    pub(crate) total: u32,
-    /// Nothing of this message was written before: it must be charged.
-    pub(crate) is_first: bool,
-    /// How often these bytes were lost.
-    pub(crate) tries: u8,
-    /// It says nothing beside its payload.
-    pub(crate) is_plain: bool,
-    /// It asks for a MSG_ACK.
-    pub(crate) receipt: bool,
-    /// Bytes that what it is for adds to a MSG, and what else it says.
-    pub(crate) kind_len: u8,
-    pub(crate) says_len: u8,
 }
 
 /// A message that waits for the application's word at the other end.
@@ -245,191 +208,6 @@ impl Outbox {
     /// Whether pieces wait to be written again. Some of them may have arrived since.
     pub(crate) fn has_lost(&self) -> bool {
         !self.lost.is_empty()
-    }
-
-    /// Whether there is something to write, and what it begins. `window` bounds how far beyond the oldest unsettled message a new
-    /// one may be.
-    #[inline]
-    pub(crate) fn peek(&mut self, window: u64) -> Option<Begins> {
-        if self.has_wanted() {
-            return Some(Begins::Nothing);
-        }
-        let slot = self.slots.get(self.fresh)?;
-        if slot.sent > 0 {
-            return Some(Begins::Nothing);
-        }
-        ((self.fresh as u64) < window).then_some(Begins::Message { total: slot.total })
-    }
-
-    /// Whether something waits to be written, for the first time or again.
-    #[inline]
-    pub(super) fn waits(&self) -> bool {
-        self.fresh < self.slots.len() || self.has_lost()
-    }
-
-    /// The message of `class` that is `ahead` of the next new one.
-    #[inline]
-    pub(super) fn peek_plain(&self, ahead: usize, class: Class) -> Peeked {
-        let index = self.fresh + ahead;
-        match self.slots.get(index) {
-            None => Peeked::Nothing,
-            Some(slot) if !slot.is_plain || slot.sent > 0 => Peeked::Other,
-            Some(_) if class.is_reliable() && index as u64 >= RECEIVE_WINDOW => Peeked::Other,
-            Some(slot) => Peeked::Plain(slot.total),
-        }
-    }
-
-    /// Lets `write` have the next new message, which must be plain, and returns its id. `keep` says that it may have to be
-    /// written again.
-    #[inline]
-    pub(super) fn write_plain(&mut self, keep: bool, write: impl FnOnce(&[u8])) -> u64 {
-        let slot = &mut self.slots[self.fresh];
-        slot.sent = slot.total;
-        slot.number = self.next_number;
-        self.unsent -= slot.total as usize;
-        self.next_number += 1;
-        self.fresh += 1;
-        write(&slot.payload);
-        if !keep {
-            slot.payload = Bytes::new();
-        }
-        slot.id
-    }
-
-    /// Number on the wire of the next new message.
-    pub(super) const fn next_number(&self) -> u64 {
-        self.next_number
-    }
-
-    /// Whether a lost piece is still wanted. Forgets those that are not.
-    #[inline]
-    pub(crate) fn has_wanted(&mut self) -> bool {
-        !self.lost.is_empty() && self.prune_lost()
-    }
-
-    #[inline(never)]
-    fn prune_lost(&mut self) -> bool {
-        while let Some(&piece) = self.lost.front() {
-            let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
-            if let Some(slot) = self.slot(piece.id) {
-                if piece.len == 0 || !slot.acked.contains(&wanted) {
-                    return true;
-                }
-                slot.lost -= 1;
-            }
-            self.lost.pop_front();
-        }
-        false
-    }
-
-    /// What to write next, when [`Self::peek`] said that there is something: lost pieces first.
-    #[inline]
-    pub(crate) fn candidate(&self, now: Timestamp) -> Option<Candidate> {
-        if let Some(piece) = self.lost.front() {
-            return self.repeat(now, piece);
-        }
-        let slot = self.slots.get(self.fresh)?;
-        let mut candidate = Candidate::new(slot, now, slot.sent);
-        if slot.sent == 0 {
-            candidate.is_first = true;
-            candidate.number = self.next_number;
-        }
-        Some(candidate)
-    }
-
-    #[inline(never)]
-    fn repeat(&self, now: Timestamp, piece: &Piece) -> Option<Candidate> {
-        let candidate = Candidate::new(&self.slots[self.index(piece.id)?], now, piece.offset);
-        Some(Candidate { len: piece.len, tries: piece.tries, ..candidate })
-    }
-
-    /// The next `len` bytes of `candidate`, which must be the present one, count as written.
-    #[inline]
-    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32) -> Option<()> {
-        let index = self.index(candidate.id)?;
-        let slot = &mut self.slots[index];
-        if let Some(piece) = self.lost.front_mut()
-            && piece.id == candidate.id
-            && piece.offset == candidate.offset
-        {
-            piece.offset += len;
-            piece.len -= len;
-            if piece.len == 0 {
-                slot.lost -= 1;
-                self.lost.pop_front();
-            }
-            return Some(());
-        }
-        slot.sent = candidate.offset + len;
-        slot.number = candidate.number;
-        self.unsent -= len as usize;
-        self.next_number = self.next_number.max(candidate.number + 1);
-        self.fresh += usize::from(slot.sent == slot.total);
-        if candidate.is_first && slot.receipt == ReceiptKind::Processing {
-            let asked = Asked { settled: slot.settled(true), arrived: false };
-            self.extra.get_or_insert_default().asked.insert(slot.number, asked);
-        }
-        Some(())
-    }
-
-    /// Lets `write` have the `len` bytes of `candidate` that were taken, and what the message says beside them. `keep` says that
-    /// they may have to be written again.
-    #[inline]
-    pub(crate) fn write(
-        &mut self,
-        now: Timestamp,
-        candidate: &Candidate,
-        len: u32,
-        keep: bool,
-        write: impl FnOnce(Kind, Says, &[u8]),
-    ) {
-        let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
-        let Some(index) = self.find(candidate.id) else { return };
-        let slot = &mut self.slots[index];
-        let Some(bytes) = slot.payload.get(start..end) else { return };
-        if candidate.is_plain {
-            write(Kind::OneWay, Says::default(), bytes);
-        } else {
-            write(slot.kind, slot.says(now), bytes);
-        }
-        if !keep && slot.sent == slot.total {
-            slot.payload = Bytes::new();
-        }
-    }
-
-    /// The peer has `piece`: settles its message if that is all of it, and it neither says anything beside its payload nor has a
-    /// receipt.
-    #[inline]
-    pub(crate) fn settle_plain(&mut self, piece: &Piece) -> bool {
-        let Some(ahead) = self.slots.front().and_then(|oldest| piece.id.checked_sub(oldest.id)) else {
-            return false;
-        };
-        let index = ahead as usize;
-        if index >= self.fresh {
-            return false;
-        }
-        let slot = &mut self.slots[index];
-        let is_usual = slot.id == piece.id
-            && slot.total == piece.len
-            && slot.is_plain
-            && slot.receipt == ReceiptKind::None
-            && slot.state == State::Live
-            && slot.terms.is_none();
-        if !is_usual {
-            return false;
-        }
-        self.arrived = self.arrived.max(slot.number + 1);
-        slot.state = State::Settled;
-        if index > 0 {
-            slot.payload = Bytes::new();
-            return true;
-        }
-        self.slots.pop_front();
-        self.fresh -= 1;
-        if self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
-            self.forget();
-        }
-        true
     }
 
     /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
@@ -714,45 +492,6 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         self.slots.shrink_to(0);
         self.lost.shrink_to(0);
-    }
-}
-
-impl Candidate {
-    /// The rest of `slot` from `offset`, of which something was written before.
-    #[inline]
-    fn new(slot: &Slot, now: Timestamp, offset: u32) -> Self {
-        let mut candidate = Self {
-            id: slot.id,
-            number: slot.number,
-            offset,
-            len: slot.total - offset,
-            total: slot.total,
-            is_first: false,
-            tries: 0,
-            is_plain: slot.is_plain,
-            receipt: false,
-            kind_len: 0,
-            says_len: 0,
-        };
-        if !slot.is_plain {
-            candidate.measure(slot, now);
-        }
-        candidate
-    }
-
-    #[inline(never)]
-    fn measure(&mut self, slot: &Slot, now: Timestamp) {
-        let says = slot.says(now);
-        self.receipt = says.receipt;
-        self.kind_len = slot.kind.encoded_len() as u8;
-        self.says_len = says.encoded_len() as u8;
-    }
-}
-
-impl Piece {
-    pub(crate) const fn new(channel: ChannelId, class: Class, candidate: &Candidate, len: u32) -> Self {
-        let Candidate { id, offset, tries, .. } = *candidate;
-        Self { channel, class, tries, id, offset, len }
     }
 }
 

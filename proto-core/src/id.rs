@@ -86,3 +86,22 @@ impl fmt::Debug for SessionId {
 /// One task's worth of a server: an endpoint with its own socket. Byte 0 of every id that a server hands out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u8);
+
+/// A stream link of one endpoint. No two links of an endpoint ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(u64);
+
+impl LinkId {
+    /// `slot`, used for the time number `generation`.
+    pub(crate) const fn new(slot: u32, generation: u32) -> Self {
+        Self((generation as u64) << 32 | slot as u64)
+    }
+
+    pub(crate) const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A stream that an endpoint asked to be opened. No two of an endpoint ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub(crate) u64);

@@ -4,13 +4,13 @@ use core::mem;
 use core::time::Duration;
 
 use super::Connection;
-use super::state::State;
+use super::state::{End, State};
 use crate::channel::{
     Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit, Share,
 };
 use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -23,19 +23,32 @@ pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
 /// Where the previous message of a record belongs, for the next one to refer to.
 type Previous = Option<(u32, u8, u64)>;
 
-/// Decodes all of a record: whether it asks for an ACK, and whether for one at once.
-fn check_record(payload: &[u8]) -> Result<(bool, bool), Violation> {
-    let (mut eliciting, mut urgent) = (false, false);
+/// What a record asks for.
+#[derive(Clone, Copy)]
+struct Asks {
+    /// An ACK.
+    eliciting: bool,
+    /// That at once.
+    urgent: bool,
+    /// Nothing else.
+    only: bool,
+}
+
+/// Decodes all of a record.
+fn check_record(payload: &[u8]) -> Result<Asks, Violation> {
+    let mut asks = Asks { eliciting: false, urgent: false, only: true };
     let mut record = Record::new(payload);
     loop {
         let checked = if record.is_at_msg() {
-            eliciting = true;
+            (asks.eliciting, asks.only) = (true, false);
             record.check_msg()
         } else {
-            let Some(frame) = record.next() else { return Ok((eliciting, urgent)) };
+            let Some(frame) = record.next() else { return Ok(asks) };
             frame.map(|frame| {
-                eliciting |= frame.is_ack_eliciting();
-                urgent |= matches!(frame, Frame::Ping);
+                let is_ping = matches!(frame, Frame::Ping);
+                asks.eliciting |= frame.is_ack_eliciting();
+                asks.urgent |= is_ping;
+                asks.only &= is_ping || !frame.is_ack_eliciting();
             })
         };
         checked.map_err(|error| violation_of(&error))?;
@@ -54,12 +67,15 @@ const fn violation_of(error: &DecodeError) -> Violation {
 
 impl Connection {
     pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
-        if meta.path != PathId::default() {
+        if self.link.is_stream() {
+            return self.receive_record(now, datagram);
+        }
+        if meta.path != PathId::default() && self.state != State::Connecting {
             return self.stats.drops.count(Drop::WrongAddress);
         }
         match Packet::decode(datagram, self.config.checksum) {
             Ok(Packet::Long(long)) => {
-                self.on_long(now, &long, datagram.len());
+                self.on_long(now, meta.path.0, &long, datagram.len());
             }
             Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
@@ -76,7 +92,7 @@ impl Connection {
         if is_reset && self.state == State::Closing {
             self.finish_closing(now);
         } else if is_reset && !self.state.is_closed() {
-            let end = super::state::End::of(crate::CloseReason::Reset);
+            let end = End::of(CloseReason::Reset);
             self.enter_closed(now, end, Duration::ZERO);
         } else {
             self.stats.drops.count(reason);
@@ -106,6 +122,9 @@ impl Connection {
             return self.answer_late_packet(is_close);
         }
         if self.state == State::Accepting && !self.confirms(now, short.payload) {
+            if first_frame(short.payload).is_some_and(|frame| matches!(frame, Frame::Close(_))) {
+                return self.on_withdrawn(now);
+            }
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         self.stats.packets_received += 1;
@@ -113,20 +132,26 @@ impl Connection {
         self.apply_record(now, number, ecn, short.payload);
     }
 
+    /// The client says that it will not come: it found another way.
+    fn on_withdrawn(&mut self, now: Timestamp) {
+        self.stats.drops.count(Drop::HandshakeWithdrawn);
+        self.enter_closed(now, End::of(CloseReason::LinkLost), Duration::ZERO);
+    }
+
     /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
-    fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
-        let first = Record::new(payload).find(|frame| *frame != Ok(Frame::Padding));
-        matches!(first, Some(Ok(Frame::Confirm(hash))) if self.on_confirm(now, &hash))
+    pub(super) fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
+        matches!(first_frame(payload), Some(Frame::Confirm(hash)) if self.on_confirm(now, &hash))
     }
 
     /// Checks all of a record before any of it takes effect.
-    fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
         let mut previous = None;
         let mut record = Record::new(payload);
         // A message that is alone need not be decoded twice.
         if record.is_at_last() {
             let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
-                self.note_packet(now, number, ecn, (true, false));
+                let asks = Asks { eliciting: true, urgent: false, only: false };
+                self.note_packet(now, number, ecn, asks, payload.len());
                 if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
             });
             if let Err(Violation(code, text)) = applied {
@@ -135,7 +160,7 @@ impl Connection {
             return;
         }
         match check_record(payload) {
-            Ok(asks) => self.note_packet(now, number, ecn, asks),
+            Ok(asks) => self.note_packet(now, number, ecn, asks, payload.len()),
             Err(Violation(code, text)) => return self.on_violation(now, code, text),
         }
         loop {
@@ -155,17 +180,16 @@ impl Connection {
         }
     }
 
-    /// A packet makes sense, and asks for an ACK, or for one at once.
+    /// A packet with `len` bytes of frames makes sense.
     #[inline]
-    fn note_packet(
-        &mut self,
-        now: Timestamp,
-        number: u64,
-        ecn: Option<Ecn>,
-        (eliciting, urgent): (bool, bool),
-    ) {
-        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-        self.received.note_mark(ecn);
+    fn note_packet(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, asks: Asks, len: usize) {
+        let Asks { eliciting, urgent, only } = asks;
+        if self.link.is_stream() {
+            self.received.insert_record(now, eliciting && !only, urgent, len);
+        } else {
+            self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+            self.received.note_mark(ecn);
+        }
         self.keep_alive(now);
         if eliciting {
             self.restart_heartbeat(now);
@@ -205,6 +229,7 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
                 Ok(())
@@ -214,6 +239,17 @@ impl Connection {
                     self.finish_closing(now);
                 }
                 Ok(())
+            }
+            Frame::Ping => {
+                self.on_ping(number);
+                Ok(())
+            }
+            Frame::Pong(echo) => {
+                if self.on_pong(now, *echo) {
+                    Ok(())
+                } else {
+                    violation("a PONG that answers nothing")
+                }
             }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
             Frame::Blocked(_) => {
@@ -246,13 +282,13 @@ impl Connection {
                 self.on_cancel(*request);
                 Ok(())
             }
-            // All but the first three come too late to matter: the connection is being closed.
+            // All but the first two come too late to matter: the connection is being closed.
             Frame::Padding
-            | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::GoAway(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)
@@ -509,4 +545,9 @@ impl Connection {
             }
         }
     }
+}
+
+/// The first frame of a record that means anything.
+fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
+    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
 }

@@ -25,6 +25,8 @@ pub enum Planted {
     ReceiptOnce,
     /// A message that is replaced while it waits has no fate.
     SilentlySuperseded,
+    /// What was handed to a stream is taken for delivered.
+    WrittenIsAcked,
     /// The credit of what was skipped is not given back.
     SkipLeak,
     /// A client is let in before the application has decided.

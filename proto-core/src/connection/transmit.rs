@@ -408,6 +408,9 @@ impl Connection {
             };
             let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))
                 || candidate.says.receipt;
+            #[cfg(planted)]
+            let is_followed =
+                is_followed && self.config.planted != Some(crate::planted::Planted::WrittenIsAcked);
             let is_whole = len == candidate.total;
             let fragment = (!is_whole)
                 .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
@@ -443,7 +446,8 @@ impl Connection {
         let is_end = candidate.offset + len == candidate.total;
         let channel = self.channels.get_mut(id).filter(|_| is_end);
         if let Some(settled) = channel.and_then(|channel| channel.settle(class, candidate.id)) {
-            self.on_settled(id, class, settled, Fate::Written);
+            let fate = if cfg!(planted) && class.is_reliable() { Fate::Acked } else { Fate::Written };
+            self.on_settled(id, class, settled, fate);
         }
     }
 }

@@ -13,6 +13,8 @@ mod planted;
 mod priorities;
 mod rates;
 mod roaming;
+mod rooms;
 mod scenarios;
 mod story;
+mod streams;
 mod traces;

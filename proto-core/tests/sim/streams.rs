@@ -47,13 +47,13 @@ impl Wires {
             StreamEvent::Opened => {
                 let link = self.dials.remove(&stream).and_then(|id| endpoint.dialed(now, id, LINK));
                 match link {
-                    Some(link) => self.begin(stream, link),
+                    Some(link) => self.open(stream, link),
                     None => self.ops.push_back(StreamOp::Reset { stream }),
                 }
             }
             StreamEvent::Accepted { from } => {
                 let link = endpoint.link_up(now, At::Stream(from), LINK);
-                self.begin(stream, link);
+                self.open(stream, link);
             }
             StreamEvent::Read(mut bytes) => {
                 let Some(wire) = self.open.get_mut(&stream) else { return };
@@ -99,7 +99,7 @@ impl Wires {
         }
     }
 
-    fn begin(&mut self, stream: StreamId, link: LinkId) {
+    fn open(&mut self, stream: StreamId, link: LinkId) {
         self.open.insert(stream, Wire { link: Some(link), ..Wire::default() });
         self.streams.insert(link, stream);
         self.ready.insert(stream);

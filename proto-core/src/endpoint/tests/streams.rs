@@ -16,7 +16,6 @@ use crate::{
 const SERVER: usize = 0;
 const CLIENT: usize = 1;
 const DELAY: Duration = Duration::from_millis(10);
-const LINK: Link = Link::datagram(1200);
 
 /// One of the two, reached in one manner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -623,56 +622,4 @@ fn the_way_that_worked_is_the_first_to_be_tried_again() {
     world.run(secs(2));
     assert_eq!(world.established(CLIENT).len(), 2);
     assert_eq!(world.sent, sent, "no datagram was needed");
-}
-
-/// Records that a hostile client may send: noise, legal frames in the wrong place, and what an honest one sent, changed.
-fn hostile_record(honest: &[Vec<u8>], seed: &[u8]) -> Vec<u8> {
-    let pick = seed.first().copied().unwrap_or(0);
-    let mut record = match honest.get(usize::from(pick) % (honest.len() + 2)) {
-        Some(record) => record.clone(),
-        None if pick % 2 == 0 => seed.to_vec(),
-        None => [[0x01], [0x02], [0x16], [0x24]][usize::from(pick / 2) % 4].to_vec(),
-    };
-    for (at, &byte) in seed.iter().enumerate().skip(1).take(4) {
-        let len = record.len().max(1);
-        if let Some(target) = record.get_mut((at * 37 + usize::from(byte)) % len) {
-            *target ^= byte & pick;
-        }
-    }
-    record
-}
-
-quickcheck::quickcheck! {
-    fn hostile_records_end_their_own_link_at_most(seeds: Vec<Vec<u8>>, begins: bool) -> bool {
-        let (mut world, id, peer) = World::connected();
-        let now = world.now;
-        // What an honest client says on a stream of its own.
-        let mut other = Endpoint::new(ConfigBuilder::default().build().expect("sound"), LINK, [9; 32], now);
-        other.connect(now, BY_STREAM).expect("room");
-        let Some(Dial::Begin { id: dial, .. }) = other.poll_dial() else { return false };
-        let there = other.dialed(now, dial, Link::stream(4000)).expect("waited for");
-        let here = world.nodes[SERVER].link_up(now, At::Stream(7), Link::stream(4000));
-        let mut honest = vec![Vec::new()];
-        other.poll_record(now, there, &mut honest[0]);
-        if begins {
-            world.nodes[SERVER].handle_record(now, here, &honest[0]);
-            let mut accept = Vec::new();
-            world.nodes[SERVER].poll_record(now, here, &mut accept);
-            other.handle_record(now, there, &accept);
-            let mut confirm = Vec::new();
-            other.poll_record(now, there, &mut confirm);
-            world.nodes[SERVER].handle_record(now, here, &confirm);
-            honest.push(confirm);
-        }
-        for seed in &seeds {
-            let record = hostile_record(&honest, seed);
-            world.nodes[SERVER].handle_record(world.now, here, &record);
-            while let Output::Record(_) = world.nodes[SERVER].poll_record(world.now, here, &mut Vec::new()) {}
-            world.run(ms(5));
-        }
-        // Whoever keeps to the rules has not noticed.
-        world.send(CLIENT, id, Message::new("still here"));
-        world.run(ms(100));
-        world.recv_all(SERVER, peer) == [b"still here"] && world.established(SERVER).len() <= 1
-    }
 }

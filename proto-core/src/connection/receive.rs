@@ -4,11 +4,12 @@ use core::mem;
 use core::time::Duration;
 
 use super::state::{End, State};
-use super::{Arrival, Connection, Timer};
+use super::{Arrival, Connection};
 use crate::channel::{
-    Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
-    SendCredit, Share,
+    Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit,
+    Share,
 };
+use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
 use crate::{ChannelId, Class, CloseReason, Drop, Event, Meta, Refusal, Timestamp, code};
 
@@ -22,6 +23,50 @@ pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
 
 /// Where the previous message of a record belongs, for the next one to refer to.
 type Previous = Option<(u32, u8, u64)>;
+
+/// What a record asks for.
+#[derive(Clone, Copy)]
+struct Asks {
+    /// An ACK.
+    eliciting: bool,
+    /// That at once.
+    urgent: bool,
+    /// Nothing else.
+    only: bool,
+}
+
+/// Decodes all of a record: what it asks for, and whether it says nothing about where its sender is.
+fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
+    let mut probing = true;
+    let mut asks = Asks { eliciting: false, urgent: false, only: true };
+    let mut record = Record::new(payload);
+    loop {
+        let checked = if record.is_at_msg() {
+            (asks.eliciting, asks.only, probing) = (true, false, false);
+            record.check_msg()
+        } else {
+            let Some(frame) = record.next() else { return Ok((asks, probing)) };
+            frame.map(|frame| {
+                let is_ping = matches!(frame, Frame::Ping);
+                asks.eliciting |= frame.is_ack_eliciting();
+                asks.urgent |= is_ping;
+                probing &= frame.is_probing();
+                asks.only &= is_ping || !frame.is_ack_eliciting();
+            })
+        };
+        checked.map_err(|error| violation_of(&error))?;
+    }
+}
+
+/// What a frame breaks that cannot be decoded.
+#[inline(never)]
+const fn violation_of(error: &DecodeError) -> Violation {
+    match *error {
+        DecodeError::UnknownFrame(_) => Violation(code::FRAME_UNKNOWN, "a frame of unknown type"),
+        DecodeError::Invalid(text) => Violation(code::FRAME_ENCODING, text),
+        _ => Violation(code::FRAME_ENCODING, "a malformed frame"),
+    }
+}
 
 impl Connection {
     pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
@@ -107,29 +152,49 @@ impl Connection {
 
     /// Checks all of a record before any of it takes effect.
     pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
-        let (mut eliciting, mut urgent, mut asks_only, mut probing) = (false, false, true, true);
-        let mut only = None;
+        let is_newest = self.received.is_newest(number);
+        let mut previous = None;
         let mut record = Record::new(payload);
-        while let Some(frame) = record.next() {
-            match frame {
-                Ok(frame) => {
-                    eliciting |= frame.is_ack_eliciting();
-                    probing &= frame.is_probing();
-                    urgent |= frame == Frame::Ping;
-                    asks_only &= frame == Frame::Ping || !frame.is_ack_eliciting();
-                    let is_alone = record.frames() == 1 && record.is_empty() && frame != Frame::Padding;
-                    only = is_alone.then_some(frame);
-                }
-                Err(DecodeError::UnknownFrame(_)) => {
-                    return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");
-                }
-                Err(DecodeError::Invalid(text)) => return self.on_violation(now, code::FRAME_ENCODING, text),
-                Err(_) => return self.on_violation(now, code::FRAME_ENCODING, "a malformed frame"),
+        // A message that is alone need not be decoded twice.
+        if record.is_at_last() {
+            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+                let asks = Asks { eliciting: true, urgent: false, only: false };
+                self.note_packet(now, number, arrival, asks, payload.len());
+                if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
+            });
+            if let Err(Violation(code, text)) = applied {
+                return self.on_violation(now, code, text);
+            }
+            return self.follow(now, arrival, number, is_newest, false);
+        }
+        let (asks, probing) = match check_record(payload) {
+            Ok(checked) => checked,
+            Err(Violation(code, text)) => return self.on_violation(now, code, text),
+        };
+        self.note_packet(now, number, arrival, asks, payload.len());
+        loop {
+            let applied = if record.is_at_msg() && self.state.is_open() {
+                record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
+            } else if let Some(Ok(frame)) = record.next() {
+                self.apply(now, number, &frame, &mut previous)
+            } else {
+                return self.follow(now, arrival, number, is_newest, probing);
+            };
+            if let Err(Violation(code, text)) = applied {
+                return self.on_violation(now, code, text);
+            }
+            if self.state.is_closed() {
+                return;
             }
         }
-        let is_newest = self.received.is_newest(number);
+    }
+
+    /// A packet with `len` bytes of frames makes sense.
+    #[inline]
+    fn note_packet(&mut self, now: Timestamp, number: u64, arrival: Arrival, asks: Asks, len: usize) {
+        let Asks { eliciting, urgent, only, .. } = asks;
         if self.link.is_stream() {
-            self.received.insert_record(now, eliciting && !asks_only, urgent, payload.len());
+            self.received.insert_record(now, eliciting && !only, urgent, len);
         } else {
             self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
             self.received.note_mark(arrival.ecn);
@@ -138,23 +203,6 @@ impl Connection {
         if eliciting {
             self.restart_heartbeat(now);
         }
-        let mut previous = None;
-        // A record of one frame, such as a large message, is not decoded again.
-        if let Some(frame) = only {
-            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
-                return self.on_violation(now, code, text);
-            }
-            return self.follow(now, arrival, number, is_newest, probing);
-        }
-        for frame in Record::new(payload).flatten() {
-            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
-                return self.on_violation(now, code, text);
-            }
-            if self.state.is_closed() {
-                return;
-            }
-        }
-        self.follow(now, arrival, number, is_newest, probing);
     }
 
     /// Acts on a frame of packet `number`.
@@ -168,10 +216,18 @@ impl Connection {
         let is_open = self.state.is_open();
         match frame {
             Frame::Ack(ack) => {
-                let scratch = &mut self.scratch;
+                let (scratch, channels) = (&mut self.scratch, &mut self.channels);
+                let mut settled = 0;
+                let take = |carried: &Carried| {
+                    let is_settled =
+                        matches!(carried, Carried::Piece(piece) if channels.on_plain_acked(piece));
+                    settled += u64::from(is_settled);
+                    is_settled
+                };
                 self.recovery
-                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats)
+                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats, take)
                     .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
+                self.stats.messages_acked += settled;
                 self.settle_outcome(now);
                 Ok(())
             }
@@ -322,11 +378,21 @@ impl Connection {
         let number = channel.inbox.expand(class, msg.id, before);
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
+        if msg.is_plain()
+            && channel.inbox.awaits(class, number)
+            && msg.payload.len() <= self.config.max_message
+        {
+            let arena = self.arena.get_or_insert_default();
+            if let Some(is_first) = self.channels.accept(id, class, number, msg.payload, arena) {
+                if is_first {
+                    self.on_first_ready(id);
+                }
+                return Ok(());
+            }
+        }
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
-        if msg.extras.receipt
-            && channel.extra.as_ref().is_some_and(|extra| extra.receipts.len() >= MAX_RECEIPTS)
-        {
+        if msg.extras.receipt && self.channels.get(id).is_some_and(Channel::owes_too_many_receipts) {
             if class.is_reliable() {
                 return Err(Violation(code::FLOW_CONTROL, "more receipts than a queue holds messages"));
             }
@@ -431,13 +497,20 @@ impl Connection {
     pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
         let made = self.channels.receive(&self.config, id, |inbox, _| inbox.make_ready(delivery));
         let Some((is_first, replaced)) = made else { return };
-        if let Some(channel) = self.channels.get_mut(id).filter(|_| is_first)
-            && !mem::replace(&mut channel.readable_queued, true)
-        {
-            self.events.push_back(Event::Readable(id));
+        if is_first {
+            self.on_first_ready(id);
         }
         if let Some(replaced) = replaced {
             self.on_gone(id, &replaced);
+        }
+    }
+
+    /// The application has something to take where it had nothing.
+    fn on_first_ready(&mut self, id: ChannelId) {
+        if let Some(channel) = self.channels.get_mut(id)
+            && !mem::replace(&mut channel.readable_queued, true)
+        {
+            self.events.push_back(Event::Readable(id));
         }
     }
 
@@ -451,7 +524,7 @@ impl Connection {
     /// Room for a message of `len` bytes is free again.
     pub(super) fn release_credit(&mut self, id: ChannelId, class: Class, len: usize) {
         #[cfg(planted)]
-        if self.config.planted == Some(crate::planted::Planted::CreditLeak) && len % 5 == 0 {
+        if self.is_planted_leak() && len % 5 == 0 {
             return;
         }
         if !class.is_reliable() {
@@ -459,9 +532,17 @@ impl Connection {
         }
         self.channels.release(id, len);
         self.channels.meter_credit(self.clock, id);
-        if self.state.is_open() {
-            self.timers.set(Timer::Rate, self.channels.rate_deadline());
-        }
+    }
+
+    #[cfg(planted)]
+    pub(super) fn is_planted_leak(&self) -> bool {
+        self.config.planted == Some(crate::planted::Planted::CreditLeak)
+    }
+
+    #[cfg(not(planted))]
+    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
+    pub(super) const fn is_planted_leak(&self) -> bool {
+        false
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

@@ -460,6 +460,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
+    #[inline]
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         entry.sync_paths();
@@ -474,15 +475,20 @@ impl<A: Address> Endpoint<A> {
         let state = entry.conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
-            self.refile_routes(slot);
-            self.refile_race(slot);
-            self.tell_going_away(slot);
-            self.replace_if_lost(slot);
-            self.touch(slot);
-            self.remove_if_over(slot);
+            self.refile_changed(slot);
         } else {
             self.touch(slot);
         }
+    }
+
+    #[inline(never)]
+    fn refile_changed(&mut self, slot: u32) {
+        self.refile_routes(slot);
+        self.refile_race(slot);
+        self.tell_going_away(slot);
+        self.replace_if_lost(slot);
+        self.touch(slot);
+        self.remove_if_over(slot);
     }
 
     fn refile_routes(&mut self, slot: u32) {

@@ -25,8 +25,14 @@ pub enum Planted {
     ReceiptOnce,
     /// A message that is replaced while it waits has no fate.
     SilentlySuperseded,
+    /// What was handed to a stream is taken for delivered.
+    WrittenIsAcked,
     /// The credit of what was skipped is not given back.
     SkipLeak,
     /// A client is let in before the application has decided.
     AdmitsAnyone,
+    /// A client is followed to another address before it has proven to be there.
+    MovesUnproven,
+    /// Probing packets move a client.
+    ProbesMove,
 }

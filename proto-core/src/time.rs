@@ -84,7 +84,7 @@ pub struct ClockOffset {
 }
 
 /// Both clocks of a service: timers use `mono`, stored times `unix_ms`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {
     /// Monotonic time.
     pub mono: Timestamp,

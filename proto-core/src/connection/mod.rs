@@ -9,6 +9,7 @@ mod delivery;
 mod goaway;
 mod handshake;
 mod heartbeat;
+mod paths;
 mod probe;
 mod receipts;
 mod receive;
@@ -39,6 +40,8 @@ pub use self::goaway::GoAway;
 use self::goaway::Leaving;
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
+pub(crate) use self::paths::Arrival;
+use self::paths::Paths;
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
@@ -109,6 +112,7 @@ pub struct Connection {
     wall: clock::Clock,
     ending: close::Ending,
     leaving: Option<Box<Leaving>>,
+    paths: Paths,
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
@@ -246,6 +250,7 @@ impl Connection {
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
             leaving: None,
+            paths: Paths::default(),
             arena: None,
             scratch: Lazy::default(),
             stats: Stats::default(),
@@ -264,12 +269,12 @@ impl Connection {
     pub(crate) fn handle_short(
         &mut self,
         now: Timestamp,
-        ecn: Option<Ecn>,
+        arrival: Arrival,
         short: &Short<'_>,
         datagram: &[u8],
     ) {
         let now = self.advance(now);
-        self.on_short(now, ecn, short, datagram);
+        self.on_short(now, arrival, short, datagram);
         self.update_timers();
     }
 
@@ -287,6 +292,7 @@ impl Connection {
         self.clock = self.clock.max(now);
         let now = self.clock;
         let start = buf.len();
+        self.begin_writing();
         let written = self.transmit(now, buf);
         let path = crate::PathId(written?);
         let len = buf.len() - start;
@@ -450,6 +456,7 @@ impl Connection {
             Timer::Rate => self.channels.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
+            Timer::Path => self.on_path_timer(now),
             Timer::Drain => self.on_drain_timer(now),
         }
     }

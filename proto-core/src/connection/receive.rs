@@ -3,14 +3,15 @@
 use core::mem;
 use core::time::Duration;
 
-use super::Connection;
 use super::state::{End, State};
+use super::{Arrival, Connection};
 use crate::channel::{
-    Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit, Share,
+    Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit,
+    Share,
 };
 use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, CloseReason, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Meta, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ type Previous = Option<(u32, u8, u64)>;
 
 /// What a record asks for.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 struct Asks {
     /// An ACK.
     eliciting: bool,
@@ -32,21 +34,24 @@ struct Asks {
     urgent: bool,
     /// Nothing else.
     only: bool,
+    /// Nothing, and it says nothing about where its sender is.
+    probing: bool,
 }
 
 /// Decodes all of a record.
 fn check_record(payload: &[u8]) -> Result<Asks, Violation> {
-    let mut asks = Asks { eliciting: false, urgent: false, only: true };
+    let mut asks = Asks { eliciting: false, urgent: false, only: true, probing: true };
     let mut record = Record::new(payload);
     loop {
         let checked = if record.is_at_msg() {
-            (asks.eliciting, asks.only) = (true, false);
+            (asks.eliciting, asks.only, asks.probing) = (true, false, false);
             record.check_msg()
         } else {
             let Some(frame) = record.next() else { return Ok(asks) };
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
                 asks.eliciting |= frame.is_ack_eliciting();
+                asks.probing &= frame.is_probing();
                 asks.urgent |= is_ping;
                 asks.only &= is_ping || !frame.is_ack_eliciting();
             })
@@ -70,14 +75,14 @@ impl Connection {
         if self.link.is_stream() {
             return self.receive_record(now, datagram);
         }
-        if meta.path != PathId::default() && self.state != State::Connecting {
-            return self.stats.drops.count(Drop::WrongAddress);
-        }
+        let is_elsewhere = self.state != State::Connecting && meta.path != self.active_path();
+        let arrival = Arrival { path: meta.path, is_same_host: false, ecn: meta.ecn };
         match Packet::decode(datagram, self.config.checksum) {
+            Ok(Packet::Long(_)) if is_elsewhere => self.stats.drops.count(Drop::WrongAddress),
             Ok(Packet::Long(long)) => {
                 self.on_long(now, meta.path.0, &long, datagram.len());
             }
-            Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
+            Ok(Packet::Short(short)) => self.on_short(now, arrival, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
@@ -99,7 +104,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_short(&mut self, now: Timestamp, ecn: Option<Ecn>, short: &Short<'_>, datagram: &[u8]) {
+    pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
+        if self.state != State::Connecting && arrival.path != self.active_path() && !self.may_roam() {
+            return self.stats.drops.count(Drop::WrongAddress);
+        }
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
             State::Accepting => self.has_agreed(),
@@ -129,7 +137,8 @@ impl Connection {
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        self.apply_record(now, number, ecn, short.payload);
+        self.set_arrival(arrival.path, datagram.len());
+        self.apply_record(now, number, arrival, short.payload);
     }
 
     /// The client says that it will not come: it found another way.
@@ -144,32 +153,34 @@ impl Connection {
     }
 
     /// Checks all of a record before any of it takes effect.
-    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
+        let is_newest = self.received.is_newest(number);
         let mut previous = None;
         let mut record = Record::new(payload);
         // A message that is alone need not be decoded twice.
         if record.is_at_last() {
             let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
-                let asks = Asks { eliciting: true, urgent: false, only: false };
-                self.note_packet(now, number, ecn, asks, payload.len());
+                let asks = Asks { eliciting: true, urgent: false, only: false, probing: false };
+                self.note_packet(now, number, arrival, asks, payload.len());
                 if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
             });
-            if let Err(Violation(code, text)) = applied {
-                self.on_violation(now, code, text);
-            }
-            return;
+            return match applied {
+                Ok(()) => self.follow(now, arrival, number, is_newest, false),
+                Err(Violation(code, text)) => self.on_violation(now, code, text),
+            };
         }
-        match check_record(payload) {
-            Ok(asks) => self.note_packet(now, number, ecn, asks, payload.len()),
+        let asks = match check_record(payload) {
+            Ok(asks) => asks,
             Err(Violation(code, text)) => return self.on_violation(now, code, text),
-        }
+        };
+        self.note_packet(now, number, arrival, asks, payload.len());
         loop {
             let applied = if record.is_at_msg() && self.state.is_open() {
                 record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
             } else if let Some(Ok(frame)) = record.next() {
                 self.apply(now, number, &frame, &mut previous)
             } else {
-                return;
+                return self.follow(now, arrival, number, is_newest, asks.probing);
             };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);
@@ -182,13 +193,13 @@ impl Connection {
 
     /// A packet with `len` bytes of frames makes sense.
     #[inline]
-    fn note_packet(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, asks: Asks, len: usize) {
-        let Asks { eliciting, urgent, only } = asks;
+    fn note_packet(&mut self, now: Timestamp, number: u64, arrival: Arrival, asks: Asks, len: usize) {
+        let Asks { eliciting, urgent, only, .. } = asks;
         if self.link.is_stream() {
             self.received.insert_record(now, eliciting && !only, urgent, len);
         } else {
             self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-            self.received.note_mark(ecn);
+            self.received.note_mark(arrival.ecn);
         }
         self.keep_alive(now);
         if eliciting {
@@ -229,6 +240,8 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::PathChallenge(data) if is_open => self.on_path_challenge(now, *data),
+            Frame::PathResponse(data) if is_open => self.on_path_response(now, *data),
             Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
@@ -289,6 +302,8 @@ impl Connection {
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
             | Frame::GoAway(_)
+            | Frame::PathChallenge(_)
+            | Frame::PathResponse(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)
@@ -398,7 +413,7 @@ impl Connection {
         }
         let extras = msg.extras;
         let arrival =
-            Arrival { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
+            Piece { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
         self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
             Err(Refused::Dropped(reason)) => Ok(Some(reason)),
             Err(Refused::Violation(code, text)) => Err(Violation(code, text)),

@@ -40,12 +40,14 @@ pub(crate) enum Timer {
     Linger,
     /// Repeat CLOSE.
     Close,
+    /// Ask a new address again, or forget an old one.
+    Path,
     /// Forget the connection.
     Drain,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::NextWay,
@@ -63,6 +65,7 @@ impl Timer {
         Self::Rate,
         Self::Linger,
         Self::Close,
+        Self::Path,
         Self::Drain,
     ];
 }

@@ -43,12 +43,12 @@ impl Connection {
                     self.advance(now);
                     self.expire_messages(now);
                 }
-                self.write_probe(now, buf) || self.write_data(now, buf)
+                self.write_path_frame(now, buf) || self.write_probe(now, buf) || self.write_data(now, buf)
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         };
-        written.then_some(0)
+        written.then(|| self.take_written_path().0)
     }
 
     /// Writes the header of a packet; on a stream it has none.
@@ -97,7 +97,8 @@ impl Connection {
         let left_over = self.scratch.get_mut().and_then(|scratch| scratch.next.take());
         let left_over = left_over.filter(|&(at, _)| at == now);
         let link = self.link;
-        let run = self.channels.run().filter(|run| !link.is_stream() || run.repeats);
+        let run =
+            self.channels.run().filter(|run| !link.is_stream() || run.repeats && !self.is_planted_written());
         let next = match left_over {
             _ if run.is_some() => None,
             Some((_, next)) => Some(next),
@@ -463,7 +464,19 @@ impl Connection {
 
     /// Whether what becomes of a message matters once a reliable link has it.
     fn is_followed(&self, id: ChannelId, class: Class, candidate: &Candidate) -> bool {
-        candidate.receipt || self.channels.get(id).is_some_and(|channel| channel.repeats(class))
+        !self.is_planted_written()
+            && (candidate.receipt || self.channels.get(id).is_some_and(|channel| channel.repeats(class)))
+    }
+
+    #[cfg(planted)]
+    fn is_planted_written(&self) -> bool {
+        self.config.planted == Some(crate::planted::Planted::WrittenIsAcked)
+    }
+
+    #[cfg(not(planted))]
+    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
+    const fn is_planted_written(&self) -> bool {
+        false
     }
 
     /// A reliable link has an unreliable message: it is not followed further.
@@ -471,7 +484,8 @@ impl Connection {
         let is_end = candidate.offset + len == candidate.total;
         let channel = self.channels.get_mut(id).filter(|_| is_end);
         if let Some(settled) = channel.and_then(|channel| channel.settle(class, candidate.id)) {
-            self.on_settled(id, class, settled, Fate::Written);
+            let fate = if cfg!(planted) && class.is_reliable() { Fate::Acked } else { Fate::Written };
+            self.on_settled(id, class, settled, fate);
         }
     }
 }

@@ -6,6 +6,7 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod roaming;
 mod routes;
 mod schedule;
 mod token;
@@ -27,14 +28,16 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
 pub use self::links::Output;
+use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 use crate::arena::Arena;
+use crate::connection::Arrival;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, PathId, SendError,
-    Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, SendError, Shard,
+    State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -79,6 +82,7 @@ struct Slot<A> {
 struct Entry<A> {
     conn: Connection,
     address: A,
+    others: Others<A>,
     /// The stream that carries it.
     link: Option<u32>,
     /// A client's ways to its server, unless it is one that is reached by datagrams.
@@ -86,7 +90,7 @@ struct Entry<A> {
     /// The routes that lead here.
     cid: Cid,
     reset: Option<[u8; 16]>,
-    initial: Option<Cid>,
+    initial: Option<(Cid, A)>,
     /// It counts among the handshakes under way.
     is_pending: bool,
     /// It waits for the application's decision.
@@ -149,7 +153,9 @@ impl<A: Address> Endpoint<A> {
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
-                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
+                    self.lend_arena(slot, meta, |conn, arrival| {
+                        conn.handle_short(now, arrival, &short, packet);
+                    });
                 }
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
@@ -189,7 +195,9 @@ impl<A: Address> Endpoint<A> {
         while let Some(slot) = self.sending.front() {
             let transmit = self.entry(slot).filter(|entry| entry.takes_datagrams()).and_then(|entry| {
                 let Transmit { path, ecn, len } = entry.conn.poll_transmit(now, buf)?;
-                Some(Transmit { path: entry.address_of(path), ecn, len })
+                let transmit = Transmit { path: entry.address_of(path), ecn, len };
+                entry.sync_paths();
+                Some(transmit)
             });
             self.burst += 1;
             if transmit.is_none() {
@@ -370,11 +378,12 @@ impl<A: Address> Endpoint<A> {
         let entry = Entry {
             conn,
             address,
+            others: Others::default(),
             link: None,
             race,
             cid,
             reset: None,
-            initial,
+            initial: initial.map(|initial| (initial, address)),
             is_pending,
             is_undecided: false,
             is_replaced: false,
@@ -392,8 +401,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
-        if let Some(initial) = entry.initial {
-            self.routes.remove_initial(initial, entry.address);
+        if let Some((initial, address)) = entry.initial {
+            self.routes.remove_initial(initial, address);
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
@@ -425,17 +434,18 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        let path = self.entry(slot).map_or(PathId::default(), |entry| entry.path_of(meta.path));
-        let inner = Meta { path, ecn: meta.ecn };
-        self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
+        self.lend_arena(slot, meta, |conn, arrival| {
+            conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
+        });
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
-    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
-        if self.entry(slot).is_some_and(|entry| !entry.is_from(meta.path)) {
+    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection, Arrival)) {
+        let Some(entry) = self.entry(slot) else { return };
+        let Some(arrival) = entry.arrival(meta.path, meta.ecn) else {
             return self.count(Drop::WrongAddress);
-        }
-        self.lend_arena_to(slot, hand_over);
+        };
+        self.lend_arena_to(slot, |conn| hand_over(conn, arrival));
     }
 
     fn lend_arena_to(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection)) {
@@ -453,6 +463,7 @@ impl<A: Address> Endpoint<A> {
     #[inline]
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        entry.sync_paths();
         if entry.conn.has_events() {
             self.speaking.push(slot);
         }

@@ -89,6 +89,8 @@ pub(crate) struct Recovery {
     next_skip: Option<u64>,
     last_skip: Option<u64>,
     largest_acked: Option<u64>,
+    /// Packets below this one went another way, and say nothing about the present path.
+    path_from: u64,
     last_eliciting: Timestamp,
     pto_cap: Duration,
     pub(crate) max_ack_delay: Duration,
@@ -142,9 +144,23 @@ impl Recovery {
             next_skip: (!is_stream).then(|| first + FIRST_SKIP + rng.below(FIRST_SKIP)),
             last_skip: None,
             largest_acked: None,
+            path_from: 0,
             last_eliciting: now,
             pto_cap: config.pto_cap,
             max_ack_delay: config.max_ack_delay,
+        }
+    }
+
+    /// Packets go another way from now on, about which nothing is known.
+    pub(crate) fn reset_path(&mut self, now: Timestamp, config: &Config) {
+        self.rtt = Rtt::new(config.initial_rtt);
+        self.reordering = Reordering::new(now);
+        self.packet = self.base;
+        self.path_from = self.next;
+        if let Some(flight) = &mut self.flight {
+            flight.controller = congestion::new(self.congestion, now, self.packet, self.next);
+            flight.pacer = Pacer::new(now, self.packet);
+            flight.probes = 0;
         }
     }
 
@@ -283,7 +299,7 @@ impl Recovery {
         let arrived = self.settle(now, ack, out, stats, take);
         let rtt = arrived
             .newest
-            .filter(|newest| newest.number == ack.largest)
+            .filter(|newest| newest.number == ack.largest && newest.number >= self.path_from)
             .map(|newest| self.rtt.sample(now, newest.sent, delay));
         let is_newer = self.largest_acked < Some(ack.largest);
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
@@ -405,7 +421,7 @@ impl Recovery {
         let (delay, threshold) =
             (self.reordering.delay(longest).max(rtt::GRANULARITY), self.reordering.packets());
         let persistent = self.rtt.is_measured().then(|| (self.rtt.pto_base() + self.max_ack_delay) * 3);
-        let base = self.base;
+        let (base, path_from) = (self.base, self.path_from);
         let Some(flight) = &mut self.flight else { return };
         let Flight { sent, controller, loss_time, .. } = &mut **flight;
         *loss_time = None;
@@ -414,7 +430,7 @@ impl Recovery {
             let mut large_lost = 0;
             let losses = sent.lose(largest, threshold, now - delay, &mut out.lost, |packet| {
                 stats.packets_lost += 1;
-                if !packet.mark.mtu_probe {
+                if !packet.mark.mtu_probe && packet.number >= path_from {
                     large_lost += u32::from(u64::from(packet.size) > base);
                     lost.sent = packet.sent;
                     lost.packets += 1;

@@ -84,6 +84,10 @@ pub enum Frame<'a> {
     Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
+    /// Asks for these bytes from where they are sent to.
+    PathChallenge([u8; 8]),
+    /// The bytes that were asked for.
+    PathResponse([u8; 8]),
     /// The server is going away.
     GoAway(GoAway<'a>),
     /// The end.
@@ -143,6 +147,11 @@ impl<'a> Frame<'a> {
         Msg::decode(ty, context, reader).map(Self::Msg)
     }
 
+    /// Whether a packet of nothing else says nothing about where its sender is.
+    pub const fn is_probing(&self) -> bool {
+        matches!(self, Self::Padding | Self::PathChallenge(_) | Self::PathResponse(_))
+    }
+
     /// Any frame but MSG.
     #[inline(never)]
     fn decode(ty: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -158,6 +167,8 @@ impl<'a> Frame<'a> {
             code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
             code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::PATH_CHALLENGE => Self::PathChallenge(reader.array()?),
+            code::PATH_RESPONSE => Self::PathResponse(reader.array()?),
             code::GOAWAY => Self::GoAway(GoAway::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
@@ -329,6 +340,14 @@ impl<'b> RecordWriter<'b> {
             Frame::OpenChannel(open) => {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
+            }
+            Frame::PathChallenge(data) => {
+                buf.push(code::PATH_CHALLENGE);
+                buf.extend_from_slice(data);
+            }
+            Frame::PathResponse(data) => {
+                buf.push(code::PATH_RESPONSE);
+                buf.extend_from_slice(data);
             }
             Frame::GoAway(goaway) => {
                 buf.push(code::GOAWAY);

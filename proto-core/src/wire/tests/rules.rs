@@ -31,6 +31,8 @@ fn core_types_without_a_frame_are_refused() {
         code::PONG,
         code::OPEN_CHANNEL,
         code::GOAWAY,
+        code::PATH_CHALLENGE,
+        code::PATH_RESPONSE,
         code::CLOSE,
         code::CLOSE_ACK,
         code::INIT,

@@ -38,21 +38,23 @@ struct Asks {
     probing: bool,
 }
 
-/// Decodes all of a record.
-fn check_record(payload: &[u8]) -> Result<Asks, Violation> {
-    let mut asks = Asks { eliciting: false, urgent: false, only: true, probing: true };
+/// Decodes all of a record: what it asks for, and whether it says nothing about where its sender is.
+fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
+    let mut probing = true;
+    let mut asks = Asks { eliciting: false, urgent: false, only: true };
     let mut record = Record::new(payload);
     loop {
         let checked = if record.is_at_msg() {
-            (asks.eliciting, asks.only, asks.probing) = (true, false, false);
+            (asks.eliciting, asks.only, probing) = (true, false, false);
             record.check_msg()
         } else {
-            let Some(frame) = record.next() else { return Ok(asks) };
+            let Some(frame) = record.next() else { return Ok((asks, probing)) };
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
                 asks.eliciting |= frame.is_ack_eliciting();
                 asks.probing &= frame.is_probing();
                 asks.urgent |= is_ping;
+                probing &= frame.is_probing();
                 asks.only &= is_ping || !frame.is_ack_eliciting();
             })
         };
@@ -160,17 +162,17 @@ impl Connection {
         // A message that is alone need not be decoded twice.
         if record.is_at_last() {
             let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
-                let asks = Asks { eliciting: true, urgent: false, only: false, probing: false };
+                let asks = Asks { eliciting: true, urgent: false, only: false };
                 self.note_packet(now, number, arrival, asks, payload.len());
                 if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
             });
-            return match applied {
-                Ok(()) => self.follow(now, arrival, number, is_newest, false),
-                Err(Violation(code, text)) => self.on_violation(now, code, text),
-            };
+            if let Err(Violation(code, text)) = applied {
+                return self.on_violation(now, code, text);
+            }
+            return self.follow(now, arrival, number, is_newest, false);
         }
-        let asks = match check_record(payload) {
-            Ok(asks) => asks,
+        let (asks, probing) = match check_record(payload) {
+            Ok(checked) => checked,
             Err(Violation(code, text)) => return self.on_violation(now, code, text),
         };
         self.note_packet(now, number, arrival, asks, payload.len());
@@ -180,7 +182,7 @@ impl Connection {
             } else if let Some(Ok(frame)) = record.next() {
                 self.apply(now, number, &frame, &mut previous)
             } else {
-                return self.follow(now, arrival, number, is_newest, asks.probing);
+                return self.follow(now, arrival, number, is_newest, probing);
             };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);

@@ -464,19 +464,11 @@ impl Connection {
 
     /// Whether what becomes of a message matters once a reliable link has it.
     fn is_followed(&self, id: ChannelId, class: Class, candidate: &Candidate) -> bool {
-        !self.is_planted_written()
-            && (candidate.receipt || self.channels.get(id).is_some_and(|channel| channel.repeats(class)))
-    }
-
-    #[cfg(planted)]
-    fn is_planted_written(&self) -> bool {
-        self.config.planted == Some(crate::planted::Planted::WrittenIsAcked)
-    }
-
-    #[cfg(not(planted))]
-    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
-    const fn is_planted_written(&self) -> bool {
-        false
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::WrittenIsAcked) {
+            return false;
+        }
+        candidate.receipt || self.channels.get(id).is_some_and(|channel| channel.repeats(class))
     }
 
     /// A reliable link has an unreliable message: it is not followed further.

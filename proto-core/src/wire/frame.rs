@@ -142,14 +142,14 @@ impl<'a> Frame<'a> {
         )
     }
 
-    #[inline(never)]
-    fn decode_msg(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Msg::decode(ty, context, reader).map(Self::Msg)
-    }
-
     /// Whether a packet of nothing else says nothing about where its sender is.
     pub const fn is_probing(&self) -> bool {
         matches!(self, Self::Padding | Self::PathChallenge(_) | Self::PathResponse(_))
+    }
+
+    #[inline(never)]
+    fn decode_msg(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Msg::decode(ty, context, reader).map(Self::Msg)
     }
 
     /// Any frame but MSG.

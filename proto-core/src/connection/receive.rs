@@ -26,7 +26,6 @@ type Previous = Option<(u32, u8, u64)>;
 
 /// What a record asks for.
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 struct Asks {
     /// An ACK.
     eliciting: bool,
@@ -34,8 +33,6 @@ struct Asks {
     urgent: bool,
     /// Nothing else.
     only: bool,
-    /// Nothing, and it says nothing about where its sender is.
-    probing: bool,
 }
 
 /// Decodes all of a record: what it asks for, and whether it says nothing about where its sender is.
@@ -52,7 +49,6 @@ fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
                 asks.eliciting |= frame.is_ack_eliciting();
-                asks.probing &= frame.is_probing();
                 asks.urgent |= is_ping;
                 probing &= frame.is_probing();
                 asks.only &= is_ping || !frame.is_ack_eliciting();

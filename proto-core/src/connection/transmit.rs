@@ -97,8 +97,9 @@ impl Connection {
         let left_over = self.scratch.get_mut().and_then(|scratch| scratch.next.take());
         let left_over = left_over.filter(|&(at, _)| at == now);
         let link = self.link;
-        let run =
-            self.channels.run().filter(|run| !link.is_stream() || run.repeats && !self.is_planted_written());
+        let run = self.channels.run().filter(|run| !link.is_stream() || run.repeats);
+        #[cfg(planted)]
+        let run = run.filter(|_| self.config.planted != Some(crate::planted::Planted::WrittenIsAcked));
         let next = match left_over {
             _ if run.is_some() => None,
             Some((_, next)) => Some(next),

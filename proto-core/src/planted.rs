@@ -15,6 +15,8 @@ pub enum Planted {
     RateUnenforced,
     /// The parts of a reply travel without an order.
     ReplyPartsUnordered,
+    /// What waits for the rate of a channel whose newest must arrive is dropped.
+    RateLosesNewest,
     /// An older sequenced message is delivered after a newer one.
     AnySequence,
     /// What arrives is delivered however old it is.

@@ -97,6 +97,8 @@ pub(crate) struct Inbox {
     ready_sequenced: Option<Box<Option<Delivery>>>,
     /// Unreliable messages among those that are ready, and their cost.
     ready_unreliable: (usize, usize),
+    /// Those of them that ask for a receipt.
+    ready_asking: usize,
     /// Ordered messages that came and that the application does not get, for the next that is made ready.
     diverted: u32,
     /// The same, of those that were ready, for the next that is taken.
@@ -442,6 +444,11 @@ impl Inbox {
         self.ready_unreliable.1 + self.partial_cost
     }
 
+    /// Messages without credit that wait for the application and ask for a receipt.
+    pub(crate) fn asking(&self) -> usize {
+        self.ready_asking + self.sequenced().filter(|delivery| delivery.asks()).count()
+    }
+
     /// Puts a message where `recv` finds it; `true` when nothing was there before. A sequenced one takes the place of the last,
     /// which is returned.
     pub(crate) fn make_ready(&mut self, mut delivery: Delivery) -> (bool, Option<Gone>) {
@@ -454,6 +461,7 @@ impl Inbox {
             Class::Unreliable => {
                 self.ready_unreliable.0 += 1;
                 self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
+                self.ready_asking += usize::from(delivery.asks());
             }
             Class::ReliableOrdered => {
                 delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.diverted));
@@ -502,6 +510,7 @@ impl Inbox {
         if delivery.class == Class::Unreliable {
             self.ready_unreliable.0 -= 1;
             self.ready_unreliable.1 -= cost(delivery.payload.len() as u64) as usize;
+            self.ready_asking -= usize::from(delivery.asks());
         }
         Some(delivery)
     }

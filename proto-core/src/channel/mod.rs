@@ -1,9 +1,11 @@
 //! Channels: independent streams of messages within a connection (docs/spec/channels.md).
 
+mod answers;
 mod arrival;
 mod credit;
 mod expand;
 mod fragment;
+mod held;
 mod inbox;
 mod limits;
 mod meter;
@@ -25,12 +27,13 @@ use bytes::Bytes;
 
 pub(crate) use self::arrival::{Arrival, Delivery, Gone, Intake, Refused};
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
+pub(crate) use self::held::Admission;
 pub(crate) use self::inbox::Inbox;
 pub(crate) use self::limits::Limits;
 use self::meter::Meter;
 pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
-pub(crate) use self::receipts::{MAX_RECEIPTS, Receipts};
+pub(crate) use self::receipts::Receipts;
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};

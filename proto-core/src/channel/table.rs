@@ -40,6 +40,9 @@ pub(crate) struct Channels {
     control_due: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
     unreliable_cost: usize,
+    /// Receipts that are kept, and unreliable messages that ask for one and wait for the application.
+    pub(super) receipts: usize,
+    pub(super) asking: usize,
     pub(super) throttles: Option<Box<Throttles>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
@@ -66,6 +69,8 @@ impl Channels {
             lapsing: Vec::new(),
             control_due: Vec::new(),
             unreliable_cost: 0,
+            receipts: 0,
+            asking: 0,
             throttles: are_configured(config).then(|| Box::new(Throttles::new(config, false))),
             peer: Params::default(),
             opened_here: 0,
@@ -118,6 +123,7 @@ impl Channels {
         let index = self.position(id).ok()?;
         let channel = &mut self.list[index];
         let before = channel.inbox.unreliable_cost();
+        let asking = channel.inbox.asking();
         let due_before = channel.inbox.reassembly_deadline(config);
         let credit = [&mut channel.receive_credit, &mut self.session_receive];
         let result = change(&mut channel.inbox, credit);
@@ -128,6 +134,11 @@ impl Channels {
                 self.assembling.remove(&(at, id));
             }
             self.assembling.extend(due.map(|at| (at, id)));
+        }
+        let asking_now = channel.inbox.asking();
+        if asking != asking_now {
+            self.asking = self.asking + asking_now - asking;
+            self.reserve_receipts(config);
         }
         Some(result)
     }
@@ -218,6 +229,12 @@ impl Channels {
 
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Channel> {
         self.list.iter()
+    }
+
+    /// Bytes of payload that all channels hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let waiting = self.throttles.as_ref().map_or(0, |throttles| throttles.held_bytes());
+        self.list.iter().map(Channel::held_bytes).sum::<usize>() + waiting
     }
 
     /// Throws away what the application has not taken, and returns how many messages that were.

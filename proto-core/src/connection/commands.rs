@@ -237,6 +237,7 @@ impl Connection {
     pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) {
         let now = self.advance(now);
         self.channels.limit_receiving(now, &self.config, None, rate);
+        self.deliver_held(now);
         self.update_timers();
     }
 
@@ -348,6 +349,7 @@ impl Channel<'_> {
     pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
         let now = self.conn.advance(now);
         let is_known = self.conn.channels.limit_receiving(now, &self.conn.config, Some(self.id), rate);
+        self.conn.deliver_held(now);
         self.conn.update_timers();
         if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
     }

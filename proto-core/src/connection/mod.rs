@@ -277,7 +277,7 @@ impl Connection {
 
     /// Bytes of payload that it holds: queued and unacknowledged, incomplete, and not yet received.
     pub fn held_bytes(&self) -> usize {
-        self.channels.iter().map(crate::channel::Channel::held_bytes).sum()
+        self.channels.held_bytes()
     }
 
     /// Counters.
@@ -361,10 +361,17 @@ impl Connection {
             Timer::Expiry => self.expire_messages(now),
             Timer::Report => self.on_report_timer(),
             Timer::Request => self.on_request_timer(now),
-            Timer::Rate => self.channels.on_rate_timer(now),
+            Timer::Rate => self.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
             Timer::Drain => self.on_drain_timer(now),
+        }
+    }
+
+    fn on_rate_timer(&mut self, now: Timestamp) {
+        self.channels.on_rate_timer(now);
+        if self.channels.has_admissible(now) {
+            self.deliver_held(now);
         }
     }
 

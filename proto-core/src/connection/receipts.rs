@@ -69,10 +69,8 @@ impl Connection {
         let (class, number) = (delivery.class, delivery.id);
         let said = delivery.said.map(|said| *said).unwrap_or_default();
         let receipt = said.receipt.then_some(ReceiptId { channel: id, class, number });
-        if receipt.is_some()
-            && let Some(channel) = self.channels.get_mut(id)
-        {
-            channel.extra.get_or_insert_default().receipts.owe(class, number, said.batch);
+        if receipt.is_some() {
+            self.channels.answer(&self.config, id, |receipts| receipts.owe(class, number, said.batch));
         }
         let (payload, gap) = (delivery.payload, delivery.gap);
         Some(Received { payload, class, number, gap, request, cancelled, receipt, batch: said.batch })
@@ -110,9 +108,16 @@ impl Connection {
     }
 
     fn refuse(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.extra.get_or_insert_default().receipts.refuse(class, number, reason.code());
-            self.channels.owe_control(id);
+        self.channels.answer(&self.config, id, |receipts| receipts.refuse(class, number, reason.code()));
+        self.channels.owe_control(id);
+    }
+
+    /// An unreliable message asks for a receipt that would be one too many.
+    pub(super) fn refuse_for_receipt(&mut self, id: ChannelId, class: Class, number: u64) {
+        self.stats.drops.count(Drop::ReceiptsFull);
+        self.note_drop(id, Refusal::QueueFull, number);
+        if self.channels.has_room_for_refusal(&self.config) {
+            self.refuse(id, class, number, Refusal::QueueFull);
         }
     }
 
@@ -153,8 +158,8 @@ impl Connection {
             if was_partial {
                 self.stats.drops.count(Drop::Abandoned);
             }
-            if let Some(extra) = self.channels.get_mut(id).and_then(|channel| channel.extra.as_mut()) {
-                extra.receipts.forget(class, skipped.number);
+            if self.channels.get(id).is_some_and(|channel| channel.extra.is_some()) {
+                self.channels.answer(&self.config, id, |receipts| receipts.forget(class, skipped.number));
             }
         }
         Ok(())

@@ -57,10 +57,7 @@ impl Connection {
                 }
             }
             Carried::MsgAck { channel, class, first, len } => {
-                if let Some(extra) = self.channels.get_mut(channel).and_then(|channel| channel.extra.as_mut())
-                {
-                    extra.receipts.on_acked(class, first, len);
-                }
+                self.channels.answer(&self.config, channel, |receipts| receipts.on_acked(class, first, len));
             }
             Carried::Piece(piece) => {
                 let settled =
@@ -97,10 +94,8 @@ impl Connection {
                 }
             }
             Carried::MsgAck { channel: id, class, first, len } => {
-                if let Some(channel) = self.channels.get_mut(id) {
-                    channel.extra.get_or_insert_default().receipts.on_lost(class, first, len);
-                    self.channels.owe_control(id);
-                }
+                self.channels.answer(&self.config, id, |receipts| receipts.on_lost(class, first, len));
+                self.channels.owe_control(id);
             }
             Carried::Piece(piece) => {
                 let mut ends = mem::take(&mut self.scratch.ends);

@@ -127,6 +127,7 @@ impl Connection {
             let outcome = RequestOutcome::Disconnected { not_processed: !written };
             self.events.push_back(Event::RequestDone { request, outcome });
         }
+        self.release_held();
         let (unsent, unacked) = self.abandon_messages();
         self.state = State::Draining;
         self.timers.stop_all();

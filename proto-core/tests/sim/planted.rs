@@ -66,16 +66,24 @@ fn a_credit_leak_is_found() {
     core_finds(Planted::CreditLeak, &["settled"]);
 }
 
-#[test]
-fn a_rate_limit_that_is_not_enforced_is_found() {
-    let planted = Planted::RateUnenforced;
+fn rates_find(planted: Planted, oracle: &str) {
     let found = search(SEEDS, |seed| {
         let config =
             |accept| ConfigBuilder { planted: Some(planted), ..crate::rates::limited_settings(accept) };
         crate::rates::limited(seed, config)
     });
     let failure = found.expect_err("a planted defect went unnoticed");
-    assert_eq!(failure.verdict.oracle(), Some("rate"), "{}", failure.verdict);
+    assert_eq!(failure.verdict.oracle(), Some(oracle), "{}", failure.verdict);
+}
+
+#[test]
+fn a_rate_limit_that_is_not_enforced_is_found() {
+    rates_find(Planted::RateUnenforced, "rate");
+}
+
+#[test]
+fn a_rate_limit_that_loses_the_newest_is_found() {
+    rates_find(Planted::RateLosesNewest, "guarantees");
 }
 
 #[test]

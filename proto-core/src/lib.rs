@@ -171,6 +171,6 @@ pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;
-pub use stats::{Drop, Drops, PeerDrops, Stats};
+pub use stats::{ChannelStats, Drop, Drops, PeerDrops, Stats};
 pub use time::{ClockOffset, Now, Timestamp};
 pub use wire::{Advice, Batch, Rate};

@@ -171,8 +171,8 @@ impl Requests {
     }
 
     /// Throws away the replies that have not been taken, and returns how many.
-    pub(crate) fn drop_replies(&mut self) -> usize {
-        core::mem::take(&mut self.replies).values().map(VecDeque::len).sum()
+    pub(crate) fn drop_replies(&mut self) -> impl Iterator<Item = ChannelId> + use<> {
+        core::mem::take(&mut self.replies).into_values().flatten().map(|reply| reply.channel)
     }
 
     /// When the next request of either side runs out of time.

@@ -7,6 +7,7 @@ mod expand;
 mod fragment;
 mod held;
 mod inbox;
+mod keys;
 mod limits;
 mod meter;
 mod outbox;
@@ -38,9 +39,11 @@ pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};
 use self::throttle::{ChannelThrottle, channel_credit};
+use crate::lazy::Lazy;
 use crate::wire::{Kind, Rate};
 use crate::{
-    Cancel, ChannelId, Class, Config, Fate, MESSAGE_COST, Phase, Policy, ReceiptKind, SendError, Timestamp,
+    Cancel, ChannelId, ChannelStats, Class, Config, Fate, MESSAGE_COST, Phase, Policy, ReceiptKind,
+    SendError, Timestamp,
 };
 
 /// Bytes of one message that travelled in one packet.
@@ -74,7 +77,6 @@ struct Listed {
     starved: bool,
     throttled: bool,
     metered: bool,
-    lapsing: bool,
     control_due: bool,
 }
 
@@ -113,6 +115,9 @@ pub(crate) struct Channel {
     pub(crate) limits: Limits,
     meter: Meter,
     pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) stats: Lazy<ChannelStats>,
+    /// When its connection looks at the lifetimes of its messages.
+    lapses_at: Option<Timestamp>,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
@@ -163,6 +168,8 @@ impl Channel {
             limits: Limits::of(config),
             meter: Meter::default(),
             extra: None,
+            stats: Lazy::default(),
+            lapses_at: None,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,
@@ -189,6 +196,16 @@ impl Channel {
         let extra = self.extra.as_ref();
         extra.is_some_and(|extra| !extra.aborts.is_empty() || extra.receipts.is_due())
             || self.outboxes.iter().any(outbox::Outbox::has_skips)
+    }
+
+    /// Whether nothing is left to deliver that must be, and no receipt to wait for or to give.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let is_sent = |class: Class| {
+            let outbox = &self.outboxes[class as usize];
+            if self.repeats(class) { outbox.is_empty() } else { !outbox.awaits_word() }
+        };
+        let has_answered = self.extra.as_ref().is_none_or(|extra| extra.receipts.is_settled());
+        Class::ALL.into_iter().all(is_sent) && has_answered
     }
 
     /// Whether lost pieces of `class` are written again.
@@ -234,9 +251,7 @@ impl Channel {
             Policy::Replace => Fate::Superseded,
             Policy::FailFast | Policy::DropNew | Policy::DropOld => Fate::Dropped { policy },
         };
-        if victims.is_some() {
-            self.supersede_key(now, key, ends);
-        }
+        let overtook = victims.and_then(|_| self.supersede_key(now, key, ends));
         for _ in 0..victims.unwrap_or(0) {
             let oldest = self.outboxes[class as usize].replaceable().next();
             if let Some((id, _)) = oldest {
@@ -255,6 +270,7 @@ impl Channel {
         }
         if let Some(key) = key {
             self.extra.get_or_insert_default().keys.insert(key, (class, id));
+            self.outboxes[class as usize].set_overtook(id, overtook);
         }
         if class == Class::Sequenced && self.inbox.reliable_sequenced {
             while let Some(stale) = self.outboxes[class as usize].oldest_stale() {
@@ -297,23 +313,10 @@ impl Channel {
         is_enough(messages, bytes).then_some(victims)
     }
 
-    /// A newer message with this key comes: the older one goes, at once or when a piece of it is lost.
-    fn supersede_key(&mut self, now: Timestamp, key: Option<u64>, ends: &mut Ends) {
-        let older = key.and_then(|key| self.extra.as_mut()?.keys.remove(&key));
-        let Some((class, id)) = older else { return };
-        let outbox = &mut self.outboxes[class as usize];
-        // What is half out goes on: under load nothing would ever be finished otherwise.
-        if outbox.is_unwritten(id) == Some(true) || outbox.is_lost(id) {
-            self.give_up(now, class, id, Fate::Superseded, ends);
-        } else {
-            outbox.doom(id, Fate::Superseded);
-        }
-    }
-
     /// Ends the life of a message that is not settled, wherever it is, and tells the peer where it must know.
     pub(crate) fn give_up(&mut self, now: Timestamp, class: Class, id: u64, fate: Fate, ends: &mut Ends) {
         let Some(abandoned) = self.outboxes[class as usize].abandon(id, class.is_reliable()) else { return };
-        let outbox::Abandoned { settled, part } = abandoned;
+        let outbox::Abandoned { settled, part, overtook } = abandoned;
         if let Some(number) = part
             && !class.is_reliable()
         {
@@ -324,6 +327,9 @@ impl Channel {
         }
         self.meter.on_left(now, 0, self.unsent() == 0);
         let settled = self.account(class, settled);
+        if fate != Fate::Superseded {
+            self.restore_key(class, &settled, overtook);
+        }
         ends.push((class, settled, fate));
     }
 
@@ -426,6 +432,10 @@ impl Channel {
     /// Messages that were never written, and those that were and are not settled.
     pub(crate) const fn queued_messages(&self) -> usize {
         self.queued_messages
+    }
+
+    pub(crate) fn drop_unread(&mut self) -> u64 {
+        core::iter::from_fn(|| self.inbox.pop_ready()).count() as u64
     }
 
     pub(crate) fn held_bytes(&self) -> usize {

@@ -278,7 +278,7 @@ impl Connection {
             }
         }
         let terms = Terms::new(lifetime.map(|lifetime| now + lifetime), key, max_retransmits, batch);
-        let lapses = terms.as_ref().and_then(|terms| terms.lapses());
+        let has_lifetime = lifetime.is_some();
         let mut ends = mem::take(&mut self.scratch.ends);
         let number = channel.push(now, class, Entry { payload, kind, receipt, terms }, &mut ends);
         if number.is_ok() {
@@ -287,10 +287,9 @@ impl Connection {
             if let Some(batch) = batch {
                 self.join_batch(id, batch);
             }
-            if let Some(at) = lapses {
+            if has_lifetime {
                 self.channels.note_lifetime(id);
-                let at = self.timers.get(Timer::Expiry).map_or(at, |due| due.min(at));
-                self.timers.set(Timer::Expiry, at);
+                self.timers.set(Timer::Expiry, self.channels.next_deadline());
             }
         }
         self.settle_ends(id, ends);

@@ -4,6 +4,7 @@ mod blocked;
 mod clock;
 mod close;
 mod commands;
+mod counters;
 mod delivery;
 mod handshake;
 mod heartbeat;

@@ -79,7 +79,7 @@ impl Connection {
     /// A message was dropped unseen, or will never come: counts it, tells the peer, and gives its room back.
     pub(super) fn on_gone(&mut self, id: ChannelId, gone: &Gone) {
         if let Some(reason) = gone.reason {
-            self.stats.drops.count(reason.counter());
+            self.count_drop(id, reason.counter());
             self.note_drop(id, reason, gone.id);
             if gone.receipt {
                 self.refuse(id, gone.class, gone.id, reason);
@@ -100,7 +100,7 @@ impl Connection {
 
     /// Something came again, or too late.
     pub(super) fn on_repetition(&mut self, id: ChannelId, arrival: &Arrival<'_>, reason: Refusal) {
-        self.stats.drops.count(reason.counter());
+        self.count_drop(id, reason.counter());
         self.note_drop(id, reason, arrival.id);
         if arrival.extras.receipt && reason != Refusal::Duplicate {
             self.refuse(id, arrival.class, arrival.id, reason);
@@ -114,7 +114,7 @@ impl Connection {
 
     /// An unreliable message asks for a receipt that would be one too many.
     pub(super) fn refuse_for_receipt(&mut self, id: ChannelId, class: Class, number: u64) {
-        self.stats.drops.count(Drop::ReceiptsFull);
+        self.count_drop(id, Drop::ReceiptsFull);
         self.note_drop(id, Refusal::QueueFull, number);
         if self.channels.has_room_for_refusal(&self.config) {
             self.refuse(id, class, number, Refusal::QueueFull);
@@ -156,7 +156,7 @@ impl Connection {
                 })
             })?;
             if was_partial {
-                self.stats.drops.count(Drop::Abandoned);
+                self.count_drop(id, Drop::Abandoned);
             }
             if self.channels.get(id).is_some_and(|channel| channel.extra.is_some()) {
                 self.channels.answer(&self.config, id, |receipts| receipts.forget(class, skipped.number));
@@ -170,7 +170,7 @@ impl Connection {
         let id = channel.id;
         if self.channels.receive(&self.config, id, |inbox, _| inbox.abort(class, abort.number)) == Some(true)
         {
-            self.stats.drops.count(Drop::Abandoned);
+            self.count_drop(id, Drop::Abandoned);
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Connection {
 
     pub(super) fn on_report(&mut self, report: &Report<'_>) {
         for line in report.lines() {
-            self.stats.peer_drops.add(Refusal::from_code(line.reason), line.count);
+            self.count_peer_drops(ChannelId(line.channel), Refusal::from_code(line.reason), line.count);
         }
     }
 

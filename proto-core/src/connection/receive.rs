@@ -406,7 +406,7 @@ impl Connection {
             if delivery.kind == Kind::OneWay {
                 self.make_ready(id, delivery);
             } else {
-                self.stats.drops.count(Drop::Unread);
+                self.count_drop(id, Drop::Unread);
             }
         }
     }

@@ -131,13 +131,13 @@ impl Connection {
             Fate::Lost => self.stats.messages_lost += 1,
             Fate::Expired { .. } => {
                 self.stats.messages_expired += 1;
-                self.stats.drops.count(Drop::SendExpired);
+                self.count_drop(channel, Drop::SendExpired);
             }
             Fate::Cancelled => self.stats.messages_cancelled += 1,
             Fate::Superseded => self.stats.messages_superseded += 1,
             Fate::Dropped { .. } | Fate::TooLarge => {
                 self.stats.messages_dropped += 1;
-                self.stats.drops.count(Drop::SendQueueDropped);
+                self.count_drop(channel, Drop::SendQueueDropped);
             }
             Fate::Unknown => self.stats.messages_unknown += 1,
         }
@@ -235,7 +235,7 @@ impl Connection {
         for carried in carried.drain(..) {
             match carried {
                 Carried::MtuProbe(_) => {}
-                Carried::Piece(piece) if !self.would_repeat(now, &piece) => {}
+                Carried::Piece(piece) if !self.may_copy(now, &piece) => {}
                 _ => self.on_lost(now, carried),
             }
         }

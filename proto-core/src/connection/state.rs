@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::{Connection, Timer};
 use crate::wire::Advice;
-use crate::{CloseReason, Closed, Drop, Event, RequestOutcome, Timestamp};
+use crate::{CloseReason, Closed, Event, RequestOutcome, Timestamp};
 
 /// How long messages that arrived before the end wait for the application.
 const UNREAD_KEPT: Duration = Duration::from_mins(1);
@@ -149,9 +149,7 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let messages = self.channels.drop_unread();
-            let unread = messages + self.requests.drop_replies();
-            self.stats.drops.add(Drop::Unread, unread as u64);
+            self.drop_unread();
         }
         self.state = State::Drained;
     }

@@ -6,6 +6,7 @@ mod channels;
 mod clocks;
 mod close;
 mod delivery;
+mod given_up;
 mod idle;
 mod path;
 mod priorities;

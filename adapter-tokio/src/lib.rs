@@ -22,17 +22,16 @@
 //! - [`clock`] is the only place that reads the clocks.
 #![forbid(unsafe_code)]
 
-pub mod clock;
-mod config;
 mod endpoint;
+mod runtime;
 pub mod udp;
 
-pub use config::{LINK, config, seed};
 pub use driver::{
-    Channel, ConnectError, Connecting, Connection, Counters, Machine, Path, Receipt, Received, RequestError,
-    Shared, Status, Wakes,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
+    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, UnixName, Wakes, clock, config,
+    seed,
 };
-pub use endpoint::{BindError, Endpoint};
+pub use endpoint::Endpoint;
 pub use proto_core::{
     Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
     ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,

@@ -1,11 +1,12 @@
 //! The handle of an endpoint.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use proto_core::{Close, Now, Stats};
 
 use crate::node::{Counters, Node};
-use crate::{ConnectError, Connecting, Connection, Path, Shared, wait};
+use crate::{ConnectError, Connecting, Connection, Path, Shared, udp, wait};
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
 /// exist are over, the I/O task ends.
@@ -13,32 +14,58 @@ use crate::{ConnectError, Connecting, Connection, Path, Shared, wait};
 pub struct Endpoint(Arc<Owner>);
 
 #[derive(Debug)]
-struct Owner(Shared<Node>);
+struct Owner {
+    shared: Shared<Node>,
+    /// Of its UDP sockets.
+    counters: Arc<udp::Counters>,
+    addresses: Vec<SocketAddr>,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.with(|node, now, wakes| (node.disown(now, wakes), true));
+        self.shared.with(|node, now, wakes| (node.disown(now, wakes), true));
     }
 }
 
 impl Endpoint {
-    /// The handle, and what an I/O task must run. At most `max_backlog` connections wait to be accepted; those that find no room
-    /// are told to come back later, and counted.
+    /// The handle, and what an I/O task must run, for a machine of the caller's on sockets of the caller's. At most `max_backlog`
+    /// connections wait to be accepted; those that find no room are told to come back later, and counted.
     pub fn new(
         endpoint: proto_core::Endpoint<Path>,
         clock: fn() -> Now,
         max_backlog: usize,
     ) -> (Self, Shared<Node>) {
         let shared = Shared::new(Node::new(endpoint, max_backlog), clock);
-        (Self(Arc::new(Owner(shared.clone()))), shared)
+        (Self::on_sockets(shared.clone(), Arc::default(), Vec::new()), shared)
+    }
+
+    /// A handle of the endpoint in `shared`, which an I/O task runs on sockets with these counters and addresses.
+    pub(crate) fn on_sockets(
+        shared: Shared<Node>,
+        counters: Arc<udp::Counters>,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
+        Self(Arc::new(Owner { shared, counters, addresses }))
     }
 
     fn shared(&self) -> &Shared<Node> {
-        &self.0.0
+        &self.0.shared
     }
 
-    /// Begins to connect.
-    pub fn dial(&self, path: Path) -> Result<Connecting, ConnectError> {
+    /// Connects to `address`.
+    pub async fn connect(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+        self.dial(address)?.await
+    }
+
+    /// Begins to connect to `address`; the attempts can be watched.
+    pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
+        let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
+        let socket = self.0.addresses.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
+        self.dial_path(Path { socket: socket as u16, peer: address })
+    }
+
+    /// The same by the socket's number.
+    pub fn dial_path(&self, path: Path) -> Result<Connecting, ConnectError> {
         let id = self.shared().command(|node, now| node.connect(now, path))?;
         Ok(Connecting::new(Connection::new(self.shared().clone(), id, path.peer)))
     }
@@ -68,5 +95,15 @@ impl Endpoint {
     /// What the handles had to refuse or throw away.
     pub fn counters(&self) -> Counters {
         self.shared().inspect(Node::counters)
+    }
+
+    /// The address of its first socket; port 0 when it has none.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.addresses.first().copied().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// What the sockets did.
+    pub fn udp_stats(&self) -> udp::Stats {
+        self.0.counters.get()
     }
 }

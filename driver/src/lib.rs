@@ -1,5 +1,5 @@
-//! What async adapters share: the lock around a machine, the wakers, and the handles that applications hold. Knows no runtime,
-//! no socket and no clock.
+//! What adapters share: the lock around a machine, the wakers, the handles that applications hold, and the I/O that is the same
+//! on every runtime. Knows no runtime.
 //!
 //! ```text
 //!  application tasks                         one I/O task of the adapter
@@ -8,37 +8,49 @@
 //!  Endpoint::accept().await  --+  (lock, Node)
 //! ```
 //!
+//! - [`Address`] is what people write to say where a peer is.
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
+//! - [`udp::Task`] is the I/O task, for any [`Runtime`]. [`bind`] and [`client`] make it, with the handle of the endpoint that it runs.
 //! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
 //!
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
 #![forbid(unsafe_code)]
 
+mod address;
 mod channel;
+pub mod clock;
+mod config;
 mod connecting;
 mod connection;
 mod endpoint;
 mod error;
 mod machine;
 mod node;
+mod open;
 mod path;
 mod receipt;
 mod received;
+mod runtime;
 mod shared;
+pub mod udp;
 mod wait;
 mod wakes;
 
+pub use address::{Address, AddressError, Host, Scheme, UnixName};
 pub use channel::Channel;
+pub use config::{LINK, config, seed};
 pub use connecting::{Connecting, Status};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, RequestError};
 pub use machine::Machine;
 pub use node::{Counters, Node};
+pub use open::{BindError, bind, client};
 pub use path::Path;
 pub use receipt::Receipt;
 pub use received::Received;
+pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;
 pub use wakes::Wakes;
 

@@ -4,13 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adapter_tokio::{Connecting, Connection, Endpoint, Received, Status};
+use adapter_tokio::{Address, Connecting, Connection, Endpoint, Host, Received, Status};
 use proto_core::{Close, Closed};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until};
 
 use super::words;
-use crate::cli::ServerUrl;
 
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -51,7 +50,7 @@ enum State {
 /// A link to one server.
 pub(super) struct Link {
     endpoint: Endpoint,
-    url: ServerUrl,
+    url: Address,
     /// How many addresses were tried without an answer.
     tried: usize,
     state: State,
@@ -59,7 +58,7 @@ pub(super) struct Link {
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
-    pub(super) fn new(endpoint: Endpoint, url: ServerUrl) -> Self {
+    pub(super) fn new(endpoint: Endpoint, url: Address) -> Self {
         Self { endpoint, url, tried: 0, state: State::Down(Instant::now()) }
     }
 
@@ -146,7 +145,9 @@ impl Link {
     }
 
     async fn dial(&mut self) -> io::Result<()> {
-        let mut addresses: Vec<SocketAddr> = lookup_host((self.url.host(), self.url.port())).await?.collect();
+        let host = self.url.host().map(Host::to_lookup).unwrap_or_default();
+        let place = (host, self.url.port().unwrap_or_default());
+        let mut addresses: Vec<SocketAddr> = lookup_host(place).await?.collect();
         // Servers listen on IPv4 at least.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses.dedup();

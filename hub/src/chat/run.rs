@@ -11,6 +11,7 @@ use bytes::Bytes;
 use proto_core::chat::{Client, ClientConfig, ClientSecret, RejectReason};
 use proto_core::{ConfigBuilder, Message, SendError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::ending;
 use super::front::{self, Front, Shown};
@@ -125,7 +126,7 @@ impl Chat {
             let connection = self.link.connection().filter(|_| self.unsent.is_some()).cloned();
             let takes_messages = self.link.connection().is_none() || self.session.is_ready();
             let timers = [self.session.poll_timeout(), self.outage.poll_timeout()];
-            let deadline = timers.into_iter().flatten().min().map(clock::instant);
+            let deadline = timers.into_iter().flatten().min().map(clock::instant).map(Instant::from_std);
             tokio::select! {
                 event = self.link.next(), if takes_messages => self.handle_link(event),
                 () = show(&self.front.output, &mut self.unshown), if self.unshown.is_some() => {}

@@ -4,7 +4,6 @@ mod address;
 mod program;
 #[cfg(test)]
 mod tests;
-mod url;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -14,9 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
 
-use address::socket_address;
+use address::{server, socket_address};
+use driver::Address;
 pub(crate) use program::command;
-pub(crate) use url::ServerUrl;
 
 /// What a process ends with. clap ends with 2 when the command line is wrong.
 pub(crate) mod exit {
@@ -99,8 +98,8 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ChatArgs {
     /// The server.
-    #[arg(value_name = "URL", default_value = "udp://127.0.0.1:4100")]
-    pub(crate) url: ServerUrl,
+    #[arg(value_name = "URL", default_value = "udp://127.0.0.1:4100", value_parser = server)]
+    pub(crate) url: Address,
     /// The room: 1 to 64 bytes.
     #[arg(long, default_value = "lobby", value_parser = room)]
     pub(crate) room: String,

@@ -3,12 +3,12 @@
 use std::io::{self, IoSliceMut};
 use std::task::{Context, Poll, ready};
 
-use driver::{Machine, Path};
 use proto_core::{Ecn, Meta, Now};
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
 
 use super::Socket;
 use super::stats::Counters;
+use crate::{Machine, Path, Ready};
 
 /// Packets that are handed in before the machine gets a chance to answer: it can hold only so many answers to strangers.
 const MAX_HANDED: usize = 64;
@@ -39,11 +39,11 @@ impl Inbound {
     }
 
     /// Reads what has arrived on `socket`; pending when that is nothing, and then the task is woken when there is something.
-    /// `ask` asks the system even when tokio has not heard of anything: it asks only now and then itself.
+    /// `ask` asks the system even when the runtime has not heard of anything: some ask only now and then.
     pub(super) fn read(
         &mut self,
         cx: &mut Context<'_>,
-        socket: &Socket,
+        socket: &Socket<impl Ready>,
         mut ask: bool,
         counters: &Counters,
     ) -> Poll<()> {
@@ -56,7 +56,7 @@ impl Inbound {
                     (self.filled, self.buffer, self.offset) = (filled, 0, 0);
                     return Poll::Ready(());
                 }
-                // Once more through tokio, whose own view must become right too.
+                // Once more through the runtime, whose own view must become right too.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && ask => ask = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // An error here says that the runtime is shutting down.
@@ -76,7 +76,7 @@ impl Inbound {
         }
     }
 
-    fn try_read(&mut self, socket: &Socket, ask: bool) -> io::Result<usize> {
+    fn try_read(&mut self, socket: &Socket<impl Ready>, ask: bool) -> io::Result<usize> {
         let mut chunks = self.memory.chunks_exact_mut(BUFFER);
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));

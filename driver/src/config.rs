@@ -1,4 +1,4 @@
-//! What this adapter adds to the core's settings.
+//! What adapters add to the core's settings.
 
 use std::io;
 
@@ -10,7 +10,7 @@ pub const LINK: Link = Link::datagram(1200);
 /// Connections that wait to be accepted at most.
 pub(crate) const BACKLOG: usize = 1024;
 
-/// The same settings with the checksum computed by the processor, where it can. [`Endpoint`](crate::Endpoint) does this itself; it is
+/// The same settings with the checksum computed by the processor, where it can. Endpoints of adapters do this themselves; it is
 /// for those who run a machine of their own.
 pub fn config(mut builder: ConfigBuilder) -> ConfigBuilder {
     builder.checksum = crc32c::crc32c_append;

@@ -1,21 +1,16 @@
 //! The task that runs a machine on UDP sockets.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use driver::{Machine, Shared};
 use proto_core::{Now, Timestamp};
-use tokio::sync::watch;
-use tokio::time::Sleep;
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::stats::Counters;
-use super::{Socket, Stats};
-use crate::clock;
+use super::{Counters, Socket};
+use crate::{Machine, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
@@ -25,70 +20,46 @@ const MAX_FILLS: usize = 16;
 /// Turns in a row in which timers wait for packets that have arrived before them.
 const MAX_LATE_TURNS: u32 = 4;
 
-/// A task that runs a machine on UDP sockets, until the machine is over. Dropping this handle leaves it running.
+/// Runs a machine on UDP sockets: a future that is ready when the machine is over. Dropped before, it ends the machine.
 ///
-/// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire.
-pub struct Pump {
-    counters: Arc<Counters>,
-    ended: watch::Receiver<()>,
-}
-
-impl fmt::Debug for Pump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pump").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-impl Pump {
-    /// Spawns the task on the present tokio runtime. A path's socket is its place in `sockets`.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, or when that was built without time.
-    pub fn spawn<M: Machine>(shared: Shared<M>, sockets: Vec<Socket>) -> Self {
-        let counters = Arc::new(Counters::default());
-        let (alive, ended) = watch::channel(());
-        let mut task = Task {
-            shared,
-            sockets,
-            counters: Arc::clone(&counters),
-            inbound: Inbound::new(),
-            outbound: Outbound::default(),
-            late_turns: 0,
-            sleep: None,
-            _alive: alive,
-        };
-        // It has work limits of its own, and must be able to tell an empty socket from a used-up budget.
-        tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| task.poll(cx))));
-        Self { counters, ended }
-    }
-
-    /// What the sockets did.
-    pub fn stats(&self) -> Stats {
-        self.counters.get()
-    }
-
-    /// Waits until the task has ended.
-    pub async fn ended(&self) {
-        // Nothing is ever sent: the error says that the task and its end of the channel are gone.
-        let _ = self.ended.clone().changed().await;
-    }
-}
-
-struct Task<M: Machine> {
+/// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire. It has
+/// work limits of its own: a runtime that cuts tasks short by a budget must leave it out, or it takes a full socket for an empty one.
+pub struct Task<M: Machine, R: Runtime> {
     shared: Shared<M>,
-    sockets: Vec<Socket>,
+    sockets: Vec<Socket<R::Io>>,
     counters: Arc<Counters>,
     inbound: Inbound,
     outbound: Outbound,
     late_turns: u32,
-    /// The timer, and what it is set to.
-    sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
-    _alive: watch::Sender<()>,
+    timer: R::Timer,
 }
 
-impl<M: Machine> Task<M> {
-    /// One turn. When the work limit cuts it short, the task is woken at once for the next.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl<M: Machine, R: Runtime> Task<M, R> {
+    /// A path's socket is its place in `sockets`.
+    pub fn new(shared: Shared<M>, sockets: Vec<Socket<R::Io>>, runtime: &R) -> Self {
+        Self {
+            shared,
+            sockets,
+            counters: Arc::default(),
+            inbound: Inbound::new(),
+            outbound: Outbound::default(),
+            late_turns: 0,
+            timer: runtime.timer(),
+        }
+    }
+
+    /// What the sockets do.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// When it wants another turn at the latest.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.shared.inspect(Machine::poll_timeout)
+    }
+
+    /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
+    pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.counters.turns.add(1);
         self.shared.begin_turn(cx.waker());
         let began = self.shared.now();
@@ -166,30 +137,28 @@ impl<M: Machine> Task<M> {
 
     /// Wakes the task at `deadline`.
     fn arm(&mut self, cx: &mut Context<'_>, deadline: Option<Timestamp>) {
-        let Some(deadline) = deadline else {
-            self.sleep = None;
-            return;
-        };
-        let sleep = match &mut self.sleep {
-            Some((armed, sleep)) if *armed == deadline => sleep,
-            Some((armed, sleep)) => {
-                *armed = deadline;
-                sleep.as_mut().reset(clock::instant(deadline));
-                sleep
-            }
-            None => {
-                let sleep = Box::pin(tokio::time::sleep_until(clock::instant(deadline)));
-                &mut self.sleep.insert((deadline, sleep)).1
-            }
-        };
-        if sleep.as_mut().poll(cx).is_ready() {
+        if self.timer.poll(cx, deadline).is_ready() {
             cx.waker().wake_by_ref();
         }
     }
 }
 
-impl<M: Machine> Drop for Task<M> {
+impl<M: Machine, R: Runtime> Future for Task<M, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_mut().turn(cx)
+    }
+}
+
+impl<M: Machine, R: Runtime> Drop for Task<M, R> {
     fn drop(&mut self) {
         self.shared.end();
+    }
+}
+
+impl<M: Machine, R: Runtime> fmt::Debug for Task<M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("stats", &self.counters.get()).finish_non_exhaustive()
     }
 }

@@ -2,13 +2,13 @@
 
 mod inbound;
 mod outbound;
-mod pump;
 mod socket;
 mod stats;
+mod task;
 
 #[cfg(test)]
 mod tests;
 
-pub use pump::Pump;
-pub use socket::Socket;
-pub use stats::Stats;
+pub use socket::{Socket, bind};
+pub use stats::{Counters, Stats};
+pub use task::Task;

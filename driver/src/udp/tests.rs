@@ -6,11 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
-use driver::{Machine, Path};
 use proto_core::{Meta, Now, Timestamp, Transmit};
 
 use super::outbound::{Outbound, Outlet};
 use super::stats::Counters;
+use crate::{Machine, Path};
 
 /// Sends packets that were laid out before: (peer, length), each filled with its number.
 struct Source(VecDeque<(u16, usize)>, u8);

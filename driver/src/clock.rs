@@ -28,10 +28,10 @@ pub fn wall_epoch() -> Duration {
     unix.saturating_sub(since_epoch)
 }
 
-/// When tokio's timers must fire for `at`. What lies beyond the reach of the platform's clock is a year away.
-pub fn instant(at: Timestamp) -> tokio::time::Instant {
+/// What the platform's clock shows at `at`. What lies beyond its reach is a year away.
+pub fn instant(at: Timestamp) -> Instant {
     const FAR: Duration = Duration::from_hours(365 * 24);
     let since_epoch = at.since(Timestamp::ZERO);
     let reachable = since_epoch.min(EPOCH.elapsed() + FAR);
-    tokio::time::Instant::from_std(*EPOCH + reachable)
+    *EPOCH + reachable
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use driver::{Machine, Path};
 use proto_core::{Ecn, Now};
 use quinn_udp::EcnCodepoint;
 
 use super::stats::Counters;
+use crate::{Machine, Path};
 
 /// Packets that are built before any is sent.
 const MAX_PACKETS: usize = 64;

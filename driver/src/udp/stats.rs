@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What the sockets of a pump did.
+        /// What the sockets of a task did.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -14,12 +14,13 @@ macro_rules! counters {
 
         /// The same, while they are counted.
         #[derive(Debug, Default)]
-        pub(super) struct Counters {
+        pub struct Counters {
             $(pub(super) $name: Counter,)*
         }
 
         impl Counters {
-            pub(super) fn get(&self) -> Stats {
+            /// What was counted so far.
+            pub fn get(&self) -> Stats {
                 Stats { $($name: self.$name.0.load(Ordering::Relaxed),)* }
             }
         }

@@ -1,0 +1,36 @@
+//! Bowline on smol: sockets, the timer, and an async API.
+//!
+//! ```no_run
+//! use adapter_smol::{ConfigBuilder, Endpoint, Message};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! smol::block_on(async {
+//!     let endpoint = Endpoint::client(ConfigBuilder::default())?;
+//!     let connection = endpoint.connect("127.0.0.1:4100".parse()?).await?;
+//!     connection.send(Message::new("hello")).await?;
+//!     while let Some(received) = connection.recv().await {
+//!         println!("{:?}", received.payload);
+//!     }
+//!     println!("{:?}", connection.closed().await.reason);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! [`Endpoint`] binds sockets, dials and accepts. [`Connection`] and its kin come from `driver` and are the same on every runtime:
+//! every future of theirs may be dropped at any time. They need no executor; only the I/O task runs on smol's.
+#![forbid(unsafe_code)]
+
+mod endpoint;
+mod runtime;
+
+pub use driver::{
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, Receipt,
+    Received, RequestError, Scheme, Status, UnixName, clock, udp,
+};
+pub use endpoint::Endpoint;
+pub use proto_core::{
+    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
+    SendError, SendLimits, Stats,
+};

@@ -1,0 +1,91 @@
+//! Threads that wait.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use driver::clock;
+
+use crate::engine::Engine;
+
+/// What was waited for did not happen in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it did not happen in time")]
+pub struct TimedOut;
+
+/// Why a call that waits has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error<E> {
+    /// It did not happen in time. Nothing was done, and nothing was lost.
+    #[error("it did not happen in time")]
+    TimedOut,
+    /// It was refused, or failed.
+    #[error(transparent)]
+    Failed(E),
+}
+
+impl<E> From<TimedOut> for Error<E> {
+    fn from(_: TimedOut) -> Self {
+        Self::TimedOut
+    }
+}
+
+struct Parked {
+    thread: Thread,
+    is_woken: AtomicBool,
+}
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+thread_local! {
+    static PARKED: Arc<Parked> =
+        Arc::new(Parked { thread: thread::current(), is_woken: AtomicBool::new(false) });
+}
+
+/// Waits for `future`, at most for `timeout`; dropped then, it loses nothing. Where the endpoint is to be polled busily, the thread
+/// does the I/O itself meanwhile.
+pub(crate) fn block<T>(
+    engine: &Engine,
+    timeout: Duration,
+    future: impl Future<Output = T>,
+) -> Result<T, TimedOut> {
+    let parked = PARKED.with(Arc::clone);
+    let waker = Waker::from(Arc::clone(&parked));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let deadline = clock::now().mono + timeout;
+    let _spinning = engine.spin();
+    parked.is_woken.store(false, Ordering::Release);
+    if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+        // What it may have left to send goes out at once.
+        engine.turn_if_busy();
+        return Ok(result);
+    }
+    loop {
+        while !parked.is_woken.load(Ordering::Acquire) {
+            let left = deadline.since(clock::now().mono);
+            if left.is_zero() {
+                return Err(TimedOut);
+            }
+            if !engine.turn_if_busy() {
+                thread::park_timeout(left);
+            }
+        }
+        parked.is_woken.store(false, Ordering::Release);
+        if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+            return Ok(result);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The handle of a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use driver::{Received, RequestError};
+use proto_core::{
+    ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, RequestId, SendError,
+    SessionId, Stats,
+};
+
+use crate::block::{Error, TimedOut, block};
+use crate::engine::Engine;
+use crate::{Channel, Connecting, Receipt};
+
+/// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
+/// delivered or two seconds have passed.
+///
+/// `send`, `recv` and their like use the default channel; see [`Channel`] for others.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    inner: driver::Connection,
+    engine: Arc<Engine>,
+}
+
+impl Connection {
+    pub(crate) const fn new(inner: driver::Connection, engine: Arc<Engine>) -> Self {
+        Self { inner, engine }
+    }
+
+    fn wait<T, E>(
+        &self,
+        timeout: Duration,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error<E>> {
+        block(&self.engine, timeout, future)?.map_err(Error::Failed)
+    }
+
+    /// Sends a message, waiting while the channel's queue is full. When it returns, the message is queued; [`Self::send_receipt`]
+    /// tells what becomes of it.
+    pub fn send(&self, message: Message, timeout: Duration) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.send(message))
+    }
+
+    /// Sends a message, or says at once why not.
+    pub fn send_now(&self, message: Message) -> Result<(), SendError> {
+        let sent = self.inner.send_now(message);
+        self.engine.turn_if_busy();
+        sent
+    }
+
+    /// Waits, after [`SendError::Full`], until there is room again. Returns at once when nothing was refused.
+    pub fn writable(&self, timeout: Duration) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.writable())
+    }
+
+    /// Sends like [`Self::send`], and gives a receipt that becomes the message's fate.
+    pub fn send_receipt(&self, message: Message, timeout: Duration) -> Result<Receipt, Error<SendError>> {
+        let receipt = self.wait(timeout, self.inner.send_receipt(message))?;
+        Ok(Receipt::new(receipt, Arc::clone(&self.engine)))
+    }
+
+    /// Sends a request and waits for the reply, at most for `timeout` altogether.
+    pub fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
+        // The request has this timeout itself.
+        match block(&self.engine, Duration::MAX, self.inner.request(message, timeout)) {
+            Ok(answer) => answer,
+            Err(TimedOut) => Err(RequestError::TimedOut { not_processed: false }),
+        }
+    }
+
+    /// The next message that arrived; `None` when the connection is over and everything was taken.
+    pub fn recv(&self, timeout: Duration) -> Result<Option<Received>, TimedOut> {
+        block(&self.engine, timeout, self.inner.recv())
+    }
+
+    /// Answers a request of the peer, of whatever channel, waiting while there is no room.
+    pub fn reply(
+        &self,
+        request: RequestId,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.reply(request, payload))
+    }
+
+    /// Sends a part of the answer to a request, before the `reply` or `reply_error` that ends it.
+    pub fn reply_part(
+        &self,
+        request: RequestId,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.reply_part(request, payload))
+    }
+
+    /// Answers a request of the peer with an error; `code` is the application's: 0x100 or more.
+    pub fn reply_error(
+        &self,
+        request: RequestId,
+        code: u64,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.reply_error(request, code, payload))
+    }
+
+    /// Opens a channel. It can be used at once.
+    pub fn open_channel(&self, options: &ChannelOptions) -> Result<Channel, OpenError> {
+        self.inner.open_channel(options).map(|channel| Channel::new(channel, Arc::clone(&self.engine)))
+    }
+
+    /// The next channel that the peer opened; `None` when the connection is over.
+    pub fn accept_channel(&self, timeout: Duration) -> Result<Option<Channel>, TimedOut> {
+        let channel = block(&self.engine, timeout, self.inner.accept_channel())?;
+        Ok(channel.map(|channel| Channel::new(channel, Arc::clone(&self.engine))))
+    }
+
+    /// Begins to close: nothing more can be sent, and what was sent may take until `close.linger` to be delivered.
+    pub fn close(&self, close: Close) {
+        self.inner.close(close);
+    }
+
+    /// Waits until the connection is over; tells how it ended.
+    pub fn closed(&self, timeout: Duration) -> Result<Closed, TimedOut> {
+        block(&self.engine, timeout, self.inner.closed())
+    }
+
+    /// The connection that takes the place of this one, when it was lost and the configuration has
+    /// [`reconnect`](proto_core::ConfigBuilder::reconnect). One caller gets it.
+    pub fn next(&self) -> Option<Connecting> {
+        self.inner.next().map(|inner| Connecting::new(inner, Arc::clone(&self.engine)))
+    }
+
+    /// Counters; `None` once the connection is over and forgotten.
+    pub fn stats(&self) -> Option<Stats> {
+        self.inner.stats()
+    }
+
+    /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
+    pub fn limit_sending(&self, rate: Option<Rate>) {
+        self.inner.limit_sending(rate);
+    }
+
+    /// Limits what this side takes in over all channels, and tells the peer.
+    pub fn limit_receiving(&self, rate: Option<Rate>) {
+        self.inner.limit_receiving(rate);
+    }
+
+    /// How far the peer's clock is ahead; `None` before a heartbeat was answered.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.inner.clock_offset()
+    }
+
+    /// The smoothed round trip time; `None` once the connection is over and forgotten.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.inner.rtt()
+    }
+
+    /// The public name of the session.
+    pub fn session(&self) -> Option<SessionId> {
+        self.inner.session()
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.inner.peer()
+    }
+
+    /// Tells the connection from every other one of its endpoint.
+    pub fn id(&self) -> ConnectionId {
+        self.inner.id()
+    }
+}

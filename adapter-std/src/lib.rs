@@ -1,0 +1,51 @@
+//! Bowline on threads: sockets, and a blocking API whose every call has a timeout.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use adapter_std::{ConfigBuilder, Endpoint, Message};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! const WAIT: Duration = Duration::from_secs(10);
+//! let endpoint = Endpoint::client(ConfigBuilder::default())?;
+//! let connection = endpoint.connect("127.0.0.1:4100".parse()?, WAIT)?;
+//! connection.send(Message::new("hello"), WAIT)?;
+//! while let Some(received) = connection.recv(WAIT)? {
+//!     println!("{:?}", received.payload);
+//! }
+//! println!("{:?}", connection.closed(WAIT)?.reason);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Endpoint`] binds sockets, dials and accepts; one thread does its I/O. [`Connection`], [`Channel`], [`Connecting`] and
+//!   [`Receipt`] are the blocking twins of `driver`'s handles, and can be shared between threads.
+//! - A call that does not end in time has done nothing: no message is lost by it, and none was sent. [`Duration::MAX`](std::time::Duration::MAX)
+//!   waits for ever.
+//! - [`Options::busy_poll`] trades processor time for latency.
+#![forbid(unsafe_code)]
+
+mod block;
+mod channel;
+mod connecting;
+mod connection;
+mod endpoint;
+mod engine;
+mod receipt;
+mod runtime;
+
+pub use block::{Error, TimedOut};
+pub use channel::Channel;
+pub use connecting::Connecting;
+pub use connection::Connection;
+pub use driver::{
+    Address, AddressError, BindError, ConnectError, Counters, Host, Received, RequestError, Scheme, Status,
+    UnixName, clock, udp,
+};
+pub use endpoint::{Endpoint, Options};
+pub use proto_core::{
+    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
+    SendError, SendLimits, Stats,
+};
+pub use receipt::Receipt;

@@ -111,7 +111,7 @@ pub(crate) struct Channel {
     /// What it may send by rate, and a limit of its own on what it takes in.
     throttle: ChannelThrottle,
     has_sent: bool,
-    receive_rate: Option<Rate>,
+    receive_rate: Option<Box<Rate>>,
     pub(crate) limits: Limits,
     meter: Meter,
     pub(crate) extra: Option<Box<Extra>>,

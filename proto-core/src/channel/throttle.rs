@@ -121,7 +121,7 @@ impl Channels {
             self.session_receive.limit(now, rate);
         } else {
             let Some(channel) = id.and_then(|id| self.get_mut(id)) else { return false };
-            channel.receive_rate = rate;
+            channel.receive_rate = rate.map(Box::new);
             channel.receive_credit.limit(now, rate);
         }
         self.throttles(config).owe(scope);
@@ -164,9 +164,10 @@ impl Channels {
         let rate = match scope {
             RateScope::Connection => throttles.receive,
             RateScope::EachChannel => throttles.receive_each,
-            RateScope::Channel(id) => {
-                self.get(ChannelId(id)).and_then(|channel| channel.receive_rate).or(throttles.receive_each)
-            }
+            RateScope::Channel(id) => self
+                .get(ChannelId(id))
+                .and_then(|channel| channel.receive_rate.as_deref().copied())
+                .or(throttles.receive_each),
         };
         Some((scope, told(rate)))
     }

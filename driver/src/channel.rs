@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    Blocked, ChannelId, ChannelStats, Message, OpenError, Rate, ReceiptKind, RequestId, SendError, SendLimits, Timestamp,
+    Blocked, ChannelId, ChannelStats, Message, OpenError, Rate, ReceiptKind, RequestId, SendError,
+    SendLimits, Timestamp,
 };
 
 use crate::connection::Held;

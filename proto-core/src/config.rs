@@ -250,5 +250,13 @@ impl Default for ConfigBuilder {
     }
 }
 
+impl crate::sleep::Saved for Congestion {
+    fn save(&self, _: &mut crate::sleep::Saver) {}
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        Some(from.config.congestion)
+    }
+}
+
 #[cfg(test)]
 mod tests;

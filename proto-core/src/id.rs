@@ -86,3 +86,6 @@ impl fmt::Debug for SessionId {
 /// One task's worth of a server: an endpoint with its own socket. Byte 0 of every id that a server hands out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u8);
+
+crate::sleep::saved!(ChannelId(_));
+crate::sleep::saved!(SessionId(_));

@@ -156,6 +156,7 @@ mod request;
 mod rng;
 mod seen;
 pub mod server;
+mod sleep;
 mod stats;
 mod time;
 pub mod wire;
@@ -165,7 +166,7 @@ pub use config::{
 };
 pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
-pub use endpoint::{Address, ConnectionMut, Endpoint};
+pub use endpoint::{Address, ConnectionMut, ConnectionRef, Endpoint};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
 pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};

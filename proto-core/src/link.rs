@@ -61,3 +61,5 @@ pub struct Transmit<P = PathId> {
     /// Its length in bytes.
     pub len: usize,
 }
+
+crate::sleep::saved!(Link { max_packet, reliable });

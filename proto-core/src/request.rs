@@ -298,3 +298,18 @@ impl Requests {
         false
     }
 }
+
+crate::sleep::saved!(Requests {
+    next,
+    waiting,
+    deadlines,
+    replies,
+    left_over,
+    cancelled,
+    cancels_due,
+    owed,
+    owed_deadlines,
+    early_cancels
+});
+
+crate::sleep::awake!(Reply);

@@ -293,3 +293,40 @@ impl AddAssign<&Self> for Stats {
         }
     }
 }
+
+crate::sleep::saved!(Drops(_));
+crate::sleep::saved!(PeerDrops(_));
+crate::sleep::saved!(ChannelStats { drops, peer_drops });
+
+crate::sleep::saved!(Stats {
+    packets_sent,
+    bytes_sent,
+    packets_received,
+    bytes_received,
+    packets_lost,
+    spurious_losses,
+    persistent_congestion,
+    repairs,
+    congestion_marks,
+    ecn_failed,
+    mtu_probes,
+    black_holes,
+    blocked_sent,
+    blocked_received,
+    probes,
+    messages_accepted,
+    messages_acked,
+    messages_processed,
+    messages_rejected,
+    messages_refused,
+    messages_expired,
+    messages_cancelled,
+    messages_superseded,
+    messages_written,
+    messages_lost,
+    messages_dropped,
+    messages_unknown,
+    messages_delivered,
+    drops,
+    peer_drops
+});

@@ -154,3 +154,5 @@ pub(super) fn is_planted_immortal(config: &Config) -> bool {
 pub(super) const fn is_planted_immortal(_: &Config) -> bool {
     false
 }
+
+crate::sleep::awake!(Delivery);

@@ -220,6 +220,12 @@ impl ReceiveCredit {
     }
 }
 
+crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
+
+crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
+
+crate::sleep::saved!(Window { size, largest, charged, released, granted });
+
 #[cfg(test)]
 mod tests {
     use super::ReceiveCredit;

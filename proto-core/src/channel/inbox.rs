@@ -16,63 +16,10 @@ use super::expand::expand;
 use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
+use super::window::{Slot, Window};
 use crate::seen::{Seen, SeenWindow};
 use crate::wire::{Extras, Skipped, WireId};
 use crate::{Class, Config, Refusal, Timestamp, code};
-
-/// Reliable messages that may be under way above the lowest one missing.
-pub(crate) const RECEIVE_WINDOW: u64 = 4096;
-
-#[derive(Clone, Debug)]
-enum Slot {
-    Missing,
-    /// Charged, and not whole yet.
-    Partial,
-    /// Waits for those before it; boxed, as a peer that leaves one out can make thousands of slots.
-    Waiting(Box<Delivery>),
-    /// Delivered out of order.
-    Done,
-    /// Never to come.
-    Skipped,
-}
-
-/// The numbers of one reliable class from the lowest one missing.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    base: u64,
-    slots: VecDeque<Slot>,
-    /// Messages skipped since the last one that was appended to a list of deliveries.
-    gap: u32,
-}
-
-impl Window {
-    fn slot(&mut self, id: u64) -> Result<&mut Slot, Refused> {
-        let ahead = id.checked_sub(self.base).ok_or(Refused::Dropped(Refusal::Duplicate))?;
-        if ahead >= RECEIVE_WINDOW {
-            return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the receive window"));
-        }
-        let index = ahead as usize;
-        if self.slots.len() <= index {
-            self.slots.resize(index + 1, Slot::Missing);
-        }
-        Ok(&mut self.slots[index])
-    }
-
-    /// Moves past what is done, appending to `out` what waited for it.
-    fn advance(&mut self, out: &mut Vec<Delivery>) {
-        while let Some(Slot::Waiting(_) | Slot::Done | Slot::Skipped) = self.slots.front() {
-            match self.slots.pop_front() {
-                Some(Slot::Waiting(mut delivery)) => {
-                    delivery.gap = mem::take(&mut self.gap);
-                    out.push(*delivery);
-                }
-                Some(Slot::Skipped) => self.gap = self.gap.saturating_add(1),
-                _ => {}
-            }
-            self.base += 1;
-        }
-    }
-}
 
 /// The receiving half of a channel.
 #[derive(Clone, Debug, Default)]
@@ -590,3 +537,22 @@ fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
         Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"))
     }
 }
+
+crate::sleep::saved!(Inbox {
+    ordered,
+    unordered,
+    unreliable,
+    newest,
+    reliable_sequenced,
+    next,
+    partials,
+    lapses,
+    unreliable_partials,
+    partial_cost,
+    ready,
+    ready_sequenced,
+    ready_unreliable,
+    ready_asking,
+    diverted,
+    expired
+});

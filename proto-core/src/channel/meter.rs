@@ -68,6 +68,8 @@ fn ratio(bytes: u64, rate: u64) -> u64 {
     u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
 }
 
+crate::sleep::saved!(Meter { since, bytes, rate });
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;

@@ -18,6 +18,7 @@ mod scheduler;
 mod table;
 mod terms;
 mod throttle;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -132,6 +133,12 @@ pub(crate) struct Extra {
     /// Messages of which a part is out that no FRAG_ABORT has named.
     pub(crate) aborts: Vec<(Class, u64)>,
     pub(crate) receipts: Receipts,
+}
+
+impl Extra {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.aborts.is_empty() && self.receipts.len() == 0
+    }
 }
 
 /// A FRAG_ABORT saves its receiver memory, and nothing depends on it: more than this many are not kept.
@@ -445,6 +452,7 @@ impl Channel {
     pub(crate) fn shrink(&mut self) {
         self.outboxes.shrink();
         self.inbox.shrink();
+        self.extra.take_if(|extra| extra.is_empty());
     }
 }
 
@@ -453,6 +461,38 @@ pub(crate) const ALL_CLASSES: u8 = 0b1111;
 /// In the middle of 0 to 7.
 pub(crate) const DEFAULT_PRIORITY: u8 = 4;
 pub(crate) const MAX_PRIORITY: u8 = 7;
+
+crate::sleep::saved!(Listed { credit_due, starved, throttled, metered, control_due });
+
+crate::sleep::saved!(Channel {
+    id,
+    name,
+    classes,
+    priority,
+    announce,
+    outboxes,
+    inbox,
+    send_credit,
+    receive_credit,
+    readable_queued,
+    turn,
+    share,
+    listed,
+    throttle,
+    has_sent,
+    receive_rate,
+    limits,
+    meter,
+    extra,
+    stats,
+    lapses_at,
+    queued_messages,
+    queued_bytes,
+    wanted
+});
+
+crate::sleep::awake!(Extra);
+crate::sleep::rests_as!(Announce, Announce::Known);
 
 #[cfg(test)]
 mod tests {

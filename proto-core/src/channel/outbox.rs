@@ -550,6 +550,8 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         self.slots.shrink_to(0);
         self.lost.shrink_to(0);
+        self.extra
+            .take_if(|extra| extra.deadlines.is_empty() && extra.skips.is_empty() && extra.asked.is_empty());
     }
 }
 
@@ -581,6 +583,10 @@ impl Piece {
         Self { channel, class, tries, id, offset, len }
     }
 }
+
+crate::sleep::saved!(Outbox { slots, next_id, fresh, next_number, lost, arrived, unsent, extra });
+
+crate::sleep::awake!(Extra);
 
 #[cfg(test)]
 mod tests;

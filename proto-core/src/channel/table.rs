@@ -5,9 +5,9 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::inbox::RECEIVE_WINDOW;
 use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
+use super::window::RECEIVE_WINDOW;
 use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, SendCredit};
 use crate::wire::params::Params;
 use crate::{ChannelId, Class, Config, Timestamp};
@@ -443,6 +443,11 @@ impl Channels {
     pub(crate) fn shrink(&mut self) {
         for channel in &mut self.list {
             channel.shrink();
+            if channel.next_deadline().is_none()
+                && let Some(at) = channel.lapses_at.take()
+            {
+                self.lapsing.remove(&(at, channel.id));
+            }
         }
         self.scheduler.shrink();
         for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.control_due] {
@@ -476,3 +481,27 @@ impl Channel {
         })
     }
 }
+
+crate::sleep::saved!(Channels {
+    list,
+    scheduler,
+    packet,
+    session_send,
+    session_receive,
+    session_credit_due,
+    credit_due,
+    announce_due,
+    starved,
+    held_up,
+    assembling,
+    lapsing,
+    control_due,
+    unreliable_cost,
+    receipts,
+    asking,
+    throttles,
+    peer,
+    unflushed,
+    opened_here,
+    opened_there
+});

@@ -355,3 +355,5 @@ pub(super) fn are_configured(config: &Config) -> bool {
 }
 
 pub(super) type ChannelThrottle = Option<Box<Throttle>>;
+
+crate::sleep::awake!(Throttles);

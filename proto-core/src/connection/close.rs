@@ -162,3 +162,7 @@ pub(super) fn write_close(close: &Close, writer: &mut RecordWriter<'_>) {
     };
     writer.write(&Frame::Close(frame), false);
 }
+
+crate::sleep::saved!(Ending { close, due, sent, is_wanted });
+
+crate::sleep::awake!(Close);

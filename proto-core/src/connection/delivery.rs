@@ -19,6 +19,12 @@ const MAX_BATCHES: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batches(BTreeMap<(ChannelId, u64), Open>);
 
+impl Batches {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
     unsettled: u32,
@@ -146,3 +152,5 @@ impl Channel<'_> {
         Ok(())
     }
 }
+
+crate::sleep::awake!(Batches);

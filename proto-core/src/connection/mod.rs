@@ -14,6 +14,7 @@ mod receive;
 mod reconnect;
 mod requests;
 mod settle;
+mod sleep;
 mod state;
 mod timers;
 mod transmit;
@@ -96,11 +97,10 @@ pub struct Connection {
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
+    /// When memory was last given back.
+    rested: Timestamp,
     stats: Stats,
 }
-
-/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// Lists that are filled and emptied within one call, kept for their memory.
 #[derive(Clone, Debug, Default)]
@@ -189,6 +189,7 @@ impl Connection {
             ending: close::Ending::default(),
             arena: None,
             scratch: Lazy::default(),
+            rested: Timestamp::ZERO,
             stats: Stats::default(),
             config,
         }
@@ -392,8 +393,7 @@ impl Connection {
             return;
         }
         self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
-        let release = self.recovery.idle_for(RELEASE_AFTER);
-        self.timers.set(Timer::Release, release.map(|at| at.max(self.received.latest() + RELEASE_AFTER)));
+        self.timers.set(Timer::Release, self.release_at());
         self.timers.set(Timer::Ack, self.received.deadline());
         self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }

@@ -348,3 +348,5 @@ fn write_receipts(
     }
     true
 }
+
+crate::sleep::awake!(Reports);

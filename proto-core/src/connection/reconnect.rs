@@ -55,6 +55,8 @@ impl Attempts {
     }
 }
 
+crate::sleep::saved!(Attempts { failures, number, established });
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

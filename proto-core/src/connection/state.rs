@@ -154,3 +154,5 @@ impl Connection {
         self.state = State::Drained;
     }
 }
+
+crate::sleep::rests_as!(State, Self::Established);

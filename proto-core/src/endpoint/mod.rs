@@ -5,6 +5,7 @@ mod guard;
 mod incoming;
 mod routes;
 mod schedule;
+mod sleeper;
 mod token;
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
+pub use self::sleeper::ConnectionRef;
+use self::sleeper::Sleeper;
 use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
@@ -66,7 +69,7 @@ struct Slot<A> {
 
 #[derive(Clone, Debug)]
 struct Entry<A> {
-    conn: Connection,
+    conn: Sleeper,
     address: A,
     /// The routes that lead here.
     cid: Cid,
@@ -147,7 +150,7 @@ impl<A: Address> Endpoint<A> {
                 break;
             }
             if let Some(entry) = self.entry(slot) {
-                entry.conn.handle_timeout(now);
+                entry.conn.wake().handle_timeout(now);
             }
             self.refile(slot);
             self.file();
@@ -165,8 +168,14 @@ impl<A: Address> Endpoint<A> {
             return Some(Transmit { path: address, ecn: None, len: answer.len() });
         }
         while let Some(slot) = self.sending.front() {
-            let transmit = self.entry(slot).and_then(|entry| {
-                let Transmit { ecn, len, .. } = entry.conn.poll_transmit(now, buf)?;
+            let Self { slots, config, .. } = self;
+            let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
+            let transmit = entry.and_then(|entry| {
+                let transmit = entry.conn.awake_mut()?.poll_transmit(now, buf);
+                if transmit.is_none() {
+                    entry.conn.doze(config);
+                }
+                let Transmit { ecn, len, .. } = transmit?;
                 Some(Transmit { path: entry.address, ecn, len })
             });
             self.burst += 1;
@@ -177,7 +186,7 @@ impl<A: Address> Endpoint<A> {
                 self.sending.rotate();
                 self.burst = 0;
             }
-            if self.entry(slot).is_some_and(|entry| entry.conn.has_events()) {
+            if self.awake(slot).is_some_and(|conn| conn.has_events()) {
                 self.speaking.push(slot);
             }
             self.touch(slot);
@@ -193,7 +202,7 @@ impl<A: Address> Endpoint<A> {
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         while let Some(slot) = self.speaking.front() {
             let generation = self.slots[slot as usize].generation;
-            let event = self.entry(slot).and_then(|entry| entry.conn.poll_event());
+            let event = self.awake(slot).and_then(Connection::poll_event);
             match event {
                 None => self.speaking.pop(),
                 Some(event) => {
@@ -216,12 +225,15 @@ impl<A: Address> Endpoint<A> {
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
     pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, A>> {
         self.lookup(id)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.wake();
+        }
         Some(ConnectionMut::new(self, id.slot))
     }
 
     /// The connection `id`, to look at.
-    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.lookup(id).map(|entry| &entry.conn)
+    pub fn get(&self, id: ConnectionId) -> Option<ConnectionRef<'_>> {
+        self.lookup(id).map(|entry| entry.conn.look())
     }
 
     /// The address of the connection's peer.
@@ -259,7 +271,7 @@ impl<A: Address> Endpoint<A> {
     pub fn close_all(&mut self, now: Timestamp, close: &Close) {
         for slot in 0..self.slots.len() as u32 {
             if let Some(entry) = self.entry(slot) {
-                entry.conn.close(now, close.clone());
+                entry.conn.wake().close(now, close.clone());
                 self.refile(slot);
             }
         }
@@ -285,14 +297,15 @@ impl<A: Address> Endpoint<A> {
 
     /// Messages accepted and not settled, over all connections. The work is proportional to them.
     pub fn unsettled(&self) -> usize {
-        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|entry| entry.conn.unsettled()).sum()
+        let entries = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        entries.filter_map(|entry| entry.conn.awake()).map(Connection::unsettled).sum()
     }
 
     /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         for entry in self.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
-            stats += entry.conn.stats();
+            entry.conn.add_stats(&mut stats);
         }
         stats
     }
@@ -320,6 +333,10 @@ impl<A: Address> Endpoint<A> {
         self.slots.get_mut(slot as usize)?.entry.as_deref_mut()
     }
 
+    fn awake(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.entry(slot)?.conn.awake_mut()
+    }
+
     fn insert(&mut self, conn: Connection, address: A, initial: Option<Cid>) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
@@ -334,6 +351,7 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
+        let conn = Sleeper::new(conn);
         let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false, filed };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
@@ -353,7 +371,7 @@ impl<A: Address> Endpoint<A> {
         if entry.is_pending {
             self.incoming.end(entry.address);
         }
-        self.stats += entry.conn.stats();
+        entry.conn.add_stats(&mut self.stats);
         self.deadlines.set(slot, None);
         if self.unfiled == Some(slot) {
             self.unfiled = None;
@@ -365,7 +383,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn remove_if_over(&mut self, slot: u32) {
-        if self.entry(slot).is_some_and(|entry| entry.conn.is_over()) {
+        if self.awake(slot).is_some_and(|conn| conn.is_over()) {
             self.remove(slot);
         }
     }
@@ -384,21 +402,23 @@ impl<A: Address> Endpoint<A> {
         if entry.address != meta.path {
             return stats.drops.count(Drop::WrongAddress);
         }
-        core::mem::swap(arena, entry.conn.arena_mut());
-        hand_over(&mut entry.conn);
-        core::mem::swap(arena, entry.conn.arena_mut());
+        let conn = entry.conn.wake();
+        core::mem::swap(arena, conn.arena_mut());
+        hand_over(conn);
+        core::mem::swap(arena, conn.arena_mut());
         self.refile(slot);
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.conn.has_events() {
+        let Some(conn) = entry.conn.awake() else { return };
+        if conn.has_events() {
             self.speaking.push(slot);
         }
         self.sending.push(slot);
         // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
-        let state = entry.conn.state();
+        let state = conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
             self.refile_routes(slot);
@@ -412,13 +432,13 @@ impl<A: Address> Endpoint<A> {
 
     fn refile_routes(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        let cid = entry.conn.local_cid();
+        let Some(conn) = entry.conn.awake() else { return };
+        let (cid, reset, state) = (conn.local_cid(), conn.reset_token(), conn.state());
         if cid != entry.cid {
             self.routes.remove_cid(entry.cid);
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
         }
-        let reset = entry.conn.reset_token();
         if reset != entry.reset {
             if let Some(old) = entry.reset {
                 self.routes.remove_reset(old);
@@ -428,7 +448,7 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && entry.conn.state() != State::Accepting {
+        if entry.is_pending && state != State::Accepting {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
@@ -454,18 +474,20 @@ impl<A: Address> Endpoint<A> {
     fn replace_if_lost(&mut self, slot: u32) {
         let Some(policy) = self.config.reconnect else { return };
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.is_replaced || !entry.conn.is_client() || !entry.conn.state().is_closed() {
+        let Some(conn) = entry.conn.awake() else { return };
+        if entry.is_replaced || !conn.is_client() || !conn.state().is_closed() {
             return;
         }
+        let lost = conn.lost();
         entry.is_replaced = true;
         let (now, address) = (self.clock, entry.address);
-        let Some((mut attempts, retry_after)) = entry.conn.lost() else { return };
+        let Some((mut attempts, retry_after)) = lost else { return };
         let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
         let config = Arc::clone(&self.config);
         let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
         let next = self.insert(conn, address, None);
-        if let Some(entry) = self.entry(slot) {
-            entry.conn.set_next(next);
+        if let Some(conn) = self.awake(slot) {
+            conn.set_next(next);
         }
     }
 }

@@ -140,3 +140,5 @@ impl Received {
         self.seen.shrink();
     }
 }
+
+crate::sleep::saved!(Received { seen, ranges, largest_at, unacknowledged, deadline, due, mark, ecn });

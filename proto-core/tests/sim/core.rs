@@ -64,7 +64,7 @@ pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
 fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
     view.nodes().try_for_each(|(_, peer)| {
         balanced(&peer.endpoint.stats(), peer.endpoint.unsettled())?;
-        peer.connections().try_for_each(counted_by_channel)
+        peer.connections().try_for_each(|conn| counted_by_channel(&conn))
     })
 }
 

@@ -172,7 +172,7 @@ fn lifetimes_end_on_the_channels_where_they_end() {
     }
     pair.take_events(Client);
     for (at, message) in waiting.into_iter().rev() {
-        pair.run(at.since(pair.now) - ms(2));
+        pair.run(at.since(pair.now + ms(2)));
         assert_eq!(fates(&mut pair), []);
         pair.run(ms(2));
         let told = fates(&mut pair);

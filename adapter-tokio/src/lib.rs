@@ -28,12 +28,12 @@ pub mod udp;
 
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
-    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, UnixName, Wakes, clock, config,
-    seed,
+    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, Undecided, UnixName, Wakes,
+    clock, config, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{
-    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
-    SendError, SendLimits, Stats,
+    Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Credentials, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal,
+    RequestId, SendError, SendLimits, Stats, UnixPeer, code,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proto_core::{Close, Now, Stats};
 
 use crate::node::{Counters, Node};
-use crate::{ConnectError, Connecting, Connection, Path, Shared, udp, wait};
+use crate::{ConnectError, Connecting, Connection, Path, Shared, Undecided, udp, wait};
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
 /// exist are over, the I/O task ends.
@@ -57,16 +57,30 @@ impl Endpoint {
         self.dial(address)?.await
     }
 
+    /// Connects to `address`, showing `credentials` to the server: at most 1024 bytes.
+    pub async fn connect_with(
+        &self,
+        address: SocketAddr,
+        credentials: &[u8],
+    ) -> Result<Connection, ConnectError> {
+        self.dial_with(address, credentials)?.await
+    }
+
     /// Begins to connect to `address`; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
+        self.dial_with(address, &[])
+    }
+
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn dial_with(&self, address: SocketAddr, credentials: &[u8]) -> Result<Connecting, ConnectError> {
         let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
         let socket = self.0.addresses.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
-        self.dial_path(Path { socket: socket as u16, peer: address })
+        self.dial_path(Path { socket: socket as u16, peer: address }, credentials)
     }
 
     /// The same by the socket's number.
-    pub fn dial_path(&self, path: Path) -> Result<Connecting, ConnectError> {
-        let id = self.shared().command(|node, now| node.connect(now, path))?;
+    pub fn dial_path(&self, path: Path, credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        let id = self.shared().command(|node, now| node.connect(now, path, credentials))?;
         Ok(Connecting::new(Connection::new(self.shared().clone(), id, path.peer)))
     }
 
@@ -74,6 +88,14 @@ impl Endpoint {
     pub async fn accept(&self) -> Option<Connection> {
         let accepted = wait::until(self.shared(), |node, _| node.accept()).await;
         accepted.map(|(id, peer)| Connection::new(self.shared().clone(), id, peer))
+    }
+
+    /// The next peer that wants to come in, when the configuration has
+    /// [`admission`](proto_core::ConfigBuilder::admission): [`Undecided::admit`] or [`Undecided::refuse`] decides. `None` when the
+    /// endpoint is closed, or takes none. Whom nobody decides about in time is refused.
+    pub async fn undecided(&self) -> Option<Undecided> {
+        let undecided = wait::until(self.shared(), |node, _| node.undecided()).await;
+        undecided.map(|peer| Undecided::new(self.shared().clone(), peer))
     }
 
     /// Begins to close every connection, and takes no new ones.

@@ -34,6 +34,7 @@ mod received;
 mod runtime;
 mod shared;
 pub mod udp;
+mod undecided;
 mod wait;
 mod wakes;
 
@@ -52,6 +53,7 @@ pub use receipt::Receipt;
 pub use received::Received;
 pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;
+pub use undecided::Undecided;
 pub use wakes::Wakes;
 
 #[cfg(test)]

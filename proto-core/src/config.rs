@@ -176,6 +176,13 @@ pub struct ConfigBuilder {
     pub max_pending: usize,
     /// Handshakes that may be under way from one prefix of addresses. 16.
     pub max_pending_per_prefix: usize,
+    /// Whether the application decides about each client: see [`Event::Undecided`](crate::Event::Undecided). Clients must prove
+    /// their address first then, whatever `retry` says.
+    pub admission: bool,
+    /// Time that the application has to decide; then the client is refused. 5 s.
+    pub admission_timeout: Duration,
+    /// Clients that may be undecided. 1024.
+    pub max_undecided: usize,
     /// When clients must prove their address first.
     pub retry: Retry,
     /// What BUSY tells a client to wait. 2 s.
@@ -238,6 +245,9 @@ impl Default for ConfigBuilder {
             max_connections: 65_536,
             max_pending: 4096,
             max_pending_per_prefix: 16,
+            admission: false,
+            admission_timeout: Duration::from_secs(5),
+            max_undecided: 1024,
             retry: Retry::Always,
             busy_retry_after: Duration::from_secs(2),
             shard: 0,

@@ -73,6 +73,12 @@ pub enum ConnectError {
         /// The limit.
         max: usize,
     },
+    /// The credentials are longer than may be shown.
+    #[error("the credentials are too long: at most {max} bytes")]
+    CredentialsTooLong {
+        /// The most, in bytes.
+        max: usize,
+    },
 }
 
 /// The value of a setting, or a bound of it.

@@ -1,10 +1,13 @@
 //! What the application learns from a connection, and in which words.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
 use crate::wire::Advice;
-use crate::{ChannelId, ConnectionId, MessageId, Phase, Policy, Refusal, RequestId, SessionId, Timestamp};
+use crate::{
+    ChannelId, ConnectionId, Credentials, MessageId, Phase, Policy, Refusal, RequestId, SessionId, Timestamp,
+};
 
 /// Something happened. Events carry no payloads: `recv` and `take_reply` fetch those.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,9 @@ pub enum Event {
         /// The number of the attempt that will begin then.
         attempt: u32,
     },
+    /// A client wants to come in: `admit` or `refuse` decides, within `admission_timeout`. Nothing else is heard of it before.
+    /// `Established` or `ConnectFailed` follows.
+    Undecided(Box<Credentials>),
     /// Both sides have agreed. Comes once.
     Established {
         /// The public name of the session.
@@ -29,7 +35,8 @@ pub enum Event {
         /// 1: this version begins a new session with each connection.
         incarnation: u32,
     },
-    /// No attempt succeeded. The last event of a connection that was never established.
+    /// No attempt succeeded, or a client that was `Undecided` was refused or did not finish its handshake. The last event of a
+    /// connection that was never established.
     ConnectFailed(Closed),
     /// The peer opened a channel.
     Opened(ChannelId),
@@ -210,6 +217,8 @@ pub mod code {
     pub const BUSY: u64 = 0x06;
     /// The server is going away.
     pub const GOING_AWAY: u64 = 0x07;
+    /// The server's application did not let the client in, or did not decide in time.
+    pub const NOT_ADMITTED: u64 = 0x08;
     /// First code of the application.
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.

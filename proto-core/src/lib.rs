@@ -141,6 +141,7 @@ mod channel;
 pub mod chat;
 mod config;
 mod connection;
+mod credentials;
 mod delivery;
 mod endpoint;
 mod error;
@@ -165,6 +166,7 @@ pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
 pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
+pub use credentials::{Credentials, UnixPeer};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
 pub use endpoint::{Address, ConnectionMut, ConnectionRef, Endpoint};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};

@@ -29,4 +29,6 @@ pub enum Planted {
     SilentlySuperseded,
     /// The credit of what was skipped is not given back.
     SkipLeak,
+    /// A client is let in before the application has decided.
+    AdmitsAnyone,
 }

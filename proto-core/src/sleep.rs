@@ -401,6 +401,18 @@ empty!([T] VecDeque<T>);
 empty!([T] BTreeSet<T>);
 empty!([K, V] BTreeMap<K, V>);
 
+impl Saved for Arc<[u8]> {
+    fn save(&self, to: &mut Saver) {
+        self.len().save(to);
+        to.raw(self);
+    }
+
+    fn load(from: &mut Loader<'_>) -> Option<Self> {
+        let len = usize::load(from)?;
+        from.raw(len).map(Self::from)
+    }
+}
+
 impl Saved for Arc<Config> {
     fn save(&self, _: &mut Saver) {}
 

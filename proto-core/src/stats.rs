@@ -57,6 +57,10 @@ drops! {
     Busy = "busy",
     /// An INIT at an endpoint that takes no connections.
     NotAccepting = "not-accepting",
+    /// An INIT refused because too many peers are undecided.
+    UndecidedFull = "undecided-full",
+    /// A peer that nobody decided about in time.
+    AdmissionExpired = "admission-expired",
     /// A handshake that was not finished in time.
     HandshakeExpired = "handshake-expired",
     /// A stateless answer that found its queue full.
@@ -223,6 +227,10 @@ pub struct Stats {
     pub blocked_received: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
+    /// Peers that the application let in.
+    pub peers_admitted: u64,
+    /// Peers that were refused by the application, or by its silence.
+    pub peers_refused: u64,
     /// Messages accepted for sending.
     pub messages_accepted: u64,
     /// Messages settled as `Acked`.
@@ -272,6 +280,8 @@ impl AddAssign<&Self> for Stats {
         self.blocked_sent += other.blocked_sent;
         self.blocked_received += other.blocked_received;
         self.probes += other.probes;
+        self.peers_admitted += other.peers_admitted;
+        self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
         self.messages_acked += other.messages_acked;
         self.messages_processed += other.messages_processed;
@@ -314,6 +324,8 @@ crate::sleep::saved!(Stats {
     blocked_sent,
     blocked_received,
     probes,
+    peers_admitted,
+    peers_refused,
     messages_accepted,
     messages_acked,
     messages_processed,
@@ -328,5 +340,5 @@ crate::sleep::saved!(Stats {
     messages_unknown,
     messages_delivered,
     drops,
-    peer_drops
+    peer_drops,
 });

@@ -45,7 +45,8 @@ impl Default for Chaos {
     /// 5 s of chaos, 30 s of quiet. On top of what the links do: 5 % of datagrams lost, 3 % repeated within
     /// 50 ms, 5 % held back by up to 100 ms, 1 % damaged. Each node crashes every 3 s on average for 10 ms to
     /// 1 s, stands still every 4 s for 10 ms to 2 s, has disk trouble every 4 s for 10 ms to 1 s; some
-    /// partition arises every 3 s for 50 ms to 2 s.
+    /// partition arises every 3 s for 50 ms to 2 s. Of the records on streams, 1 % break them, 3 % stall them for up to 1 s (and
+    /// so do lost packets), 10 % are read in two parts.
     fn default() -> Self {
         let rates = Rates {
             loss: 50_000,
@@ -56,6 +57,10 @@ impl Default for Chaos {
             corrupt: 10_000,
             resealed: 0,
             bursts: None,
+            breaks: 10_000,
+            splits: 100_000,
+            stalls: 30_000,
+            stall_extra: (1_000_000, 1_000_000_000),
         };
         let quiet = Self {
             until: Time::from_millis(5_000),
@@ -131,6 +136,28 @@ impl Chaos {
         self
     }
 
+    /// Breaks streams within this many of a million records. See [`Link::breaks`](crate::Link::breaks).
+    #[must_use]
+    pub fn breaks(mut self, ppm: u32) -> Self {
+        self.rates.breaks = ppm;
+        self
+    }
+
+    /// Makes streams stand still before this many of a million records, for a span from `extra`.
+    #[must_use]
+    pub fn stalls(mut self, ppm: u32, extra: Range<Duration>) -> Self {
+        self.rates.stalls = ppm;
+        self.rates.stall_extra = (nanos(extra.start), nanos(extra.end));
+        self
+    }
+
+    /// Has this many of a million records of streams read in two parts.
+    #[must_use]
+    pub fn splits(mut self, ppm: u32) -> Self {
+        self.rates.splits = ppm;
+        self
+    }
+
     /// Each victim crashes once per `every` on average and is back after a span from `down`; short spans are
     /// likelier.
     #[must_use]
@@ -193,6 +220,9 @@ impl Chaos {
             Kind::Corrupt => (self.rates.corrupt, self.rates.resealed) = (0, 0),
             Kind::Delay => self.rates.reorder = 0,
             Kind::Duplicate => self.rates.duplicate = 0,
+            Kind::Break => self.rates.breaks = 0,
+            Kind::Stall => self.rates.stalls = 0,
+            Kind::Split => self.rates.splits = 0,
             _ => {
                 if kind == Kind::Partition {
                     self.swizzle = None;
@@ -219,6 +249,9 @@ impl Chaos {
             (Kind::Delay, own.reorder | link.reorder > 0),
             (Kind::Corrupt, own.corrupt | link.corrupt > 0),
             (Kind::Crash, self.timed.contains_key(&Kind::Crash)),
+            (Kind::Break, own.breaks | link.breaks > 0),
+            (Kind::Stall, own.stalls | link.stalls > 0),
+            (Kind::Split, own.splits | link.splits > 0),
         ];
         can.into_iter().filter_map(|(kind, can)| can.then_some(kind)).collect()
     }
@@ -251,6 +284,10 @@ impl Chaos {
                 .bursts
                 .map(|bursts| Bursts { loss: policy.scale(Kind::Drop, bursts.loss), ..bursts }),
             resealed: policy.scale(Kind::Corrupt, link.resealed.saturating_add(own.resealed)),
+            breaks: policy.scale(Kind::Break, link.breaks.saturating_add(own.breaks)),
+            splits: policy.scale(Kind::Split, link.splits.saturating_add(own.splits)),
+            stalls: policy.scale(Kind::Stall, link.stalls.saturating_add(own.stalls)),
+            stall_extra: either(link.stall_extra, own.stall_extra),
         }
     }
 
@@ -395,7 +432,7 @@ fn partition(alt: u32, word: u64, victims: &[String]) -> Option<What> {
 
 /// How much of each family a run uses, in thousandths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Policy([u32; 12]);
+pub(crate) struct Policy([u32; 15]);
 
 impl Policy {
     pub(crate) fn draw(chooser: &mut dyn Chooser) -> Self {
@@ -403,7 +440,7 @@ impl Policy {
             |locus, alts: &[Alt]| chooser.choose(ChoiceKey { kind: Kind::Policy, locus, occ: 0 }, alts);
         let quarter = Alt { ppm: 250_000, min: 0, max: 0 };
         let mode = ask(0, &[quarter, quarter]).alt;
-        let mut policy = Self([1_000; 12]);
+        let mut policy = Self([1_000; 15]);
         if mode == 0 {
             return policy;
         }

@@ -36,11 +36,17 @@ pub enum Kind {
     Clock = 10,
     /// A node gets another address.
     Rebind = 11,
+    /// A stream breaks within a record.
+    Break = 12,
+    /// A stream stands still before a record.
+    Stall = 13,
+    /// A record is read in two parts.
+    Split = 14,
 }
 
 impl Kind {
     /// All kinds of fault, in the order of their numbers.
-    pub const FAULTS: [Self; 10] = [
+    pub const FAULTS: [Self; 13] = [
         Self::Drop,
         Self::Corrupt,
         Self::Delay,
@@ -51,7 +57,21 @@ impl Kind {
         Self::Disk,
         Self::Clock,
         Self::Rebind,
+        Self::Break,
+        Self::Stall,
+        Self::Split,
     ];
+
+    /// Whether it happens to everything that networks and disks are used for. The other kinds are of no concern to a test
+    /// that has none of them.
+    pub(crate) const fn is_usual(self) -> bool {
+        !matches!(self, Self::Clock | Self::Rebind | Self::Break | Self::Stall | Self::Split)
+    }
+
+    /// Whether it happens to a record of a stream.
+    pub(crate) const fn of_stream(self) -> bool {
+        matches!(self, Self::Break | Self::Stall | Self::Split)
+    }
 
     /// The word for it in schedules and reports.
     pub const fn word(self) -> &'static str {
@@ -67,6 +87,9 @@ impl Kind {
             Self::Policy => "policy",
             Self::Clock => "clock",
             Self::Rebind => "rebind",
+            Self::Break => "break",
+            Self::Stall => "stall",
+            Self::Split => "split",
         }
     }
 }

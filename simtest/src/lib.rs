@@ -116,6 +116,12 @@
 //! fails on a node that panics, never stops giving output ("livelock"), leaves its timer in the past ("busy
 //! loop"), or miscounts its bytes ("node contract").
 //!
+//! # Streams
+//!
+//! Besides datagrams nodes can use streams ([`StreamOp`], [`StreamEvent`]): bytes in order, read in pieces of any size, with
+//! backpressure and half-closed ends. They stall, break after any byte, die with a node or without a word; each of these is
+//! a fault with a name, for [`Dissect::record`] says what lies on them.
+//!
 //! # Choices, seeds and schedules
 //!
 //! Whatever the simulator leaves to chance is a choice with a name and a default: nothing happens. The name
@@ -166,6 +172,7 @@ mod scenario;
 mod schedule;
 mod sim;
 mod stats;
+mod stream;
 mod table;
 mod tape;
 mod time;
@@ -193,6 +200,7 @@ pub use self::schedule::{
 };
 pub use self::sim::{Sim, Workload};
 pub use self::stats::{Stats, Tally};
+pub use self::stream::{StreamEvent, StreamId, StreamOp, Streams};
 pub use self::tape::FromBytes;
 pub use self::time::{Now, START_UNIX_MS, Time, ms, secs, us};
 pub use simtest_macros::test;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::disk::{Disk, OpId, StoreError, StoreOp};
+use crate::stream::{StreamEvent, StreamId, StreamOp, Streams};
 use crate::time::{Now, Time};
 
 /// A node of the simulation, in the order in which nodes were added.
@@ -79,9 +80,9 @@ pub struct Transmit {
 /// One participant: a state machine without sockets, clocks, threads, globals or OS randomness inside.
 ///
 /// After each input (`on_*`, and after the boot) the simulator drains the node in this order until a whole
-/// pass brings nothing: [`poll_transmit`](Self::poll_transmit) until `None`, [`poll_store`](Self::poll_store)
-/// until `None`, [`poll_event`](Self::poll_event) until `None`, then [`poll_timeout`](Self::poll_timeout)
-/// once. More than [`MAX_DRAIN`](crate::MAX_DRAIN) outputs after one input fail the run as "livelock".
+/// pass brings nothing: [`poll_transmit`](Self::poll_transmit) until `None`, [`poll_stream`](Self::poll_stream)
+/// until `None`, [`poll_store`](Self::poll_store) until `None`, [`poll_event`](Self::poll_event) until `None`,
+/// then [`poll_timeout`](Self::poll_timeout) once. More than [`MAX_DRAIN`](crate::MAX_DRAIN) outputs after one input fail the run as "livelock".
 ///
 /// `Clone` is what makes a running simulation a value that can be copied.
 pub trait Node: Clone + Dissect {
@@ -108,6 +109,19 @@ pub trait Node: Clone + Dissect {
 
     /// Appends exactly one datagram to `out` and says where it goes; `None` if there is nothing to send.
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit>;
+
+    /// Something has happened to a stream: see [`StreamEvent`]. A node that is dialed and does nothing here accepts, and
+    /// ignores what is written.
+    fn on_stream(&mut self, now: Now, stream: StreamId, event: StreamEvent<'_>) {
+        let _ = (now, stream, event);
+    }
+
+    /// The next thing to do with a stream. What is to be written is appended to `out`; `streams` says how much there is room
+    /// for.
+    fn poll_stream(&mut self, now: Now, streams: Streams<'_>, out: &mut Vec<u8>) -> Option<StreamOp> {
+        let _ = (now, streams, out);
+        None
+    }
 
     /// The next request to the node's disk.
     fn poll_store(&mut self) -> Option<StoreOp> {
@@ -137,6 +151,19 @@ pub trait Dissect {
     fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
         let _ = (bytes, text);
         None
+    }
+
+    /// The length of the first record of a stream, in bytes from 1, if all of it is there; `None` if it goes on. Records get
+    /// names, so that a schedule can say "break off within this one".
+    ///
+    /// The default: whatever is written in one call is a record.
+    fn record(bytes: &[u8]) -> Option<usize> {
+        Some(bytes.len())
+    }
+
+    /// Describes a record of a stream, as [`dissect`](Self::dissect) does a datagram; the default takes it for one.
+    fn dissect_record(record: &[u8], text: &mut String) -> Option<&'static str> {
+        Self::dissect(record, text)
     }
 
     /// Mends the checksum of a datagram whose bits were flipped, so that the corruption gets past it.

@@ -177,3 +177,29 @@ pub(crate) fn got(outcome: &Outcome<Probe>, node: NodeId) -> Vec<(u64, String)> 
 pub(crate) fn times(outcome: &Outcome<Probe>, node: NodeId, event: &Event) -> Vec<u64> {
     outcome.events(node).filter(|(_, e)| *e == event).map(|(at, _)| at.as_millis()).collect()
 }
+
+/// What tshark says of a run, with the fields asked for; `None`, and a loud line, where it is not installed.
+pub(crate) fn tshark(trace: &crate::Trace, name: &str, arguments: &[&str]) -> Option<Vec<String>> {
+    use std::io::Write as _;
+    let folder = std::env::temp_dir().join(format!("simtest-tshark-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (capture, dissector) = (folder.join("run.pcapng"), folder.join("run.lua"));
+    std::fs::write(&capture, trace.pcapng()).unwrap();
+    std::fs::write(&dissector, trace.lua()).unwrap();
+    let shown = std::process::Command::new("tshark")
+        .arg("-r")
+        .arg(&capture)
+        .args(["-X", &format!("lua_script:{}", dissector.display()), "-o", "udp.check_checksum:TRUE"])
+        .args(["-o", "tcp.check_checksum:TRUE", "-T", "fields"])
+        .args(arguments)
+        .output();
+    let _ = std::fs::remove_dir_all(&folder);
+    let Ok(shown) = shown else {
+        let why = "SKIPPED: the capture was NOT opened, for there is no tshark here\n";
+        std::io::stderr().write_all(why.as_bytes()).unwrap();
+        return None;
+    };
+    let complaints = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success() && !complaints.contains("Lua"), "{complaints}");
+    Some(String::from_utf8_lossy(&shown.stdout).lines().map(String::from).collect())
+}

@@ -42,11 +42,10 @@ impl Report {
         self.without_effect().into_iter().filter(chosen).collect()
     }
 
-    /// Kinds of fault that never made a difference: the campaign says nothing about them. Clocks and addresses only if
-    /// there were such faults.
+    /// Kinds of fault that never made a difference: the campaign says nothing about them. Those of clocks, addresses and
+    /// streams only if there were such faults.
     pub fn without_effect(&self) -> Vec<Kind> {
-        let asked =
-            |kind: &Kind| !matches!(kind, Kind::Clock | Kind::Rebind) || self.stats.faults(*kind).chosen > 0;
+        let asked = |kind: &Kind| kind.is_usual() || self.stats.faults(*kind).chosen > 0;
         let idle = |kind: &Kind| asked(kind) && self.stats.faults(*kind).mattered == 0;
         Kind::FAULTS.into_iter().filter(idle).collect()
     }

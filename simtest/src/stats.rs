@@ -37,7 +37,15 @@ pub struct Stats {
     pub stored: u64,
     /// Store operations that failed.
     pub store_errors: u64,
-    faults: [Tally; 11],
+    /// Streams that were opened.
+    pub streams: u64,
+    /// Streams that broke.
+    pub streams_broken: u64,
+    /// Records written to streams.
+    pub records: u64,
+    /// Bytes read from streams.
+    pub stream_bytes: u64,
+    faults: [Tally; 14],
 }
 
 /// How often a kind of fault was chosen, and how often that made a difference.
@@ -85,6 +93,10 @@ impl AddAssign for Stats {
         self.cmds_lost += other.cmds_lost;
         self.stored += other.stored;
         self.store_errors += other.store_errors;
+        self.streams += other.streams;
+        self.streams_broken += other.streams_broken;
+        self.records += other.records;
+        self.stream_bytes += other.stream_bytes;
         for (sum, tally) in self.faults.iter_mut().zip(other.faults) {
             sum.chosen += tally.chosen;
             sum.mattered += tally.mattered;
@@ -110,11 +122,18 @@ impl fmt::Display for Stats {
             self.unroutable,
             self.unlabelled
         )?;
+        if self.streams > 0 {
+            writeln!(
+                f,
+                "streams: opened {}  broken {}  records written {}  bytes read {}",
+                self.streams, self.streams_broken, self.records, self.stream_bytes
+            )?;
+        }
         writeln!(f, "store: operations {}  failed {}", self.stored, self.store_errors)?;
         write!(f, "faults (mattered/chosen):")?;
         for kind in Kind::FAULTS {
             let tally = self.faults(kind);
-            if tally.chosen == 0 && matches!(kind, Kind::Clock | Kind::Rebind) {
+            if tally.chosen == 0 && !kind.is_usual() {
                 continue;
             }
             write!(f, " {} {}/{}", kind.word(), tally.mattered, tally.chosen)?;

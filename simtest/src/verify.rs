@@ -12,6 +12,8 @@
 //! 8. Store operations end in the order in which they were asked for, in the life that asked for them.
 //! 9. A node that boots finds as many bytes as its disk has promised to keep, and no more than were written.
 //! 10. Every fault in the trace begins before it ends, and nothing goes wrong in the quiet phase.
+//! 11. The records of a stream arrive in their order, without gaps, each once and as it was written; and nothing after the
+//!     reader has found the stream finished or broken.
 
 mod disk;
 #[cfg(test)]
@@ -20,7 +22,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use self::disk::Disk;
-use crate::trace::{Loss, NO_NODE, Record, Trace, What};
+use crate::trace::{Loss, NO_NODE, Record, Trace, What, Wire};
 
 /// Checks a recorded run against the laws. `Err` says which record broke one, and how.
 pub fn laws(trace: &Trace) -> Result<(), String> {
@@ -67,6 +69,8 @@ struct Verifier<'a> {
     hosts: Vec<Host>,
     /// Datagrams by flow, in order.
     flows: Vec<Vec<Datagram>>,
+    /// For each direction of a stream: how many of its records have arrived; `None` when no more may.
+    read: Vec<Option<u32>>,
     /// Partitions by fault: who is cut off from whom.
     cuts: BTreeMap<u32, Vec<(u32, u32)>>,
     quiet: bool,
@@ -92,6 +96,7 @@ impl<'a> Verifier<'a> {
             now: 0,
             hosts: trace.names.iter().map(host).collect(),
             flows: trace.flows.iter().map(|_| Vec::new()).collect(),
+            read: vec![Some(0); trace.flows.len()],
             cuts: BTreeMap::new(),
             quiet: false,
         }
@@ -108,7 +113,7 @@ impl<'a> Verifier<'a> {
             What::Lost { why: Loss::NoSuchAddress, .. } => Ok(()),
             What::Lost { flow, n, copy, why, fault } => {
                 must(
-                    !self.quiet || fault == 0 || matches!(why, Loss::Down | Loss::Moved),
+                    !self.quiet || fault == 0 || matches!(why, Loss::Down | Loss::Moved | Loss::Broken),
                     "a fault in the quiet phase",
                 )?;
                 must(why != Loss::Cut || self.is_cut(flow), "lost to a cut that is not there")?;
@@ -116,7 +121,8 @@ impl<'a> Verifier<'a> {
             }
             What::Damaged { flow, n, .. } => self.tampered(flow, n, |d| d.damaged = Some(record.content)),
             What::Doubled { flow, n, .. } => self.tampered(flow, n, |d| d.doubled = true),
-            What::Delayed { flow, n, .. } => self.tampered(flow, n, |_| ()),
+            What::Delayed { flow, n, .. } | What::Hurt { flow, n, .. } => self.tampered(flow, n, |_| ()),
+            What::Stream { flow, what, .. } => self.stream(record.node, flow, what),
             What::Cut { fault } => self.cut(fault, self.trace.text_of(record)),
             What::Heal { fault } => must(self.cuts.remove(&fault).is_some(), "heals what was not cut"),
             What::Quiet => {
@@ -227,11 +233,39 @@ impl<'a> Verifier<'a> {
         must(waited || !self.is_cut(flow), "over a link that is cut")?;
         self.ends(flow, n, copy)?;
         let (now, least) = (self.now, self.trace.limits[flow as usize].delay);
+        if self.trace.streams[flow as usize] > 0 {
+            let next = self.read[flow as usize].map(|read| read + 1);
+            must(next == Some(n), "a record out of turn, or after the end of its stream")?;
+            self.read[flow as usize] = next;
+        }
         let datagram = self.datagram(flow, n)?;
         must(!datagram.too_large, "larger than its link allows")?;
         must(now >= datagram.sent_at + least, "sooner than its link allows")?;
         let expected = datagram.damaged.filter(|_| !copy).unwrap_or(datagram.content);
         must(record.content == expected, "not as it was sent")
+    }
+
+    fn stream(&mut self, node: u32, flow: u32, what: Wire) -> Check {
+        let of = |flow: u32| (self.trace.flows[flow as usize], self.trace.streams[flow as usize]);
+        let ((src, dst), number) = of(flow);
+        must(number > 0, "no such stream")?;
+        match what {
+            Wire::Read => must(self.read[flow as usize].is_some() && dst == node, "read after its end"),
+            Wire::Finished => {
+                must(self.read[flow as usize].take().is_some() && dst == node, "finished after its end")
+            }
+            Wire::Broken | Wire::Reset => {
+                let own = |flow: usize| {
+                    let ((from, to), n) = of(flow as u32);
+                    n == number && to == node && (from == src || from == dst)
+                };
+                for (_, read) in self.read.iter_mut().enumerate().filter(|(flow, _)| own(*flow)) {
+                    *read = None;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn cut(&mut self, fault: u32, text: &str) -> Check {

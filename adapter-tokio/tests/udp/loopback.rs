@@ -259,7 +259,7 @@ async fn without_handles_the_task_ends() {
         let pump = Pump::spawn(shared, vec![Socket::bind(localhost()).unwrap()]);
         let server = Endpoint::bind(localhost(), ConfigBuilder::default()).unwrap();
         let path = Path { socket: 0, peer: server.local_addr() };
-        let connection = endpoint.dial_path(path).unwrap().await.unwrap();
+        let connection = endpoint.dial_path(path, &[]).unwrap().await.unwrap();
         connection.send(Message::new("last words")).await.unwrap();
         drop((endpoint, connection));
         pump.ended().await;

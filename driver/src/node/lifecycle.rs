@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Fate, Now, SessionId, code};
+use proto_core::{
+    Advice, Close, CloseReason, Closed, Connection, ConnectionId, Credentials, Fate, Now, SessionId, code,
+};
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
@@ -12,12 +14,17 @@ use crate::wait::Attempt;
 use crate::{ConnectError, Path, Wakes};
 
 impl Node {
-    /// Begins to connect; the caller makes the handle.
-    pub(crate) fn connect(&mut self, now: Now, path: Path) -> Result<ConnectionId, ConnectError> {
+    /// Begins to connect, showing `credentials`; the caller makes the handle.
+    pub(crate) fn connect(
+        &mut self,
+        now: Now,
+        path: Path,
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
         if self.is_ended || !self.has_owner {
             return Err(ConnectError::EndpointClosed);
         }
-        let id = self.endpoint.connect(now.mono, path)?;
+        let id = self.endpoint.connect_with(now.mono, path, credentials)?;
         self.insert(id, path, Progress::Connecting { attempt: 1 }, Holder::Handles);
         Ok(id)
     }
@@ -31,6 +38,35 @@ impl Node {
             }
         }
         if self.is_accepting { Attempt::Wait(Topic::Accept, None) } else { Attempt::Look(None) }
+    }
+
+    /// The peer that has waited longest for a decision, of those that still do; `None` when there will be none.
+    pub(crate) fn undecided(&mut self) -> Attempt<Option<(ConnectionId, Path, Box<Credentials>)>> {
+        while let Some(peer) = self.undecided.pop_front() {
+            if self.endpoint.get(peer.0).is_some_and(Connection::is_undecided) {
+                return Attempt::Look(Some(peer));
+            }
+        }
+        if self.is_accepting { Attempt::Wait(Topic::Undecided, None) } else { Attempt::Look(None) }
+    }
+
+    pub(super) fn on_undecided(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        credentials: Box<Credentials>,
+        wakes: &mut Wakes,
+    ) {
+        let Some(path) = self.endpoint.address(id).filter(|_| self.is_accepting) else {
+            return self.refuse_for_now(now, id);
+        };
+        self.undecided.push_back((id, path, credentials));
+        self.waiters.wake(Topic::Undecided, wakes);
+    }
+
+    /// The queue has nobody who was given up.
+    pub(super) fn on_decided(&mut self, id: ConnectionId) {
+        self.undecided.retain(|(undecided, ..)| *undecided != id);
     }
 
     pub(crate) fn wait_idle(&self) -> Attempt<()> {
@@ -55,6 +91,10 @@ impl Node {
     fn stop_accepting(&mut self, now: Now, wakes: &mut Wakes) {
         self.is_accepting = false;
         self.waiters.wake(Topic::Accept, wakes);
+        self.waiters.wake(Topic::Undecided, wakes);
+        while let Some((id, ..)) = self.undecided.pop_front() {
+            self.refuse_for_now(now, id);
+        }
         while let Some(id) = self.backlog.pop_front() {
             self.release(now, id);
         }
@@ -162,6 +202,7 @@ impl Node {
 
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, closed: Closed, wakes: &mut Wakes) {
         let next = closed.next;
+        self.on_decided(id);
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.is_closed()) else { return };
         entry.set_progress(Progress::Closed(closed));
         let holder = entry.holder;

@@ -9,8 +9,8 @@ mod waiters;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proto_core::{
-    ChannelId, ConnectionId, Endpoint, Event, Fate, MessageId, Meta, Now, RequestId, Stats, Timestamp,
-    Transmit,
+    ChannelId, ConnectionId, Credentials, Endpoint, Event, Fate, MessageId, Meta, Now, RequestId, Stats,
+    Timestamp, Transmit,
 };
 
 pub(crate) use self::entry::{Entry, Progress};
@@ -48,6 +48,8 @@ pub struct Node {
     full: BTreeSet<(ConnectionId, ChannelId)>,
     /// Connections that wait to be accepted.
     backlog: VecDeque<ConnectionId>,
+    /// Peers that nobody has looked at yet; the core bounds how many are undecided, and for how long.
+    undecided: VecDeque<(ConnectionId, Path, Box<Credentials>)>,
     max_backlog: usize,
     is_accepting: bool,
     /// An endpoint handle exists.
@@ -73,6 +75,7 @@ impl Node {
             requests: BTreeMap::new(),
             full: BTreeSet::new(),
             backlog: VecDeque::new(),
+            undecided: VecDeque::new(),
             max_backlog,
             has_owner: true,
             is_ended: false,
@@ -84,6 +87,10 @@ impl Node {
 
     pub(crate) const fn waiters(&mut self) -> &mut Waiters {
         &mut self.waiters
+    }
+
+    pub(crate) const fn endpoint_mut(&mut self) -> &mut Endpoint<Path> {
+        &mut self.endpoint
     }
 
     pub(crate) const fn counters(&self) -> Counters {
@@ -111,6 +118,7 @@ impl Node {
             Event::RetryAt { at, attempt } => {
                 self.set_progress(id, Progress::Waiting { attempt, at }, wakes);
             }
+            Event::Undecided(credentials) => self.on_undecided(now, id, credentials, wakes),
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),
             Event::ConnectFailed(closed) | Event::Closed(closed) => self.on_closed(now, id, closed, wakes),
             Event::Opened(channel) => self.on_opened(id, channel, wakes),

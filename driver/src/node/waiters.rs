@@ -12,6 +12,8 @@ use crate::Wakes;
 pub(crate) enum Topic {
     /// A connection to accept.
     Accept,
+    /// A peer to decide about.
+    Undecided,
     /// The end of all connections.
     Idle,
     /// Something of one connection.

@@ -52,7 +52,7 @@ fn a_reply_that_waits_for_room_may_be_dropped_and_tried_again() {
 #[test]
 fn a_dial_may_be_awaited_in_pieces() {
     let net = Net::new(ConfigBuilder::default());
-    let mut dial = net.client().endpoint().dial_path(net.server().path).unwrap();
+    let mut dial = net.client().endpoint().dial_path(net.server().path, &[]).unwrap();
     for _ in 0..8 {
         let mut piece = Task::new(&mut dial);
         let ready = piece.poll();
@@ -88,7 +88,7 @@ fn an_accept_dropped_after_its_wake_loses_no_connection() {
     let net = Net::new(ConfigBuilder::default());
     let endpoint = net.server().endpoint().clone();
     let first = Task::waiting(endpoint.accept());
-    let client = net.run(net.client().endpoint().dial_path(net.server().path).unwrap()).unwrap();
+    let client = net.run(net.client().endpoint().dial_path(net.server().path, &[]).unwrap()).unwrap();
     net.quiesce();
     assert_eq!(first.wakes(), 1);
     drop(first);

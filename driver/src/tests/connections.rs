@@ -21,7 +21,7 @@ fn nobody_there_fails_within_the_handshake_timeout() {
     let mut net = Net::new(ConfigBuilder::default());
     net.hosts[SERVER].is_linked = false;
     let began = now().mono;
-    let dial = net.client().endpoint().dial_path(net.server().path).unwrap();
+    let dial = net.client().endpoint().dial_path(net.server().path, &[]).unwrap();
     let failed = net.run(dial).unwrap_err();
     assert!(matches!(&failed, ConnectError::Failed(closed) if closed.reason == CloseReason::TimedOut));
     assert_eq!(failed.to_string(), "cannot connect: the peer did not answer in time");
@@ -75,7 +75,7 @@ fn everybody_who_waits_is_told_of_the_end_once() {
 #[test]
 fn a_greeting_before_a_quick_goodbye_is_not_lost() {
     let net = Net::new(ConfigBuilder::default());
-    let dial = net.client().endpoint().dial_path(net.server().path).unwrap();
+    let dial = net.client().endpoint().dial_path(net.server().path, &[]).unwrap();
     let server = net.run(net.server().endpoint().accept()).unwrap();
     server.send_now(Message::new("hello and goodbye")).unwrap();
     drop(server);
@@ -90,7 +90,7 @@ fn a_greeting_before_a_quick_goodbye_is_not_lost() {
 fn a_full_backlog_refuses_and_counts() {
     let net = Net::new(ConfigBuilder::default());
     let dials: Vec<_> =
-        (0..6).map(|_| net.client().endpoint().dial_path(net.server().path).unwrap()).collect();
+        (0..6).map(|_| net.client().endpoint().dial_path(net.server().path, &[]).unwrap()).collect();
     let dialed: Vec<_> = dials.into_iter().map(|dial| net.run(dial).unwrap()).collect();
     net.pass(Duration::from_secs(1));
     assert_eq!(net.server().endpoint().counters().backlog_full, 2);
@@ -156,7 +156,7 @@ fn without_an_endpoint_handle_strangers_are_refused() {
     let mut accept = Task::waiting(waiting.accept());
     waiting.close(&Close::default());
     assert!(net.finish(&mut accept).is_none());
-    let client = net.run(net.client().endpoint().dial_path(net.server().path).unwrap()).unwrap();
+    let client = net.run(net.client().endpoint().dial_path(net.server().path, &[]).unwrap()).unwrap();
     let reason = CloseReason::Peer { code: code::GOING_AWAY, reason: String::new() };
     assert_eq!(net.run(client.closed()).reason, reason);
     assert_eq!(waiting.counters().not_accepting, 1);
@@ -192,7 +192,7 @@ fn the_end_of_the_io_task_ends_all_that_waits() {
     assert_eq!(closed.poll().unwrap().reason, CloseReason::Local { code: code::NO_ERROR });
     assert_eq!(fate.poll(), Some(Fate::Unknown));
     assert_eq!(request.poll(), Some(Err(RequestError::Disconnected { not_processed: false })));
-    let dial = net.client().endpoint().dial_path(net.server().path);
+    let dial = net.client().endpoint().dial_path(net.server().path, &[]);
     assert!(matches!(dial, Err(ConnectError::EndpointClosed)));
     net.run(net.client().endpoint().wait_idle());
     assert_eq!(net.client().waiting(), 0);

@@ -149,7 +149,7 @@ impl Net {
 
     /// Both ends of a new connection.
     pub(super) fn connect(&mut self) -> (Connection, Connection) {
-        let dial = self.client().endpoint().dial_path(self.server().path).expect("there is room");
+        let dial = self.client().endpoint().dial_path(self.server().path, &[]).expect("there is room");
         let client = self.run(dial).expect("the server answers");
         let endpoint = self.server().endpoint().clone();
         let server = self.run(endpoint.accept()).expect("the server accepts");

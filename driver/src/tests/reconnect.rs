@@ -55,7 +55,7 @@ fn a_restarted_server_is_noticed_at_once_and_found_again() {
 fn attempts_are_seen_and_given_up() {
     let mut net = Net::new(config(Some(3)));
     net.hosts[SERVER].is_linked = false;
-    let mut dial = net.client().endpoint().dial_path(net.server().path).unwrap();
+    let mut dial = net.client().endpoint().dial_path(net.server().path, &[]).unwrap();
     let seen = watch(&net, &mut dial);
     let attempts: Vec<_> = seen
         .iter()
@@ -132,7 +132,7 @@ fn a_connection_lost_while_it_closes_unheld_is_not_replaced() {
 fn dropping_a_dial_gives_up() {
     let mut net = Net::new(config(None));
     net.hosts[SERVER].is_linked = false;
-    let dial = net.client().endpoint().dial_path(net.server().path).unwrap();
+    let dial = net.client().endpoint().dial_path(net.server().path, &[]).unwrap();
     net.quiesce();
     drop(dial);
     net.run(net.client().endpoint().wait_idle());

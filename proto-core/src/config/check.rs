@@ -142,6 +142,8 @@ impl ConfigBuilder {
         count("max_connections", self.max_connections, 1, 1 << 24)?;
         count("max_pending", self.max_pending, 1, 1 << 24)?;
         count("max_pending_per_prefix", self.max_pending_per_prefix, 1, 1 << 24)?;
+        time("admission_timeout", self.admission_timeout, MILLI, HOUR)?;
+        count("max_undecided", self.max_undecided, 1, 1 << 24)?;
         time("busy_retry_after", self.busy_retry_after, Duration::ZERO, HOUR)
     }
 }

@@ -148,6 +148,7 @@ fn every_time_is_bounded_at_both_ends() {
     times("reply_timeout", ms(100), hour * 24, |b, v| b.reply_timeout = v);
     times("reassembly_total", ms(1), hour, |b, v| b.reassembly_total = v);
     times("reassembly_idle", ms(1), hour, |b, v| b.reassembly_idle = v);
+    times("admission_timeout", ms(1), hour, |b, v| b.admission_timeout = v);
     times("busy_retry_after", zero, hour, |b, v| b.busy_retry_after = v);
     let reconnect = |b: &mut ConfigBuilder, change: &dyn Fn(&mut Reconnect)| {
         change(b.reconnect.as_mut().expect("it is set"));

@@ -65,6 +65,9 @@ impl Connection {
     pub fn close(&mut self, now: Timestamp, close: Close) {
         let now = self.advance(now);
         match self.state {
+            State::Accepting if self.is_undecided() => {
+                self.refuse(now, close);
+            }
             State::Connecting | State::Backoff | State::Accepting => {
                 self.enter_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
             }
@@ -124,6 +127,11 @@ impl Connection {
         self.enter_closed(now, End { reason, advice: close.advice, retry_after }, answer_for);
     }
 
+    /// A client is not let in: it is told so, and told again if it asks again.
+    pub(super) fn set_refusal(&mut self, close: Close) {
+        self.ending = Ending { close: Some(close), due: true, sent: 0, is_wanted: true };
+    }
+
     /// The peer broke a rule: it is told so, and told again if it goes on.
     pub(super) fn on_violation(&mut self, now: Timestamp, code: u64, text: &'static str) {
         let close = Close { code, reason: text.into(), ..Close::default() };
@@ -144,6 +152,11 @@ impl Connection {
         }
         self.ending.sent += 1;
         let ending = self.ending.close.take();
+        if let Some(close) = ending.as_ref().filter(|_| self.is_refusing()) {
+            let written = self.write_refusal(close, buf);
+            self.ending.close = ending;
+            return written;
+        }
         self.write_packet(now, buf, |writer| match &ending {
             None => writer.write(&Frame::CloseAck, false),
             Some(close) => write_close(close, writer),

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::admission::Admission;
 use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::lazy::Blank;
 use crate::recovery::{Received as ReceivedPackets, Recovery};
 use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
-use crate::wire::params::Params;
+use crate::wire::params::{self, Params};
 use crate::wire::{
     Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
@@ -18,6 +19,8 @@ use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
 const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
+/// An INIT with the longest token and the longest credentials.
+const LONGEST_INIT: usize = 1280;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -40,6 +43,7 @@ pub(super) struct Handshake {
     /// The server's: bytes that may go to an address that has not been proven.
     budget: Option<usize>,
     server_key: Option<[u8; 32]>,
+    pub(super) admission: Admission,
 }
 
 impl Blank for Handshake {
@@ -55,6 +59,7 @@ impl Blank for Handshake {
         sent_at: Timestamp::ZERO,
         budget: None,
         server_key: None,
+        admission: Admission::None,
     };
 }
 
@@ -134,6 +139,8 @@ impl Connection {
     pub(super) fn on_handshake_deadline(&mut self, now: Timestamp) {
         if self.is_client {
             self.fail_attempt(now, End::of(CloseReason::TimedOut));
+        } else if self.is_undecided() {
+            self.on_undecided_deadline(now);
         } else {
             self.stats.drops.count(Drop::HandshakeExpired);
             self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
@@ -186,13 +193,13 @@ impl Connection {
         self.handshake.sent += 1;
         self.handshake.sent_at = now;
         self.arm_repeat(now);
-        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet));
+        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
         true
     }
 
     fn write_init(&mut self, buf: &mut Vec<u8>) {
         let mut params = Vec::new();
-        self.params().encode(&mut params);
+        self.params().encode_with(self.credentials.as_deref().unwrap_or_default(), &mut params);
         let versions = VERSION.to_be_bytes();
         let init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
@@ -219,19 +226,21 @@ impl Connection {
     }
 
     fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
+        let accept = core::mem::take(&mut self.handshake.accept);
+        let written = self.write_long_answer(LongKind::Accept, &accept, buf);
+        self.handshake.accept = accept;
+        self.handshake.due = false;
+        written
+    }
+
+    /// Writes what answers INIT, as far as an address that has not been proven may get that much.
+    pub(super) fn write_long_answer(&mut self, kind: LongKind, record: &[u8], buf: &mut Vec<u8>) -> bool {
         let start = buf.len();
-        let long = Long {
-            kind: LongKind::Accept,
-            version: VERSION,
-            dcid: &self.remote_cid.0,
-            scid: &self.local_cid.0,
-            payload: &self.handshake.accept,
-        };
-        long.encode(buf, self.config.checksum);
+        let (dcid, scid) = (&self.remote_cid.0, &self.local_cid.0);
+        Long { kind, version: VERSION, dcid, scid, payload: record }.encode(buf, self.config.checksum);
         let len = buf.len() - start;
         match &mut self.handshake.budget {
             Some(budget) if *budget < len => {
-                self.handshake.due = false;
                 buf.truncate(start);
                 false
             }
@@ -256,6 +265,11 @@ impl Connection {
         match (long.kind, frame) {
             (LongKind::Init, Frame::Init(init)) if !self.is_client && self.state == State::Accepting => {
                 self.on_init(long, &init, size);
+            }
+            (LongKind::Init, Frame::Init(init))
+                if self.is_refusing() && init.client_random == self.handshake.client_random =>
+            {
+                self.answer_late_packet(false);
             }
             (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.state == State::Connecting => {
                 self.on_retry(now, token);
@@ -304,13 +318,15 @@ impl Connection {
         }
         if !self.handshake.accept.is_empty() {
             if init.client_random == self.handshake.client_random {
-                self.handshake.due = true;
+                self.handshake.due = !self.is_undecided();
             } else {
                 self.stats.drops.count(Drop::UnexpectedHandshake);
             }
             return;
         }
-        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(init.params)) else {
+        let (Some(remote), Ok(peer), Ok(token)) =
+            (Cid::from_slice(long.scid), Params::decode(init.params), params::credentials(init.params))
+        else {
             return self.stats.drops.count(Drop::MalformedHandshake);
         };
         self.remote_cid = remote;
@@ -340,6 +356,10 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
         self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
+        self.ask_for_admission(token);
+    }
+
+    pub(super) fn owe_accept(&mut self) {
         self.handshake.due = true;
     }
 
@@ -357,7 +377,8 @@ impl Connection {
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
         self.secret = accept.secret;
-        if self.handshake.sent == 1 {
+        // Who shows credentials may have waited for somebody to look at them.
+        if self.handshake.sent == 1 && self.credentials.is_none() {
             self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
         }
         self.handshake.clear();

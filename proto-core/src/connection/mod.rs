@@ -1,5 +1,6 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
+mod admission;
 mod blocked;
 mod clock;
 mod close;
@@ -47,7 +48,9 @@ use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recove
 use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::{Cid, Short};
-use crate::{Config, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit};
+use crate::{
+    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
+};
 
 /// One peer.
 ///
@@ -70,6 +73,8 @@ pub struct Connection {
     /// Proves ownership of the session.
     secret: [u8; 32],
     attempts: Attempts,
+    /// What a client shows to the server's application.
+    credentials: Option<Arc<[u8]>>,
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
@@ -130,6 +135,17 @@ impl Connection {
         conn
     }
 
+    /// A client shows this to the server's application from its next INIT on: at most [`Credentials::MAX_TOKEN`] bytes. The
+    /// connection that takes the place of a lost one shows it too.
+    pub fn set_credentials(&mut self, credentials: &[u8]) -> Result<(), ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        self.credentials = (!credentials.is_empty()).then(|| credentials.into());
+        Ok(())
+    }
+
     /// The server's end: waits for INIT.
     pub fn accept(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
         let mut conn = Self::new(config, link, seed, now, false);
@@ -144,10 +160,12 @@ impl Connection {
         seed: [u8; 32],
         now: Timestamp,
         attempts: Attempts,
+        credentials: Option<Arc<[u8]>>,
         at: Timestamp,
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
         conn.attempts = attempts;
+        conn.credentials = credentials;
         conn.enter_backoff(at);
         conn
     }
@@ -170,6 +188,7 @@ impl Connection {
             confirmation: [0; 16],
             secret: [0; 32],
             attempts: Attempts::default(),
+            credentials: None,
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
             guard: 0,
@@ -303,6 +322,10 @@ impl Connection {
 
     pub(crate) const fn reset_token(&self) -> Option<[u8; 16]> {
         self.reset_token
+    }
+
+    pub(crate) fn credentials(&self) -> Option<Arc<[u8]>> {
+        self.credentials.clone()
     }
 
     pub(crate) const fn is_client(&self) -> bool {

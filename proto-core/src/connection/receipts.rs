@@ -82,7 +82,7 @@ impl Connection {
             self.count_drop(id, reason.counter());
             self.note_drop(id, reason, gone.id);
             if gone.receipt {
-                self.refuse(id, gone.class, gone.id, reason);
+                self.refuse_one(id, gone.class, gone.id, reason);
             }
         }
         if let Some(request) = gone.request
@@ -103,11 +103,11 @@ impl Connection {
         self.count_drop(id, reason.counter());
         self.note_drop(id, reason, arrival.id);
         if arrival.extras.receipt && reason != Refusal::Duplicate {
-            self.refuse(id, arrival.class, arrival.id, reason);
+            self.refuse_one(id, arrival.class, arrival.id, reason);
         }
     }
 
-    fn refuse(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
+    fn refuse_one(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
         self.channels.answer(&self.config, id, |receipts| receipts.refuse(class, number, reason.code()));
         self.channels.owe_control(id);
     }
@@ -117,7 +117,7 @@ impl Connection {
         self.count_drop(id, Drop::ReceiptsFull);
         self.note_drop(id, Refusal::QueueFull, number);
         if self.channels.has_room_for_refusal(&self.config) {
-            self.refuse(id, class, number, Refusal::QueueFull);
+            self.refuse_one(id, class, number, Refusal::QueueFull);
         }
     }
 

@@ -47,6 +47,7 @@ impl Connection {
 crate::sleep::saved!(Connection {
     stats,
     config,
+    credentials,
     link,
     is_client,
     rng,

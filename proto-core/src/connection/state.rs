@@ -112,6 +112,7 @@ impl Connection {
         let was_established = match self.state {
             State::Connecting | State::Backoff => false,
             State::Established | State::Flushing | State::Closing => true,
+            State::Accepting if self.was_announced() => false,
             State::Accepting => {
                 self.state = State::Drained;
                 self.timers.stop_all();

@@ -31,6 +31,8 @@ pub(super) struct Incoming<A> {
     /// Tells addresses apart in a way that no stranger can predict.
     bucket_key: [u8; 32],
     pending: usize,
+    /// Of those, the ones that wait for the application's decision.
+    pub(super) undecided: usize,
     by_prefix: BTreeMap<u64, usize>,
     /// When each bucket may get a reset again; empty until the first one.
     next_reset: Vec<Timestamp>,
@@ -46,6 +48,7 @@ impl<A: Address> Incoming<A> {
             retry_key: rng.bytes(),
             bucket_key: rng.bytes(),
             pending: 0,
+            undecided: 0,
             by_prefix: BTreeMap::new(),
             next_reset: Vec::new(),
             scratch: Vec::new(),
@@ -103,7 +106,9 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn on_init(&mut self, now: Timestamp, meta: Meta<A>, long: &Long<'_>, packet: &[u8]) {
-        if !self.is_accepting {
+        let client = Cid::from_slice(long.scid);
+        let known = client.and_then(|client| self.routes.by_initial(client, meta.path));
+        if !self.is_accepting && known.is_none() {
             return self.count(Drop::NotAccepting);
         }
         if packet.len() < MIN_INIT {
@@ -113,10 +118,10 @@ impl<A: Address> Endpoint<A> {
             self.count(Drop::WrongVersion);
             return self.answer_version(meta.path, long);
         }
-        let Some(client) = Cid::from_slice(long.scid) else {
+        let Some(client) = client else {
             return self.count(Drop::MalformedHandshake);
         };
-        if let Some(slot) = self.routes.by_initial(client, meta.path) {
+        if let Some(slot) = known {
             return self.hand_in(now, slot, meta, packet);
         }
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
@@ -129,6 +134,7 @@ impl<A: Address> Endpoint<A> {
         let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
         let is_crowded = self.incoming.of_prefix(meta.path) >= self.config.max_pending_per_prefix;
         let must_prove = match self.config.retry {
+            _ if self.config.admission => true,
             Retry::Always => true,
             Retry::UnderPressure => is_crowded || self.incoming.pending * 4 > self.config.max_pending,
         };
@@ -140,14 +146,10 @@ impl<A: Address> Endpoint<A> {
         let is_full =
             self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending;
         if is_full || is_crowded {
-            self.count(Drop::Busy);
-            let close = Close {
-                code: code::BUSY,
-                advice: Advice::After,
-                retry_after_ms: u64::try_from(self.config.busy_retry_after.as_millis()).unwrap_or(u64::MAX),
-                reason: "busy",
-            };
-            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
+            return self.answer_busy(meta.path, client, Drop::Busy);
+        }
+        if self.config.admission && self.incoming.undecided >= self.config.max_undecided {
+            return self.answer_busy(meta.path, client, Drop::UndecidedFull);
         }
         let mut conn = Connection::accept(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
         if self.routes.by_cid(conn.local_cid()).is_some() {
@@ -159,6 +161,17 @@ impl<A: Address> Endpoint<A> {
         }
         let id = self.insert(conn, meta.path, Some(client));
         self.hand_in(now, id.slot, meta, packet);
+    }
+
+    fn answer_busy(&mut self, address: A, client: Cid, reason: Drop) {
+        self.count(reason);
+        let close = Close {
+            code: code::BUSY,
+            advice: Advice::After,
+            retry_after_ms: u64::try_from(self.config.busy_retry_after.as_millis()).unwrap_or(u64::MAX),
+            reason: "busy",
+        };
+        self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
     }
 
     /// The answer carries the ids that the client sent, whatever their length: its version may have other rules.

@@ -28,8 +28,8 @@ use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Drop, Event, Link, Message, Meta,
-    PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Credentials, Drop, Event, Link,
+    Message, Meta, PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -77,6 +77,8 @@ struct Entry<A> {
     initial: Option<Cid>,
     /// It counts among the handshakes under way.
     is_pending: bool,
+    /// It waits for the application's decision.
+    is_undecided: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
     /// Its state when it was filed last.
@@ -123,6 +125,36 @@ impl<A: Address> Endpoint<A> {
         }
         let conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
         Ok(self.insert(conn, address, None))
+    }
+
+    /// Begins to connect to `address`, showing `credentials` to the server's application: at most [`Credentials::MAX_TOKEN`]
+    /// bytes.
+    pub fn connect_with(
+        &mut self,
+        now: Timestamp,
+        address: A,
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
+        let max = Credentials::MAX_TOKEN;
+        if credentials.len() > max {
+            return Err(ConnectError::CredentialsTooLong { max });
+        }
+        let id = self.connect(now, address)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.wake().set_credentials(credentials)?;
+        }
+        Ok(id)
+    }
+
+    /// Lets a client in that is [`Event::Undecided`]. `false` when there was nothing to decide any more.
+    pub fn admit(&mut self, now: Timestamp, id: ConnectionId) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.admit(now))
+    }
+
+    /// Sends a client away that is [`Event::Undecided`]: it learns code, reason, advice and `retry_after`. `false` when there
+    /// was nothing to decide any more.
+    pub fn refuse(&mut self, now: Timestamp, id: ConnectionId, close: Close) -> bool {
+        self.connection(id).is_some_and(|mut conn| conn.refuse(now, close))
     }
 
     /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
@@ -352,7 +384,17 @@ impl<A: Address> Endpoint<A> {
             self.incoming.begin(address);
         }
         let conn = Sleeper::new(conn);
-        let entry = Entry { conn, address, cid, reset: None, initial, is_pending, is_replaced: false, filed };
+        let entry = Entry {
+            conn,
+            address,
+            cid,
+            reset: None,
+            initial,
+            is_pending,
+            is_undecided: false,
+            is_replaced: false,
+            filed,
+        };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
         self.refile(slot);
@@ -370,6 +412,9 @@ impl<A: Address> Endpoint<A> {
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
+        }
+        if entry.is_undecided {
+            self.incoming.undecided -= 1;
         }
         entry.conn.add_stats(&mut self.stats);
         self.deadlines.set(slot, None);
@@ -433,7 +478,8 @@ impl<A: Address> Endpoint<A> {
     fn refile_routes(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         let Some(conn) = entry.conn.awake() else { return };
-        let (cid, reset, state) = (conn.local_cid(), conn.reset_token(), conn.state());
+        let (cid, reset) = (conn.local_cid(), conn.reset_token());
+        let (is_handshaking, is_undecided) = (conn.is_handshaking(), conn.is_undecided());
         if cid != entry.cid {
             self.routes.remove_cid(entry.cid);
             self.routes.add_cid(cid, slot);
@@ -448,10 +494,16 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && state != State::Accepting {
+        if entry.is_pending && !is_handshaking {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
+        match (entry.is_undecided, is_undecided) {
+            (false, true) => self.incoming.undecided += 1,
+            (true, false) => self.incoming.undecided -= 1,
+            _ => {}
+        }
+        entry.is_undecided = is_undecided;
     }
 
     /// The deadline of the connection may have changed.
@@ -478,13 +530,13 @@ impl<A: Address> Endpoint<A> {
         if entry.is_replaced || !conn.is_client() || !conn.state().is_closed() {
             return;
         }
-        let lost = conn.lost();
+        let (lost, credentials) = (conn.lost(), conn.credentials());
         entry.is_replaced = true;
         let (now, address) = (self.clock, entry.address);
         let Some((mut attempts, retry_after)) = lost else { return };
         let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
         let config = Arc::clone(&self.config);
-        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, at);
+        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, credentials, at);
         let next = self.insert(conn, address, None);
         if let Some(conn) = self.awake(slot) {
             conn.set_next(next);

@@ -1,5 +1,6 @@
 //! Endpoints and the wire between them, in memory and in virtual time.
 
+mod admission;
 mod handshake;
 mod idle;
 mod reconnect;

@@ -8,6 +8,12 @@ use super::{DecodeError, Reader, varint};
 /// Longest block of parameters in bytes.
 pub const MAX_PARAMS: usize = 2048;
 
+/// Longest credentials in bytes.
+pub const MAX_CREDENTIALS: usize = 1024;
+
+/// What the client's application shows to the server's.
+const CREDENTIALS: u64 = 16;
+
 /// A parameter id of the form 0x7F n + 0x9D: always sent, always ignored, so that ignoring stays possible.
 const GREASE: u64 = 0x7F * 3 + 0x9D;
 
@@ -72,12 +78,22 @@ impl Params {
 
     /// Appends what differs from the defaults as TLVs, ids ascending, with one grease parameter at the end.
     pub fn encode(&self, buf: &mut Vec<u8>) {
+        self.encode_with(&[], buf);
+    }
+
+    /// The same with a client's credentials: at most [`MAX_CREDENTIALS`] bytes, none when empty.
+    pub fn encode_with(&self, credentials: &[u8], buf: &mut Vec<u8>) {
         for ((id, value), default) in (1..).zip(self.values()).zip(Self::default().values()) {
             if value != default {
                 varint::encode(id, buf);
                 varint::encode(varint::len(value) as u64, buf);
                 varint::encode(value, buf);
             }
+        }
+        if !credentials.is_empty() {
+            varint::encode(CREDENTIALS, buf);
+            varint::encode(credentials.len() as u64, buf);
+            buf.extend_from_slice(credentials);
         }
         varint::encode(GREASE, buf);
         varint::encode(0, buf);
@@ -128,6 +144,21 @@ impl Params {
             max_ack_delay: Duration::from_millis(max_ack_delay),
         })
     }
+}
+
+/// The credentials in a block of parameters; empty without any.
+pub fn credentials(block: &[u8]) -> Result<&[u8], DecodeError> {
+    for tlv in tlvs(block) {
+        match tlv? {
+            (CREDENTIALS, []) => return Err(DecodeError::Invalid("a parameter repeats its default")),
+            (CREDENTIALS, value) if value.len() > MAX_CREDENTIALS => {
+                return Err(DecodeError::Invalid("credentials over 1024 bytes"));
+            }
+            (CREDENTIALS, value) => return Ok(value),
+            _ => {}
+        }
+    }
+    Ok(&[])
 }
 
 /// Succeeds when `block` is a sequence of TLVs with strictly ascending ids.

@@ -1,5 +1,6 @@
 //! The core, its channels and the chat server in the simulator.
 
+mod admission;
 mod chat;
 mod clocks;
 mod core;

@@ -16,7 +16,8 @@ use crate::time::nanos;
 ///
 /// A fault is one of: a datagram is dropped; a copy of it comes later; it is held back; some of its bits are
 /// flipped; a node crashes at the begin of a time slot and is back after one of a few spans, without what it
-/// had not synced. Faults that the test itself sets ([`Sim::fault`](crate::Sim::fault)) happen in every
+/// had not synced; a stream breaks after the first byte of a record, or after the last; it stands still before a record; the
+/// first byte of a record is read alone. Faults that the test itself sets ([`Sim::fault`](crate::Sim::fault)) happen in every
 /// schedule and do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -25,6 +26,7 @@ pub struct Bounds {
     pub(super) kinds: Vec<Kind>,
     pub(super) held: u64,
     pub(super) copied: u64,
+    pub(super) stalled: u64,
     /// `None`: just before each event.
     pub(super) slot: Option<u64>,
     pub(super) timed: Vec<Fault>,
@@ -36,15 +38,25 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// At most so many faults, of the kinds drop, duplicate (30 ms later), delay (by 30 ms), corrupt, and
-    /// crash (of any node, each 100 ms, for 50 ms); in 8 weathers.
+    /// At most so many faults, of the kinds drop, duplicate (30 ms later), delay (by 30 ms), corrupt, crash (of any node, each
+    /// 100 ms, for 50 ms), and of streams break, stall (for 300 ms) and split; in 8 weathers.
     pub fn faults(most: u32) -> Self {
         Self {
             faults: most,
             weathers: 8,
-            kinds: vec![Kind::Drop, Kind::Duplicate, Kind::Delay, Kind::Corrupt, Kind::Crash],
+            kinds: vec![
+                Kind::Drop,
+                Kind::Duplicate,
+                Kind::Delay,
+                Kind::Corrupt,
+                Kind::Crash,
+                Kind::Break,
+                Kind::Stall,
+                Kind::Split,
+            ],
             held: 30_000_000,
             copied: 30_000_000,
+            stalled: 300_000_000,
             slot: Some(100_000_000),
             timed: Vec::new(),
             downs: vec![50_000_000],
@@ -80,11 +92,12 @@ impl Bounds {
     /// Only faults of these kinds.
     ///
     /// # Panics
-    /// If one of them is not drop, duplicate, delay, corrupt or crash.
+    /// If one of them is not drop, duplicate, delay, corrupt, crash, break, stall or split.
     #[must_use]
     pub fn kinds(self, kinds: impl IntoIterator<Item = Kind>) -> Self {
         let kinds: Vec<Kind> = kinds.into_iter().collect();
-        let able = |kind: &Kind| matches!(kind, Kind::Crash) || (*kind as u8) <= Kind::Duplicate as u8;
+        let able =
+            |kind: &Kind| *kind == Kind::Crash || kind.of_stream() || (*kind as u8) <= Kind::Duplicate as u8;
         let not = kinds.iter().find(|kind| !able(kind));
         assert!(not.is_none(), "faults of this kind are not enumerated: {not:?}");
         Self { kinds, ..self }
@@ -100,6 +113,12 @@ impl Bounds {
     #[must_use]
     pub fn copied_after(self, span: Duration) -> Self {
         Self { copied: nanos(span), ..self }
+    }
+
+    /// How long a stream stands still.
+    #[must_use]
+    pub fn stalled_for(self, span: Duration) -> Self {
+        Self { stalled: nanos(span), ..self }
     }
 
     /// A crash may begin each `slot`, and lasts for one of `downs`.
@@ -150,16 +169,20 @@ impl Bounds {
         Self { most: schedules, ..self }
     }
 
-    /// What may happen to a datagram, in the family `kind`.
-    pub(super) fn choice(&self, kind: Kind) -> Option<Choice> {
-        let effect = match kind {
-            Kind::Drop => Effect::Drop,
-            Kind::Delay => Effect::Delay(self.held),
-            Kind::Duplicate => Effect::Duplicate(self.copied),
-            Kind::Corrupt => Effect::Corrupt(Damage::Flip, 1),
-            _ => return None,
+    /// What may happen to a datagram, or to a record of a stream, in the family `kind`.
+    pub(super) fn choices(&self, kind: Kind) -> impl Iterator<Item = Choice> + use<> {
+        let (effect, other) = match kind {
+            Kind::Drop => (Some(Effect::Drop), None),
+            Kind::Delay => (Some(Effect::Delay(self.held)), None),
+            Kind::Duplicate => (Some(Effect::Duplicate(self.copied)), None),
+            Kind::Corrupt => (Some(Effect::Corrupt(Damage::Flip, 1)), None),
+            Kind::Break => (Some(Effect::Break(1)), Some(Effect::Break(u32::MAX))),
+            Kind::Stall => (Some(Effect::Stall(self.stalled)), None),
+            Kind::Split => (Some(Effect::Split(1)), None),
+            _ => (None, None),
         };
-        self.kinds.contains(&kind).then(|| effect.choice())
+        let all = effect.into_iter().chain(other).filter(|_| self.kinds.contains(&kind));
+        all.map(Effect::choice).collect::<Vec<_>>().into_iter()
     }
 
     pub(super) fn weather(number: u32) -> Weather {

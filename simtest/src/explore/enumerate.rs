@@ -155,16 +155,17 @@ impl<'a, N: Node> Walk<'a, N> {
         slot: Slot,
     ) -> Result<(), Stopped> {
         for key in asked {
-            let Some(choice) = self.bounds.choice(key.kind) else { continue };
-            forced.push((*key, choice));
-            let mut run = before.clone();
-            let asked_then = self.step(&mut run, forced).unwrap_or_default();
-            if left > 1 {
-                self.later_turns(before, forced, &asked_then, key, left - 1, slot)?;
+            for choice in self.bounds.choices(key.kind) {
+                forced.push((*key, choice));
+                let mut run = before.clone();
+                let asked_then = self.step(&mut run, forced).unwrap_or_default();
+                if left > 1 {
+                    self.later_turns(before, forced, &asked_then, key, left - 1, slot)?;
+                }
+                run.core.calm = left == 1;
+                self.go_on(run, left - 1, slot)?;
+                forced.pop();
             }
-            run.core.calm = left == 1;
-            self.go_on(run, left - 1, slot)?;
-            forced.pop();
         }
         Ok(())
     }

@@ -40,6 +40,12 @@ pub(super) fn lines(line: &Line) -> Vec<Line> {
 fn effects(effect: Effect) -> Vec<Effect> {
     match effect {
         Effect::Drop => Vec::new(),
+        Effect::Break(bytes) => {
+            let simple = [0, u32::MAX, 1].map(Effect::Break).into_iter();
+            simple.take_while(|simple| *simple != Effect::Break(bytes)).collect()
+        }
+        Effect::Stall(by) => rounder(by, MS).into_iter().map(Effect::Stall).collect(),
+        Effect::Split(at) => [1, 2].into_iter().filter(|less| *less < at).map(Effect::Split).collect(),
         Effect::Delay(by) => {
             let shorter = rounder(by, MS).into_iter().map(Effect::Delay);
             [Effect::Drop].into_iter().chain(shorter).collect()

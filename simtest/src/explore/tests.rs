@@ -180,7 +180,7 @@ fn a_branch_without_faults_has_those_of_the_past_only() {
 #[test]
 fn bounds_follow_the_campaign() {
     let (mut sim, _) = three();
-    assert_eq!(Bounds::faults(1).like(&sim).kinds.len(), 5, "all without a campaign");
+    assert_eq!(Bounds::faults(1).like(&sim).kinds.len(), 8, "all without a campaign");
     sim.links(Link::new().duplicate(1, ms(0)..ms(1)));
     sim.campaign(Chaos::none().loss(5).crash(secs(1), ms(1)..ms(2)).victims(Kind::Crash, ["b"]));
     let bounds = Bounds::faults(1).like(&sim);

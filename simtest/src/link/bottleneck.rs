@@ -119,6 +119,14 @@ impl Gate {
         Some((self.free_at, queued > self.mark))
     }
 
+    /// When bytes of a stream will have passed: they wait as long as they must, and are never lost.
+    pub(crate) fn squeeze(&mut self, now: Time, len: usize) -> Time {
+        let queue = std::mem::replace(&mut self.queue, u64::MAX);
+        let passed = self.pass(now, len);
+        self.queue = queue;
+        passed.map_or(now, |(at, _)| at)
+    }
+
     fn count(&mut self, wait_ms: u64, len: usize) {
         self.passage.passed += 1;
         self.passage.bytes += len as u64;

@@ -17,6 +17,8 @@ pub struct Link {
     pub(crate) rates: Rates,
     pub(crate) mtu: usize,
     pub(crate) bottleneck: Option<Bottleneck>,
+    pub(crate) stream_buffer: usize,
+    pub(crate) patience: u64,
 }
 
 /// How often a datagram is tampered with, and how badly.
@@ -30,11 +32,20 @@ pub(crate) struct Rates {
     pub(crate) corrupt: u32,
     pub(crate) resealed: u32,
     pub(crate) bursts: Option<Bursts>,
+    pub(crate) breaks: u32,
+    pub(crate) splits: u32,
+    pub(crate) stalls: u32,
+    pub(crate) stall_extra: (u64, u64),
 }
 
 impl Rates {
     pub(crate) const fn any(&self) -> bool {
         self.bursts.is_some() || self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed != 0
+    }
+
+    /// Whether anything can happen to a stream.
+    pub(crate) const fn any_of_stream(&self) -> bool {
+        self.bursts.is_some() || self.loss | self.breaks | self.splits | self.stalls != 0
     }
 }
 
@@ -52,6 +63,8 @@ impl Link {
             rates: Rates::default(),
             mtu: usize::MAX,
             bottleneck: None,
+            stream_buffer: 65_536,
+            patience: 15_000_000_000,
         }
     }
 
@@ -127,6 +140,49 @@ impl Link {
     #[must_use]
     pub fn mtu(mut self, bytes: usize) -> Self {
         self.mtu = bytes;
+        self
+    }
+
+    /// Breaks streams within this many of a million records, after any number of their bytes. Both ends find out; what else
+    /// was on its way is lost.
+    #[must_use]
+    pub fn breaks(mut self, ppm: u32) -> Self {
+        self.rates.breaks = ppm;
+        self
+    }
+
+    /// Makes streams stand still before this many of a million records, for a span from `extra`, on top of what the
+    /// [losses](Self::loss) of the link cost: a record that meets one is sent again, and comes 200 ms to 1 s later unless
+    /// `extra` says otherwise.
+    #[must_use]
+    pub fn stalls(mut self, ppm: u32, extra: Range<Duration>) -> Self {
+        self.rates.stalls = ppm;
+        self.rates.stall_extra = (nanos(extra.start), nanos(extra.end));
+        self
+    }
+
+    /// Has this many of a million records of streams read in two parts, split anywhere.
+    #[must_use]
+    pub fn splits(mut self, ppm: u32) -> Self {
+        self.rates.splits = ppm;
+        self
+    }
+
+    /// How many bytes may be written to a stream and not read by the other end yet, in each direction (default 65,536).
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[must_use]
+    pub fn stream_buffer(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "nothing could be written");
+        self.stream_buffer = bytes;
+        self
+    }
+
+    /// How long a stream waits for a cut link before the end that writes finds it broken (default 15 s).
+    #[must_use]
+    pub fn stream_patience(mut self, span: Duration) -> Self {
+        self.patience = nanos(span);
         self
     }
 

@@ -19,7 +19,7 @@ use crate::schedule::Without;
 use crate::sim::Sim;
 use crate::stats::Stats;
 use crate::time::{Now, Time};
-use crate::trace::{NO_NODE, Recorder, Trace, What};
+use crate::trace::{NO_NODE, Recorder, Trace, Watch, What};
 
 /// A run under way. `Clone` copies the whole simulation: both copies go on by themselves.
 #[derive(Clone)]
@@ -35,6 +35,10 @@ pub struct Run<N: Node> {
     pub(super) net: Net,
     pub(crate) core: Core,
     pub(super) history: Vec<(Time, NodeId, N::Event)>,
+    /// Which judges hold, if records are kept.
+    watch: Watch,
+    /// A buffer for what is written to streams.
+    pub(super) written: Vec<u8>,
     pub(super) booted: bool,
     pub(super) converged: bool,
 }
@@ -95,6 +99,8 @@ impl<N: Node> Run<N> {
             net: Net::new(sim.names.len() as u32, sim.triggers.len()),
             core,
             history: Vec::new(),
+            watch: Watch::default(),
+            written: Vec::new(),
             booted: false,
             converged: false,
             sim,
@@ -124,6 +130,9 @@ impl<N: Node> Run<N> {
             Job::Cmd(index) => self.cmd(index),
             Job::Begin(index) => self.begin(index),
             Job::End(index) => self.end(index),
+            Job::Stream(code) => self.stream(code),
+            Job::Writable(code) => self.writable(code),
+            Job::GiveUp(code) => self.give_up(code),
             Job::Quiet => self.quiet(),
         }
         true
@@ -247,12 +256,19 @@ impl<N: Node> Run<N> {
 
     /// After every event: invariants, and whether everything has converged.
     pub(super) fn observe(&mut self) {
-        for (name, judge) in &self.sim.invariants {
+        let mut broken = None;
+        for (index, (name, judge)) in self.sim.invariants.iter().enumerate() {
             let check = judge(&self.view());
             if check.is_err() {
-                let name = name.clone();
-                return self.core.judge(&name, check);
+                broken = Some((index, name.clone(), check));
+                break;
             }
+        }
+        if self.core.rec.on {
+            self.watch(broken.as_ref().map(|(index, ..)| *index));
+        }
+        if let Some((_, name, check)) = broken {
+            return self.core.judge(&name, check);
         }
         for (index, (_, judge)) in self.sim.sometimes.iter().enumerate() {
             if !self.core.marks.has(index) && judge(&self.view()).is_ok() {
@@ -264,6 +280,31 @@ impl<N: Node> Run<N> {
             let waiting = self.hosts.iter().any(|host| !host.waiting.is_empty());
             self.converged = !waiting && self.outstanding().is_none();
         }
+    }
+
+    /// Notes which judges hold.
+    fn watch(&mut self, broken: Option<usize>) {
+        let mut watch = std::mem::take(&mut self.watch);
+        let sim = &self.sim;
+        if watch.names.is_empty() {
+            sim.invariants.iter().for_each(|(name, _)| watch.add(name, true));
+            sim.eventually.iter().for_each(|(name, _)| watch.add(name, false));
+            sim.sometimes.iter().for_each(|(name, _)| watch.add(&format!("sometimes {name}"), false));
+        }
+        let at = self.core.rec.records.len();
+        if let Some(broken) = broken {
+            watch.see(at, broken, false);
+        }
+        let (first, view) = (sim.invariants.len(), self.view());
+        for (index, (_, judge)) in sim.eventually.iter().enumerate() {
+            // Some judges are not made for times at which they are not asked.
+            let holds = catch_unwind(AssertUnwindSafe(|| judge(&view).is_ok())).unwrap_or(false);
+            watch.see(at, first + index, holds);
+        }
+        for index in 0..sim.sometimes.len() {
+            watch.see(at, first + sim.eventually.len() + index, self.core.marks.has(index));
+        }
+        self.watch = watch;
     }
 
     /// The first of the `eventually` that does not hold now.
@@ -312,8 +353,10 @@ impl<N: Node> Run<N> {
         let trace = Trace {
             names: self.sim.names.clone(),
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
+            watch: self.watch,
             verdict: verdict.to_string(),
             hash: rec.hash(),
+            streams: self.net.flows.iter().map(|flow| flow.stream).collect(),
             limits: self.net.flows.iter().map(Flow::limit).collect(),
             records: rec.records,
             text: rec.text,

@@ -94,6 +94,7 @@ impl<N: Node> Run<N> {
                     self.core.stats.lost_down += 1;
                     self.net.lose(&mut self.core, datagram, Loss::Down, line);
                 }
+                self.streams_died(id, line);
                 self.end_pauses(node);
                 self.core.touch(index, Kind::Crash);
                 self.told(id, Life::Crashed);
@@ -159,6 +160,7 @@ impl<N: Node> Run<N> {
             FaultWhat::Partition { from, to, both } => {
                 self.core.put(NO_NODE, What::Heal { fault: line }, 0, |_| ());
                 self.cut(from, to, *both, |flow| flow.cuts -= 1);
+                self.go_on_streams();
             }
             FaultWhat::Disk { node, trouble } => {
                 let id = self.id_of(node);

@@ -19,8 +19,21 @@ pub(crate) enum Job {
     Begin(u32),
     /// A timed fault ends, unless it has already.
     End(u32),
+    /// What this end of a stream has sent arrives.
+    Stream(u32),
+    /// This end of a stream learns that there is room.
+    Writable(u32),
+    /// This end of a stream gives up, unless something comes through.
+    GiveUp(u32),
     /// Chaos is over.
     Quiet,
+}
+
+impl Job {
+    /// Whether the simulation is idle when only such jobs are left.
+    const fn waits(self) -> bool {
+        matches!(self, Self::Timer(_) | Self::GiveUp(_))
+    }
 }
 
 /// Faults begin before anything else that happens at that instant, in the order of the plan.
@@ -58,14 +71,14 @@ impl Eq for Entry {}
 pub(crate) struct Heap {
     entries: BinaryHeap<Entry>,
     pushed: u64,
-    /// Jobs that are not timers: while there are any, the simulation is not idle.
+    /// Jobs that do not just wait: while there are any, the simulation is not idle.
     pub(crate) busy: u64,
 }
 
 impl Heap {
     pub(crate) fn push(&mut self, at: Time, job: Job) {
         self.pushed += 1;
-        self.busy += u64::from(!matches!(job, Job::Timer(_)));
+        self.busy += u64::from(!job.waits());
         let order = match job {
             Job::Begin(index) => u64::from(index),
             _ => FIRST + self.pushed,
@@ -75,7 +88,7 @@ impl Heap {
 
     pub(crate) fn retain(&mut self, keep: impl Fn(Job) -> bool) {
         self.entries.retain(|entry| keep(entry.job));
-        self.busy = self.entries.iter().filter(|entry| !matches!(entry.job, Job::Timer(_))).count() as u64;
+        self.busy = self.entries.iter().filter(|entry| !entry.job.waits()).count() as u64;
     }
 
     pub(crate) fn next_at(&self) -> Option<Time> {
@@ -84,7 +97,7 @@ impl Heap {
 
     pub(crate) fn pop(&mut self) -> Option<(Time, Job)> {
         let entry = self.entries.pop()?;
-        self.busy -= u64::from(!matches!(entry.job, Job::Timer(_)));
+        self.busy -= u64::from(!entry.job.waits());
         Some((entry.at, entry.job))
     }
 }

@@ -62,6 +62,10 @@ pub(crate) enum Waiting {
     Datagram(u32),
     Cmd(u32),
     Stored(OpId, Result<(), StoreError>),
+    /// Something on the way to this end of a stream.
+    Stream(u32),
+    /// There is room in this stream.
+    Room(u32),
 }
 
 impl<N: Node> Host<N> {
@@ -165,7 +169,7 @@ impl<N: Node> Host<N> {
         self.waiting_datagrams = 0;
         let datagram = |waiting| match waiting {
             Waiting::Datagram(index) => Some(index),
-            Waiting::Cmd(_) | Waiting::Stored(..) => None,
+            _ => None,
         };
         self.waiting.drain(..).filter_map(datagram).collect()
     }

@@ -198,24 +198,29 @@ impl<N: Node> Run<N> {
                 Waiting::Datagram(index) => self.receive(id, index),
                 Waiting::Cmd(index) => self.cmd(index),
                 Waiting::Stored(op, result) => self.finish_store(id, op, result),
+                Waiting::Stream(code) => self.stream_waited(code),
+                Waiting::Room(code) => self.writable(code),
             }
         }
         self.arm(id);
     }
 
-    fn after_input(&mut self, id: u32) {
+    pub(super) fn after_input(&mut self, id: u32) {
         self.core.stats.events += 1;
         self.drain(id);
         self.arm(id);
         self.observe();
     }
 
-    /// Transmit, store, events, until a whole pass brings nothing.
+    /// Transmit, streams, store, events, until a whole pass brings nothing.
     fn drain(&mut self, id: u32) {
         let mut outputs = 0;
         loop {
             let before = outputs;
             while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.transmit(id) {
+                outputs += 1;
+            }
+            while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.stream_op(id) {
                 outputs += 1;
             }
             let now = self.now();
@@ -270,10 +275,15 @@ impl<N: Node> Run<N> {
         };
         let source = FlowSource { sim: &self.sim, policy: &self.policy };
         self.net.send(&mut self.core, &source, id, transmit, index);
+        self.begin_triggered();
+        true
+    }
+
+    /// What the test's triggers have set off begins.
+    pub(super) fn begin_triggered(&mut self) {
         for fault in std::mem::take(&mut self.core.triggered) {
             self.inject(Timed { at: self.core.now.plus(1), fault, line: 0 });
         }
-        true
     }
 
     /// Files the node's timer, unless an earlier job will look at it anyway.

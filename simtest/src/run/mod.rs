@@ -7,12 +7,14 @@ mod heap;
 mod host;
 mod inputs;
 mod net;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use self::drive::Run;
 
 pub(crate) use self::host::Host;
+pub(crate) use self::stream::Wires;
 
 /// A node that gives more than this many outputs after one input is stuck.
 pub const MAX_DRAIN: u32 = 10_000;

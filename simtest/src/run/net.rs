@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::heap::Job;
+use super::stream::Wires;
 use crate::campaign::Policy;
 use crate::choice::{Alt, ChoiceKey, Kind};
 use crate::fault::Then;
@@ -25,18 +26,21 @@ const WEATHER_BURSTS: u8 = 0x82;
 pub(crate) struct Flow {
     pub(crate) src: u32,
     pub(crate) dst: u32,
-    locus: u64,
-    delay: Dist,
-    gate: Option<u32>,
-    rates: Rates,
+    /// The number of the stream that this is a direction of, 0 for datagrams; and the flow of datagrams on the same way.
+    pub(super) stream: u32,
+    pub(super) base: u32,
+    pub(super) locus: u64,
+    pub(super) delay: Dist,
+    pub(super) gate: Option<u32>,
+    pub(super) rates: Rates,
     faulty: bool,
     /// Whether it is in a burst of losses, as of this slot of time.
     bad: bool,
     slot: u64,
     mtu: usize,
-    sent: u32,
+    pub(super) sent: u32,
     /// No undisturbed datagram arrives before its predecessor.
-    last_at: Time,
+    pub(super) last_at: Time,
     /// The latest datagram that was delivered.
     newest: u32,
     /// How many partitions cut it, and the latest of them by its index in the plan.
@@ -62,11 +66,12 @@ pub(crate) struct Packet {
 pub(crate) struct Net {
     pub(crate) flows: Vec<Flow>,
     by_pair: Table,
-    gates: Vec<Gate>,
+    pub(super) gates: Vec<Gate>,
+    pub(crate) wires: Wires,
     pub(crate) packets: Vec<Packet>,
     free: Vec<u32>,
     /// How often each content has been sent.
-    occurrences: Table,
+    pub(super) occurrences: Table,
     label: String,
     /// How many datagrams each trigger has seen.
     seen: Vec<u32>,
@@ -83,7 +88,8 @@ pub(crate) struct FlowSource<'a, N: Node> {
 
 impl Net {
     pub(crate) fn new(hosts: u32, triggers: usize) -> Self {
-        Self { hosts, seen: vec![0; triggers], rebound: vec![(0, 0); hosts as usize], ..Self::default() }
+        let rebound = vec![(0, 0); hosts as usize];
+        Self { hosts, seen: vec![0; triggers], rebound, wires: Wires::new(hosts), ..Self::default() }
     }
 
     /// The present address of a host: the n-th is n times the number of hosts above the first.
@@ -94,6 +100,7 @@ impl Net {
     pub(crate) fn rebind(&mut self, id: u32, fault: u32) {
         let (times, by) = &mut self.rebound[id as usize];
         (*times, *by) = (*times + 1, fault);
+        self.wires.die(id, fault);
     }
 
     /// The fault that gave a host this address.
@@ -110,7 +117,7 @@ impl Net {
     }
 
     /// The host with this address.
-    fn host(&self, addr: Addr) -> Option<u32> {
+    pub(super) fn host(&self, addr: Addr) -> Option<u32> {
         let id = addr.number() % self.hosts;
         (self.addr(id) == addr).then_some(id)
     }
@@ -129,6 +136,8 @@ impl Net {
             self.flows.push(Flow {
                 src,
                 dst,
+                stream: 0,
+                base: self.flows.len() as u32,
                 locus: flow_locus(&names[src as usize], &names[dst as usize]),
                 delay: link.delay,
                 gate,
@@ -146,6 +155,14 @@ impl Net {
             *entry = self.flows.len() as u32;
         }
         *entry - 1
+    }
+
+    /// A direction of a new stream, on the way of the datagrams of `base`.
+    pub(super) fn stream_flow(&mut self, base: u32, (src, dst): (u32, u32), stream: u32) -> u32 {
+        let from = self.flows[base as usize].clone();
+        let new = Flow { src, dst, base, stream, mtu: usize::MAX, sent: 0, last_at: Time::ZERO, ..from };
+        self.flows.push(new);
+        self.flows.len() as u32 - 1
     }
 
     /// An empty buffer for the next datagram.
@@ -182,7 +199,9 @@ impl Net {
                 core.touch(by, Kind::Rebind);
             }
             let lost = What::Lost { flow: u32::MAX, n, copy: false, why: Loss::NoSuchAddress, fault: 0 };
-            core.put(src, lost, content, |text| label_text::<N>(&self.packets[index as usize].bytes, text));
+            core.put(src, lost, content, |text| {
+                label_text(&self.packets[index as usize].bytes, text, N::dissect);
+            });
             return self.release(index);
         };
         let from = self.addr(src);
@@ -201,13 +220,16 @@ impl Net {
             ..Packet::default()
         };
         core.put(src, What::Send { flow: flow_index, n }, content, |text| {
-            label_text::<N>(&packet.bytes, text);
+            label_text(&packet.bytes, text, N::dissect);
         });
         core.rec.keep(&packet.bytes, || content);
 
         let faulty =
             (flow.faulty || core.replay || core.triggers) && core.phase == Phase::Chaos && !core.calm;
-        let name = (faulty || flow.delay.varies()).then(|| self.name::<N>(core, index));
+        let (varies, locus) = (flow.delay.varies(), flow.locus);
+        let bytes = std::mem::take(&mut self.packets[index as usize].bytes);
+        let name = (faulty || varies).then(|| self.name(core, locus, n, &bytes, N::dissect));
+        self.packets[index as usize].bytes = bytes;
         let flow = &mut self.flows[flow_index as usize];
         if self.packets[index as usize].bytes.len() > flow.mtu {
             core.stats.lost_mtu += 1;
@@ -218,8 +240,7 @@ impl Net {
             let line = core.touch(flow.cut_by, Kind::Partition);
             return self.lose(core, index, Loss::Cut, line);
         }
-        let jitter =
-            name.as_ref().and_then(|name| core.weather(WEATHER_LINK, name.locus, name.occ)).unwrap_or(0);
+        let jitter = name.as_ref().and_then(|name| name.jitter(core)).unwrap_or(0);
         match name {
             Some(name) if faulty => self.send_faulty::<N>(core, source, index, &name, jitter),
             _ => {
@@ -246,26 +267,11 @@ impl Net {
         let forced = self.triggered(core, source.sim, flow);
         let rates = self.flows[flow as usize].rates;
         let loss = self.flows[flow as usize].loss(core);
-        let label = &self.label;
-        let ask = |core: &mut Core, kind: Kind, alts: &[Alt]| {
-            if let Some(effect) = forced.filter(|effect| effect.kind() == kind) {
-                core.stats.chosen(kind);
-                let named = if name.labelled { Named::Label(label) } else { Named::Ordinal(n) };
-                return Some((effect, core.log.datagram(0, flow, &named, name.occ, effect)));
-            }
-            if !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
-                return None;
-            }
-            let choice = core.chooser.choose(ChoiceKey { kind, locus: name.locus, occ: name.occ }, alts);
-            let effect = effect(kind, choice.alt, choice.param)?;
-            core.stats.chosen(kind);
-            let named = if name.labelled { Named::Label(label) } else { Named::Ordinal(n) };
-            let line = core.log.datagram(choice.line, flow, &named, name.occ, effect);
-            Some((effect, line))
-        };
+        let ask =
+            |net: &Self, core: &mut Core, kind, alts: &[Alt]| net.ask(core, forced, flow, name, kind, alts);
         let span = |ppm, (min, max): (u64, u64)| [Alt { ppm, min, max: max.max(min) }];
 
-        if let Some((_, fault)) = ask(core, Kind::Drop, &[Alt { ppm: loss, min: 0, max: 0 }]) {
+        if let Some((_, fault)) = ask(self, core, Kind::Drop, &[Alt { ppm: loss, min: 0, max: 0 }]) {
             core.stats.mattered(Kind::Drop);
             return self.lose(core, index, Loss::Drop, fault);
         }
@@ -273,12 +279,12 @@ impl Net {
         let Some(departs) = depart(&mut self.gates, gate, &mut self.packets[index as usize], core.now) else {
             return self.lose_in_queue(core, index);
         };
-        let held = ask(core, Kind::Delay, &span(rates.reorder, rates.reorder_extra));
-        let doubled = ask(core, Kind::Duplicate, &span(rates.duplicate, rates.duplicate_extra));
+        let held = ask(self, core, Kind::Delay, &span(rates.reorder, rates.reorder_extra));
+        let doubled = ask(self, core, Kind::Duplicate, &span(rates.duplicate, rates.duplicate_extra));
         let part = |ppm| Alt { ppm, min: 0, max: u64::from(u32::MAX) };
         let cut = rates.corrupt / 4;
         let ways = [part(rates.corrupt - cut), part(rates.resealed), part(cut)];
-        let damaged = ask(core, Kind::Corrupt, &ways);
+        let damaged = ask(self, core, Kind::Corrupt, &ways);
 
         let sender = self.flows[flow as usize].src;
         let due = match held {
@@ -305,8 +311,32 @@ impl Net {
         core.heap.push(due, Job::Deliver(index));
     }
 
+    /// What happens to what has this name, in one family; and by which line of the schedule.
+    pub(super) fn ask(
+        &self,
+        core: &mut Core,
+        forced: Option<Effect>,
+        flow: u32,
+        name: &Name,
+        kind: Kind,
+        alts: &[Alt],
+    ) -> Option<(Effect, u32)> {
+        let (effect, line) = if let Some(effect) = forced.filter(|effect| effect.kind() == kind) {
+            (effect, 0)
+        } else {
+            if !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
+                return None;
+            }
+            let choice = core.chooser.choose(ChoiceKey { kind, locus: name.locus, occ: name.occ }, alts);
+            (effect(kind, choice.alt, choice.param)?, choice.line)
+        };
+        core.stats.chosen(kind);
+        let named = if name.labelled { Named::Label(&self.label) } else { Named::Ordinal(name.n) };
+        Some((effect, core.log.datagram(line, flow, &named, name.occ, effect)))
+    }
+
     /// What the test's triggers do to the datagram whose label is known.
-    fn triggered<N: Node>(&mut self, core: &mut Core, sim: &Sim<N>, flow: u32) -> Option<Effect> {
+    pub(super) fn triggered<N: Node>(&mut self, core: &mut Core, sim: &Sim<N>, flow: u32) -> Option<Effect> {
         let mut forced = None;
         if !core.triggers {
             return None;
@@ -346,14 +376,19 @@ impl Net {
         copy
     }
 
-    /// The name of a datagram: its label and how often that was sent, or its position.
-    fn name<N: Node>(&mut self, core: &mut Core, index: u32) -> Name {
-        let packet = &self.packets[index as usize];
-        let flow = self.flows[packet.flow as usize].locus;
+    /// The name of what is the `n`-th on its way: its label and how often that was sent, or its position.
+    pub(super) fn name(
+        &mut self,
+        core: &mut Core,
+        flow: u64,
+        n: u32,
+        bytes: &[u8],
+        dissect: Dissector,
+    ) -> Name {
         self.label.clear();
-        if !write_label::<N>(&packet.bytes, &mut self.label) {
+        if !write_label(bytes, &mut self.label, dissect) {
             core.stats.unlabelled += 1;
-            return Name { locus: ordinal_locus(flow, packet.n), occ: 1, labelled: false };
+            return Name { locus: ordinal_locus(flow, n), occ: 1, n, labelled: false };
         }
         if let Some(end) = self.label.find('\t') {
             self.label.truncate(end);
@@ -361,7 +396,7 @@ impl Net {
         let locus = label_locus(flow, &self.label);
         let times = self.occurrences.entry(locus);
         *times += 1;
-        Name { locus, occ: *times, labelled: true }
+        Name { locus, occ: *times, n, labelled: true }
     }
 
     pub(crate) fn lose(&mut self, core: &mut Core, index: u32, why: Loss, fault: u32) {
@@ -393,15 +428,26 @@ impl Net {
     }
 }
 
-struct Name {
+/// How datagrams, or records, are described.
+pub(super) type Dissector = fn(&[u8], &mut String) -> Option<&'static str>;
+
+pub(super) struct Name {
     locus: u64,
     occ: u32,
+    n: u32,
     labelled: bool,
+}
+
+impl Name {
+    /// Its own weather; `None` when it is flat.
+    pub(super) const fn jitter(&self, core: &Core) -> Option<u64> {
+        core.weather(WEATHER_LINK, self.locus, self.occ)
+    }
 }
 
 impl Flow {
     /// How likely a loss is now.
-    fn loss(&mut self, core: &Core) -> u32 {
+    pub(super) fn loss(&mut self, core: &Core) -> u32 {
         let Some(bursts) = self.rates.bursts else { return self.rates.loss };
         let until = core.now.as_nanos() / Bursts::SLOT;
         while self.slot < until {
@@ -417,7 +463,7 @@ impl Flow {
     }
 
     /// When an undisturbed datagram arrives: never before its predecessor.
-    fn due(&mut self, now: Time, jitter: u64) -> Time {
+    pub(super) fn due(&mut self, now: Time, jitter: u64) -> Time {
         self.last_at = self.last_at.max(now.plus(self.delay.sample(jitter)));
         self.last_at
     }
@@ -450,6 +496,9 @@ fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {
         (Kind::Drop, 1) => Effect::Drop,
         (Kind::Delay, 1) => Effect::Delay(param),
         (Kind::Duplicate, 1) => Effect::Duplicate(param),
+        (Kind::Break, 1) => Effect::Break(param as u32),
+        (Kind::Stall, 1) => Effect::Stall(param),
+        (Kind::Split, 1) => Effect::Split(param as u32),
         (Kind::Corrupt, 1) => Effect::Corrupt(Damage::Flip, param as u32),
         (Kind::Corrupt, 2) => Effect::Corrupt(Damage::FlipResealed, param as u32),
         (Kind::Corrupt, 3) => Effect::Corrupt(Damage::Truncate, param as u32),
@@ -458,9 +507,9 @@ fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {
 }
 
 /// Appends kind and text of the label; `false` if there is none.
-fn write_label<D: Dissect>(bytes: &[u8], out: &mut String) -> bool {
+fn write_label(bytes: &[u8], out: &mut String, dissect: Dissector) -> bool {
     let start = out.len();
-    let Some(kind) = D::dissect(bytes, out) else {
+    let Some(kind) = dissect(bytes, out) else {
         out.truncate(start);
         return false;
     };
@@ -470,9 +519,9 @@ fn write_label<D: Dissect>(bytes: &[u8], out: &mut String) -> bool {
     true
 }
 
-fn label_text<D: Dissect>(bytes: &[u8], out: &mut String) {
+pub(super) fn label_text(bytes: &[u8], out: &mut String, dissect: Dissector) {
     let start = out.len();
-    if write_label::<D>(bytes, out) {
+    if write_label(bytes, out, dissect) {
         if let Some(tab) = out[start..].find('\t') {
             out.replace_range(start + tab..=start + tab, " ");
         }

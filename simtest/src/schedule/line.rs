@@ -27,6 +27,9 @@ use crate::time::Time;
 /// f8 disk s full at=3s for=1s                 (or error, slow)
 /// f9 clock a step=-1500ms drift=200ppm at=7s for=3s
 /// f10 rebind a at=9s
+/// f11 break a>s "Put seq=1" occ=1 after=3       (the stream breaks after 3 bytes of this record; or all)
+/// f12 stall a>s "Put seq=2" occ=1 by=300ms      (the record, and what is behind it, comes later)
+/// f13 split a>s "Put seq=3" occ=1 at=5          (the first 5 bytes are read alone)
 /// expect exactly-once
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,7 +78,7 @@ pub struct Line {
 /// The two sorts of fault: found by content, and set by time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LineWhat {
-    /// Something happens to one datagram.
+    /// Something happens to one datagram, or to one record of a stream.
     Datagram(DatagramFault),
     /// Something happens at one time.
     Timed {
@@ -86,7 +89,7 @@ pub enum LineWhat {
     },
 }
 
-/// What happens to one datagram.
+/// What happens to one datagram, or to one record of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DatagramFault {
     /// Name of the sender.
@@ -106,11 +109,11 @@ pub struct DatagramFault {
 pub enum Content {
     /// Kind and text of its label, with a space between.
     Label(String),
-    /// Its position in its flow, from 1; for datagrams without a label.
+    /// Its position in its flow, from 1; for datagrams, and records of streams, without a label.
     Ordinal(u32),
 }
 
-/// What can happen to a datagram. Spans are in nanoseconds.
+/// What can happen to a datagram, or (the last three) to a record of a stream. Spans are in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// It is lost.
@@ -121,6 +124,12 @@ pub enum Effect {
     Duplicate(u64),
     /// It is damaged: how, and 32 bits that say where.
     Corrupt(Damage, u32),
+    /// The stream breaks after so many bytes of it; `u32::MAX`: after all of it.
+    Break(u32),
+    /// It is held back by this much, with everything behind it.
+    Stall(u64),
+    /// So many of its bytes are read alone, the others after them.
+    Split(u32),
 }
 
 /// Ways to damage a datagram.
@@ -142,13 +151,17 @@ impl Effect {
             Self::Delay(_) => Kind::Delay,
             Self::Duplicate(_) => Kind::Duplicate,
             Self::Corrupt(..) => Kind::Corrupt,
+            Self::Break(_) => Kind::Break,
+            Self::Stall(_) => Kind::Stall,
+            Self::Split(_) => Kind::Split,
         }
     }
 
     pub(crate) fn choice(self) -> Choice {
         let (alt, param) = match self {
             Self::Drop => (1, 0),
-            Self::Delay(extra) | Self::Duplicate(extra) => (1, extra),
+            Self::Delay(extra) | Self::Duplicate(extra) | Self::Stall(extra) => (1, extra),
+            Self::Break(bytes) | Self::Split(bytes) => (1, u64::from(bytes)),
             Self::Corrupt(damage, word) => (damage as u32 + 1, u64::from(word)),
         };
         Choice { alt, param, line: 0 }
@@ -158,6 +171,7 @@ impl Effect {
 impl DatagramFault {
     pub(crate) fn key(&self) -> ChoiceKey {
         let flow = flow_locus(&self.src, &self.dst);
+        let flow = if self.effect.kind().of_stream() { stream_locus(flow) } else { flow };
         let locus = match &self.content {
             Content::Label(label) => label_locus(flow, label),
             Content::Ordinal(n) => ordinal_locus(flow, *n),
@@ -172,6 +186,11 @@ pub(crate) fn name_locus(name: &str) -> u64 {
 
 pub(crate) fn flow_locus(src: &str, dst: &str) -> u64 {
     mix(name_locus(src)).wrapping_add(name_locus(dst))
+}
+
+/// What the records of all streams from one node to another are named by.
+pub(crate) const fn stream_locus(flow: u64) -> u64 {
+    mix(flow ^ 0x7374_7265_616d)
 }
 
 pub(crate) fn label_locus(flow: u64, label: &str) -> u64 {

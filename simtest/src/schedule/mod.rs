@@ -8,4 +8,4 @@ mod text;
 pub use self::line::{Content, Damage, DatagramFault, Effect, Line, LineWhat, Schedule, Weather, Without};
 pub use self::text::ParseError;
 
-pub(crate) use self::line::{flow_locus, label_locus, name_locus, ordinal_locus};
+pub(crate) use self::line::{flow_locus, label_locus, name_locus, ordinal_locus, stream_locus};

@@ -182,10 +182,13 @@ fn span(text: &str) -> Result<u64, String> {
 }
 
 fn fault(words: &mut Words<'_>) -> Result<LineWhat, String> {
-    const KINDS: &str = "drop, delay, duplicate, corrupt, crash, pause, partition, disk, clock or rebind";
+    const KINDS: &str = "drop, delay, duplicate, corrupt, break, stall, split, crash, pause, partition, disk, clock or \
+                         rebind";
     let kind = words.next(KINDS)?;
     let what = match kind {
-        "drop" | "delay" | "duplicate" | "corrupt" => LineWhat::Datagram(datagram(kind, words)?),
+        "drop" | "delay" | "duplicate" | "corrupt" | "break" | "stall" | "split" => {
+            LineWhat::Datagram(datagram(kind, words)?)
+        }
         "crash" | "pause" | "partition" | "disk" | "clock" | "rebind" => timed(kind, words)?,
         _ => return Err(format!("expected {KINDS}, found `{kind}`")),
     };
@@ -206,6 +209,14 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
         "drop" => Effect::Drop,
         "delay" => Effect::Delay(words.span("by")?),
         "duplicate" => Effect::Duplicate(words.span("by")?),
+        "stall" => Effect::Stall(words.span("by")?),
+        "split" => {
+            Effect::Split(number(words.value("at", "a number of bytes")?, "a number of bytes")? as u32)
+        }
+        "break" => Effect::Break(match words.value("after", "a number of bytes, or all")? {
+            "all" => u32::MAX,
+            bytes => number(bytes, "a number of bytes, or all")? as u32,
+        }),
         _ => damage(words)?,
     };
     Ok(DatagramFault { src: src.into(), dst: dst.into(), content, occ, effect })
@@ -349,7 +360,10 @@ impl fmt::Display for DatagramFault {
         }
         match self.effect {
             Effect::Drop => Ok(()),
-            Effect::Delay(by) | Effect::Duplicate(by) => write!(f, " by={}", Span(by)),
+            Effect::Delay(by) | Effect::Duplicate(by) | Effect::Stall(by) => write!(f, " by={}", Span(by)),
+            Effect::Split(at) => write!(f, " at={at}"),
+            Effect::Break(u32::MAX) => f.write_str(" after=all"),
+            Effect::Break(bytes) => write!(f, " after={bytes}"),
             Effect::Corrupt(Damage::Flip, bits) => write!(f, " flip={bits:#x}"),
             Effect::Corrupt(Damage::FlipResealed, bits) => write!(f, " flip={bits:#x} reseal"),
             Effect::Corrupt(Damage::Truncate, bits) => write!(f, " cut={bits:#x}"),

@@ -1,16 +1,19 @@
 //! The records of a run, kept.
 
-use super::{Record, Times, TraceView};
+use super::{Record, Times, TraceView, Watch};
 
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub(crate) names: Vec<String>,
     pub(crate) flows: Vec<(u32, u32)>,
+    /// For each flow: the number of the stream that it is a direction of, or 0.
+    pub(crate) streams: Vec<u32>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) watch: Watch,
     pub(crate) verdict: String,
     pub(crate) hash: u128,
 }

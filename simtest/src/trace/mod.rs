@@ -6,10 +6,13 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 
 pub use self::export::TooLarge;
 pub(crate) use self::kept::Limit;
 pub use self::kept::Trace;
 pub use self::view::{Level, Order, Times, TraceView};
 
-pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What};
+pub(crate) use self::watch::Watch;
+
+pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What, Wire};

@@ -1,5 +1,6 @@
 //! One record per thing that happens. All of them enter the hash; they are kept only on demand.
 
+use crate::choice::Kind;
 use crate::prf::Rolling;
 use crate::time::Time;
 
@@ -30,36 +31,141 @@ pub(crate) enum Loss {
     NoSuchAddress,
     Narrow,
     Moved,
+    Broken,
+}
+
+/// What happens to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Dial,
+    Opened,
+    Accepted,
+    Refused,
+    Read,
+    Finish,
+    Finished,
+    Reset,
+    Broken,
+    Held,
+}
+
+impl Wire {
+    /// The word for it in traces.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Dial => "dial",
+            Self::Opened => "opened",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Read => "read",
+            Self::Finish => "finish",
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::Broken => "broken",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// `fault` is the number of a schedule line and not part of the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    Cmd { n: u32 },
-    CmdLost { n: u32 },
+    Cmd {
+        n: u32,
+    },
+    CmdLost {
+        n: u32,
+    },
     Event,
-    Send { flow: u32, n: u32 },
-    Lost { flow: u32, n: u32, copy: bool, why: Loss, fault: u32 },
-    Damaged { flow: u32, n: u32, fault: u32 },
-    Delayed { flow: u32, n: u32, fault: u32 },
-    Doubled { flow: u32, n: u32, fault: u32 },
-    Arrive { flow: u32, n: u32, copy: bool },
-    Timer { n: u32 },
-    Store { op: u64 },
-    Stored { op: u64, ok: bool },
+    Send {
+        flow: u32,
+        n: u32,
+    },
+    Lost {
+        flow: u32,
+        n: u32,
+        copy: bool,
+        why: Loss,
+        fault: u32,
+    },
+    Damaged {
+        flow: u32,
+        n: u32,
+        fault: u32,
+    },
+    Delayed {
+        flow: u32,
+        n: u32,
+        fault: u32,
+    },
+    Doubled {
+        flow: u32,
+        n: u32,
+        fault: u32,
+    },
+    Arrive {
+        flow: u32,
+        n: u32,
+        copy: bool,
+    },
+    Timer {
+        n: u32,
+    },
+    Store {
+        op: u64,
+    },
+    Stored {
+        op: u64,
+        ok: bool,
+    },
     Start,
-    Crash { fault: u32 },
-    Restart { fault: u32 },
-    Pause { fault: u32 },
-    Resume { fault: u32 },
-    Cut { fault: u32 },
-    Heal { fault: u32 },
-    Trouble { fault: u32 },
-    Mended { fault: u32 },
+    Crash {
+        fault: u32,
+    },
+    Restart {
+        fault: u32,
+    },
+    Pause {
+        fault: u32,
+    },
+    Resume {
+        fault: u32,
+    },
+    Cut {
+        fault: u32,
+    },
+    Heal {
+        fault: u32,
+    },
+    Trouble {
+        fault: u32,
+    },
+    Mended {
+        fault: u32,
+    },
     Quiet,
-    Clock { fault: u32 },
-    ClockRight { fault: u32 },
-    Rebind { fault: u32 },
+    Clock {
+        fault: u32,
+    },
+    ClockRight {
+        fault: u32,
+    },
+    Rebind {
+        fault: u32,
+    },
+    /// `flow` is the direction that it is about, else that of the node that dialed.
+    Stream {
+        flow: u32,
+        what: Wire,
+        fault: u32,
+    },
+    /// A fault of a record on a stream.
+    Hurt {
+        flow: u32,
+        n: u32,
+        kind: Kind,
+        fault: u32,
+    },
 }
 
 impl What {
@@ -95,6 +201,8 @@ impl What {
             Self::Clock { .. } => (23, 0),
             Self::ClockRight { .. } => (24, 0),
             Self::Rebind { .. } => (25, 0),
+            Self::Stream { flow, what, .. } => (0x1a | (what as u64) << 8, flow as u64),
+            Self::Hurt { flow, n, kind, .. } => datagram(0x1b | (kind as u64) << 8, flow, n),
         }
     }
 }

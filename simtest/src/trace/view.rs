@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Trace;
-use super::record::{Loss, NO_NODE, Record, What};
+use super::record::{Loss, NO_NODE, Record, What, Wire};
 use crate::time::Time;
 
 /// How much of a trace is shown; each level holds the one before.
@@ -42,7 +42,8 @@ pub enum Order {
 /// What to show of a trace, and how.
 ///
 /// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy; commands `a!2`; timers
-/// `a.timer#4`; faults `f5`, as in the schedule.
+/// `a.timer#4`; streams `a>s~1`, the first between a and s, dialed by a; the third record from a on it `a>s~1#3`; faults `f5`,
+/// as in the schedule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TraceView {
     level: Level,
@@ -96,12 +97,17 @@ impl TraceView {
     /// The level at which a record of a node is shown.
     pub(super) const fn level_of(what: What) -> Level {
         match what {
-            What::Timer { .. } | What::Store { .. } | What::Stored { .. } | What::Arrive { .. } => {
-                Level::Packets
-            }
-            What::Cmd { .. } | What::CmdLost { .. } | What::Send { .. } | What::Lost { .. } => {
-                Level::Messages
-            }
+            What::Timer { .. }
+            | What::Store { .. }
+            | What::Stored { .. }
+            | What::Arrive { .. }
+            | What::Stream { what: Wire::Read, .. } => Level::Packets,
+            What::Cmd { .. }
+            | What::CmdLost { .. }
+            | What::Send { .. }
+            | What::Lost { .. }
+            | What::Stream { .. }
+            | What::Hurt { .. } => Level::Messages,
             _ => Level::Outcomes,
         }
     }
@@ -136,6 +142,7 @@ fn fates(trace: &Trace) -> BTreeMap<Id, String> {
             What::Damaged { flow, n, fault } => (flow, n, format!("f{fault} corrupt")),
             What::Delayed { flow, n, fault } => (flow, n, format!("f{fault} delay")),
             What::Doubled { flow, n, fault } => (flow, n, format!("f{fault} duplicate")),
+            What::Hurt { flow, n, kind, fault } => (flow, n, format!("f{fault} {}", kind.word())),
             _ => continue,
         };
         let all = fates.entry((flow, n)).or_default();
@@ -158,6 +165,8 @@ fn lost(why: Loss, fault: u32) -> String {
         (Loss::NoSuchAddress, _) => "no such address".into(),
         (Loss::Narrow, _) => "bottleneck full".into(),
         (Loss::Moved, _) => "old address".into(),
+        (Loss::Broken, 0) => "broken".into(),
+        (Loss::Broken, _) => format!("f{fault} broken"),
     }
 }
 
@@ -234,9 +243,7 @@ impl<'a> Page<'a> {
     }
 
     fn id(&self, flow: u32, n: u32, copy: bool) -> String {
-        let (src, dst) = self.trace.flows[flow as usize];
-        let mark = if copy { "'" } else { "" };
-        format!("{}>{}#{n}{mark}", self.name(src), self.name(dst))
+        self.trace.id(flow, n, copy)
     }
 
     fn sent(&mut self, record: &Record, indent: &str) {
@@ -274,6 +281,12 @@ impl<'a> Page<'a> {
             What::Clock { fault } => format!("{name}   f{fault} clock {text}"),
             What::ClockRight { fault } => format!("{name}   f{fault} clock right"),
             What::Rebind { fault } => format!("{name}   f{fault} new address"),
+            What::Stream { flow, what, fault } if level >= TraceView::level_of(record.what) => {
+                let by = if fault > 0 { format!("f{fault} ") } else { String::new() };
+                let of = self.trace.way(flow);
+                let space = if text.is_empty() { "" } else { " " };
+                format!("{name}   {by}{} {of}{space}{text}", what.word())
+            }
             What::Quiet => format!("{name}   quiet"),
             _ => return None,
         };

@@ -64,7 +64,7 @@ fn an_idle_hour_is_one_ping_and_one_ack_an_interval() {
     assert_eq!(acks.len(), pings.len());
     let times: Vec<_> = pair.sent.iter().filter(|sent| sent.from == Client).map(|sent| sent.at).collect();
     assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= interval));
-    assert!(pair.timeouts <= 2 * pings.len(), "{} timers fired for {} pings", pair.timeouts, pings.len());
+    assert!(pair.timeouts <= 3 * pings.len(), "{} timers fired for {} pings", pair.timeouts, pings.len());
     let longest = pair.sent.iter().map(|sent| sent.packet.len()).max();
     assert!(longest <= Some(26), "{longest:?} bytes to say nothing");
 }

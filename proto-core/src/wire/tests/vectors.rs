@@ -13,7 +13,7 @@ use super::{CLIENT, SERVER, guard, rewrite, rewrite_packet};
 use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
-use crate::wire::params::Params;
+use crate::wire::params::{self, Params};
 use crate::wire::{
     AckRange, Advice, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate, RateLimit,
     RateScope, Record, Reported, Skipped, Status, TimeSample, WireId, varint,
@@ -408,6 +408,24 @@ fn parameters() {
         expected.encode(&mut again);
         assert_eq!(again == vector.bytes, vector.prefix() == "params", "{}", vector.name);
     }
+    for vector in with_prefix("credentials") {
+        let mut again = Vec::new();
+        Params::default().encode_with(b"open sesame", &mut again);
+        assert_eq!(
+            (params::credentials(&vector.bytes), again),
+            (Ok(&b"open sesame"[..]), vector.bytes.clone())
+        );
+        assert_eq!(Params::decode(&vector.bytes), Ok(Params::default()));
+    }
+    assert_eq!(params::credentials(&with_prefix("params")[1].bytes), Ok(&[][..]));
+    let longest = [&[16, 0x84, 0x00][..], &[7; 1024]].concat();
+    assert_eq!(params::credentials(&longest), Ok(&[7; 1024][..]));
+    for vector in with_prefix("refused-credentials") {
+        let error = params::credentials(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+    let longer = [&[16, 0x84, 0x01][..], &[7; 1025]].concat();
+    assert_eq!(params::credentials(&longer).unwrap_err().to_string(), "credentials over 1024 bytes");
     for vector in with_prefix("refused-params") {
         let error = Params::decode(&vector.bytes).unwrap_err();
         assert_eq!(error.to_string(), vector.description, "{}", vector.name);

@@ -1,44 +1,80 @@
 //! A page to look at a run with.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{json, parts};
 use crate::trace::Trace;
-use crate::trace::record::NO_NODE;
 
 const PAGE: &str = include_str!("viewer.html");
 
+/// Texts that are written once, and then called by their number.
+#[derive(Default)]
+struct Interned<'a> {
+    numbers: BTreeMap<&'a str, usize>,
+    all: Vec<&'a str>,
+}
+
+impl<'a> Interned<'a> {
+    fn number(&mut self, text: &'a str) -> usize {
+        let Self { numbers, all } = self;
+        *numbers.entry(text).or_insert_with(|| {
+            all.push(text);
+            all.len() - 1
+        })
+    }
+
+    fn list(&self) -> String {
+        self.all.iter().map(|text| json(text)).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A node's number; -1 for none.
+fn node(number: u32) -> i64 {
+    i64::from(number.cast_signed())
+}
+
 impl Trace {
-    /// One HTML page that needs nothing else: lanes of nodes, arrows of datagrams, faults, lives, the verdict. `schedule` is
-    /// shown, and offered for copying as a test.
+    /// One HTML page that needs nothing else: lanes of nodes, arrows of datagrams and of records on streams, faults, lives,
+    /// clocks, which judges hold, the verdict. `schedule` is shown, and offered for copying as a test.
     pub fn html(&self, title: &str, schedule: &str) -> String {
-        let names: Vec<String> = self.names.iter().map(|name| json(name)).collect();
-        let flows: Vec<String> = self.flows.iter().map(|(src, dst)| format!("[{src},{dst}]")).collect();
+        let (mut kinds, mut texts) = (Interned::default(), Interned::default());
         let mut rows = String::new();
         for record in &self.records {
             let parts = parts(record);
-            let node = if record.node == NO_NODE { -1 } else { i64::from(record.node) };
-            let (flow, n, copy) = parts.datagram.unwrap_or_default();
+            let (of, n, copy) = parts.datagram.unwrap_or_default();
             let number = parts.number.unwrap_or(n.into());
-            let flow = parts.datagram.map_or(-1, |_| i64::from(flow));
-            let text = self.text_of(record).trim();
-            let (at, copy) = (record.at.as_nanos() / 1_000, u8::from(copy));
-            let _ = writeln!(
+            let flow = parts.datagram.map(|_| of).or(parts.way).map_or(-1, i64::from);
+            let _ = write!(
                 rows,
-                "[{at},{node},\"{}\",{flow},{number},{copy},{},{}],",
-                parts.word,
+                "[{},{},{},{flow},{number},{},{},{}],",
+                record.at.as_nanos() / 1_000,
+                node(record.node),
+                kinds.number(parts.word),
+                u8::from(copy),
                 parts.fault,
-                json(text)
+                texts.number(self.text_of(record).trim())
             );
         }
+        let list = |items: Vec<String>| items.join(",");
+        let names = list(self.names.iter().map(|name| json(name)).collect());
+        let flow =
+            |((src, dst), stream): (&(u32, u32), &u32)| format!("[{},{},{stream}]", node(*src), node(*dst));
+        let flows = list(self.flows.iter().zip(&self.streams).map(flow).collect());
+        let judges = list(self.watch.names.iter().map(|name| json(name)).collect());
+        let held = list(self.watch.at_first.iter().map(|held| u8::from(*held).to_string()).collect());
+        let change = |(at, judge, holds): &(u32, u32, bool)| format!("[{at},{judge},{}]", u8::from(*holds));
+        let states = list(self.watch.changes.iter().map(change).collect());
         let data = format!(
-            "{{title:{},names:[{}],flows:[{}],verdict:{},hash:\"{:032x}\",schedule:{},rows:[\n{rows}]}}",
+            "{{title:{},names:[{names}],flows:[{flows}],verdict:{},hash:\"{:032x}\",schedule:{},judges:[{judges}],invariants:{},\
+             held:[{held}],states:[{states}],kinds:[{}],texts:[{}],rows:[{rows}]}}",
             json(title),
-            names.join(","),
-            flows.join(","),
             json(&self.verdict),
             self.hash,
-            json(schedule)
+            json(schedule),
+            self.watch.invariants,
+            kinds.list(),
+            texts.list(),
         );
         PAGE.replace("/*DATA*/null", &data)
     }

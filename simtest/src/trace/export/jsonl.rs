@@ -9,7 +9,7 @@ impl Trace {
     /// One JSON object per line and record, with the keys in this order, those that do not apply left out; integers only:
     ///
     /// `v` (1), `n` (number of the record, from 0), `t` (nanoseconds since the start), `h` (node, `-` for none), `k` (what it
-    /// is), `id` (of the datagram), `i` (number of the command, timer or store operation), `len` (of the datagram), `l` (its
+    /// is), `id` (of the datagram, the record, or the stream), `i` (number of the command, timer or store operation), `len` (of the datagram), `l` (its
     /// label, or what else there is to say), `f` (the fault, as in the schedule). The last line has `k` `verdict`.
     pub fn jsonl(&self) -> String {
         let mut out = String::new();
@@ -19,6 +19,9 @@ impl Trace {
             let _ = write!(out, "{{\"v\":1,\"n\":{number},\"t\":{at},\"h\":{name},\"k\":\"{}\"", parts.word);
             if let Some((flow, n, copy)) = parts.datagram {
                 let _ = write!(out, ",\"id\":{}", json(&self.id(flow, n, copy)));
+            }
+            if let Some(flow) = parts.way {
+                let _ = write!(out, ",\"id\":{}", json(&self.way(flow)));
             }
             if let Some(number) = parts.number {
                 let _ = write!(out, ",\"i\":{number}");

@@ -53,6 +53,7 @@ impl Trace {
                 | What::Lost { .. }
                 | What::Start
                 | What::Damaged { .. }
+                | What::Hurt { .. }
                 | What::Delayed { .. }
                 | What::Doubled { .. } => {}
                 _ => {

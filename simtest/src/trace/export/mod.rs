@@ -42,9 +42,15 @@ impl Trace {
     }
 
     /// As in the views: `a>b#3`, and `a>b#3'` for a copy.
-    fn id(&self, flow: u32, n: u32, copy: bool) -> String {
+    pub(super) fn id(&self, flow: u32, n: u32, copy: bool) -> String {
+        format!("{}#{n}{}", self.way(flow), if copy { "'" } else { "" })
+    }
+
+    /// A flow of datagrams, `a>b`; or a direction of a stream, `a>b~1`.
+    pub(super) fn way(&self, flow: u32) -> String {
         let (src, dst) = self.flows[flow as usize];
-        format!("{}>{}#{n}{}", self.name(src), self.name(dst), if copy { "'" } else { "" })
+        let way = format!("{}>{}", self.name(src), self.name(dst));
+        if self.streams[flow as usize] == 0 { way } else { format!("{way}~{}", self.streams[flow as usize]) }
     }
 }
 
@@ -53,14 +59,16 @@ struct Parts {
     word: &'static str,
     datagram: Option<(u32, u32, bool)>,
     number: Option<u64>,
+    /// The stream that it is about.
+    way: Option<u32>,
     fault: u32,
 }
 
 fn parts(record: &Record) -> Parts {
-    let plain = |word, fault| Parts { word, datagram: None, number: None, fault };
+    let plain = |word, fault| Parts { word, datagram: None, number: None, way: None, fault };
     let datagram =
-        |word, flow, n, copy, fault| Parts { word, datagram: Some((flow, n, copy)), number: None, fault };
-    let numbered = |word, n| Parts { word, datagram: None, number: Some(n), fault: 0 };
+        |word, flow, n, copy, fault| Parts { datagram: Some((flow, n, copy)), ..plain(word, fault) };
+    let numbered = |word, n| Parts { number: Some(n), ..plain(word, 0) };
     match record.what {
         What::Cmd { n } => numbered("cmd", n.into()),
         What::CmdLost { n } => numbered("cmd-lost", n.into()),
@@ -76,6 +84,7 @@ fn parts(record: &Record) -> Parts {
                 Loss::Queue => "queue-full",
                 Loss::Narrow => "bottleneck-full",
                 Loss::Moved | Loss::NoSuchAddress => "old-address",
+                Loss::Broken => "broken-off",
             };
             datagram(word, flow, n, copy, fault)
         }
@@ -100,5 +109,7 @@ fn parts(record: &Record) -> Parts {
         What::Clock { fault } => plain("clock", fault),
         What::ClockRight { fault } => plain("clock-right", fault),
         What::Rebind { fault } => plain("rebind", fault),
+        What::Stream { flow, what, fault } => Parts { way: Some(flow), ..plain(what.word(), fault) },
+        What::Hurt { flow, n, kind, fault } => datagram(kind.word(), flow, n, false, fault),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::parts;
-use crate::trace::record::What;
+use crate::trace::record::{What, Wire};
 use crate::trace::{Trace, TraceView};
 
 /// The bytes of a datagram as they were sent, and as they may have been damaged.
@@ -17,7 +17,8 @@ const PORT: u16 = 4_747;
 
 impl Trace {
     /// A pcapng file: an interface for each node, on which are the datagrams that it sent and those that reached it, between
-    /// made-up addresses (`fd00::1` for the first node) and ports (4747). Comments say what became of a datagram.
+    /// made-up addresses (`fd00::1` for the first node) and ports (4747). Comments say what became of a datagram. Streams look
+    /// like TCP: a segment for each record, from and to ports from 49152 on the side that dialed.
     pub fn pcapng(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut header = Vec::new();
@@ -37,9 +38,28 @@ impl Trace {
         }
         let fates = TraceView::fates_of(self);
         let mut sent: BTreeMap<(u32, u32), Contents<'_>> = BTreeMap::new();
+        let mut tcp = Tcp::new(self);
         for record in &self.records {
             let bytes = self.bytes_of(record);
             match record.what {
+                What::Stream { flow, what, .. } => {
+                    if let Some((on, segment)) = tcp.control(flow, what, record.node) {
+                        let comment = format!("{} {}", self.way(flow), what.word());
+                        Self::put(&mut out, on, record.at.as_nanos(), &segment, &comment);
+                    }
+                }
+                What::Send { flow, n } if self.streams[flow as usize] > 0 => {
+                    let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
+                    let comment = format!("{} {} [{fate}]", self.id(flow, n, false), self.text_of(record));
+                    let segment = tcp.record(flow, n, bytes);
+                    Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                }
+                What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => {
+                    let comment = format!("{} arrives", self.id(flow, n, false));
+                    if let Some(segment) = tcp.again(flow, n) {
+                        Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                    }
+                }
                 What::Send { flow, n } => {
                     sent.insert((flow, n), (bytes, bytes));
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
@@ -65,14 +85,17 @@ impl Trace {
 
     fn packet(&self, out: &mut Vec<u8>, on: u32, at: u64, flow: u32, payload: &[u8], comment: &str) {
         let (src, dst) = self.flows[flow as usize];
-        let packet = ip(src, dst, payload);
+        Self::put(out, on, at, &udp(src, dst, payload), comment);
+    }
+
+    fn put(out: &mut Vec<u8>, on: u32, at: u64, packet: &[u8], comment: &str) {
         let mut body = Vec::new();
         body.extend_from_slice(&on.to_le_bytes());
         body.extend_from_slice(&((at >> 32) as u32).to_le_bytes());
         body.extend_from_slice(&(at as u32).to_le_bytes());
         body.extend_from_slice(&(packet.len() as u32).to_le_bytes());
         body.extend_from_slice(&(packet.len() as u32).to_le_bytes());
-        body.extend_from_slice(&packet);
+        body.extend_from_slice(packet);
         pad(&mut body);
         option(&mut body, 1, comment.as_bytes());
         option(&mut body, 0, &[]);
@@ -108,6 +131,7 @@ function proto.dissector(buffer, pinfo, tree)
   tree:add(proto, buffer()):add(label, buffer(), text)
 end
 DissectorTable.get(\"udp.port\"):add({PORT}, proto)
+DissectorTable.get(\"tcp.port\"):add({PORT}, proto)
 "
         );
         out
@@ -134,29 +158,114 @@ fn block(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
     out.extend_from_slice(&len);
 }
 
+/// Streams, as segments of TCP.
+struct Tcp<'a> {
+    trace: &'a Trace,
+    /// For each flow: bytes written so far.
+    written: Vec<u32>,
+    /// Records by flow and number, where they begin.
+    records: BTreeMap<(u32, u32), (u32, &'a [u8])>,
+}
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const PUSH: u8 = 8;
+const ACK: u8 = 16;
+
+impl<'a> Tcp<'a> {
+    fn new(trace: &'a Trace) -> Self {
+        Self { trace, written: vec![0; trace.flows.len()], records: BTreeMap::new() }
+    }
+
+    /// The two directions of a stream follow each other.
+    fn back(&self, flow: u32) -> u32 {
+        if self.is_first(flow) { flow + 1 } else { flow - 1 }
+    }
+
+    /// Whether it is the direction from the side that dialed.
+    fn is_first(&self, flow: u32) -> bool {
+        let streams = self.trace.streams[..flow as usize].iter().rev();
+        streams.take_while(|stream| **stream > 0).count() % 2 == 0
+    }
+
+    fn segment(&self, flow: u32, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let first = self.is_first(flow);
+        let dialed = 49_152 + (flow.min(self.back(flow)) % 16_384) as u16;
+        let ports = if first { (dialed, PORT) } else { (PORT, dialed) };
+        let (src, dst) = self.trace.flows[flow as usize];
+        let ack = self.written.get(self.back(flow) as usize).map_or(0, |written| written + 1);
+        let mut tcp = Vec::with_capacity(20 + payload.len());
+        tcp.extend_from_slice(&ports.0.to_be_bytes());
+        tcp.extend_from_slice(&ports.1.to_be_bytes());
+        tcp.extend_from_slice(&seq.to_be_bytes());
+        tcp.extend_from_slice(&(if flags & ACK == 0 { 0 } else { ack }).to_be_bytes());
+        tcp.extend_from_slice(&[5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend_from_slice(payload);
+        ip(src, dst, 6, &tcp, 16)
+    }
+
+    /// A segment without bytes, and the node on which it is seen.
+    fn control(&self, flow: u32, what: Wire, on: u32) -> Option<(u32, Vec<u8>)> {
+        let own = if self.trace.flows[flow as usize].0 == on { flow } else { self.back(flow) };
+        let next = self.written.get(own as usize)? + 1;
+        let segment = match what {
+            Wire::Dial => self.segment(own, 0, SYN, &[]),
+            Wire::Accepted => self.segment(own, 0, SYN | ACK, &[]),
+            Wire::Opened => self.segment(own, 1, ACK, &[]),
+            Wire::Finish => self.segment(own, next, FIN | ACK, &[]),
+            Wire::Reset => self.segment(own, next, RST, &[]),
+            Wire::Refused | Wire::Broken => {
+                let other = self.back(own);
+                self.segment(other, self.written.get(other as usize)? + 1, RST, &[])
+            }
+            Wire::Read | Wire::Finished | Wire::Held => return None,
+        };
+        Some((on, segment))
+    }
+
+    fn record(&mut self, flow: u32, n: u32, bytes: &'a [u8]) -> Vec<u8> {
+        let seq = self.written[flow as usize] + 1;
+        self.written[flow as usize] += bytes.len() as u32;
+        self.records.insert((flow, n), (seq, bytes));
+        self.segment(flow, seq, PUSH | ACK, bytes)
+    }
+
+    fn again(&self, flow: u32, n: u32) -> Option<Vec<u8>> {
+        let (seq, bytes) = self.records.get(&(flow, n))?;
+        Some(self.segment(flow, *seq, PUSH | ACK, bytes))
+    }
+}
+
 /// An IPv6 packet with a UDP datagram.
-fn ip(src: u32, dst: u32, payload: &[u8]) -> Vec<u8> {
+fn udp(src: u32, dst: u32, payload: &[u8]) -> Vec<u8> {
+    let mut udp = Vec::with_capacity(8 + payload.len());
+    udp.extend_from_slice(&PORT.to_be_bytes());
+    udp.extend_from_slice(&PORT.to_be_bytes());
+    udp.extend_from_slice(&(payload.len() as u16).saturating_add(8).to_be_bytes());
+    udp.extend_from_slice(&[0, 0]);
+    udp.extend_from_slice(payload);
+    ip(src, dst, 17, &udp, 6)
+}
+
+/// An IPv6 packet; the checksum of what it carries lies at `sum_at`.
+fn ip(src: u32, dst: u32, protocol: u8, payload: &[u8], sum_at: usize) -> Vec<u8> {
     let addr = |node: u32| {
         let mut addr = [0; 16];
         addr[0] = 0xfd;
-        addr[12..].copy_from_slice(&(node + 1).to_be_bytes());
+        addr[12..].copy_from_slice(&node.wrapping_add(1).to_be_bytes());
         addr
     };
-    let len = (payload.len() as u16).saturating_add(8);
+    let len = u16::try_from(payload.len()).unwrap_or(u16::MAX);
     let mut out = vec![0x60, 0, 0, 0];
     out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(&[17, 64]);
+    out.extend_from_slice(&[protocol, 64]);
     out.extend_from_slice(&addr(src));
     out.extend_from_slice(&addr(dst));
-    let udp = out.len();
-    out.extend_from_slice(&PORT.to_be_bytes());
-    out.extend_from_slice(&PORT.to_be_bytes());
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(&[0, 0]);
     out.extend_from_slice(payload);
-    // The pseudo header of UDP over IPv6: addresses, length, protocol.
-    let sum = sum16(&out[8..40]) + sum16(&out[udp..]) + u64::from(len) + 17;
-    out[udp + 6..udp + 8].copy_from_slice(&fold(sum).to_be_bytes());
+    // The pseudo header: addresses, length, protocol.
+    let sum = sum16(&out[8..]) + u64::from(len) + u64::from(protocol);
+    out[40 + sum_at..42 + sum_at].copy_from_slice(&fold(sum).to_be_bytes());
     out
 }
 

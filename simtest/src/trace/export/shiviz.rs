@@ -17,7 +17,7 @@ impl Trace {
         for record in self.records.iter().filter(|record| record.node != NO_NODE) {
             let quiet =
                 matches!(record.what, What::Lost { .. } | What::Damaged { .. } | What::Delayed { .. });
-            if quiet || matches!(record.what, What::Doubled { .. }) {
+            if quiet || matches!(record.what, What::Doubled { .. } | What::Hurt { .. }) {
                 continue;
             }
             let clock = &mut clocks[record.node as usize];

@@ -1,4 +1,4 @@
-use crate::probe::{Cmd, Probe, replay, three};
+use crate::probe::{Cmd, Probe, replay, three, tshark};
 use crate::{Chaos, FromSeed, Link, Outcome, Sim, TooLarge, ms, secs};
 
 fn story() -> Outcome<Probe> {
@@ -125,4 +125,21 @@ fn a_page_holds_ten_thousand_events() {
     if let Some(path) = std::env::var_os("SIMTEST_PAGE") {
         std::fs::write(path, page).unwrap();
     }
+}
+
+#[test]
+fn tshark_opens_the_capture_with_the_labels() {
+    let fields =
+        ["frame.interface_name", "udp.checksum.status", "simtest.label", "frame.comment", "_ws.malformed"];
+    let asked: Vec<&str> = fields.iter().flat_map(|field| ["-e", field]).collect();
+    let Some(lines) = tshark(&story().trace, "datagrams", &asked) else { return };
+    let has =
+        |line: &str| assert!(lines.iter().any(|shown| shown.trim_end() == line), "{line:?} in {lines:#?}");
+    // Checksum 1: it is right.
+    has("a\t1\tText X\ta>b#1 Text X [f1 drop]");
+    has("a\t1\tText Y \"<quoted>\"\ta>b#2 Text Y \"<quoted>\" [ok]");
+    has("b\t1\tText Y \"<quoted>\"\ta>b#2 arrives");
+    has("a\t1\tdamaged\tb>a#1 arrives");
+    has("a\t1\tText Z\tb>a#1' arrives");
+    assert_eq!(lines.len(), 6, "{lines:#?}");
 }

@@ -1,0 +1,9 @@
+//! Streams between nodes.
+
+mod arrive;
+mod ops;
+#[cfg(test)]
+mod tests;
+mod wires;
+
+pub(crate) use self::wires::Wires;

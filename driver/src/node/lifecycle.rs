@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{
-    Advice, Close, CloseReason, Closed, Connection, ConnectionId, Credentials, Fate, Now, SessionId, code,
-};
+use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Fate, Now, SessionId, code};
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
@@ -43,7 +41,7 @@ impl Node {
     /// The peer that has waited longest for a decision, of those that still do; `None` when there will be none.
     pub(crate) fn undecided(&mut self) -> Attempt<Option<(ConnectionId, Path, Box<Credentials>)>> {
         while let Some(peer) = self.undecided.pop_front() {
-            if self.endpoint.get(peer.0).is_some_and(Connection::is_undecided) {
+            if self.endpoint.get(peer.0).is_some_and(|conn| conn.is_undecided()) {
                 return Attempt::Look(Some(peer));
             }
         }

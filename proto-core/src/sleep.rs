@@ -189,17 +189,37 @@ macro_rules! integers {
     ($($integer:ty),*) => {$(
         impl Saved for $integer {
             fn save(&self, to: &mut Saver) {
-                to.number(*self as u64);
+                to.number((*self).into());
             }
 
             fn load(from: &mut Loader<'_>) -> Option<Self> {
-                <$integer>::try_from(from.number()?).ok()
+                from.number()?.try_into().ok()
             }
         }
     )*};
 }
 
-integers!(u8, u16, u32, u64, usize);
+integers!(u8, u16, u32);
+
+impl Saved for u64 {
+    fn save(&self, to: &mut Saver) {
+        to.number(*self);
+    }
+
+    fn load(from: &mut Loader<'_>) -> Option<Self> {
+        from.number()
+    }
+}
+
+impl Saved for usize {
+    fn save(&self, to: &mut Saver) {
+        to.number(*self as u64);
+    }
+
+    fn load(from: &mut Loader<'_>) -> Option<Self> {
+        Self::try_from(from.number()?).ok()
+    }
+}
 
 impl Saved for i64 {
     fn save(&self, to: &mut Saver) {
@@ -268,7 +288,9 @@ macro_rules! arrays {
     ($($element:ty),*) => {$(
         impl<const N: usize> Saved for [$element; N] {
             fn save(&self, to: &mut Saver) {
-                self.iter().for_each(|element| element.save(to));
+                for element in self {
+                    element.save(to);
+                }
             }
 
             fn load(from: &mut Loader<'_>) -> Option<Self> {
@@ -366,7 +388,9 @@ impl<T: Saved> Saved for Vec<T> {
 
     fn save(&self, to: &mut Saver) {
         self.len().save(to);
-        self.iter().for_each(|element| element.save(to));
+        for element in self {
+            element.save(to);
+        }
     }
 
     fn load(from: &mut Loader<'_>) -> Option<Self> {

@@ -49,7 +49,9 @@ impl crate::sleep::Saved for Outboxes {
     }
 
     fn save(&self, to: &mut crate::sleep::Saver) {
-        self.0.iter().for_each(|outbox| outbox.save(to));
+        for outbox in &self.0 {
+            outbox.save(to);
+        }
     }
 
     fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {

@@ -1,5 +1,5 @@
 //! What stays of a connection that has nothing to do: its numbers, one after the other, most of them in a byte or two
-//! (docs/decisions/0020-sleep.md).
+//! (docs/decisions/0018-sleep.md).
 //!
 //! [`saved`] is told all fields of a struct and does not compile when one is missing.
 

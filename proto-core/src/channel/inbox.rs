@@ -366,6 +366,8 @@ impl Inbox {
         let (messages, bytes) = self.ready_unreliable;
         let Limits { receive_messages, receive_bytes, .. } = intake.limits;
         let is_full = messages >= receive_messages || bytes + cost(total) as usize > receive_bytes;
+        #[cfg(planted)]
+        let is_full = is_full && intake.config.planted != Some(crate::planted::Planted::Hoards);
         let arena = &mut *intake.arena;
         let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
         if let Some(delivery) = self.join(intake.now, arrival, copy)? {

@@ -16,6 +16,10 @@ impl Connection {
 
     pub(super) fn count_drops(&mut self, id: ChannelId, reason: Drop, count: u64) {
         self.stats.drops.add(reason, count);
+        #[cfg(planted)]
+        if reason == Drop::SendExpired && self.config.planted == Some(crate::planted::Planted::Uncounted) {
+            return;
+        }
         if let Some(channel) = self.channels.get_mut(id).filter(|_| count > 0) {
             channel.stats.drops.add(reason, count);
         }

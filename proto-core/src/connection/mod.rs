@@ -171,6 +171,8 @@ impl Connection {
     }
 
     fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp, is_client: bool) -> Self {
+        #[cfg(planted)]
+        let seed = crate::planted::seed(&config, seed);
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),

@@ -178,6 +178,10 @@ impl Connection {
     pub(super) fn on_msg_ack(&mut self, receipts: &MsgAck<'_>) -> Result<(), Violation> {
         let fate = match receipts.status {
             Status::Processed => Fate::Processed,
+            #[cfg(planted)]
+            Status::Rejected(_) if self.config.planted == Some(crate::planted::Planted::Panics) => {
+                panic!("planted")
+            }
             Status::Rejected(reason) => Fate::Rejected(reason),
             Status::Refused(reason) => {
                 Fate::Refused(Refusal::from_code(u8::try_from(reason).unwrap_or(u8::MAX)))

@@ -373,6 +373,10 @@ impl Connection {
         if too_many_pieces.contains(&total) {
             return Some(Refusal::ReassemblyFull);
         }
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::Hoards) {
+            return None;
+        }
         // A channel holds no more than one sequenced message and a part of another.
         let is_bounded = class == Class::Sequenced;
         (!is_bounded && self.channels.unreliable_cost() > self.config.session_bytes)

@@ -158,6 +158,10 @@ impl Connection {
             && channel.take_writable()
         {
             self.events.push_back(Event::Writable(id));
+            #[cfg(planted)]
+            if self.config.planted == Some(crate::planted::Planted::WritableTwice) {
+                self.events.push_back(Event::Writable(id));
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! A connection that has nothing to do for a second can be put away in a few hundred bytes, and be as it was the moment it is
-//! touched (docs/decisions/0020-sleep.md).
+//! touched (docs/decisions/0018-sleep.md).
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -35,7 +35,12 @@ impl Connection {
 
     /// The connection that was put away.
     pub(crate) fn take_out(bytes: &[u8], config: &Arc<Config>) -> Option<Self> {
-        Self::load(&mut Loader::new(&expand(bytes), config)?)
+        let conn = Self::load(&mut Loader::new(&expand(bytes), config)?);
+        #[cfg(planted)]
+        if config.planted == Some(crate::planted::Planted::SleepForgets) {
+            return conn.map(|conn| Self { received: crate::recovery::Received::default(), ..conn });
+        }
+        conn
     }
 
     /// The counters of a connection that was put away.

@@ -94,9 +94,18 @@ impl Connection {
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);
         self.events.push_back(Event::Established { session: self.session, incarnation });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::EstablishedTwice) {
+            self.events.push_back(Event::Established { session: self.session, incarnation });
+        }
     }
 
     pub(super) fn enter_flushing(&mut self, now: Timestamp, linger: Duration) {
+        #[cfg(planted)]
+        let linger = match self.config.planted {
+            Some(crate::planted::Planted::LingersOn) => linger + Duration::from_mins(1),
+            _ => linger,
+        };
         self.state = State::Flushing;
         self.timers.set(Timer::Linger, now + linger);
     }
@@ -140,6 +149,10 @@ impl Connection {
         } else {
             Event::ConnectFailed(closed)
         });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::ClosedTwice) {
+            self.events.extend(self.events.back().cloned());
+        }
     }
 
     /// Late packets are no longer answered, and after a while unread messages no longer kept.

@@ -248,6 +248,10 @@ impl<A: Address> Endpoint<A> {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::BusyLoop) && !self.is_empty() {
+            return Some(self.clock);
+        }
         let Some(slot) = self.unfiled else { return self.deadlines.first().map(|(deadline, _)| deadline) };
         let entry = self.slots[slot as usize].entry.as_deref();
         let unfiled = entry.and_then(|entry| entry.conn.poll_timeout());

@@ -13,4 +13,5 @@ mod priorities;
 mod rates;
 mod scenarios;
 mod story;
+mod table;
 mod traces;

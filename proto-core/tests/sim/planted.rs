@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use proto_core::chat::{self, ChatConfig};
 use proto_core::planted::Planted;
-use proto_core::{Config, ConfigBuilder};
-use simtest::{Chaos, search};
+use proto_core::{Class, Config, ConfigBuilder};
+use simtest::{Chaos, NodeId, ms, search, secs};
 
 use crate::core::{chaos, everything, settings};
+use crate::peer::{Ask, Cmd};
 
 const SEEDS: std::ops::Range<u64> = 0..1000;
 
@@ -37,6 +38,69 @@ fn chat_finds(planted: chat::Planted) {
     let found = search(SEEDS, move |seed| crate::chat::stormy_with(seed, &config));
     let failure = found.expect_err("a planted defect went unnoticed");
     assert_eq!(failure.verdict.oracle(), Some("one log"), "{planted:?}: {}", failure.verdict);
+}
+
+#[test]
+fn events_that_are_told_twice_are_found() {
+    core_finds(Planted::EstablishedTwice, &["guarantees"]);
+    core_finds(Planted::ClosedTwice, &["guarantees"]);
+    core_finds(Planted::WritableTwice, &["guarantees"]);
+}
+
+#[test]
+fn lingering_for_too_long_is_found() {
+    core_finds(Planted::LingersOn, &["guarantees"]);
+}
+
+#[test]
+fn hoarding_is_found() {
+    let (server, client) = (config(true, Planted::Hoards), config(false, Planted::Hoards));
+    let found = search(SEEDS, move |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.workload(|w| {
+            let (s, ask) = (NodeId::new(0), Ask { class: Class::Unreliable, ..Ask::default() });
+            w.at(ms(400)).cmd(s, Cmd::Read(false));
+            for step in 0..100 {
+                let send = Cmd::Send { channel: 0, ask, size: 15_000, count: 2 };
+                w.at(ms(500 + 40 * step)).cmd(NodeId::new(1), send);
+            }
+        });
+        sim.run_for(secs(6));
+        sim
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("bounded"), "{}", failure.verdict);
+}
+
+#[test]
+fn a_panic_is_found() {
+    core_finds(Planted::Panics, &["panic"]);
+}
+
+#[test]
+fn a_busy_loop_is_found() {
+    core_finds(Planted::BusyLoop, &["busy loop"]);
+}
+
+#[test]
+fn a_run_that_cannot_be_repeated_is_found() {
+    let (server, client) = (config(true, Planted::Unrepeatable), config(false, Planted::Unrepeatable));
+    let diverged = simtest::check_determinism(1, |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(chaos());
+        sim
+    });
+    assert!(diverged.is_err(), "a planted defect went unnoticed");
+}
+
+#[test]
+fn drops_that_are_not_counted_are_found() {
+    core_finds(Planted::Uncounted, &["conservation"]);
+}
+
+#[test]
+fn what_is_forgotten_while_asleep_is_found() {
+    core_finds(Planted::SleepForgets, &["guarantees", "settled"]);
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub(crate) fn settings(accept: bool) -> ConfigBuilder {
     }
 }
 
+/// Those whose connections are put away between two heartbeats.
+pub(crate) fn sleepy(accept: bool) -> ConfigBuilder {
+    ConfigBuilder { heartbeat: ms(1500), ..settings(accept) }
+}
+
 fn config(accept: bool) -> Arc<Config> {
     settings(accept).build().expect("a sound configuration")
 }
@@ -219,6 +224,16 @@ fn everything_holds_in_every_weather() {
     let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
     // One seed, run again by hand, need not meet them all.
     assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
+}
+
+#[test]
+fn whoever_was_put_away_is_as_it_was() {
+    let [server, client] = [true, false].map(|accept| sleepy(accept).build().expect("sound"));
+    simtest::run_seeds(0..2000, |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(chaos());
+        sim
+    });
 }
 
 /// The campaign is worth something only if it meets what it judges.

@@ -15,14 +15,23 @@ const RELEASE_AFTER: Duration = Duration::from_secs(1);
 impl Connection {
     /// When memory is to be given back; `None` while something is in flight, or when nothing happened since the last time.
     pub(super) fn release_at(&self) -> Option<Timestamp> {
-        let touched = self.recovery.last_eliciting().max(self.received.latest());
-        let is_due = self.recovery.is_idle() && (touched > self.rested || self.recovery.holds_memory());
-        is_due.then(|| touched.max(self.rested) + RELEASE_AFTER)
+        let is_due = self.recovery.is_idle() && !self.is_rested();
+        is_due.then(|| self.touched().max(self.rested) + RELEASE_AFTER)
+    }
+
+    /// When something that matters last went out or came in.
+    fn touched(&self) -> Timestamp {
+        self.recovery.last_eliciting().max(self.received.latest())
+    }
+
+    /// Whether nothing has happened since memory was given back.
+    fn is_rested(&self) -> bool {
+        self.touched() <= self.rested && !self.recovery.holds_memory()
     }
 
     /// All that must be kept of the connection, when nothing is under way and it has given back what it could.
     pub(crate) fn put_away(&mut self) -> Option<Box<[u8]>> {
-        if self.rested == Timestamp::ZERO || self.release_at().is_some() {
+        if !self.is_rested() {
             return None;
         }
         self.release_memory();

@@ -34,6 +34,6 @@ pub use driver::{
 pub use endpoint::Endpoint;
 pub use proto_core::{
     Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Credentials, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal,
-    RequestId, SendError, SendLimits, Stats, UnixPeer, code,
+    ConfigBuilder, Credentials, Drain, Fate, GoAway, Message, Phase, Policy, Rate, ReceiptKind,
+    ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code,
 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, RequestId,
-    SendError, SessionId, Stats,
+    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, OpenError, Rate,
+    RequestId, SendError, SessionId, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
@@ -125,6 +125,13 @@ impl Connection {
     pub fn close(&self, close: Close) {
         let Held { shared, id, .. } = &*self.0;
         shared.with(|node, now, wakes| (node.close(now, *id, close, wakes), true));
+    }
+
+    /// Waits until the server says that it is going away: nothing new can be sent from then on, what has begun may end, and
+    /// [`Self::closed`] follows. `None` when the connection is over without that.
+    pub async fn going_away(&self) -> Option<GoAway> {
+        let Held { shared, id, .. } = &*self.0;
+        wait::until(shared, |node, _| node.going_away(*id)).await
     }
 
     /// Waits until the connection is over; tells how it ended.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use proto_core::{Close, Now, Stats};
+use proto_core::{Close, Drain, Now, Stats};
 
 use crate::node::{Counters, Node};
 use crate::{ConnectError, Connecting, Connection, Path, Shared, Undecided, udp, wait};
@@ -101,6 +101,13 @@ impl Endpoint {
     /// Begins to close every connection, and takes no new ones.
     pub fn close(&self, close: &Close) {
         self.shared().with(|node, now, wakes| (node.close_all(now, close, wakes), true));
+    }
+
+    /// Goes away in good order: each peer that has connected here is told, and its connection closes once both sides have finished
+    /// what they had begun, at the latest after `how.timeout`. Newcomers are told to come back. [`Self::wait_idle`] waits for the
+    /// end.
+    pub fn drain(&self, how: Drain) {
+        self.shared().with(|node, now, wakes| (node.drain(now, how, wakes), true));
     }
 
     /// Waits until every connection is over and has said its last words. To be awaited before a program ends, or its peers learn of

@@ -73,6 +73,9 @@ pub enum ConnectError {
         /// The limit.
         max: usize,
     },
+    /// The list of addresses is empty.
+    #[error("there is no address to connect to")]
+    NoAddress,
     /// The credentials are longer than may be shown.
     #[error("the credentials are too long: at most {max} bytes")]
     CredentialsTooLong {

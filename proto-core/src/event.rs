@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use crate::wire::Advice;
 use crate::{
-    ChannelId, ConnectionId, Credentials, MessageId, Phase, Policy, Refusal, RequestId, SessionId, Timestamp,
+    ChannelId, ConnectionId, Credentials, GoAway, MessageId, Phase, Policy, Refusal, RequestId, SessionId,
+    Timestamp,
 };
 
 /// Something happened. Events carry no payloads: `recv` and `take_reply` fetch those.
@@ -38,6 +39,8 @@ pub enum Event {
     /// No attempt succeeded, or a client that was `Undecided` was refused or did not finish its handshake. The last event of a
     /// connection that was never established.
     ConnectFailed(Closed),
+    /// The server is going away. Nothing new can be sent from here on, what has begun may end, and `Closed` follows.
+    GoingAway(Box<GoAway>),
     /// The peer opened a channel.
     Opened(ChannelId),
     /// The channel had nothing to receive and now has.
@@ -186,6 +189,35 @@ pub enum CloseReason {
     PeerMisbehaved(&'static str),
     /// The server speaks none of this side's versions.
     VersionMismatch,
+    /// The stream that carried it died.
+    LinkLost,
+    /// The stream that was to carry it could not be opened.
+    Dial(DialError),
+}
+
+/// Why a stream could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DialError {
+    /// Nobody listens there. Tried again.
+    Refused,
+    /// No way leads there. Tried again.
+    Unreachable,
+    /// There was no answer in time. Tried again.
+    TimedOut,
+    /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final.
+    Untrusted,
+    /// This side may not go there. Final.
+    NotAllowed,
+    /// This side cannot go to such an address. Final.
+    Unsupported,
+}
+
+impl DialError {
+    /// Whether trying again can help.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Refused | Self::Unreachable | Self::TimedOut)
+    }
 }
 
 impl CloseReason {
@@ -194,7 +226,8 @@ impl CloseReason {
         match self {
             Self::Local { .. } | Self::VersionMismatch | Self::PeerMisbehaved(_) => false,
             Self::Peer { .. } => matches!(advice, Advice::Now | Advice::After),
-            Self::TimedOut | Self::Reset => true,
+            Self::TimedOut | Self::Reset | Self::LinkLost => true,
+            Self::Dial(error) => error.is_retryable(),
         }
     }
 }

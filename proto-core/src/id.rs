@@ -87,5 +87,24 @@ impl fmt::Debug for SessionId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u8);
 
+/// A stream link of one endpoint. No two links of an endpoint ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(u64);
+
+impl LinkId {
+    /// `slot`, used for the time number `generation`.
+    pub(crate) const fn new(slot: u32, generation: u32) -> Self {
+        Self((generation as u64) << 32 | slot as u64)
+    }
+
+    pub(crate) const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A stream that an endpoint asked to be opened. No two of an endpoint ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub(crate) u64);
+
 crate::sleep::saved!(ChannelId(_));
 crate::sleep::saved!(SessionId(_));

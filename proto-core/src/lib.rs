@@ -146,6 +146,7 @@ mod delivery;
 mod endpoint;
 mod error;
 mod event;
+pub mod framing;
 mod id;
 mod lazy;
 mod link;
@@ -165,13 +166,13 @@ pub mod wire;
 pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
-pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, Message, Received, State};
+pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, GoAway, Message, Received, State};
 pub use credentials::{Credentials, UnixPeer};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
-pub use endpoint::{Address, ConnectionMut, ConnectionRef, Endpoint};
+pub use endpoint::{Address, ConnectionMut, ConnectionRef, Dial, Drain, Endpoint, Output};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
-pub use event::{CloseReason, Closed, Event, Fate, RequestOutcome, code};
-pub use id::{ChannelId, Class, ConnectionId, MessageId, RequestId, SessionId, Shard};
+pub use event::{CloseReason, Closed, DialError, Event, Fate, RequestOutcome, code};
+pub use id::{ChannelId, Class, ConnectionId, DialId, LinkId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use server::Server;
 pub use stats::{ChannelStats, Drop, Drops, PeerDrops, Stats};

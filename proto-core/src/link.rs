@@ -2,7 +2,7 @@
 
 use crate::MAX_UNRELIABLE_FRAGMENTS;
 
-/// A link says two things about itself: its largest packet, and whether it is reliable.
+/// A link says two things about itself: its largest packet, and whether it is reliable (docs/spec/wire.md, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     pub(crate) max_packet: u16,
@@ -15,10 +15,16 @@ impl Link {
         Self { max_packet: if max_packet < 1200 { 1200 } else { max_packet }, reliable: false }
     }
 
-    /// A link that delivers every packet once and in order for as long as it lives. Loss timers are off; acknowledgements
-    /// still prove delivery, for a link can die with packets in flight.
-    pub const fn reliable(max_packet: u16) -> Self {
-        Self { reliable: true, ..Self::datagram(max_packet) }
+    /// A link that delivers every record once and in order for as long as it lives: TCP, TLS, a Unix or a web socket. Its
+    /// packets are bare records of at most `max_record` bytes, at least 1200. Loss timers are off; acknowledgements still prove
+    /// delivery, for a link can die with records in flight.
+    pub const fn stream(max_record: u16) -> Self {
+        Self { reliable: true, ..Self::datagram(max_record) }
+    }
+
+    /// Whether it is a stream of records.
+    pub const fn is_stream(self) -> bool {
+        self.reliable
     }
 
     /// Largest unreliable message in bytes: 16 pieces, each in a packet of its own.

@@ -71,6 +71,11 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
+    /// Whether a request of this side has no outcome yet.
+    pub(crate) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Requests of this side that are not over, or whose replies have not been taken.
     pub(crate) fn outgoing(&self) -> usize {
         self.waiting.len() + self.replies.len()

@@ -1,5 +1,7 @@
 //! The core's only source of randomness.
 
+use core::time::Duration;
+
 /// BLAKE3 in keyed counter mode: block `n` is `keyed_hash(key, n as 8 bytes little-endian)`.
 ///
 /// Chosen over a stream cipher because it needs 40 bytes of state where ChaCha keeps a 256-byte block, and a
@@ -31,6 +33,13 @@ impl Rng {
 
     pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.bytes())
+    }
+
+    /// Milliseconds between half of `time` and one and a half times as much: who is told to come back after it comes at another time
+    /// than those who are told the same.
+    pub(crate) fn around(&mut self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
+        (millis / 2).saturating_add(self.below(millis.saturating_add(1)))
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0. The bias of the multiplication is below 2^-32 for any bound used here.

@@ -13,7 +13,7 @@ use crate::chat::{
     ReadId,
 };
 use crate::{
-    Address, Advice, ChannelId, Close, Closed, Config, ConnectionId, Endpoint, Event, Link, Message, Meta,
+    Address, ChannelId, Close, Closed, Config, ConnectionId, Drain, Endpoint, Event, Link, Message, Meta,
     SendError, Stats, Timestamp, Transmit, code,
 };
 use crate::{Now, chat::StoredEntry};
@@ -72,7 +72,6 @@ pub struct Server<A: Address = SocketAddr> {
     /// Batches handed out and not answered: the highest number of each kind.
     handed_out: u64,
     answered: u64,
-    is_draining: bool,
     stats: ServerStats,
 }
 
@@ -88,7 +87,6 @@ impl<A: Address> Server<A> {
             events: VecDeque::new(),
             handed_out: 0,
             answered: 0,
-            is_draining: false,
             stats: ServerStats::default(),
         }
     }
@@ -164,17 +162,16 @@ impl<A: Address> Server<A> {
         self.pump(now);
     }
 
-    /// Goes away in good order: takes no new clients and no more messages, waits for the store, then closes every connection and
-    /// asks the clients to come back.
-    pub fn drain(&mut self, now: Now) {
-        self.is_draining = true;
-        self.endpoint.stop_accepting();
+    /// Goes away in good order: takes no new clients, lets the others finish what they have begun, and asks them to come back as
+    /// `how` says.
+    pub fn drain(&mut self, now: Now, how: Drain) {
+        self.endpoint.drain(now.mono, how);
         self.pump(now);
     }
 
-    /// Whether nothing is left to do after [`drain`](Self::drain).
+    /// Whether everybody is gone after [`drain`](Self::drain), and the store has answered.
     pub fn is_drained(&self) -> bool {
-        self.is_draining && self.endpoint.is_empty()
+        self.endpoint.is_draining() && self.endpoint.is_empty() && self.answered >= self.handed_out
     }
 
     /// Connections, the handshakes under way included.
@@ -220,13 +217,6 @@ impl<A: Address> Server<A> {
             }
             if quiet {
                 break;
-            }
-        }
-        if self.is_draining && self.answered >= self.handed_out && !self.endpoint.is_empty() {
-            let close = Close { code: code::GOING_AWAY, advice: Advice::Now, ..Close::default() };
-            self.endpoint.close_all(now.mono, &close);
-            while let Some((id, event)) = self.endpoint.poll_event() {
-                self.on_event(now, id, event);
             }
         }
     }
@@ -276,7 +266,7 @@ impl<A: Address> Server<A> {
     /// Hands a connection's messages to the chat log for as long as both sides have room: otherwise they stay where the peer
     /// feels them.
     fn take_in(&mut self, now: Now, id: ConnectionId) {
-        while !self.is_draining && self.chat.is_ready(id) && !self.held.contains_key(&id) {
+        while self.chat.is_ready(id) && !self.held.contains_key(&id) {
             let Some(mut conn) = self.endpoint.connection(id) else { return };
             let Some(message) = conn.channel(ChannelId::DEFAULT).recv(now.mono) else { return };
             if let Some(request) = message.request {

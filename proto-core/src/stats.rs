@@ -55,6 +55,8 @@ drops! {
     WrongVersion = "wrong-version",
     /// An INIT refused because the endpoint is full.
     Busy = "busy",
+    /// An INIT refused because the endpoint is going away.
+    Draining = "draining",
     /// An INIT at an endpoint that takes no connections.
     NotAccepting = "not-accepting",
     /// An INIT refused because too many peers are undecided.
@@ -63,10 +65,16 @@ drops! {
     AdmissionExpired = "admission-expired",
     /// A handshake that was not finished in time.
     HandshakeExpired = "handshake-expired",
+    /// A handshake that its client took back: another way to the server was faster, or its stream died.
+    HandshakeWithdrawn = "handshake-withdrawn",
     /// A stateless answer that found its queue full.
     AnswerQueueFull = "answer-queue-full",
     /// A stateless reset that came too soon after the last one, or whose trigger was too short.
     ResetSuppressed = "reset-suppressed",
+    /// A record of a stream link that the endpoint has let go of.
+    UnknownLink = "unknown-link",
+    /// What came on a stream link and was no record.
+    MalformedRecord = "malformed-record",
     /// A message, or a piece of one, that was delivered before.
     DuplicateMessage = "duplicate-message",
     /// An unreliable message that found the receive queue full.

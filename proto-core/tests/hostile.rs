@@ -11,7 +11,7 @@ use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
-    Advice, Cid, Close, Credit, Extras, FragAbort, Fragment, Frame, Init, Kind, Long, LongKind, Msg,
+    Advice, Cid, Close, Credit, Extras, FragAbort, Fragment, Frame, GoAway, Init, Kind, Long, LongKind, Msg,
     OpenChannel, Options, Packet, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped,
     Status, TimeSample, Version, WireId,
 };
@@ -304,7 +304,13 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 writer.write_ack(draw.any(), ranges.into_iter());
                 continue;
             }
-            26 if draw.below(2) == 0 => Frame::Ping,
+            26 if draw.below(3) == 0 => Frame::Ping,
+            26 if draw.below(9) == 0 => Frame::GoAway(GoAway {
+                timeout_ms: draw.any(),
+                advice: draw.one(&[Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere]),
+                retry_after_ms: draw.any(),
+                uri: "udp://elsewhere",
+            }),
             26 => Frame::Time(TimeSample {
                 ask: draw.below(2) == 0,
                 sent: draw.any(),

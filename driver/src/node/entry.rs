@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) version: u64,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
+    /// Its server is going away.
+    pub(crate) is_leaving: bool,
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
@@ -57,6 +59,7 @@ impl Entry {
             progress,
             version: 0,
             session: None,
+            is_leaving: false,
             holder,
             next: None,
             channels: Vec::new(),

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Fate, Now, SessionId, code};
+use proto_core::{
+    Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Drain, Fate, GoAway, Now, SessionId, code,
+};
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
@@ -83,6 +85,30 @@ impl Node {
         self.stop_accepting(now, wakes);
         for &id in self.entries.keys() {
             self.waiters.wake_connection(id, wakes);
+        }
+    }
+
+    /// Nobody new comes in, and those who are there finish what they have begun.
+    pub(crate) fn drain(&mut self, now: Now, how: Drain, wakes: &mut Wakes) {
+        self.endpoint.drain(now.mono, how);
+        self.stop_accepting(now, wakes);
+    }
+
+    pub(super) fn on_going_away(&mut self, id: ConnectionId, wakes: &mut Wakes) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.is_leaving = true;
+            self.waiters.wake_connection(id, wakes);
+        }
+    }
+
+    /// What the server of a connection said when it began to go away; `None` when the connection is over without that.
+    pub(crate) fn going_away(&self, id: ConnectionId) -> Attempt<Option<GoAway>> {
+        match self.entry(id) {
+            Some(entry) if entry.is_leaving => {
+                Attempt::Look(self.endpoint.get(id).and_then(|conn| conn.going_away().cloned()))
+            }
+            Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Status), None),
+            _ => Attempt::Look(None),
         }
     }
 

@@ -121,6 +121,7 @@ impl Node {
             Event::Undecided(credentials) => self.on_undecided(now, id, credentials, wakes),
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),
             Event::ConnectFailed(closed) | Event::Closed(closed) => self.on_closed(now, id, closed, wakes),
+            Event::GoingAway(_) => self.on_going_away(id, wakes),
             Event::Opened(channel) => self.on_opened(id, channel, wakes),
             Event::Readable(channel) => self.on_readable(now, id, channel, wakes),
             Event::Writable(channel) => self.on_writable(id, channel, wakes),

@@ -25,6 +25,24 @@ fn watch(net: &Net, dial: &mut Connecting) -> Vec<Status> {
 }
 
 #[test]
+fn a_server_that_drains_sends_its_clients_away_in_good_order() {
+    let mut net = Net::new(config(None));
+    let (client, server) = net.connect();
+    let mut told = Task::waiting(client.going_away());
+    client.send_now(Message::new("on its way")).unwrap();
+    net.server().endpoint().drain(proto_core::Drain::default());
+    net.pass(Duration::from_millis(100));
+    assert_eq!((told.poll().unwrap().unwrap().advice, told.wakes()), (proto_core::Advice::Now, 1));
+    assert_eq!(net.run(server.recv()).unwrap().payload, "on its way");
+    let closed = net.run(client.closed());
+    assert_eq!((closed.unsent, closed.unacked), (0, 0));
+    assert!(client.next().is_some() && net.run(client.going_away()).is_some());
+    drop(told);
+    drop((client, server));
+    net.run(net.server().endpoint().wait_idle());
+}
+
+#[test]
 fn a_restarted_server_is_noticed_at_once_and_found_again() {
     let mut net = Net::new(config(None));
     let (client, _gone) = net.connect();

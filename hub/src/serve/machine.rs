@@ -1,11 +1,16 @@
 //! The server's machine, with the store's threads at hand.
 
+use std::time::Duration;
+
 use driver::{Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, RoomState};
 use proto_core::server::ServerEvent;
-use proto_core::{Meta, Now, Server, Timestamp, Transmit};
+use proto_core::{Drain, Meta, Now, Server, Timestamp, Transmit};
 
 use crate::store::{Answer, Librarian, Persister, Report};
+
+/// How long clients have to finish what they have begun when the server goes away.
+const FINISH: Duration = Duration::from_secs(3);
 
 /// What runs behind the sockets.
 pub(super) struct Hub {
@@ -54,7 +59,7 @@ impl Hub {
 
     /// Begins to go away.
     pub(super) fn drain(&mut self, now: Now) {
-        self.server.drain(now);
+        self.server.drain(now, Drain { timeout: FINISH, ..Drain::default() });
     }
 
     fn ask_store(&mut self, now: Now) {

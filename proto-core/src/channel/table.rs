@@ -181,6 +181,11 @@ impl Channels {
         }
     }
 
+    /// Whether there is credit to grant.
+    pub(crate) fn owes_credit(&self) -> bool {
+        self.session_credit_due || !self.credit_due.is_empty()
+    }
+
     /// The next channel with credit to grant, which is then taken to be granted.
     pub(crate) fn take_credit_due(&mut self) -> Option<&mut Channel> {
         let id = self.credit_due.pop()?;
@@ -212,8 +217,7 @@ impl Channels {
 
     /// Whether there is credit to grant, a channel to announce or something else to say about one.
     pub(crate) fn has_news(&mut self) -> bool {
-        self.session_credit_due
-            || !self.credit_due.is_empty()
+        self.owes_credit()
             || self.next_announcement().is_some()
             || self.next_control().is_some()
             || self.next_rate().is_some()

@@ -24,6 +24,11 @@ pub(super) enum Admission {
 }
 
 impl Connection {
+    /// The link vouches for this about its client.
+    pub(crate) fn set_vouched(&mut self, credentials: Credentials) {
+        self.handshake.vouched = Some(Box::new(credentials));
+    }
+
     /// Whether it waits for [`admit`](Self::admit) or [`refuse`](Self::refuse).
     pub fn is_undecided(&self) -> bool {
         self.state == State::Accepting && self.handshake.admission == Admission::Undecided
@@ -83,7 +88,8 @@ impl Connection {
         }
         self.handshake.admission = Admission::Undecided;
         self.timers.set(Timer::HandshakeDeadline, self.clock + self.config.admission_timeout);
-        let credentials = Credentials { token: Bytes::copy_from_slice(token), ..Credentials::default() };
+        let vouched = self.handshake.vouched.take().map_or_else(Credentials::default, |vouched| *vouched);
+        let credentials = Credentials { token: Bytes::copy_from_slice(token), ..vouched };
         self.events.push_back(Event::Undecided(Box::new(credentials)));
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::AdmitsAnyone) {

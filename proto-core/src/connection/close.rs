@@ -50,6 +50,20 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Nobody will read it.
+    pub(super) const fn forget(&mut self) {
+        self.due = false;
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// What this side's application asked for.
+    pub(super) fn wanted(close: Close) -> Self {
+        Self { close: Some(close), is_wanted: true, ..Self::default() }
+    }
+
     /// Whether this side's application asked for it.
     pub(super) const fn is_wanted(&self) -> bool {
         self.is_wanted
@@ -71,13 +85,13 @@ impl Connection {
             State::Connecting | State::Backoff | State::Accepting => {
                 self.enter_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
             }
-            State::Established => {
+            State::Established | State::Flushing if self.state == State::Established || self.is_leaving() => {
                 let linger = close.linger;
-                self.ending = Ending { close: Some(close), is_wanted: true, ..Ending::default() };
+                self.ending = Ending::wanted(close);
                 self.enter_flushing(now, linger);
                 self.check_flushed(now);
             }
-            State::Flushing => {
+            State::Established | State::Flushing => {
                 let at = (now + close.linger).min(self.timers.get(Timer::Linger).unwrap_or(now));
                 self.timers.set(Timer::Linger, at);
             }
@@ -91,19 +105,32 @@ impl Connection {
         if self.state != State::Flushing {
             return;
         }
-        if self.channels.are_flushed() {
-            self.finish_flushing(now);
+        if !self.channels.are_flushed() || self.leaving.is_some() && self.requests.waits() {
+            return;
+        }
+        if self.is_leaving() {
+            self.say_finished();
+        } else {
+            self.enter_closing(now);
         }
     }
 
+    /// It has taken long enough.
     pub(super) fn finish_flushing(&mut self, now: Timestamp) {
-        self.enter_closing(now);
+        if self.is_leaving() || self.state == State::Established {
+            self.on_leaving_deadline(now);
+        }
+        if self.state == State::Flushing {
+            self.enter_closing(now);
+        }
     }
 
     pub(super) fn begin_closing(&mut self, now: Timestamp) {
         self.ending.due = true;
         self.timers.set(Timer::Drain, now + self.recovery.pto() * 3);
-        self.timers.set(Timer::Close, now + self.recovery.pto());
+        if !self.link.is_stream() {
+            self.timers.set(Timer::Close, now + self.recovery.pto());
+        }
     }
 
     pub(super) fn on_close_timer(&mut self, now: Timestamp) {

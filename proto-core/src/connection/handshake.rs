@@ -1,10 +1,12 @@
 //! INIT, RETRY, ACCEPT, CONFIRM: from nothing to an agreement (docs/spec/connection.md, section 2).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::admission::Admission;
 use super::state::{End, State};
+use super::ways::Way;
 use super::{Connection, Timer};
 use crate::lazy::Blank;
 use crate::recovery::{Received as ReceivedPackets, Recovery};
@@ -13,7 +15,7 @@ use crate::wire::params::{self, Params};
 use crate::wire::{
     Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
-use crate::{CloseReason, Drop, Fate, SessionId, Timestamp};
+use crate::{CloseReason, Credentials, Drop, Fate, Link, SessionId, Timestamp};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
@@ -28,9 +30,8 @@ const MAX_RETRIES: u32 = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshake {
     client_random: [u8; 32],
-    /// The client's: what RETRY brought.
-    token: Vec<u8>,
-    retries: u32,
+    /// The client's: the ways to the server.
+    pub(super) ways: Vec<Way>,
     /// The client's: the destination of its INIT.
     original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
@@ -44,13 +45,14 @@ pub(super) struct Handshake {
     budget: Option<usize>,
     server_key: Option<[u8; 32]>,
     pub(super) admission: Admission,
+    /// The server's: what the link vouches for.
+    pub(super) vouched: Option<Box<Credentials>>,
 }
 
 impl Blank for Handshake {
     const BLANK: &'static Self = &Self {
         client_random: [0; 32],
-        token: Vec::new(),
-        retries: 0,
+        ways: Vec::new(),
         original: Cid([0; Cid::LEN]),
         transcripts: Vec::new(),
         accept: Vec::new(),
@@ -60,6 +62,7 @@ impl Blank for Handshake {
         budget: None,
         server_key: None,
         admission: Admission::None,
+        vouched: None,
     };
 }
 
@@ -87,6 +90,7 @@ impl Connection {
     /// Starts an attempt with ids, numbers and randomness of its own, so that nothing late from an earlier one fits.
     pub(super) fn begin_attempt(&mut self, now: Timestamp) {
         self.attempts.number = self.attempts.number.max(1);
+        self.begun = self.begun.wrapping_add(1);
         self.local_cid = Cid(self.rng.bytes());
         self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
         self.received = ReceivedPackets::default();
@@ -94,18 +98,18 @@ impl Connection {
         *self.handshake = Handshake {
             client_random: self.rng.bytes(),
             original: Cid(self.rng.bytes()),
-            due: true,
             ..Handshake::default()
         };
         self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
         self.enter_connecting();
+        self.begin_ways(now);
     }
 
     pub(super) fn await_init(&mut self, now: Timestamp) {
         let mut cid: [u8; Cid::LEN] = self.rng.bytes();
         cid[0] = self.config.shard;
         self.local_cid = Cid(cid);
-        self.handshake.budget = Some(0);
+        self.handshake.budget = (!self.link.is_stream()).then_some(0);
         self.timers.set(Timer::HandshakeDeadline, now + self.config.handshake_timeout);
     }
 
@@ -125,7 +129,11 @@ impl Connection {
     }
 
     pub(super) fn on_handshake_timer(&mut self, now: Timestamp) {
-        self.handshake.due = true;
+        if self.is_client {
+            self.repeat_inits();
+        } else {
+            self.handshake.due = true;
+        }
         self.arm_repeat(now);
     }
 
@@ -148,7 +156,7 @@ impl Connection {
     }
 
     /// This attempt is over: the next one is scheduled, or the connection has failed.
-    fn fail_attempt(&mut self, now: Timestamp, end: End) {
+    pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         let at = match &self.config.reconnect {
             Some(policy) if end.reason.is_retryable(end.advice) => {
                 self.attempts.next(now, policy, end.retry_after, &mut self.rng)
@@ -178,33 +186,49 @@ impl Connection {
         }
     }
 
-    /// Writes INIT or ACCEPT when it is due.
-    pub(super) fn write_handshake(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
-        if !self.handshake.due {
-            return false;
-        }
-        let start = buf.len();
+    /// Writes INIT or ACCEPT when it is due; returns the way that INIT is to take.
+    pub(super) fn write_handshake(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<u8> {
         if self.is_client {
-            self.write_init(buf);
-        } else if !self.write_accept(buf) {
-            return false;
+            let way = self.next_init()?;
+            self.write_init(now, way, buf);
+            return Some(way);
+        }
+        if !self.handshake.due || !self.write_accept(buf) {
+            return None;
         }
         self.handshake.due = false;
         self.handshake.sent += 1;
         self.handshake.sent_at = now;
-        self.arm_repeat(now);
-        debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
-        true
+        if !self.link.is_stream() {
+            self.arm_repeat(now);
+        }
+        Some(0)
     }
 
-    fn write_init(&mut self, buf: &mut Vec<u8>) {
+    /// Writes the INIT of a way, which is a bare record on a stream.
+    pub(super) fn write_init(&mut self, now: Timestamp, way: u8, buf: &mut Vec<u8>) {
+        let is_stream = self.ways.is_stream(way);
+        let Some(state) = self.handshake.ways.get_mut(usize::from(way)) else { return };
+        state.on_init_sent(now);
+        let token = core::mem::take(&mut state.token);
+        let start = buf.len();
+        self.build_init(&token, is_stream, buf);
+        if !is_stream {
+            self.handshake.sent += 1;
+            self.arm_repeat(now);
+            debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
+        }
+        self.handshake.ways[usize::from(way)].token = token;
+    }
+
+    fn build_init(&mut self, token: &[u8], is_stream: bool, buf: &mut Vec<u8>) {
         let mut params = Vec::new();
         self.params().encode_with(self.credentials.as_deref().unwrap_or_default(), &mut params);
         let versions = VERSION.to_be_bytes();
         let init = Init {
             versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
             client_random: self.handshake.client_random,
-            token: &self.handshake.token,
+            token,
             params: &params,
         };
         let mut record = Vec::new();
@@ -212,6 +236,9 @@ impl Connection {
         let transcript = first_half(blake3::hash(&record).as_bytes());
         if !self.handshake.transcripts.contains(&transcript) {
             self.handshake.transcripts.push(transcript);
+        }
+        if is_stream {
+            return buf.extend_from_slice(&record);
         }
         let header = 1 + 4 + 2 * (1 + Cid::LEN);
         record.resize(record.len().max(MIN_INIT - header - TAG_LEN), 0);
@@ -235,6 +262,10 @@ impl Connection {
 
     /// Writes what answers INIT, as far as an address that has not been proven may get that much.
     pub(super) fn write_long_answer(&mut self, kind: LongKind, record: &[u8], buf: &mut Vec<u8>) -> bool {
+        if self.link.is_stream() {
+            buf.extend_from_slice(record);
+            return true;
+        }
         let start = buf.len();
         let (dcid, scid) = (&self.remote_cid.0, &self.local_cid.0);
         Long { kind, version: VERSION, dcid, scid, payload: record }.encode(buf, self.config.checksum);
@@ -252,8 +283,8 @@ impl Connection {
         }
     }
 
-    /// A handshake packet came in.
-    pub(super) fn on_long(&mut self, now: Timestamp, long: &Long<'_>, size: usize) {
+    /// A handshake packet came in by a way.
+    pub(super) fn on_long(&mut self, now: Timestamp, way: u8, long: &Long<'_>, size: usize) {
         let mut record = Record::new(long.payload);
         let Some(Ok(frame)) = record.next() else {
             return self.stats.drops.count(Drop::MalformedHandshake);
@@ -261,74 +292,82 @@ impl Connection {
         if !record.all(|frame| frame == Ok(Frame::Padding)) {
             return self.stats.drops.count(Drop::MalformedHandshake);
         }
-        let is_for_me = long.dcid == self.local_cid.0;
-        match (long.kind, frame) {
+        if self.is_client && (long.dcid != self.local_cid.0 || self.state != State::Connecting) {
+            return self.stats.drops.count(Drop::UnexpectedHandshake);
+        }
+        let sender = Cid::from_slice(long.scid);
+        let malformed = Err(Drop::MalformedHandshake);
+        let taken = match (long.kind, frame) {
             (LongKind::Init, Frame::Init(init)) if !self.is_client && self.state == State::Accepting => {
-                self.on_init(long, &init, size);
+                sender.map_or(malformed, |sender| self.on_init(sender, &init, size))
             }
             (LongKind::Init, Frame::Init(init))
                 if self.is_refusing() && init.client_random == self.handshake.client_random =>
             {
                 self.answer_late_packet(false);
+                Ok(())
             }
-            (LongKind::Retry, Frame::Retry(token)) if is_for_me && self.state == State::Connecting => {
-                self.on_retry(now, token);
+            (LongKind::Retry, Frame::Retry(token)) if self.is_client => self.on_retry(now, way, token),
+            (LongKind::Accept, Frame::Accept(accept)) if self.is_client => {
+                let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
+                sender.map_or(malformed, |sender| self.on_accept(now, way, link, sender, &accept))
             }
-            (LongKind::Accept, Frame::Accept(accept)) if is_for_me && self.state == State::Connecting => {
-                self.on_accept(now, long, &accept);
-            }
-            (LongKind::Refuse, Frame::Version(versions)) if is_for_me && self.state == State::Connecting => {
-                if versions.iter().all(|version| version != VERSION) {
-                    let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
-                    self.fail_attempt(now, end);
-                } else {
-                    self.stats.drops.count(Drop::UnexpectedHandshake);
-                }
-            }
-            (LongKind::Refuse, Frame::Close(close)) if is_for_me && self.state == State::Connecting => {
+            (LongKind::Refuse, Frame::Version(versions)) if self.is_client => self.on_versions(now, versions),
+            (LongKind::Refuse, Frame::Close(close)) if self.is_client => {
                 self.on_refused(now, &close);
+                Ok(())
             }
-            _ => self.stats.drops.count(Drop::UnexpectedHandshake),
+            _ => Err(Drop::UnexpectedHandshake),
+        };
+        if let Err(reason) = taken {
+            self.stats.drops.count(reason);
         }
     }
 
-    fn on_retry(&mut self, now: Timestamp, token: &[u8]) {
-        if token.is_empty() || token.len() > MAX_TOKEN || self.handshake.retries >= MAX_RETRIES {
-            return self.stats.drops.count(Drop::UnexpectedHandshake);
+    pub(super) fn on_versions(&mut self, now: Timestamp, versions: Version<'_>) -> Result<(), Drop> {
+        if versions.iter().any(|version| version == VERSION) {
+            return Err(Drop::UnexpectedHandshake);
         }
-        if self.handshake.sent == 1 {
-            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+        let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
+        self.fail_attempt(now, end);
+        Ok(())
+    }
+
+    fn on_retry(&mut self, now: Timestamp, way: u8, token: &[u8]) -> Result<(), Drop> {
+        let state = self.handshake.ways.get_mut(usize::from(way));
+        let is_sound = !token.is_empty() && token.len() <= MAX_TOKEN;
+        let state = state.filter(|state| is_sound && state.retries < MAX_RETRIES);
+        let state = state.ok_or(Drop::UnexpectedHandshake)?;
+        if let Some(sent) = state.sent_once() {
+            self.recovery.rtt.sample(now, sent, Duration::ZERO);
         }
-        self.handshake.retries += 1;
-        self.handshake.token = token.to_vec();
-        self.handshake.due = true;
+        state.on_retry(token);
         self.handshake.sent = 0;
+        self.prefer_way(now);
+        Ok(())
     }
 
-    fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
+    pub(super) fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
         let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
         self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
     }
 
-    fn on_init(&mut self, long: &Long<'_>, init: &Init<'_>, size: usize) {
+    /// A client asks.
+    pub(super) fn on_init(&mut self, remote: Cid, init: &Init<'_>, size: usize) -> Result<(), Drop> {
         if let Some(budget) = &mut self.handshake.budget {
             *budget += 3 * size;
         }
         if !self.handshake.accept.is_empty() {
-            if init.client_random == self.handshake.client_random {
-                self.handshake.due = !self.is_undecided();
-            } else {
-                self.stats.drops.count(Drop::UnexpectedHandshake);
+            if init.client_random != self.handshake.client_random {
+                return Err(Drop::UnexpectedHandshake);
             }
-            return;
+            self.handshake.due = !self.is_undecided();
+            return Ok(());
         }
-        let (Some(remote), Ok(peer), Ok(token)) =
-            (Cid::from_slice(long.scid), Params::decode(init.params), params::credentials(init.params))
-        else {
-            return self.stats.drops.count(Drop::MalformedHandshake);
-        };
+        let peer = Params::decode(init.params).map_err(|_| Drop::MalformedHandshake)?;
+        let token = params::credentials(init.params).map_err(|_| Drop::MalformedHandshake)?;
         self.remote_cid = remote;
         self.agree(peer, remote, self.local_cid);
         let mut record = Vec::new();
@@ -340,6 +379,8 @@ impl Connection {
         self.session = SessionId(session);
         self.secret = self.rng.bytes();
         let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
+        // Nothing but a new handshake finds its way back to a stream that is gone.
+        let reset_token = if self.link.is_stream() { [0; 16] } else { reset_token(&key, self.local_cid) };
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let accept = Accept {
@@ -348,7 +389,7 @@ impl Connection {
             session_id: session,
             incarnation: 1,
             secret: self.secret,
-            reset_token: reset_token(&key, self.local_cid),
+            reset_token,
             transcript,
             params: &params,
         };
@@ -357,35 +398,48 @@ impl Connection {
         self.confirmation = confirm_hash(&transcript, &record);
         self.handshake.accept = record;
         self.ask_for_admission(token);
+        Ok(())
     }
 
     pub(super) fn owe_accept(&mut self) {
         self.handshake.due = true;
     }
 
-    fn on_accept(&mut self, now: Timestamp, long: &Long<'_>, accept: &Accept<'_>) {
-        let (Some(remote), Ok(peer)) = (Cid::from_slice(long.scid), Params::decode(accept.params)) else {
-            return self.stats.drops.count(Drop::MalformedHandshake);
-        };
+    /// A server took this client, over `link`.
+    pub(super) fn on_accept(
+        &mut self,
+        now: Timestamp,
+        way: u8,
+        link: Link,
+        remote: Cid,
+        accept: &Accept<'_>,
+    ) -> Result<(), Drop> {
+        let peer = Params::decode(accept.params).map_err(|_| Drop::MalformedHandshake)?;
         if accept.version != VERSION || !self.handshake.transcripts.contains(&accept.transcript) {
-            return self.stats.drops.count(Drop::UnexpectedHandshake);
+            return Err(Drop::UnexpectedHandshake);
+        }
+        let sent = self.handshake.ways.get(usize::from(way)).and_then(Way::sent_once);
+        self.ways.keep(way);
+        if link != self.link {
+            self.set_link(now, link);
         }
         self.remote_cid = remote;
         self.session = SessionId(accept.session_id);
-        self.reset_token = Some(accept.reset_token);
+        self.reset_token = (!link.is_stream()).then_some(accept.reset_token);
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
         self.secret = accept.secret;
         // Who shows credentials may have waited for somebody to look at them.
-        if self.handshake.sent == 1 && self.credentials.is_none() {
-            self.recovery.rtt.sample(now, self.handshake.sent_at, Duration::ZERO);
+        if let Some(sent) = sent.filter(|_| self.credentials.is_none()) {
+            self.recovery.rtt.sample(now, sent, Duration::ZERO);
         }
         self.handshake.clear();
         self.agree(peer, self.local_cid, remote);
         self.confirm = Confirm::Due;
         self.enter_established(now, accept.incarnation as u32);
         self.drop_too_large();
+        Ok(())
     }
 
     /// Both sides' parameters and ids are known.

@@ -7,6 +7,7 @@ mod close;
 mod commands;
 mod counters;
 mod delivery;
+mod goaway;
 mod handshake;
 mod heartbeat;
 mod probe;
@@ -17,9 +18,11 @@ mod requests;
 mod settle;
 mod sleep;
 mod state;
+mod stream;
 mod timers;
 mod transmit;
 mod urgent;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -34,13 +37,17 @@ use core::time::Duration;
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
 use self::delivery::Batches;
+pub use self::goaway::GoAway;
+use self::goaway::Leaving;
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::state::State;
+use self::stream::Echo;
 use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
+pub(crate) use self::ways::{MAX_WAYS, Ways};
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery, Ends, Gone};
 use crate::lazy::{Blank, Lazy};
@@ -73,6 +80,9 @@ pub struct Connection {
     /// Proves ownership of the session.
     secret: [u8; 32],
     attempts: Attempts,
+    ways: Ways,
+    /// Attempts that it began.
+    begun: u32,
     /// What a client shows to the server's application.
     credentials: Option<Arc<[u8]>>,
     local_cid: Cid,
@@ -95,16 +105,26 @@ pub struct Connection {
     timers: TimerTable,
     events: VecDeque<Event>,
     ping_due: bool,
+    echo: Echo,
     probes_due: u8,
     overdraft: Overdraft,
     wall: clock::Clock,
     ending: close::Ending,
+    leaving: Option<Box<Leaving>>,
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
     /// When memory was last given back.
     rested: Timestamp,
     stats: Stats,
+}
+
+/// What a lost connection leaves to the one that takes its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Legacy {
+    pub(crate) attempts: Attempts,
+    pub(crate) ways: Ways,
+    credentials: Option<Arc<[u8]>>,
 }
 
 /// Lists that are filled and emptied within one call, kept for their memory.
@@ -135,6 +155,20 @@ impl Connection {
         conn
     }
 
+    /// The client's end of a connection that can be reached in several ways.
+    pub(crate) fn connect_by(
+        config: Arc<Config>,
+        link: Link,
+        ways: Ways,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Self {
+        let mut conn = Self::new(config, link, seed, now, true);
+        conn.ways = ways;
+        conn.begin_attempt(now);
+        conn
+    }
+
     /// A client shows this to the server's application from its next INIT on: at most [`Credentials::MAX_TOKEN`] bytes. The
     /// connection that takes the place of a lost one shows it too.
     pub fn set_credentials(&mut self, credentials: &[u8]) -> Result<(), ConnectError> {
@@ -159,13 +193,13 @@ impl Connection {
         link: Link,
         seed: [u8; 32],
         now: Timestamp,
-        attempts: Attempts,
-        credentials: Option<Arc<[u8]>>,
+        legacy: Legacy,
         at: Timestamp,
     ) -> Self {
         let mut conn = Self::new(config, link, seed, now, true);
-        conn.attempts = attempts;
-        conn.credentials = credentials;
+        conn.ways = legacy.ways;
+        conn.attempts = legacy.attempts;
+        conn.credentials = legacy.credentials;
         conn.enter_backoff(at);
         conn
     }
@@ -177,7 +211,7 @@ impl Connection {
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
             channels: Channels::new(now, &config, link.max_packet),
-            mtu: Mtu::new(link.max_packet, if link.reliable { 0 } else { config.max_packet }),
+            mtu: Mtu::new(link.max_packet, if link.is_stream() { 0 } else { config.max_packet }),
             blocked: blocked::Blocked::default(),
             marks: false,
             link,
@@ -190,6 +224,8 @@ impl Connection {
             confirmation: [0; 16],
             secret: [0; 32],
             attempts: Attempts::default(),
+            ways: Ways::one(link.is_stream()),
+            begun: 0,
             credentials: None,
             local_cid: Cid::default(),
             remote_cid: Cid::default(),
@@ -204,10 +240,12 @@ impl Connection {
             timers: TimerTable::default(),
             events: VecDeque::new(),
             ping_due: false,
+            echo: Echo::default(),
             probes_due: 0,
             overdraft: Overdraft::default(),
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
+            leaving: None,
             arena: None,
             scratch: Lazy::default(),
             rested: Timestamp::ZERO,
@@ -216,7 +254,7 @@ impl Connection {
         }
     }
 
-    /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
+    /// Takes in a packet, over a stream a record. What makes no sense is counted and dropped; no timer fires.
     pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
         let now = self.advance(now);
         self.receive(now, meta, packet);
@@ -245,20 +283,18 @@ impl Connection {
         }
     }
 
-    /// Appends one packet to `buf`, if there is one to send; from then on it counts as sent.
+    /// Appends one packet, over a stream one record, to `buf`, if there is one to send; from then on it counts as sent.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         let now = self.advance(now);
         let start = buf.len();
         let written = self.transmit(now, buf);
         self.update_sent_timers();
-        if !written {
-            return None;
-        }
+        let path = crate::PathId(written?);
         let len = buf.len() - start;
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += len as u64;
         let ecn = mem::take(&mut self.marks).then_some(Ecn::Ect0);
-        Some(Transmit { path: crate::PathId::default(), ecn, len })
+        Some(Transmit { path, ecn, len })
     }
 
     /// The next event.
@@ -322,12 +358,26 @@ impl Connection {
         self.local_cid
     }
 
+    /// Whether datagrams may come that name its connection id.
+    pub(crate) const fn has_route(&self) -> bool {
+        if self.is_client { !self.ways.is_streams_only() } else { !self.link.is_stream() }
+    }
+
+    pub(crate) const fn remote_cid(&self) -> Cid {
+        self.remote_cid
+    }
+
     pub(crate) const fn reset_token(&self) -> Option<[u8; 16]> {
         self.reset_token
     }
 
-    pub(crate) fn credentials(&self) -> Option<Arc<[u8]>> {
-        self.credentials.clone()
+    pub(crate) const fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// Counts the attempts of this connection: what belongs to an earlier one is of no use any more.
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.begun
     }
 
     pub(crate) const fn is_client(&self) -> bool {
@@ -338,14 +388,16 @@ impl Connection {
         !self.events.is_empty()
     }
 
-    /// How often it was tried, and how long the peer wants to be left alone, when this connection was lost in a way that calls
-    /// for another one: not when this side had begun to close it. Only before any event of the loss is polled.
-    pub(crate) fn lost(&self) -> Option<(Attempts, Option<Duration>)> {
+    /// What the next connection goes on with, and how long the peer wants to be left alone, when this one was lost in a way that
+    /// calls for another one: not when this side had begun to close it. Only before any event of the loss is polled.
+    pub(crate) fn lost(&self) -> Option<(Legacy, Option<Duration>)> {
         match self.events.back() {
             Some(Event::Closed(closed))
                 if closed.reason.is_retryable(closed.advice) && !self.ending.is_wanted() =>
             {
-                Some((self.attempts, closed.retry_after))
+                let credentials = self.credentials.clone();
+                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials };
+                Some((legacy, closed.retry_after))
             }
             _ => None,
         }
@@ -377,6 +429,7 @@ impl Connection {
         match timer {
             Timer::Handshake => self.on_handshake_timer(now),
             Timer::HandshakeDeadline => self.on_handshake_deadline(now),
+            Timer::NextWay => self.begin_next_way(now),
             Timer::Backoff => self.begin_attempt(now),
             Timer::Loss => self.on_loss_timer(now),
             Timer::Pacing => {}
@@ -406,6 +459,9 @@ impl Connection {
     fn update_timers(&mut self) {
         if !self.state.is_open() {
             return;
+        }
+        if self.leaving.is_some() {
+            self.check_flushed(self.clock);
         }
         self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         self.timers.set(Timer::Request, self.requests.deadline());

@@ -3,14 +3,14 @@
 use core::mem;
 use core::time::Duration;
 
-use super::state::State;
+use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::channel::{
     Admission, Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit,
     Share,
 };
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -25,12 +25,15 @@ type Previous = Option<(u32, u8, u64)>;
 
 impl Connection {
     pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
-        if meta.path != PathId::default() {
+        if self.link.is_stream() {
+            return self.receive_record(now, datagram);
+        }
+        if meta.path != PathId::default() && self.state != State::Connecting {
             return self.stats.drops.count(Drop::WrongAddress);
         }
         match Packet::decode(datagram, self.config.checksum) {
             Ok(Packet::Long(long)) => {
-                self.on_long(now, &long, datagram.len());
+                self.on_long(now, meta.path.0, &long, datagram.len());
             }
             Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
@@ -47,7 +50,7 @@ impl Connection {
         if is_reset && self.state == State::Closing {
             self.finish_closing(now);
         } else if is_reset && !self.state.is_closed() {
-            let end = super::state::End::of(crate::CloseReason::Reset);
+            let end = End::of(CloseReason::Reset);
             self.enter_closed(now, end, Duration::ZERO);
         } else {
             self.stats.drops.count(reason);
@@ -77,6 +80,9 @@ impl Connection {
             return self.answer_late_packet(is_close);
         }
         if self.state == State::Accepting && !self.confirms(now, short.payload) {
+            if first_frame(short.payload).is_some_and(|frame| matches!(frame, Frame::Close(_))) {
+                return self.on_withdrawn(now);
+            }
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         self.stats.packets_received += 1;
@@ -84,22 +90,28 @@ impl Connection {
         self.apply_record(now, number, ecn, short.payload);
     }
 
+    /// The client says that it will not come: it found another way.
+    fn on_withdrawn(&mut self, now: Timestamp) {
+        self.stats.drops.count(Drop::HandshakeWithdrawn);
+        self.enter_closed(now, End::of(CloseReason::LinkLost), Duration::ZERO);
+    }
+
     /// Whether a record begins with the CONFIRM that this server waits for, which establishes the connection.
-    fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
-        let first = Record::new(payload).find(|frame| *frame != Ok(Frame::Padding));
-        matches!(first, Some(Ok(Frame::Confirm(hash))) if self.on_confirm(now, &hash))
+    pub(super) fn confirms(&mut self, now: Timestamp, payload: &[u8]) -> bool {
+        matches!(first_frame(payload), Some(Frame::Confirm(hash)) if self.on_confirm(now, &hash))
     }
 
     /// Checks all of a record before any of it takes effect.
-    fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
-        let (mut eliciting, mut urgent) = (false, false);
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
+        let (mut eliciting, mut urgent, mut asks_only) = (false, false, true);
         let mut only = None;
         let mut record = Record::new(payload);
         while let Some(frame) = record.next() {
             match frame {
                 Ok(frame) => {
                     eliciting |= frame.is_ack_eliciting();
-                    urgent |= matches!(frame, Frame::Ping);
+                    urgent |= frame == Frame::Ping;
+                    asks_only &= frame == Frame::Ping || !frame.is_ack_eliciting();
                     only = (record.frames() == 1 && record.is_empty()).then_some(frame);
                 }
                 Err(DecodeError::UnknownFrame(_)) => {
@@ -109,8 +121,12 @@ impl Connection {
                 Err(_) => return self.on_violation(now, code::FRAME_ENCODING, "a malformed frame"),
             }
         }
-        self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-        self.received.note_mark(ecn);
+        if self.link.is_stream() {
+            self.received.insert_record(now, eliciting && !asks_only, urgent, payload.len());
+        } else {
+            self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+            self.received.note_mark(ecn);
+        }
         self.keep_alive(now);
         if eliciting {
             self.restart_heartbeat(now);
@@ -158,6 +174,7 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
                 Ok(())
@@ -167,6 +184,17 @@ impl Connection {
                     self.finish_closing(now);
                 }
                 Ok(())
+            }
+            Frame::Ping => {
+                self.on_ping(number);
+                Ok(())
+            }
+            Frame::Pong(echo) => {
+                if self.on_pong(now, *echo) {
+                    Ok(())
+                } else {
+                    violation("a PONG that answers nothing")
+                }
             }
             Frame::Credit(credit) if is_open => self.on_credit(credit),
             Frame::Blocked(_) => {
@@ -199,13 +227,13 @@ impl Connection {
                 self.on_cancel(*request);
                 Ok(())
             }
-            // All but the first three come too late to matter: the connection is being closed.
+            // All but the first two come too late to matter: the connection is being closed.
             Frame::Padding
-            | Frame::Ping
             | Frame::Extension { .. }
             | Frame::Credit(_)
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
+            | Frame::GoAway(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)
@@ -472,4 +500,9 @@ impl Connection {
             }
         }
     }
+}
+
+/// The first frame of a record that means anything.
+fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
+    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
 }

@@ -44,6 +44,7 @@ impl Connection {
                 }
             }
             Carried::Confirm => self.confirm = Confirm::Done,
+            Carried::GoAway => self.on_goaway_settled(true),
             Carried::MtuProbe(size) => {
                 if self.mtu.on_probe_acked(size) {
                     self.recovery.set_packet(size);
@@ -81,6 +82,7 @@ impl Connection {
             Carried::Rate(scope) => self.channels.owe_rate(scope),
             Carried::Cancel(request) => self.requests.cancel_lost(request),
             Carried::OpenChannel(id) => self.channels.announce_again(ChannelId(id)),
+            Carried::GoAway => self.on_goaway_settled(false),
             Carried::Confirm => {
                 if self.confirm == Confirm::InFlight {
                     self.confirm = Confirm::Due;

@@ -90,6 +90,7 @@ impl Connection {
         self.state = State::Established;
         self.timers.stop(Timer::Handshake);
         self.timers.stop(Timer::HandshakeDeadline);
+        self.timers.stop(Timer::NextWay);
         self.attempts.on_established(now);
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);
@@ -143,6 +144,7 @@ impl Connection {
         self.timers.stop_all();
         self.timers.set(Timer::Drain, now + answer_for);
         let End { reason, advice, retry_after } = end;
+        let retry_after = retry_after.or_else(|| self.leaving_retry());
         let closed = Closed { reason, advice, retry_after, unsent, unacked, next: None };
         self.events.push_back(if was_established {
             Event::Closed(closed)

@@ -271,6 +271,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
     match frame {
         Frame::Padding => "PADDING",
         Frame::Ping => "PING",
+        Frame::Pong(_) => "PONG",
         Frame::Ack(_) => "ACK",
         Frame::Credit(_) => "CREDIT",
         Frame::Blocked(_) => "BLOCKED",
@@ -284,6 +285,7 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Rate(_) => "RATE",
         Frame::Time(_) => "TIME",
         Frame::Cancel(_) => "CANCEL",
+        Frame::GoAway(_) => "GOAWAY",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",
@@ -294,10 +296,12 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
     }
 }
 
+/// The record of a packet, which over a stream is all of it.
 fn payload(packet: &[u8]) -> &[u8] {
-    match Packet::decode(packet, crate::wire::checksum::crc32c).expect("a packet of ours") {
-        Packet::Long(long) => long.payload,
-        Packet::Short(short) => short.payload,
+    match Packet::decode(packet, crate::wire::checksum::crc32c) {
+        Ok(Packet::Long(long)) => long.payload,
+        Ok(Packet::Short(short)) => short.payload,
+        Err(_) => packet,
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) enum Timer {
     Handshake,
     /// Give the attempt up.
     HandshakeDeadline,
+    /// Try the next way to the server.
+    NextWay,
     /// Begin the next attempt.
     Backoff,
     /// Declare packets lost, or probe.
@@ -43,9 +45,10 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Handshake,
         Self::HandshakeDeadline,
+        Self::NextWay,
         Self::Backoff,
         Self::Loss,
         Self::Pacing,

@@ -69,10 +69,10 @@ impl Pending {
 }
 
 impl Connection {
-    /// Writes one packet behind what `buf` holds, if there is one to send.
-    pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
-        match self.state {
-            State::Connecting | State::Accepting => self.write_handshake(now, buf),
+    /// Writes one packet behind what `buf` holds, if there is one to send; returns the path that it is to take.
+    pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<u8> {
+        let written = match self.state {
+            State::Connecting | State::Accepting => return self.write_handshake(now, buf),
             State::Established | State::Flushing => {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
                     self.expire_messages(now);
@@ -81,6 +81,23 @@ impl Connection {
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
+        };
+        written.then_some(0)
+    }
+
+    /// Writes the header of a packet; on a stream it has none.
+    fn start_packet(&mut self, buf: &mut Vec<u8>) -> u64 {
+        let (number, number_len) = self.recovery.next_number();
+        if !self.link.is_stream() {
+            packet::start_short(buf, self.remote_cid, number, number_len);
+        }
+        number
+    }
+
+    /// Writes the tag of the packet that begins at `start`; on a stream it has none.
+    fn finish_packet(&self, buf: &mut Vec<u8>, start: usize, number: u64) {
+        if !self.link.is_stream() {
+            packet::finish_short(buf, start, self.guard, number, self.config.checksum);
         }
     }
 
@@ -92,8 +109,7 @@ impl Connection {
         frames: impl FnOnce(&mut RecordWriter<'_>),
     ) {
         let start = buf.len();
-        let (number, number_len) = self.recovery.next_number();
-        packet::start_short(buf, self.remote_cid, number, number_len);
+        let number = self.start_packet(buf);
         let record = buf.len();
         let mut writer = RecordWriter::new(buf);
         if self.confirm != Confirm::Done {
@@ -103,7 +119,7 @@ impl Connection {
         if self.reset_token.is_some() {
             pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
         }
-        packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+        self.finish_packet(buf, start, number);
         self.recovery.on_sent(now, buf.len() - start, false, Mark::default(), &[]);
     }
 
@@ -120,17 +136,18 @@ impl Connection {
         } else {
             Permit::Nothing
         };
-        if permit == Permit::Nothing && !self.received.is_due() && !self.is_report_due() {
+        let must_answer = self.received.is_due() || self.owes_echo() || self.is_report_due();
+        if permit == Permit::Nothing && !must_answer {
             return false;
         }
         let next = if permit == Permit::Urgent { self.channels.candidate(now, true) } else { next };
         let start = buf.len();
-        let (number, number_len) = self.recovery.next_number();
-        packet::start_short(buf, self.remote_cid, number, number_len);
+        let number = self.start_packet(buf);
         let record = buf.len();
         let mut carried = mem::take(&mut self.scratch.carried);
         let mut writer = RecordWriter::new(buf);
-        let limit = start + self.packet_limit() - TAG_LEN;
+        let tag = if self.link.is_stream() { 0 } else { TAG_LEN };
+        let limit = start + self.packet_limit() - tag;
         let eliciting = self.write_frames(now, permit, next, limit, &mut writer, &mut carried);
         let is_empty = writer.frames() == 0;
         if is_empty {
@@ -139,7 +156,7 @@ impl Connection {
             if eliciting && self.reset_token.is_some() {
                 pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
             }
-            packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+            self.finish_packet(buf, start, number);
             let len = buf.len() - start;
             self.marks = eliciting && self.recovery.wants_mark();
             let mark = Mark { ecn: self.marks, mtu_probe: false };
@@ -171,9 +188,14 @@ impl Connection {
     fn wants_to_elicit(&mut self, now: Timestamp, has_next: bool) -> bool {
         let mut wants = has_next
             || self.ping_due
+            || self.owes_goaway()
             || self.confirm == Confirm::Due
             || self.channels.has_news()
             || self.requests.next_cancel().is_some();
+        if !wants && self.wants_early_ack() {
+            self.ping_due = true;
+            wants = true;
+        }
         if !wants && self.recovery.window_has_room() {
             self.recovery.set_app_limited(true);
             wants = self.note_blocked(now);
@@ -183,7 +205,7 @@ impl Connection {
 
     /// What window and pacing let go.
     fn permit(&mut self, now: Timestamp) -> Permit {
-        if self.link.reliable {
+        if self.link.is_stream() {
             return Permit::All;
         }
         let mut resume = None;
@@ -221,10 +243,15 @@ impl Connection {
         if self.confirm != Confirm::Done {
             writer.write(&self.confirm_frame(), false);
             carried.push(Carried::Confirm);
-            self.confirm = Confirm::InFlight;
+            self.confirm = if self.link.is_stream() { Confirm::Done } else { Confirm::InFlight };
             eliciting = true;
         }
-        if self.received.has_news() || self.received.is_due() {
+        self.write_echo(writer);
+        if self.link.is_stream() {
+            if self.received.is_due() || self.received.has_news() && self.channels.owes_credit() {
+                self.received.write_record_ack(now, writer);
+            }
+        } else if self.received.has_news() || self.received.is_due() {
             let wants_pruning = self.received.wants_pruning() && self.recovery.is_idle();
             carried.push(Carried::Ack(self.received.write_ack(now, writer)));
             if wants_pruning {
@@ -255,6 +282,7 @@ impl Connection {
         self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_rates(limit, writer, carried);
+        self.write_goaway(now, limit, writer, carried);
         while writer.has_room(1 + varint::MAX_LEN, limit)
             && let Some(request) = self.requests.next_cancel()
         {
@@ -267,6 +295,7 @@ impl Connection {
         eliciting |= writer.frames() > before;
         if !eliciting && (self.ping_due || self.probes_due > 0) {
             writer.write(&Frame::Ping, false);
+            self.note_ping(now);
             eliciting = true;
         }
         eliciting
@@ -395,7 +424,7 @@ impl Connection {
                 size,
             });
             previous = Some((channel_id, class, candidate.number + 1));
-            if self.link.reliable && !is_followed {
+            if self.link.is_stream() && !is_followed {
                 self.on_written(channel_id, class, candidate, len);
             } else {
                 carried.push(Carried::Piece(piece));

@@ -11,6 +11,11 @@ pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
 
     /// What it shares with the other addresses of one network, for limits; `None` when none apply, as for loopback.
     fn prefix(&self) -> Option<u64>;
+
+    /// Whether a stream leads there, which must be opened before anything can be said. No.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
 impl Address for SocketAddr {

@@ -8,9 +8,9 @@ use core::time::Duration;
 use super::{Address, Endpoint, token};
 use crate::connection::reset_token;
 use crate::rng::Rng;
-use crate::wire::packet::{MIN_INIT, VERSION};
+use crate::wire::packet::{self, MIN_INIT, VERSION};
 use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
-use crate::{Connection, Drop, Meta, Retry, Timestamp, code};
+use crate::{Connection, Drop, Meta, Retry, State, Timestamp, code};
 
 /// Answers that wait to be sent.
 const MAX_ANSWERS: usize = 64;
@@ -100,6 +100,7 @@ impl<A: Address> Endpoint<A> {
             return self.on_init(now, meta, long, packet);
         }
         match Cid::from_slice(long.dcid).and_then(|cid| self.routes.by_cid(cid)) {
+            Some(slot) if self.is_late(slot, long) => self.withdraw(slot, meta.path, long),
             Some(slot) => self.hand_in(now, slot, meta, packet),
             None => self.count(Drop::UnknownConnection),
         }
@@ -127,12 +128,16 @@ impl<A: Address> Endpoint<A> {
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);
         };
+        if self.is_draining() {
+            let close = self.busy(Drop::Draining);
+            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
+        }
         self.on_new_client(now, meta, client, &init, packet);
     }
 
     fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, packet: &[u8]) {
         let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
-        let is_crowded = self.incoming.of_prefix(meta.path) >= self.config.max_pending_per_prefix;
+        let is_crowded = self.is_crowded(meta.path);
         let must_prove = match self.config.retry {
             _ if self.config.admission => true,
             Retry::Always => true,
@@ -143,13 +148,10 @@ impl<A: Address> Endpoint<A> {
             let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
         }
-        let is_full =
-            self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending;
-        if is_full || is_crowded {
-            return self.answer_busy(meta.path, client, Drop::Busy);
-        }
-        if self.config.admission && self.incoming.undecided >= self.config.max_undecided {
-            return self.answer_busy(meta.path, client, Drop::UndecidedFull);
+        let room = if is_crowded { Err(Drop::Busy) } else { self.room() };
+        if let Err(reason) = room {
+            let close = self.busy(reason);
+            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
         }
         let mut conn = Connection::accept(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
         if self.routes.by_cid(conn.local_cid()).is_some() {
@@ -159,19 +161,65 @@ impl<A: Address> Endpoint<A> {
         if is_proven {
             conn.set_address_validated();
         }
-        let id = self.insert(conn, meta.path, Some(client));
+        let id = self.insert(conn, meta.path, Some(client), None);
         self.hand_in(now, id.slot, meta, packet);
     }
 
-    fn answer_busy(&mut self, address: A, client: Cid, reason: Drop) {
+    /// Whether there is room for another client, or why not.
+    pub(super) fn room(&self) -> Result<(), Drop> {
+        if self.is_draining() {
+            return Err(Drop::Draining);
+        }
+        if self.len() >= self.config.max_connections || self.incoming.pending >= self.config.max_pending {
+            return Err(Drop::Busy);
+        }
+        if self.config.admission && self.incoming.undecided >= self.config.max_undecided {
+            return Err(Drop::UndecidedFull);
+        }
+        Ok(())
+    }
+
+    /// Whether those at `address` take as much room as they may.
+    pub(super) fn is_crowded(&self, address: A) -> bool {
+        self.incoming.of_prefix(address) >= self.config.max_pending_per_prefix
+    }
+
+    /// Sends a client away.
+    pub(super) fn busy(&mut self, reason: Drop) -> Close<'static> {
         self.count(reason);
-        let close = Close {
-            code: code::BUSY,
-            advice: Advice::After,
-            retry_after_ms: u64::try_from(self.config.busy_retry_after.as_millis()).unwrap_or(u64::MAX),
-            reason: "busy",
+        let (advice, retry_after) = self.drain_advice();
+        let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        Close { code: code::BUSY, advice, retry_after_ms, reason: "busy" }
+    }
+
+    /// Whether a packet takes a client that has found another way.
+    fn is_late(&self, slot: u32, long: &Long<'_>) -> bool {
+        let entry = self.slots[slot as usize].entry.as_deref();
+        long.kind == LongKind::Accept
+            && entry.is_some_and(|entry| {
+                entry.race.is_some()
+                    && entry.conn.look().state() != State::Connecting
+                    && entry.conn.look().remote_cid().0 != long.scid
+            })
+    }
+
+    /// Tells a server that the client will not come, so that it does not wait for it.
+    fn withdraw(&mut self, slot: u32, address: A, long: &Long<'_>) {
+        let Some(server) = Cid::from_slice(long.scid) else {
+            return self.count(Drop::MalformedHandshake);
         };
-        self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
+        if self.answers.len() >= MAX_ANSWERS {
+            return self.count(Drop::AnswerQueueFull);
+        }
+        self.count(Drop::UnexpectedHandshake);
+        let Some(client) = self.entry(slot).map(|entry| entry.conn.look().local_cid()) else { return };
+        let checksum = self.config.checksum;
+        let mut answer = Vec::with_capacity(32);
+        packet::start_short(&mut answer, server, 0, 1);
+        let close = Close { code: code::NO_ERROR, advice: Advice::Never, retry_after_ms: 0, reason: "" };
+        RecordWriter::new(&mut answer).write(&Frame::Close(close), false);
+        packet::finish_short(&mut answer, 0, packet::guard(client, server, checksum), 0, checksum);
+        self.answers.push_back((address, answer));
     }
 
     /// The answer carries the ids that the client sent, whatever their length: its version may have other rules.

@@ -1,8 +1,11 @@
 //! Many peers behind the same verbs (docs/spec/connection.md, section 5).
 
 mod address;
+mod dial;
+mod drain;
 mod guard;
 mod incoming;
+mod links;
 mod routes;
 mod schedule;
 mod sleeper;
@@ -18,8 +21,13 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 pub use self::address::Address;
+pub use self::dial::Dial;
+use self::dial::{Dials, Race};
+pub use self::drain::Drain;
 pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
+use self::links::Links;
+pub use self::links::Output;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 pub use self::sleeper::ConnectionRef;
@@ -28,8 +36,8 @@ use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, ConnectError, Connection, ConnectionId, Credentials, Drop, Event, Link,
-    Message, Meta, PathId, SendError, Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, PathId, SendError,
+    Shard, State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -45,6 +53,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     rng: Rng,
     clock: Timestamp,
     is_accepting: bool,
+    draining: Option<Box<Drain>>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     routes: Routes<A>,
@@ -55,6 +64,8 @@ pub struct Endpoint<A: Address = SocketAddr> {
     burst: u8,
     speaking: ReadyList,
     deadlines: Deadlines,
+    links: Links<A>,
+    dials: Dials<A>,
     /// The connection that was touched last, whose deadline is not filed yet: it may be touched again at once.
     unfiled: Option<u32>,
     arena: Option<Box<Arena>>,
@@ -71,6 +82,10 @@ struct Slot<A> {
 struct Entry<A> {
     conn: Sleeper,
     address: A,
+    /// The stream that carries it.
+    link: Option<u32>,
+    /// A client's ways to its server, unless it is one that is reached by datagrams.
+    race: Option<Box<Race<A>>>,
     /// The routes that lead here.
     cid: Cid,
     reset: Option<[u8; 16]>,
@@ -93,6 +108,7 @@ impl<A: Address> Endpoint<A> {
         Self {
             incoming: Incoming::new(key, &mut rng),
             is_accepting: config.accept,
+            draining: None,
             config,
             link,
             rng,
@@ -105,6 +121,8 @@ impl<A: Address> Endpoint<A> {
             burst: 0,
             speaking: ReadyList::default(),
             deadlines: Deadlines::default(),
+            links: Links::default(),
+            dials: Dials::default(),
             unfiled: None,
             arena: None,
             stats: Stats::default(),
@@ -115,35 +133,6 @@ impl<A: Address> Endpoint<A> {
     pub fn route(packet: &[u8]) -> Option<Shard> {
         let &[first, shard, ..] = packet else { return None };
         (first & 0xC0 == 0x40).then_some(Shard(shard))
-    }
-
-    /// Begins to connect to `address`.
-    pub fn connect(&mut self, now: Timestamp, address: A) -> Result<ConnectionId, ConnectError> {
-        let now = self.advance(now);
-        if self.len() >= self.config.max_connections {
-            return Err(ConnectError::TooMany { max: self.config.max_connections });
-        }
-        let conn = Connection::connect(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
-        Ok(self.insert(conn, address, None))
-    }
-
-    /// Begins to connect to `address`, showing `credentials` to the server's application: at most [`Credentials::MAX_TOKEN`]
-    /// bytes.
-    pub fn connect_with(
-        &mut self,
-        now: Timestamp,
-        address: A,
-        credentials: &[u8],
-    ) -> Result<ConnectionId, ConnectError> {
-        let max = Credentials::MAX_TOKEN;
-        if credentials.len() > max {
-            return Err(ConnectError::CredentialsTooLong { max });
-        }
-        let id = self.connect(now, address)?;
-        if let Some(entry) = self.entry(id.slot) {
-            entry.conn.wake().set_credentials(credentials)?;
-        }
-        Ok(id)
     }
 
     /// Lets a client in that is [`Event::Undecided`]. `false` when there was nothing to decide any more.
@@ -176,6 +165,7 @@ impl<A: Address> Endpoint<A> {
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
+        self.expire_links(now);
         self.file();
         while let Some((deadline, slot)) = self.deadlines.first() {
             if deadline > now {
@@ -202,13 +192,13 @@ impl<A: Address> Endpoint<A> {
         while let Some(slot) = self.sending.front() {
             let Self { slots, config, .. } = self;
             let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
-            let transmit = entry.and_then(|entry| {
+            let transmit = entry.filter(|entry| entry.takes_datagrams()).and_then(|entry| {
                 let transmit = entry.conn.awake_mut()?.poll_transmit(now, buf);
                 if transmit.is_none() {
                     entry.conn.doze(config);
                 }
-                let Transmit { ecn, len, .. } = transmit?;
-                Some(Transmit { path: entry.address, ecn, len })
+                let Transmit { path, ecn, len } = transmit?;
+                Some(Transmit { path: entry.address_of(path), ecn, len })
             });
             self.burst += 1;
             if transmit.is_none() {
@@ -252,10 +242,13 @@ impl<A: Address> Endpoint<A> {
         if self.config.planted == Some(crate::planted::Planted::BusyLoop) && !self.is_empty() {
             return Some(self.clock);
         }
-        let Some(slot) = self.unfiled else { return self.deadlines.first().map(|(deadline, _)| deadline) };
+        let waiting = self.links.deadline();
+        let Some(slot) = self.unfiled else {
+            return self.deadlines.first().map(|(deadline, _)| deadline).into_iter().chain(waiting).min();
+        };
         let entry = self.slots[slot as usize].entry.as_deref();
         let unfiled = entry.and_then(|entry| entry.conn.poll_timeout());
-        self.deadlines.first_but(slot).into_iter().chain(unfiled).min()
+        self.deadlines.first_but(slot).into_iter().chain(unfiled).chain(waiting).min()
     }
 
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
@@ -373,13 +366,21 @@ impl<A: Address> Endpoint<A> {
         self.entry(slot)?.conn.awake_mut()
     }
 
-    fn insert(&mut self, conn: Connection, address: A, initial: Option<Cid>) -> ConnectionId {
+    fn insert(
+        &mut self,
+        conn: Connection,
+        address: A,
+        initial: Option<Cid>,
+        race: Option<Box<Race<A>>>,
+    ) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
             self.slots.len() as u32 - 1
         });
         let (cid, filed) = (conn.local_cid(), conn.state());
-        self.routes.add_cid(cid, slot);
+        if conn.has_route() {
+            self.routes.add_cid(cid, slot);
+        }
         if let Some(initial) = initial {
             self.routes.add_initial(initial, address, slot);
         }
@@ -391,6 +392,8 @@ impl<A: Address> Endpoint<A> {
         let entry = Entry {
             conn,
             address,
+            link: None,
+            race,
             cid,
             reset: None,
             initial,
@@ -417,6 +420,12 @@ impl<A: Address> Endpoint<A> {
         if entry.is_pending {
             self.incoming.end(entry.address);
         }
+        if let Some(link) = entry.link {
+            self.let_go(link);
+        }
+        if let Some(race) = entry.race {
+            self.end_race(&race, None);
+        }
         if entry.is_undecided {
             self.incoming.undecided -= 1;
         }
@@ -438,19 +447,24 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        let inner = Meta { path: PathId::default(), ecn: meta.ecn };
+        let path = self.entry(slot).map_or(PathId::default(), |entry| entry.path_of(meta.path));
+        let inner = Meta { path, ecn: meta.ecn };
         self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
     fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
-        let Self { slots, arena, stats, .. } = self;
+        if self.entry(slot).is_some_and(|entry| !entry.is_from(meta.path)) {
+            return self.count(Drop::WrongAddress);
+        }
+        self.lend_arena_to(slot, hand_over);
+    }
+
+    fn lend_arena_to(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection)) {
+        let Self { slots, arena, .. } = self;
         let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        if entry.address != meta.path {
-            return stats.drops.count(Drop::WrongAddress);
-        }
         let conn = entry.conn.wake();
         core::mem::swap(arena, conn.arena_mut());
         hand_over(conn);
@@ -465,12 +479,17 @@ impl<A: Address> Endpoint<A> {
         if conn.has_events() {
             self.speaking.push(slot);
         }
-        self.sending.push(slot);
+        match entry.link {
+            Some(link) => self.links.writable.push(link),
+            None => self.sending.push(slot),
+        }
         // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
         let state = conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
             self.refile_routes(slot);
+            self.refile_race(slot);
+            self.tell_going_away(slot);
             self.replace_if_lost(slot);
             self.touch(slot);
             self.remove_if_over(slot);
@@ -484,7 +503,8 @@ impl<A: Address> Endpoint<A> {
         let Some(conn) = entry.conn.awake() else { return };
         let (cid, reset) = (conn.local_cid(), conn.reset_token());
         let (is_handshaking, is_undecided) = (conn.is_handshaking(), conn.is_undecided());
-        if cid != entry.cid {
+        let has_route = conn.has_route();
+        if cid != entry.cid && has_route {
             self.routes.remove_cid(entry.cid);
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
@@ -534,14 +554,16 @@ impl<A: Address> Endpoint<A> {
         if entry.is_replaced || !conn.is_client() || !conn.state().is_closed() {
             return;
         }
-        let (lost, credentials) = (conn.lost(), conn.credentials());
+        let lost = conn.lost();
         entry.is_replaced = true;
         let (now, address) = (self.clock, entry.address);
-        let Some((mut attempts, retry_after)) = lost else { return };
-        let Some(at) = attempts.next(now, &policy, retry_after, &mut self.rng) else { return };
-        let config = Arc::clone(&self.config);
-        let conn = Connection::reconnect(config, self.link, self.rng.bytes(), now, attempts, credentials, at);
-        let next = self.insert(conn, address, None);
+        let Some((mut legacy, retry_after)) = lost else { return };
+        let race = entry.race.as_ref().map(|race| Box::new(race.again()));
+        let next = legacy.attempts.next(now, &policy, retry_after, &mut self.rng);
+        let Some(at) = next else { return };
+        let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
+        let conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
+        let next = self.insert(conn, address, None, race);
         if let Some(conn) = self.awake(slot) {
             conn.set_next(next);
         }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use self::congestion::{Acked, Controller, Lost};
-use self::delivery::{Delivery, Newest};
+use self::delivery::{Delivery, Newest, Snapshot};
 use self::ecn::{Marked, Marks};
 pub(crate) use self::mtu::Mtu;
 use self::pacer::Pacer;
@@ -38,6 +38,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const PROBE_PACKETS: u8 = 2;
 /// Packets before the first number is skipped.
 const FIRST_SKIP: u64 = 20;
+/// Stands in where the link itself says how much may be in flight.
+const UNCONTROLLED: Congestion = Congestion::Fixed { rate: 1 << 40, window: 1 << 32 };
 
 /// What happened to packets, for the owners of what they carried.
 #[derive(Clone, Debug, Default)]
@@ -124,11 +126,12 @@ impl Flight {
 impl Recovery {
     pub(crate) fn new(now: Timestamp, config: &Config, link: Link, rng: &mut Rng) -> Self {
         let packet = u64::from(link.max_packet);
-        let first = rng.below(1 << 16);
+        let is_stream = link.is_stream();
+        let first = if is_stream { 0 } else { rng.below(1 << 16) };
         Self {
             rtt: Rtt::new(config.initial_rtt),
             flight: None,
-            congestion: config.congestion,
+            congestion: if is_stream { UNCONTROLLED } else { config.congestion },
             reordering: Reordering::new(now),
             reliable_link: link.reliable,
             packet,
@@ -136,7 +139,7 @@ impl Recovery {
             marks: Marks::new(config.ecn && !link.reliable),
             first,
             next: first,
-            next_skip: Some(first + FIRST_SKIP + rng.below(FIRST_SKIP)),
+            next_skip: (!is_stream).then(|| first + FIRST_SKIP + rng.below(FIRST_SKIP)),
             last_skip: None,
             largest_acked: None,
             last_eliciting: now,
@@ -171,9 +174,10 @@ impl Recovery {
 
     /// Whether the window has room for `bytes`. One packet always may be under way.
     pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
-        self.flight.as_ref().is_none_or(|flight| {
-            flight.sent.is_idle() || flight.sent.bytes_in_flight() + bytes <= flight.controller.window()
-        })
+        self.reliable_link
+            || self.flight.as_ref().is_none_or(|flight| {
+                flight.sent.is_idle() || flight.sent.bytes_in_flight() + bytes <= flight.controller.window()
+            })
     }
 
     /// The largest packet has another size from now on.
@@ -225,6 +229,14 @@ impl Recovery {
         if !eliciting {
             return;
         }
+        if self.reliable_link {
+            self.last_eliciting = now;
+            if !carried.is_empty() {
+                let sent = &mut self.flight(now).sent;
+                sent.push(number, now, size as u32, mark, Snapshot::default(), carried);
+            }
+            return;
+        }
         if mark.ecn {
             self.marks.on_sent();
         }
@@ -252,6 +264,10 @@ impl Recovery {
             return Err(ImpossibleAck("it acknowledged a packet number that was skipped"));
         }
         let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
+        if self.reliable_link {
+            self.settle_records(now, ack, out);
+            return Ok(());
+        }
         let arrived = self.settle(now, ack, out, stats);
         let rtt = arrived
             .newest
@@ -294,6 +310,25 @@ impl Recovery {
                 }
             }
         }
+    }
+
+    /// The same where nothing is ever lost: nothing is to be learned from it but that it arrived.
+    fn settle_records(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome) {
+        let Some(flight) = &mut self.flight else { return };
+        for range in ack.ranges() {
+            flight.sent.acknowledge(&range, &mut out.acked, |_| {});
+        }
+        flight.sent.forget(now);
+    }
+
+    /// The number of the next packet.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The newest packet whose arrival is waited for.
+    pub(crate) fn newest_in_flight(&self) -> Option<u64> {
+        self.flight.as_ref().and_then(|flight| flight.sent.newest())
     }
 
     /// Settles what an ACK acknowledges.

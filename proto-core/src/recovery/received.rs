@@ -10,6 +10,10 @@ use crate::wire::{EcnCounts, MAX_RANGES, RecordWriter, packet};
 
 /// Ack-eliciting packets after which an ACK is due at once.
 const ELICITING_PER_ACK: u32 = 2;
+/// The same on streams, where an ACK only frees memory and settles fates: records, their bytes, and time.
+const RECORDS_PER_ACK: u32 = 64;
+const BYTES_PER_ACK: usize = 64 << 10;
+const RECORD_ACK_DELAY: Duration = Duration::from_millis(250);
 /// With more ranges than this, ACKs ask to be acknowledged themselves, so that the list can be cut.
 const MANY_RANGES: usize = 16;
 /// What arrived longer ago is not acknowledged any more: who still waits for it has repeated it long since.
@@ -23,6 +27,8 @@ pub(crate) struct Received {
     largest_at: Timestamp,
     /// Ack-eliciting packets since the last ACK went out.
     unacknowledged: u32,
+    /// Their bytes, on a stream.
+    unacknowledged_bytes: usize,
     deadline: Option<Timestamp>,
     due: bool,
     /// The largest number at some time past, and when that was.
@@ -68,6 +74,37 @@ impl Received {
         } else if !self.due {
             self.deadline = self.deadline.or(Some(now + max_ack_delay));
         }
+    }
+
+    /// The number of the next record of a stream.
+    pub(crate) const fn next(&self) -> u64 {
+        self.seen.next()
+    }
+
+    /// The next record of a stream arrived. An ACK is due after many, or when `urgent`; never for nothing.
+    pub(crate) fn insert_record(&mut self, now: Timestamp, eliciting: bool, urgent: bool, len: usize) {
+        let number = self.seen.next();
+        self.largest_at = now;
+        self.seen.insert(number);
+        self.ranges.insert(number..number + 1);
+        if eliciting {
+            self.unacknowledged += 1;
+            self.unacknowledged_bytes += len;
+        }
+        let is_enough =
+            self.unacknowledged >= RECORDS_PER_ACK || self.unacknowledged_bytes >= BYTES_PER_ACK || urgent;
+        if self.unacknowledged > 0 && is_enough {
+            self.set_due();
+        } else if self.unacknowledged > 0 && !self.due {
+            self.deadline = self.deadline.or(Some(now + RECORD_ACK_DELAY));
+        }
+    }
+
+    /// Writes an ACK of every record since the last one, which has arrived or will.
+    pub(crate) fn write_record_ack(&mut self, now: Timestamp, writer: &mut RecordWriter<'_>) {
+        self.write_ack(now, writer);
+        self.unacknowledged_bytes = 0;
+        self.ranges.remove_below(self.seen.next());
     }
 
     /// A packet that [`Self::insert`] took came with this mark. Congestion is told at once.
@@ -141,4 +178,14 @@ impl Received {
     }
 }
 
-crate::sleep::saved!(Received { seen, ranges, largest_at, unacknowledged, deadline, due, mark, ecn });
+crate::sleep::saved!(Received {
+    seen,
+    ranges,
+    largest_at,
+    unacknowledged,
+    unacknowledged_bytes,
+    deadline,
+    due,
+    mark,
+    ecn
+});

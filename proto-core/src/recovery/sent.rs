@@ -24,6 +24,7 @@ pub(crate) enum Carried {
     /// That a request was cancelled.
     Cancel(u64),
     Confirm,
+    GoAway,
     Piece(Piece),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),
@@ -120,6 +121,11 @@ impl Sent {
 
     pub(crate) const fn is_idle(&self) -> bool {
         self.packets_in_flight == 0
+    }
+
+    /// The newest of them.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.packets.back().filter(|packet| packet.state == State::InFlight).map(|packet| packet.number)
     }
 
     #[cfg(test)]

@@ -377,7 +377,7 @@ fn a_timer_that_fires_early_does_nothing() {
 
 #[test]
 fn a_reliable_link_has_no_timers_but_settles_all_the_same() {
-    let mut sender = Sender::new(Link::reliable(1200), Congestion::default());
+    let mut sender = Sender::new(Link::stream(1200), Congestion::default());
     let sent: Vec<_> = (0..6).map(|_| sender.send()).collect();
     assert_eq!(sender.deadline(), None);
     sender.ack(sent[5]);

@@ -109,6 +109,57 @@ pub enum Advice {
     Elsewhere = 3,
 }
 
+impl Advice {
+    fn decode(reader: &mut Reader<'_>, otherwise: &'static str) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            0 => Ok(Self::Never),
+            1 => Ok(Self::Now),
+            2 => Ok(Self::After),
+            3 => Ok(Self::Elsewhere),
+            _ => Err(DecodeError::Invalid(otherwise)),
+        }
+    }
+}
+
+/// A server is going away, or a client has finished because of that.
+///
+/// ```text
+/// 14 | timeout_ms vi64 | advice 1 | retry_after_ms vi64 | uri: vi64 length, UTF-8
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoAway<'a> {
+    /// Milliseconds after which the server closes.
+    pub timeout_ms: u64,
+    /// What to do next.
+    pub advice: Advice,
+    /// Milliseconds to wait before coming back.
+    pub retry_after_ms: u64,
+    /// Where else to go: at most 1024 bytes.
+    pub uri: &'a str,
+}
+
+/// Longest address of another server in bytes.
+pub(crate) const MAX_URI: usize = 1024;
+
+impl<'a> GoAway<'a> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            timeout_ms: reader.vi64()?,
+            advice: Advice::decode(reader, "GOAWAY: advice over 3")?,
+            retry_after_ms: reader.vi64()?,
+            uri: reader.str(MAX_URI, "GOAWAY: uri over 1024 bytes")?,
+        })
+    }
+
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
+        varint::encode(self.timeout_ms, buf);
+        buf.push(self.advice as u8);
+        varint::encode(self.retry_after_ms, buf);
+        varint::encode(self.uri.len() as u64, buf);
+        buf.extend_from_slice(self.uri.as_bytes());
+    }
+}
+
 /// The end of a connection.
 ///
 /// ```text
@@ -132,13 +183,7 @@ pub(crate) const MAX_REASON: usize = 256;
 impl<'a> Close<'a> {
     pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let code = reader.vi64()?;
-        let advice = match reader.u8()? {
-            0 => Advice::Never,
-            1 => Advice::Now,
-            2 => Advice::After,
-            3 => Advice::Elsewhere,
-            _ => return Err(DecodeError::Invalid("CLOSE: advice over 3")),
-        };
+        let advice = Advice::decode(reader, "CLOSE: advice over 3")?;
         let retry_after_ms = reader.vi64()?;
         Ok(Self {
             code,

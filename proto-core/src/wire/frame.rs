@@ -6,8 +6,8 @@ use core::ops::RangeInclusive;
 use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, Init, MAX_TOKEN, Msg, MsgAck,
-    OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
+    MsgAck, OpenChannel, RateLimit, Reader, Report, Skip, TimeSample, Version,
 };
 use super::{ack, delivery, varint};
 
@@ -64,8 +64,10 @@ pub mod code {
 pub enum Frame<'a> {
     /// Nothing, one byte long.
     Padding,
-    /// Asks for an ACK.
+    /// Asks for an ACK, on a stream for a PONG.
     Ping,
+    /// Answers the PING of the record of this number, on streams.
+    Pong(u64),
     /// Which packets arrived.
     Ack(Ack<'a>),
     /// Room for reliable messages.
@@ -82,6 +84,8 @@ pub enum Frame<'a> {
     Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
+    /// The server is going away.
+    GoAway(GoAway<'a>),
     /// The end.
     Close(Close<'a>),
     /// The end was understood.
@@ -125,6 +129,7 @@ impl<'a> Frame<'a> {
                 | Self::Report(_)
                 | Self::Close(_)
                 | Self::CloseAck
+                | Self::Pong(_)
                 | Self::Time(_)
                 | Self::Init(_)
                 | Self::Retry(_)
@@ -139,6 +144,7 @@ impl<'a> Frame<'a> {
         Ok(match ty {
             code::PADDING => Self::Padding,
             code::PING => Self::Ping,
+            code::PONG => Self::Pong(reader.vi64()?),
             code::ACK | code::ACK_ECN => Self::Ack(Ack::decode(reader, ty == code::ACK_ECN)?),
             code::CREDIT => Self::Credit(Credit::decode(reader)?),
             code::BLOCKED => Self::Blocked(Credit::decode(reader)?),
@@ -147,6 +153,7 @@ impl<'a> Frame<'a> {
             code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
             code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::GOAWAY => Self::GoAway(GoAway::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
             code::CLOSE_ACK => Self::CloseAck,
             code::RATE => Self::Rate(RateLimit::decode(reader)?),
@@ -254,6 +261,10 @@ impl<'b> RecordWriter<'b> {
         match frame {
             Frame::Padding => buf.push(code::PADDING),
             Frame::Ping => buf.push(code::PING),
+            Frame::Pong(echo) => {
+                buf.push(code::PONG);
+                varint::encode(*echo, buf);
+            }
             Frame::Ack(ack) => {
                 buf.push(if ack.ecn.is_some() { code::ACK_ECN } else { code::ACK });
                 ack.encode(buf);
@@ -285,6 +296,10 @@ impl<'b> RecordWriter<'b> {
             Frame::OpenChannel(open) => {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
+            }
+            Frame::GoAway(goaway) => {
+                buf.push(code::GOAWAY);
+                goaway.encode(buf);
             }
             Frame::Close(close) => {
                 buf.push(code::CLOSE);

@@ -20,8 +20,8 @@ pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
 pub use ack::{Ack, AckRange, EcnCounts};
-pub use control::{Advice, Close, Credit, OpenChannel};
-pub(crate) use control::{MAX_NAME, MAX_REASON};
+pub use control::{Advice, Close, Credit, GoAway, OpenChannel};
+pub(crate) use control::{MAX_NAME, MAX_REASON, MAX_URI};
 pub use delivery::{FragAbort, MsgAck, Report, Reported, Skip, Skipped, Status};
 pub(crate) use delivery::{MAX_RECEIPT_RANGES, MAX_REPORTS, MAX_SKIPS};
 pub use frame::{Frame, Record, RecordWriter};

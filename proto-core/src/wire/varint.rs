@@ -47,6 +47,23 @@ fn encode_longer(value: u64, buf: &mut Vec<u8>) {
     buf[first] |= prefix;
 }
 
+/// Writes `value` in its shortest form into `out`, which must be [`len`] bytes long.
+pub(crate) fn write(value: u64, out: &mut [u8]) {
+    let bytes = value.to_be_bytes();
+    let len = out.len();
+    match len {
+        0 => {}
+        1..MAX_LEN => {
+            out.copy_from_slice(&bytes[8 - len..]);
+            out[0] |= !(0xFF_u8 >> (len - 1));
+        }
+        _ => {
+            out[0] = 0xFF;
+            out[len - 8..].copy_from_slice(&bytes);
+        }
+    }
+}
+
 /// The value at the start of `bytes` and how many bytes it took.
 #[inline]
 pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
@@ -79,6 +96,9 @@ mod tests {
                 let mut buf = Vec::new();
                 encode(value, &mut buf);
                 assert_eq!(buf.len(), len(value));
+                let mut written = alloc::vec![0; len(value)];
+                super::write(value, &mut written);
+                assert_eq!(written, buf);
                 assert_eq!(decode(&buf), Ok((value, buf.len())), "{value:#x}");
                 for cut in 0..buf.len() {
                     assert_eq!(decode(&buf[..cut]), Err(DecodeError::Truncated));

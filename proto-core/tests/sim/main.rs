@@ -4,6 +4,7 @@ mod admission;
 mod chat;
 mod clocks;
 mod core;
+mod drain;
 mod net;
 mod oracles;
 mod peer;

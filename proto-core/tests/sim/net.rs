@@ -87,6 +87,7 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::Confirm(_) => "CONFIRM",
             Frame::Rate(_) => "RATE",
             Frame::Cancel(_) => "CANCEL",
+            Frame::GoAway(_) => "GOAWAY",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -50,6 +50,10 @@ impl Ask {
 #[derive(Clone, Debug)]
 pub(crate) enum Cmd {
     Connect,
+    /// The endpoint goes away.
+    Drain {
+        timeout: Duration,
+    },
     Send {
         channel: u32,
         ask: Ask,

@@ -9,7 +9,7 @@ use crate::{Class, ConfigBuilder, Event, Fate, Link, Message};
 
 fn pair() -> Pair {
     let config = ConfigBuilder::default().build().expect("sound");
-    Pair::established_with(alloc::sync::Arc::clone(&config), config, Link::reliable(1200))
+    Pair::established_with(alloc::sync::Arc::clone(&config), config, Link::stream(1200))
 }
 
 fn fates(pair: &mut Pair) -> Vec<(u64, Fate)> {

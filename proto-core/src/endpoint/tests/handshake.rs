@@ -239,7 +239,9 @@ fn one_network_cannot_fill_the_waiting_room() {
     let mut refused = world.events[1].iter().filter(|(_, event)| matches!(event, Event::ConnectFailed(_)));
     let Some((_, Event::ConnectFailed(closed))) = refused.next() else { panic!("some were refused") };
     assert!(matches!(closed.reason, CloseReason::Peer { code: code::BUSY, .. }));
-    assert_eq!((closed.advice, closed.retry_after), (Advice::After, Some(secs(2))));
+    assert_eq!(closed.advice, Advice::After);
+    let wait = closed.retry_after.expect("it says when to come back");
+    assert!(wait >= secs(1) && wait <= secs(3), "around 2 s: {wait:?}");
     // Another network is not concerned.
     world.lose(|_| false);
     world.connect(2);

@@ -11,8 +11,8 @@ use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
     Accept, AckRange, Advice, Batch, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, Fragment,
-    Frame, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_TTL_MS, Msg,
-    OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, Status,
+    Frame, GoAway, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS, MAX_TTL_MS, MAX_URI,
+    Msg, OpenChannel, Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, Status,
     TimeSample, Version, WireId, varint,
 };
 
@@ -21,6 +21,7 @@ use crate::wire::{
 pub(super) enum Model {
     Padding,
     Ping,
+    Pong(u64),
     Ack {
         delay: u64,
         ranges: Vec<AckRange>,
@@ -49,6 +50,12 @@ pub(super) enum Model {
         bytes: u64,
         messages: u64,
         name: String,
+    },
+    GoAway {
+        timeout_ms: u64,
+        advice: Advice,
+        retry_after_ms: u64,
+        uri: String,
     },
     Close {
         code: u64,
@@ -176,6 +183,10 @@ impl Model {
             }
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
+            Self::Pong(echo) => Frame::Pong(*echo),
+            &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
+                Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri })
+            }
             Self::CloseAck => Frame::CloseAck,
             Self::Rate(limit) => Frame::Rate(*limit),
             Self::Cancel(request) => Frame::Cancel(*request),
@@ -239,6 +250,7 @@ impl From<Frame<'_>> for Model {
         match frame {
             Frame::Padding => Self::Padding,
             Frame::Ping => Self::Ping,
+            Frame::Pong(echo) => Self::Pong(echo),
             Frame::Ack(ack) => Self::Ack { delay: ack.delay, ranges: ack.ranges().collect(), ecn: ack.ecn },
             Frame::Credit(credit) => Self::Credit(credit),
             Frame::Blocked(credit) => Self::Blocked(credit),
@@ -276,6 +288,9 @@ impl From<Frame<'_>> for Model {
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
+            Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri }) => {
+                Self::GoAway { timeout_ms, advice, retry_after_ms, uri: uri.to_string() }
+            }
             Frame::Time(sample) => Self::Time(sample),
             Frame::Init(Init { versions, client_random, token, params }) => Self::Init {
                 versions: versions.iter().collect(),
@@ -451,9 +466,20 @@ fn any_credit(g: &mut Gen) -> Credit {
     Credit { channel: bool::arbitrary(g).then(|| u32::arbitrary(g)), bytes: number(g), messages: number(g) }
 }
 
+fn any_advice(g: &mut Gen) -> Advice {
+    let all = [Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere];
+    *g.choose(&all).unwrap_or(&Advice::Now)
+}
+
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 26) {
+        match below(g, 28) {
+            27 => Self::GoAway {
+                timeout_ms: number(g),
+                advice: any_advice(g),
+                retry_after_ms: number(g),
+                uri: text_upto(g, MAX_URI),
+            },
             0 => Self::Padding,
             1 => Self::Ping,
             2 => Self::Ack { delay: number(g), ranges: ack_ranges(g), ecn: None },
@@ -474,9 +500,7 @@ impl Arbitrary for Model {
             },
             6 => Self::Close {
                 code: number(g),
-                advice: *g
-                    .choose(&[Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere])
-                    .unwrap_or(&Advice::Now),
+                advice: any_advice(g),
                 retry_after_ms: number(g),
                 reason: text_upto(g, MAX_REASON),
             },
@@ -519,6 +543,7 @@ impl Arbitrary for Model {
                 },
             }),
             15 => Self::Cancel(number(g)),
+            26 => Self::Pong(number(g)),
             16 => Self::Time(TimeSample {
                 ask: bool::arbitrary(g),
                 sent: number(g),

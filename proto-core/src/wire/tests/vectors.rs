@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use super::model::{Model, ModelAccept, ModelMsg, ModelRecord};
 use super::{CLIENT, SERVER, guard, rewrite, rewrite_packet};
+use crate::framing::{Deframer, MAX_RECORD};
 use crate::wire::checksum::crc32c;
 use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
@@ -188,6 +189,7 @@ fn expected_record(name: &str) -> Vec<Model> {
         "blocked-channel" => blocked(Some(3), 1000, 16),
         "padding" => return vec![Model::Padding, Model::Padding, Model::Padding],
         "ping" => Model::Ping,
+        "pong" => Model::Pong(300),
         "close-ack" => Model::CloseAck,
         "credit-connection" => credit(None, 4 << 20, 4096),
         "credit-channel" => credit(Some(300), 1 << 20, 1024),
@@ -271,6 +273,18 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "goaway" => Model::GoAway {
+            timeout_ms: 10_000,
+            advice: Advice::After,
+            retry_after_ms: 700,
+            uri: String::new(),
+        },
+        "goaway-elsewhere" => Model::GoAway {
+            timeout_ms: 0,
+            advice: Advice::Elsewhere,
+            retry_after_ms: 0,
+            uri: "udp://b".to_string(),
+        },
         "cancel" => Model::Cancel(300),
         "time-ask" => Model::Time(TimeSample { ask: true, sent: 1_700_000_000_000_000, origin: 0, held: 0 }),
         "time-answer" => {
@@ -325,8 +339,8 @@ macro_rules! variants {
     };
 }
 
-variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
-    OpenChannel, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Pong, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
+    OpenChannel, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);
@@ -428,6 +442,29 @@ fn parameters() {
     assert_eq!(params::credentials(&longer).unwrap_err().to_string(), "credentials over 1024 bytes");
     for vector in with_prefix("refused-params") {
         let error = Params::decode(&vector.bytes).unwrap_err();
+        assert_eq!(error.to_string(), vector.description, "{}", vector.name);
+    }
+}
+
+#[test]
+fn streams() {
+    let ping = || vec![0x01];
+    let expected = BTreeMap::from([
+        ("stream/ping", (vec![ping()], true)),
+        ("stream/two", (vec![ping(), vec![0x02, 0x05]], true)),
+        ("stream/long", (vec![], false)),
+    ]);
+    for vector in with_prefix("stream") {
+        let (mut deframer, mut input, mut records) = (Deframer::default(), &*vector.bytes, Vec::new());
+        while let Some(record) = deframer.next(&mut input, MAX_RECORD).expect("legal") {
+            records.push(record.to_vec());
+        }
+        assert_eq!((records, deframer.is_idle()), expected[&*vector.name], "{}", vector.name);
+    }
+    for vector in with_prefix("refused-stream") {
+        let (mut deframer, last) = (Deframer::default(), vector.bytes.len() - 1);
+        assert_eq!(deframer.next(&mut &vector.bytes[..last], MAX_RECORD), Ok(None), "{}", vector.name);
+        let error = deframer.next(&mut &vector.bytes[last..], MAX_RECORD).unwrap_err();
         assert_eq!(error.to_string(), vector.description, "{}", vector.name);
     }
 }

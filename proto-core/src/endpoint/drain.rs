@@ -1,0 +1,104 @@
+//! A server's endpoint that is going away: everybody is told once, what has begun may end, nobody new comes in
+//! (docs/spec/connection.md, section 6.1).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::time::Duration;
+
+use super::{Address, Endpoint};
+use crate::connection::GoAway;
+use crate::time::nanos;
+use crate::wire::Advice;
+use crate::{Close, State, Timestamp, code};
+
+/// How an endpoint goes away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long what has begun may take to end. 10 s.
+    pub timeout: Duration,
+    /// What the clients should do then. [`Advice::Now`].
+    pub advice: Advice,
+    /// With [`Advice::After`]: how long they should wait at least.
+    pub retry_after: Duration,
+    /// With [`Advice::After`]: each client is told to wait for up to this much longer, drawn for it, so that they come back
+    /// spread.
+    pub spread: Duration,
+    /// With [`Advice::Elsewhere`]: where to go, at most 1024 bytes.
+    pub uri: String,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            advice: Advice::Now,
+            retry_after: Duration::ZERO,
+            spread: Duration::ZERO,
+            uri: String::new(),
+        }
+    }
+}
+
+impl<A: Address> Endpoint<A> {
+    /// Begins to go away: each client is told once, by GOAWAY, and its connection closes as soon as both sides have finished what
+    /// they had begun, at the latest after `timeout`. New clients are refused with BUSY and the same advice. Calling it again
+    /// changes nothing. It is over once the endpoint [`is_empty`](Self::is_empty).
+    pub fn drain(&mut self, now: Timestamp, drain: Drain) {
+        let now = self.advance(now);
+        if self.draining.is_some() {
+            return;
+        }
+        self.draining = Some(Box::new(drain));
+        for slot in 0..self.slots.len() as u32 {
+            let Some(entry) = self.entry(slot) else { continue };
+            if entry.conn.look().is_undecided() {
+                let (advice, retry_after) = self.drain_advice();
+                let close = Close { code: code::GOING_AWAY, advice, retry_after, ..Close::default() };
+                if let Some(entry) = self.entry(slot) {
+                    entry.conn.wake().refuse(now, close);
+                }
+            } else {
+                self.tell_going_away(slot);
+            }
+            self.refile(slot);
+        }
+    }
+
+    /// Whether [`drain`](Self::drain) was called.
+    pub const fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
+    /// Says it to one client, when it is time to and there is one.
+    pub(super) fn tell_going_away(&mut self, slot: u32) {
+        if self.draining.is_none() {
+            return;
+        }
+        let now = self.clock;
+        let is_told = |entry: &mut super::Entry<A>| {
+            entry.conn.look().is_client()
+                || entry.conn.look().state() != State::Established
+                || entry.conn.look().going_away().is_some()
+        };
+        if self.entry(slot).is_none_or(is_told) {
+            return;
+        }
+        let (advice, retry_after) = self.drain_advice();
+        let Some(drain) = &self.draining else { return };
+        let said = GoAway { timeout: drain.timeout, advice, retry_after, uri: drain.uri.clone() };
+        if let Some(entry) = self.entry(slot) {
+            entry.conn.wake().go_away(now, said);
+        }
+    }
+
+    /// What to say to the next client.
+    pub(super) fn drain_advice(&mut self) -> (Advice, Duration) {
+        let Some(drain) = &self.draining else {
+            let busy = Duration::from_millis(self.rng.around(self.config.busy_retry_after));
+            return (Advice::After, busy);
+        };
+        let Drain { advice, retry_after, spread, .. } = **drain;
+        let drawn = Duration::from_nanos(self.rng.below(nanos(spread).saturating_add(1)));
+        (advice, retry_after + drawn)
+    }
+}

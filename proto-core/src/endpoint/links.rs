@@ -1,0 +1,389 @@
+//! Streams: links that open, carry one connection's records, and die (docs/spec/connection.md, section 5).
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::schedule::{Deadlines, ReadyList};
+use super::{Address, Endpoint};
+use crate::framing::MAX_RECORD;
+use crate::wire::packet::VERSION;
+use crate::wire::{Frame, Init, Record, RecordWriter, Version};
+use crate::{CloseReason, Connection, Credentials, Drop, Link, LinkId, State, Timestamp};
+
+/// Longest record of a handshake.
+const MAX_FIRST: usize = 4096;
+/// INIT must have come by then.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
+
+/// What [`Endpoint::poll_record`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// It appended a record of so many bytes, which now counts as sent.
+    Record(usize),
+    /// There is nothing to send now. [`Endpoint::poll_link`] names the link when there may be.
+    Idle,
+    /// Nothing will follow: the stream is to be closed once what was written before has left. The link is forgotten.
+    Close,
+}
+
+/// What a stream is to its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A client's INIT is waited for.
+    Waiting,
+    /// It is a way of the connection in a slot, whose server has not answered.
+    Way(u32, u8),
+    /// It carries the connection in a slot.
+    Carrier(u32),
+    /// Nobody needs it any more.
+    Over,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<A> {
+    address: A,
+    link: Link,
+    role: Role,
+    /// What it vouches for.
+    vouched: Option<Box<Credentials>>,
+    /// The record that it ends with.
+    farewell: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot<A> {
+    generation: u32,
+    entry: Option<Entry<A>>,
+}
+
+/// The streams of an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Links<A> {
+    slots: Vec<Slot<A>>,
+    free: Vec<u32>,
+    /// Those that may have something to write.
+    pub(super) writable: ReadyList,
+    /// When INIT must have come.
+    deadlines: Deadlines,
+}
+
+impl<A> Default for Links<A> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            writable: ReadyList::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+impl<A: Address> Links<A> {
+    pub(super) fn insert(&mut self, address: A, link: Link, role: Role) -> LinkId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, entry: None });
+            self.slots.len() as u32 - 1
+        });
+        let place = &mut self.slots[slot as usize];
+        place.entry = Some(Entry { address, link, role, vouched: None, farewell: Vec::new() });
+        LinkId::new(slot, place.generation)
+    }
+
+    fn id(&self, slot: u32) -> LinkId {
+        LinkId::new(slot, self.slots[slot as usize].generation)
+    }
+
+    fn lookup(&self, id: LinkId) -> Option<&Entry<A>> {
+        let entry = self.slots.get(id.slot() as usize)?.entry.as_ref();
+        entry.filter(|_| self.id(id.slot()) == id)
+    }
+
+    fn entry(&mut self, slot: u32) -> Option<&mut Entry<A>> {
+        self.slots.get_mut(slot as usize)?.entry.as_mut()
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.deadlines.set(slot, None);
+        self.writable.remove(slot);
+        let place = &mut self.slots[slot as usize];
+        if place.entry.take().is_some() {
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push(slot);
+        }
+    }
+
+    /// When the first INIT is overdue.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(at, _)| at)
+    }
+}
+
+impl<A: Address> Endpoint<A> {
+    /// A stream was accepted. Its client must say what it wants within 10 s; when there is no room for it, it is told so.
+    pub fn link_up(&mut self, now: Timestamp, address: A, link: Link) -> LinkId {
+        self.link_up_from(now, address, link, Credentials::default())
+    }
+
+    /// The same, and what the stream vouches for: who is at the other end of it. The application sees that in
+    /// [`Event::Undecided`](crate::Event::Undecided); its token counts for nothing.
+    pub fn link_up_from(
+        &mut self,
+        now: Timestamp,
+        address: A,
+        link: Link,
+        credentials: Credentials,
+    ) -> LinkId {
+        let now = self.advance(now);
+        let id = self.links.insert(address, link, Role::Over);
+        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room() };
+        if let Err(reason) = room {
+            let close = self.busy(reason);
+            self.say_farewell(id.slot(), &Frame::Close(close));
+        } else {
+            self.incoming.begin(address);
+            if let Some(entry) = self.links.entry(id.slot()) {
+                entry.role = Role::Waiting;
+                entry.vouched = (credentials != Credentials::default()).then(|| Box::new(credentials));
+            }
+            let within = FIRST_WITHIN.min(self.config.handshake_timeout);
+            self.links.deadlines.set(id.slot(), Some(now + within));
+        }
+        id
+    }
+
+    /// The stream died, or its peer will write nothing more on it. Ids of links that are gone are ignored.
+    pub fn link_down(&mut self, now: Timestamp, id: LinkId) {
+        let now = self.advance(now);
+        let Some(&Entry { address, role, .. }) = self.links.lookup(id) else { return };
+        self.links.remove(id.slot());
+        match role {
+            Role::Over => {}
+            Role::Waiting => {
+                self.incoming.end(address);
+                self.count(Drop::HandshakeWithdrawn);
+            }
+            Role::Way(slot, way) => self.fail_way(now, slot, way, CloseReason::LinkLost),
+            Role::Carrier(slot) => {
+                if let Some(entry) = self.entry(slot) {
+                    entry.link = None;
+                    entry.conn.wake().on_link_lost(now);
+                    self.refile(slot);
+                }
+            }
+        }
+    }
+
+    /// Takes in a record, whole. What makes no sense is counted and ends the link; no timer fires.
+    pub fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
+        let now = self.advance(now);
+        let Some(&Entry { link, role, .. }) = self.links.lookup(id) else {
+            return self.count(Drop::UnknownLink);
+        };
+        match role {
+            Role::Over => self.count(Drop::UnknownLink),
+            Role::Waiting => self.on_first_record(now, id.slot(), record),
+            Role::Way(slot, way) => self.on_answer(now, id.slot(), (slot, way), link, record),
+            Role::Carrier(slot) => {
+                let meta = crate::Meta::default();
+                self.lend_arena_to(slot, |conn| conn.handle_packet(now, meta, record));
+            }
+        }
+    }
+
+    /// What came on the stream is no record, for instance by a [`FrameError`](crate::framing::FrameError): the link ends, and the
+    /// connection with it.
+    pub fn link_broken(&mut self, now: Timestamp, id: LinkId, text: &'static str) {
+        let now = self.advance(now);
+        match self.links.lookup(id).map(|entry| entry.role) {
+            None | Some(Role::Over) => {}
+            Some(Role::Waiting) => {
+                self.count(Drop::MalformedRecord);
+                self.let_go(id.slot());
+            }
+            Some(Role::Way(slot, way)) => {
+                self.count(Drop::MalformedRecord);
+                self.let_go(id.slot());
+                self.fail_way(now, slot, way, CloseReason::PeerMisbehaved(text));
+            }
+            Some(Role::Carrier(slot)) => {
+                if let Some(entry) = self.entry(slot) {
+                    entry.conn.wake().on_broken_link(now, text);
+                    self.refile(slot);
+                }
+            }
+        }
+    }
+
+    /// How long the next record of a link may be, in bytes: 4096 for the first, then 65,536.
+    pub fn record_limit(&self, id: LinkId) -> usize {
+        match self.links.lookup(id).map(|entry| entry.role) {
+            Some(Role::Carrier(_)) => MAX_RECORD,
+            _ => MAX_FIRST,
+        }
+    }
+
+    /// The next link that may have something to write, or is to be closed: [`poll_record`](Self::poll_record) tells. It is named
+    /// again whenever something was done to it; an adapter whose stream takes no more must ask again by itself once it does.
+    pub fn poll_link(&mut self) -> Option<LinkId> {
+        let slot = self.links.writable.front()?;
+        self.links.writable.pop();
+        Some(self.links.id(slot))
+    }
+
+    /// Appends the link's next record to `buf`, without a length. To be called only when the stream can take it: what waits,
+    /// waits in the connection, where newer messages may take its place and lifetimes end.
+    pub fn poll_record(&mut self, now: Timestamp, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        let now = self.advance(now);
+        match self.links.lookup(id).map(|entry| entry.role) {
+            None => Output::Close,
+            Some(Role::Waiting) => Output::Idle,
+            Some(Role::Over) => self.poll_farewell(id.slot(), buf),
+            Some(Role::Way(slot, way)) => {
+                let start = buf.len();
+                let is_written =
+                    self.entry(slot).is_some_and(|entry| entry.conn.wake().poll_init(now, way, buf));
+                if is_written { Output::Record(buf.len() - start) } else { Output::Idle }
+            }
+            Some(Role::Carrier(slot)) => self.poll_carrier(now, id.slot(), slot, buf),
+        }
+    }
+
+    /// Whether the endpoint has a use for the link. One without is to be closed, even when it takes no more bytes.
+    pub fn has_link(&self, id: LinkId) -> bool {
+        self.links.lookup(id).is_some_and(|entry| entry.role != Role::Over)
+    }
+
+    fn poll_farewell(&mut self, link: u32, buf: &mut Vec<u8>) -> Output {
+        let Some(entry) = self.links.entry(link).filter(|entry| !entry.farewell.is_empty()) else {
+            self.links.remove(link);
+            return Output::Close;
+        };
+        let farewell = core::mem::take(&mut entry.farewell);
+        buf.extend_from_slice(&farewell);
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += farewell.len() as u64;
+        Output::Record(farewell.len())
+    }
+
+    fn poll_carrier(&mut self, now: Timestamp, link: u32, slot: u32, buf: &mut Vec<u8>) -> Output {
+        let Some(entry) = self.entry(slot) else { return Output::Idle };
+        let transmit = entry.conn.wake().poll_transmit(now, buf);
+        let (is_done, has_events) = (entry.conn.wake().is_done_writing(), entry.conn.wake().has_events());
+        if has_events {
+            self.speaking.push(slot);
+        }
+        self.touch(slot);
+        match transmit {
+            Some(transmit) => Output::Record(transmit.len),
+            None if is_done => {
+                if let Some(entry) = self.entry(slot) {
+                    entry.link = None;
+                }
+                self.links.remove(link);
+                Output::Close
+            }
+            None => Output::Idle,
+        }
+    }
+
+    /// The first record of a client.
+    fn on_first_record(&mut self, now: Timestamp, link: u32, bytes: &[u8]) {
+        let Some(&mut Entry { address, link: kind, .. }) = self.links.entry(link) else { return };
+        let mut record = Record::new(bytes);
+        let frame = record.next();
+        let init = match frame {
+            Some(Ok(Frame::Init(init))) if record.is_empty() && bytes.len() <= MAX_FIRST => init,
+            _ => {
+                self.count(Drop::MalformedHandshake);
+                return self.let_go(link);
+            }
+        };
+        if !self.is_accepting {
+            self.count(Drop::NotAccepting);
+            self.let_go(link);
+        } else if !speaks_version(&init) {
+            self.count(Drop::WrongVersion);
+            let versions = VERSION.to_be_bytes();
+            match Version::from_bytes(&versions) {
+                Some(list) => self.say_farewell(link, &Frame::Version(list)),
+                None => self.let_go(link),
+            }
+        } else if let Some(reason) = self.room_for_first() {
+            let close = self.busy(reason);
+            self.say_farewell(link, &Frame::Close(close));
+        } else {
+            let mut conn = Connection::accept(Arc::clone(&self.config), kind, self.rng.bytes(), now);
+            if let Some(vouched) = self.links.entry(link).and_then(|entry| entry.vouched.take()) {
+                conn.set_vouched(*vouched);
+            }
+            let slot = self.insert(conn, address, None, None).slot;
+            self.links.deadlines.set(link, None);
+            if let Some(entry) = self.links.entry(link) {
+                entry.role = Role::Carrier(slot);
+            }
+            if let Some(entry) = self.entry(slot) {
+                entry.link = Some(link);
+                entry.is_pending = true;
+            }
+            self.lend_arena_to(slot, |conn| conn.handle_packet(now, crate::Meta::default(), bytes));
+        }
+    }
+
+    /// Why there is no room for a client that has said INIT, and counts among the handshakes since it came.
+    fn room_for_first(&self) -> Option<Drop> {
+        let is_full = self.len() >= self.config.max_connections;
+        let is_undecided = self.config.admission && self.incoming.undecided >= self.config.max_undecided;
+        (self.is_draining().then_some(Drop::Draining))
+            .or(is_full.then_some(Drop::Busy))
+            .or(is_undecided.then_some(Drop::UndecidedFull))
+    }
+
+    /// The first record of a server, on a way of the connection in `slot`.
+    fn on_answer(&mut self, now: Timestamp, link: u32, (slot, way): (u32, u8), kind: Link, record: &[u8]) {
+        let Some(entry) = self.entry(slot) else { return };
+        entry.conn.wake().handle_first_record(now, way, kind, record);
+        let has_failed = entry.conn.look().has_failed(way);
+        if entry.conn.look().state() == State::Established {
+            entry.link = Some(link);
+            if let Some(entry) = self.links.entry(link) {
+                entry.role = Role::Carrier(slot);
+            }
+        } else if has_failed {
+            self.let_go(link);
+        }
+        self.refile(slot);
+    }
+
+    /// Nobody needs a link any more.
+    pub(super) fn let_go(&mut self, link: u32) {
+        let Some(entry) = self.links.entry(link) else { return };
+        let (address, role) = (entry.address, core::mem::replace(&mut entry.role, Role::Over));
+        if role == Role::Waiting {
+            self.incoming.end(address);
+            self.links.deadlines.set(link, None);
+        }
+        self.links.writable.push(link);
+    }
+
+    /// The last that is said on a link without a connection.
+    fn say_farewell(&mut self, link: u32, frame: &Frame<'_>) {
+        self.let_go(link);
+        if let Some(entry) = self.links.entry(link) {
+            RecordWriter::new(&mut entry.farewell).write(frame, false);
+        }
+    }
+
+    /// Clients that took a stream and said nothing on it.
+    pub(super) fn expire_links(&mut self, now: Timestamp) {
+        while let Some((_, link)) = self.links.deadlines.first().filter(|&(at, _)| at <= now) {
+            self.count(Drop::HandshakeExpired);
+            self.let_go(link);
+        }
+    }
+}
+
+fn speaks_version(init: &Init<'_>) -> bool {
+    init.versions.iter().any(|version| version == VERSION)
+}

@@ -19,6 +19,14 @@ impl Address for Path {
         self.peer.token_bytes(out);
     }
 
+    fn is_same_host(&self, other: &Self) -> bool {
+        self.peer.is_same_host(&other.peer)
+    }
+
+    fn may_become(&self, other: &Self) -> bool {
+        self.peer.may_become(&other.peer)
+    }
+
     fn prefix(&self) -> Option<u64> {
         self.peer.prefix()
     }

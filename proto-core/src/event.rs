@@ -252,6 +252,8 @@ pub mod code {
     pub const GOING_AWAY: u64 = 0x07;
     /// The server's application did not let the client in, or did not decide in time.
     pub const NOT_ADMITTED: u64 = 0x08;
+    /// More frames about paths came than make sense.
+    pub const EXCESSIVE: u64 = 0x09;
     /// First code of the application.
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.

@@ -14,6 +14,11 @@ pub(crate) trait Blank: Default + 'static {
 pub(crate) struct Lazy<T>(Option<Box<T>>);
 
 impl<T> Lazy<T> {
+    /// What there is, if it was ever changed.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
     /// Forgets everything, and gives the memory back.
     pub(crate) fn clear(&mut self) {
         self.0 = None;

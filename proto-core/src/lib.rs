@@ -156,6 +156,7 @@ mod range_set;
 mod recovery;
 mod request;
 mod rng;
+pub mod room;
 mod seen;
 pub mod server;
 mod sleep;

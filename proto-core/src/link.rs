@@ -44,7 +44,7 @@ pub enum Ecn {
     Ce,
 }
 
-/// Which of a connection's paths a packet belongs to. This version has one.
+/// Which of a connection's paths a packet belongs to: 0 at first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u8);
 
@@ -69,3 +69,5 @@ pub struct Transmit<P = PathId> {
 }
 
 crate::sleep::saved!(Link { max_packet, reliable });
+
+crate::sleep::saved!(PathId(_));

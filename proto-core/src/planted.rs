@@ -27,6 +27,8 @@ pub enum Planted {
     ReceiptOnce,
     /// A message that is replaced while it waits has no fate.
     SilentlySuperseded,
+    /// What was handed to a stream is taken for delivered.
+    WrittenIsAcked,
     /// The credit of what was skipped is not given back.
     SkipLeak,
     /// `Established` is told twice.
@@ -51,6 +53,10 @@ pub enum Planted {
     SleepForgets,
     /// A client is let in before the application has decided.
     AdmitsAnyone,
+    /// A client is followed to another address before it has proven to be there.
+    MovesUnproven,
+    /// Probing packets move a client.
+    ProbesMove,
 }
 
 /// A seed that no other run has, if that is the defect.

@@ -229,6 +229,11 @@ impl Requests {
     }
 
     /// The next cancellation to write.
+    pub(crate) const fn may_have_cancels(&self) -> bool {
+        !self.cancels_due.is_empty()
+    }
+
+    /// The next cancellation to be told.
     pub(crate) fn next_cancel(&mut self) -> Option<u64> {
         while let Some(&id) = self.cancels_due.last() {
             if self.cancelled.contains(&id) {

@@ -39,6 +39,10 @@ drops! {
     UnknownConnection = "unknown-connection",
     /// A packet of a connection from an address that is not its peer's.
     WrongAddress = "wrong-address",
+    /// An answer to a PATH_CHALLENGE that found too many others waiting.
+    PathAnswerDropped = "path-answer-dropped",
+    /// A PATH_RESPONSE that nobody waits for.
+    PathAnswerUnexpected = "path-answer-unexpected",
     /// A packet that has arrived before, or too late to tell.
     DuplicatePacket = "duplicate-packet",
     /// A packet for a connection that is over.
@@ -235,6 +239,12 @@ pub struct Stats {
     pub blocked_received: u64,
     /// Probe timeouts that fired.
     pub probes: u64,
+    /// Times that a client was asked whether it had moved.
+    pub paths_challenged: u64,
+    /// Of those, the ones that came to nothing.
+    pub paths_given_up: u64,
+    /// Moves of clients to another address.
+    pub moves: u64,
     /// Peers that the application let in.
     pub peers_admitted: u64,
     /// Peers that were refused by the application, or by its silence.
@@ -288,6 +298,9 @@ impl AddAssign<&Self> for Stats {
         self.blocked_sent += other.blocked_sent;
         self.blocked_received += other.blocked_received;
         self.probes += other.probes;
+        self.paths_challenged += other.paths_challenged;
+        self.paths_given_up += other.paths_given_up;
+        self.moves += other.moves;
         self.peers_admitted += other.peers_admitted;
         self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
@@ -332,6 +345,9 @@ crate::sleep::saved!(Stats {
     blocked_sent,
     blocked_received,
     probes,
+    paths_challenged,
+    paths_given_up,
+    moves,
     peers_admitted,
     peers_refused,
     messages_accepted,

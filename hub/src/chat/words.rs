@@ -43,6 +43,7 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
         RejectReason::TooLarge => "it is larger than the room allows",
         RejectReason::Conflict => "its number was used for something else",
         RejectReason::Unknown => "the server no longer knows whether it is in the log",
+        RejectReason::Rate => "too much was said in too little time",
         RejectReason::EpochChanged => "the log was replaced",
         RejectReason::Full => "the server's disk is full",
         RejectReason::Stopped => "the server's disk is broken, and it takes nothing until that is mended",
@@ -52,6 +53,8 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
         RejectReason::AlreadyJoined => "this connection has joined before",
         RejectReason::Malformed => "the server did not understand",
         RejectReason::Overrun => "more was sent than may wait",
+        RejectReason::Forbidden => "the room does not take it",
+        RejectReason::Barred => "you may not be in this room",
         RejectReason::Unreadable => "the server cannot read the room's log",
     }
 }

@@ -89,6 +89,13 @@ pub(crate) struct ServeArgs {
     /// Directory of the log. One server at a time uses it.
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
+    /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
+    /// secrets.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// End recording when the file has this size.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]
+    pub(crate) record_limit: u64,
     /// How much to say on stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     pub(crate) log: LevelFilter,

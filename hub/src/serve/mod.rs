@@ -11,22 +11,25 @@ use std::time::Duration;
 
 use adapter_tokio::udp::{Pump, Socket};
 use adapter_tokio::{LINK, clock};
-use driver::Shared;
-use proto_core::chat::{ChatConfig, RestoreError};
-use proto_core::{ConfigBuilder, ConfigError, Server};
+use driver::{Path, Shared};
+use proto_core::chat::{ChatConfig, RestoreError, RoomState};
+use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
 use crate::cli::{self, ServeArgs, exit};
+use crate::record::{Record, Start};
 use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
-use machine::Hub;
+pub(crate) use machine::Hub;
+#[cfg(test)]
+pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub(crate) enum ServeError {
     #[error("cannot listen on udp://{address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -82,16 +85,14 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
-    let config = ConfigBuilder {
-        accept: true,
-        server_key: Some(server_key),
-        max_channels: 0,
-        ..ConfigBuilder::chat()
-    };
-    let config = adapter_tokio::config(config).build()?;
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
-    let server = Server::new(config, LINK, ChatConfig::default(), seed, clock::now());
-    let shared = Shared::new(Hub::new(server, rooms)?, clock::now);
+    let (start, now) = (Start { seed, server_key }, clock::now());
+    let record = args.record.as_deref().map(|file| {
+        let limit = args.record_limit.saturating_mul(1 << 20);
+        Record::create(file, limit, now, &start, &rooms)
+    });
+    let record = record.transpose().map_err(system("nothing can be recorded"))?;
+    let shared = Shared::new(Hub::new(born(&start, rooms, now)?, record), clock::now);
 
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pump = Pump::spawn(shared.clone(), sockets);
@@ -112,7 +113,22 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
     counters::total(&shared, &pump);
+    shared.command(|hub, _| hub.flush_record());
     Ok(())
+}
+
+/// A server with these rooms, as it was at `now`.
+pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
+    let config = ConfigBuilder {
+        accept: true,
+        server_key: Some(start.server_key),
+        max_channels: 0,
+        ..ConfigBuilder::chat()
+    };
+    let config = adapter_tokio::config(config).build()?;
+    let mut server = Server::new(config, LINK, ChatConfig::default(), start.seed, now);
+    rooms.into_iter().try_for_each(|room| server.restore(room))?;
+    Ok(server)
 }
 
 fn listen(address: SocketAddr) -> Result<Socket, ServeError> {

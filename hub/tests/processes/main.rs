@@ -5,5 +5,6 @@ mod chat;
 mod command_line;
 mod full_disk;
 mod relay;
+mod roaming;
 mod support;
 mod terminal;

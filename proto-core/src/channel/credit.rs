@@ -44,6 +44,12 @@ impl SendCredit {
         self.used_messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
     }
 
+    /// Whether so many messages and another one may go, which cost `cost` together.
+    #[inline]
+    pub(crate) const fn allows_behind(&self, messages: u64, cost: u64) -> bool {
+        self.used_messages + messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
+    }
+
     pub(crate) const fn charge(&mut self, cost: u64) {
         self.used_messages += 1;
         self.used_bytes += cost;
@@ -92,6 +98,15 @@ impl Window {
             0 => quarter,
             lacks => quarter.min(lacks),
         }
+    }
+
+    /// The same as [`Self::is_due`] where no rate limits anything.
+    #[inline]
+    fn is_due_unlimited(&self) -> bool {
+        let gain = (self.released + self.size).saturating_sub(self.granted);
+        let quarter = (self.size / 4).max(1);
+        let lacks = self.largest.saturating_sub(self.outstanding());
+        gain >= quarter || lacks > 0 && gain >= lacks
     }
 
     fn is_due(&self, available: u64, burst: u64) -> bool {
@@ -173,6 +188,13 @@ impl ReceiveCredit {
         self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.burst())
     }
 
+    /// Whether a message that costs this much was granted.
+    #[inline]
+    pub(crate) const fn allows(&self, cost: u64) -> bool {
+        self.messages.charged < self.messages.granted
+            && self.bytes.charged.saturating_add(cost) <= self.bytes.granted
+    }
+
     /// The first piece of a message arrived; `false` when the peer had no credit for it.
     pub(crate) fn charge(&mut self, cost: u64) -> bool {
         self.messages.charged += 1;
@@ -191,7 +213,11 @@ impl ReceiveCredit {
     }
 
     /// Whether enough has gathered to be granted.
+    #[inline]
     pub(crate) fn is_due(&self) -> bool {
+        if self.limit.is_none() {
+            return self.bytes.is_due_unlimited() || self.messages.is_due_unlimited();
+        }
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
         self.bytes.is_due(bytes, byte_burst) || self.messages.is_due(messages, message_burst)
     }

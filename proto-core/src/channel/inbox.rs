@@ -1,5 +1,7 @@
 //! What arrives on one channel: order, duplicates, joining, and what waits for the application.
 
+mod plain;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -167,7 +169,7 @@ impl Inbox {
             intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap: 0, said: None });
             return Ok(());
         }
-        // The usual case: whole, and the one that everything waits for.
+        // The usual case of a message that says more than its payload: whole, and the one that everything waits for.
         if id == window.base
             && window.slots.is_empty()
             && arrival.payload.len() as u64 == total
@@ -488,6 +490,9 @@ impl Inbox {
 
     /// When the next incomplete message must be given up.
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if self.partials.is_empty() {
+            return None;
+        }
         let lapse = self.lapses.first().map(|&(at, ..)| at);
         self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
     }

@@ -14,6 +14,7 @@ mod outbox;
 mod outboxes;
 mod rate;
 mod receipts;
+mod run;
 mod scheduler;
 mod table;
 mod terms;
@@ -36,6 +37,7 @@ use self::meter::Meter;
 pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
 pub(crate) use self::receipts::Receipts;
+pub(crate) use self::run::{Position, Room, Run};
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};
@@ -229,6 +231,32 @@ impl Channel {
         self.queued_messages < self.limits.send_messages && self.queued_bytes + cost <= self.limits.send_bytes
     }
 
+    /// Whether a message that asks for nothing can be queued and neither pushes out nor outdates another.
+    #[inline]
+    pub(crate) fn takes(&self, class: Class, len: usize) -> bool {
+        self.has_room(len)
+            && self.limits.policy(class) != Policy::Replace
+            && !(class == Class::Sequenced && self.inbox.reliable_sequenced)
+    }
+
+    /// Queues one that [`Self::takes`] allows.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        now: Timestamp,
+        class: Class,
+        payload: Bytes,
+        kind: Kind,
+        receipt: ReceiptKind,
+    ) -> u64 {
+        if self.unsent() == 0 {
+            self.meter.start(now);
+        }
+        self.queued_messages += 1;
+        self.queued_bytes += payload.len() + MESSAGE_COST;
+        self.outboxes[class as usize].push(payload, kind, receipt, None)
+    }
+
     /// Queues a message, pushing out others where its class's policy or its key says so: those are appended to `ends`. A call that
     /// finds no room is refused, and `Writable` is owed.
     pub(crate) fn push(
@@ -394,6 +422,18 @@ impl Channel {
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let settled = self.outboxes[piece.class as usize].on_acked(piece)?;
         Some(self.account(piece.class, settled))
+    }
+
+    /// The peer has `piece`; whether that settles its message, and nobody wants to be told.
+    #[inline]
+    fn settle_plain(&mut self, piece: &Piece) -> bool {
+        let outbox = self.outboxes.get_mut(piece.class);
+        let is_settled = outbox.is_some_and(|outbox| outbox.settle_plain(piece));
+        if is_settled {
+            self.queued_messages -= 1;
+            self.queued_bytes -= piece.len as usize + MESSAGE_COST;
+        }
+        is_settled
     }
 
     /// `len` bytes were written for the first time.

@@ -1,6 +1,8 @@
 //! What waits to be sent in one class of one channel, and what was sent and is not settled.
 
+mod candidate;
 mod keys;
+mod plain;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,11 +10,13 @@ use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+pub(crate) use self::candidate::{Begins, Candidate};
+pub(super) use self::plain::Peeked;
 use super::Piece;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
 use crate::wire::{Batch, Kind, Skipped, WireId};
-use crate::{ChannelId, Class, Fate, Phase, ReceiptKind, Timestamp};
+use crate::{Class, Fate, Phase, ReceiptKind, Timestamp};
 
 /// A receiver expands 16 bits to a number at most this far above the largest it has received (docs/spec/wire.md, section 5).
 pub(super) const LOW16_AHEAD: u64 = 8192;
@@ -39,6 +43,8 @@ struct Slot {
     /// What the peer has of a message that was cut.
     acked: RangeSet,
     receipt: ReceiptKind,
+    /// It says nothing beside its payload.
+    is_plain: bool,
     state: State,
     /// Its pieces in `lost`.
     lost: u16,
@@ -48,6 +54,16 @@ struct Slot {
 }
 
 impl Slot {
+    /// What else it says at `now`.
+    fn says(&self, now: Timestamp) -> Says {
+        let terms = self.terms.as_deref();
+        Says {
+            ttl: terms.and_then(|terms| terms.ttl(now)),
+            receipt: self.receipt == ReceiptKind::Processing,
+            batch: terms.and_then(|terms| terms.batch),
+        }
+    }
+
     fn settled(&self, written: bool) -> Settled {
         Settled {
             id: self.id,
@@ -86,24 +102,6 @@ pub(crate) struct Abandoned {
     pub(crate) part: Option<u64>,
     /// The older message whose place it was to take.
     pub(crate) overtook: Option<(Class, u64)>,
-}
-
-/// The next bytes to write.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) id: u64,
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-    pub(crate) total: u32,
-    pub(crate) kind: Kind,
-    /// Nothing of this message was written before: it must be charged.
-    pub(crate) is_first: bool,
-    /// Its number on the wire.
-    pub(crate) number: u64,
-    /// How often these bytes were lost.
-    pub(crate) tries: u8,
-    /// What else it says: its remaining lifetime, whether it asks for a MSG_ACK, its batch.
-    pub(crate) says: Says,
 }
 
 /// A message that waits for the application's word at the other end.
@@ -166,6 +164,7 @@ impl Outbox {
         terms: Option<Box<Terms>>,
     ) -> u64 {
         let (id, total) = (self.next_id, payload.len() as u32);
+        let is_plain = kind == Kind::OneWay && receipt != ReceiptKind::Processing && terms.is_none();
         self.next_id += 1;
         self.unsent += payload.len();
         if let Some(at) = terms.as_ref().and_then(|terms| terms.lapses()) {
@@ -179,6 +178,7 @@ impl Outbox {
             sent: 0,
             acked: RangeSet::default(),
             receipt,
+            is_plain,
             state: State::Live,
             lost: 0,
             number: 0,
@@ -213,71 +213,6 @@ impl Outbox {
     /// Whether pieces wait to be written again. Some of them may have arrived since.
     pub(crate) fn has_lost(&self) -> bool {
         !self.lost.is_empty()
-    }
-
-    /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
-    pub(crate) fn candidate(&mut self, now: Timestamp, window: u64) -> Option<Candidate> {
-        while let Some(&piece) = self.lost.front() {
-            let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
-            match self.slot(piece.id) {
-                Some(slot) if piece.len == 0 || !slot.acked.contains(&wanted) => {
-                    return Some(Candidate {
-                        len: piece.len,
-                        tries: piece.tries,
-                        ..Candidate::new(slot, now, piece.offset)
-                    });
-                }
-                slot => {
-                    if let Some(slot) = slot {
-                        slot.lost -= 1;
-                    }
-                    self.lost.pop_front();
-                }
-            }
-        }
-        let slot = self.slots.get(self.fresh)?;
-        let is_first = slot.sent == 0;
-        if is_first && self.fresh as u64 >= window {
-            return None;
-        }
-        let number = if is_first { self.next_number } else { slot.number };
-        Some(Candidate { is_first, number, ..Candidate::new(slot, now, slot.sent) })
-    }
-
-    /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
-    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Option<Bytes> {
-        let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
-        let index = self.index(candidate.id)?;
-        let slot = &mut self.slots[index];
-        let bytes = slot.payload.slice(start..end);
-        if let Some(piece) = self.lost.front_mut()
-            && piece.id == candidate.id
-            && piece.offset == candidate.offset
-        {
-            piece.offset += len;
-            piece.len -= len;
-            if piece.len == 0 {
-                slot.lost -= 1;
-                self.lost.pop_front();
-            }
-            return Some(bytes);
-        }
-        let slot = self.slots.get_mut(self.fresh)?;
-        slot.sent = end as u32;
-        slot.number = candidate.number;
-        self.unsent -= len as usize;
-        self.next_number = self.next_number.max(candidate.number + 1);
-        if candidate.is_first && slot.receipt == ReceiptKind::Processing {
-            let asked = Asked { settled: slot.settled(true), arrived: false };
-            self.extra.get_or_insert_default().asked.insert(slot.number, asked);
-        }
-        if slot.sent == slot.total {
-            if !keep {
-                slot.payload = Bytes::new();
-            }
-            self.fresh += 1;
-        }
-        Some(bytes)
     }
 
     /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
@@ -489,6 +424,12 @@ impl Outbox {
         true
     }
 
+    /// Whether there is a message of which nothing was written.
+    #[inline]
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten_slots().next().is_some()
+    }
+
     fn unwritten_slots(&self) -> impl Iterator<Item = &Slot> {
         let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
         self.slots.range(self.fresh + usize::from(is_begun)..)
@@ -552,35 +493,6 @@ impl Outbox {
         self.lost.shrink_to(0);
         self.extra
             .take_if(|extra| extra.deadlines.is_empty() && extra.skips.is_empty() && extra.asked.is_empty());
-    }
-}
-
-impl Candidate {
-    /// The rest of `slot` from `offset`, of which something was written before.
-    fn new(slot: &Slot, now: Timestamp, offset: u32) -> Self {
-        let terms = slot.terms.as_deref();
-        Self {
-            id: slot.id,
-            offset,
-            len: slot.total - offset,
-            total: slot.total,
-            kind: slot.kind,
-            is_first: false,
-            number: slot.number,
-            tries: 0,
-            says: Says {
-                ttl: terms.and_then(|terms| terms.ttl(now)),
-                receipt: slot.receipt == ReceiptKind::Processing,
-                batch: terms.and_then(|terms| terms.batch),
-            },
-        }
-    }
-}
-
-impl Piece {
-    pub(crate) const fn new(channel: ChannelId, class: Class, candidate: &Candidate, len: u32) -> Self {
-        let Candidate { id, offset, tries, .. } = *candidate;
-        Self { channel, class, tries, id, offset, len }
     }
 }
 

@@ -17,6 +17,23 @@ impl Outboxes {
         self.0[class as usize].as_deref_mut()
     }
 
+    /// The only class with something to send, when it is nothing to be written again.
+    #[inline]
+    pub(super) fn alone(&self) -> Option<Class> {
+        let mut alone = None;
+        for (outbox, class) in self.0.iter().zip(Class::ALL) {
+            if let Some(outbox) = outbox
+                && outbox.waits()
+            {
+                if alone.is_some() || outbox.has_lost() {
+                    return None;
+                }
+                alone = Some(class);
+            }
+        }
+        alone
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Outbox> {
         self.0.iter().flatten().map(|outbox| &**outbox)
     }

@@ -5,22 +5,26 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
+use super::arrival::Delivery;
+use super::outbox::{Begins, Outbox};
 use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
 use super::window::RECEIVE_WINDOW;
-use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, SendCredit};
+use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, Says, SendCredit};
+use crate::arena::Arena;
+use crate::wire::Kind;
 use crate::wire::params::Params;
 use crate::{ChannelId, Class, Config, Timestamp};
 
-const CLASSES: u8 = Class::ALL.len() as u8;
+pub(super) const CLASSES: u8 = Class::ALL.len() as u8;
 
 /// All channels, ascending by id, and lists of those with something due: a silent channel costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Channels {
     pub(super) list: Vec<Channel>,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     /// The largest packet: what a share is counted in.
-    packet: u16,
+    pub(super) packet: u16,
     pub(crate) session_send: SendCredit,
     pub(crate) session_receive: ReceiveCredit,
     pub(crate) session_credit_due: bool,
@@ -146,6 +150,42 @@ impl Channels {
         Some(result)
     }
 
+    /// Takes in a whole message of a reliable class, the one that everything waits for, that says nothing beside its payload:
+    /// whether the application had nothing to take before. `None` where that takes more.
+    #[inline]
+    pub(crate) fn accept(
+        &mut self,
+        id: ChannelId,
+        class: Class,
+        number: u64,
+        payload: &[u8],
+        arena: &mut Arena,
+    ) -> Option<bool> {
+        let index = self.position(id).ok()?;
+        let Self { list, session_receive, throttles: None, .. } = self else { return None };
+        let channel = &mut list[index];
+        let cost = super::cost(payload.len() as u64);
+        if !(channel.receive_credit.allows(cost) && session_receive.allows(cost)) {
+            return None;
+        }
+        channel.receive_credit.charge(cost);
+        session_receive.charge(cost);
+        Some(channel.inbox.accept(class, number, arena.copy(payload)))
+    }
+
+    /// Takes the next message of a channel, when it is a reliable one that says nothing beside its payload, and makes room for
+    /// another one.
+    #[inline]
+    pub(crate) fn take_plain(&mut self, id: ChannelId) -> Option<Delivery> {
+        let index = self.position(id).ok()?;
+        if self.throttles.is_some() {
+            return None;
+        }
+        let delivery = self.list[index].inbox.pop_plain()?;
+        self.release(id, delivery.payload.len());
+        Some(delivery)
+    }
+
     /// What the unreliable messages cost that it holds, whole or not, over all channels.
     pub(crate) const fn unreliable_cost(&self) -> usize {
         self.unreliable_cost
@@ -221,6 +261,16 @@ impl Channels {
             || self.next_announcement().is_some()
             || self.next_control().is_some()
             || self.next_rate().is_some()
+    }
+
+    /// Whether [`Self::has_news`] is worth asking.
+    #[inline]
+    pub(crate) fn may_have_news(&self) -> bool {
+        self.session_credit_due
+            || !self.credit_due.is_empty()
+            || !self.announce_due.is_empty()
+            || !self.control_due.is_empty()
+            || self.throttles.is_some()
     }
 
     /// Adds a channel whose id is not in use.
@@ -339,6 +389,21 @@ impl Channels {
         }
     }
 
+    /// The peer has `piece`, which is all of the oldest message in flight, and nobody waits to hear of that: it is settled. `false`
+    /// where there is more to it.
+    #[inline]
+    pub(crate) fn on_plain_acked(&mut self, piece: &Piece) -> bool {
+        let Ok(index) = self.position(piece.channel) else { return false };
+        let channel = &mut self.list[index];
+        if channel.owes_writable() || !channel.settle_plain(piece) {
+            return false;
+        }
+        if !channel.share.has_turn() && channel.outboxes[piece.class as usize].has_unwritten() {
+            self.scheduler.push(piece.channel, &mut channel.share, self.packet);
+        }
+        true
+    }
+
     /// `piece` is lost: it is written again, unless its message has no future.
     pub(crate) fn on_lost(&mut self, now: Timestamp, piece: &Piece, ends: &mut Ends) {
         let Ok(index) = self.position(piece.channel) else { return };
@@ -372,75 +437,97 @@ impl Channels {
     }
 
     /// What to write next; with `urgent` only of priority 0. Channels that cannot send lose their turn until something changes.
+    #[inline]
     pub(crate) fn candidate(&mut self, now: Timestamp, urgent: bool) -> Option<Next> {
         while let Some(turn) = self.scheduler.current(now, self.packet, urgent) {
-            let index = self.position(turn.channel);
-            let found = index.ok().and_then(|index| {
-                if turn.is_repeat { self.list[index].repeat(now) } else { self.fresh(now, index) }
-            });
-            if let Some((class, candidate)) = found {
-                return Some(Next { turn, class, candidate });
+            let position = self.position(turn.channel);
+            if let Ok(index) = position {
+                let class = if turn.is_repeat { self.list[index].repeat() } else { self.fresh(now, index) };
+                if let Some(class) = class
+                    && let Some(candidate) = self.list[index].outboxes[class as usize].candidate(now)
+                {
+                    return Some(Next { turn, index, class, candidate });
+                }
             }
-            self.scheduler.retire(turn, index.ok().map(|index| &mut self.list[index].share));
+            self.scheduler.retire(turn, position.ok().map(|index| &mut self.list[index].share));
         }
         None
     }
 
-    /// What the channel at `index` writes next.
-    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<(Class, Candidate)> {
+    /// Which class the channel at `index` writes from next.
+    #[inline]
+    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<Class> {
         for step in 0..CLASSES {
             let channel = &mut self.list[index];
             let class = Class::ALL[usize::from((channel.turn + step) % CLASSES)];
+            let Some(outbox) = channel.outboxes.get_mut(class) else { continue };
             let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
-            let outbox = channel.outboxes.get_mut(class);
-            let Some(candidate) = outbox.and_then(|outbox| outbox.candidate(now, window)) else { continue };
-            if !candidate.is_first {
-                return Some((class, candidate));
-            }
-            let cost = super::cost(candidate.total.into());
-            if class.is_reliable() && !channel.send_credit.allows(cost) {
-                self.held_up = Some(channel.id);
-                continue;
-            }
-            if class.is_reliable() && !self.session_send.allows(cost) {
-                self.held_up = Some(channel.id);
-                if !mem::replace(&mut channel.listed.starved, true) {
-                    self.starved.push(channel.id);
-                }
-                continue;
-            }
-            if !self.is_throttled(now, index, cost) {
-                return Some((class, candidate));
+            let total = match outbox.peek(window) {
+                None => continue,
+                Some(Begins::Nothing) => return Some(class),
+                Some(Begins::Message { total }) => total,
+            };
+            let cost = super::cost(total.into());
+            if class.is_reliable() && !(channel.send_credit.allows(cost) && self.session_send.allows(cost)) {
+                self.note_held_up(index, cost);
+            } else if !self.is_throttled(now, index, cost) {
+                return Some(class);
             }
         }
         None
     }
 
-    /// Writes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
-    pub(crate) fn take(&mut self, now: Timestamp, next: &Next, len: u32) -> Option<(Piece, bytes::Bytes)> {
-        let Next { turn, class, candidate } = next;
-        let (id, class) = (turn.channel, *class);
-        let index = self.position(id).ok()?;
+    /// The channel at `index` has no credit for a message that costs `cost`, or the session has not.
+    #[inline(never)]
+    fn note_held_up(&mut self, index: usize, cost: u64) {
+        let channel = &mut self.list[index];
+        self.held_up = Some(channel.id);
+        if channel.send_credit.allows(cost) && !mem::replace(&mut channel.listed.starved, true) {
+            self.starved.push(channel.id);
+        }
+    }
+
+    /// Takes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Timestamp, next: &Next, len: u32) -> Option<Piece> {
+        let &Next { turn, index, class, ref candidate } = next;
+        let channel = self.list.get_mut(index)?;
         if candidate.is_first {
             let cost = super::cost(candidate.total.into());
             if class.is_reliable() {
-                self.list[index].send_credit.charge(cost);
+                channel.send_credit.charge(cost);
                 self.session_send.charge(cost);
             }
             self.charge_rate(index, cost);
         }
         let channel = &mut self.list[index];
         channel.has_sent = true;
-        let keep = channel.repeats(class);
-        let outbox = &mut channel.outboxes[class as usize];
+        let outbox = channel.outboxes.get_mut(class)?;
         let unsent = outbox.unsent();
-        let bytes = outbox.take(candidate, len, keep)?;
+        outbox.take(candidate, len)?;
         if unsent > outbox.unsent() {
             channel.on_written(now, len as usize);
         }
         channel.turn = (class as u8 + 1) % CLASSES;
-        self.scheduler.on_sent(now, *turn, &mut channel.share, len, self.packet);
-        Some((Piece::new(id, class, candidate, len), bytes))
+        self.scheduler.on_sent(now, turn, &mut channel.share, len, self.packet);
+        Some(Piece::new(turn.channel, class, candidate, len))
+    }
+
+    /// Lets `write` have what [`Self::take`] took.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        now: Timestamp,
+        next: &Next,
+        len: u32,
+        write: impl FnOnce(Kind, Says, &[u8]),
+    ) {
+        if let Some(channel) = self.list.get_mut(next.index) {
+            let keep = channel.repeats(next.class);
+            if let Some(outbox) = channel.outboxes.get_mut(next.class) {
+                outbox.write(now, &next.candidate, len, keep, write);
+            }
+        }
     }
 
     /// Gives back the memory of a busier time.
@@ -462,9 +549,11 @@ impl Channels {
 }
 
 /// What is written next, and whose turn that is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Next {
     turn: Turn,
+    /// Where the channel is.
+    index: usize,
     pub(crate) class: Class,
     pub(crate) candidate: Candidate,
 }
@@ -473,16 +562,18 @@ impl Next {
     pub(crate) const fn channel(&self) -> ChannelId {
         self.turn.channel
     }
+
+    pub(crate) fn of<'c>(&self, channels: &'c mut Channels) -> Option<&'c mut Channel> {
+        channels.list.get_mut(self.index)
+    }
 }
 
 impl Channel {
-    /// The oldest lost piece of one of its classes.
-    fn repeat(&mut self, now: Timestamp) -> Option<(Class, Candidate)> {
-        Class::ALL.into_iter().find_map(|class| {
-            let outbox = self.outboxes.get_mut(class)?;
-            let candidate = outbox.has_lost().then(|| outbox.candidate(now, 0)).flatten()?;
-            outbox.has_lost().then_some((class, candidate))
-        })
+    /// The first of its classes of which a piece is lost.
+    #[inline(never)]
+    fn repeat(&mut self) -> Option<Class> {
+        let mut classes = Class::ALL.into_iter();
+        classes.find(|&class| self.outboxes.get_mut(class).is_some_and(Outbox::has_wanted))
     }
 }
 

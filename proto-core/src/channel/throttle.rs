@@ -180,7 +180,13 @@ impl Channels {
     }
 
     /// Whether a limit holds back a new message of the channel at `index`, which then waits.
+    #[inline]
     pub(super) fn is_throttled(&mut self, now: Timestamp, index: usize, cost: u64) -> bool {
+        self.throttles.is_some() && self.is_over_limit(now, index, cost)
+    }
+
+    #[inline(never)]
+    fn is_over_limit(&mut self, now: Timestamp, index: usize, cost: u64) -> bool {
         let Some(throttles) = &mut self.throttles else { return false };
         let channel = &mut self.list[index];
         let ready = throttles.send.ready_at(now, &mut channel.throttle, channel.has_sent, cost);

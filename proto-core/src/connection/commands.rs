@@ -270,6 +270,13 @@ impl Connection {
             channel.refuse(payload.len() + MESSAGE_COST);
             return Err(SendError::Full);
         }
+        let asks = lifetime.is_some() || key.is_some() || max_retransmits.is_some() || batch.is_some();
+        if !asks && channel.takes(class, payload.len()) {
+            let number = channel.push_plain(now, class, payload, kind, receipt);
+            self.stats.messages_accepted += 1;
+            self.channels.activate(id);
+            return Ok(MessageId { channel: id, class, number });
+        }
         let lifetime = lifetime.map(|lifetime| lifetime.min(Duration::from_millis(MAX_TTL_MS.into())));
         if let Some(lifetime) = lifetime {
             let queue_time = channel.queue_time(now);

@@ -231,7 +231,7 @@ impl Connection {
     }
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
-    fn begin_probe(&mut self, now: Timestamp) {
+    pub(super) fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
         if self.channels.candidate(now, false).is_some() {
             return;

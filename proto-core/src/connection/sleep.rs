@@ -98,6 +98,7 @@ crate::sleep::saved!(Connection {
     wall,
     ending,
     leaving,
+    paths,
     arena,
     scratch,
     rested,

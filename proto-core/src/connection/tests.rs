@@ -267,6 +267,15 @@ impl Pair {
     }
 }
 
+impl Connection {
+    /// A packet of this end's with nothing but `frame` in it.
+    pub(crate) fn forge(&mut self, now: Timestamp, frame: &Frame<'_>) -> Vec<u8> {
+        let mut packet = Vec::new();
+        self.write_packet(now, &mut packet, |writer| writer.write(frame, false));
+        packet
+    }
+}
+
 fn frame_name(frame: &Frame<'_>) -> &'static str {
     match frame {
         Frame::Padding => "PADDING",
@@ -286,6 +295,8 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Time(_) => "TIME",
         Frame::Cancel(_) => "CANCEL",
         Frame::GoAway(_) => "GOAWAY",
+        Frame::PathChallenge(_) => "PATH_CHALLENGE",
+        Frame::PathResponse(_) => "PATH_RESPONSE",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

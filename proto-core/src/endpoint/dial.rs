@@ -103,14 +103,14 @@ impl<A: Address> Entry<A> {
         self.link.is_none() && !self.conn.look().link().is_stream()
     }
 
-    fn racing(&self) -> Option<&Race<A>> {
+    pub(super) fn racing(&self) -> Option<&Race<A>> {
         self.race.as_deref().filter(|_| self.conn.look().state() == State::Connecting)
     }
 
     /// Where a packet for `path` goes.
     pub(super) fn address_of(&self, path: PathId) -> A {
         let way = self.racing().and_then(|race| race.addresses.get(usize::from(path.0)));
-        way.copied().unwrap_or(self.address)
+        way.copied().unwrap_or_else(|| self.known_address(path))
     }
 
     /// The path of packets from `address`.

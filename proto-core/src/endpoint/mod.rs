@@ -6,6 +6,7 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod roaming;
 mod routes;
 mod schedule;
 mod sleeper;
@@ -28,16 +29,18 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
 pub use self::links::Output;
+use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 pub use self::sleeper::ConnectionRef;
 use self::sleeper::Sleeper;
 use crate::arena::Arena;
+use crate::connection::Arrival;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, PathId, SendError,
-    Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, SendError, Shard,
+    State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -82,6 +85,7 @@ struct Slot<A> {
 struct Entry<A> {
     conn: Sleeper,
     address: A,
+    others: Others<A>,
     /// The stream that carries it.
     link: Option<u32>,
     /// A client's ways to its server, unless it is one that is reached by datagrams.
@@ -89,7 +93,7 @@ struct Entry<A> {
     /// The routes that lead here.
     cid: Cid,
     reset: Option<[u8; 16]>,
-    initial: Option<Cid>,
+    initial: Option<(Cid, A)>,
     /// It counts among the handshakes under way.
     is_pending: bool,
     /// It waits for the application's decision.
@@ -152,7 +156,9 @@ impl<A: Address> Endpoint<A> {
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
-                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
+                    self.lend_arena(slot, meta, |conn, arrival| {
+                        conn.handle_short(now, arrival, &short, packet);
+                    });
                 }
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
             },
@@ -198,7 +204,9 @@ impl<A: Address> Endpoint<A> {
                     entry.conn.doze(config);
                 }
                 let Transmit { path, ecn, len } = transmit?;
-                Some(Transmit { path: entry.address_of(path), ecn, len })
+                let transmit = Transmit { path: entry.address_of(path), ecn, len };
+                entry.sync_paths();
+                Some(transmit)
             });
             self.burst += 1;
             if transmit.is_none() {
@@ -392,11 +400,12 @@ impl<A: Address> Endpoint<A> {
         let entry = Entry {
             conn,
             address,
+            others: Others::default(),
             link: None,
             race,
             cid,
             reset: None,
-            initial,
+            initial: initial.map(|initial| (initial, address)),
             is_pending,
             is_undecided: false,
             is_replaced: false,
@@ -414,8 +423,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
-        if let Some(initial) = entry.initial {
-            self.routes.remove_initial(initial, entry.address);
+        if let Some((initial, address)) = entry.initial {
+            self.routes.remove_initial(initial, address);
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
@@ -447,17 +456,18 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        let path = self.entry(slot).map_or(PathId::default(), |entry| entry.path_of(meta.path));
-        let inner = Meta { path, ecn: meta.ecn };
-        self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
+        self.lend_arena(slot, meta, |conn, arrival| {
+            conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
+        });
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
-    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
-        if self.entry(slot).is_some_and(|entry| !entry.is_from(meta.path)) {
+    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection, Arrival)) {
+        let Some(entry) = self.entry(slot) else { return };
+        let Some(arrival) = entry.arrival(meta.path, meta.ecn) else {
             return self.count(Drop::WrongAddress);
-        }
-        self.lend_arena_to(slot, hand_over);
+        };
+        self.lend_arena_to(slot, |conn| hand_over(conn, arrival));
     }
 
     fn lend_arena_to(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection)) {
@@ -473,8 +483,10 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
+    #[inline]
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        entry.sync_paths();
         let Some(conn) = entry.conn.awake() else { return };
         if conn.has_events() {
             self.speaking.push(slot);
@@ -487,15 +499,20 @@ impl<A: Address> Endpoint<A> {
         let state = conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
-            self.refile_routes(slot);
-            self.refile_race(slot);
-            self.tell_going_away(slot);
-            self.replace_if_lost(slot);
-            self.touch(slot);
-            self.remove_if_over(slot);
+            self.refile_changed(slot);
         } else {
             self.touch(slot);
         }
+    }
+
+    #[inline(never)]
+    fn refile_changed(&mut self, slot: u32) {
+        self.refile_routes(slot);
+        self.refile_race(slot);
+        self.tell_going_away(slot);
+        self.replace_if_lost(slot);
+        self.touch(slot);
+        self.remove_if_over(slot);
     }
 
     fn refile_routes(&mut self, slot: u32) {

@@ -43,6 +43,11 @@ impl Received {
         packet::expand_number(self.seen.next(), low, len)
     }
 
+    /// Whether no larger number came before.
+    pub(crate) const fn is_newest(&self, number: u64) -> bool {
+        number >= self.seen.next()
+    }
+
     pub(crate) fn is_new(&self, number: u64) -> bool {
         self.seen.check(number) == Seen::New
     }

@@ -12,6 +12,7 @@ use simtest::{Chaos, FromSeed, Kind, Link, Sim, View, ms, secs};
 
 use crate::oracles::Guarantees;
 use crate::peer::{Ask, Cmd, Ev, Peer};
+use crate::streams::By;
 
 /// Small limits and short times, so that every limit is met and every time passes.
 pub(crate) fn settings(accept: bool) -> ConfigBuilder {
@@ -109,6 +110,11 @@ pub(crate) fn bounded(view: &View<'_, Peer>) -> Result<(), String> {
 
 /// A server and two clients that use everything, in an order drawn from `seed`.
 pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) -> Sim<Peer> {
+    everything_by(By::Datagrams, seed, server, client)
+}
+
+/// The same, with clients that reach the server in this manner.
+pub(crate) fn everything_by(by: By, seed: u64, server: &Arc<Config>, client: &Arc<Config>) -> Sim<Peer> {
     let (server, client) = (Arc::clone(server), Arc::clone(client));
     let mut sim = Sim::new("core_everything");
     let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
@@ -117,7 +123,7 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
         .map(|name| {
             let client = Arc::clone(&client);
             sim.node(name, move |boot| {
-                let peer = Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono);
+                let peer = Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono).by(by);
                 if boot.life == 0 { peer } else { peer.connected(boot.now.mono) }
             })
         })
@@ -164,7 +170,8 @@ pub(crate) fn everything(seed: u64, server: &Arc<Config>, client: &Arc<Config>) 
             w.at(ms(5950)).cmd(client, Cmd::Connect);
         }
     });
-    sim.oracle("guarantees", Guarantees::new(None));
+    let guarantees = Guarantees::new(None);
+    sim.oracle("guarantees", if by == By::Datagrams { guarantees } else { guarantees.over_streams() });
     sim.invariant("conservation", conserves);
     sim.invariant("bounded", bounded);
     sim.eventually("settled", |v| {

@@ -8,10 +8,13 @@ use proto_core::{
     Batch, ChannelId, ChannelOptions, Close, Config, ConnectionId, ConnectionRef, Drain, Endpoint, Event,
     Link, Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
 };
-use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
+use simtest::{
+    Addr, Dissect, Node, Now, RecvMeta, StreamEvent, StreamId, StreamOp, Streams, Time, Transmit, hash_bytes,
+};
 
-use crate::net::{At, dissect, ecn_to, meta, reseal, time, timestamp};
+use crate::net::{At, dissect, dissect_framed, ecn_to, meta, reseal, time, timestamp};
 pub(crate) use crate::story::{Ask, Cmd, Ev};
+use crate::streams::{By, Wires};
 
 #[derive(Clone, Debug)]
 struct Todo {
@@ -43,6 +46,8 @@ struct Answer {
 pub(crate) struct Peer {
     pub(crate) endpoint: Endpoint<At>,
     server: Option<Addr>,
+    by: By,
+    wires: Wires,
     current: Vec<ConnectionId>,
     established: BTreeMap<ConnectionId, SessionId>,
     reads: bool,
@@ -66,6 +71,8 @@ impl Peer {
         Self {
             endpoint: Endpoint::new(config, Link::datagram(1200), seed, timestamp(now)),
             server,
+            by: By::Datagrams,
+            wires: Wires::default(),
             current: Vec::new(),
             established: BTreeMap::new(),
             reads: true,
@@ -82,6 +89,12 @@ impl Peer {
         }
     }
 
+    /// The same, reaching its server in this manner.
+    pub(crate) const fn by(mut self, by: By) -> Self {
+        self.by = by;
+        self
+    }
+
     /// What a client does first in each life but its first.
     pub(crate) fn connected(mut self, now: Time) -> Self {
         self.connect(timestamp(now));
@@ -90,7 +103,12 @@ impl Peer {
 
     fn connect(&mut self, now: proto_core::Timestamp) {
         let Some(server) = self.server else { return };
-        if let Ok(id) = self.endpoint.connect(now, At(server)) {
+        let ways: &[At] = match self.by {
+            By::Datagrams => &[At::Datagrams(server)],
+            By::Streams => &[At::Stream(server)],
+            By::Both => &[At::Datagrams(server), At::Stream(server)],
+        };
+        if let Ok(id) = self.endpoint.connect_any(now, ways) {
             self.events.push_back(Ev::Asked(id));
             self.current.push(id);
         }
@@ -290,6 +308,10 @@ impl Dissect for Peer {
         dissect(bytes, text)
     }
 
+    fn dissect_record(record: &[u8], text: &mut String) -> Option<&'static str> {
+        dissect_framed(record, text)
+    }
+
     fn reseal(original: &[u8], corrupted: &mut [u8]) {
         reseal(original, corrupted);
     }
@@ -302,6 +324,17 @@ impl Node for Peer {
     fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
         self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.drain(now);
+    }
+
+    fn on_stream(&mut self, now: Now, stream: StreamId, event: StreamEvent<'_>) {
+        self.wires.on_stream(timestamp(now.mono), &mut self.endpoint, stream, event);
+        self.drain(now);
+    }
+
+    fn poll_stream(&mut self, now: Now, streams: Streams<'_>, out: &mut Vec<u8>) -> Option<StreamOp> {
+        let op = self.wires.poll_stream(timestamp(now.mono), &mut self.endpoint, streams, out);
+        self.drain(now);
+        op
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -437,7 +470,7 @@ impl Node for Peer {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

@@ -1,6 +1,7 @@
 //! A server, whole: endpoint, chat log, rooms, and what must be persisted, joined as one machine. The hub runs it on sockets and
 //! a store; the simulator runs the very same one.
 
+mod links;
 mod rooms;
 
 use alloc::collections::{BTreeMap, VecDeque};

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use adapter_tokio::ConnectError;
 use proto_core::chat::{AppendError, RejectReason};
-use proto_core::{CloseReason, Closed, code};
+use proto_core::{CloseReason, Closed, DialError, code};
 
 use super::escape::Escaped;
 use super::session::{Note, Outcome, Rejected, Why};
@@ -75,6 +76,14 @@ pub(super) fn why(closed: &Closed) -> String {
             format!("the server closed with code {code:#x} ({})", Escaped(reason.as_bytes()))
         }
         CloseReason::TimedOut => "the server is silent".to_owned(),
+        CloseReason::LinkLost => "the link is broken".to_owned(),
+        CloseReason::Dial(DialError::Refused) => "nobody listens there".to_owned(),
+        CloseReason::Dial(DialError::Unreachable) => "no way leads there".to_owned(),
+        CloseReason::Dial(DialError::TimedOut) => "nothing answers there".to_owned(),
+        CloseReason::Dial(DialError::Untrusted) => {
+            "the server could not show who it is, or speaks something else".to_owned()
+        }
+        CloseReason::Dial(DialError::NotAllowed) => "this user may not go there".to_owned(),
         CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),
@@ -102,7 +111,7 @@ pub(super) fn entering(server: &str) -> String {
     format!("connected to {server}, waiting for a place in the room")
 }
 
-pub(super) fn not_found(server: &str, error: &io::Error) -> String {
+pub(super) fn not_found(server: &str, error: &ConnectError) -> String {
     format!("cannot find {server}: {error}")
 }
 

@@ -80,7 +80,7 @@ pub(super) fn path(bytes: &[u8]) -> Result<Path, DecodeError> {
     } else {
         IpAddr::from(<[u8; 16]>::try_from(ip).map_err(|_| DecodeError::Invalid("an address"))?)
     };
-    Ok(Path { socket, peer: SocketAddr::new(ip, port) })
+    Ok(Path { socket, peer: SocketAddr::new(ip, port).into() })
 }
 
 pub(super) const fn ecn(code: u32) -> Option<Ecn> {

@@ -1,6 +1,6 @@
 //! Inputs as bytes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use driver::Path;
 use proto_core::chat::{Committed, PersistFailure, ReadFailure, RoomState, StoredEntry};
@@ -65,8 +65,10 @@ fn entries(all: &[StoredEntry], buf: &mut Vec<u8>) {
 
 pub(super) fn path(path: Path) -> Vec<u8> {
     let mut buf = path.socket.to_be_bytes().to_vec();
-    buf.extend_from_slice(&path.peer.port().to_be_bytes());
-    match path.peer.ip() {
+    // Only servers on UDP are recorded.
+    let peer = path.peer.socket_addr().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
+    buf.extend_from_slice(&peer.port().to_be_bytes());
+    match peer.ip() {
         IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
     }

@@ -1,4 +1,4 @@
-use driver::{LINK, Machine};
+use driver::{LINK, Machine, Peer};
 use proto_core::{Config, ConfigBuilder, Endpoint, Timestamp};
 use simtest::Recording;
 
@@ -13,7 +13,7 @@ fn at(millis: u64) -> Now {
 }
 
 fn path(port: u16) -> Path {
-    Path { socket: 0, peer: format!("[2001:db8::7]:{port}").parse().unwrap() }
+    Path { socket: 0, peer: Peer::Udp(format!("[2001:db8::7]:{port}").parse().unwrap()) }
 }
 
 /// A server that is recorded, a client that connects and goes, packets that mean nothing; every third packet is lost.
@@ -23,7 +23,7 @@ fn session(file: &File, limit: u64) -> u64 {
     let mut hub = Hub::new(born(&start, Vec::new(), at(1_000)).unwrap(), Some(record));
     let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
     let mut client = Endpoint::<Path>::new(config, LINK, [9; 32], at(1_000).mono);
-    let server = Path { socket: 0, peer: SERVER.parse().unwrap() };
+    let server = Path { socket: 0, peer: Peer::Udp(SERVER.parse().unwrap()) };
     client.connect(at(1_000).mono, server).unwrap();
     let (mut sent, mut wakes) = (0, driver::Wakes::default());
     for millis in 1_000..4_000 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use driver::{Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
-use proto_core::{Drain, Meta, Now, Server, Timestamp, Transmit};
+use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
 use crate::record::Record;
 use crate::store::{Answer, Librarian, Persister, Report};
@@ -128,6 +128,38 @@ impl Machine for Hub {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.server.poll_timeout()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.server.link_up(now, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.server.link_down(now, id);
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.server.link_broken(now, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.server.handle_record(now, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.server.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.server.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.server.poll_record(now, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.server.has_link(id)
     }
 
     fn settle(&mut self, now: Now, _: &mut Wakes) {

@@ -98,6 +98,8 @@ impl Connection {
         let left_over = left_over.filter(|&(at, _)| at == now);
         let link = self.link;
         let run = self.channels.run().filter(|run| !link.is_stream() || run.repeats);
+        #[cfg(planted)]
+        let run = run.filter(|_| self.config.planted != Some(crate::planted::Planted::WrittenIsAcked));
         let next = match left_over {
             _ if run.is_some() => None,
             Some((_, next)) => Some(next),

@@ -93,6 +93,8 @@ pub struct Client {
     is_seated: bool,
     /// When to ask again for the room that was refused because it was asked for too often.
     enter_at: Option<Timestamp>,
+    /// When to join the chat again that said that one is not in it.
+    chat_at: Option<Timestamp>,
     chat: Option<Box<Chat>>,
     /// The room whose chat is being left on this connection: nothing of chat is taken in before that is confirmed.
     leaving: Option<Arc<str>>,
@@ -152,6 +154,7 @@ impl Client {
             view: None,
             is_seated: false,
             enter_at: None,
+            chat_at: None,
             chat: None,
             leaving: None,
             outbox: VecDeque::new(),
@@ -180,6 +183,7 @@ impl Client {
         self.leaving = None;
         self.is_seated = false;
         self.enter_at = None;
+        self.chat_at = None;
         self.outbox.clear();
         let Self { config: ClientConfig { secret, name, color, .. }, .. } = self;
         let hello = Command::Hello { secret: *secret, name: Arc::clone(name), color: *color };
@@ -201,6 +205,7 @@ impl Client {
         }
         self.is_seated = false;
         self.enter_at = None;
+        self.chat_at = None;
         // Whether or not the server has heard of it.
         if self.wanted.is_none() {
             self.be_out();
@@ -240,15 +245,20 @@ impl Client {
                 self.push(&Command::Enter { room, set });
             }
         }
+        if self.chat_at.is_some_and(|at| at <= now.mono) {
+            self.chat_at = None;
+            self.join_chat_again(now);
+        }
         if let Some(chat) = &mut self.chat {
             chat.client.handle_timeout(now);
         }
+        self.take_chat_events(now);
     }
 
     /// When `handle_timeout` has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let chat = self.chat.as_ref().and_then(|chat| chat.client.poll_timeout());
-        [chat, self.enter_at].into_iter().flatten().min()
+        [chat, self.enter_at, self.chat_at].into_iter().flatten().min()
     }
 
     /// The room that one is in, as far as is known.
@@ -297,6 +307,15 @@ impl Client {
         client.handle_connected(now);
         let chat = Chat { room: Arc::clone(room), client, base: self.said, is_connected: true };
         self.chat = Some(Box::new(chat));
+    }
+
+    /// The chat took this connection for out, when one has left the room and come back: it takes it in again.
+    fn join_chat_again(&mut self, now: Now) {
+        let room = self.view.as_ref().filter(|_| self.is_seated).map(|view| Arc::clone(&view.room));
+        let (Some(room), Some(chat)) = (room, &mut self.chat) else { return };
+        chat.is_connected = false;
+        chat.client.handle_disconnected(now);
+        self.begin_chat(now, &room);
     }
 
     /// Leaves the chat of the room that one was in.

@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use super::{Carriage, Client, ClientEvent, Phase, View};
 use crate::Now;
-use crate::chat::{self, ClientEvent as ChatEvent};
+use crate::chat::{self, ClientEvent as ChatEvent, RejectReason};
 use crate::room::message::{Change, CursorAt, Diff, Event, Left, Reason, Refused, Snapshot};
 
-/// How long after it was refused for asking too often a room is asked for again.
+/// How long after it was refused a room is asked for again, or its chat.
 const ENTER_AGAIN: Duration = Duration::from_secs(1);
 
 impl Client {
@@ -76,13 +76,16 @@ impl Client {
         }
         self.events.push_back(ClientEvent::Joined(snapshot));
         self.begin_chat(now, &room);
-        self.take_chat_events();
+        self.take_chat_events(now);
     }
 
     /// A room that one may not enter: after a new connection, one is in none then.
     fn handle_refused(&mut self, now: Now, refused: Refused) {
         const ENTER: u8 = 0x02;
+        const LEAVE: u8 = 0x03;
         match refused.reason {
+            // It was still on its way in, and is not any more.
+            _ if refused.command == LEAVE && self.wanted.is_none() => self.be_out(),
             _ if refused.command != ENTER => {}
             _ if self.is_seated => {
                 let room = self.view.as_ref().map(|view| Arc::clone(&view.room));
@@ -141,10 +144,10 @@ impl Client {
         if let Some(chat) = self.chat.as_mut().filter(|chat| chat.is_connected) {
             chat.client.handle_message(now, payload);
         }
-        self.take_chat_events();
+        self.take_chat_events(now);
     }
 
-    fn take_chat_events(&mut self) {
+    pub(super) fn take_chat_events(&mut self, now: Now) {
         while let Some(chat) = &mut self.chat
             && let Some(event) = chat.client.poll_event()
         {
@@ -164,6 +167,10 @@ impl Client {
                 }
                 ChatEvent::Live { .. } => ClientEvent::Live,
                 ChatEvent::Stalled => ClientEvent::Stalled,
+                ChatEvent::Refused { reason: RejectReason::NotJoined | RejectReason::Barred } => {
+                    self.chat_at = Some(now.mono + ENTER_AGAIN);
+                    continue;
+                }
                 ChatEvent::Refused { reason } => ClientEvent::ChatRefused { reason },
                 // The next `ChatJoined` says what they mean for a reader.
                 ChatEvent::LogReset { .. } | ChatEvent::Behind { .. } | ChatEvent::Unreadable { .. } => {

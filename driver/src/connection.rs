@@ -179,7 +179,7 @@ impl Connection {
 
     /// The smoothed round trip time; `None` once the connection is over and forgotten.
     pub fn rtt(&self) -> Option<Duration> {
-        self.0.shared.inspect(|node| node.look(self.0.id).map(proto_core::Connection::rtt))
+        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| conn.rtt()))
     }
 
     /// The public name of the session.

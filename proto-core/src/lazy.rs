@@ -25,6 +25,19 @@ impl<T> Lazy<T> {
     }
 }
 
+impl<T> Lazy<T> {
+    /// What was changed, if anything was.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+}
+
+impl<T> From<Option<Box<T>>> for Lazy<T> {
+    fn from(value: Option<Box<T>>) -> Self {
+        Self(value)
+    }
+}
+
 impl<T: Blank> Deref for Lazy<T> {
     type Target = T;
 

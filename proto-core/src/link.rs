@@ -67,3 +67,7 @@ pub struct Transmit<P = PathId> {
     /// Its length in bytes.
     pub len: usize,
 }
+
+crate::sleep::saved!(Link { max_packet, reliable });
+
+crate::sleep::saved!(PathId(_));

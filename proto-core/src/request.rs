@@ -176,8 +176,8 @@ impl Requests {
     }
 
     /// Throws away the replies that have not been taken, and returns how many.
-    pub(crate) fn drop_replies(&mut self) -> usize {
-        core::mem::take(&mut self.replies).values().map(VecDeque::len).sum()
+    pub(crate) fn drop_replies(&mut self) -> impl Iterator<Item = ChannelId> + use<> {
+        core::mem::take(&mut self.replies).into_values().flatten().map(|reply| reply.channel)
     }
 
     /// When the next request of either side runs out of time.
@@ -308,3 +308,18 @@ impl Requests {
         false
     }
 }
+
+crate::sleep::saved!(Requests {
+    next,
+    waiting,
+    deadlines,
+    replies,
+    left_over,
+    cancelled,
+    cancels_due,
+    owed,
+    owed_deadlines,
+    early_cancels
+});
+
+crate::sleep::awake!(Reply);

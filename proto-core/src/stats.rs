@@ -5,6 +5,7 @@ use core::fmt;
 use core::ops::AddAssign;
 
 use crate::Refusal;
+use crate::lazy::Blank;
 
 macro_rules! drops {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -16,7 +17,7 @@ macro_rules! drops {
         }
 
         impl Drop {
-            /// Every reason.
+            /// Every reason, those that concern no channel first.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The reason's name in logs and metrics.
@@ -114,6 +115,14 @@ drops! {
     Unread = "unread",
 }
 
+impl Drop {
+    /// Whether it says what became of messages, and so is counted for their channel as well: see
+    /// [`Connection::channel_stats`](crate::Connection::channel_stats).
+    pub const fn concerns_channel(self) -> bool {
+        self as u8 >= Self::DuplicateMessage as u8
+    }
+}
+
 /// How often each reason to drop something occurred. Takes memory only once something was dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Drops(Option<Box<[u64; Drop::ALL.len()]>>);
@@ -181,6 +190,20 @@ impl PeerDrops {
         let total = &mut self.0[Self::index(reason)];
         *total = total.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
     }
+}
+
+/// What was dropped on one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// By this side, by reason: of what was to be sent, and of what arrived.
+    pub drops: Drops,
+    /// What the peer reported to have dropped of what it received.
+    pub peer_drops: PeerDrops,
+}
+
+impl Blank for ChannelStats {
+    const BLANK: &'static Self =
+        &Self { drops: Drops(None), peer_drops: PeerDrops([0; Refusal::ALL.len() + 1]) };
 }
 
 /// Totals of a connection, or of an endpoint and all its connections past and present.
@@ -301,3 +324,45 @@ impl AddAssign<&Self> for Stats {
         }
     }
 }
+
+crate::sleep::saved!(Drops(_));
+crate::sleep::saved!(PeerDrops(_));
+crate::sleep::saved!(ChannelStats { drops, peer_drops });
+
+crate::sleep::saved!(Stats {
+    packets_sent,
+    bytes_sent,
+    packets_received,
+    bytes_received,
+    packets_lost,
+    spurious_losses,
+    persistent_congestion,
+    repairs,
+    congestion_marks,
+    ecn_failed,
+    mtu_probes,
+    black_holes,
+    blocked_sent,
+    blocked_received,
+    probes,
+    paths_challenged,
+    paths_given_up,
+    moves,
+    peers_admitted,
+    peers_refused,
+    messages_accepted,
+    messages_acked,
+    messages_processed,
+    messages_rejected,
+    messages_refused,
+    messages_expired,
+    messages_cancelled,
+    messages_superseded,
+    messages_written,
+    messages_lost,
+    messages_dropped,
+    messages_unknown,
+    messages_delivered,
+    drops,
+    peer_drops,
+});

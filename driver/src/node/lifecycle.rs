@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use proto_core::{
-    Advice, Close, CloseReason, Closed, Connection, ConnectionId, Credentials, Drain, Fate, GoAway, Now,
-    SessionId, code,
+    Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Drain, Fate, GoAway, Now, SessionId, code,
 };
 
 use super::entry::{Entry, Holder, Progress};
@@ -44,7 +43,7 @@ impl Node {
     /// The peer that has waited longest for a decision, of those that still do; `None` when there will be none.
     pub(crate) fn undecided(&mut self) -> Attempt<Option<(ConnectionId, Path, Box<Credentials>)>> {
         while let Some(peer) = self.undecided.pop_front() {
-            if self.endpoint.get(peer.0).is_some_and(Connection::is_undecided) {
+            if self.endpoint.get(peer.0).is_some_and(|conn| conn.is_undecided()) {
                 return Attempt::Look(Some(peer));
             }
         }

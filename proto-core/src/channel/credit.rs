@@ -140,6 +140,18 @@ impl ReceiveCredit {
         self
     }
 
+    /// Holds this many messages from now on, or what has been granted if that is more; whether that is another number.
+    pub(crate) const fn hold_messages(&mut self, size: u64) -> bool {
+        let is_other = self.messages.size != size;
+        self.messages.size = size;
+        is_other
+    }
+
+    /// Messages that have been granted, less those whose room is free again.
+    pub(crate) const fn unreleased_messages(&self) -> u64 {
+        self.messages.granted.saturating_sub(self.messages.released)
+    }
+
     /// Brings the limit up to the present.
     pub(crate) fn fill(&mut self, now: Timestamp) {
         if let Some(limit) = &mut self.limit {
@@ -154,6 +166,11 @@ impl ReceiveCredit {
             let (message_burst, byte_burst) = limit.burst();
             messages.min(message_burst) <= have_messages && bytes.min(byte_burst) <= have_bytes
         })
+    }
+
+    /// When an unreliable message that costs `bytes` may come in, as of the last [`Self::fill`].
+    pub(crate) fn lets_in_at(&self, now: Timestamp, bytes: u64) -> Timestamp {
+        self.limit.as_ref().map_or(now, |limit| limit.ready_at(1, bytes))
     }
 
     /// It came in.
@@ -228,6 +245,12 @@ impl ReceiveCredit {
         (self.bytes.granted, self.messages.granted)
     }
 }
+
+crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
+
+crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
+
+crate::sleep::saved!(Window { size, largest, charged, released, granted });
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! What waits to be sent in one class of one channel, and what was sent and is not settled.
 
 mod candidate;
+mod keys;
 mod plain;
 
 use alloc::boxed::Box;
@@ -15,7 +16,7 @@ use super::Piece;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
 use crate::wire::{Batch, Kind, Skipped, WireId};
-use crate::{Fate, Phase, ReceiptKind, Timestamp};
+use crate::{Class, Fate, Phase, ReceiptKind, Timestamp};
 
 /// A receiver expands 16 bits to a number at most this far above the largest it has received (docs/spec/wire.md, section 5).
 pub(super) const LOW16_AHEAD: u64 = 8192;
@@ -26,6 +27,8 @@ enum State {
     /// Its fate is told; the peer does not yet know that it must not wait for it.
     Skipped,
     Settled,
+    /// It was given up, and the peer need not know.
+    GivenUp,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +100,8 @@ pub(crate) struct Abandoned {
     pub(crate) settled: Settled,
     /// The peer may have a part of it, which is to be named by this number.
     pub(crate) part: Option<u64>,
+    /// The older message whose place it was to take.
+    pub(crate) overtook: Option<(Class, u64)>,
 }
 
 /// A message that waits for the application's word at the other end.
@@ -236,7 +241,8 @@ impl Outbox {
     /// it was dropped before it was written, makes it worthless.
     pub(crate) fn verdict(&self, piece: &Piece, now: Timestamp, is_stale: bool) -> Option<Fate> {
         let slot = self.index(piece.id).map(|index| &self.slots[index])?;
-        if is_stale && self.slots.back().is_some_and(|newest| newest.id > piece.id) {
+        let mut newer = self.slots.iter().rev().filter(|slot| slot.state != State::GivenUp);
+        if is_stale && newer.next().is_some_and(|newest| newest.id > piece.id) {
             return Some(Fate::Superseded);
         }
         let terms = slot.terms.as_ref()?;
@@ -277,12 +283,13 @@ impl Outbox {
         let slot = self.slot(id)?;
         let is_partial = slot.sent > 0 && (slot.sent < slot.total || !slot.acked.is_empty());
         let part = is_partial.then_some(slot.number);
-        let state = if is_charged { State::Skipped } else { State::Settled };
+        let overtook = slot.terms.as_ref().and_then(|terms| terms.overtook);
+        let state = if is_charged { State::Skipped } else { State::GivenUp };
         let settled = self.leave(id, state)?;
         if settled.written && is_charged {
             self.extra.get_or_insert_default().skips.insert(id);
         }
-        Some(Abandoned { settled, part })
+        Some(Abandoned { settled, part, overtook })
     }
 
     fn leave(&mut self, id: u64, state: State) -> Option<Settled> {
@@ -310,7 +317,7 @@ impl Outbox {
         }
         slot.state = state;
         self.fresh += usize::from(index == self.fresh);
-        if index == 0 && state == State::Settled {
+        if index == 0 && state != State::Skipped {
             self.forget();
         } else {
             slot.payload = Bytes::new();
@@ -320,7 +327,7 @@ impl Outbox {
     }
 
     fn forget(&mut self) {
-        while self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
+        while self.slots.front().is_some_and(|slot| matches!(slot.state, State::Settled | State::GivenUp)) {
             self.slots.pop_front();
             self.fresh -= 1;
         }
@@ -340,14 +347,6 @@ impl Outbox {
     /// Whether a piece of message `id` waits to be written again.
     pub(crate) fn is_lost(&self, id: u64) -> bool {
         self.index(id).is_some_and(|index| self.slots[index].lost > 0)
-    }
-
-    /// Message `id` is no longer wanted. `true` when something of it is still to be written; in any case it gets this fate if a
-    /// piece of it is lost.
-    pub(crate) fn doom(&mut self, id: u64, fate: Fate) -> bool {
-        let Some(index) = self.index(id) else { return false };
-        self.slots[index].terms.get_or_insert_default().doom = Some(fate);
-        !self.is_in_flight(index)
     }
 
     /// The next message whose lifetime is over and of which something would have to be written.
@@ -492,8 +491,14 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         self.slots.shrink_to(0);
         self.lost.shrink_to(0);
+        self.extra
+            .take_if(|extra| extra.deadlines.is_empty() && extra.skips.is_empty() && extra.asked.is_empty());
     }
 }
+
+crate::sleep::saved!(Outbox { slots, next_id, fresh, next_number, lost, arrived, unsent, extra });
+
+crate::sleep::awake!(Extra);
 
 #[cfg(test)]
 mod tests;

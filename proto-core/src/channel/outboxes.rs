@@ -59,3 +59,23 @@ impl IndexMut<usize> for Outboxes {
         self.0[class].get_or_insert_default()
     }
 }
+
+impl crate::sleep::Saved for Outboxes {
+    fn is_at_rest(&self) -> bool {
+        self.0.iter().all(crate::sleep::Saved::is_at_rest)
+    }
+
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        for outbox in &self.0 {
+            outbox.save(to);
+        }
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let mut outboxes = Self::default();
+        for outbox in &mut outboxes.0 {
+            *outbox = crate::sleep::Saved::load(from)?;
+        }
+        Some(outboxes)
+    }
+}

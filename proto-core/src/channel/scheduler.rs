@@ -286,5 +286,11 @@ impl Share {
     }
 }
 
+crate::sleep::saved!(Share { priority, weight, left, has_turn, has_repeat });
+
+crate::sleep::saved!(Scheduler { levels, round });
+
+crate::sleep::saved!(Level { priority, repeats, turns, left, round, passed_over });
+
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::arrival::Delivery;
-use super::inbox::RECEIVE_WINDOW;
 use super::outbox::{Begins, Outbox};
 use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
+use super::window::RECEIVE_WINDOW;
 use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, Says, SendCredit};
 use crate::arena::Arena;
 use crate::wire::Kind;
@@ -38,15 +38,20 @@ pub(crate) struct Channels {
     pub(crate) held_up: Option<ChannelId>,
     /// Those with incomplete messages that are given up one day, and when the first of them is.
     assembling: BTreeSet<(Timestamp, ChannelId)>,
-    /// Those with messages that have lifetimes.
-    lapsing: Vec<ChannelId>,
+    /// Those with messages that have lifetimes, and when the first of them ends or did end, if it is settled by now.
+    lapsing: BTreeSet<(Timestamp, ChannelId)>,
     /// Those with SKIP, FRAG_ABORT or MSG_ACK to write; some may have written it since.
     control_due: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
     unreliable_cost: usize,
+    /// Receipts that are kept, and unreliable messages that ask for one and wait for the application.
+    pub(super) receipts: usize,
+    pub(super) asking: usize,
     pub(super) throttles: Option<Box<Throttles>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
+    /// The channel that [`Self::are_flushed`] found last.
+    unflushed: usize,
     /// Channels that each side has opened.
     pub(crate) opened_here: u32,
     pub(crate) opened_there: u32,
@@ -67,11 +72,14 @@ impl Channels {
             starved: Vec::new(),
             held_up: None,
             assembling: BTreeSet::new(),
-            lapsing: Vec::new(),
+            lapsing: BTreeSet::new(),
             control_due: Vec::new(),
             unreliable_cost: 0,
+            receipts: 0,
+            asking: 0,
             throttles: are_configured(config).then(|| Box::new(Throttles::new(config, false))),
             peer: Params::default(),
+            unflushed: 0,
             opened_here: 0,
             opened_there: 0,
         }
@@ -122,6 +130,7 @@ impl Channels {
         let index = self.position(id).ok()?;
         let channel = &mut self.list[index];
         let before = channel.inbox.unreliable_cost();
+        let asking = channel.inbox.asking();
         let due_before = channel.inbox.reassembly_deadline(config);
         let credit = [&mut channel.receive_credit, &mut self.session_receive];
         let result = change(&mut channel.inbox, credit);
@@ -132,6 +141,11 @@ impl Channels {
                 self.assembling.remove(&(at, id));
             }
             self.assembling.extend(due.map(|at| (at, id)));
+        }
+        let asking_now = channel.inbox.asking();
+        if asking != asking_now {
+            self.asking = self.asking + asking_now - asking;
+            self.reserve_receipts(config);
         }
         Some(result)
     }
@@ -274,10 +288,27 @@ impl Channels {
         self.list.iter()
     }
 
-    /// Throws away what the application has not taken, and returns how many messages that were.
-    pub(crate) fn drop_unread(&mut self) -> usize {
+    /// Bytes of payload that all channels hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let waiting = self.throttles.as_ref().map_or(0, |throttles| throttles.held_bytes());
+        self.list.iter().map(Channel::held_bytes).sum::<usize>() + waiting
+    }
+
+    /// Whether every channel is flushed. Begins with the one that was not the last time, so that asking again and again while they
+    /// become so looks at each of them once.
+    pub(crate) fn are_flushed(&mut self) -> bool {
+        let count = self.list.len();
+        let mut indices = (0..count).map(|step| (self.unflushed + step) % count);
+        let unflushed = indices.find(|&index| !self.list[index].is_flushed());
+        self.unflushed = unflushed.unwrap_or(0);
+        unflushed.is_none()
+    }
+
+    /// Throws away what the application has not taken, and returns how many messages of each channel that were.
+    pub(crate) fn drop_unread(&mut self) -> Vec<(ChannelId, u64)> {
         let channels = self.list.iter_mut();
-        channels.map(|channel| core::iter::from_fn(|| channel.inbox.pop_ready()).count()).sum()
+        let unread = channels.map(|channel| (channel.id, channel.drop_unread()));
+        unread.filter(|&(_, count)| count > 0).collect()
     }
 
     /// The channel may have something to send now.
@@ -296,30 +327,33 @@ impl Channels {
         }
     }
 
-    /// A message of the channel has a lifetime.
+    /// Messages of the channel may have lifetimes.
     pub(crate) fn note_lifetime(&mut self, id: ChannelId) {
-        if let Some(channel) = self.get_mut(id)
-            && !mem::replace(&mut channel.listed.lapsing, true)
-        {
-            self.lapsing.push(id);
+        let Ok(index) = self.position(id) else { return };
+        let channel = &mut self.list[index];
+        let Some(at) = channel.next_deadline() else { return };
+        if channel.lapses_at.is_some_and(|filed| filed <= at) {
+            return;
         }
+        if let Some(filed) = channel.lapses_at.replace(at) {
+            self.lapsing.remove(&(filed, id));
+        }
+        self.lapsing.insert((at, id));
     }
 
-    /// When the next lifetime of a message ends.
+    /// When the next lifetime of a message ends, or when one would have that is settled.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        let channels = self.lapsing.iter().filter_map(|&id| self.get(id));
-        channels.filter_map(Channel::next_deadline).min()
+        self.lapsing.first().map(|&(at, _)| at)
     }
 
-    /// The channels with lifetimes, of which whoever still has some must be noted again.
-    pub(crate) fn take_lapsing(&mut self) -> Vec<ChannelId> {
-        let lapsing = mem::take(&mut self.lapsing);
-        for &id in &lapsing {
-            if let Some(channel) = self.get_mut(id) {
-                channel.listed.lapsing = false;
-            }
+    /// The next channel with lifetimes that may be over, which must be noted again.
+    pub(crate) fn take_lapsed(&mut self, now: Timestamp) -> Option<ChannelId> {
+        let &(_, id) = self.lapsing.first().filter(|&&(at, _)| at <= now)?;
+        self.lapsing.pop_first();
+        if let Some(channel) = self.get_mut(id) {
+            channel.lapses_at = None;
         }
-        lapsing
+        Some(id)
     }
 
     /// SKIP, FRAG_ABORT or MSG_ACK may be due on the channel.
@@ -500,15 +534,14 @@ impl Channels {
     pub(crate) fn shrink(&mut self) {
         for channel in &mut self.list {
             channel.shrink();
+            if channel.next_deadline().is_none()
+                && let Some(at) = channel.lapses_at.take()
+            {
+                self.lapsing.remove(&(at, channel.id));
+            }
         }
         self.scheduler.shrink();
-        for list in [
-            &mut self.credit_due,
-            &mut self.announce_due,
-            &mut self.starved,
-            &mut self.lapsing,
-            &mut self.control_due,
-        ] {
+        for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.control_due] {
             list.shrink_to_fit();
         }
         self.shrink_throttles();
@@ -543,3 +576,27 @@ impl Channel {
         classes.find(|&class| self.outboxes.get_mut(class).is_some_and(Outbox::has_wanted))
     }
 }
+
+crate::sleep::saved!(Channels {
+    list,
+    scheduler,
+    packet,
+    session_send,
+    session_receive,
+    session_credit_due,
+    credit_due,
+    announce_due,
+    starved,
+    held_up,
+    assembling,
+    lapsing,
+    control_due,
+    unreliable_cost,
+    receipts,
+    asking,
+    throttles,
+    peer,
+    unflushed,
+    opened_here,
+    opened_there
+});

@@ -69,3 +69,5 @@ fn missing(channels: &Channels) -> Option<Credit> {
     };
     Some(Credit { channel: id, bytes: limit.0, messages: limit.1 })
 }
+
+crate::sleep::saved!(Blocked { due, told, told_at });

@@ -5,6 +5,7 @@ mod blocked;
 mod clock;
 mod close;
 mod commands;
+mod counters;
 mod delivery;
 mod goaway;
 mod handshake;
@@ -16,6 +17,7 @@ mod receive;
 mod reconnect;
 mod requests;
 mod settle;
+mod sleep;
 mod state;
 mod stream;
 mod timers;
@@ -116,6 +118,8 @@ pub struct Connection {
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
+    /// When memory was last given back.
+    rested: Timestamp,
     stats: Stats,
 }
 
@@ -126,9 +130,6 @@ pub(crate) struct Legacy {
     pub(crate) ways: Ways,
     credentials: Option<Arc<[u8]>>,
 }
-
-/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// Lists that are filled and emptied within one call, kept for their memory.
 #[derive(Clone, Debug, Default)]
@@ -211,6 +212,8 @@ impl Connection {
     }
 
     fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp, is_client: bool) -> Self {
+        #[cfg(planted)]
+        let seed = crate::planted::seed(&config, seed);
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
@@ -253,6 +256,7 @@ impl Connection {
             paths: Paths::default(),
             arena: None,
             scratch: Lazy::default(),
+            rested: Timestamp::ZERO,
             stats: Stats::default(),
             config,
         }
@@ -345,7 +349,7 @@ impl Connection {
 
     /// Bytes of payload that it holds: queued and unacknowledged, incomplete, and not yet received.
     pub fn held_bytes(&self) -> usize {
-        self.channels.iter().map(crate::channel::Channel::held_bytes).sum()
+        self.channels.held_bytes()
     }
 
     /// Counters.
@@ -453,11 +457,18 @@ impl Connection {
             Timer::Expiry => self.expire_messages(now),
             Timer::Report => self.on_report_timer(),
             Timer::Request => self.on_request_timer(now),
-            Timer::Rate => self.channels.on_rate_timer(now),
+            Timer::Rate => self.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
             Timer::Path => self.on_path_timer(now),
             Timer::Drain => self.on_drain_timer(now),
+        }
+    }
+
+    fn on_rate_timer(&mut self, now: Timestamp) {
+        self.channels.on_rate_timer(now);
+        if self.channels.has_admissible(now) {
+            self.deliver_held(now);
         }
     }
 
@@ -483,10 +494,7 @@ impl Connection {
         match timer {
             Timer::Loss => self.recovery.deadline(&self.config),
             Timer::Ack => self.received.deadline(),
-            Timer::Release => {
-                let release = self.recovery.idle_for(RELEASE_AFTER);
-                release.map(|at| at.max(self.received.latest() + RELEASE_AFTER))
-            }
+            Timer::Release => self.release_at(),
             Timer::Reassembly => self.channels.reassembly_deadline(),
             Timer::Rate => self.channels.rate_deadline(),
             _ => None,

@@ -343,3 +343,6 @@ impl Connection {
         None
     }
 }
+
+crate::sleep::saved!(Paths { active, arrival, written, frames, since, roaming });
+crate::sleep::awake!(Roaming);

@@ -6,8 +6,8 @@ use core::time::Duration;
 use super::state::{End, State};
 use super::{Arrival, Connection};
 use crate::channel::{
-    Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit,
-    Share,
+    Admission, Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused,
+    SendCredit, Share,
 };
 use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
@@ -392,24 +392,25 @@ impl Connection {
         }
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
-        if msg.extras.receipt && self.channels.get(id).is_some_and(Channel::owes_too_many_receipts) {
-            if class.is_reliable() {
-                return Err(Violation(code::FLOW_CONTROL, "more receipts than a queue holds messages"));
+        let mut extras = msg.extras;
+        if extras.receipt && !class.is_reliable() && !self.channels.has_room_for_receipt(&self.config) {
+            if !self.channels.get(id).is_some_and(|channel| channel.repeats(class)) {
+                self.refuse_for_receipt(id, class, number);
+                return Ok(());
             }
-            self.stats.drops.count(Drop::ReceiptsFull);
-            return Ok(());
+            // The newest must arrive: it does, and nobody is told that it was processed.
+            extras.receipt = false;
         }
         if !class.is_reliable()
             && let Some(reason) = self.refuses_unreliable(now, id, class, msg)
         {
-            let receipt = msg.extras.receipt;
+            let receipt = extras.receipt;
             self.on_gone(
                 id,
                 &Gone { class, id: number, total, receipt, reason: Some(reason), request: None },
             );
             return Ok(());
         }
-        let extras = msg.extras;
         let arrival =
             Piece { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
         self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
@@ -471,7 +472,7 @@ impl Connection {
             return None;
         }
         let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
-        if !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
+        if !self.channels.holds(id, class) && !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
             return Some(Refusal::RateLimited);
         }
         let total = msg.fragment.map_or(msg.payload.len() as u64, |fragment| fragment.total);
@@ -480,6 +481,10 @@ impl Connection {
         if too_many_pieces.contains(&total) {
             return Some(Refusal::ReassemblyFull);
         }
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::Hoards) {
+            return None;
+        }
         // A channel holds no more than one sequenced message and a part of another.
         let is_bounded = class == Class::Sequenced;
         (!is_bounded && self.channels.unreliable_cost() > self.config.session_bytes)
@@ -487,6 +492,38 @@ impl Connection {
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
+        let Admission { passed, dropped } = self.channels.admit(now, id, delivery);
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::RateLosesNewest) {
+            self.channels.take_held();
+        }
+        if let Some(dropped) = dropped {
+            self.on_gone(id, &dropped);
+        }
+        passed.map_or(Ok(()), |delivery| self.hand_over(now, id, delivery))
+    }
+
+    /// Hands over what waited for the rate of its channel, as far as that lets it pass.
+    pub(super) fn deliver_held(&mut self, now: Timestamp) {
+        for (id, delivery) in self.channels.admit_held(now) {
+            if let Err(Violation(code, text)) = self.hand_over(now, id, delivery) {
+                return self.on_violation(now, code, text);
+            }
+        }
+    }
+
+    /// The connection is over: what waited for a rate waits for the application with what it has not taken.
+    pub(super) fn release_held(&mut self) {
+        for (id, delivery) in self.channels.take_held() {
+            if delivery.kind == Kind::OneWay {
+                self.make_ready(id, delivery);
+            } else {
+                self.count_drop(id, Drop::Unread);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
         if delivery.kind == Kind::OneWay {
             self.make_ready(id, delivery);
             return Ok(());

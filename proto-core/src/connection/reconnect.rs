@@ -63,6 +63,8 @@ impl Attempts {
     }
 }
 
+crate::sleep::saved!(Attempts { failures, number, established, is_spaced });
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

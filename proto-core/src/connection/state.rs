@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::{Connection, Timer};
 use crate::wire::Advice;
-use crate::{CloseReason, Closed, Drop, Event, RequestOutcome, Timestamp};
+use crate::{CloseReason, Closed, Event, RequestOutcome, Timestamp};
 
 /// How long messages that arrived before the end wait for the application.
 const UNREAD_KEPT: Duration = Duration::from_mins(1);
@@ -95,9 +95,18 @@ impl Connection {
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);
         self.events.push_back(Event::Established { session: self.session, incarnation });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::EstablishedTwice) {
+            self.events.push_back(Event::Established { session: self.session, incarnation });
+        }
     }
 
     pub(super) fn enter_flushing(&mut self, now: Timestamp, linger: Duration) {
+        #[cfg(planted)]
+        let linger = match self.config.planted {
+            Some(crate::planted::Planted::LingersOn) => linger + Duration::from_mins(1),
+            _ => linger,
+        };
         self.state = State::Flushing;
         self.timers.set(Timer::Linger, now + linger);
     }
@@ -129,6 +138,7 @@ impl Connection {
             let outcome = RequestOutcome::Disconnected { not_processed: !written };
             self.events.push_back(Event::RequestDone { request, outcome });
         }
+        self.release_held();
         let (unsent, unacked) = self.abandon_messages();
         self.state = State::Draining;
         self.timers.stop_all();
@@ -141,6 +151,10 @@ impl Connection {
         } else {
             Event::ConnectFailed(closed)
         });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::ClosedTwice) {
+            self.events.extend(self.events.back().cloned());
+        }
     }
 
     /// Late packets are no longer answered, and after a while unread messages no longer kept.
@@ -151,10 +165,10 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let messages = self.channels.drop_unread();
-            let unread = messages + self.requests.drop_replies();
-            self.stats.drops.add(Drop::Unread, unread as u64);
+            self.drop_unread();
         }
         self.state = State::Drained;
     }
 }
+
+crate::sleep::rests_as!(State, Self::Established);

@@ -180,3 +180,5 @@ impl Connection {
         self.state == State::Flushing || self.channels.iter().any(crate::channel::Channel::owes_writable)
     }
 }
+
+crate::sleep::saved!(Echo { asked, is_answered, due });

@@ -6,6 +6,7 @@ mod channels;
 mod clocks;
 mod close;
 mod delivery;
+mod given_up;
 mod idle;
 mod path;
 mod priorities;
@@ -78,6 +79,8 @@ struct Pair {
     lose: Loss,
     /// Calls of `handle_timeout`.
     timeouts: usize,
+    /// How often one of them was put away.
+    dozed: usize,
 }
 
 impl Pair {
@@ -95,6 +98,7 @@ impl Pair {
             sent: Vec::new(),
             lose: Box::new(|_| false),
             timeouts: 0,
+            dozed: 0,
         }
     }
 
@@ -170,6 +174,21 @@ impl Pair {
             self.drain();
         }
         self.now = end;
+        self.doze();
+    }
+
+    /// Puts away whoever has nothing to do, and takes it out as it was.
+    fn doze(&mut self) {
+        for conn in &mut self.conns {
+            let arena = conn.arena_mut().take();
+            if let Some(saved) = conn.put_away() {
+                let taken = Connection::take_out(&saved, &conn.config).expect("it was saved");
+                assert_eq!(alloc::format!("{taken:?}"), alloc::format!("{conn:?}"));
+                *conn = taken;
+                self.dozed += 1;
+            }
+            *conn.arena_mut() = arena;
+        }
     }
 
     /// Whether nothing but a heartbeat goes over the wire for `span`.

@@ -108,3 +108,19 @@ impl TimerTable {
         self.deadlines.iter().fold(u64::MAX, |first, &at| first.min(at))
     }
 }
+
+impl crate::sleep::Saved for TimerTable {
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        for timer in Timer::ALL {
+            self.get(timer).save(to);
+        }
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let mut timers = Self::default();
+        for timer in Timer::ALL {
+            timers.set(timer, Option::<Timestamp>::load(from)?);
+        }
+        Some(timers)
+    }
+}

@@ -184,3 +184,5 @@ impl Connection {
         }
     }
 }
+
+crate::sleep::saved!(Ways { count, streams, kept });

@@ -9,6 +9,7 @@ mod links;
 mod roaming;
 mod routes;
 mod schedule;
+mod sleeper;
 mod token;
 
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub use self::links::Output;
 use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
+pub use self::sleeper::ConnectionRef;
+use self::sleeper::Sleeper;
 use crate::arena::Arena;
 use crate::connection::Arrival;
 use crate::rng::Rng;
@@ -80,7 +83,7 @@ struct Slot<A> {
 
 #[derive(Clone, Debug)]
 struct Entry<A> {
-    conn: Connection,
+    conn: Sleeper,
     address: A,
     others: Others<A>,
     /// The stream that carries it.
@@ -175,7 +178,7 @@ impl<A: Address> Endpoint<A> {
                 break;
             }
             if let Some(entry) = self.entry(slot) {
-                entry.conn.handle_timeout(now);
+                entry.conn.wake().handle_timeout(now);
             }
             self.refile(slot);
             self.file();
@@ -193,8 +196,14 @@ impl<A: Address> Endpoint<A> {
             return Some(Transmit { path: address, ecn: None, len: answer.len() });
         }
         while let Some(slot) = self.sending.front() {
-            let transmit = self.entry(slot).filter(|entry| entry.takes_datagrams()).and_then(|entry| {
-                let Transmit { path, ecn, len } = entry.conn.poll_transmit(now, buf)?;
+            let Self { slots, config, .. } = self;
+            let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
+            let transmit = entry.filter(|entry| entry.takes_datagrams()).and_then(|entry| {
+                let transmit = entry.conn.awake_mut()?.poll_transmit(now, buf);
+                if transmit.is_none() {
+                    entry.conn.doze(config);
+                }
+                let Transmit { path, ecn, len } = transmit?;
                 let transmit = Transmit { path: entry.address_of(path), ecn, len };
                 entry.sync_paths();
                 Some(transmit)
@@ -207,7 +216,7 @@ impl<A: Address> Endpoint<A> {
                 self.sending.rotate();
                 self.burst = 0;
             }
-            if self.entry(slot).is_some_and(|entry| entry.conn.has_events()) {
+            if self.awake(slot).is_some_and(|conn| conn.has_events()) {
                 self.speaking.push(slot);
             }
             self.touch(slot);
@@ -223,7 +232,7 @@ impl<A: Address> Endpoint<A> {
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         while let Some(slot) = self.speaking.front() {
             let generation = self.slots[slot as usize].generation;
-            let event = self.entry(slot).and_then(|entry| entry.conn.poll_event());
+            let event = self.awake(slot).and_then(Connection::poll_event);
             match event {
                 None => self.speaking.pop(),
                 Some(event) => {
@@ -237,6 +246,10 @@ impl<A: Address> Endpoint<A> {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::BusyLoop) && !self.is_empty() {
+            return Some(self.clock);
+        }
         let waiting = self.links.deadline();
         let Some(slot) = self.unfiled else {
             return self.deadlines.first().map(|(deadline, _)| deadline).into_iter().chain(waiting).min();
@@ -249,12 +262,15 @@ impl<A: Address> Endpoint<A> {
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
     pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, A>> {
         self.lookup(id)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.wake();
+        }
         Some(ConnectionMut::new(self, id.slot))
     }
 
     /// The connection `id`, to look at.
-    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.lookup(id).map(|entry| &entry.conn)
+    pub fn get(&self, id: ConnectionId) -> Option<ConnectionRef<'_>> {
+        self.lookup(id).map(|entry| entry.conn.look())
     }
 
     /// The address of the connection's peer.
@@ -292,7 +308,7 @@ impl<A: Address> Endpoint<A> {
     pub fn close_all(&mut self, now: Timestamp, close: &Close) {
         for slot in 0..self.slots.len() as u32 {
             if let Some(entry) = self.entry(slot) {
-                entry.conn.close(now, close.clone());
+                entry.conn.wake().close(now, close.clone());
                 self.refile(slot);
             }
         }
@@ -318,14 +334,15 @@ impl<A: Address> Endpoint<A> {
 
     /// Messages accepted and not settled, over all connections. The work is proportional to them.
     pub fn unsettled(&self) -> usize {
-        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|entry| entry.conn.unsettled()).sum()
+        let entries = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        entries.filter_map(|entry| entry.conn.awake()).map(Connection::unsettled).sum()
     }
 
     /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         for entry in self.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
-            stats += entry.conn.stats();
+            entry.conn.add_stats(&mut stats);
         }
         stats
     }
@@ -353,6 +370,10 @@ impl<A: Address> Endpoint<A> {
         self.slots.get_mut(slot as usize)?.entry.as_deref_mut()
     }
 
+    fn awake(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.entry(slot)?.conn.awake_mut()
+    }
+
     fn insert(
         &mut self,
         conn: Connection,
@@ -375,6 +396,7 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
+        let conn = Sleeper::new(conn);
         let entry = Entry {
             conn,
             address,
@@ -416,7 +438,7 @@ impl<A: Address> Endpoint<A> {
         if entry.is_undecided {
             self.incoming.undecided -= 1;
         }
-        self.stats += entry.conn.stats();
+        entry.conn.add_stats(&mut self.stats);
         self.deadlines.set(slot, None);
         if self.unfiled == Some(slot) {
             self.unfiled = None;
@@ -428,7 +450,7 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn remove_if_over(&mut self, slot: u32) {
-        if self.entry(slot).is_some_and(|entry| entry.conn.is_over()) {
+        if self.awake(slot).is_some_and(|conn| conn.is_over()) {
             self.remove(slot);
         }
     }
@@ -453,9 +475,10 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        core::mem::swap(arena, entry.conn.arena_mut());
-        hand_over(&mut entry.conn);
-        core::mem::swap(arena, entry.conn.arena_mut());
+        let conn = entry.conn.wake();
+        core::mem::swap(arena, conn.arena_mut());
+        hand_over(conn);
+        core::mem::swap(arena, conn.arena_mut());
         self.refile(slot);
     }
 
@@ -464,7 +487,8 @@ impl<A: Address> Endpoint<A> {
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         entry.sync_paths();
-        if entry.conn.has_events() {
+        let Some(conn) = entry.conn.awake() else { return };
+        if conn.has_events() {
             self.speaking.push(slot);
         }
         match entry.link {
@@ -472,7 +496,7 @@ impl<A: Address> Endpoint<A> {
             None => self.sending.push(slot),
         }
         // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
-        let state = entry.conn.state();
+        let state = conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
             self.refile_changed(slot);
@@ -493,13 +517,15 @@ impl<A: Address> Endpoint<A> {
 
     fn refile_routes(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        let cid = entry.conn.local_cid();
-        if cid != entry.cid && entry.conn.has_route() {
+        let Some(conn) = entry.conn.awake() else { return };
+        let (cid, reset) = (conn.local_cid(), conn.reset_token());
+        let (is_handshaking, is_undecided) = (conn.is_handshaking(), conn.is_undecided());
+        let has_route = conn.has_route();
+        if cid != entry.cid && has_route {
             self.routes.remove_cid(entry.cid);
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
         }
-        let reset = entry.conn.reset_token();
         if reset != entry.reset {
             if let Some(old) = entry.reset {
                 self.routes.remove_reset(old);
@@ -509,16 +535,16 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && !entry.conn.is_handshaking() {
+        if entry.is_pending && !is_handshaking {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
-        match (entry.is_undecided, entry.conn.is_undecided()) {
+        match (entry.is_undecided, is_undecided) {
             (false, true) => self.incoming.undecided += 1,
             (true, false) => self.incoming.undecided -= 1,
             _ => {}
         }
-        entry.is_undecided = entry.conn.is_undecided();
+        entry.is_undecided = is_undecided;
     }
 
     /// The deadline of the connection may have changed.
@@ -541,20 +567,22 @@ impl<A: Address> Endpoint<A> {
     fn replace_if_lost(&mut self, slot: u32) {
         let Some(policy) = self.config.reconnect else { return };
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.is_replaced || !entry.conn.is_client() || !entry.conn.state().is_closed() {
+        let Some(conn) = entry.conn.awake() else { return };
+        if entry.is_replaced || !conn.is_client() || !conn.state().is_closed() {
             return;
         }
+        let lost = conn.lost();
         entry.is_replaced = true;
         let (now, address) = (self.clock, entry.address);
-        let Some((mut legacy, retry_after)) = entry.conn.lost() else { return };
+        let Some((mut legacy, retry_after)) = lost else { return };
         let race = entry.race.as_ref().map(|race| Box::new(race.again()));
         let next = legacy.attempts.next(now, &policy, retry_after, &mut self.rng);
         let Some(at) = next else { return };
         let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
         let conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
         let next = self.insert(conn, address, None, race);
-        if let Some(entry) = self.entry(slot) {
-            entry.conn.set_next(next);
+        if let Some(conn) = self.awake(slot) {
+            conn.set_next(next);
         }
     }
 }

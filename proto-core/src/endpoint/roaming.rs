@@ -29,7 +29,7 @@ impl<A: Address> Entry<A> {
         if address == self.address {
             return Some(Arrival { path: self.others.active, is_same_host: true, ecn });
         }
-        if !self.conn.may_roam() || !self.address.may_become(&address) {
+        if !self.conn.look().may_roam() || !self.address.may_become(&address) {
             return None;
         }
         let is_same_host = self.address.is_same_host(&address);
@@ -55,7 +55,7 @@ impl<A: Address> Entry<A> {
         if self.others.list.is_empty() {
             return;
         }
-        let active = self.conn.active_path();
+        let active = self.conn.look().active_path();
         if active != self.others.active
             && let Some(place) = self.others.list.iter().position(|(path, _)| *path == active)
         {
@@ -63,7 +63,7 @@ impl<A: Address> Entry<A> {
             self.others.list[place] = (self.others.active, self.address);
             (self.others.active, self.address) = (active, address);
         }
-        let conn = &self.conn;
+        let conn = self.conn.look();
         self.others.list.retain(|(path, _)| conn.knows_path(*path));
         if self.others.list.is_empty() {
             self.others.list = Vec::new();

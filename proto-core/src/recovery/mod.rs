@@ -544,9 +544,14 @@ impl Recovery {
         self.flight.as_ref().is_none_or(|flight| flight.sent.is_idle())
     }
 
-    /// When nothing will have been in flight for `span`; `None` while something is, or when there is nothing to give back.
-    pub(crate) fn idle_for(&self, span: Duration) -> Option<Timestamp> {
-        self.flight.as_ref().filter(|flight| flight.sent.is_idle()).map(|_| self.last_eliciting + span)
+    /// When something that asks for an ACK went out last.
+    pub(crate) const fn last_eliciting(&self) -> Timestamp {
+        self.last_eliciting
+    }
+
+    /// Whether [`Self::release`] has something to give back.
+    pub(crate) const fn holds_memory(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// Gives back the memory of a busier time.
@@ -566,6 +571,28 @@ struct Arrived {
     marked: u64,
     newest: Option<Newest>,
 }
+
+crate::sleep::saved!(Recovery {
+    rtt,
+    flight,
+    congestion,
+    reordering,
+    reliable_link,
+    packet,
+    base,
+    marks,
+    first,
+    next,
+    next_skip,
+    last_skip,
+    largest_acked,
+    last_eliciting,
+    pto_cap,
+    max_ack_delay,
+    path_from,
+});
+
+crate::sleep::awake!(Flight);
 
 #[cfg(test)]
 mod tests;

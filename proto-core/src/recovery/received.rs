@@ -182,3 +182,15 @@ impl Received {
         self.seen.shrink();
     }
 }
+
+crate::sleep::saved!(Received {
+    seen,
+    ranges,
+    largest_at,
+    unacknowledged,
+    unacknowledged_bytes,
+    deadline,
+    due,
+    mark,
+    ecn
+});

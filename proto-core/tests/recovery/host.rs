@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{ChannelId, Config, Connection, ConnectionId, Endpoint, Event, Link, Message, Stats};
+use proto_core::{ChannelId, Config, ConnectionId, ConnectionRef, Endpoint, Event, Link, Message, Stats};
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
 use crate::net::{At, dissect, ecn_from, ecn_to, time, timestamp};
@@ -67,7 +67,7 @@ impl Host {
         self.endpoint.stats()
     }
 
-    pub(crate) fn connection(&self) -> Option<&Connection> {
+    pub(crate) fn connection(&self) -> Option<ConnectionRef<'_>> {
         self.endpoint.get(self.conn?)
     }
 

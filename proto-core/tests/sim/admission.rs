@@ -246,7 +246,7 @@ fn only_the_admitted_come_through_in_every_weather() {
 
 #[cfg(planted)]
 #[test]
-fn letting_anyone_in_is_found() {
+fn a_planted_open_door_is_found() {
     let planted = Some(proto_core::planted::Planted::AdmitsAnyone);
     let found = simtest::search(0..100, |_| guarded(|config| ConfigBuilder { planted, ..config }));
     let failure = found.expect_err("a planted defect went unnoticed");

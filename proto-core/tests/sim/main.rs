@@ -17,4 +17,5 @@ mod rooms;
 mod scenarios;
 mod story;
 mod streams;
+mod table;
 mod traces;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    Batch, ChannelId, ChannelOptions, Close, Config, Connection, ConnectionId, Drain, Endpoint, Event, Link,
-    Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
+    Batch, ChannelId, ChannelOptions, Close, Config, ConnectionId, ConnectionRef, Drain, Endpoint, Event,
+    Link, Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
 };
 use simtest::{
     Addr, Dissect, Node, Now, RecvMeta, StreamEvent, StreamId, StreamOp, Streams, Time, Transmit, hash_bytes,
@@ -116,7 +116,7 @@ impl Peer {
 
     /// Nothing is on its way from here: all that was to be sent is settled, and what is being closed is closed.
     pub(crate) fn is_settled(&self) -> bool {
-        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, Connection::unsettled);
+        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, |conn| conn.unsettled());
         self.todo.is_empty()
             && self.replies.is_empty()
             && self.current.iter().map(unsettled).sum::<usize>() == 0
@@ -137,7 +137,7 @@ impl Peer {
         self.server.is_none() || self.current.iter().any(|id| self.established.contains_key(id))
     }
 
-    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection> {
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionRef<'_>> {
         self.current.iter().filter_map(|&id| self.endpoint.get(id))
     }
 
@@ -264,7 +264,7 @@ impl Peer {
     fn drain(&mut self, now: Now) {
         self.answer(now);
         for (&id, longest) in &mut self.closing {
-            *longest = self.endpoint.get(id).map_or(Duration::ZERO, Connection::pto).max(*longest);
+            *longest = self.endpoint.get(id).map_or(Duration::ZERO, |conn| conn.pto()).max(*longest);
         }
         while let Some((id, event)) = self.endpoint.poll_event() {
             if let Event::Established { session, .. } = event {

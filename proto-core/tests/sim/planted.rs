@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use proto_core::chat::{self, ChatConfig};
 use proto_core::planted::Planted;
-use proto_core::{Config, ConfigBuilder};
-use simtest::{Budget, Chaos, Failure, Node, Sim, search, shrink};
+use proto_core::{Class, Config, ConfigBuilder};
+use simtest::{Budget, Chaos, Failure, Node, NodeId, Sim, ms, search, secs, shrink};
 
-use crate::core::{chaos, everything, settings};
+use crate::core::{chaos, everything, settings, sleepy};
+use crate::peer::{Ask, Cmd};
 
 const SEEDS: std::ops::Range<u64> = 0..1000;
 /// In the story of a defect: SkipOnce needs the most, nearly all others at most 3.
@@ -86,6 +87,78 @@ fn notes_over_the_quota_are_found() {
 }
 
 #[test]
+fn events_that_are_told_twice_are_found() {
+    core_finds(Planted::EstablishedTwice, &["guarantees"]);
+    core_finds(Planted::ClosedTwice, &["guarantees"]);
+    core_finds(Planted::WritableTwice, &["guarantees"]);
+}
+
+#[test]
+fn lingering_for_too_long_is_found() {
+    core_finds(Planted::LingersOn, &["guarantees"]);
+}
+
+#[test]
+fn hoarding_is_found() {
+    let (server, client) = (config(true, Planted::Hoards), config(false, Planted::Hoards));
+    let found = search(SEEDS, move |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.workload(|w| {
+            let (s, ask) = (NodeId::new(0), Ask { class: Class::Unreliable, ..Ask::default() });
+            w.at(ms(400)).cmd(s, Cmd::Read(false));
+            for step in 0..100 {
+                let send = Cmd::Send { channel: 0, ask, size: 15_000, count: 2 };
+                w.at(ms(500 + 40 * step)).cmd(NodeId::new(1), send);
+            }
+        });
+        sim.run_for(secs(6));
+        sim
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("bounded"), "{}", failure.verdict);
+}
+
+#[test]
+fn a_panic_is_found() {
+    core_finds(Planted::Panics, &["panic"]);
+}
+
+#[test]
+fn a_busy_loop_is_found() {
+    core_finds(Planted::BusyLoop, &["busy loop"]);
+}
+
+#[test]
+fn a_run_that_cannot_be_repeated_is_found() {
+    let (server, client) = (config(true, Planted::Unrepeatable), config(false, Planted::Unrepeatable));
+    let diverged = simtest::check_determinism(1, |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(chaos());
+        sim
+    });
+    assert!(diverged.is_err(), "a planted defect went unnoticed");
+}
+
+#[test]
+fn drops_that_are_not_counted_are_found() {
+    core_finds(Planted::Uncounted, &["conservation"]);
+}
+
+#[test]
+fn what_is_forgotten_while_asleep_is_found() {
+    let config = |accept| ConfigBuilder { planted: Some(Planted::SleepForgets), ..sleepy(accept) };
+    let [server, client] = [true, false].map(|accept| config(accept).build().expect("sound"));
+    let found = search(SEEDS, move |seed| {
+        let mut sim = everything(seed, &server, &client);
+        sim.campaign(chaos());
+        sim
+    });
+    let failure = found.expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(["guarantees", "settled"].contains(&oracle), "{}", failure.verdict);
+}
+
+#[test]
 fn messages_delivered_twice_are_found() {
     core_finds(Planted::DedupOff, &["guarantees"]);
     chat_finds(chat::Planted::DedupOff);
@@ -112,6 +185,27 @@ fn a_credit_leak_is_found() {
     core_finds(Planted::CreditLeak, &["settled"]);
 }
 
+fn rates_find(planted: Planted, oracle: &str) {
+    let build = |seed| {
+        let config =
+            |accept| ConfigBuilder { planted: Some(planted), ..crate::rates::limited_settings(accept) };
+        crate::rates::limited(seed, config)
+    };
+    let failure = search(SEEDS, build).expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some(oracle), "{}", failure.verdict);
+    told_shortly(&format!("{planted:?}"), &failure, build);
+}
+
+#[test]
+fn a_rate_limit_that_is_not_enforced_is_found() {
+    rates_find(Planted::RateUnenforced, "rate");
+}
+
+#[test]
+fn a_rate_limit_that_loses_the_newest_is_found() {
+    rates_find(Planted::RateLosesNewest, "guarantees");
+}
+
 #[test]
 fn a_stream_that_is_trusted_with_delivery_is_found() {
     let planted = Planted::WrittenIsAcked;
@@ -119,19 +213,6 @@ fn a_stream_that_is_trusted_with_delivery_is_found() {
     let found = search(SEEDS, move |seed| crate::streams::stormy_with(seed, &server, &client));
     let failure = found.expect_err("a planted defect went unnoticed");
     assert_eq!(failure.verdict.oracle(), Some("guarantees"), "{}", failure.verdict);
-}
-
-#[test]
-fn a_rate_limit_that_is_not_enforced_is_found() {
-    let planted = Planted::RateUnenforced;
-    let build = |seed| {
-        let config =
-            |accept| ConfigBuilder { planted: Some(planted), ..crate::rates::limited_settings(accept) };
-        crate::rates::limited(seed, config)
-    };
-    let failure = search(SEEDS, build).expect_err("a planted defect went unnoticed");
-    assert_eq!(failure.verdict.oracle(), Some("rate"), "{}", failure.verdict);
-    told_shortly("RateUnenforced", &failure, build);
 }
 
 #[test]

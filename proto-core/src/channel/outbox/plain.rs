@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Outbox, State};
 use crate::channel::Piece;
-use crate::channel::inbox::RECEIVE_WINDOW;
+use crate::channel::window::RECEIVE_WINDOW;
 use crate::{Class, ReceiptKind};
 
 /// A message that is to be written.

@@ -82,7 +82,10 @@ impl Client {
     /// A room that one may not enter: after a new connection, one is in none then.
     fn handle_refused(&mut self, now: Now, refused: Refused) {
         const ENTER: u8 = 0x02;
+        const LEAVE: u8 = 0x03;
         match refused.reason {
+            // It was still on its way in, and is not any more.
+            _ if refused.command == LEAVE && self.wanted.is_none() => self.be_out(),
             _ if refused.command != ENTER => {}
             _ if self.is_seated => {
                 let room = self.view.as_ref().map(|view| Arc::clone(&view.room));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use driver::BindError;
+use driver::{Address, BindError, Options};
 use proto_core::ConfigBuilder;
 
 use crate::runtime::Smol;
@@ -20,14 +20,19 @@ impl Endpoint {
     /// An endpoint that takes connections on the UDP address `address`, and can also connect from there. Port 0 picks one that is
     /// free.
     pub fn bind(address: SocketAddr, builder: ConfigBuilder) -> Result<Self, BindError> {
-        let (endpoint, task) = driver::bind(&Smol, address, builder)?;
+        Self::listen(&[address.into()], builder)
+    }
+
+    /// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect. Port 0 picks one that is free.
+    pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
+        let (endpoint, task) = driver::listen(&Smol, addresses, options.into())?;
         smol::spawn(task).detach();
         Ok(Self(endpoint))
     }
 
-    /// An endpoint that only connects: over IPv4, and over IPv6 where the machine has it.
-    pub fn client(builder: ConfigBuilder) -> Result<Self, BindError> {
-        let (endpoint, task) = driver::client(&Smol, builder)?;
+    /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
+    pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
+        let (endpoint, task) = driver::client(&Smol, options.into())?;
         smol::spawn(task).detach();
         Ok(Self(endpoint))
     }

@@ -25,8 +25,9 @@ mod endpoint;
 mod runtime;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, Receipt,
-    Received, RequestError, Scheme, Status, UnixName, clock, udp,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
+    LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided, UnixCredentials,
+    UnixName, clock, link, udp,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

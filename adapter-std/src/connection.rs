@@ -1,11 +1,10 @@
 //! The handle of a connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use driver::{Received, RequestError};
+use driver::{Peer, Received, RequestError};
 use proto_core::{
     ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, RequestId, SendError,
     SessionId, Stats,
@@ -164,8 +163,8 @@ impl Connection {
         self.inner.session()
     }
 
-    /// The peer's address.
-    pub fn peer(&self) -> SocketAddr {
+    /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.
+    pub fn peer(&self) -> Peer {
         self.inner.peer()
     }
 

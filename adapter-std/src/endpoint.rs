@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::udp::Task;
-use driver::{BindError, ConnectError, Counters, Node, udp};
+use driver::{Address, BindError, ConnectError, Counters, LinkOptions, Node, Task, Undecided, link, udp};
 use proto_core::{Close, ConfigBuilder, Stats};
 
 use crate::block::{Error, TimedOut, block};
@@ -19,6 +18,8 @@ use crate::{Connecting, Connection};
 pub struct Options {
     /// The protocol's settings.
     pub config: ConfigBuilder,
+    /// Those of its streams.
+    pub links: LinkOptions,
     /// Threads that wait do the endpoint's I/O themselves, and ask the sockets over and over instead of sleeping: the shortest
     /// latency, for a processor that does nothing else. While no thread waits, the endpoint's own thread does the I/O as ever,
     /// a millisecond later at most.
@@ -53,30 +54,65 @@ impl Endpoint {
     /// An endpoint that takes connections on the UDP address `address`, and can also connect from there. Port 0 picks one that is
     /// free.
     pub fn bind(address: SocketAddr, options: impl Into<Options>) -> Result<Self, BindError> {
-        Self::start(options.into(), |reactor, config| driver::bind(reactor, address, config))
+        Self::listen(&[address.into()], options)
     }
 
-    /// An endpoint that only connects: over IPv4, and over IPv6 where the machine has it.
+    /// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect. Port 0 picks one that is free.
+    pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
+        Self::start(options.into(), |reactor, options| driver::listen(reactor, addresses, options))
+    }
+
+    /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
     pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
         Self::start(options.into(), driver::client)
     }
 
     fn start(
         options: Options,
-        open: impl FnOnce(&Reactor, ConfigBuilder) -> Result<(driver::Endpoint, Task<Node, Reactor>), BindError>,
+        open: impl FnOnce(&Reactor, driver::Options) -> Result<(driver::Endpoint, Task<Node, Reactor>), BindError>,
     ) -> Result<Self, BindError> {
+        let Options { config, links, busy_poll } = options;
         let (reactor, poll) = Reactor::new().map_err(BindError::Runtime)?;
-        let (inner, task) = open(&reactor, options.config)?;
-        let engine = Engine::start(task, reactor, poll, options.busy_poll).map_err(BindError::Runtime)?;
+        let (inner, task) = open(&reactor, driver::Options { config, links })?;
+        let engine = Engine::start(task, reactor, poll, busy_poll).map_err(BindError::Runtime)?;
         Ok(Self { inner, engine })
     }
 
-    /// Connects to `address`.
+    /// Connects to a UDP address.
     pub fn connect(&self, address: SocketAddr, timeout: Duration) -> Result<Connection, Error<ConnectError>> {
         self.dial(address).map_err(Error::Failed)?.wait(timeout)
     }
 
-    /// Begins to connect to `address`; the attempts can be watched.
+    /// Connects to a server that has several addresses, the preferred one first; at most eight are tried. Each is tried when those
+    /// before it have failed or have not answered for a moment, and the first that works is kept.
+    pub fn connect_to(
+        &self,
+        addresses: &[Address],
+        timeout: Duration,
+    ) -> Result<Connection, Error<ConnectError>> {
+        let connected = block(&self.engine, timeout, self.inner.connect_to(addresses))?;
+        let inner = connected.map_err(Error::Failed)?;
+        Ok(Connection::new(inner, Arc::clone(&self.engine)))
+    }
+
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn connect_to_with(
+        &self,
+        addresses: &[Address],
+        credentials: &[u8],
+        timeout: Duration,
+    ) -> Result<Connection, Error<ConnectError>> {
+        let connected = block(&self.engine, timeout, self.inner.connect_to_with(addresses, credentials))?;
+        let inner = connected.map_err(Error::Failed)?;
+        Ok(Connection::new(inner, Arc::clone(&self.engine)))
+    }
+
+    /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses.
+    pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        Ok(Connecting::new(self.inner.dial_to(addresses, credentials)?, Arc::clone(&self.engine)))
+    }
+
+    /// Begins to connect to a UDP address; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
         Ok(Connecting::new(self.inner.dial(address)?, Arc::clone(&self.engine)))
     }
@@ -85,6 +121,11 @@ impl Endpoint {
     pub fn accept(&self, timeout: Duration) -> Result<Option<Connection>, TimedOut> {
         let accepted = block(&self.engine, timeout, self.inner.accept())?;
         Ok(accepted.map(|inner| Connection::new(inner, Arc::clone(&self.engine))))
+    }
+
+    /// The next peer that waits to be let in: see [`driver::Endpoint::undecided`]. `None` when the endpoint is closed, or takes none.
+    pub fn undecided(&self, timeout: Duration) -> Result<Option<Undecided>, TimedOut> {
+        block(&self.engine, timeout, self.inner.undecided())
     }
 
     /// Begins to close every connection, and takes no new ones.
@@ -98,7 +139,17 @@ impl Endpoint {
         block(&self.engine, timeout, self.inner.wait_idle())
     }
 
-    /// The address of its first socket.
+    /// Where it listens, in the order that was asked for, with the ports that were picked.
+    pub fn addresses(&self) -> &[Address] {
+        self.inner.addresses()
+    }
+
+    /// What the streams did.
+    pub fn link_stats(&self) -> link::Stats {
+        self.inner.link_stats()
+    }
+
+    /// The address of its first UDP socket; port 0 when it has none.
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.local_addr()
     }

@@ -8,8 +8,7 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use driver::udp::Task;
-use driver::{Node, clock};
+use driver::{Node, Task, clock};
 use mio::{Events, Poll};
 
 use crate::runtime::Reactor;

@@ -40,6 +40,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     ready: [AtomicBool; 2],
+    /// Nothing more will come, or can be sent: there is no other event.
+    closed: [AtomicBool; 2],
     wakers: Mutex<[Option<Waker>; 2]>,
 }
 
@@ -110,11 +112,20 @@ impl From<&Reactor> for Waker {
 }
 
 impl State {
+    fn is_ready(&self, direction: Direction) -> bool {
+        [&self.ready, &self.closed].iter().any(|known| known[direction as usize].load(Ordering::Acquire))
+    }
+
     fn hear(&self, event: &Event) {
         let heard = [
             event.is_readable() || event.is_read_closed() || event.is_error(),
             event.is_writable() || event.is_write_closed() || event.is_error(),
         ];
+        let closed =
+            [event.is_read_closed() || event.is_error(), event.is_write_closed() || event.is_error()];
+        for (direction, _) in closed.into_iter().enumerate().filter(|(_, closed)| *closed) {
+            self.closed[direction].store(true, Ordering::Release);
+        }
         for (direction, _) in heard.into_iter().enumerate().filter(|(_, heard)| *heard) {
             self.ready[direction].store(true, Ordering::Release);
             let waker = self.wakers.lock().unwrap_or_else(PoisonError::into_inner)[direction].take();
@@ -191,7 +202,7 @@ impl Runtime for Reactor {
         };
         // Until the system has said something, nothing is known: the first attempts are made.
         let ready = [AtomicBool::new(true), AtomicBool::new(true)];
-        let state = Arc::new(State { ready, wakers: Mutex::default() });
+        let state = Arc::new(State { ready, closed: Default::default(), wakers: Mutex::default() });
         let token = Token(self.0.next.fetch_add(1, Ordering::Relaxed));
         self.sockets().insert(token.0, Arc::clone(&state));
         let interest = source.interest();
@@ -224,7 +235,7 @@ impl Ready for Io {
 
     fn attempt<T>(&self, direction: Direction, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let ready = &self.state.ready[direction as usize];
-        if !ready.load(Ordering::Acquire) && !self.reactor.0.is_spinning.load(Ordering::Acquire) {
+        if !self.state.is_ready(direction) && !self.reactor.0.is_spinning.load(Ordering::Acquire) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         // Forgotten before the call: an event that comes during it must not be lost.
@@ -237,12 +248,11 @@ impl Ready for Io {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
-        let direction = direction as usize;
         let mut wakers = self.state.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.state.ready[direction].load(Ordering::Acquire) {
+        if self.state.is_ready(direction) {
             return Poll::Ready(Ok(()));
         }
-        wakers[direction] = Some(cx.waker().clone());
+        wakers[direction as usize] = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use driver::BindError;
+use driver::{Address, BindError, Options};
 use proto_core::ConfigBuilder;
 use tokio::runtime::Handle;
 
@@ -26,19 +26,27 @@ impl Endpoint {
     /// # Panics
     /// When the present tokio runtime was built without I/O or time.
     pub fn bind(address: SocketAddr, builder: ConfigBuilder) -> Result<Self, BindError> {
+        Self::listen(&[address.into()], builder)
+    }
+
+    /// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect. Port 0 picks one that is free.
+    ///
+    /// # Panics
+    /// When the present tokio runtime was built without I/O or time.
+    pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
         inside()?;
-        let (endpoint, task) = driver::bind(&Tokio, address, builder)?;
+        let (endpoint, task) = driver::listen(&Tokio, addresses, options.into())?;
         udp::run(task);
         Ok(Self(endpoint))
     }
 
-    /// An endpoint that only connects: over IPv4, and over IPv6 where the machine has it.
+    /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
     ///
     /// # Panics
     /// When the present tokio runtime was built without I/O or time.
-    pub fn client(builder: ConfigBuilder) -> Result<Self, BindError> {
+    pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
         inside()?;
-        let (endpoint, task) = driver::client(&Tokio, builder)?;
+        let (endpoint, task) = driver::client(&Tokio, options.into())?;
         udp::run(task);
         Ok(Self(endpoint))
     }

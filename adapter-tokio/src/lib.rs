@@ -28,8 +28,8 @@ pub mod udp;
 
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
-    Machine, Path, Receipt, Received, RequestError, Scheme, Shared, Status, Undecided, UnixName, Wakes,
-    clock, config, seed,
+    LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RequestError, Scheme, Shared,
+    Status, Undecided, UnixCredentials, UnixName, Wakes, clock, config, link, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

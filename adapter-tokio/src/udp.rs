@@ -1,12 +1,12 @@
-//! UDP: sockets, and the task that runs a machine on them.
+//! Sockets, and the task that runs a machine on them.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use driver::udp::{Counters, Task, bind};
-use driver::{Machine, Runtime as _, Shared};
+use driver::udp::{Counters, bind};
+use driver::{Address, LinkOptions, ListenError, Machine, Ports, Runtime as _, Shared, Task, link};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -32,11 +32,36 @@ impl Socket {
     }
 }
 
-/// A task that runs a machine on UDP sockets, until the machine is over. Dropping this handle leaves it running.
+/// Sockets of all kinds for a machine that is run by a [`Pump`].
+pub struct Sockets(Ports<Tokio>);
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sockets").finish_non_exhaustive()
+    }
+}
+
+impl Sockets {
+    /// None yet.
+    pub fn new(options: LinkOptions) -> Self {
+        Self(Ports::new(Tokio, options))
+    }
+
+    /// Listens at `address`, whose host must be an IP address; returns where that is. Port 0 picks one that is free. A path's socket
+    /// is its place among those of UDP, or among the others. Fails outside of a tokio runtime.
+    pub fn listen(&mut self, address: &Address) -> Result<Address, ListenError> {
+        let is_inside = Handle::try_current().map_err(io::Error::other);
+        is_inside.map_err(|error| ListenError { address: address.clone(), error })?;
+        self.0.listen(address)
+    }
+}
+
+/// A task that runs a machine on sockets, until the machine is over. Dropping this handle leaves it running.
 ///
-/// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire.
+/// It sleeps until something arrives, a command or the machine's deadline. Packets that have arrived are handed in before timers fire.
 pub struct Pump {
     counters: Arc<Counters>,
+    links: Arc<link::Counters>,
     ended: watch::Receiver<()>,
 }
 
@@ -52,18 +77,38 @@ impl Pump {
     /// # Panics
     /// Outside of a tokio runtime, or when that was built without time.
     pub fn spawn<M: Machine>(shared: Shared<M>, sockets: Vec<Socket>) -> Self {
+        let mut ports = Ports::new(Tokio, LinkOptions::default());
+        for socket in sockets {
+            ports.add(socket.0);
+        }
+        Self::start(shared, ports)
+    }
+
+    /// The same on sockets of all kinds.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or when that was built without time.
+    pub fn spawn_on<M: Machine>(shared: Shared<M>, sockets: Sockets) -> Self {
+        Self::start(shared, sockets.0)
+    }
+
+    fn start<M: Machine>(shared: Shared<M>, ports: Ports<Tokio>) -> Self {
         let (alive, ended) = watch::channel(());
-        let sockets = sockets.into_iter().map(|socket| socket.0).collect();
-        let task = Task::new(shared, sockets, &Tokio);
-        let counters = task.counters();
+        let task = Task::new(shared, ports);
+        let (counters, links) = (task.udp_counters(), task.link_counters());
         run(async move {
             task.await;
             drop(alive);
         });
-        Self { counters, ended }
+        Self { counters, links, ended }
     }
 
-    /// What the sockets did.
+    /// What the streams did.
+    pub fn link_stats(&self) -> link::Stats {
+        self.links.get()
+    }
+
+    /// What the UDP sockets did.
     pub fn stats(&self) -> Stats {
         self.counters.get()
     }

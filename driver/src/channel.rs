@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    Blocked, ChannelId, Message, OpenError, Rate, ReceiptKind, RequestId, SendError, SendLimits, Timestamp,
+    Blocked, ChannelId, ChannelStats, Message, OpenError, Rate, ReceiptKind, RequestId, SendError,
+    SendLimits, Timestamp,
 };
 
 use crate::connection::Held;
@@ -99,6 +100,12 @@ impl Channel {
         let held = self.held();
         let now = held.shared.now();
         held.shared.quietly(|node| node.queue_time(now, held.id, self.id))
+    }
+
+    /// What was dropped on the channel; `None` once its connection is over and forgotten.
+    pub fn stats(&self) -> Option<ChannelStats> {
+        let (held, channel) = (self.held(), self.id);
+        held.shared.inspect(|node| node.look(held.id)?.channel_stats(channel).cloned())
     }
 
     /// Changes how much is queued: see [`proto_core::Channel::limit_queue`].

@@ -1,6 +1,5 @@
 //! The handle of a connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use proto_core::{
 };
 
 use crate::node::{Node, ReplyKind};
-use crate::{Channel, Connecting, Receipt, Received, RequestError, Shared, wait};
+use crate::{Channel, Connecting, Peer, Receipt, Received, RequestError, Shared, wait};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -25,7 +24,7 @@ pub struct Connection(pub(crate) Arc<Held>);
 pub(crate) struct Held {
     pub(crate) shared: Shared<Node>,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
 }
 
 impl Drop for Held {
@@ -35,7 +34,7 @@ impl Drop for Held {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Shared<Node>, id: ConnectionId, peer: SocketAddr) -> Self {
+    pub(crate) fn new(shared: Shared<Node>, id: ConnectionId, peer: Peer) -> Self {
         Self(Arc::new(Held { shared, id, peer }))
     }
 
@@ -187,7 +186,7 @@ impl Connection {
 
     /// The smoothed round trip time; `None` once the connection is over and forgotten.
     pub fn rtt(&self) -> Option<Duration> {
-        self.0.shared.inspect(|node| node.look(self.0.id).map(proto_core::Connection::rtt))
+        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| conn.rtt()))
     }
 
     /// The public name of the session.
@@ -195,8 +194,8 @@ impl Connection {
         self.0.shared.inspect(|node| node.entry(self.0.id)?.session)
     }
 
-    /// The peer's address.
-    pub fn peer(&self) -> SocketAddr {
+    /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.
+    pub fn peer(&self) -> Peer {
         self.0.peer
     }
 

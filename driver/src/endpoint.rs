@@ -1,12 +1,16 @@
 //! The handle of an endpoint.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use proto_core::{Close, Drain, Now, Stats};
 
+use crate::link::{self, Places};
 use crate::node::{Counters, Node};
-use crate::{ConnectError, Connecting, Connection, Path, Shared, Undecided, udp, wait};
+use crate::{
+    Address, ConnectError, Connecting, Connection, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
+};
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
 /// exist are over, the I/O task ends.
@@ -16,9 +20,29 @@ pub struct Endpoint(Arc<Owner>);
 #[derive(Debug)]
 struct Owner {
     shared: Shared<Node>,
-    /// Of its UDP sockets.
-    counters: Arc<udp::Counters>,
-    addresses: Vec<SocketAddr>,
+    known: Known,
+}
+
+/// Looks up names.
+pub(crate) struct Resolver(pub(crate) Box<dyn Fn(String, u16) -> Lookup + Send + Sync>);
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+/// What an I/O task has, and its endpoint's handle must know.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) udp: Arc<udp::Counters>,
+    pub(crate) links: Arc<link::Counters>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) resolver: Option<Resolver>,
+    /// The addresses of its UDP sockets.
+    pub(crate) sockets: Vec<SocketAddr>,
+    /// Where it listens.
+    pub(crate) addresses: Vec<Address>,
 }
 
 impl Drop for Owner {
@@ -36,28 +60,24 @@ impl Endpoint {
         max_backlog: usize,
     ) -> (Self, Shared<Node>) {
         let shared = Shared::new(Node::new(endpoint, max_backlog), clock);
-        (Self::on_sockets(shared.clone(), Arc::default(), Vec::new()), shared)
+        (Self::on_ports(shared.clone(), Known::default()), shared)
     }
 
-    /// A handle of the endpoint in `shared`, which an I/O task runs on sockets with these counters and addresses.
-    pub(crate) fn on_sockets(
-        shared: Shared<Node>,
-        counters: Arc<udp::Counters>,
-        addresses: Vec<SocketAddr>,
-    ) -> Self {
-        Self(Arc::new(Owner { shared, counters, addresses }))
+    /// A handle of the endpoint in `shared`, which an I/O task runs.
+    pub(crate) fn on_ports(shared: Shared<Node>, known: Known) -> Self {
+        Self(Arc::new(Owner { shared, known }))
     }
 
     fn shared(&self) -> &Shared<Node> {
         &self.0.shared
     }
 
-    /// Connects to `address`.
+    /// Connects to a UDP address.
     pub async fn connect(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
         self.dial(address)?.await
     }
 
-    /// Connects to `address`, showing `credentials` to the server: at most 1024 bytes.
+    /// Connects to a UDP address, showing `credentials` to the server: at most 1024 bytes.
     pub async fn connect_with(
         &self,
         address: SocketAddr,
@@ -66,22 +86,85 @@ impl Endpoint {
         self.dial_with(address, credentials)?.await
     }
 
-    /// Begins to connect to `address`; the attempts can be watched.
+    /// Connects to a server that has several addresses, the preferred one first; at most eight are tried. Each is tried when those
+    /// before it have failed or have not answered for a moment, and the first that works is kept.
+    pub async fn connect_to(&self, addresses: &[Address]) -> Result<Connection, ConnectError> {
+        self.connect_to_with(addresses, &[]).await
+    }
+
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub async fn connect_to_with(
+        &self,
+        addresses: &[Address],
+        credentials: &[u8],
+    ) -> Result<Connection, ConnectError> {
+        self.dial_to(&self.look_up(addresses).await?, credentials)?.await
+    }
+
+    /// Begins to connect to a UDP address; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
         self.dial_with(address, &[])
     }
 
     /// The same, showing `credentials` to the server: at most 1024 bytes.
     pub fn dial_with(&self, address: SocketAddr, credentials: &[u8]) -> Result<Connecting, ConnectError> {
-        let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
-        let socket = self.0.addresses.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
-        self.dial_path(Path { socket: socket as u16, peer: address }, credentials)
+        self.dial_path(self.udp_path(address)?, credentials)
     }
 
-    /// The same by the socket's number.
+    /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses: see [`Self::look_up`].
+    pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        let path = |address: &Address| match (address.scheme(), address.socket_addr()) {
+            (Scheme::Udp, Some(at)) => self.udp_path(at),
+            (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
+            _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
+        };
+        self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?, credentials)
+    }
+
+    /// The same addresses with the names of UDP addresses looked up: each becomes the addresses that it has and that a socket can
+    /// reach, those of IPv4 first. The names of streams are looked up each time that they are dialed.
+    pub async fn look_up(&self, addresses: &[Address]) -> Result<Vec<Address>, ConnectError> {
+        let mut found = Vec::new();
+        for address in addresses {
+            let (Scheme::Udp, None, Some(host), Some(port), Some(resolver)) = (
+                address.scheme(),
+                address.socket_addr(),
+                address.host(),
+                address.port(),
+                &self.0.known.resolver,
+            ) else {
+                found.push(address.clone());
+                continue;
+            };
+            let looked_up = (resolver.0)(host.to_lookup(), port).await;
+            let mut places =
+                looked_up.map_err(|error| ConnectError::LookUp(address.clone(), error.to_string()))?;
+            places.retain(|&place| self.udp_path(place).is_ok());
+            places.sort_by_key(SocketAddr::is_ipv6);
+            places.dedup();
+            if places.is_empty() {
+                return Err(ConnectError::LookUp(address.clone(), "none that can be reached".to_owned()));
+            }
+            found.extend(places.into_iter().map(|place| address.at(place)));
+        }
+        Ok(found)
+    }
+
+    fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
+        let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
+        let socket = self.0.known.sockets.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
+        Ok(Path { socket: socket as u16, peer: address.into() })
+    }
+
+    /// Begins to connect to a UDP address through a socket of the caller's choice.
     pub fn dial_path(&self, path: Path, credentials: &[u8]) -> Result<Connecting, ConnectError> {
-        let id = self.shared().command(|node, now| node.connect(now, path, credentials))?;
-        Ok(Connecting::new(Connection::new(self.shared().clone(), id, path.peer)))
+        self.dial_paths(&[path], credentials)
+    }
+
+    fn dial_paths(&self, paths: &[Path], credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        let id = self.shared().command(|node, now| node.connect(now, paths, credentials))?;
+        let peer = paths.first().map_or_else(|| unspecified().into(), |path| path.peer);
+        Ok(Connecting::new(Connection::new(self.shared().clone(), id, peer)))
     }
 
     /// The next connection that a peer has made; `None` when the endpoint is closed, or takes none.
@@ -126,13 +209,27 @@ impl Endpoint {
         self.shared().inspect(Node::counters)
     }
 
-    /// The address of its first socket; port 0 when it has none.
+    /// The address of its first UDP socket; port 0 when it has none.
     pub fn local_addr(&self) -> SocketAddr {
-        self.0.addresses.first().copied().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+        self.0.known.sockets.first().copied().unwrap_or_else(unspecified)
     }
 
-    /// What the sockets did.
-    pub fn udp_stats(&self) -> udp::Stats {
-        self.0.counters.get()
+    /// Where it listens, in the order that was asked for, with the ports that were picked.
+    pub fn addresses(&self) -> &[Address] {
+        &self.0.known.addresses
     }
+
+    /// What the UDP sockets did.
+    pub fn udp_stats(&self) -> udp::Stats {
+        self.0.known.udp.get()
+    }
+
+    /// What the streams did.
+    pub fn link_stats(&self) -> link::Stats {
+        self.0.known.links.get()
+    }
+}
+
+fn unspecified() -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, 0).into()
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use proto_core::{CloseReason, Closed, SendError};
+use proto_core::{CloseReason, Closed, DialError, SendError};
+
+use crate::Address;
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,15 @@ pub enum ConnectError {
     /// No socket of the endpoint is of the address's family.
     #[error("no socket of this endpoint can reach {0}: bind one of the same address family")]
     NoSocket(SocketAddr),
+    /// The host of a UDP address was not looked up.
+    #[error("the name in {0} must be looked up first")]
+    Unresolved(Address),
+    /// The host has no address, or none that could be found.
+    #[error("the name in {0} has no address: {1}")]
+    LookUp(Address, String),
+    /// The endpoint has dialed too many different addresses.
+    #[error("the endpoint has dialed too many different addresses")]
+    TooManyAddresses,
     /// The endpoint was closed.
     #[error("the endpoint is closed")]
     EndpointClosed,
@@ -71,6 +82,14 @@ impl fmt::Display for Reason<'_> {
             CloseReason::TimedOut => write!(f, "the peer did not answer in time"),
             CloseReason::Reset => write!(f, "the server no longer knows the connection"),
             CloseReason::PeerMisbehaved(text) => write!(f, "the peer broke the protocol: {text}"),
+            CloseReason::LinkLost => write!(f, "the stream broke"),
+            CloseReason::Dial(DialError::Refused) => write!(f, "nobody listens there"),
+            CloseReason::Dial(DialError::Unreachable) => write!(f, "no way leads there"),
+            CloseReason::Dial(DialError::TimedOut) => write!(f, "there was no answer in time"),
+            CloseReason::Dial(DialError::Untrusted) => {
+                write!(f, "the server could not show who it is, or speaks something else")
+            }
+            CloseReason::Dial(DialError::NotAllowed) => write!(f, "this side may not go there"),
             CloseReason::VersionMismatch => write!(f, "the server speaks none of this side's versions"),
             other => write!(f, "{other:?}"),
         }

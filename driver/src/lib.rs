@@ -11,7 +11,8 @@
 //! - [`Address`] is what people write to say where a peer is.
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
-//! - [`udp::Task`] is the I/O task, for any [`Runtime`]. [`bind`] and [`client`] make it, with the handle of the endpoint that it runs.
+//! - [`Task`] is the I/O task, for any [`Runtime`], on UDP sockets and [streams](link). [`listen`] and [`client`] make it, with the
+//!   handle of the endpoint that it runs.
 //! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
 //!
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
@@ -23,16 +24,21 @@ pub mod clock;
 mod config;
 mod connecting;
 mod connection;
+mod counters;
 mod endpoint;
 mod error;
+pub mod link;
 mod machine;
 mod node;
 mod open;
 mod path;
+mod ports;
 mod receipt;
 mod received;
+mod record;
 mod runtime;
 mod shared;
+mod task;
 pub mod udp;
 mod undecided;
 mod wait;
@@ -45,14 +51,18 @@ pub use connecting::{Connecting, Status};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, RequestError};
+pub use link::{LinkOptions, ListenError};
 pub use machine::Machine;
 pub use node::{Counters, Node};
-pub use open::{BindError, bind, client};
-pub use path::Path;
+pub use open::{BindError, Options, client, listen};
+pub use path::{Path, Peer, UnixCredentials};
+pub use ports::Ports;
 pub use receipt::Receipt;
 pub use received::Received;
+pub use record::Recorder;
 pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;
+pub use task::Task;
 pub use undecided::Undecided;
 pub use wakes::Wakes;
 

@@ -1,6 +1,6 @@
 //! Anything that the I/O task of an adapter can run.
 
-use proto_core::{Endpoint, Meta, Now, Timestamp, Transmit};
+use proto_core::{Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit};
 
 use crate::{Path, Wakes};
 
@@ -19,6 +19,66 @@ pub trait Machine: Send + 'static {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     fn poll_timeout(&self) -> Option<Timestamp>;
+
+    /// A stream was accepted; `None` closes it. Machines that are given no listener need none of the calls about streams.
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        let _ = (now, path, link);
+        None
+    }
+
+    /// A stream died, or its peer writes no more.
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        let _ = (now, id);
+    }
+
+    /// What came on a stream makes no sense.
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        let _ = (now, id, why);
+    }
+
+    /// Takes in a record.
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        let _ = (now, id, record);
+    }
+
+    /// How long the next record of a stream may be, in bytes.
+    fn record_limit(&self, id: LinkId) -> usize {
+        let _ = id;
+        0
+    }
+
+    /// The next stream that may have something to write.
+    fn poll_link(&mut self) -> Option<LinkId> {
+        None
+    }
+
+    /// Appends the next record of a stream to `buf`, if there is one.
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        let _ = (now, id, buf);
+        Output::Close
+    }
+
+    /// Whether a stream is still of use.
+    fn has_link(&self, id: LinkId) -> bool {
+        let _ = id;
+        false
+    }
+
+    /// The next stream to open, or to open no more.
+    fn poll_dial(&mut self) -> Option<Dial<Path>> {
+        None
+    }
+
+    /// A stream is open; `None` closes it: nobody waits for it any more.
+    fn dialed(&mut self, now: Now, id: DialId, link: Link) -> Option<LinkId> {
+        let _ = (now, id, link);
+        None
+    }
+
+    /// A stream cannot be opened.
+    fn dial_failed(&mut self, now: Now, id: DialId, error: DialError) {
+        let _ = (now, id, error);
+    }
 
     /// Runs after each turn of the I/O task and after each command, under the lock: the place to poll events, and whatever else
     /// must reach others. It must not block.
@@ -52,5 +112,49 @@ impl Machine for Endpoint<Path> {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.poll_timeout()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.link_up(now.mono, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.link_down(now.mono, id);
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.link_broken(now.mono, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.handle_record(now.mono, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.poll_record(now.mono, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.has_link(id)
+    }
+
+    fn poll_dial(&mut self) -> Option<Dial<Path>> {
+        self.poll_dial()
+    }
+
+    fn dialed(&mut self, now: Now, id: DialId, link: Link) -> Option<LinkId> {
+        self.dialed(now.mono, id, link)
+    }
+
+    fn dial_failed(&mut self, now: Now, id: DialId, error: DialError) {
+        self.dial_failed(now.mono, id, error);
     }
 }

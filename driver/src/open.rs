@@ -2,12 +2,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use proto_core::{ConfigBuilder, ConfigError};
 
 use crate::config::{BACKLOG, LINK, config, seed};
+use crate::endpoint::{Known, Resolver};
+use crate::link::{LinkOptions, ListenError};
 use crate::node::Node;
-use crate::{Endpoint, Runtime, Shared, Socket, clock, udp};
+use crate::{Address, Endpoint, Ports, Runtime, Shared, Task, clock, udp};
 
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +19,9 @@ pub enum BindError {
     /// The settings cannot work.
     #[error("the configuration cannot work: {0}")]
     Config(#[from] ConfigError),
-    /// The socket cannot be had.
-    #[error("cannot bind udp {address}: {error}")]
-    Socket {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the operating system says.
-        error: io::Error,
-    },
+    /// An address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Seed(io::Error),
@@ -32,36 +30,52 @@ pub enum BindError {
     Runtime(io::Error),
 }
 
-/// An endpoint that takes connections on `address`, and can also connect from there; and its I/O task. Port 0 picks one that is free.
-pub fn bind<R: Runtime>(
-    runtime: &R,
-    address: SocketAddr,
-    builder: ConfigBuilder,
-) -> Result<(Endpoint, udp::Task<Node, R>), BindError> {
-    open(runtime, vec![socket(runtime, address)?], builder, true)
+/// The settings of an endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The protocol's.
+    pub config: ConfigBuilder,
+    /// Those of its streams.
+    pub links: LinkOptions,
 }
 
-/// An endpoint that only connects, over IPv4, and over IPv6 where the machine has it; and its I/O task.
-pub fn client<R: Runtime>(
-    runtime: &R,
-    builder: ConfigBuilder,
-) -> Result<(Endpoint, udp::Task<Node, R>), BindError> {
-    let v4 = socket(runtime, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
-    let v6 = socket(runtime, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).ok();
-    open(runtime, [Some(v4), v6].into_iter().flatten().collect(), builder, false)
+impl From<ConfigBuilder> for Options {
+    fn from(config: ConfigBuilder) -> Self {
+        Self { config, links: LinkOptions::default() }
+    }
 }
 
-fn socket<R: Runtime>(runtime: &R, address: SocketAddr) -> Result<udp::Socket<R::Io>, BindError> {
-    let bound = udp::bind(address).and_then(|socket| runtime.register(Socket::Udp(socket)));
-    bound.and_then(udp::Socket::new).map_err(|error| BindError::Socket { address, error })
+/// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect, by UDP from its UDP sockets; and its
+/// I/O task. Port 0 picks one that is free.
+pub fn listen<R: Runtime>(
+    runtime: &R,
+    addresses: &[Address],
+    options: Options,
+) -> Result<(Endpoint, Task<Node, R>), BindError> {
+    let mut ports = Ports::new(runtime.clone(), options.links);
+    for address in addresses {
+        ports.listen(address)?;
+    }
+    open(runtime, ports, options.config, true)
+}
+
+/// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it; and its I/O task.
+pub fn client<R: Runtime>(runtime: &R, options: Options) -> Result<(Endpoint, Task<Node, R>), BindError> {
+    let mut ports = Ports::new(runtime.clone(), options.links);
+    let any = |ip| Address::from(SocketAddr::new(ip, 0));
+    ports.listen(&any(Ipv4Addr::UNSPECIFIED.into()))?;
+    // A machine without IPv6 does without.
+    let _ = ports.listen(&any(Ipv6Addr::UNSPECIFIED.into()));
+    ports.addresses.clear();
+    open(runtime, ports, options.config, false)
 }
 
 fn open<R: Runtime>(
     runtime: &R,
-    sockets: Vec<udp::Socket<R::Io>>,
+    mut ports: Ports<R>,
     mut builder: ConfigBuilder,
     accept: bool,
-) -> Result<(Endpoint, udp::Task<Node, R>), BindError> {
+) -> Result<(Endpoint, Task<Node, R>), BindError> {
     builder.accept = accept;
     if builder.wall_epoch.is_zero() {
         builder.wall_epoch = clock::wall_epoch();
@@ -70,7 +84,18 @@ fn open<R: Runtime>(
     let seed = seed().map_err(BindError::Seed)?;
     let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);
     let shared = Shared::new(Node::new(machine, BACKLOG), clock::now);
-    let addresses = sockets.iter().map(udp::Socket::local_addr).collect();
-    let task = udp::Task::new(shared.clone(), sockets, runtime);
-    Ok((Endpoint::on_sockets(shared, task.counters(), addresses), task))
+    let sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();
+    let (places, addresses) = (Arc::clone(&ports.places), std::mem::take(&mut ports.addresses));
+    let task = Task::new(shared.clone(), ports);
+    let runtime = runtime.clone();
+    let resolver = Resolver(Box::new(move |host, port| runtime.look_up(host, port)));
+    let known = Known {
+        udp: task.udp_counters(),
+        links: task.link_counters(),
+        places,
+        resolver: Some(resolver),
+        sockets,
+        addresses,
+    };
+    Ok((Endpoint::on_ports(shared, known), task))
 }

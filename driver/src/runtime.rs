@@ -43,7 +43,7 @@ impl Socket {
         socket.set_nonblocking(true)?;
         #[cfg(unix)]
         if peer.is_unix() {
-            return Ok(Self::Unix(socket.into()));
+            return Ok(Self::Unix(std::os::fd::OwnedFd::from(socket).into()));
         }
         let _ = peer;
         Ok(Self::Tcp(socket.into()))
@@ -88,7 +88,7 @@ pub trait Timer: Send + 'static {
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// A runtime.
-pub trait Runtime: Send + Unpin + 'static {
+pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Its sockets.
     type Io: Ready + Unpin;
     /// Its timer.

@@ -75,6 +75,15 @@ impl<M: Machine> Shared<M> {
         self.with(|machine, now, _| (work(machine, now), false))
     }
 
+    /// The same, but those who wait are woken later, by the caller, who delivers `wakes`.
+    pub(crate) fn turn_with<T>(&self, wakes: &mut Wakes, work: impl FnOnce(&mut M, Now) -> T) -> T {
+        let mut state = self.lock();
+        let now = self.now();
+        let result = work(&mut state.machine, now);
+        state.machine.settle(now, wakes);
+        result
+    }
+
     /// For the I/O task, when it ends: nobody will do the machine's I/O any more.
     pub fn end(&self) {
         let mut wakes = Wakes::default();

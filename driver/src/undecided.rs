@@ -1,11 +1,9 @@
 //! The handle of a peer that waits to be let in.
 
-use std::net::SocketAddr;
-
 use proto_core::{Advice, Close, ConnectionId, Credentials, code};
 
 use crate::node::Node;
-use crate::{Path, Shared};
+use crate::{Path, Peer, Shared};
 
 /// A peer that has shown its credentials and waits for a decision. Nothing of it has come through yet. Dropping this refuses it,
 /// and asks it to come back later.
@@ -14,7 +12,7 @@ use crate::{Path, Shared};
 pub struct Undecided {
     shared: Shared<Node>,
     id: ConnectionId,
-    peer: SocketAddr,
+    peer: Peer,
     credentials: Box<Credentials>,
     is_decided: bool,
 }
@@ -30,8 +28,8 @@ impl Undecided {
         &self.credentials
     }
 
-    /// Its address, which it has proven.
-    pub const fn peer(&self) -> SocketAddr {
+    /// The peer, as far as the link tells: an address that it has proven, or whose process it is.
+    pub const fn peer(&self) -> Peer {
         self.peer
     }
 

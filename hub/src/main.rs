@@ -2,6 +2,7 @@
 
 mod chat;
 mod cli;
+mod record;
 mod serve;
 mod signals;
 mod store;

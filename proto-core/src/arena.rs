@@ -53,6 +53,8 @@ impl Clone for Arena {
     }
 }
 
+crate::sleep::awake!(Arena);
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

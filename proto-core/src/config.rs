@@ -146,6 +146,9 @@ pub struct ConfigBuilder {
     pub session_messages: usize,
     /// Bytes, likewise. 4 MiB.
     pub session_bytes: usize,
+    /// Receipts that a connection keeps for messages of the peer that ask for the application's word, owed and given. Reliable
+    /// messages get no credit beyond it, others are dropped. 16,384; at most 4 Mi.
+    pub max_receipts: usize,
     /// Channels that the peer may open. 64; at most 4096.
     pub max_channels: usize,
     /// Priority of channel 0, for what this side sends: 0 (first) to 7 (last). 4.
@@ -236,6 +239,7 @@ impl Default for ConfigBuilder {
             receive_bytes: 1024 * 1024,
             session_messages: 4096,
             session_bytes: 4 * 1024 * 1024,
+            max_receipts: 16_384,
             max_channels: 64,
             default_priority: DEFAULT_PRIORITY,
             default_weight: 1,
@@ -264,6 +268,14 @@ impl Default for ConfigBuilder {
             #[cfg(planted)]
             planted: None,
         }
+    }
+}
+
+impl crate::sleep::Saved for Congestion {
+    fn save(&self, _: &mut crate::sleep::Saver) {}
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        Some(from.config.congestion)
     }
 }
 

@@ -148,6 +148,17 @@ pub struct ReceiptId {
     pub number: u64,
 }
 
+impl crate::sleep::Saved for Policy {
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        to.number(*self as u64);
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let all = [Self::FailFast, Self::DropNew, Self::DropOld, Self::Replace];
+        all.get(from.number()? as usize).copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Refusal;

@@ -287,12 +287,14 @@ pub mod code {
     pub const BUSY: u64 = 0x06;
     /// The server is going away.
     pub const GOING_AWAY: u64 = 0x07;
-    /// The session that was to go on is not known, or was not proven to be the peer's.
-    pub const RESUME_UNKNOWN: u64 = 0x09;
-    /// The session has a newer attachment.
-    pub const SUPERSEDED: u64 = 0x0A;
     /// The server's application did not let the client in, or did not decide in time.
     pub const NOT_ADMITTED: u64 = 0x08;
+    /// More frames about paths came than make sense.
+    pub const EXCESSIVE: u64 = 0x09;
+    /// The session that was to go on is not known, or was not proven to be the peer's.
+    pub const RESUME_UNKNOWN: u64 = 0x0A;
+    /// The session has a newer attachment.
+    pub const SUPERSEDED: u64 = 0x0B;
     /// First code of the application.
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.

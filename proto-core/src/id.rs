@@ -105,3 +105,6 @@ impl LinkId {
 /// A stream that an endpoint asked to be opened. No two of an endpoint ever have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub(crate) u64);
+
+crate::sleep::saved!(ChannelId(_));
+crate::sleep::saved!(SessionId(_));

@@ -14,9 +14,27 @@ pub(crate) trait Blank: Default + 'static {
 pub(crate) struct Lazy<T>(Option<Box<T>>);
 
 impl<T> Lazy<T> {
+    /// What there is, if it was ever changed.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
     /// Forgets everything, and gives the memory back.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
+    }
+}
+
+impl<T> Lazy<T> {
+    /// What was changed, if anything was.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+}
+
+impl<T> From<Option<Box<T>>> for Lazy<T> {
+    fn from(value: Option<Box<T>>) -> Self {
+        Self(value)
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Ecn {
     Ce,
 }
 
-/// Which of a connection's paths a packet belongs to. This version has one.
+/// Which of a connection's paths a packet belongs to: 0 at first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u8);
 
@@ -67,3 +67,7 @@ pub struct Transmit<P = PathId> {
     /// Its length in bytes.
     pub len: usize,
 }
+
+crate::sleep::saved!(Link { max_packet, reliable });
+
+crate::sleep::saved!(PathId(_));

@@ -15,6 +15,8 @@ pub enum Planted {
     RateUnenforced,
     /// The parts of a reply travel without an order.
     ReplyPartsUnordered,
+    /// What waits for the rate of a channel whose newest must arrive is dropped.
+    RateLosesNewest,
     /// An older sequenced message is delivered after a newer one.
     AnySequence,
     /// What arrives is delivered however old it is.
@@ -25,6 +27,8 @@ pub enum Planted {
     ReceiptOnce,
     /// A message that is replaced while it waits has no fate.
     SilentlySuperseded,
+    /// What was handed to a stream is taken for delivered.
+    WrittenIsAcked,
     /// The credit of what was skipped is not given back.
     SkipLeak,
     /// When a session goes on over another link, unordered messages that were under way are forgotten.
@@ -33,6 +37,39 @@ pub enum Planted {
     GateOpen,
     /// More messages are announced as lost with a link than were.
     GapTwice,
+    /// `Established` is told twice.
+    EstablishedTwice,
+    /// `Closed` is told twice.
+    ClosedTwice,
+    /// `Writable` is told twice.
+    WritableTwice,
+    /// Closing lingers for a minute longer than it may.
+    LingersOn,
+    /// Unreliable messages are kept however full their queue is.
+    Hoards,
+    /// The word that a message was rejected makes its sender panic.
+    Panics,
+    /// The next deadline is always now.
+    BusyLoop,
+    /// What is random differs from run to run.
+    Unrepeatable,
+    /// Some drops are not counted for their channel.
+    Uncounted,
+    /// A connection that was put away has forgotten which packets it received.
+    SleepForgets,
     /// A client is let in before the application has decided.
     AdmitsAnyone,
+    /// A client is followed to another address before it has proven to be there.
+    MovesUnproven,
+    /// Probing packets move a client.
+    ProbesMove,
+}
+
+/// A seed that no other run has, if that is the defect.
+pub(crate) fn seed(config: &crate::Config, mut seed: [u8; 32]) -> [u8; 32] {
+    static RUNS: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(1);
+    if config.planted == Some(Planted::Unrepeatable) {
+        seed[0] ^= RUNS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    }
+    seed
 }

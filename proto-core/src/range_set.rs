@@ -83,6 +83,8 @@ impl RangeSet {
     }
 }
 
+crate::sleep::saved!(RangeSet { ranges });
+
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;

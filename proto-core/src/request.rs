@@ -176,8 +176,8 @@ impl Requests {
     }
 
     /// Throws away the replies that have not been taken, and returns how many.
-    pub(crate) fn drop_replies(&mut self) -> usize {
-        core::mem::take(&mut self.replies).values().map(VecDeque::len).sum()
+    pub(crate) fn drop_replies(&mut self) -> impl Iterator<Item = ChannelId> + use<> {
+        core::mem::take(&mut self.replies).into_values().flatten().map(|reply| reply.channel)
     }
 
     /// When the next request of either side runs out of time.
@@ -229,6 +229,11 @@ impl Requests {
     }
 
     /// The next cancellation to write.
+    pub(crate) const fn may_have_cancels(&self) -> bool {
+        !self.cancels_due.is_empty()
+    }
+
+    /// The next cancellation to be told.
     pub(crate) fn next_cancel(&mut self) -> Option<u64> {
         while let Some(&id) = self.cancels_due.last() {
             if self.cancelled.contains(&id) {
@@ -303,3 +308,18 @@ impl Requests {
         false
     }
 }
+
+crate::sleep::saved!(Requests {
+    next,
+    waiting,
+    deadlines,
+    replies,
+    left_over,
+    cancelled,
+    cancels_due,
+    owed,
+    owed_deadlines,
+    early_cancels
+});
+
+crate::sleep::awake!(Reply);

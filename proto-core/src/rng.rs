@@ -49,6 +49,8 @@ impl Rng {
     }
 }
 
+crate::sleep::saved!(Rng { key, counter });
+
 #[cfg(test)]
 mod tests {
     use super::Rng;

@@ -99,6 +99,8 @@ const fn bit(number: u64) -> u64 {
     1 << (number % 64)
 }
 
+crate::sleep::saved!(SeenWindow { next, bits });
+
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;

@@ -1,5 +1,8 @@
-//! A chat server, whole: endpoint, chat log, and what must be persisted, joined as one machine. The hub runs it on sockets and
+//! A server, whole: endpoint, chat log, rooms, and what must be persisted, joined as one machine. The hub runs it on sockets and
 //! a store; the simulator runs the very same one.
+
+mod links;
+mod rooms;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -12,11 +15,15 @@ use crate::chat::{
     self, Audience, Batch, ChatConfig, Delivery, EndReason, Outgoing, PersistFailure, Read, ReadFailure,
     ReadId,
 };
+use crate::room::hall::{Hall, Output};
+use crate::room::{Departure, RoomConfig};
 use crate::{
     Address, ChannelId, Close, Closed, Config, ConnectionId, Drain, Endpoint, Event, Link, Message, Meta,
     SendError, Stats, Timestamp, Transmit, code,
 };
 use crate::{Now, chat::StoredEntry};
+
+pub use rooms::{CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
 
 /// Code of a CLOSE that ends a connection for what the chat log says of it.
 pub const CLOSE_CHAT: u64 = code::APPLICATION;
@@ -49,8 +56,16 @@ pub enum ServerEvent<A> {
 pub struct ServerStats {
     /// Entries that a client's full queue had no room for; it will see the gap and ask.
     pub entries_skipped: u64,
-    /// Messages on other channels than the chat's, and requests.
+    /// Messages on channels of no meaning, and requests.
     pub not_chat: u64,
+    /// Room events that a client's full queue had no room for: it gets a snapshot when it has.
+    pub room_events_skipped: u64,
+    /// Notes and cursors that a client's full queue had no room for.
+    pub notes_skipped: u64,
+    /// Clients closed because they did not take what happened in their rooms.
+    pub slow: u64,
+    /// Outputs for guests that nobody polled in time.
+    pub guest_outputs_dropped: u64,
     /// Events that nobody polled in time.
     pub events_dropped: u64,
     /// Messages for connections that were already over.
@@ -68,6 +83,9 @@ pub struct Server<A: Address = SocketAddr> {
     /// The newest entry that a connection's full queue had no room for. It follows as soon as there is room, so that the client
     /// sees the gap at once and asks.
     skipped: BTreeMap<ConnectionId, Bytes>,
+    hall: Hall,
+    hall_seed: [u8; 32],
+    links: rooms::Links,
     events: VecDeque<ServerEvent<A>>,
     /// Batches handed out and not answered: the highest number of each kind.
     handed_out: u64,
@@ -78,17 +96,28 @@ pub struct Server<A: Address = SocketAddr> {
 impl<A: Address> Server<A> {
     /// A server without rooms or clients. `seed` must be unpredictable.
     pub fn new(config: Arc<Config>, link: Link, chat: ChatConfig, seed: [u8; 32], now: Now) -> Self {
+        let hall_seed = *blake3::keyed_hash(&seed, b"hall").as_bytes();
         let chat_seed = *blake3::keyed_hash(&seed, b"chat").as_bytes();
         Self {
             endpoint: Endpoint::new(config, link, seed, now.mono),
             chat: chat::Server::new(chat, chat_seed),
             held: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            hall: Hall::new(RoomConfig::default(), hall_seed),
+            hall_seed,
+            links: rooms::Links::default(),
             events: VecDeque::new(),
             handed_out: 0,
             answered: 0,
             stats: ServerStats::default(),
         }
+    }
+
+    /// The same with these rooms; only before the first packet.
+    #[must_use]
+    pub fn with_rooms(mut self, config: RoomConfig) -> Self {
+        self.hall = Hall::new(config, self.hall_seed);
+        self
     }
 
     /// Takes a room over from the store; only before the first packet.
@@ -106,6 +135,8 @@ impl<A: Address> Server<A> {
     pub fn handle_timeout(&mut self, now: Now) {
         self.endpoint.handle_timeout(now.mono);
         self.chat.handle_timeout(now);
+        self.hall.handle_timeout(now);
+        self.close_slow(now);
         self.pump(now);
     }
 
@@ -121,7 +152,8 @@ impl<A: Address> Server<A> {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.endpoint.poll_timeout(), self.chat.poll_timeout()].into_iter().flatten().min()
+        let services = [self.chat.poll_timeout(), self.hall.poll_timeout(), self.links.deadline()];
+        services.into_iter().chain([self.endpoint.poll_timeout()]).flatten().min()
     }
 
     /// The next batch to make durable.
@@ -147,18 +179,24 @@ impl<A: Address> Server<A> {
 
     /// The next page to read from the store.
     pub fn poll_read(&mut self) -> Option<Read> {
-        self.chat.poll_read()
+        self.chat.poll_read().or_else(|| self.poll_room_read())
     }
 
     /// The entries that a read found.
     pub fn handle_read(&mut self, now: Now, id: ReadId, entries: &[StoredEntry]) {
-        self.chat.handle_read(now, id, entries);
+        match self.links.answered(id) {
+            Some(log) => self.hall.handle_entries(now, &log, entries),
+            None => self.chat.handle_read(now, id, entries),
+        }
         self.pump(now);
     }
 
     /// A read gave nothing.
     pub fn handle_read_failed(&mut self, now: Now, id: ReadId, failure: ReadFailure) {
-        self.chat.handle_read_failed(now, id, failure);
+        match self.links.answered(id) {
+            Some(log) => self.hall.handle_read_failed(now, &log, failure),
+            None => self.chat.handle_read_failed(now, id, failure),
+        }
         self.pump(now);
     }
 
@@ -215,6 +253,7 @@ impl<A: Address> Server<A> {
                 self.on_chat_event(now, event);
                 quiet = false;
             }
+            quiet &= !self.pump_rooms(now);
             if quiet {
                 break;
             }
@@ -229,16 +268,18 @@ impl<A: Address> Server<A> {
                 }
             }
             Event::Readable(ChannelId::DEFAULT) => self.take_in(now, id),
-            Event::Readable(channel) => self.throw_away(now, id, channel),
+            Event::Readable(channel) => self.take_in_room(now, id, channel),
             Event::Writable(ChannelId::DEFAULT) => {
                 self.release_held(now, id);
                 self.take_in(now, id);
             }
+            Event::Writable(channel) => self.room_writable(id, channel),
             Event::Closed(closed) => {
                 self.take_in(now, id);
                 self.held.remove(&id);
                 self.skipped.remove(&id);
                 self.chat.handle_disconnected(now, id);
+                self.close_room_link(now, id, &closed);
                 // What could not be taken in was never acknowledged by the chat log; the client has it still.
                 self.throw_away(now, id, ChannelId::DEFAULT);
                 self.tell(ServerEvent::Disconnected(id, closed));
@@ -257,16 +298,25 @@ impl<A: Address> Server<A> {
                 }
                 self.tell(ServerEvent::Ended(id, reason));
             }
-            chat::ServerEvent::DiskFull => self.tell(ServerEvent::DiskFull),
-            chat::ServerEvent::DiskRecovered => self.tell(ServerEvent::DiskRecovered),
-            chat::ServerEvent::Stopped => self.tell(ServerEvent::Stopped),
+            chat::ServerEvent::DiskFull => {
+                self.hall.handle_stalled(now, true);
+                self.tell(ServerEvent::DiskFull);
+            }
+            chat::ServerEvent::DiskRecovered => {
+                self.hall.handle_stalled(now, false);
+                self.tell(ServerEvent::DiskRecovered);
+            }
+            chat::ServerEvent::Stopped => {
+                self.hall.handle_stopped(now);
+                self.tell(ServerEvent::Stopped);
+            }
         }
     }
 
     /// Hands a connection's messages to the chat log for as long as both sides have room: otherwise they stay where the peer
     /// feels them.
     fn take_in(&mut self, now: Now, id: ConnectionId) {
-        while self.chat.is_ready(id) && !self.held.contains_key(&id) {
+        while self.chat.is_ready(id) && !self.held.contains_key(&id) && !self.links.is_entering(id) {
             let Some(mut conn) = self.endpoint.connection(id) else { return };
             let Some(message) = conn.channel(ChannelId::DEFAULT).recv(now.mono) else { return };
             if let Some(request) = message.request {
@@ -277,7 +327,7 @@ impl<A: Address> Server<A> {
                 continue;
             }
             drop(conn);
-            self.chat.handle_message(now, id, &message.payload);
+            self.handle_chat(now, id, &message.payload);
             while let Some(outgoing) = self.chat.poll_message() {
                 self.send(now, outgoing);
             }

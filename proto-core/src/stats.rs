@@ -5,6 +5,7 @@ use core::fmt;
 use core::ops::AddAssign;
 
 use crate::Refusal;
+use crate::lazy::Blank;
 
 macro_rules! drops {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -16,7 +17,7 @@ macro_rules! drops {
         }
 
         impl Drop {
-            /// Every reason.
+            /// Every reason, those that concern no channel first.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The reason's name in logs and metrics.
@@ -38,6 +39,10 @@ drops! {
     UnknownConnection = "unknown-connection",
     /// A packet of a connection from an address that is not its peer's.
     WrongAddress = "wrong-address",
+    /// An answer to a PATH_CHALLENGE that found too many others waiting.
+    PathAnswerDropped = "path-answer-dropped",
+    /// A PATH_RESPONSE that nobody waits for.
+    PathAnswerUnexpected = "path-answer-unexpected",
     /// A packet that has arrived before, or too late to tell.
     DuplicatePacket = "duplicate-packet",
     /// A packet for a connection that is over.
@@ -116,6 +121,14 @@ drops! {
     Unread = "unread",
 }
 
+impl Drop {
+    /// Whether it says what became of messages, and so is counted for their channel as well: see
+    /// [`Connection::channel_stats`](crate::Connection::channel_stats).
+    pub const fn concerns_channel(self) -> bool {
+        self as u8 >= Self::DuplicateMessage as u8
+    }
+}
+
 /// How often each reason to drop something occurred. Takes memory only once something was dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Drops(Option<Box<[u64; Drop::ALL.len()]>>);
@@ -185,6 +198,20 @@ impl PeerDrops {
     }
 }
 
+/// What was dropped on one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// By this side, by reason: of what was to be sent, and of what arrived.
+    pub drops: Drops,
+    /// What the peer reported to have dropped of what it received.
+    pub peer_drops: PeerDrops,
+}
+
+impl Blank for ChannelStats {
+    const BLANK: &'static Self =
+        &Self { drops: Drops(None), peer_drops: PeerDrops([0; Refusal::ALL.len() + 1]) };
+}
+
 /// Totals of a connection, or of an endpoint and all its connections past and present.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -224,6 +251,12 @@ pub struct Stats {
     pub resumptions: u64,
     /// Sessions without a link that were ended for want of room.
     pub evictions: u64,
+    /// Times that a client was asked whether it had moved.
+    pub paths_challenged: u64,
+    /// Of those, the ones that came to nothing.
+    pub paths_given_up: u64,
+    /// Moves of clients to another address.
+    pub moves: u64,
     /// Peers that the application let in.
     pub peers_admitted: u64,
     /// Peers that were refused by the application, or by its silence.
@@ -282,6 +315,9 @@ impl AddAssign<&Self> for Stats {
         self.suspensions += other.suspensions;
         self.resumptions += other.resumptions;
         self.evictions += other.evictions;
+        self.paths_challenged += other.paths_challenged;
+        self.paths_given_up += other.paths_given_up;
+        self.moves += other.moves;
         self.peers_admitted += other.peers_admitted;
         self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
@@ -306,3 +342,49 @@ impl AddAssign<&Self> for Stats {
         }
     }
 }
+
+crate::sleep::saved!(Drops(_));
+crate::sleep::saved!(PeerDrops(_));
+crate::sleep::saved!(ChannelStats { drops, peer_drops });
+
+crate::sleep::saved!(Stats {
+    packets_sent,
+    bytes_sent,
+    packets_received,
+    bytes_received,
+    packets_lost,
+    spurious_losses,
+    persistent_congestion,
+    repairs,
+    congestion_marks,
+    ecn_failed,
+    mtu_probes,
+    black_holes,
+    blocked_sent,
+    blocked_received,
+    probes,
+    suspensions,
+    resumptions,
+    evictions,
+    paths_challenged,
+    paths_given_up,
+    moves,
+    peers_admitted,
+    peers_refused,
+    messages_accepted,
+    messages_acked,
+    messages_processed,
+    messages_rejected,
+    messages_refused,
+    messages_expired,
+    messages_cancelled,
+    messages_superseded,
+    messages_written,
+    messages_lost,
+    messages_dropped,
+    messages_moved,
+    messages_unknown,
+    messages_delivered,
+    drops,
+    peer_drops,
+});

@@ -42,7 +42,7 @@ impl Timestamp {
 
 /// A duration in nanoseconds, saturating at `u64::MAX` (584 years).
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 impl Add<Duration> for Timestamp {
@@ -84,7 +84,7 @@ pub struct ClockOffset {
 }
 
 /// Both clocks of a service: timers use `mono`, stored times `unix_ms`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {
     /// Monotonic time.
     pub mono: Timestamp,

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto_core::framing::{Deframer, Framer};
 use proto_core::{
-    ChannelId, Class, Config, ConfigBuilder, ConnectionId, Endpoint, Event, Link, Message, Meta, Timestamp,
+    Address, ChannelId, Class, Config, ConfigBuilder, ConnectionId, Dial, Endpoint, Event, Link, LinkId,
+    Message, Meta, Output, Timestamp,
 };
 
 thread_local! {
@@ -286,4 +288,143 @@ fn junk_allocates_nothing() {
         // The one answer that each address gets in 20 ms has been given.
         assert_eq!(allocations(|| throw(&mut world, first, 3000)), 0);
     }
+}
+
+/// An address that a stream leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ByStream;
+
+impl Address for ByStream {
+    fn token_bytes(&self, _: &mut Vec<u8>) {}
+
+    fn prefix(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
+}
+
+/// A server and a client on one stream of bytes, which comes in pieces.
+struct OnStream {
+    now: Timestamp,
+    ends: [Endpoint<ByStream>; 2],
+    links: [LinkId; 2],
+    ids: [Option<ConnectionId>; 2],
+    framer: Framer,
+    deframers: [Deframer; 2],
+    buf: Vec<u8>,
+    records: u64,
+    received: u64,
+}
+
+impl OnStream {
+    fn new() -> Self {
+        let now = Timestamp::from_millis(1000);
+        let link = Link::stream(16_000);
+        let mut server = Endpoint::new(config(true), link, [2; 32], now);
+        let mut client = Endpoint::new(config(false), link, [1; 32], now);
+        client.connect(now, ByStream).expect("room for one");
+        let Some(Dial::Begin { id, .. }) = client.poll_dial() else { panic!("a stream is wanted") };
+        let dialed = client.dialed(now, id, link).expect("it is waited for");
+        let links = [server.link_up(now, ByStream, link), dialed];
+        let mut world = Self {
+            now,
+            ends: [server, client],
+            links,
+            ids: [None; 2],
+            framer: Framer::default(),
+            deframers: [Deframer::default(), Deframer::default()],
+            buf: Vec::with_capacity(40_000),
+            records: 0,
+            received: 0,
+        };
+        for _ in 0..10 {
+            world.round();
+        }
+        assert!(world.ids.iter().all(Option::is_some));
+        world
+    }
+
+    fn round(&mut self) {
+        loop {
+            let before = self.records;
+            for from in [0, 1] {
+                self.carry(from);
+            }
+            for (end, id) in self.ends.iter_mut().zip(&mut self.ids) {
+                while let Some((conn, event)) = end.poll_event() {
+                    if let Event::Established { .. } = event {
+                        *id = Some(conn);
+                    }
+                }
+                if let Some(mut conn) = id.and_then(|id| end.connection(id)) {
+                    while conn.channel(ZERO).recv(self.now).is_some() {
+                        self.received += 1;
+                    }
+                }
+            }
+            if self.records == before {
+                break;
+            }
+        }
+        self.now += Duration::from_millis(20);
+        for end in &mut self.ends {
+            end.handle_timeout(self.now);
+        }
+    }
+
+    /// Carries all that one end has to write.
+    fn carry(&mut self, from: usize) {
+        while let Some(link) = self.ends[from].poll_link() {
+            loop {
+                let start = self.framer.begin(&mut self.buf);
+                let output = self.ends[from].poll_record(self.now, link, &mut self.buf);
+                if !matches!(output, Output::Record(_)) {
+                    self.framer.cancel(&mut self.buf, start);
+                    break;
+                }
+                self.framer.finish(&mut self.buf, start);
+                self.records += 1;
+            }
+        }
+        let (to, link) = (1 - from, self.links[1 - from]);
+        for mut piece in self.buf.chunks(700) {
+            let limit = self.ends[to].record_limit(link);
+            while let Some(record) = self.deframers[to].next(&mut piece, limit).expect("nobody lies") {
+                self.ends[to].handle_record(self.now, link, record);
+            }
+        }
+        self.buf.clear();
+    }
+
+    fn chatter(&mut self) {
+        for class in Class::ALL {
+            for payload in [small(), large(), small()] {
+                for (end, id) in self.ends.iter_mut().zip(self.ids) {
+                    let mut conn = id.and_then(|id| end.connection(id)).expect("it is established");
+                    let message = Message::new(payload.clone()).class(class);
+                    conn.channel(ZERO).send(self.now, message).expect("room");
+                }
+            }
+        }
+        self.round();
+    }
+}
+
+#[test]
+fn warm_traffic_on_a_stream_allocates_nothing() {
+    let mut world = OnStream::new();
+    for _ in 0..500 {
+        world.chatter();
+    }
+    let (records, received) = (world.records, world.received);
+    let count = allocations(|| {
+        for _ in 0..1000 {
+            world.chatter();
+        }
+    });
+    assert_eq!(world.received - received, 20_000, "everything arrived");
+    assert_eq!(count, 0, "in {} records", world.records - records);
 }

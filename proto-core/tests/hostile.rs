@@ -306,6 +306,8 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
                 continue;
             }
             26 if draw.below(3) == 0 => Frame::Ping,
+            26 if draw.below(9) == 0 => Frame::PathChallenge(draw.any().to_be_bytes()),
+            26 if draw.below(9) == 0 => Frame::PathResponse(draw.any().to_be_bytes()),
             26 if draw.below(9) == 0 => Frame::GoAway(GoAway {
                 timeout_ms: draw.any(),
                 advice: draw.one(&[Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere]),

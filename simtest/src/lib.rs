@@ -166,6 +166,7 @@ mod outcome;
 mod prf;
 #[cfg(test)]
 mod probe;
+mod recording;
 mod run;
 mod runner;
 mod scenario;
@@ -192,6 +193,7 @@ pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit}
 pub use self::oracle::{Check, CloneOracle, Judgement, Life, Oracle, Phase, Verdict, View};
 pub use self::outcome::Outcome;
 pub use self::prf::{hash_bytes, mix, prf};
+pub use self::recording::{Input, Recording, replay_recording};
 pub use self::run::{MAX_DRAIN, MAX_PAUSED, Run};
 pub use self::runner::{Divergence, Failure, Report, check_determinism, run_seeds, search};
 pub use self::scenario::Scenario;

@@ -1,10 +1,11 @@
 //! Campaigns over many seeds, and what is printed when one fails.
 
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
@@ -34,6 +35,14 @@ impl Report {
         let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
         let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
         Self { seeds, stats: *stats, never }
+    }
+
+    /// The two together.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.seeds += other.seeds;
+        self.stats += other.stats;
+        self.never.retain(|name| other.never.contains(name));
+        self
     }
 
     /// Kinds of fault that happened, but never made a difference.
@@ -208,6 +217,7 @@ pub fn search<N: Node>(
             }
             let outcome = build(seed).run(FromSeed::new(seed));
             count += 1;
+            progress("seeds", seed - seeds.start, seeds.end - seeds.start);
             stats += outcome.stats;
             marks |= outcome.marks;
             if !outcome.verdict.is_pass() {
@@ -230,6 +240,21 @@ pub fn search<N: Node>(
         u64::MAX => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
         seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
     }
+}
+
+/// Tells the command line, if it has asked, how far a test is: some 50 times in all.
+pub(crate) fn progress(phase: &str, done: u64, all: u64) {
+    static ASKED: OnceLock<bool> = OnceLock::new();
+    if *ASKED.get_or_init(|| env::var_os("SIMTEST_PROGRESS").is_some())
+        && done.is_multiple_of((all / 50).max(1))
+    {
+        say(&format!("\u{1}{phase} {done} {all}\n"));
+    }
+}
+
+/// Past the capture of the test harness: what must not go unseen.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Runs once more with the recorder on.
@@ -288,17 +313,18 @@ pub(crate) fn run_single<N: Node>(
     single: &Single,
     build: &impl Fn(u64) -> Sim<N>,
 ) -> Result<Report, Box<Failure>> {
-    let (sim, seed, outcome) = match single {
-        Single::Seed(seed) => {
-            let sim = build(*seed);
-            let outcome = recorded(&sim, FromSeed::new(*seed));
-            (sim, Some(*seed), outcome)
-        }
-        Single::Schedule(schedule) => {
-            let sim = build(schedule.nodes);
-            let outcome = recorded(&sim, FromSchedule::new(schedule));
-            (sim, None, outcome)
-        }
+    let (mut sim, seed) = match single {
+        Single::Seed(seed) => (build(*seed), Some(*seed)),
+        Single::Schedule(schedule) => (build(schedule.nodes), None),
+    };
+    if let Ok(until) = env::var("SIMTEST_UNTIL") {
+        let until =
+            until.parse().unwrap_or_else(|_| panic!("SIMTEST_UNTIL={until}: expected a number of events"));
+        sim.max_events(until);
+    }
+    let outcome = match single {
+        Single::Seed(seed) => recorded(&sim, FromSeed::new(*seed)),
+        Single::Schedule(schedule) => recorded(&sim, FromSchedule::new(schedule)),
     };
     let trace = outcome.trace.view(TraceView::packets());
     show(&outcome, &trace);
@@ -309,7 +335,8 @@ pub(crate) fn run_single<N: Node>(
     }
     tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
-    if outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
+    let stopped = env::var_os("SIMTEST_UNTIL").is_some() && matches!(outcome.verdict, Verdict::Unknown(_));
+    if stopped || outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
         return Ok(Report::new(&sim, 1, &outcome.stats, outcome.marks));
     }
     let Outcome { verdict, unmatched, .. } = outcome;

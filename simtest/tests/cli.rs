@@ -32,6 +32,8 @@ fn wrong_usage_has_its_exit_code() {
         "diff a.jsonl",
         "corpus",
         "show t 1 --html --qlog",
+        "corpus frobnicate",
+        "corpus prune extra",
     ] {
         let (output, _) = simtest(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments}");
@@ -50,6 +52,10 @@ fn traces_are_compared_but_for_times() {
     fs::write(folder.join("c"), line(0, 2, "tx") + &line(1, 9, "drop")).unwrap();
     let (output, text) = simtest(&folder, "diff a b");
     assert_eq!((output.status.code(), text.trim()), (Some(0), "no difference but in times"));
+    let (_, text) = simtest(&folder, "diff a b --json");
+    assert_eq!(text, "{\"command\":\"diff\",\"record\":null}\n");
+    let (_, text) = simtest(&folder, "diff a c --json");
+    assert!(text.starts_with("{\"command\":\"diff\",\"record\":1,\"first\":\"{"), "{text}");
     let (output, text) = simtest(&folder, "diff a c");
     assert_eq!(output.status.code(), Some(1));
     assert!(text.starts_with("record 1\n"), "{text}");
@@ -65,6 +71,8 @@ fn schedules_are_added_to_the_corpus() {
     assert!(output.status.success());
     assert!(path.starts_with("tests/corpus/chat/exactly-once-"), "{path}");
     assert_eq!(fs::read_to_string(folder.join(path.trim())).unwrap(), text);
+    let (_, json) = simtest(&folder, "corpus list --json");
+    assert_eq!(json, format!("{{\"file\":\"{}\",\"expect\":\"exactly once\"}}\n", path.trim()));
     let (_, listed) = simtest(&folder, "corpus list");
     assert_eq!(listed, format!("{}  exactly once\n", path.trim()));
 }

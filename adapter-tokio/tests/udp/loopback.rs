@@ -258,7 +258,7 @@ async fn without_handles_the_task_ends() {
         let (endpoint, shared) = driver::Endpoint::new(machine, clock::now, 8);
         let pump = Pump::spawn(shared, vec![Socket::bind(localhost()).unwrap()]);
         let server = Endpoint::bind(localhost(), ConfigBuilder::default()).unwrap();
-        let path = Path { socket: 0, peer: server.local_addr() };
+        let path = Path { socket: 0, peer: server.local_addr().into() };
         let connection = endpoint.dial_path(path, &[]).unwrap().await.unwrap();
         connection.send(Message::new("last words")).await.unwrap();
         drop((endpoint, connection));
@@ -298,7 +298,7 @@ async fn a_bare_machine_can_be_pumped_and_commanded() {
         let shared = Shared::new(machine, clock::now);
         let pump = Pump::spawn(shared.clone(), vec![Socket::bind(localhost()).unwrap()]);
         let server = Endpoint::bind(localhost(), ConfigBuilder::default()).unwrap();
-        let path = Path { socket: 0, peer: server.local_addr() };
+        let path = Path { socket: 0, peer: server.local_addr().into() };
         let id = shared.command(|machine, now| machine.connect(now.mono, path)).unwrap();
         let there = server.accept().await.unwrap();
         shared.command(|machine, now| {

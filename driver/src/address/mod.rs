@@ -170,6 +170,14 @@ impl Address {
     }
 }
 
+impl From<SocketAddr> for Address {
+    /// A UDP address.
+    fn from(place: SocketAddr) -> Self {
+        let (host, port) = (Host::from(place), place.port());
+        Self(Place::Net { scheme: Scheme::Udp, host, port, path: String::new() })
+    }
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 

@@ -1,9 +1,10 @@
 //! What is kept about one connection.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
-use proto_core::{ChannelId, Closed, ConnectionId, SessionId, Timestamp};
+use proto_core::{ChannelId, Closed, ConnectionId, GoAway, SessionId, Timestamp};
+
+use crate::Peer;
 
 /// How a connection fares.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub(super) enum Holder {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) progress: Progress,
     /// Grows with each change of `progress`.
     pub(crate) version: u64,
@@ -43,8 +44,8 @@ pub(crate) struct Entry {
     pub(crate) is_suspended: bool,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
-    /// Its server is going away.
-    pub(crate) is_leaving: bool,
+    /// What its server said when it began to go away.
+    pub(crate) going_away: Option<Box<GoAway>>,
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
@@ -55,14 +56,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn new(peer: SocketAddr, progress: Progress, holder: Holder) -> Self {
+    pub(super) const fn new(peer: Peer, progress: Progress, holder: Holder) -> Self {
         Self {
             peer,
             progress,
             version: 0,
             is_suspended: false,
             session: None,
-            is_leaving: false,
+            going_away: None,
             holder,
             next: None,
             channels: Vec::new(),

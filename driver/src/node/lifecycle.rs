@@ -1,37 +1,36 @@
 //! How connections come, pass from hand to hand, and go.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Advice, Close, CloseReason, Closed, Connection, ConnectionId, Credentials, Drain, Fate, GoAway, Now,
-    SessionId, code,
+    Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Drain, Fate, GoAway, Now, SessionId, code,
 };
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
 use super::{Node, Topic, What};
 use crate::wait::Attempt;
-use crate::{ConnectError, Path, Wakes};
+use crate::{ConnectError, Path, Peer, Wakes};
 
 impl Node {
     /// Begins to connect, showing `credentials`; the caller makes the handle.
     pub(crate) fn connect(
         &mut self,
         now: Now,
-        path: Path,
+        paths: &[Path],
         credentials: &[u8],
     ) -> Result<ConnectionId, ConnectError> {
         if self.is_ended || !self.has_owner {
             return Err(ConnectError::EndpointClosed);
         }
-        let id = self.endpoint.connect_with(now.mono, path, credentials)?;
-        self.insert(id, path, Progress::Connecting { attempt: 1 }, Holder::Handles);
+        let id = self.endpoint.connect_any_with(now.mono, paths, credentials)?;
+        let first = self.endpoint.address(id).ok_or(ConnectError::EndpointClosed)?;
+        self.insert(id, first, Progress::Connecting { attempt: 1 }, Holder::Handles);
         Ok(id)
     }
 
     /// The connection that has waited longest; `None` when there will be none.
-    pub(crate) fn accept(&mut self) -> Attempt<Option<(ConnectionId, SocketAddr)>> {
+    pub(crate) fn accept(&mut self) -> Attempt<Option<(ConnectionId, Peer)>> {
         while let Some(id) = self.backlog.pop_front() {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.holder = Holder::Handles;
@@ -44,7 +43,7 @@ impl Node {
     /// The peer that has waited longest for a decision, of those that still do; `None` when there will be none.
     pub(crate) fn undecided(&mut self) -> Attempt<Option<(ConnectionId, Path, Box<Credentials>)>> {
         while let Some(peer) = self.undecided.pop_front() {
-            if self.endpoint.get(peer.0).is_some_and(Connection::is_undecided) {
+            if self.endpoint.get(peer.0).is_some_and(|conn| conn.is_undecided()) {
                 return Attempt::Look(Some(peer));
             }
         }
@@ -95,9 +94,9 @@ impl Node {
         self.stop_accepting(now, wakes);
     }
 
-    pub(super) fn on_going_away(&mut self, id: ConnectionId, wakes: &mut Wakes) {
+    pub(super) fn on_going_away(&mut self, id: ConnectionId, said: Box<GoAway>, wakes: &mut Wakes) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.is_leaving = true;
+            entry.going_away = Some(said);
             self.waiters.wake_connection(id, wakes);
         }
     }
@@ -105,9 +104,7 @@ impl Node {
     /// What the server of a connection said when it began to go away; `None` when the connection is over without that.
     pub(crate) fn going_away(&self, id: ConnectionId) -> Attempt<Option<GoAway>> {
         match self.entry(id) {
-            Some(entry) if entry.is_leaving => {
-                Attempt::Look(self.endpoint.get(id).and_then(|conn| conn.going_away().cloned()))
-            }
+            Some(Entry { going_away: Some(said), .. }) => Attempt::Look(Some((**said).clone())),
             Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Status), None),
             _ => Attempt::Look(None),
         }
@@ -165,7 +162,7 @@ impl Node {
     }
 
     /// Takes the successor of a connection; the caller makes the handle.
-    pub(crate) fn take_next(&mut self, id: ConnectionId) -> Option<(ConnectionId, SocketAddr)> {
+    pub(crate) fn take_next(&mut self, id: ConnectionId) -> Option<(ConnectionId, Peer)> {
         let next = self.entries.get_mut(&id)?.next.take()?;
         let entry = self.entries.get_mut(&next)?;
         entry.holder = Holder::Handles;

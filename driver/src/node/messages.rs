@@ -20,7 +20,7 @@ impl Node {
     }
 
     /// The connection, to look at.
-    pub(crate) fn look(&self, id: ConnectionId) -> Option<&proto_core::Connection> {
+    pub(crate) fn look(&self, id: ConnectionId) -> Option<proto_core::ConnectionRef<'_>> {
         self.endpoint.get(id)
     }
 

@@ -9,8 +9,8 @@ mod waiters;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proto_core::{
-    ChannelId, ConnectionId, Credentials, Endpoint, Event, Fate, MessageId, Meta, Now, RequestId, Stats,
-    Timestamp, Transmit,
+    ChannelId, ConnectionId, Credentials, Dial, DialError, DialId, Endpoint, Event, Fate, Link, LinkId,
+    MessageId, Meta, Now, Output, RequestId, Stats, Timestamp, Transmit,
 };
 
 pub(crate) use self::entry::{Entry, Progress};
@@ -125,7 +125,7 @@ impl Node {
             Event::Undecided(credentials) => self.on_undecided(now, id, credentials, wakes),
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),
             Event::ConnectFailed(closed) | Event::Closed(closed) => self.on_closed(now, id, closed, wakes),
-            Event::GoingAway(_) => self.on_going_away(id, wakes),
+            Event::GoingAway(said) => self.on_going_away(id, said, wakes),
             Event::Opened(channel) => self.on_opened(id, channel, wakes),
             Event::Readable(channel) => self.on_readable(now, id, channel, wakes),
             Event::Writable(channel) => self.on_writable(id, channel, wakes),
@@ -166,6 +166,50 @@ impl Machine for Node {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         [Machine::poll_timeout(&self.endpoint), self.waiters.deadline()].into_iter().flatten().min()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.endpoint.link_up(now.mono, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.endpoint.link_down(now.mono, id);
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.endpoint.link_broken(now.mono, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.endpoint.handle_record(now.mono, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.endpoint.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.endpoint.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.endpoint.poll_record(now.mono, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.endpoint.has_link(id)
+    }
+
+    fn poll_dial(&mut self) -> Option<Dial<Path>> {
+        self.endpoint.poll_dial()
+    }
+
+    fn dialed(&mut self, now: Now, id: DialId, link: Link) -> Option<LinkId> {
+        self.endpoint.dialed(now.mono, id, link)
+    }
+
+    fn dial_failed(&mut self, now: Now, id: DialId, error: DialError) {
+        self.endpoint.dial_failed(now.mono, id, error);
     }
 
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {

@@ -96,7 +96,7 @@ impl Host {
         let host = Self {
             shared,
             endpoint: Some(endpoint),
-            path: Path { socket: 0, peer },
+            path: Path { socket: 0, peer: peer.into() },
             io: Arc::default(),
             is_linked: true,
         };

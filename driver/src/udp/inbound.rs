@@ -8,7 +8,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
 
 use super::Socket;
 use super::stats::Counters;
-use crate::{Machine, Path, Ready};
+use crate::{Machine, Path, Peer, Ready};
 
 /// Packets that are handed in before the machine gets a chance to answer: it can hold only so many answers to strangers.
 const MAX_HANDED: usize = 64;
@@ -18,7 +18,7 @@ const MAX_FAILURES: usize = 16;
 const BUFFER: usize = 65_536;
 
 /// Datagrams that were read and are not handed in yet.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     memory: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
     /// Buffers that were filled, and how far they were handed in.
@@ -28,9 +28,10 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new() -> Self {
+    /// Without sockets it needs no memory.
+    pub(crate) fn new(has_sockets: bool) -> Self {
         Self {
-            memory: vec![0; BUFFER * BATCH_SIZE],
+            memory: vec![0; if has_sockets { BUFFER * BATCH_SIZE } else { 0 }],
             metas: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
             buffer: 0,
@@ -40,7 +41,7 @@ impl Inbound {
 
     /// Reads what has arrived on `socket`; pending when that is nothing, and then the task is woken when there is something.
     /// `ask` asks the system even when the runtime has not heard of anything: some ask only now and then.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         cx: &mut Context<'_>,
         socket: &Socket<impl Ready>,
@@ -88,19 +89,19 @@ impl Inbound {
     }
 
     /// Whether everything that was read was handed in.
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.buffer == self.filled
     }
 
     /// Hands in some of what was read from `socket`; returns how many packets.
-    pub(super) fn hand_in(&mut self, machine: &mut impl Machine, now: Now, socket: u16) -> usize {
+    pub(crate) fn hand_in(&mut self, machine: &mut impl Machine, now: Now, socket: u16) -> usize {
         let mut handed = 0;
         while handed < MAX_HANDED && self.buffer < self.filled {
             let meta = &self.metas[self.buffer];
             let memory = &self.memory[self.buffer * BUFFER..][..meta.len.min(BUFFER)];
             let rest = &memory[self.offset..];
             let packet = &rest[..meta.stride.clamp(1, BUFFER).min(rest.len())];
-            let path = Path { socket, peer: meta.addr };
+            let path = Path { socket, peer: Peer::Udp(meta.addr) };
             machine.handle_packet(now, Meta { path, ecn: meta.ecn.map(from_codepoint) }, packet);
             handed += 1;
             self.offset += packet.len();

@@ -1,14 +1,14 @@
-//! UDP: sockets, and the task that runs a machine on them.
+//! UDP: sockets, and datagrams in batches.
 
 mod inbound;
 mod outbound;
 mod socket;
 mod stats;
-mod task;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use inbound::Inbound;
+pub(crate) use outbound::Outbound;
 pub use socket::{Socket, bind};
 pub use stats::{Counters, Stats};
-pub use task::Task;

@@ -1,13 +1,14 @@
 //! From the machine to the sockets.
 
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use proto_core::{Ecn, Now};
 use quinn_udp::EcnCodepoint;
 
 use super::stats::Counters;
-use crate::{Machine, Path};
+use crate::{Machine, Path, Peer};
 
 /// Packets that are built before any is sent.
 const MAX_PACKETS: usize = 64;
@@ -15,7 +16,7 @@ const MAX_PACKETS: usize = 64;
 const MAX_TRAIN: usize = 65_000;
 
 /// What packets are sent through.
-pub(super) trait Outlet {
+pub(crate) trait Outlet {
     /// Datagrams that one system call may send. It falls to 1 when a call shows that the network cannot do it.
     fn max_segments(&self) -> usize;
 
@@ -28,7 +29,7 @@ pub(super) trait Outlet {
 
 /// Packets that were built and are not sent yet. They count as sent for the machine, so they are kept until they are.
 #[derive(Default)]
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     bytes: Vec<u8>,
     packets: Vec<Packet>,
     /// Packets, and bytes, that are gone.
@@ -52,12 +53,12 @@ struct Train {
 }
 
 impl Outbound {
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.sent == self.packets.len()
     }
 
     /// Builds what the machine has to send, up to the limit; returns whether that was all.
-    pub(super) fn fill(&mut self, machine: &mut impl Machine, now: Now) -> bool {
+    pub(crate) fn fill(&mut self, machine: &mut impl Machine, now: Now) -> bool {
         debug_assert!(self.is_empty());
         self.bytes.clear();
         self.packets.clear();
@@ -70,20 +71,21 @@ impl Outbound {
     }
 
     /// Sends what was built; pending while a socket has no room.
-    pub(super) fn flush(
+    pub(crate) fn flush(
         &mut self,
         cx: &mut Context<'_>,
         sockets: &[impl Outlet],
         counters: &Counters,
     ) -> Poll<()> {
         while let Some(packet) = self.packets.get(self.sent).copied() {
-            let Some(socket) = sockets.get(usize::from(packet.path.socket)) else {
+            let socket = sockets.get(usize::from(packet.path.socket));
+            let (Some(socket), Peer::Udp(peer)) = (socket, packet.path.peer) else {
                 counters.send_errors.add(1);
                 self.advance(&Train { packets: 1, bytes: packet.len, segment: packet.len });
                 continue;
             };
             let train = self.next_train(socket.max_segments());
-            match self.send(socket, packet, &train) {
+            match self.send(socket, peer, packet.ecn, &train) {
                 Ok(()) => {
                     counters.sends.add(1);
                     counters.packets_sent.add(train.packets);
@@ -106,10 +108,16 @@ impl Outbound {
         Poll::Ready(())
     }
 
-    fn send(&self, socket: &impl Outlet, first: Packet, train: &Train) -> io::Result<()> {
+    fn send(
+        &self,
+        socket: &impl Outlet,
+        peer: SocketAddr,
+        ecn: Option<Ecn>,
+        train: &Train,
+    ) -> io::Result<()> {
         socket.try_send(&quinn_udp::Transmit {
-            destination: first.path.peer,
-            ecn: first.ecn.map(to_codepoint),
+            destination: peer,
+            ecn: ecn.map(to_codepoint),
             contents: &self.bytes[self.sent_bytes..self.sent_bytes + train.bytes],
             segment_size: (train.packets > 1).then_some(train.segment),
             src_ip: None,

@@ -1,33 +1,11 @@
 //! What the sockets did.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What the sockets of a task did.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        /// The same, while they are counted.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $(pub(super) $name: Counter,)*
-        }
-
-        impl Counters {
-            /// What was counted so far.
-            pub fn get(&self) -> Stats {
-                Stats { $($name: self.$name.0.load(Ordering::Relaxed),)* }
-            }
-        }
-    };
-}
+use crate::counters::counters;
 
 counters! {
+    "What the UDP sockets of an endpoint did.";
     /// Turns of the task.
     turns,
     /// Turns that ended at the work limit, with more to read.
@@ -52,16 +30,6 @@ counters! {
     unreachable,
     /// Datagrams that could not be sent for another reason.
     send_errors,
-}
-
-/// A count that one task increments and anybody reads.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add(&self, count: usize) {
-        self.0.fetch_add(count as u64, Ordering::Relaxed);
-    }
 }
 
 impl Counters {

@@ -22,7 +22,7 @@ impl Source {
 }
 
 fn path(port: u16) -> Path {
-    Path { socket: port / 1000, peer: SocketAddr::from(([127, 0, 0, 1], port)) }
+    Path { socket: port / 1000, peer: SocketAddr::from(([127, 0, 0, 1], port)).into() }
 }
 
 impl Machine for Source {

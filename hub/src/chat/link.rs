@@ -1,21 +1,15 @@
 //! The way to the server: dialled until it answers, and dialled again when it is lost.
 
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use adapter_tokio::{Address, Connecting, Connection, Endpoint, Host, Received, Status};
+use adapter_tokio::{Address, ConnectError, Connecting, Connection, Endpoint, Received, Status};
 use proto_core::{Close, Closed};
-use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until};
 
 use super::words;
 
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// How long one address may take to answer before the next one of the same name is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What has happened to the link.
 #[derive(Debug)]
@@ -33,7 +27,7 @@ pub(super) enum LinkEvent {
     /// The next attempt begins after this long.
     Waiting(Duration),
     /// The server has no address, or none that can be reached from here.
-    Unresolved(io::Error),
+    Unresolved(ConnectError),
     /// It is over, for this reason, and another attempt would end the same way.
     Hopeless(String),
 }
@@ -41,10 +35,7 @@ pub(super) enum LinkEvent {
 enum State {
     /// To be dialled at that time.
     Down(Instant),
-    Dialling {
-        dial: Connecting,
-        next_address: Option<Instant>,
-    },
+    Dialling(Connecting),
     Up {
         connection: Connection,
         has_link: bool,
@@ -57,16 +48,14 @@ enum State {
 /// A link to one server.
 pub(super) struct Link {
     endpoint: Endpoint,
-    url: Address,
-    /// How many addresses were tried without an answer.
-    tried: usize,
+    urls: Vec<Address>,
     state: State,
 }
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
-    pub(super) fn new(endpoint: Endpoint, url: Address) -> Self {
-        Self { endpoint, url, tried: 0, state: State::Down(Instant::now()) }
+    pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>) -> Self {
+        Self { endpoint, urls, state: State::Down(Instant::now()) }
     }
 
     /// The connection, while there is one.
@@ -97,15 +86,8 @@ impl Link {
                         return LinkEvent::Unresolved(error);
                     }
                 }
-                State::Dialling { dial, next_address } => {
-                    let status = tokio::select! {
-                        status = dial.changed() => status,
-                        () = until(*next_address) => {
-                            self.tried += 1;
-                            self.state = State::Down(Instant::now());
-                            continue;
-                        }
-                    };
+                State::Dialling(dial) => {
+                    let status = dial.changed().await;
                     match status {
                         Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
                         Status::Established => match dial.await {
@@ -137,7 +119,7 @@ impl Link {
                 State::Lost(connection) => {
                     let closed = connection.closed().await;
                     let Some(dial) = connection.next() else { return self.give_up(words::why(&closed)) };
-                    self.state = State::Dialling { dial, next_address: None };
+                    self.state = State::Dialling(dial);
                 }
                 State::Over => std::future::pending().await,
             }
@@ -158,19 +140,9 @@ impl Link {
         LinkEvent::Hopeless(why)
     }
 
-    async fn dial(&mut self) -> io::Result<()> {
-        let host = self.url.host().map(Host::to_lookup).unwrap_or_default();
-        let place = (host, self.url.port().unwrap_or_default());
-        let mut addresses: Vec<SocketAddr> = lookup_host(place).await?.collect();
-        // Servers listen on IPv4 at least.
-        addresses.sort_by_key(SocketAddr::is_ipv6);
-        addresses.dedup();
-        let address = addresses
-            .get(self.tried % addresses.len().max(1))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
-        let next_address = (addresses.len() > 1).then(|| Instant::now() + PATIENCE);
-        let dial = self.endpoint.dial(*address).map_err(io::Error::other)?;
-        self.state = State::Dialling { dial, next_address };
+    async fn dial(&mut self) -> Result<(), ConnectError> {
+        let addresses = self.endpoint.look_up(&self.urls).await?;
+        self.state = State::Dialling(self.endpoint.dial_to(&addresses, &[])?);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use adapter_tokio::{Endpoint, clock};
+use adapter_tokio::{Endpoint, LinkOptions, Options, clock};
 use bytes::Bytes;
 use proto_core::chat::{Client, ClientConfig, ClientSecret, RejectReason};
 use proto_core::{ConfigBuilder, Message, SendError};
@@ -48,7 +48,9 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let secret = ClientSecret(adapter_tokio::seed()?);
     let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, &*name, secret) };
     let client = Client::new(config).map_err(io::Error::other)?;
-    let endpoint = Endpoint::client(ConfigBuilder::chat()).map_err(io::Error::other)?;
+    let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
+    let options = Options { config: ConfigBuilder::chat(), links };
+    let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let front = front::open(&name)?;
     let interactive = front.prompt.is_some();
@@ -61,9 +63,9 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let now = clock::now();
     let mut chat = Chat {
         session: Session::new(client, goal, now),
-        link: Link::new(endpoint, args.url.clone()),
-        outage: Outage::new(args.url.to_string(), now.mono),
-        server: args.url.to_string(),
+        link: Link::new(endpoint, args.urls.clone()),
+        outage: Outage::new(args.server(), now.mono),
+        server: args.server(),
         front,
         is_hopeless: false,
         is_input_broken: false,

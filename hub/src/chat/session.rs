@@ -214,6 +214,12 @@ impl Session {
 
     fn handle_event(&mut self, now: Now, event: ClientEvent) -> Option<Output> {
         let note = match event {
+            // What a room remembers of itself is not for reading.
+            ClientEvent::Entry(entry) if entry.kind != Kind::TEXT => {
+                self.progress = now.mono;
+                self.printed = entry.slot;
+                return None;
+            }
             ClientEvent::Entry(entry) => {
                 self.progress = now.mono;
                 self.printed = entry.slot;

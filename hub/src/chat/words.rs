@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use adapter_tokio::ConnectError;
 use proto_core::chat::{AppendError, RejectReason};
-use proto_core::{CloseReason, Closed, code};
+use proto_core::{CloseReason, Closed, DialError, code};
 
 use super::escape::Escaped;
 use super::session::{Note, Outcome, Rejected, Why};
@@ -43,6 +44,7 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
         RejectReason::TooLarge => "it is larger than the room allows",
         RejectReason::Conflict => "its number was used for something else",
         RejectReason::Unknown => "the server no longer knows whether it is in the log",
+        RejectReason::Rate => "too much was said in too little time",
         RejectReason::EpochChanged => "the log was replaced",
         RejectReason::Full => "the server's disk is full",
         RejectReason::Stopped => "the server's disk is broken, and it takes nothing until that is mended",
@@ -52,6 +54,8 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
         RejectReason::AlreadyJoined => "this connection has joined before",
         RejectReason::Malformed => "the server did not understand",
         RejectReason::Overrun => "more was sent than may wait",
+        RejectReason::Forbidden => "the room does not take it",
+        RejectReason::Barred => "you may not be in this room",
         RejectReason::Unreadable => "the server cannot read the room's log",
     }
 }
@@ -79,6 +83,14 @@ pub(super) fn why(closed: &Closed) -> String {
             format!("the server closed with code {code:#x} ({})", Escaped(reason.as_bytes()))
         }
         CloseReason::TimedOut => SILENT.to_owned(),
+        CloseReason::LinkLost => "the link is broken".to_owned(),
+        CloseReason::Dial(DialError::Refused) => "nobody listens there".to_owned(),
+        CloseReason::Dial(DialError::Unreachable) => "no way leads there".to_owned(),
+        CloseReason::Dial(DialError::TimedOut) => "nothing answers there".to_owned(),
+        CloseReason::Dial(DialError::Untrusted) => {
+            "the server could not show who it is, or speaks something else".to_owned()
+        }
+        CloseReason::Dial(DialError::NotAllowed) => "this user may not go there".to_owned(),
         CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),
@@ -106,7 +118,7 @@ pub(super) fn entering(server: &str) -> String {
     format!("connected to {server}, waiting for a place in the room")
 }
 
-pub(super) fn not_found(server: &str, error: &io::Error) -> String {
+pub(super) fn not_found(server: &str, error: &ConnectError) -> String {
     format!("cannot find {server}: {error}")
 }
 

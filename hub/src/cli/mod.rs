@@ -4,18 +4,22 @@ mod address;
 mod program;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use adapter_tokio::link::tls::{ClientConfig, ServerConfig};
 use clap::{Args, Parser, Subcommand};
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
 
-use address::{server, socket_address};
-use driver::Address;
+use address::server;
+use driver::{Address, Scheme};
 pub(crate) use program::command;
+pub(crate) use tls::{ClientTls, ServerTls, TlsFileError};
 
 /// What a process ends with. clap ends with 2 when the command line is wrong.
 pub(crate) mod exit {
@@ -83,23 +87,69 @@ impl Cli {
 /// Arguments of `serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// UDP address and port to listen on; may be repeated. Port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4100", value_parser = socket_address)]
-    pub(crate) udp: Vec<SocketAddr>,
+    /// UDP address and port to listen on; may be repeated, like the others. Port 0 picks a free one. Without any, it
+    /// listens on udp://127.0.0.1:4100.
+    #[arg(long, value_name = "ADDR", value_parser = address::udp)]
+    pub(crate) udp: Vec<Address>,
+    /// The same for TCP.
+    #[arg(long, value_name = "ADDR", value_parser = address::tcp)]
+    pub(crate) tcp: Vec<Address>,
+    /// The same for TLS 1.3 over TCP.
+    #[arg(long, value_name = "ADDR", value_parser = address::tls, requires = "tls_cert")]
+    pub(crate) tls: Vec<Address>,
+    /// Unix socket to listen on: a path, or @NAME for one without a file.
+    #[arg(long, value_name = "PATH", value_parser = address::uds)]
+    pub(crate) uds: Vec<Address>,
+    /// Address and port for WebSocket.
+    #[arg(long, value_name = "ADDR", value_parser = address::ws)]
+    pub(crate) ws: Vec<Address>,
+    /// The same for WebSocket over TLS 1.3.
+    #[arg(long, value_name = "ADDR", value_parser = address::wss, requires = "tls_cert")]
+    pub(crate) wss: Vec<Address>,
+    #[command(flatten)]
+    pub(crate) certificates: ServerTls,
     /// Directory of the log. One server at a time uses it.
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
+    /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
+    /// secrets.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "tls", "uds", "ws", "wss"])]
+    pub(crate) record: Option<PathBuf>,
+    /// End recording when the file has this size.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]
+    pub(crate) record_limit: u64,
     /// How much to say on stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     pub(crate) log: LevelFilter,
 }
 
+impl ServeArgs {
+    /// Where to listen, by kind.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        let Self { udp, tcp, tls, uds, ws, wss, .. } = self;
+        let all: Vec<_> = [udp, tcp, tls, uds, ws, wss].into_iter().flatten().cloned().collect();
+        if all.is_empty() { vec![default_server()] } else { all }
+    }
+
+    /// What to show to clients of TLS.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<ServerConfig>>, TlsFileError> {
+        self.certificates.read()
+    }
+}
+
+fn default_server() -> Address {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 4100)).into()
+}
+
 /// Arguments of `chat`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ChatArgs {
-    /// The server.
-    #[arg(value_name = "URL", default_value = "udp://127.0.0.1:4100", value_parser = server)]
-    pub(crate) url: Address,
+    /// The server: udp://, tcp://, tls://, uds://, ws:// or wss://. Several are addresses of one server, the preferred one
+    /// first: the first that answers is used.
+    #[arg(value_name = "URL", default_value = "udp://127.0.0.1:4100", value_parser = server, num_args = 1..=8)]
+    pub(crate) urls: Vec<Address>,
+    #[command(flatten)]
+    pub(crate) certificates: ClientTls,
     /// The room: 1 to 64 bytes.
     #[arg(long, default_value = "lobby", value_parser = room)]
     pub(crate) room: String,
@@ -118,6 +168,19 @@ pub(crate) struct ChatArgs {
     /// Give up after this many seconds in which something was waited for and nothing came.
     #[arg(long, value_name = "SECS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) give_up_after: u64,
+}
+
+impl ChatArgs {
+    /// The server in words.
+    pub(crate) fn server(&self) -> String {
+        self.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Whom to trust, where that is asked.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<ClientConfig>>, TlsFileError> {
+        let needs_tls = |url: &Address| matches!(url.scheme(), Scheme::Tls | Scheme::Wss);
+        self.urls.iter().any(needs_tls).then(|| self.certificates.read()).transpose()
+    }
 }
 
 fn log_level(text: &str) -> Result<LevelFilter, String> {

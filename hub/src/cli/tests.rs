@@ -32,22 +32,22 @@ fn the_definition_is_consistent() {
 fn no_subcommand_means_serve() {
     for arguments in [&[][..], &["serve"]] {
         let serve = serve(arguments);
-        assert_eq!(serve.udp, ["127.0.0.1:4100".parse().unwrap()]);
+        assert_eq!(serve.addresses(), ["udp://127.0.0.1:4100".parse().unwrap()]);
         assert_eq!(serve.data.to_str(), Some("./bowline-data"));
         assert_eq!(serve.log, LevelFilter::INFO);
     }
     for arguments in
         [&["--udp", "[::1]:1", "--udp", "1.2.3.4:0"][..], &["serve", "--udp=[::1]:1", "--udp=1.2.3.4:0"]]
     {
-        let listeners: Vec<String> = serve(arguments).udp.iter().map(ToString::to_string).collect();
-        assert_eq!(listeners, ["[::1]:1", "1.2.3.4:0"], "repeated, the default is gone");
+        let listeners: Vec<String> = serve(arguments).addresses().iter().map(ToString::to_string).collect();
+        assert_eq!(listeners, ["udp://[::1]:1", "udp://1.2.3.4:0"], "repeated, the default is gone");
     }
 }
 
 #[test]
 fn chat_has_the_defaults_of_its_manual() {
     let chat = chat(&[]);
-    assert_eq!(chat.url.to_string(), "udp://127.0.0.1:4100");
+    assert_eq!(chat.server(), "udp://127.0.0.1:4100");
     assert_eq!((&*chat.room, chat.name, chat.last), ("lobby", None, None));
     assert_eq!((chat.follow, chat.until_slot, chat.give_up_after), (false, None, 120));
 }
@@ -72,4 +72,40 @@ fn wrong_arguments_are_refused_by_name() {
         let text = refused(arguments);
         assert!(text.contains(word), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn a_server_listens_on_links_of_all_kinds() {
+    let tls = ["--tls-cert", "c", "--tls-key", "k"];
+    let arguments = ["--tcp", "1.2.3.4:1", "--ws", "ws://[::1]:2/x", "--uds", "/a/b", "--uds", "c"];
+    let serve = serve(&[&arguments[..], &["--tls", "1.2.3.4", "--wss", "1.2.3.4:3"], &tls].concat());
+    let listeners: Vec<String> = serve.addresses().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        listeners,
+        [
+            "tcp://1.2.3.4:1",
+            "tls://1.2.3.4:4101",
+            "uds:///a/b",
+            "uds://c",
+            "ws://[::1]:2/x",
+            "wss://1.2.3.4:3"
+        ]
+    );
+    for (arguments, word) in [
+        (&["--tls", "1.2.3.4:1"][..], "--tls-cert"),
+        (&["--tls-cert", "c"], "--tls-key"),
+        (&["--tcp", "udp://1.2.3.4:1"], "scheme \"udp\""),
+        (&["--ws", "example.org:1"], "IP address"),
+        (&["--uds", ""], "path"),
+    ] {
+        let text = refused(arguments);
+        assert!(text.contains(word), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_chat_takes_several_addresses_of_one_server() {
+    let chat = chat(&["udp://a", "wss://a/x", "--tls-ca", "f"]);
+    assert_eq!(chat.server(), "udp://a:4100 or wss://a:443/x");
+    assert_eq!(chat.certificates.tls_ca.as_deref(), Some(std::path::Path::new("f")));
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use adapter_tokio::link;
 use adapter_tokio::udp::{self, Pump};
 use driver::Shared;
 use proto_core::{Stats, chat, server};
@@ -20,11 +21,12 @@ struct Counters {
     chat: chat::ServerStats,
     server: server::ServerStats,
     udp: udp::Stats,
+    links: link::Stats,
 }
 
 impl Counters {
     fn read(shared: &Shared<Hub>, pump: &Pump) -> Self {
-        let udp = pump.stats();
+        let (udp, links) = (pump.stats(), pump.link_stats());
         shared.inspect(|hub| {
             let server = hub.server();
             Self {
@@ -33,6 +35,7 @@ impl Counters {
                 chat: *server.chat_stats(),
                 server: *server.stats(),
                 udp,
+                links,
             }
         })
     }
@@ -41,10 +44,10 @@ impl Counters {
 impl Counters {
     /// What was dropped, and the rest for whoever looks closer.
     fn tell(&self) {
-        let Self { connections, endpoint, chat, server, udp } = self;
+        let Self { connections, endpoint, chat, server, udp, links } = self;
         let (received, sent) = (endpoint.packets_received, endpoint.packets_sent);
         tracing::info!(connections, received, sent, dropped = ?endpoint.drops, "counters");
-        tracing::debug!(?endpoint, ?chat, ?server, ?udp, "all counters");
+        tracing::debug!(?endpoint, ?chat, ?server, ?udp, ?links, "all counters");
     }
 }
 

@@ -3,30 +3,28 @@
 use std::time::Duration;
 
 use driver::{Machine, Path, Wakes};
-use proto_core::chat::{PersistFailure, ReadFailure, RoomState};
+use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
-use proto_core::{Drain, Meta, Now, Server, Timestamp, Transmit};
+use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
+use crate::record::Record;
 use crate::store::{Answer, Librarian, Persister, Report};
 
 /// How long clients have to finish what they have begun when the server goes away.
 const FINISH: Duration = Duration::from_secs(3);
 
 /// What runs behind the sockets.
-pub(super) struct Hub {
+pub(crate) struct Hub {
     server: Server<Path>,
     /// The ways to the store's threads, from the start to the end of service.
     store: Option<(Persister, Librarian)>,
+    record: Option<Record>,
 }
 
 impl Hub {
-    /// Serves `rooms` once the store is there.
-    pub(super) fn new(
-        mut server: Server<Path>,
-        rooms: Vec<RoomState>,
-    ) -> Result<Self, proto_core::chat::RestoreError> {
-        rooms.into_iter().try_for_each(|room| server.restore(room))?;
-        Ok(Self { server, store: None })
+    /// Serves once the store is there; what goes in is noted in `record`.
+    pub(crate) const fn new(server: Server<Path>, record: Option<Record>) -> Self {
+        Self { server, store: None, record }
     }
 
     pub(super) const fn server(&self) -> &Server<Path> {
@@ -43,38 +41,60 @@ impl Hub {
         if let Some((persister, _)) = &mut self.store {
             persister.hear(report);
         }
-        match report {
-            Report::Persisted { upto } => self.server.handle_persisted(now, upto),
-            Report::Failed { from, failure } => self.server.handle_persist_failed(now, from, failure),
+        if let Some(record) = &mut self.record {
+            record.report(now, &report);
         }
+        reported(&mut self.server, now, report);
     }
 
     /// A page was read, or could not be.
     pub(super) fn handle_answer(&mut self, now: Now, answer: &Answer) {
-        match &answer.entries {
-            Ok(entries) => self.server.handle_read(now, answer.id, entries),
-            Err(failure) => self.server.handle_read_failed(now, answer.id, *failure),
+        if let Some(record) = &mut self.record {
+            record.answer(now, answer);
         }
+        answered(&mut self.server, now, answer);
     }
 
     /// Begins to go away.
-    pub(super) fn drain(&mut self, now: Now) {
-        self.server.drain(now, Drain { timeout: FINISH, ..Drain::default() });
+    pub(crate) fn drain(&mut self, now: Now) {
+        if let Some(record) = &mut self.record {
+            record.drain(now);
+        }
+        leave(&mut self.server, now);
+    }
+
+    /// Writes down what was recorded.
+    pub(crate) fn flush_record(&mut self) {
+        self.record.iter_mut().for_each(Record::flush);
     }
 
     fn ask_store(&mut self, now: Now) {
-        let Some((persister, librarian)) = &self.store else { return };
-        while let Some(batch) = self.server.poll_persist(now) {
+        let Self { server, store: Some((persister, librarian)), record } = self else { return };
+        loop {
+            if let Some(record) = record {
+                record.persist(now);
+            }
+            let Some(batch) = server.poll_persist(now) else { break };
             let number = batch.number;
             if let Err(error) = persister.append(batch) {
                 tracing::error!("{error}");
-                self.server.handle_persist_failed(now, number, PersistFailure::Broken);
+                if let Some(record) = record {
+                    record.not_taken(now, number);
+                }
+                not_taken(server, now, number);
             }
         }
-        while let Some(read) = self.server.poll_read() {
+        loop {
+            if let Some(record) = record {
+                record.read(now);
+            }
+            let Some(read) = server.poll_read() else { break };
             let id = read.id;
             if !librarian.read(read) {
-                self.server.handle_read_failed(now, id, ReadFailure::Busy);
+                if let Some(record) = record {
+                    record.not_read(now, id.0);
+                }
+                not_read(server, now, id.0);
             }
         }
     }
@@ -82,23 +102,69 @@ impl Hub {
 
 impl Machine for Hub {
     fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]) {
-        self.server.handle_packet(now, meta, packet);
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.handle_packet(now, meta, packet),
+            Some(record) => record.packet(now, meta, packet, || server.handle_packet(now, meta, packet)),
+        }
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        self.server.handle_timeout(now);
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.handle_timeout(now),
+            Some(record) => record.timeout(now, || server.handle_timeout(now)),
+        }
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
-        self.server.poll_transmit(now, buf)
+        let before = buf.len();
+        let sent = self.server.poll_transmit(now, buf);
+        if let Some(record) = &mut self.record {
+            record.transmit(now, sent, &buf[before..]);
+        }
+        sent
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.server.poll_timeout()
     }
 
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.server.link_up(now, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.server.link_down(now, id);
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.server.link_broken(now, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.server.handle_record(now, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.server.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.server.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.server.poll_record(now, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.server.has_link(id)
+    }
+
     fn settle(&mut self, now: Now, _: &mut Wakes) {
         self.ask_store(now);
+        self.record.iter_mut().for_each(|record| record.settle(now));
         while let Some(event) = self.server.poll_event() {
             log(&event);
         }
@@ -107,6 +173,37 @@ impl Machine for Hub {
     fn is_over(&self) -> bool {
         self.server.is_drained()
     }
+}
+
+/// Something has become of batches.
+pub(crate) fn reported(server: &mut Server<Path>, now: Now, report: Report) {
+    match report {
+        Report::Persisted { upto } => server.handle_persisted(now, upto),
+        Report::Failed { from, failure } => server.handle_persist_failed(now, from, failure),
+    }
+}
+
+/// A page was read, or could not be.
+pub(crate) fn answered(server: &mut Server<Path>, now: Now, answer: &Answer) {
+    match &answer.entries {
+        Ok(entries) => server.handle_read(now, answer.id, entries),
+        Err(failure) => server.handle_read_failed(now, answer.id, *failure),
+    }
+}
+
+/// The server begins to go away.
+pub(crate) fn leave(server: &mut Server<Path>, now: Now) {
+    server.drain(now, Drain { timeout: FINISH, ..Drain::default() });
+}
+
+/// The store's thread did not take a batch.
+pub(crate) fn not_taken(server: &mut Server<Path>, now: Now, batch: u64) {
+    server.handle_persist_failed(now, batch, PersistFailure::Broken);
+}
+
+/// The store's thread did not take a read.
+pub(crate) fn not_read(server: &mut Server<Path>, now: Now, read: u64) {
+    server.handle_read_failed(now, ReadId(read), ReadFailure::Busy);
 }
 
 fn log(event: &ServerEvent<Path>) {

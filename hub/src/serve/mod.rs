@@ -9,26 +9,31 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use adapter_tokio::udp::{Pump, Socket};
-use adapter_tokio::{LINK, clock};
-use driver::Shared;
-use proto_core::chat::{ChatConfig, RestoreError};
-use proto_core::{ConfigBuilder, ConfigError, Server};
+use adapter_tokio::udp::{Pump, Sockets};
+use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
+use driver::{Path, Shared};
+use proto_core::chat::{ChatConfig, RestoreError, RoomState};
+use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
-use crate::cli::{self, ServeArgs, exit};
+use crate::cli::{self, ServeArgs, TlsFileError, exit};
+use crate::record::{Record, Start};
 use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
-use machine::Hub;
+pub(crate) use machine::Hub;
+#[cfg(test)]
+pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
-    #[error("cannot listen on udp://{address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot listen with TLS: {0}")]
+    Tls(#[from] TlsFileError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log cannot be served: {0}")]
@@ -42,7 +47,7 @@ enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen { .. } | Self::Store(_) => match self {
+            Self::Listen(_) | Self::Tls(_) | Self::Store(_) => match self {
                 Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
                 _ => exit::UNAVAILABLE,
             },
@@ -75,26 +80,25 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(system("signals cannot be received"))?;
-    let sockets: Vec<Socket> = args.udp.iter().map(|&address| listen(address)).collect::<Result<_, _>>()?;
-    let addresses: Vec<SocketAddr> = sockets.iter().map(Socket::local_addr).collect();
+    let mut sockets = Sockets::new(LinkOptions { tls_server: args.tls()?, ..LinkOptions::default() });
+    let addresses: Vec<Address> =
+        args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;
 
     let dir = DataDir::open(&args.data)?;
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
-    let config = ConfigBuilder {
-        accept: true,
-        server_key: Some(server_key),
-        max_channels: 0,
-        ..ConfigBuilder::chat()
-    };
-    let config = adapter_tokio::config(config).build()?;
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
-    let server = Server::new(config, LINK, ChatConfig::default(), seed, clock::now());
-    let shared = Shared::new(Hub::new(server, rooms)?, clock::now);
+    let (start, now) = (Start { seed, server_key }, clock::now());
+    let record = args.record.as_deref().map(|file| {
+        let limit = args.record_limit.saturating_mul(1 << 20);
+        Record::create(file, limit, now, &start, &rooms)
+    });
+    let record = record.transpose().map_err(system("nothing can be recorded"))?;
+    let shared = Shared::new(Hub::new(born(&start, rooms, now)?, record), clock::now);
 
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
-    let pump = Pump::spawn(shared.clone(), sockets);
+    let pump = Pump::spawn_on(shared.clone(), sockets);
     announce(&addresses);
 
     let signal = tokio::select! {
@@ -112,11 +116,22 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
     counters::total(&shared, &pump);
+    shared.command(|hub, _| hub.flush_record());
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> Result<Socket, ServeError> {
-    Socket::bind(address).map_err(|source| ServeError::Listen { address, source })
+/// A server with these rooms, as it was at `now`.
+pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
+    let config = ConfigBuilder {
+        accept: true,
+        server_key: Some(start.server_key),
+        max_channels: 0,
+        ..ConfigBuilder::chat()
+    };
+    let config = adapter_tokio::config(config).build()?;
+    let mut server = Server::new(config, LINK, ChatConfig::default(), start.seed, now);
+    rooms.into_iter().try_for_each(|room| server.restore(room))?;
+    Ok(server)
 }
 
 /// Starts the store's threads and joins them to the machine.
@@ -145,29 +160,30 @@ async fn end(shared: &Shared<Hub>, pump: &Pump, threads: [JoinHandle<()>; 2]) {
 }
 
 /// Says where the server listens, and what to type next.
-fn announce(addresses: &[SocketAddr]) {
+fn announce(addresses: &[Address]) {
     let mut stdout = io::stdout().lock();
     let said = addresses
         .iter()
-        .try_for_each(|address| writeln!(stdout, "listening udp://{address}"))
+        .try_for_each(|address| writeln!(stdout, "listening {address}"))
         .and_then(|()| writeln!(stdout, "ready"))
         .and_then(|()| stdout.flush());
     if let Err(error) = said {
         tracing::warn!(%error, "nobody reads stdout");
     }
-    if let Some(&address) = addresses.first() {
-        let chat = cli::command(&["chat", &format!("udp://{}", reachable(address))]);
+    if let Some(address) = addresses.first() {
+        let chat = cli::command(&["chat", &reachable(address).to_string()]);
         // Not a matter of the log's level. Nobody may read stderr, and the server runs all the same.
         let _ = writeln!(io::stderr(), "to chat, type in another terminal: {chat}");
     }
 }
 
 /// Where this machine reaches an address that means all of its own.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
+fn reachable(address: &Address) -> Address {
+    let Some(place) = address.socket_addr() else { return address.clone() };
+    let ip = match place.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, address.port())
+    address.at(SocketAddr::new(ip, place.port()))
 }

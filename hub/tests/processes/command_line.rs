@@ -10,7 +10,7 @@ use super::support::{Server, bowline, chat, run};
 #[test]
 fn a_wrong_command_line_ends_with_2_and_names_what_is_wrong() {
     for (arguments, part) in [
-        (&["chat", "tcp://localhost"][..], "scheme"),
+        (&["chat", "http://localhost"][..], "scheme"),
         (&["chat", "udp://localhost:http"], "port"),
         (&["chat", "udp://a b"], "host"),
         (&["chat", "udp://localhost/lobby"], "/lobby"),

@@ -4,6 +4,8 @@ mod bad_network;
 mod chat;
 mod command_line;
 mod full_disk;
+mod links;
 mod relay;
+mod roaming;
 mod support;
 mod terminal;

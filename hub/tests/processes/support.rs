@@ -20,7 +20,10 @@ pub(crate) struct Server {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     log: Receiver<String>,
+    /// Where it listens on UDP.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Where it listens.
+    pub(crate) urls: Vec<String>,
 }
 
 impl Server {
@@ -30,19 +33,27 @@ impl Server {
     }
 
     pub(crate) fn start_on(data: &Path, listeners: &[&str]) -> Self {
+        Self::start_with(data, &listeners.iter().flat_map(|address| ["--udp", address]).collect::<Vec<_>>())
+    }
+
+    /// Starts a server with these arguments, and waits until it is ready.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut command = bowline(["serve", "--log", "warn", "--data"]);
-        command.arg(data).args(listeners.iter().flat_map(|address| ["--udp", address]));
+        command.arg(data).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let log = lines("server: ", child.stderr.take().unwrap());
-        let mut server = Self { child, stdout, log, addresses: Vec::new() };
+        let mut server = Self { child, stdout, log, addresses: Vec::new(), urls: Vec::new() };
         loop {
             let line = server.stdout.next().expect("the server says that it is ready").unwrap();
             if line == "ready" {
                 return server;
             }
-            let address = line.strip_prefix("listening udp://").expect("nothing else is on stdout");
-            server.addresses.push(address.parse().unwrap());
+            let url = line.strip_prefix("listening ").expect("nothing else is on stdout");
+            server
+                .addresses
+                .extend(url.strip_prefix("udp://").map(|address| address.parse::<SocketAddr>().unwrap()));
+            server.urls.push(url.to_owned());
         }
     }
 
@@ -64,6 +75,12 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         *self = Self::start_on(data, &[&self.address().to_string()]);
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Sends a signal and waits for the end; returns what else was on stdout.

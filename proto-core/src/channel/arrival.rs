@@ -95,13 +95,18 @@ impl Delivery {
         self.said.as_ref().and_then(|said| said.deadline).is_some_and(|deadline| deadline <= now)
     }
 
+    /// Whether it asks for a MSG_ACK.
+    pub(super) fn asks(&self) -> bool {
+        self.said.as_ref().is_some_and(|said| said.receipt)
+    }
+
     /// What its owner must account for when it is dropped.
     pub(crate) fn gone(&self, reason: Refusal) -> Gone {
         Gone {
             class: self.class,
             id: self.id,
             total: self.payload.len() as u64,
-            receipt: self.said.as_ref().is_some_and(|said| said.receipt),
+            receipt: self.asks(),
             reason: Some(reason),
             request: match self.kind {
                 Kind::Request(request) => Some(request),
@@ -149,3 +154,5 @@ pub(super) fn is_planted_immortal(config: &Config) -> bool {
 pub(super) const fn is_planted_immortal(_: &Config) -> bool {
     false
 }
+
+crate::sleep::awake!(Delivery);

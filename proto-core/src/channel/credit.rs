@@ -44,6 +44,12 @@ impl SendCredit {
         self.used_messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
     }
 
+    /// Whether so many messages and another one may go, which cost `cost` together.
+    #[inline]
+    pub(crate) const fn allows_behind(&self, messages: u64, cost: u64) -> bool {
+        self.used_messages + messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
+    }
+
     pub(crate) const fn charge(&mut self, cost: u64) {
         self.used_messages += 1;
         self.used_bytes += cost;
@@ -94,6 +100,15 @@ impl Window {
         }
     }
 
+    /// The same as [`Self::is_due`] where no rate limits anything.
+    #[inline]
+    fn is_due_unlimited(&self) -> bool {
+        let gain = (self.released + self.size).saturating_sub(self.granted);
+        let quarter = (self.size / 4).max(1);
+        let lacks = self.largest.saturating_sub(self.outstanding());
+        gain >= quarter || lacks > 0 && gain >= lacks
+    }
+
     fn is_due(&self, available: u64, burst: u64) -> bool {
         self.target(available) - self.granted >= self.step(burst)
     }
@@ -125,6 +140,18 @@ impl ReceiveCredit {
         self
     }
 
+    /// Holds this many messages from now on, or what has been granted if that is more; whether that is another number.
+    pub(crate) const fn hold_messages(&mut self, size: u64) -> bool {
+        let is_other = self.messages.size != size;
+        self.messages.size = size;
+        is_other
+    }
+
+    /// Messages that have been granted, less those whose room is free again.
+    pub(crate) const fn unreleased_messages(&self) -> u64 {
+        self.messages.granted.saturating_sub(self.messages.released)
+    }
+
     /// Brings the limit up to the present.
     pub(crate) fn fill(&mut self, now: Timestamp) {
         if let Some(limit) = &mut self.limit {
@@ -141,6 +168,11 @@ impl ReceiveCredit {
         })
     }
 
+    /// When an unreliable message that costs `bytes` may come in, as of the last [`Self::fill`].
+    pub(crate) fn lets_in_at(&self, now: Timestamp, bytes: u64) -> Timestamp {
+        self.limit.as_ref().map_or(now, |limit| limit.ready_at(1, bytes))
+    }
+
     /// It came in.
     pub(crate) fn charge_unreliable(&mut self, messages: u64, bytes: u64) {
         if let Some(limit) = &mut self.limit {
@@ -154,6 +186,13 @@ impl ReceiveCredit {
 
     fn burst(&self) -> (u64, u64) {
         self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.burst())
+    }
+
+    /// Whether a message that costs this much was granted.
+    #[inline]
+    pub(crate) const fn allows(&self, cost: u64) -> bool {
+        self.messages.charged < self.messages.granted
+            && self.bytes.charged.saturating_add(cost) <= self.bytes.granted
     }
 
     /// The first piece of a message arrived; `false` when the peer had no credit for it.
@@ -174,7 +213,11 @@ impl ReceiveCredit {
     }
 
     /// Whether enough has gathered to be granted.
+    #[inline]
     pub(crate) fn is_due(&self) -> bool {
+        if self.limit.is_none() {
+            return self.bytes.is_due_unlimited() || self.messages.is_due_unlimited();
+        }
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
         self.bytes.is_due(bytes, byte_burst) || self.messages.is_due(messages, message_burst)
     }
@@ -202,6 +245,12 @@ impl ReceiveCredit {
         (self.bytes.granted, self.messages.granted)
     }
 }
+
+crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
+
+crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
+
+crate::sleep::saved!(Window { size, largest, charged, released, granted });
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What arrives on one channel: order, duplicates, joining, and what waits for the application.
 
+mod plain;
 mod resume;
 
 use alloc::boxed::Box;
@@ -18,63 +19,10 @@ use super::expand::expand;
 use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
+use super::window::{Slot, Window};
 use crate::seen::{Seen, SeenWindow};
 use crate::wire::{Extras, Skipped, WireId};
 use crate::{Class, Config, Refusal, Timestamp, code};
-
-/// Reliable messages that may be under way above the lowest one missing.
-pub(crate) const RECEIVE_WINDOW: u64 = 4096;
-
-#[derive(Clone, Debug)]
-enum Slot {
-    Missing,
-    /// Charged, and not whole yet.
-    Partial,
-    /// Waits for those before it; boxed, as a peer that leaves one out can make thousands of slots.
-    Waiting(Box<Delivery>),
-    /// Delivered out of order.
-    Done,
-    /// Never to come.
-    Skipped,
-}
-
-/// The numbers of one reliable class from the lowest one missing.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    base: u64,
-    slots: VecDeque<Slot>,
-    /// Messages skipped since the last one that was appended to a list of deliveries.
-    gap: u32,
-}
-
-impl Window {
-    fn slot(&mut self, id: u64) -> Result<&mut Slot, Refused> {
-        let ahead = id.checked_sub(self.base).ok_or(Refused::Dropped(Refusal::Duplicate))?;
-        if ahead >= RECEIVE_WINDOW {
-            return Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the receive window"));
-        }
-        let index = ahead as usize;
-        if self.slots.len() <= index {
-            self.slots.resize(index + 1, Slot::Missing);
-        }
-        Ok(&mut self.slots[index])
-    }
-
-    /// Moves past what is done, appending to `out` what waited for it.
-    fn advance(&mut self, out: &mut Vec<Delivery>) {
-        while let Some(Slot::Waiting(_) | Slot::Done | Slot::Skipped) = self.slots.front() {
-            match self.slots.pop_front() {
-                Some(Slot::Waiting(mut delivery)) => {
-                    delivery.gap = mem::take(&mut self.gap);
-                    out.push(*delivery);
-                }
-                Some(Slot::Skipped) => self.gap = self.gap.saturating_add(1),
-                _ => {}
-            }
-            self.base += 1;
-        }
-    }
-}
 
 /// The receiving half of a channel.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +47,8 @@ pub(crate) struct Inbox {
     ready_sequenced: Option<Box<Option<Delivery>>>,
     /// Unreliable messages among those that are ready, and their cost.
     ready_unreliable: (usize, usize),
+    /// Those of them that ask for a receipt.
+    ready_asking: usize,
     /// Ordered messages that came and that the application does not get, for the next that is made ready.
     diverted: u32,
     /// The same, of those that were ready, for the next that is taken.
@@ -220,7 +170,7 @@ impl Inbox {
             intake.out.push(Delivery { class, id, kind: arrival.kind, payload, gap: 0, said: None });
             return Ok(());
         }
-        // The usual case: whole, and the one that everything waits for.
+        // The usual case of a message that says more than its payload: whole, and the one that everything waits for.
         if id == window.base
             && window.slots.is_empty()
             && arrival.payload.len() as u64 == total
@@ -419,6 +369,8 @@ impl Inbox {
         let (messages, bytes) = self.ready_unreliable;
         let Limits { receive_messages, receive_bytes, .. } = intake.limits;
         let is_full = messages >= receive_messages || bytes + cost(total) as usize > receive_bytes;
+        #[cfg(planted)]
+        let is_full = is_full && intake.config.planted != Some(crate::planted::Planted::Hoards);
         let arena = &mut *intake.arena;
         let copy = |payload: &[u8]| if is_full { Bytes::new() } else { arena.copy(payload) };
         if let Some(delivery) = self.join(intake.now, arrival, copy)? {
@@ -444,6 +396,11 @@ impl Inbox {
         self.ready_unreliable.1 + self.partial_cost
     }
 
+    /// Messages without credit that wait for the application and ask for a receipt.
+    pub(crate) fn asking(&self) -> usize {
+        self.ready_asking + self.sequenced().filter(|delivery| delivery.asks()).count()
+    }
+
     /// Puts a message where `recv` finds it; `true` when nothing was there before. A sequenced one takes the place of the last,
     /// which is returned.
     pub(crate) fn make_ready(&mut self, mut delivery: Delivery) -> (bool, Option<Gone>) {
@@ -456,6 +413,7 @@ impl Inbox {
             Class::Unreliable => {
                 self.ready_unreliable.0 += 1;
                 self.ready_unreliable.1 += cost(delivery.payload.len() as u64) as usize;
+                self.ready_asking += usize::from(delivery.asks());
             }
             Class::ReliableOrdered => {
                 delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.diverted));
@@ -504,6 +462,7 @@ impl Inbox {
         if delivery.class == Class::Unreliable {
             self.ready_unreliable.0 -= 1;
             self.ready_unreliable.1 -= cost(delivery.payload.len() as u64) as usize;
+            self.ready_asking -= usize::from(delivery.asks());
         }
         Some(delivery)
     }
@@ -532,6 +491,9 @@ impl Inbox {
 
     /// When the next incomplete message must be given up.
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if self.partials.is_empty() {
+            return None;
+        }
         let lapse = self.lapses.first().map(|&(at, ..)| at);
         self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
     }
@@ -583,3 +545,22 @@ fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
         Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"))
     }
 }
+
+crate::sleep::saved!(Inbox {
+    ordered,
+    unordered,
+    unreliable,
+    newest,
+    reliable_sequenced,
+    next,
+    partials,
+    lapses,
+    unreliable_partials,
+    partial_cost,
+    ready,
+    ready_sequenced,
+    ready_unreliable,
+    ready_asking,
+    diverted,
+    expired
+});

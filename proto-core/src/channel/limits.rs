@@ -75,3 +75,12 @@ impl Limits {
         })
     }
 }
+
+crate::sleep::saved!(Limits {
+    send_messages,
+    send_bytes,
+    receive_messages,
+    receive_bytes,
+    low_water,
+    policy
+});

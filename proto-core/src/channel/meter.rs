@@ -45,16 +45,16 @@ impl Meter {
             return Duration::ZERO;
         }
         let span = now.since(self.since);
-        let current = if span < SHORTEST { u64::MAX } else { per_second(self.bytes, span) };
-        let rate = match self.rate {
-            0 => current,
-            rate if span >= SPAN => rate.min(current),
-            rate => rate,
-        };
-        match rate {
-            u64::MAX => Duration::ZERO,
+        let at_rate = |rate| Duration::from_nanos(ratio(queued as u64, rate));
+        let current = match per_second(self.bytes, span) {
+            _ if span < SHORTEST => Duration::ZERO,
             0 => span,
-            rate => Duration::from_nanos(ratio(queued as u64, rate)),
+            rate => at_rate(rate),
+        };
+        match self.rate {
+            0 => current,
+            rate if span >= SPAN => at_rate(rate).max(current),
+            rate => at_rate(rate),
         }
     }
 }
@@ -67,6 +67,8 @@ fn per_second(bytes: u64, span: Duration) -> u64 {
 fn ratio(bytes: u64, rate: u64) -> u64 {
     u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
 }
+
+crate::sleep::saved!(Meter { since, bytes, rate });
 
 #[cfg(test)]
 mod tests {
@@ -90,6 +92,19 @@ mod tests {
         let predicted = meter.predict(at(10_000), 50_000).as_millis();
         assert!((450..=550).contains(&predicted), "{predicted} ms");
         assert_eq!(meter.predict(at(10_000), 0), Duration::ZERO);
+    }
+
+    /// Where nothing leaves for longer than a span, what is known of the rate still counts.
+    #[test]
+    fn a_slow_queue_is_predicted_between_two_messages() {
+        let mut meter = Meter::default();
+        meter.start(at(0));
+        for step in 1..=10 {
+            meter.on_left(at(step * 500), 500, false);
+        }
+        for millis in [1, 99, 100, 308, 499] {
+            assert_eq!(meter.predict(at(5000 + millis), 8500), Duration::from_millis(8500), "after {millis}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Channels: independent streams of messages within a connection (docs/spec/channels.md).
 
+mod answers;
 mod arrival;
 mod credit;
 mod expand;
 mod fragment;
+mod held;
 mod inbox;
+mod keys;
 mod limits;
 mod meter;
 mod outbox;
@@ -12,10 +15,12 @@ mod outboxes;
 mod rate;
 mod receipts;
 mod resume;
+mod run;
 mod scheduler;
 mod table;
 mod terms;
 mod throttle;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -26,20 +31,24 @@ use bytes::Bytes;
 
 pub(crate) use self::arrival::{Arrival, Delivery, Gone, Intake, Refused};
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
+pub(crate) use self::held::Admission;
 pub(crate) use self::inbox::Inbox;
 pub(crate) use self::limits::Limits;
 use self::meter::Meter;
 pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
-pub(crate) use self::receipts::{MAX_RECEIPTS, Receipts};
+pub(crate) use self::receipts::Receipts;
 pub(crate) use self::resume::Impossible;
+pub(crate) use self::run::{Position, Room, Run};
 pub(crate) use self::scheduler::Share;
 pub(crate) use self::table::{Channels, Next};
 pub(crate) use self::terms::{Says, Terms};
 use self::throttle::{ChannelThrottle, channel_credit};
+use crate::lazy::Lazy;
 use crate::wire::{Kind, Rate};
 use crate::{
-    Cancel, ChannelId, Class, Config, Fate, MESSAGE_COST, Phase, Policy, ReceiptKind, SendError, Timestamp,
+    Cancel, ChannelId, ChannelStats, Class, Config, Fate, MESSAGE_COST, Phase, Policy, ReceiptKind,
+    SendError, Timestamp,
 };
 
 /// Bytes of one message that travelled in one packet.
@@ -73,7 +82,6 @@ struct Listed {
     starved: bool,
     throttled: bool,
     metered: bool,
-    lapsing: bool,
     control_due: bool,
 }
 
@@ -108,10 +116,13 @@ pub(crate) struct Channel {
     /// What it may send by rate, and a limit of its own on what it takes in.
     throttle: ChannelThrottle,
     has_sent: bool,
-    receive_rate: Option<Rate>,
+    receive_rate: Option<Box<Rate>>,
     pub(crate) limits: Limits,
     meter: Meter,
     pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) stats: Lazy<ChannelStats>,
+    /// When its connection looks at the lifetimes of its messages.
+    lapses_at: Option<Timestamp>,
     queued_messages: usize,
     queued_bytes: usize,
     /// What the largest message refused as `Full` needs; `Writable` is owed for it.
@@ -126,6 +137,12 @@ pub(crate) struct Extra {
     /// Messages of which a part is out that no FRAG_ABORT has named.
     pub(crate) aborts: Vec<(Class, u64)>,
     pub(crate) receipts: Receipts,
+}
+
+impl Extra {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.aborts.is_empty() && self.receipts.len() == 0
+    }
 }
 
 /// A FRAG_ABORT saves its receiver memory, and nothing depends on it: more than this many are not kept.
@@ -162,6 +179,8 @@ impl Channel {
             limits: Limits::of(config),
             meter: Meter::default(),
             extra: None,
+            stats: Lazy::default(),
+            lapses_at: None,
             queued_messages: 0,
             queued_bytes: 0,
             wanted: None,
@@ -190,6 +209,16 @@ impl Channel {
             || self.outboxes.iter().any(outbox::Outbox::has_skips)
     }
 
+    /// Whether nothing is left to deliver that must be, and no receipt to wait for or to give.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let is_sent = |class: Class| {
+            let outbox = &self.outboxes[class as usize];
+            if self.repeats(class) { outbox.is_empty() } else { !outbox.awaits_word() }
+        };
+        let has_answered = self.extra.as_ref().is_none_or(|extra| extra.receipts.is_settled());
+        Class::ALL.into_iter().all(is_sent) && has_answered
+    }
+
     /// Whether lost pieces of `class` are written again.
     pub(crate) const fn repeats(&self, class: Class) -> bool {
         class.is_reliable() || matches!(class, Class::Sequenced) && self.inbox.reliable_sequenced
@@ -202,6 +231,32 @@ impl Channel {
 
     const fn fits(&self, cost: usize) -> bool {
         self.queued_messages < self.limits.send_messages && self.queued_bytes + cost <= self.limits.send_bytes
+    }
+
+    /// Whether a message that asks for nothing can be queued and neither pushes out nor outdates another.
+    #[inline]
+    pub(crate) fn takes(&self, class: Class, len: usize) -> bool {
+        self.has_room(len)
+            && self.limits.policy(class) != Policy::Replace
+            && !(class == Class::Sequenced && self.inbox.reliable_sequenced)
+    }
+
+    /// Queues one that [`Self::takes`] allows.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        now: Timestamp,
+        class: Class,
+        payload: Bytes,
+        kind: Kind,
+        receipt: ReceiptKind,
+    ) -> u64 {
+        if self.unsent() == 0 {
+            self.meter.start(now);
+        }
+        self.queued_messages += 1;
+        self.queued_bytes += payload.len() + MESSAGE_COST;
+        self.outboxes[class as usize].push(payload, kind, receipt, None)
     }
 
     /// Queues a message, pushing out others where its class's policy or its key says so: those are appended to `ends`. A call that
@@ -233,9 +288,7 @@ impl Channel {
             Policy::Replace => Fate::Superseded,
             Policy::FailFast | Policy::DropNew | Policy::DropOld => Fate::Dropped { policy },
         };
-        if victims.is_some() {
-            self.supersede_key(now, key, ends);
-        }
+        let overtook = victims.and_then(|_| self.supersede_key(now, key, ends));
         for _ in 0..victims.unwrap_or(0) {
             let oldest = self.outboxes[class as usize].replaceable().next();
             if let Some((id, _)) = oldest {
@@ -254,6 +307,7 @@ impl Channel {
         }
         if let Some(key) = key {
             self.extra.get_or_insert_default().keys.insert(key, (class, id));
+            self.outboxes[class as usize].set_overtook(id, overtook);
         }
         if class == Class::Sequenced && self.inbox.reliable_sequenced {
             while let Some(stale) = self.outboxes[class as usize].oldest_stale() {
@@ -296,23 +350,10 @@ impl Channel {
         is_enough(messages, bytes).then_some(victims)
     }
 
-    /// A newer message with this key comes: the older one goes, at once or when a piece of it is lost.
-    fn supersede_key(&mut self, now: Timestamp, key: Option<u64>, ends: &mut Ends) {
-        let older = key.and_then(|key| self.extra.as_mut()?.keys.remove(&key));
-        let Some((class, id)) = older else { return };
-        let outbox = &mut self.outboxes[class as usize];
-        // What is half out goes on: under load nothing would ever be finished otherwise.
-        if outbox.is_unwritten(id) == Some(true) || outbox.is_lost(id) {
-            self.give_up(now, class, id, Fate::Superseded, ends);
-        } else {
-            outbox.doom(id, Fate::Superseded);
-        }
-    }
-
     /// Ends the life of a message that is not settled, wherever it is, and tells the peer where it must know.
     pub(crate) fn give_up(&mut self, now: Timestamp, class: Class, id: u64, fate: Fate, ends: &mut Ends) {
         let Some(abandoned) = self.outboxes[class as usize].abandon(id, class.is_reliable()) else { return };
-        let outbox::Abandoned { settled, part } = abandoned;
+        let outbox::Abandoned { settled, part, overtook } = abandoned;
         if let Some(number) = part
             && !class.is_reliable()
         {
@@ -323,6 +364,9 @@ impl Channel {
         }
         self.meter.on_left(now, 0, self.unsent() == 0);
         let settled = self.account(class, settled);
+        if fate != Fate::Superseded {
+            self.restore_key(class, &settled, overtook);
+        }
         ends.push((class, settled, fate));
     }
 
@@ -382,6 +426,18 @@ impl Channel {
         Some(self.account(piece.class, settled))
     }
 
+    /// The peer has `piece`; whether that settles its message, and nobody wants to be told.
+    #[inline]
+    fn settle_plain(&mut self, piece: &Piece) -> bool {
+        let outbox = self.outboxes.get_mut(piece.class);
+        let is_settled = outbox.is_some_and(|outbox| outbox.settle_plain(piece));
+        if is_settled {
+            self.queued_messages -= 1;
+            self.queued_bytes -= piece.len as usize + MESSAGE_COST;
+        }
+        is_settled
+    }
+
     /// `len` bytes were written for the first time.
     pub(crate) fn on_written(&mut self, now: Timestamp, len: usize) {
         self.meter.on_left(now, len, self.unsent() == 0);
@@ -427,6 +483,10 @@ impl Channel {
         self.queued_messages
     }
 
+    pub(crate) fn drop_unread(&mut self) -> u64 {
+        core::iter::from_fn(|| self.inbox.pop_ready()).count() as u64
+    }
+
     pub(crate) fn held_bytes(&self) -> usize {
         self.queued_bytes - self.queued_messages * MESSAGE_COST + self.inbox.held_bytes()
     }
@@ -434,6 +494,7 @@ impl Channel {
     pub(crate) fn shrink(&mut self) {
         self.outboxes.shrink();
         self.inbox.shrink();
+        self.extra.take_if(|extra| extra.is_empty());
     }
 }
 
@@ -442,6 +503,38 @@ pub(crate) const ALL_CLASSES: u8 = 0b1111;
 /// In the middle of 0 to 7.
 pub(crate) const DEFAULT_PRIORITY: u8 = 4;
 pub(crate) const MAX_PRIORITY: u8 = 7;
+
+crate::sleep::saved!(Listed { credit_due, starved, throttled, metered, control_due });
+
+crate::sleep::saved!(Channel {
+    id,
+    name,
+    classes,
+    priority,
+    announce,
+    outboxes,
+    inbox,
+    send_credit,
+    receive_credit,
+    readable_queued,
+    turn,
+    share,
+    listed,
+    throttle,
+    has_sent,
+    receive_rate,
+    limits,
+    meter,
+    extra,
+    stats,
+    lapses_at,
+    queued_messages,
+    queued_bytes,
+    wanted
+});
+
+crate::sleep::awake!(Extra);
+crate::sleep::rests_as!(Announce, Announce::Known);
 
 #[cfg(test)]
 mod tests {

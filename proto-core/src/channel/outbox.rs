@@ -1,16 +1,23 @@
 //! What waits to be sent in one class of one channel, and what was sent and is not settled.
 
+mod candidate;
+mod keys;
+mod plain;
+mod resume;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+pub(crate) use self::candidate::{Begins, Candidate};
+pub(super) use self::plain::Peeked;
 use super::Piece;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;
 use crate::wire::{Batch, Kind, Skipped, WireId};
-use crate::{ChannelId, Class, Fate, Phase, ReceiptKind, Timestamp};
+use crate::{Class, Fate, Phase, ReceiptKind, Timestamp};
 
 /// A receiver expands 16 bits to a number at most this far above the largest it has received (docs/spec/wire.md, section 5).
 pub(super) const LOW16_AHEAD: u64 = 8192;
@@ -21,6 +28,8 @@ enum State {
     /// Its fate is told; the peer does not yet know that it must not wait for it.
     Skipped,
     Settled,
+    /// It was given up, and the peer need not know.
+    GivenUp,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +44,8 @@ struct Slot {
     /// What the peer has of a message that was cut.
     acked: RangeSet,
     receipt: ReceiptKind,
+    /// It says nothing beside its payload.
+    is_plain: bool,
     state: State,
     /// Its pieces in `lost`.
     lost: u16,
@@ -44,6 +55,16 @@ struct Slot {
 }
 
 impl Slot {
+    /// What else it says at `now`.
+    fn says(&self, now: Timestamp) -> Says {
+        let terms = self.terms.as_deref();
+        Says {
+            ttl: terms.and_then(|terms| terms.ttl(now)),
+            receipt: self.receipt == ReceiptKind::Processing,
+            batch: terms.and_then(|terms| terms.batch),
+        }
+    }
+
     fn settled(&self, written: bool) -> Settled {
         Settled {
             id: self.id,
@@ -80,24 +101,8 @@ pub(crate) struct Abandoned {
     pub(crate) settled: Settled,
     /// The peer may have a part of it, which is to be named by this number.
     pub(crate) part: Option<u64>,
-}
-
-/// The next bytes to write.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) id: u64,
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-    pub(crate) total: u32,
-    pub(crate) kind: Kind,
-    /// Nothing of this message was written before: it must be charged.
-    pub(crate) is_first: bool,
-    /// Its number on the wire.
-    pub(crate) number: u64,
-    /// How often these bytes were lost.
-    pub(crate) tries: u8,
-    /// What else it says: its remaining lifetime, whether it asks for a MSG_ACK, its batch.
-    pub(crate) says: Says,
+    /// The older message whose place it was to take.
+    pub(crate) overtook: Option<(Class, u64)>,
 }
 
 /// A message that waits for the application's word at the other end.
@@ -163,6 +168,7 @@ impl Outbox {
         terms: Option<Box<Terms>>,
     ) -> u64 {
         let (id, total) = (self.next_id, payload.len() as u32);
+        let is_plain = kind == Kind::OneWay && receipt != ReceiptKind::Processing && terms.is_none();
         self.next_id += 1;
         self.unsent += payload.len();
         if let Some(at) = terms.as_ref().and_then(|terms| terms.lapses()) {
@@ -176,6 +182,7 @@ impl Outbox {
             sent: 0,
             acked: RangeSet::default(),
             receipt,
+            is_plain,
             state: State::Live,
             lost: 0,
             number: 0,
@@ -212,73 +219,6 @@ impl Outbox {
         !self.lost.is_empty()
     }
 
-    /// What to write next: lost pieces first. `window` bounds how far beyond the oldest unsettled message a new one may be.
-    pub(crate) fn candidate(&mut self, now: Timestamp, window: u64) -> Option<Candidate> {
-        while let Some(&piece) = self.lost.front() {
-            let wanted = u64::from(piece.offset)..u64::from(piece.offset + piece.len);
-            match self.slot(piece.id) {
-                Some(slot) if piece.len == 0 || !slot.acked.contains(&wanted) => {
-                    return Some(Candidate {
-                        len: piece.len,
-                        tries: piece.tries,
-                        ..Candidate::new(slot, now, piece.offset)
-                    });
-                }
-                slot => {
-                    if let Some(slot) = slot {
-                        slot.lost -= 1;
-                    }
-                    self.lost.pop_front();
-                }
-            }
-        }
-        let slot = self.slots.get(self.fresh)?;
-        let is_first = slot.sent == 0;
-        if is_first && self.fresh as u64 >= window {
-            return None;
-        }
-        let number = if is_first { self.next_number } else { slot.number };
-        Some(Candidate { is_first, number, ..Candidate::new(slot, now, slot.sent) })
-    }
-
-    /// Writes `len` bytes of `candidate`, which must be the present one. `keep` says that they may have to be written again.
-    pub(crate) fn take(&mut self, candidate: &Candidate, len: u32, keep: bool) -> Option<Bytes> {
-        let (start, end) = (candidate.offset as usize, (candidate.offset + len) as usize);
-        let index = self.index(candidate.id)?;
-        let slot = &mut self.slots[index];
-        let bytes = slot.payload.slice(start..end);
-        if let Some(piece) = self.lost.front_mut()
-            && piece.id == candidate.id
-            && piece.offset == candidate.offset
-        {
-            piece.offset += len;
-            piece.len -= len;
-            if piece.len == 0 {
-                slot.lost -= 1;
-                self.lost.pop_front();
-            }
-            return Some(bytes);
-        }
-        let slot = self.slots.get_mut(self.fresh)?;
-        slot.sent = end as u32;
-        slot.number = candidate.number;
-        self.unsent -= len as usize;
-        self.next_number = self.next_number.max(candidate.number + 1);
-        if candidate.is_first && slot.receipt == ReceiptKind::Processing {
-            let deadline = slot.terms.as_ref().and_then(|terms| terms.deadline);
-            let payload = slot.payload.clone();
-            let asked = Asked { settled: slot.settled(true), arrived: false, payload, deadline };
-            self.extra.get_or_insert_default().asked.insert(slot.number, asked);
-        }
-        if slot.sent == slot.total {
-            if !keep {
-                slot.payload = Bytes::new();
-            }
-            self.fresh += 1;
-        }
-        Some(bytes)
-    }
-
     /// The peer has `piece`; the message when that was the last of it and it waits for nothing more.
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Option<Settled> {
         let index = self.index(piece.id)?;
@@ -305,7 +245,8 @@ impl Outbox {
     /// it was dropped before it was written, makes it worthless.
     pub(crate) fn verdict(&self, piece: &Piece, now: Timestamp, is_stale: bool) -> Option<Fate> {
         let slot = self.index(piece.id).map(|index| &self.slots[index])?;
-        if is_stale && self.slots.back().is_some_and(|newest| newest.id > piece.id) {
+        let mut newer = self.slots.iter().rev().filter(|slot| slot.state != State::GivenUp);
+        if is_stale && newer.next().is_some_and(|newest| newest.id > piece.id) {
             return Some(Fate::Superseded);
         }
         let terms = slot.terms.as_ref()?;
@@ -346,12 +287,13 @@ impl Outbox {
         let slot = self.slot(id)?;
         let is_partial = slot.sent > 0 && (slot.sent < slot.total || !slot.acked.is_empty());
         let part = is_partial.then_some(slot.number);
-        let state = if is_charged { State::Skipped } else { State::Settled };
+        let overtook = slot.terms.as_ref().and_then(|terms| terms.overtook);
+        let state = if is_charged { State::Skipped } else { State::GivenUp };
         let settled = self.leave(id, state)?;
         if settled.written && is_charged {
             self.extra.get_or_insert_default().skips.insert(id);
         }
-        Some(Abandoned { settled, part })
+        Some(Abandoned { settled, part, overtook })
     }
 
     fn leave(&mut self, id: u64, state: State) -> Option<Settled> {
@@ -379,7 +321,7 @@ impl Outbox {
         }
         slot.state = state;
         self.fresh += usize::from(index == self.fresh);
-        if index == 0 && state == State::Settled {
+        if index == 0 && state != State::Skipped {
             self.forget();
         } else {
             slot.payload = Bytes::new();
@@ -389,7 +331,7 @@ impl Outbox {
     }
 
     fn forget(&mut self) {
-        while self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
+        while self.slots.front().is_some_and(|slot| matches!(slot.state, State::Settled | State::GivenUp)) {
             self.slots.pop_front();
             self.fresh -= 1;
         }
@@ -409,14 +351,6 @@ impl Outbox {
     /// Whether a piece of message `id` waits to be written again.
     pub(crate) fn is_lost(&self, id: u64) -> bool {
         self.index(id).is_some_and(|index| self.slots[index].lost > 0)
-    }
-
-    /// Message `id` is no longer wanted. `true` when something of it is still to be written; in any case it gets this fate if a
-    /// piece of it is lost.
-    pub(crate) fn doom(&mut self, id: u64, fate: Fate) -> bool {
-        let Some(index) = self.index(id) else { return false };
-        self.slots[index].terms.get_or_insert_default().doom = Some(fate);
-        !self.is_in_flight(index)
     }
 
     /// The next message whose lifetime is over and of which something would have to be written.
@@ -494,6 +428,12 @@ impl Outbox {
         true
     }
 
+    /// Whether there is a message of which nothing was written.
+    #[inline]
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten_slots().next().is_some()
+    }
+
     fn unwritten_slots(&self) -> impl Iterator<Item = &Slot> {
         let is_begun = self.slots.get(self.fresh).is_some_and(|slot| slot.sent > 0);
         self.slots.range(self.fresh + usize::from(is_begun)..)
@@ -555,38 +495,14 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         self.slots.shrink_to(0);
         self.lost.shrink_to(0);
+        self.extra
+            .take_if(|extra| extra.deadlines.is_empty() && extra.skips.is_empty() && extra.asked.is_empty());
     }
 }
 
-impl Candidate {
-    /// The rest of `slot` from `offset`, of which something was written before.
-    fn new(slot: &Slot, now: Timestamp, offset: u32) -> Self {
-        let terms = slot.terms.as_deref();
-        Self {
-            id: slot.id,
-            offset,
-            len: slot.total - offset,
-            total: slot.total,
-            kind: slot.kind,
-            is_first: false,
-            number: slot.number,
-            tries: 0,
-            says: Says {
-                ttl: terms.and_then(|terms| terms.ttl(now)),
-                receipt: slot.receipt == ReceiptKind::Processing,
-                batch: terms.and_then(|terms| terms.batch),
-            },
-        }
-    }
-}
+crate::sleep::saved!(Outbox { slots, next_id, fresh, next_number, lost, arrived, unsent, extra });
 
-impl Piece {
-    pub(crate) const fn new(channel: ChannelId, class: Class, candidate: &Candidate, len: u32) -> Self {
-        let Candidate { id, offset, tries, .. } = *candidate;
-        Self { channel, class, tries, id, offset, len }
-    }
-}
+crate::sleep::awake!(Extra);
 
-mod resume;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,23 @@ impl Outboxes {
         self.0[class as usize].as_deref_mut()
     }
 
+    /// The only class with something to send, when it is nothing to be written again.
+    #[inline]
+    pub(super) fn alone(&self) -> Option<Class> {
+        let mut alone = None;
+        for (outbox, class) in self.0.iter().zip(Class::ALL) {
+            if let Some(outbox) = outbox
+                && outbox.waits()
+            {
+                if alone.is_some() || outbox.has_lost() {
+                    return None;
+                }
+                alone = Some(class);
+            }
+        }
+        alone
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Outbox> {
         self.0.iter().flatten().map(|outbox| &**outbox)
     }
@@ -40,5 +57,25 @@ impl Index<usize> for Outboxes {
 impl IndexMut<usize> for Outboxes {
     fn index_mut(&mut self, class: usize) -> &mut Outbox {
         self.0[class].get_or_insert_default()
+    }
+}
+
+impl crate::sleep::Saved for Outboxes {
+    fn is_at_rest(&self) -> bool {
+        self.0.iter().all(crate::sleep::Saved::is_at_rest)
+    }
+
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        for outbox in &self.0 {
+            outbox.save(to);
+        }
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let mut outboxes = Self::default();
+        for outbox in &mut outboxes.0 {
+            *outbox = crate::sleep::Saved::load(from)?;
+        }
+        Some(outboxes)
     }
 }

@@ -277,5 +277,7 @@ fn change(bucket: &mut Option<Bucket>, now: Timestamp, rate: Option<Rate>, has_s
     }
 }
 
+crate::sleep::awake!(Bucket, Throttle);
+
 #[cfg(test)]
 mod tests;

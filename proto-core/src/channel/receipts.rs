@@ -7,10 +7,6 @@ use core::ops::RangeInclusive;
 use crate::Class;
 use crate::wire::{Batch, MAX_RECEIPT_RANGES, Status};
 
-/// Receipts that one channel keeps at most, owed and given. A sender waits for no more than its queue holds, which is a quarter
-/// of this; those that it has and that were not acknowledged count here as well.
-pub(crate) const MAX_RECEIPTS: usize = 16_384;
-
 type Key = (Class, u64);
 
 #[derive(Clone, Debug, Default)]

@@ -75,7 +75,18 @@ pub(crate) struct Share {
     has_repeat: bool,
 }
 
+impl Turn {
+    /// That of the only channel that may have something to send.
+    pub(super) const fn alone(channel: ChannelId) -> Self {
+        Self { level: 0, channel, is_repeat: false }
+    }
+}
+
 impl Share {
+    pub(crate) const fn has_turn(&self) -> bool {
+        self.has_turn
+    }
+
     pub(crate) const fn new(priority: u8, weight: u8) -> Self {
         Self { priority, weight, left: 0, has_turn: false, has_repeat: false }
     }
@@ -100,12 +111,18 @@ impl Scheduler {
     }
 
     /// Gives `channel` a turn behind the others of its priority, unless it has one.
+    #[inline]
     pub(crate) fn push(&mut self, channel: ChannelId, share: &mut Share, packet: u16) {
         if !share.has_turn {
-            share.has_turn = true;
-            share.left = share.left.clamp(-i64::from(packet), 0) + share.quantum(packet);
-            self.level(share.priority).turns.push_back(channel);
+            self.give_turn(channel, share, packet);
         }
+    }
+
+    #[inline(never)]
+    fn give_turn(&mut self, channel: ChannelId, share: &mut Share, packet: u16) {
+        share.has_turn = true;
+        share.left = share.left.clamp(-i64::from(packet), 0) + share.quantum(packet);
+        self.level(share.priority).turns.push_back(channel);
     }
 
     /// Lets `channel` write lost pieces again before the others of its priority send.
@@ -136,7 +153,17 @@ impl Scheduler {
         }
     }
 
+    /// The only channel that may have something to send, when it is nothing to be written again.
+    #[inline]
+    pub(super) fn alone(&self) -> Option<ChannelId> {
+        match &self.levels[..] {
+            [level] if level.repeats.is_empty() && level.turns.len() == 1 => level.turns.front().copied(),
+            _ => None,
+        }
+    }
+
     /// Whose turn it is; with `urgent` only among those of priority 0.
+    #[inline]
     pub(crate) fn current(&mut self, now: Timestamp, packet: u16, urgent: bool) -> Option<Turn> {
         let level = if urgent {
             self.levels.first().filter(|level| level.priority == 0 && !level.is_empty()).map(|_| 0)
@@ -149,7 +176,16 @@ impl Scheduler {
         Some(Turn { level, channel, is_repeat: repeat.is_some() })
     }
 
+    #[inline]
     fn pick(&mut self, now: Timestamp, packet: i64) -> Option<usize> {
+        match &self.levels[..] {
+            [level] => (!level.is_empty()).then_some(0),
+            _ => self.pick_of_several(now, packet),
+        }
+    }
+
+    #[inline(never)]
+    fn pick_of_several(&mut self, now: Timestamp, packet: i64) -> Option<usize> {
         let mut waiting = self.levels.iter().enumerate().filter(|(_, level)| !level.is_empty());
         let (first, level) = waiting.next()?;
         let aged = |level: &Level| level.passed_over.filter(|&since| now.since(since) >= AGING);
@@ -176,8 +212,31 @@ impl Scheduler {
     }
 
     /// `turn` was used to write `len` bytes; its channel goes on until its part of the turn is used up.
+    #[inline]
     pub(crate) fn on_sent(&mut self, now: Timestamp, turn: Turn, share: &mut Share, len: u32, packet: u16) {
         let cost = i64::from(len) + HEAD;
+        if let [level] = &mut self.levels[..] {
+            level.left = level.left.saturating_sub(cost);
+            level.passed_over = None;
+            self.round += 1;
+        } else {
+            self.charge_levels(now, turn, cost);
+        }
+        if turn.is_repeat {
+            return;
+        }
+        share.left -= cost;
+        if share.left <= 0 {
+            share.left = share.left.max(-i64::from(packet)) + share.quantum(packet);
+            let turns = &mut self.levels[turn.level].turns;
+            if turns.len() > 1 {
+                turns.rotate_left(1);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn charge_levels(&mut self, now: Timestamp, turn: Turn, cost: i64) {
         let waits = |level: &Level| !level.is_empty();
         let mut is_alone = true;
         for (at, level) in self.levels.iter_mut().enumerate().filter(|(_, level)| waits(level)) {
@@ -193,17 +252,10 @@ impl Scheduler {
             // Nobody else had a use for a share: whoever comes next has a whole one.
             self.round += 1;
         }
-        if turn.is_repeat {
-            return;
-        }
-        share.left -= cost;
-        if share.left <= 0 {
-            share.left = share.left.max(-i64::from(packet)) + share.quantum(packet);
-            self.levels[turn.level].turns.rotate_left(1);
-        }
     }
 
     /// The channel of `turn` has nothing to send, or may not.
+    #[inline(never)]
     pub(crate) fn retire(&mut self, turn: Turn, share: Option<&mut Share>) {
         let level = &mut self.levels[turn.level];
         if turn.is_repeat {
@@ -233,6 +285,12 @@ impl Share {
         i64::from(self.weight) * i64::from(packet)
     }
 }
+
+crate::sleep::saved!(Share { priority, weight, left, has_turn, has_repeat });
+
+crate::sleep::saved!(Scheduler { levels, round });
+
+crate::sleep::saved!(Level { priority, repeats, turns, left, round, passed_over });
 
 #[cfg(test)]
 mod tests;

@@ -5,22 +5,26 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::inbox::RECEIVE_WINDOW;
+use super::arrival::Delivery;
+use super::outbox::{Begins, Outbox};
 use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
-use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, SendCredit};
+use super::window::RECEIVE_WINDOW;
+use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, Says, SendCredit};
+use crate::arena::Arena;
+use crate::wire::Kind;
 use crate::wire::params::Params;
 use crate::{ChannelId, Class, Config, Timestamp};
 
-const CLASSES: u8 = Class::ALL.len() as u8;
+pub(super) const CLASSES: u8 = Class::ALL.len() as u8;
 
 /// All channels, ascending by id, and lists of those with something due: a silent channel costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Channels {
     pub(super) list: Vec<Channel>,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     /// The largest packet: what a share is counted in.
-    packet: u16,
+    pub(super) packet: u16,
     pub(crate) session_send: SendCredit,
     pub(crate) session_receive: ReceiveCredit,
     pub(crate) session_credit_due: bool,
@@ -34,17 +38,22 @@ pub(crate) struct Channels {
     pub(crate) held_up: Option<ChannelId>,
     /// Those with incomplete messages that are given up one day, and when the first of them is.
     assembling: BTreeSet<(Timestamp, ChannelId)>,
-    /// Those with messages that have lifetimes.
-    lapsing: Vec<ChannelId>,
+    /// Those with messages that have lifetimes, and when the first of them ends or did end, if it is settled by now.
+    lapsing: BTreeSet<(Timestamp, ChannelId)>,
     /// Those with SKIP, FRAG_ABORT or MSG_ACK to write; some may have written it since.
     control_due: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
     unreliable_cost: usize,
+    /// Receipts that are kept, and unreliable messages that ask for one and wait for the application.
+    pub(super) receipts: usize,
+    pub(super) asking: usize,
     pub(super) throttles: Option<Box<Throttles>>,
     /// What the peer grants to the channels that it opens or knows by default.
     pub(crate) peer: Params,
     /// The session outlives its link: the newest sequenced message is kept until it arrives.
     pub(crate) keeps_newest: bool,
+    /// The channel that [`Self::are_flushed`] found last.
+    unflushed: usize,
     /// Channels that each side has opened.
     pub(crate) opened_here: u32,
     pub(crate) opened_there: u32,
@@ -65,12 +74,15 @@ impl Channels {
             starved: Vec::new(),
             held_up: None,
             assembling: BTreeSet::new(),
-            lapsing: Vec::new(),
+            lapsing: BTreeSet::new(),
             control_due: Vec::new(),
             unreliable_cost: 0,
+            receipts: 0,
+            asking: 0,
             throttles: are_configured(config).then(|| Box::new(Throttles::new(config, false))),
             peer: Params::default(),
             keeps_newest: false,
+            unflushed: 0,
             opened_here: 0,
             opened_there: 0,
         }
@@ -126,6 +138,7 @@ impl Channels {
         let index = self.position(id).ok()?;
         let channel = &mut self.list[index];
         let before = channel.inbox.unreliable_cost();
+        let asking = channel.inbox.asking();
         let due_before = channel.inbox.reassembly_deadline(config);
         let credit = [&mut channel.receive_credit, &mut self.session_receive];
         let result = change(&mut channel.inbox, credit);
@@ -137,7 +150,48 @@ impl Channels {
             }
             self.assembling.extend(due.map(|at| (at, id)));
         }
+        let asking_now = channel.inbox.asking();
+        if asking != asking_now {
+            self.asking = self.asking + asking_now - asking;
+            self.reserve_receipts(config);
+        }
         Some(result)
+    }
+
+    /// Takes in a whole message of a reliable class, the one that everything waits for, that says nothing beside its payload:
+    /// whether the application had nothing to take before. `None` where that takes more.
+    #[inline]
+    pub(crate) fn accept(
+        &mut self,
+        id: ChannelId,
+        class: Class,
+        number: u64,
+        payload: &[u8],
+        arena: &mut Arena,
+    ) -> Option<bool> {
+        let index = self.position(id).ok()?;
+        let Self { list, session_receive, throttles: None, .. } = self else { return None };
+        let channel = &mut list[index];
+        let cost = super::cost(payload.len() as u64);
+        if !(channel.receive_credit.allows(cost) && session_receive.allows(cost)) {
+            return None;
+        }
+        channel.receive_credit.charge(cost);
+        session_receive.charge(cost);
+        Some(channel.inbox.accept(class, number, arena.copy(payload)))
+    }
+
+    /// Takes the next message of a channel, when it is a reliable one that says nothing beside its payload, and makes room for
+    /// another one.
+    #[inline]
+    pub(crate) fn take_plain(&mut self, id: ChannelId) -> Option<Delivery> {
+        let index = self.position(id).ok()?;
+        if self.throttles.is_some() {
+            return None;
+        }
+        let delivery = self.list[index].inbox.pop_plain()?;
+        self.release(id, delivery.payload.len());
+        Some(delivery)
     }
 
     /// What the unreliable messages cost that it holds, whole or not, over all channels.
@@ -217,6 +271,16 @@ impl Channels {
             || self.next_rate().is_some()
     }
 
+    /// Whether [`Self::has_news`] is worth asking.
+    #[inline]
+    pub(crate) fn may_have_news(&self) -> bool {
+        self.session_credit_due
+            || !self.credit_due.is_empty()
+            || !self.announce_due.is_empty()
+            || !self.control_due.is_empty()
+            || self.throttles.is_some()
+    }
+
     /// Adds a channel whose id is not in use.
     pub(crate) fn insert(&mut self, channel: Channel) {
         if let Err(index) = self.position(channel.id) {
@@ -236,10 +300,27 @@ impl Channels {
         self.list.iter()
     }
 
-    /// Throws away what the application has not taken, and returns how many messages that were.
-    pub(crate) fn drop_unread(&mut self) -> usize {
+    /// Bytes of payload that all channels hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let waiting = self.throttles.as_ref().map_or(0, |throttles| throttles.held_bytes());
+        self.list.iter().map(Channel::held_bytes).sum::<usize>() + waiting
+    }
+
+    /// Whether every channel is flushed. Begins with the one that was not the last time, so that asking again and again while they
+    /// become so looks at each of them once.
+    pub(crate) fn are_flushed(&mut self) -> bool {
+        let count = self.list.len();
+        let mut indices = (0..count).map(|step| (self.unflushed + step) % count);
+        let unflushed = indices.find(|&index| !self.list[index].is_flushed());
+        self.unflushed = unflushed.unwrap_or(0);
+        unflushed.is_none()
+    }
+
+    /// Throws away what the application has not taken, and returns how many messages of each channel that were.
+    pub(crate) fn drop_unread(&mut self) -> Vec<(ChannelId, u64)> {
         let channels = self.list.iter_mut();
-        channels.map(|channel| core::iter::from_fn(|| channel.inbox.pop_ready()).count()).sum()
+        let unread = channels.map(|channel| (channel.id, channel.drop_unread()));
+        unread.filter(|&(_, count)| count > 0).collect()
     }
 
     /// The channel may have something to send now.
@@ -258,30 +339,33 @@ impl Channels {
         }
     }
 
-    /// A message of the channel has a lifetime.
+    /// Messages of the channel may have lifetimes.
     pub(crate) fn note_lifetime(&mut self, id: ChannelId) {
-        if let Some(channel) = self.get_mut(id)
-            && !mem::replace(&mut channel.listed.lapsing, true)
-        {
-            self.lapsing.push(id);
+        let Ok(index) = self.position(id) else { return };
+        let channel = &mut self.list[index];
+        let Some(at) = channel.next_deadline() else { return };
+        if channel.lapses_at.is_some_and(|filed| filed <= at) {
+            return;
         }
+        if let Some(filed) = channel.lapses_at.replace(at) {
+            self.lapsing.remove(&(filed, id));
+        }
+        self.lapsing.insert((at, id));
     }
 
-    /// When the next lifetime of a message ends.
+    /// When the next lifetime of a message ends, or when one would have that is settled.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        let channels = self.lapsing.iter().filter_map(|&id| self.get(id));
-        channels.filter_map(Channel::next_deadline).min()
+        self.lapsing.first().map(|&(at, _)| at)
     }
 
-    /// The channels with lifetimes, of which whoever still has some must be noted again.
-    pub(crate) fn take_lapsing(&mut self) -> Vec<ChannelId> {
-        let lapsing = mem::take(&mut self.lapsing);
-        for &id in &lapsing {
-            if let Some(channel) = self.get_mut(id) {
-                channel.listed.lapsing = false;
-            }
+    /// The next channel with lifetimes that may be over, which must be noted again.
+    pub(crate) fn take_lapsed(&mut self, now: Timestamp) -> Option<ChannelId> {
+        let &(_, id) = self.lapsing.first().filter(|&&(at, _)| at <= now)?;
+        self.lapsing.pop_first();
+        if let Some(channel) = self.get_mut(id) {
+            channel.lapses_at = None;
         }
-        lapsing
+        Some(id)
     }
 
     /// SKIP, FRAG_ABORT or MSG_ACK may be due on the channel.
@@ -317,6 +401,21 @@ impl Channels {
         }
     }
 
+    /// The peer has `piece`, which is all of the oldest message in flight, and nobody waits to hear of that: it is settled. `false`
+    /// where there is more to it.
+    #[inline]
+    pub(crate) fn on_plain_acked(&mut self, piece: &Piece) -> bool {
+        let Ok(index) = self.position(piece.channel) else { return false };
+        let channel = &mut self.list[index];
+        if channel.owes_writable() || !channel.settle_plain(piece) {
+            return false;
+        }
+        if !channel.share.has_turn() && channel.outboxes[piece.class as usize].has_unwritten() {
+            self.scheduler.push(piece.channel, &mut channel.share, self.packet);
+        }
+        true
+    }
+
     /// `piece` is lost: it is written again, unless its message has no future.
     pub(crate) fn on_lost(&mut self, now: Timestamp, piece: &Piece, ends: &mut Ends) {
         let Ok(index) = self.position(piece.channel) else { return };
@@ -350,90 +449,111 @@ impl Channels {
     }
 
     /// What to write next; with `urgent` only of priority 0. Channels that cannot send lose their turn until something changes.
+    #[inline]
     pub(crate) fn candidate(&mut self, now: Timestamp, urgent: bool) -> Option<Next> {
         while let Some(turn) = self.scheduler.current(now, self.packet, urgent) {
-            let index = self.position(turn.channel);
-            let found = index.ok().and_then(|index| {
-                if turn.is_repeat { self.list[index].repeat(now) } else { self.fresh(now, index) }
-            });
-            if let Some((class, candidate)) = found {
-                return Some(Next { turn, class, candidate });
+            let position = self.position(turn.channel);
+            if let Ok(index) = position {
+                let class = if turn.is_repeat { self.list[index].repeat() } else { self.fresh(now, index) };
+                if let Some(class) = class
+                    && let Some(candidate) = self.list[index].outboxes[class as usize].candidate(now)
+                {
+                    return Some(Next { turn, index, class, candidate });
+                }
             }
-            self.scheduler.retire(turn, index.ok().map(|index| &mut self.list[index].share));
+            self.scheduler.retire(turn, position.ok().map(|index| &mut self.list[index].share));
         }
         None
     }
 
-    /// What the channel at `index` writes next.
-    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<(Class, Candidate)> {
+    /// Which class the channel at `index` writes from next.
+    #[inline]
+    fn fresh(&mut self, now: Timestamp, index: usize) -> Option<Class> {
         for step in 0..CLASSES {
             let channel = &mut self.list[index];
             let class = Class::ALL[usize::from((channel.turn + step) % CLASSES)];
+            let Some(outbox) = channel.outboxes.get_mut(class) else { continue };
             let window = if class.is_reliable() { RECEIVE_WINDOW } else { u64::MAX };
-            let outbox = channel.outboxes.get_mut(class);
-            let Some(candidate) = outbox.and_then(|outbox| outbox.candidate(now, window)) else { continue };
-            if !candidate.is_first {
-                return Some((class, candidate));
-            }
-            let cost = super::cost(candidate.total.into());
-            if class.is_reliable() && !channel.send_credit.allows(cost) {
-                self.held_up = Some(channel.id);
-                continue;
-            }
-            if class.is_reliable() && !self.session_send.allows(cost) {
-                self.held_up = Some(channel.id);
-                if !mem::replace(&mut channel.listed.starved, true) {
-                    self.starved.push(channel.id);
-                }
-                continue;
-            }
-            if !self.is_throttled(now, index, cost) {
-                return Some((class, candidate));
+            let total = match outbox.peek(window) {
+                None => continue,
+                Some(Begins::Nothing) => return Some(class),
+                Some(Begins::Message { total }) => total,
+            };
+            let cost = super::cost(total.into());
+            if class.is_reliable() && !(channel.send_credit.allows(cost) && self.session_send.allows(cost)) {
+                self.note_held_up(index, cost);
+            } else if !self.is_throttled(now, index, cost) {
+                return Some(class);
             }
         }
         None
     }
 
-    /// Writes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
-    pub(crate) fn take(&mut self, now: Timestamp, next: &Next, len: u32) -> Option<(Piece, bytes::Bytes)> {
-        let Next { turn, class, candidate } = next;
-        let (id, class) = (turn.channel, *class);
-        let index = self.position(id).ok()?;
+    /// The channel at `index` has no credit for a message that costs `cost`, or the session has not.
+    #[inline(never)]
+    fn note_held_up(&mut self, index: usize, cost: u64) {
+        let channel = &mut self.list[index];
+        self.held_up = Some(channel.id);
+        if channel.send_credit.allows(cost) && !mem::replace(&mut channel.listed.starved, true) {
+            self.starved.push(channel.id);
+        }
+    }
+
+    /// Takes `len` bytes of what [`Self::candidate`] gave, charging for them, and passes the turn on.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Timestamp, next: &Next, len: u32) -> Option<Piece> {
+        let &Next { turn, index, class, ref candidate } = next;
+        let channel = self.list.get_mut(index)?;
         if candidate.is_first {
             let cost = super::cost(candidate.total.into());
             if class.is_reliable() {
-                self.list[index].send_credit.charge(cost);
+                channel.send_credit.charge(cost);
                 self.session_send.charge(cost);
             }
             self.charge_rate(index, cost);
         }
         let channel = &mut self.list[index];
         channel.has_sent = true;
-        let keep = channel.repeats(class) || self.keeps_newest && class == Class::Sequenced;
-        let outbox = &mut channel.outboxes[class as usize];
+        let outbox = channel.outboxes.get_mut(class)?;
         let unsent = outbox.unsent();
-        let bytes = outbox.take(candidate, len, keep)?;
+        outbox.take(candidate, len)?;
         if unsent > outbox.unsent() {
             channel.on_written(now, len as usize);
         }
         channel.turn = (class as u8 + 1) % CLASSES;
-        self.scheduler.on_sent(now, *turn, &mut channel.share, len, self.packet);
-        Some((Piece::new(id, class, candidate, len), bytes))
+        self.scheduler.on_sent(now, turn, &mut channel.share, len, self.packet);
+        Some(Piece::new(turn.channel, class, candidate, len))
+    }
+
+    /// Lets `write` have what [`Self::take`] took.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        now: Timestamp,
+        next: &Next,
+        len: u32,
+        write: impl FnOnce(Kind, Says, &[u8]),
+    ) {
+        if let Some(channel) = self.list.get_mut(next.index) {
+            let keep = channel.repeats(next.class) || self.keeps_newest && next.class == Class::Sequenced;
+            if let Some(outbox) = channel.outboxes.get_mut(next.class) {
+                outbox.write(now, &next.candidate, len, keep, write);
+            }
+        }
     }
 
     /// Gives back the memory of a busier time.
     pub(crate) fn shrink(&mut self) {
         for channel in &mut self.list {
             channel.shrink();
+            if channel.next_deadline().is_none()
+                && let Some(at) = channel.lapses_at.take()
+            {
+                self.lapsing.remove(&(at, channel.id));
+            }
         }
         self.scheduler.shrink();
-        for list in [
-            &mut self.credit_due,
-            &mut self.announce_due,
-            &mut self.starved,
-            &mut self.lapsing,
-            &mut self.control_due,
-        ] {
+        for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.control_due] {
             list.shrink_to_fit();
         }
         self.shrink_throttles();
@@ -441,9 +561,11 @@ impl Channels {
 }
 
 /// What is written next, and whose turn that is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Next {
     turn: Turn,
+    /// Where the channel is.
+    index: usize,
     pub(crate) class: Class,
     pub(crate) candidate: Candidate,
 }
@@ -452,15 +574,42 @@ impl Next {
     pub(crate) const fn channel(&self) -> ChannelId {
         self.turn.channel
     }
+
+    pub(crate) fn of<'c>(&self, channels: &'c mut Channels) -> Option<&'c mut Channel> {
+        channels.list.get_mut(self.index)
+    }
 }
 
 impl Channel {
-    /// The oldest lost piece of one of its classes.
-    fn repeat(&mut self, now: Timestamp) -> Option<(Class, Candidate)> {
-        Class::ALL.into_iter().find_map(|class| {
-            let outbox = self.outboxes.get_mut(class)?;
-            let candidate = outbox.has_lost().then(|| outbox.candidate(now, 0)).flatten()?;
-            outbox.has_lost().then_some((class, candidate))
-        })
+    /// The first of its classes of which a piece is lost.
+    #[inline(never)]
+    fn repeat(&mut self) -> Option<Class> {
+        let mut classes = Class::ALL.into_iter();
+        classes.find(|&class| self.outboxes.get_mut(class).is_some_and(Outbox::has_wanted))
     }
 }
+
+crate::sleep::saved!(Channels {
+    list,
+    scheduler,
+    packet,
+    session_send,
+    session_receive,
+    session_credit_due,
+    credit_due,
+    announce_due,
+    starved,
+    held_up,
+    assembling,
+    lapsing,
+    control_due,
+    unreliable_cost,
+    receipts,
+    asking,
+    throttles,
+    peer,
+    keeps_newest,
+    unflushed,
+    opened_here,
+    opened_there
+});

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::wire::{Batch, MAX_TTL_MS, varint};
-use crate::{Fate, Timestamp};
+use crate::{Class, Fate, Timestamp};
 
 /// What a message asks for beside its class, when it asks for anything.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Terms {
     /// How often a piece of it may be sent again.
     pub(crate) max_retransmits: Option<u32>,
     pub(crate) batch: Option<Batch>,
+    /// The older one with the same key that goes on, unless a piece of it is lost.
+    pub(super) overtook: Option<(Class, u64)>,
     /// Its fate when a piece of it is lost.
     pub(super) doom: Option<Fate>,
 }
@@ -32,7 +34,7 @@ impl Terms {
         batch: Option<Batch>,
     ) -> Option<Box<Self>> {
         let asks = deadline.is_some() || key.is_some() || max_retransmits.is_some() || batch.is_some();
-        asks.then(|| Box::new(Self { deadline, key, max_retransmits, batch, doom: None }))
+        asks.then(|| Box::new(Self { deadline, key, max_retransmits, batch, overtook: None, doom: None }))
     }
 
     /// Whole milliseconds that are left at `now`; `None` when it has no lifetime.

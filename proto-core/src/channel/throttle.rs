@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
+use super::held::Held;
 use super::rate::{SendRates, Throttle};
 use super::table::Channels;
 use super::{Limits, ReceiveCredit, cost};
@@ -24,9 +25,10 @@ pub(super) struct Throttles {
     /// Receive credit that waits for time to pass: channels, and the session.
     metered: Vec<ChannelId>,
     metered_until: Option<Timestamp>,
+    pub(super) held: Held,
     /// What the peer is to be told.
     due: Vec<RateScope>,
-    granularity: Duration,
+    pub(super) granularity: Duration,
 }
 
 impl Throttles {
@@ -39,9 +41,15 @@ impl Throttles {
             receive_each: config.receive_rate_per_channel,
             metered: Vec::new(),
             metered_until: None,
+            held: Held::default(),
             due: Vec::new(),
             granularity: config.timer_granularity,
         }
+    }
+
+    /// Bytes of messages that wait for their tokens.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     fn owe(&mut self, scope: RateScope) {
@@ -113,7 +121,7 @@ impl Channels {
             self.session_receive.limit(now, rate);
         } else {
             let Some(channel) = id.and_then(|id| self.get_mut(id)) else { return false };
-            channel.receive_rate = rate;
+            channel.receive_rate = rate.map(Box::new);
             channel.receive_credit.limit(now, rate);
         }
         self.throttles(config).owe(scope);
@@ -156,9 +164,10 @@ impl Channels {
         let rate = match scope {
             RateScope::Connection => throttles.receive,
             RateScope::EachChannel => throttles.receive_each,
-            RateScope::Channel(id) => {
-                self.get(ChannelId(id)).and_then(|channel| channel.receive_rate).or(throttles.receive_each)
-            }
+            RateScope::Channel(id) => self
+                .get(ChannelId(id))
+                .and_then(|channel| channel.receive_rate.as_deref().copied())
+                .or(throttles.receive_each),
         };
         Some((scope, told(rate)))
     }
@@ -171,7 +180,13 @@ impl Channels {
     }
 
     /// Whether a limit holds back a new message of the channel at `index`, which then waits.
+    #[inline]
     pub(super) fn is_throttled(&mut self, now: Timestamp, index: usize, cost: u64) -> bool {
+        self.throttles.is_some() && self.is_over_limit(now, index, cost)
+    }
+
+    #[inline(never)]
+    fn is_over_limit(&mut self, now: Timestamp, index: usize, cost: u64) -> bool {
         let Some(throttles) = &mut self.throttles else { return false };
         let channel = &mut self.list[index];
         let ready = throttles.send.ready_at(now, &mut channel.throttle, channel.has_sent, cost);
@@ -272,7 +287,8 @@ impl Channels {
     /// When [`Self::on_rate_timer`] has something to do.
     pub(crate) fn rate_deadline(&self) -> Option<Timestamp> {
         let throttles = self.throttles.as_ref()?;
-        throttles.throttled_until.into_iter().chain(throttles.metered_until).min()
+        let held = throttles.held.until;
+        throttles.throttled_until.into_iter().chain(throttles.metered_until).chain(held).min()
     }
 
     /// Time has passed: messages may be sent again, and credit granted.
@@ -333,8 +349,8 @@ pub(super) fn channel_credit(now: Timestamp, limits: &Limits, config: &Config) -
 /// The receive credit of a connection as configured.
 pub(crate) fn session_credit(now: Timestamp, config: &Config) -> ReceiveCredit {
     let largest = cost(config.max_message as u64);
-    ReceiveCredit::new(config.session_bytes as u64, config.session_messages as u64, largest)
-        .limited(now, config.receive_rate)
+    let messages = config.session_messages.min(config.max_receipts) as u64;
+    ReceiveCredit::new(config.session_bytes as u64, messages, largest).limited(now, config.receive_rate)
 }
 
 /// Whether the configuration limits anything.
@@ -345,3 +361,5 @@ pub(super) fn are_configured(config: &Config) -> bool {
 }
 
 pub(super) type ChannelThrottle = Option<Box<Throttle>>;
+
+crate::sleep::awake!(Throttles);

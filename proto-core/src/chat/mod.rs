@@ -27,12 +27,14 @@ pub use config::ChatConfig;
 pub use config::Planted;
 pub use identity::{AuthorId, BodyHash, ClientId, ClientSecret, Kind, RoomSalt};
 pub use message::{
-    ClientAppend, ClientJoin, ClientUpdate, Limits, MAX_BODY, MAX_MESSAGE, MAX_NAME, MAX_PAGE_BYTES,
-    MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED, Message, RejectReason, ServerAck, ServerEntry,
-    ServerJoined, ServerReject, ServerReply, WireEntry,
+    ClientAppend, ClientJoin, ClientLeave, ClientUpdate, Limits, MAX_BODY, MAX_MESSAGE, MAX_NAME,
+    MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED, Message, RejectReason, ServerAck,
+    ServerEntry, ServerJoined, ServerLeft, ServerReject, ServerReply, WireEntry,
 };
 pub use persist::{
     Batch, ClientTable, Committed, OutOfOrder, PersistFailure, Read, ReadFailure, ReadId, Record, RoomState,
     StoredEntry,
 };
-pub use server::{Audience, Delivery, EndReason, Outgoing, RestoreError, Server, ServerEvent, ServerStats};
+pub use server::{
+    Audience, Delivery, EndReason, Guard, Outgoing, RestoreError, Server, ServerEvent, ServerStats,
+};

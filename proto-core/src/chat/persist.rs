@@ -43,7 +43,7 @@ pub enum Record {
 }
 
 /// An entry as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredEntry {
     /// Its place in the room's log, counted from 1 without gaps.
     pub slot: u64,

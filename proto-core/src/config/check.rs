@@ -123,6 +123,7 @@ impl ConfigBuilder {
         bytes("receive_bytes", self.receive_bytes, largest, GIB)?;
         count("session_messages", self.session_messages, self.receive_messages as u64, MIB)?;
         bytes("session_bytes", self.session_bytes, self.receive_bytes as u64, 4 * GIB)?;
+        count("max_receipts", self.max_receipts, 1, 4 * MIB)?;
         count("max_channels", self.max_channels, 0, 4096)?;
         count("default_priority", self.default_priority.into(), 0, 7)?;
         count("default_weight", self.default_weight.into(), 1, 255)?;

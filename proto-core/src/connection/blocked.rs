@@ -24,6 +24,12 @@ const fn fingerprint(credit: &Credit) -> (u32, u32) {
     (channel, (credit.bytes ^ credit.messages.rotate_left(16)) as u32)
 }
 
+impl Blocked {
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+}
+
 impl Connection {
     /// There is nothing to send: for want of credit? Each limit is told once, and at most one in a round trip.
     pub(super) fn note_blocked(&mut self, now: Timestamp) -> bool {
@@ -63,3 +69,5 @@ fn missing(channels: &Channels) -> Option<Credit> {
     };
     Some(Credit { channel: id, bytes: limit.0, messages: limit.1 })
 }
+
+crate::sleep::saved!(Blocked { due, told, told_at });

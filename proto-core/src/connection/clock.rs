@@ -109,6 +109,10 @@ impl Connection {
     }
 }
 
+crate::sleep::saved!(Clock { next, sent, heard, answer_due, best });
+
+crate::sleep::saved!(Estimate { offset_us, error_us, at });
+
 #[cfg(test)]
 mod tests {
     use super::Clock;

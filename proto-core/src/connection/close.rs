@@ -105,15 +105,7 @@ impl Connection {
         if self.state != State::Flushing {
             return;
         }
-        let is_flushed = self.channels.iter().all(|channel| {
-            let is_sent = |class: crate::Class| {
-                let outbox = &channel.outboxes[class as usize];
-                if channel.repeats(class) { outbox.is_empty() } else { !outbox.awaits_word() }
-            };
-            let has_answered = channel.extra.as_ref().is_none_or(|extra| extra.receipts.is_settled());
-            crate::Class::ALL.into_iter().all(is_sent) && has_answered
-        });
-        if !is_flushed || self.leaving.is_some() && self.requests.waits() {
+        if !self.channels.are_flushed() || self.leaving.is_some() && self.requests.waits() {
             return;
         }
         if self.is_leaving() {
@@ -215,3 +207,7 @@ pub(super) fn write_close(close: &Close, writer: &mut RecordWriter<'_>) {
     };
     writer.write(&Frame::Close(frame), false);
 }
+
+crate::sleep::saved!(Ending { close, due, sent, is_wanted });
+
+crate::sleep::awake!(Close);

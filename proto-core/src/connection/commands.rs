@@ -237,6 +237,7 @@ impl Connection {
     pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) {
         let now = self.advance(now);
         self.channels.limit_receiving(now, &self.config, None, rate);
+        self.deliver_held(now);
         self.update_timers();
     }
 
@@ -269,6 +270,13 @@ impl Connection {
             channel.refuse(payload.len() + MESSAGE_COST);
             return Err(SendError::Full);
         }
+        let asks = lifetime.is_some() || key.is_some() || max_retransmits.is_some() || batch.is_some();
+        if !asks && channel.takes(class, payload.len()) {
+            let number = channel.push_plain(now, class, payload, kind, receipt);
+            self.stats.messages_accepted += 1;
+            self.channels.activate(id);
+            return Ok(MessageId { channel: id, class, number });
+        }
         let lifetime = lifetime.map(|lifetime| lifetime.min(Duration::from_millis(MAX_TTL_MS.into())));
         if let Some(lifetime) = lifetime {
             let queue_time = channel.queue_time(now);
@@ -277,7 +285,7 @@ impl Connection {
             }
         }
         let terms = Terms::new(lifetime.map(|lifetime| now + lifetime), key, max_retransmits, batch);
-        let lapses = terms.as_ref().and_then(|terms| terms.lapses());
+        let has_lifetime = lifetime.is_some();
         let mut ends = mem::take(&mut self.scratch.ends);
         let number = channel.push(now, class, Entry { payload, kind, receipt, terms }, &mut ends);
         if number.is_ok() {
@@ -286,10 +294,9 @@ impl Connection {
             if let Some(batch) = batch {
                 self.join_batch(id, batch);
             }
-            if let Some(at) = lapses {
+            if has_lifetime {
                 self.channels.note_lifetime(id);
-                let at = self.timers.get(Timer::Expiry).map_or(at, |due| due.min(at));
-                self.timers.set(Timer::Expiry, at);
+                self.timers.set(Timer::Expiry, self.channels.next_deadline());
             }
         }
         self.settle_ends(id, ends);
@@ -348,6 +355,7 @@ impl Channel<'_> {
     pub fn limit_receiving(&mut self, now: Timestamp, rate: Option<Rate>) -> Result<(), OpenError> {
         let now = self.conn.advance(now);
         let is_known = self.conn.channels.limit_receiving(now, &self.conn.config, Some(self.id), rate);
+        self.conn.deliver_held(now);
         self.conn.update_timers();
         if is_known { Ok(()) } else { Err(OpenError::NoChannel) }
     }

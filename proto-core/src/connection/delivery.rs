@@ -19,6 +19,12 @@ const MAX_BATCHES: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batches(BTreeMap<(ChannelId, u64), Open>);
 
+impl Batches {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
     unsettled: u32,
@@ -101,14 +107,12 @@ impl Connection {
 
     /// Gives up the messages whose lifetimes are over.
     pub(super) fn expire_messages(&mut self, now: Timestamp) {
-        for id in self.channels.take_lapsing() {
+        while let Some(id) = self.channels.take_lapsed(now) {
             let mut ends = mem::take(&mut self.scratch.ends);
             if let Some(channel) = self.channels.get_mut(id) {
                 channel.expire(now, &mut ends);
-                if channel.next_deadline().is_some() {
-                    self.channels.note_lifetime(id);
-                }
             }
+            self.channels.note_lifetime(id);
             self.settle_ends(id, ends);
         }
         self.timers.set(Timer::Expiry, self.channels.next_deadline());
@@ -148,3 +152,5 @@ impl Channel<'_> {
         Ok(())
     }
 }
+
+crate::sleep::awake!(Batches);

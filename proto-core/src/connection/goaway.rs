@@ -173,3 +173,5 @@ impl Connection {
         }
     }
 }
+
+crate::sleep::awake!(Leaving);

@@ -577,3 +577,6 @@ fn confirm_hash(transcript: &[u8; 16], accept: &[u8]) -> [u8; 16] {
     hasher.update(transcript).update(accept);
     first_half(hasher.finalize().as_bytes())
 }
+
+crate::sleep::awake!(Handshake);
+crate::sleep::rests_as!(Confirm, Confirm::Done);

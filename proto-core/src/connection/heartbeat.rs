@@ -50,9 +50,12 @@ impl Connection {
 
     /// Nothing has been in flight for a while: the memory of a busier time is given back.
     pub(super) fn release_memory(&mut self) {
+        self.rested = self.clock;
+        self.batches.take_if(|batches| batches.is_empty());
         self.recovery.release();
         self.received.shrink();
         self.channels.shrink();
         self.scratch.clear();
+        self.timers.set(Timer::Expiry, self.channels.next_deadline());
     }
 }

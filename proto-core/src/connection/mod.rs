@@ -5,10 +5,12 @@ mod blocked;
 mod clock;
 mod close;
 mod commands;
+mod counters;
 mod delivery;
 mod goaway;
 mod handshake;
 mod heartbeat;
+mod paths;
 mod probe;
 mod receipts;
 mod receive;
@@ -16,6 +18,7 @@ mod reconnect;
 mod requests;
 mod resume;
 mod settle;
+mod sleep;
 mod state;
 mod stream;
 mod timers;
@@ -41,6 +44,8 @@ pub use self::goaway::GoAway;
 use self::goaway::Leaving;
 pub(crate) use self::handshake::reset_token;
 use self::handshake::{Confirm, Handshake};
+pub(crate) use self::paths::Arrival;
+use self::paths::Paths;
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub(crate) use self::resume::{Verdict, prove};
@@ -50,7 +55,7 @@ use self::timers::{Timer, TimerTable};
 use self::urgent::Overdraft;
 pub(crate) use self::ways::{MAX_WAYS, Ways};
 use crate::arena::Arena;
-use crate::channel::{Channels, Delivery, Ends, Gone};
+use crate::channel::{Channels, Delivery, Ends, Gone, Next};
 use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
@@ -116,9 +121,12 @@ pub struct Connection {
     wall: clock::Clock,
     ending: close::Ending,
     leaving: Option<Box<Leaving>>,
+    paths: Paths,
     /// Where payloads go; an endpoint lends its own. Boxed, so that lending is cheap and none costs little.
     arena: Option<Box<Arena>>,
     scratch: Lazy<Scratch>,
+    /// When memory was last given back.
+    rested: Timestamp,
     stats: Stats,
 }
 
@@ -130,9 +138,6 @@ pub(crate) struct Legacy {
     credentials: Option<Arc<[u8]>>,
 }
 
-/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
-
 /// Lists that are filled and emptied within one call, kept for their memory.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
@@ -141,6 +146,8 @@ struct Scratch {
     deliveries: Vec<Delivery>,
     gone: Vec<Gone>,
     ends: Ends,
+    /// What did not fit into the packet before, as of that time. Anything but another packet makes it void.
+    next: Option<(Timestamp, Next)>,
 }
 
 impl Blank for Scratch {
@@ -150,6 +157,7 @@ impl Blank for Scratch {
         deliveries: Vec::new(),
         gone: Vec::new(),
         ends: Vec::new(),
+        next: None,
     };
 }
 
@@ -211,6 +219,8 @@ impl Connection {
     }
 
     fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp, is_client: bool) -> Self {
+        #[cfg(planted)]
+        let seed = crate::planted::seed(&config, seed);
         let mut rng = Rng::new(&seed, "connection");
         Self {
             recovery: Recovery::new(now, &config, link, &mut rng),
@@ -253,8 +263,10 @@ impl Connection {
             wall: clock::Clock::default(),
             ending: close::Ending::default(),
             leaving: None,
+            paths: Paths::default(),
             arena: None,
             scratch: Lazy::default(),
+            rested: Timestamp::ZERO,
             stats: Stats::default(),
             config,
         }
@@ -271,19 +283,19 @@ impl Connection {
     pub(crate) fn handle_short(
         &mut self,
         now: Timestamp,
-        ecn: Option<Ecn>,
+        arrival: Arrival,
         short: &Short<'_>,
         datagram: &[u8],
     ) {
         let now = self.advance(now);
-        self.on_short(now, ecn, short, datagram);
+        self.on_short(now, arrival, short, datagram);
         self.update_timers();
     }
 
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
-        while let Some((timer, deadline)) = self.timers.take_due(now) {
+        while let Some((timer, deadline)) = self.take_due(now) {
             self.on_timer(now, timer, deadline);
             self.update_timers();
         }
@@ -291,10 +303,11 @@ impl Connection {
 
     /// Appends one packet, over a stream one record, to `buf`, if there is one to send; from then on it counts as sent.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let now = self.advance(now);
+        self.clock = self.clock.max(now);
+        let now = self.clock;
         let start = buf.len();
+        self.begin_writing();
         let written = self.transmit(now, buf);
-        self.update_sent_timers();
         let path = crate::PathId(written?);
         let len = buf.len() - start;
         self.stats.packets_sent += 1;
@@ -315,7 +328,11 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.next()
+        let set = self.timers.next();
+        let asked = [Timer::Loss, Timer::Ack, Timer::Release, Timer::Reassembly, Timer::Rate];
+        let first = asked.into_iter().filter_map(|timer| self.asked_deadline(timer)).min();
+        let first = first.map_or(set, |first| first.as_nanos().min(set));
+        (first != u64::MAX).then(|| Timestamp::from_nanos(first))
     }
 
     /// Where the connection is in its life.
@@ -345,7 +362,7 @@ impl Connection {
 
     /// Bytes of payload that it holds: queued and unacknowledged, incomplete, and not yet received.
     pub fn held_bytes(&self) -> usize {
-        self.channels.iter().map(crate::channel::Channel::held_bytes).sum()
+        self.channels.held_bytes()
     }
 
     /// Counters.
@@ -426,6 +443,9 @@ impl Connection {
 
     /// The clock never runs backwards, whatever the caller says.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
+        if let Some(scratch) = self.scratch.get_mut() {
+            scratch.next = None;
+        }
         self.clock = self.clock.max(now);
         self.clock
     }
@@ -452,14 +472,52 @@ impl Connection {
             Timer::Expiry => self.expire_messages(now),
             Timer::Report => self.on_report_timer(),
             Timer::Request => self.on_request_timer(now),
-            Timer::Rate => self.channels.on_rate_timer(now),
+            Timer::Rate => self.on_rate_timer(now),
             Timer::Linger => self.finish_flushing(now),
             Timer::Close => self.on_close_timer(now),
+            Timer::Path => self.on_path_timer(now),
             Timer::Drain => self.on_drain_timer(now),
         }
     }
 
-    /// Files the deadlines that their owners keep themselves.
+    fn on_rate_timer(&mut self, now: Timestamp) {
+        self.channels.on_rate_timer(now);
+        if self.channels.has_admissible(now) {
+            self.deliver_held(now);
+        }
+    }
+
+    /// Stops and returns a timer that is due.
+    fn take_due(&mut self, now: Timestamp) -> Option<(Timer, Timestamp)> {
+        Timer::ALL.into_iter().find_map(|timer| {
+            let at = self.deadline(timer).filter(|&at| at <= now)?;
+            self.timers.stop(timer);
+            Some((timer, at))
+        })
+    }
+
+    /// When `timer` fires.
+    fn deadline(&self, timer: Timer) -> Option<Timestamp> {
+        self.timers.get(timer).or_else(|| self.asked_deadline(timer))
+    }
+
+    /// The deadline of a timer whose owner keeps it; none of the others.
+    fn asked_deadline(&self, timer: Timer) -> Option<Timestamp> {
+        let runs_on = self.state == State::Suspended && timer == Timer::Reassembly;
+        if !self.state.is_open() && !runs_on {
+            return None;
+        }
+        match timer {
+            Timer::Loss => self.recovery.deadline(&self.config),
+            Timer::Ack => self.received.deadline(),
+            Timer::Release => self.release_at(),
+            Timer::Reassembly => self.channels.reassembly_deadline(),
+            Timer::Rate => self.channels.rate_deadline(),
+            _ => None,
+        }
+    }
+
+    /// Files the deadline of the requests.
     fn update_timers(&mut self) {
         if !self.state.is_alive() {
             return;
@@ -467,20 +525,6 @@ impl Connection {
         if self.leaving.is_some() {
             self.check_flushed(self.clock);
         }
-        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         self.timers.set(Timer::Request, self.requests.deadline());
-        self.update_sent_timers();
-    }
-
-    /// Those that sending a packet moves.
-    fn update_sent_timers(&mut self) {
-        if !self.state.is_open() {
-            return;
-        }
-        self.timers.set(Timer::Loss, self.recovery.deadline(&self.config));
-        let release = self.recovery.idle_for(RELEASE_AFTER);
-        self.timers.set(Timer::Release, release.map(|at| at.max(self.received.latest() + RELEASE_AFTER)));
-        self.timers.set(Timer::Ack, self.received.deadline());
-        self.timers.set(Timer::Rate, self.channels.rate_deadline());
     }
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::receive::{Violation, violation};
 use super::transmit::{announcement_len, write_announcement};
 use super::{Connection, Timer};
-use crate::channel::{Announce, Arrival, Channel, Gone, Refused};
+use crate::channel::{Announce, Arrival, Channel, Delivery, Gone, Refused};
 use crate::recovery::Carried;
 use crate::wire::{
     FragAbort, Frame, Kind, MAX_REPORTS, MAX_SKIPS, MsgAck, RecordWriter, Report, Reported, Skip, Skipped,
@@ -49,10 +49,33 @@ impl Connection {
     }
 
     /// The next message for the application.
+    #[inline]
     pub(super) fn receive_next(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
         if self.is_gated() {
             return None;
         }
+        if !self.is_planted_leak()
+            && let Some(delivery) = self.channels.take_plain(id)
+        {
+            self.stats.messages_delivered += 1;
+            let Delivery { class, id: number, payload, gap, .. } = delivery;
+            return Some(Received {
+                payload,
+                class,
+                number,
+                gap,
+                request: None,
+                cancelled: false,
+                receipt: None,
+                batch: None,
+            });
+        }
+        self.receive_other(now, id)
+    }
+
+    /// A message that is not reliable, or that says more than its payload.
+    #[inline(never)]
+    fn receive_other(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
         let mut gone = mem::take(&mut self.scratch.gone);
         let config = &self.config;
         let delivery =
@@ -72,10 +95,8 @@ impl Connection {
         let (class, number) = (delivery.class, delivery.id);
         let said = delivery.said.map(|said| *said).unwrap_or_default();
         let receipt = said.receipt.then_some(ReceiptId { channel: id, class, number });
-        if receipt.is_some()
-            && let Some(channel) = self.channels.get_mut(id)
-        {
-            channel.extra.get_or_insert_default().receipts.owe(class, number, said.batch);
+        if receipt.is_some() {
+            self.channels.answer(&self.config, id, |receipts| receipts.owe(class, number, said.batch));
         }
         let (payload, gap) = (delivery.payload, delivery.gap);
         Some(Received { payload, class, number, gap, request, cancelled, receipt, batch: said.batch })
@@ -84,7 +105,7 @@ impl Connection {
     /// A message was dropped unseen, or will never come: counts it, tells the peer, and gives its room back.
     pub(super) fn on_gone(&mut self, id: ChannelId, gone: &Gone) {
         if let Some(reason) = gone.reason {
-            self.stats.drops.count(reason.counter());
+            self.count_drop(id, reason.counter());
             self.note_drop(id, reason, gone.id);
             if gone.receipt {
                 self.refuse_one(id, gone.class, gone.id, reason);
@@ -105,7 +126,7 @@ impl Connection {
 
     /// Something came again, or too late.
     pub(super) fn on_repetition(&mut self, id: ChannelId, arrival: &Arrival<'_>, reason: Refusal) {
-        self.stats.drops.count(reason.counter());
+        self.count_drop(id, reason.counter());
         self.note_drop(id, reason, arrival.id);
         if arrival.extras.receipt && reason != Refusal::Duplicate {
             self.refuse_one(id, arrival.class, arrival.id, reason);
@@ -113,9 +134,16 @@ impl Connection {
     }
 
     fn refuse_one(&mut self, id: ChannelId, class: Class, number: u64, reason: Refusal) {
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.extra.get_or_insert_default().receipts.refuse(class, number, reason.code());
-            self.channels.owe_control(id);
+        self.channels.answer(&self.config, id, |receipts| receipts.refuse(class, number, reason.code()));
+        self.channels.owe_control(id);
+    }
+
+    /// An unreliable message asks for a receipt that would be one too many.
+    pub(super) fn refuse_for_receipt(&mut self, id: ChannelId, class: Class, number: u64) {
+        self.count_drop(id, Drop::ReceiptsFull);
+        self.note_drop(id, Refusal::QueueFull, number);
+        if self.channels.has_room_for_refusal(&self.config) {
+            self.refuse_one(id, class, number, Refusal::QueueFull);
         }
     }
 
@@ -154,10 +182,10 @@ impl Connection {
                 })
             })?;
             if was_partial {
-                self.stats.drops.count(Drop::Abandoned);
+                self.count_drop(id, Drop::Abandoned);
             }
-            if let Some(extra) = self.channels.get_mut(id).and_then(|channel| channel.extra.as_mut()) {
-                extra.receipts.forget(class, skipped.number);
+            if self.channels.get(id).is_some_and(|channel| channel.extra.is_some()) {
+                self.channels.answer(&self.config, id, |receipts| receipts.forget(class, skipped.number));
             }
         }
         Ok(())
@@ -168,7 +196,7 @@ impl Connection {
         let id = channel.id;
         if self.channels.receive(&self.config, id, |inbox, _| inbox.abort(class, abort.number)) == Some(true)
         {
-            self.stats.drops.count(Drop::Abandoned);
+            self.count_drop(id, Drop::Abandoned);
         }
         Ok(())
     }
@@ -176,6 +204,10 @@ impl Connection {
     pub(super) fn on_msg_ack(&mut self, receipts: &MsgAck<'_>) -> Result<(), Violation> {
         let fate = match receipts.status {
             Status::Processed => Fate::Processed,
+            #[cfg(planted)]
+            Status::Rejected(_) if self.config.planted == Some(crate::planted::Planted::Panics) => {
+                panic!("planted")
+            }
             Status::Rejected(reason) => Fate::Rejected(reason),
             Status::Refused(reason) => {
                 Fate::Refused(Refusal::from_code(u8::try_from(reason).unwrap_or(u8::MAX)))
@@ -203,7 +235,7 @@ impl Connection {
 
     pub(super) fn on_report(&mut self, report: &Report<'_>) {
         for line in report.lines() {
-            self.stats.peer_drops.add(Refusal::from_code(line.reason), line.count);
+            self.count_peer_drops(ChannelId(line.channel), Refusal::from_code(line.reason), line.count);
         }
     }
 
@@ -346,3 +378,5 @@ fn write_receipts(
     }
     true
 }
+
+crate::sleep::awake!(Reports);

@@ -4,13 +4,14 @@ use core::mem;
 use core::time::Duration;
 
 use super::state::{End, State};
-use super::{Connection, Timer};
+use super::{Arrival, Connection};
 use crate::channel::{
-    Announce, Arrival, Channel, Delivery, Gone, Inbox, Intake, MAX_RECEIPTS, ReceiveCredit, Refused,
+    Admission, Announce, Arrival as Piece, Channel, Delivery, Gone, Inbox, Intake, ReceiveCredit, Refused,
     SendCredit, Share,
 };
+use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Kind, Msg, OpenChannel, Packet, Record, Short};
-use crate::{ChannelId, Class, CloseReason, Drop, Ecn, Event, Meta, PathId, Refusal, Timestamp, code};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Meta, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
 #[derive(Debug)]
@@ -23,19 +24,63 @@ pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
 /// Where the previous message of a record belongs, for the next one to refer to.
 type Previous = Option<(u32, u8, u64)>;
 
+/// What a record asks for.
+#[derive(Clone, Copy)]
+struct Asks {
+    /// An ACK.
+    eliciting: bool,
+    /// That at once.
+    urgent: bool,
+    /// Nothing else.
+    only: bool,
+}
+
+/// Decodes all of a record: what it asks for, and whether it says nothing about where its sender is.
+fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
+    let mut probing = true;
+    let mut asks = Asks { eliciting: false, urgent: false, only: true };
+    let mut record = Record::new(payload);
+    loop {
+        let checked = if record.is_at_msg() {
+            (asks.eliciting, asks.only, probing) = (true, false, false);
+            record.check_msg()
+        } else {
+            let Some(frame) = record.next() else { return Ok((asks, probing)) };
+            frame.map(|frame| {
+                let is_ping = matches!(frame, Frame::Ping);
+                asks.eliciting |= frame.is_ack_eliciting();
+                asks.urgent |= is_ping;
+                probing &= frame.is_probing();
+                asks.only &= is_ping || !frame.is_ack_eliciting();
+            })
+        };
+        checked.map_err(|error| violation_of(&error))?;
+    }
+}
+
+/// What a frame breaks that cannot be decoded.
+#[inline(never)]
+const fn violation_of(error: &DecodeError) -> Violation {
+    match *error {
+        DecodeError::UnknownFrame(_) => Violation(code::FRAME_UNKNOWN, "a frame of unknown type"),
+        DecodeError::Invalid(text) => Violation(code::FRAME_ENCODING, text),
+        _ => Violation(code::FRAME_ENCODING, "a malformed frame"),
+    }
+}
+
 impl Connection {
     pub(super) fn receive(&mut self, now: Timestamp, meta: Meta, datagram: &[u8]) {
         if self.link.is_stream() {
             return self.receive_record(now, datagram);
         }
-        if meta.path != PathId::default() && self.state != State::Connecting {
-            return self.stats.drops.count(Drop::WrongAddress);
-        }
+        let is_elsewhere = self.state != State::Connecting && meta.path != self.active_path();
+        let arrival = Arrival { path: meta.path, is_same_host: false, ecn: meta.ecn };
         match Packet::decode(datagram, self.config.checksum) {
+            Ok(Packet::Long(_)) if is_elsewhere => self.stats.drops.count(Drop::WrongAddress),
             Ok(Packet::Long(long)) => {
                 self.on_long(now, meta.path.0, &long, datagram.len());
             }
-            Ok(Packet::Short(short)) => self.on_short(now, meta.ecn, &short, datagram),
+            Ok(Packet::Short(short)) => self.on_short(now, arrival, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
         }
@@ -57,7 +102,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_short(&mut self, now: Timestamp, ecn: Option<Ecn>, short: &Short<'_>, datagram: &[u8]) {
+    pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
+        if self.state != State::Connecting && arrival.path != self.active_path() && !self.may_roam() {
+            return self.stats.drops.count(Drop::WrongAddress);
+        }
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
             State::Suspended => !self.is_client,
@@ -97,7 +145,8 @@ impl Connection {
         }
         self.stats.packets_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        self.apply_record(now, number, ecn, short.payload);
+        self.set_arrival(arrival.path, datagram.len());
+        self.apply_record(now, number, arrival, short.payload);
     }
 
     /// The client says that it will not come: it found another way.
@@ -112,50 +161,57 @@ impl Connection {
     }
 
     /// Checks all of a record before any of it takes effect.
-    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, ecn: Option<Ecn>, payload: &[u8]) {
-        let (mut eliciting, mut urgent, mut asks_only) = (false, false, true);
-        let mut only = None;
-        let mut record = Record::new(payload);
-        while let Some(frame) = record.next() {
-            match frame {
-                Ok(frame) => {
-                    eliciting |= frame.is_ack_eliciting();
-                    urgent |= frame == Frame::Ping;
-                    asks_only &= frame == Frame::Ping || !frame.is_ack_eliciting();
-                    only = (record.frames() == 1 && record.is_empty()).then_some(frame);
-                }
-                Err(DecodeError::UnknownFrame(_)) => {
-                    return self.on_violation(now, code::FRAME_UNKNOWN, "a frame of unknown type");
-                }
-                Err(DecodeError::Invalid(text)) => return self.on_violation(now, code::FRAME_ENCODING, text),
-                Err(_) => return self.on_violation(now, code::FRAME_ENCODING, "a malformed frame"),
-            }
-        }
-        if self.link.is_stream() {
-            self.received.insert_record(now, eliciting && !asks_only, urgent, payload.len());
-        } else {
-            self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
-            self.received.note_mark(ecn);
-        }
-        self.keep_alive(now);
-        if eliciting {
-            self.restart_heartbeat(now);
-        }
+    pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
+        let is_newest = self.received.is_newest(number);
         let mut previous = None;
-        // A record of one frame, such as a large message, is not decoded again.
-        if let Some(frame) = only {
-            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
-                self.on_violation(now, code, text);
+        let mut record = Record::new(payload);
+        // A message that is alone need not be decoded twice.
+        if record.is_at_last() {
+            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+                let asks = Asks { eliciting: true, urgent: false, only: false };
+                self.note_packet(now, number, arrival, asks, payload.len());
+                if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
+            });
+            if let Err(Violation(code, text)) = applied {
+                return self.on_violation(now, code, text);
             }
-            return;
+            return self.follow(now, arrival, number, is_newest, false);
         }
-        for frame in Record::new(payload).flatten() {
-            if let Err(Violation(code, text)) = self.apply(now, number, &frame, &mut previous) {
+        let (asks, probing) = match check_record(payload) {
+            Ok(checked) => checked,
+            Err(Violation(code, text)) => return self.on_violation(now, code, text),
+        };
+        self.note_packet(now, number, arrival, asks, payload.len());
+        loop {
+            let applied = if record.is_at_msg() && self.state.is_open() {
+                record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
+            } else if let Some(Ok(frame)) = record.next() {
+                self.apply(now, number, &frame, &mut previous)
+            } else {
+                return self.follow(now, arrival, number, is_newest, probing);
+            };
+            if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);
             }
             if self.state.is_closed() {
                 return;
             }
+        }
+    }
+
+    /// A packet with `len` bytes of frames makes sense.
+    #[inline]
+    fn note_packet(&mut self, now: Timestamp, number: u64, arrival: Arrival, asks: Asks, len: usize) {
+        let Asks { eliciting, urgent, only, .. } = asks;
+        if self.link.is_stream() {
+            self.received.insert_record(now, eliciting && !only, urgent, len);
+        } else {
+            self.received.insert(now, number, eliciting, urgent, self.config.max_ack_delay);
+            self.received.note_mark(arrival.ecn);
+        }
+        self.keep_alive(now);
+        if eliciting {
+            self.restart_heartbeat(now);
         }
     }
 
@@ -170,10 +226,18 @@ impl Connection {
         let is_open = self.state.is_open();
         match frame {
             Frame::Ack(ack) => {
-                let scratch = &mut self.scratch;
+                let (scratch, channels) = (&mut self.scratch, &mut self.channels);
+                let mut settled = 0;
+                let take = |carried: &Carried| {
+                    let is_settled =
+                        matches!(carried, Carried::Piece(piece) if channels.on_plain_acked(piece));
+                    settled += u64::from(is_settled);
+                    is_settled
+                };
                 self.recovery
-                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats)
+                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats, take)
                     .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
+                self.stats.messages_acked += settled;
                 self.settle_outcome(now);
                 Ok(())
             }
@@ -184,6 +248,8 @@ impl Connection {
                     violation("a CONFIRM that answers nothing")
                 }
             }
+            Frame::PathChallenge(data) if is_open => self.on_path_challenge(now, *data),
+            Frame::PathResponse(data) if is_open => self.on_path_response(now, *data),
             Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
@@ -245,6 +311,8 @@ impl Connection {
             | Frame::OpenChannel(_)
             | Frame::Rate(_)
             | Frame::GoAway(_)
+            | Frame::PathChallenge(_)
+            | Frame::PathResponse(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)
@@ -322,30 +390,41 @@ impl Connection {
         let number = channel.inbox.expand(class, msg.id, before);
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
+        if msg.is_plain()
+            && channel.inbox.awaits(class, number)
+            && msg.payload.len() <= self.config.max_message
+        {
+            let arena = self.arena.get_or_insert_default();
+            if let Some(is_first) = self.channels.accept(id, class, number, msg.payload, arena) {
+                if is_first {
+                    self.on_first_ready(id);
+                }
+                return Ok(());
+            }
+        }
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
-        if msg.extras.receipt
-            && channel.extra.as_ref().is_some_and(|extra| extra.receipts.len() >= MAX_RECEIPTS)
-        {
-            if class.is_reliable() {
-                return Err(Violation(code::FLOW_CONTROL, "more receipts than a queue holds messages"));
+        let mut extras = msg.extras;
+        if extras.receipt && !class.is_reliable() && !self.channels.has_room_for_receipt(&self.config) {
+            if !self.channels.get(id).is_some_and(|channel| channel.repeats(class)) {
+                self.refuse_for_receipt(id, class, number);
+                return Ok(());
             }
-            self.stats.drops.count(Drop::ReceiptsFull);
-            return Ok(());
+            // The newest must arrive: it does, and nobody is told that it was processed.
+            extras.receipt = false;
         }
         if !class.is_reliable()
             && let Some(reason) = self.refuses_unreliable(now, id, class, msg)
         {
-            let receipt = msg.extras.receipt;
+            let receipt = extras.receipt;
             self.on_gone(
                 id,
                 &Gone { class, id: number, total, receipt, reason: Some(reason), request: None },
             );
             return Ok(());
         }
-        let extras = msg.extras;
         let arrival =
-            Arrival { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
+            Piece { class, id: number, kind: msg.kind, extras, total, offset, payload: msg.payload };
         self.take_in(now, id, |inbox, credit, intake| match inbox.receive(&arrival, credit, intake) {
             Err(Refused::Dropped(reason)) => Ok(Some(reason)),
             Err(Refused::Violation(code, text)) => Err(Violation(code, text)),
@@ -405,7 +484,7 @@ impl Connection {
             return None;
         }
         let is_first = msg.fragment.is_none_or(|fragment| fragment.offset == 0);
-        if !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
+        if !self.channels.holds(id, class) && !self.channels.lets_in(now, id, is_first, msg.payload.len()) {
             return Some(Refusal::RateLimited);
         }
         let total = msg.fragment.map_or(msg.payload.len() as u64, |fragment| fragment.total);
@@ -414,6 +493,10 @@ impl Connection {
         if too_many_pieces.contains(&total) {
             return Some(Refusal::ReassemblyFull);
         }
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::Hoards) {
+            return None;
+        }
         // A channel holds no more than one sequenced message and a part of another.
         let is_bounded = class == Class::Sequenced;
         (!is_bounded && self.channels.unreliable_cost() > self.config.session_bytes)
@@ -421,6 +504,38 @@ impl Connection {
     }
 
     fn deliver(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
+        let Admission { passed, dropped } = self.channels.admit(now, id, delivery);
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::RateLosesNewest) {
+            self.channels.take_held();
+        }
+        if let Some(dropped) = dropped {
+            self.on_gone(id, &dropped);
+        }
+        passed.map_or(Ok(()), |delivery| self.hand_over(now, id, delivery))
+    }
+
+    /// Hands over what waited for the rate of its channel, as far as that lets it pass.
+    pub(super) fn deliver_held(&mut self, now: Timestamp) {
+        for (id, delivery) in self.channels.admit_held(now) {
+            if let Err(Violation(code, text)) = self.hand_over(now, id, delivery) {
+                return self.on_violation(now, code, text);
+            }
+        }
+    }
+
+    /// The connection is over: what waited for a rate waits for the application with what it has not taken.
+    pub(super) fn release_held(&mut self) {
+        for (id, delivery) in self.channels.take_held() {
+            if delivery.kind == Kind::OneWay {
+                self.make_ready(id, delivery);
+            } else {
+                self.count_drop(id, Drop::Unread);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, now: Timestamp, id: ChannelId, delivery: Delivery) -> Result<(), Violation> {
         if delivery.kind == Kind::OneWay {
             self.make_ready(id, delivery);
             return Ok(());
@@ -431,15 +546,22 @@ impl Connection {
     pub(super) fn make_ready(&mut self, id: ChannelId, delivery: Delivery) {
         let made = self.channels.receive(&self.config, id, |inbox, _| inbox.make_ready(delivery));
         let Some((is_first, replaced)) = made else { return };
+        if is_first {
+            self.on_first_ready(id);
+        }
+        if let Some(replaced) = replaced {
+            self.on_gone(id, &replaced);
+        }
+    }
+
+    /// The application has something to take where it had nothing.
+    fn on_first_ready(&mut self, id: ChannelId) {
         // Without a link it waits until it is told how the channel goes on.
-        let is_told = is_first && self.state != State::Suspended;
+        let is_told = self.state != State::Suspended;
         if let Some(channel) = self.channels.get_mut(id).filter(|_| is_told)
             && !mem::replace(&mut channel.readable_queued, true)
         {
             self.events.push_back(Event::Readable(id));
-        }
-        if let Some(replaced) = replaced {
-            self.on_gone(id, &replaced);
         }
     }
 
@@ -453,7 +575,7 @@ impl Connection {
     /// Room for a message of `len` bytes is free again.
     pub(super) fn release_credit(&mut self, id: ChannelId, class: Class, len: usize) {
         #[cfg(planted)]
-        if self.config.planted == Some(crate::planted::Planted::CreditLeak) && len % 5 == 0 {
+        if self.is_planted_leak() && len % 5 == 0 {
             return;
         }
         if !class.is_reliable() {
@@ -461,9 +583,17 @@ impl Connection {
         }
         self.channels.release(id, len);
         self.channels.meter_credit(self.clock, id);
-        if self.state.is_open() {
-            self.timers.set(Timer::Rate, self.channels.rate_deadline());
-        }
+    }
+
+    #[cfg(planted)]
+    pub(super) fn is_planted_leak(&self) -> bool {
+        self.config.planted == Some(crate::planted::Planted::CreditLeak)
+    }
+
+    #[cfg(not(planted))]
+    #[expect(clippy::unused_self, reason = "the other build looks at the configuration")]
+    pub(super) const fn is_planted_leak(&self) -> bool {
+        false
     }
 
     pub(super) fn on_event_polled(&mut self, event: &Event) {

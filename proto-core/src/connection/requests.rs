@@ -1,5 +1,6 @@
 //! Requests of both sides: asking, giving up, answering, and what becomes of a question (docs/spec/channels.md, section 5).
 
+use core::mem;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -96,7 +97,7 @@ impl Connection {
         let Some(message) = self.requests.cancel(request) else { return false };
         let not_processed = !self.give_up(now, message);
         if !not_processed && !self.requests.tell_cancelled(request, self.config.max_requests) {
-            self.stats.drops.count(Drop::CancelUntold);
+            self.count_drop(message.channel, Drop::CancelUntold);
         }
         self.drop_left_over();
         let outcome = RequestOutcome::Cancelled { not_processed };
@@ -118,10 +119,12 @@ impl Connection {
         let MessageId { channel, class, number } = message;
         let outbox = self.channels.get(channel).map(|channel| &channel.outboxes[class as usize]);
         let written = outbox.is_none_or(|outbox| outbox.has_written(number));
-        if !written
-            && let Some(settled) = self.channels.get_mut(channel).and_then(|c| c.settle(class, number))
-        {
-            self.on_settled(channel, class, settled, Fate::Cancelled);
+        if !written {
+            let mut ends = mem::take(&mut self.scratch.ends);
+            if let Some(channel) = self.channels.get_mut(channel) {
+                channel.give_up(now, class, number, Fate::Cancelled, &mut ends);
+            }
+            self.settle_ends(channel, ends);
             self.check_flushed(now);
         }
         written
@@ -180,7 +183,7 @@ impl Connection {
     /// Throws away what came of replies that nobody will take.
     fn drop_left_over(&mut self) {
         while let Some(Reply { channel, payload }) = self.requests.take_left_over() {
-            self.stats.drops.count(Drop::LateReply);
+            self.count_drop(channel, Drop::LateReply);
             self.release_credit(channel, Class::ReliableUnordered, payload.len());
         }
     }
@@ -221,13 +224,15 @@ impl Connection {
             self.events.push_back(Event::RequestDone { request, outcome: RequestOutcome::TimedOut });
         }
         while let Some(request) = self.requests.overdue(now) {
-            let owed = self.requests.owed(request);
+            let Some((channel, parts)) = self.requests.owed(request) else { break };
             let Some(taken) = self.requests.settle_owed(request) else { break };
-            self.stats.drops.count(Drop::RequestExpired);
-            if let Some((channel, parts)) = owed {
-                let (request, code) = (request.0, code::REQUEST_EXPIRED);
-                self.fail(now, channel, Kind::ReplyError { request, code, index: NonZeroU32::new(parts) });
-            }
+            self.count_drop(channel, Drop::RequestExpired);
+            let kind = Kind::ReplyError {
+                request: request.0,
+                code: code::REQUEST_EXPIRED,
+                index: NonZeroU32::new(parts),
+            };
+            self.fail(now, channel, kind);
             if taken {
                 self.events.push_back(Event::RequestCancelled(request));
             }

@@ -169,6 +169,7 @@ impl Connection {
         self.blocked = super::blocked::Blocked::default();
         self.overdraft = super::Overdraft::default();
         self.echo = super::Echo::default();
+        self.paths.renew();
         self.marks = false;
         self.ping_due = false;
         self.probes_due = 0;
@@ -571,3 +572,5 @@ fn split(lines: Vec<StateLine>) -> Vec<Vec<StateLine>> {
     }
     parts
 }
+
+crate::sleep::awake!(Resume);

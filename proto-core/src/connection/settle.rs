@@ -58,10 +58,7 @@ impl Connection {
                 }
             }
             Carried::MsgAck { channel, class, first, len } => {
-                if let Some(extra) = self.channels.get_mut(channel).and_then(|channel| channel.extra.as_mut())
-                {
-                    extra.receipts.on_acked(class, first, len);
-                }
+                self.channels.answer(&self.config, channel, |receipts| receipts.on_acked(class, first, len));
             }
             Carried::Piece(piece) => {
                 let settled =
@@ -100,10 +97,8 @@ impl Connection {
                 }
             }
             Carried::MsgAck { channel: id, class, first, len } => {
-                if let Some(channel) = self.channels.get_mut(id) {
-                    channel.extra.get_or_insert_default().receipts.on_lost(class, first, len);
-                    self.channels.owe_control(id);
-                }
+                self.channels.answer(&self.config, id, |receipts| receipts.on_lost(class, first, len));
+                self.channels.owe_control(id);
             }
             Carried::Piece(piece) => {
                 let mut ends = mem::take(&mut self.scratch.ends);
@@ -139,13 +134,13 @@ impl Connection {
             Fate::Lost => self.stats.messages_lost += 1,
             Fate::Expired { .. } => {
                 self.stats.messages_expired += 1;
-                self.stats.drops.count(Drop::SendExpired);
+                self.count_drop(channel, Drop::SendExpired);
             }
             Fate::Cancelled => self.stats.messages_cancelled += 1,
             Fate::Superseded => self.stats.messages_superseded += 1,
             Fate::Dropped { .. } | Fate::TooLarge => {
                 self.stats.messages_dropped += 1;
-                self.stats.drops.count(Drop::SendQueueDropped);
+                self.count_drop(channel, Drop::SendQueueDropped);
             }
             Fate::Moved(_) => self.stats.messages_moved += 1,
             Fate::Unknown => self.stats.messages_unknown += 1,
@@ -167,6 +162,10 @@ impl Connection {
             && channel.take_writable()
         {
             self.events.push_back(Event::Writable(id));
+            #[cfg(planted)]
+            if self.config.planted == Some(crate::planted::Planted::WritableTwice) {
+                self.events.push_back(Event::Writable(id));
+            }
         }
     }
 
@@ -234,7 +233,7 @@ impl Connection {
     }
 
     /// A probe carries new data; when there is none, it repeats the oldest in flight.
-    fn begin_probe(&mut self, now: Timestamp) {
+    pub(super) fn begin_probe(&mut self, now: Timestamp) {
         self.probes_due = PROBE_PACKETS;
         if self.candidate(now, false).is_some() {
             return;
@@ -244,7 +243,7 @@ impl Connection {
         for carried in carried.drain(..) {
             match carried {
                 Carried::MtuProbe(_) => {}
-                Carried::Piece(piece) if !self.would_repeat(now, &piece) => {}
+                Carried::Piece(piece) if !self.may_copy(now, &piece) => {}
                 _ => self.on_lost(now, carried),
             }
         }

@@ -15,7 +15,7 @@ use core::time::Duration;
 
 use super::{Connection, Timer};
 use crate::wire::Advice;
-use crate::{CloseReason, Closed, Drop, Event, RequestOutcome, Timestamp};
+use crate::{CloseReason, Closed, Event, RequestOutcome, Timestamp};
 
 /// How long messages that arrived before the end wait for the application.
 const UNREAD_KEPT: Duration = Duration::from_mins(1);
@@ -110,6 +110,10 @@ impl Connection {
         self.incarnation = incarnation;
         self.enter_attached(now);
         self.events.push_back(Event::Established { session: self.session, incarnation });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::EstablishedTwice) {
+            self.events.push_back(Event::Established { session: self.session, incarnation });
+        }
     }
 
     /// The session goes on over another link; the event follows once the peer has said what it has.
@@ -133,13 +137,17 @@ impl Connection {
         self.state = State::Suspended;
         self.stop_all_but_messages();
         self.timers.set(Timer::Resume, until);
-        self.timers.set(Timer::Reassembly, self.channels.reassembly_deadline());
         if tell {
             self.events.push_back(Event::Suspended { until });
         }
     }
 
     pub(super) fn enter_flushing(&mut self, now: Timestamp, linger: Duration) {
+        #[cfg(planted)]
+        let linger = match self.config.planted {
+            Some(crate::planted::Planted::LingersOn) => linger + Duration::from_mins(1),
+            _ => linger,
+        };
         self.state = State::Flushing;
         self.timers.set(Timer::Linger, now + linger);
     }
@@ -177,6 +185,7 @@ impl Connection {
         }
         let (unsent, unacked) = self.abandon_messages();
         self.state = State::Draining;
+        self.release_held();
         self.timers.stop_all();
         self.timers.set(Timer::Drain, now + answer_for);
         let End { reason, advice, retry_after } = end;
@@ -187,6 +196,10 @@ impl Connection {
         } else {
             Event::ConnectFailed(closed)
         });
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::ClosedTwice) {
+            self.events.extend(self.events.back().cloned());
+        }
     }
 
     /// Late packets are no longer answered, and after a while unread messages no longer kept.
@@ -197,10 +210,10 @@ impl Connection {
         if self.state == State::Draining && self.unread() > 0 {
             self.timers.set(Timer::Drain, now + UNREAD_KEPT);
         } else {
-            let messages = self.channels.drop_unread();
-            let unread = messages + self.requests.drop_replies();
-            self.stats.drops.add(Drop::Unread, unread as u64);
+            self.drop_unread();
         }
         self.state = State::Drained;
     }
 }
+
+crate::sleep::rests_as!(State, Self::Established);

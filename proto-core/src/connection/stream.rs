@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use super::Connection;
 use super::state::{End, State};
+use super::{Arrival, Connection};
 use crate::framing::MAX_RECORD;
 use crate::recovery::{Mtu, Received as ReceivedPackets, Recovery};
 use crate::wire::{Cid, Frame, Record, RecordWriter};
@@ -53,7 +53,7 @@ impl Connection {
                 }
                 self.stats.packets_received += 1;
                 self.stats.bytes_received += record.len() as u64;
-                self.apply_record(now, self.received.next(), None, record);
+                self.apply_record(now, self.received.next(), Arrival::default(), record);
             }
         }
     }
@@ -182,3 +182,5 @@ impl Connection {
         self.state == State::Flushing || self.channels.iter().any(crate::channel::Channel::owes_writable)
     }
 }
+
+crate::sleep::saved!(Echo { asked, is_answered, due });

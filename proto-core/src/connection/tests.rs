@@ -6,6 +6,7 @@ mod channels;
 mod clocks;
 mod close;
 mod delivery;
+mod given_up;
 mod idle;
 mod path;
 mod priorities;
@@ -78,6 +79,8 @@ struct Pair {
     lose: Loss,
     /// Calls of `handle_timeout`.
     timeouts: usize,
+    /// How often one of them was put away.
+    dozed: usize,
 }
 
 impl Pair {
@@ -95,6 +98,7 @@ impl Pair {
             sent: Vec::new(),
             lose: Box::new(|_| false),
             timeouts: 0,
+            dozed: 0,
         }
     }
 
@@ -170,6 +174,21 @@ impl Pair {
             self.drain();
         }
         self.now = end;
+        self.doze();
+    }
+
+    /// Puts away whoever has nothing to do, and takes it out as it was.
+    fn doze(&mut self) {
+        for conn in &mut self.conns {
+            let arena = conn.arena_mut().take();
+            if let Some(saved) = conn.put_away() {
+                let taken = Connection::take_out(&saved, &conn.config).expect("it was saved");
+                assert_eq!(alloc::format!("{taken:?}"), alloc::format!("{conn:?}"));
+                *conn = taken;
+                self.dozed += 1;
+            }
+            *conn.arena_mut() = arena;
+        }
     }
 
     /// Whether nothing but a heartbeat goes over the wire for `span`.
@@ -248,6 +267,15 @@ impl Pair {
     }
 }
 
+impl Connection {
+    /// A packet of this end's with nothing but `frame` in it.
+    pub(crate) fn forge(&mut self, now: Timestamp, frame: &Frame<'_>) -> Vec<u8> {
+        let mut packet = Vec::new();
+        self.write_packet(now, &mut packet, |writer| writer.write(frame, false));
+        packet
+    }
+}
+
 fn frame_name(frame: &Frame<'_>) -> &'static str {
     match frame {
         Frame::Padding => "PADDING",
@@ -268,6 +296,8 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Cancel(_) => "CANCEL",
         Frame::ResumeState(_) => "RESUME_STATE",
         Frame::GoAway(_) => "GOAWAY",
+        Frame::PathChallenge(_) => "PATH_CHALLENGE",
+        Frame::PathResponse(_) => "PATH_RESPONSE",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

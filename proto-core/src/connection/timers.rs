@@ -42,12 +42,14 @@ pub(crate) enum Timer {
     Linger,
     /// Repeat CLOSE.
     Close,
+    /// Ask a new address again, or forget an old one.
+    Path,
     /// Forget the connection.
     Drain,
 }
 
 impl Timer {
-    const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Handshake,
         Self::HandshakeDeadline,
         Self::NextWay,
@@ -66,11 +68,13 @@ impl Timer {
         Self::Rate,
         Self::Linger,
         Self::Close,
+        Self::Path,
         Self::Drain,
     ];
 }
 
-/// One deadline for each timer; `u64::MAX` stands for none.
+/// One deadline for each timer that is set and stopped; `u64::MAX` stands for none. Those that follow from what their owners
+/// know are asked for when somebody wants to know.
 #[derive(Clone, Debug)]
 pub(crate) struct TimerTable {
     deadlines: [u64; Timer::ALL.len()],
@@ -103,16 +107,23 @@ impl TimerTable {
     }
 
     /// The earliest deadline.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.deadlines.iter().copied().min().filter(|&at| at != u64::MAX).map(Timestamp::from_nanos)
+    pub(crate) fn next(&self) -> u64 {
+        self.deadlines.iter().fold(u64::MAX, |first, &at| first.min(at))
+    }
+}
+
+impl crate::sleep::Saved for TimerTable {
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        for timer in Timer::ALL {
+            self.get(timer).save(to);
+        }
     }
 
-    /// Stops and returns a timer that is due.
-    pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<(Timer, Timestamp)> {
-        Timer::ALL.into_iter().find_map(|timer| {
-            let at = self.get(timer).filter(|&at| at <= now)?;
-            self.stop(timer);
-            Some((timer, at))
-        })
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let mut timers = Self::default();
+        for timer in Timer::ALL {
+            timers.set(timer, Option::<Timestamp>::load(from)?);
+        }
+        Some(timers)
     }
 }

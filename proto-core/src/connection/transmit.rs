@@ -3,16 +3,14 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::Bytes;
-
 use super::handshake::Confirm;
 use super::state::State;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Candidate, Next, Says};
+use crate::channel::{Announce, Candidate, Next, Position, Room, Run, Says};
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{
-    Credit, Extras, Fragment, Frame, Kind, Msg, OpenChannel, Options, RateLimit, RateScope, RecordWriter,
+    Credit, Extras, Fragment, Frame, Msg, OpenChannel, Options, RateLimit, RateScope, RecordWriter,
     TimeSample, WireId, varint,
 };
 use crate::{ChannelId, Class, Fate, Timestamp};
@@ -35,39 +33,6 @@ enum Permit {
     All,
 }
 
-/// A message that is written once it is known whether another frame follows it.
-struct Pending {
-    class: Class,
-    channel: ChannelId,
-    id: WireId,
-    fragment: Option<Fragment>,
-    kind: Kind,
-    says: Says,
-    payload: Bytes,
-    /// Its length in the record when another frame follows.
-    size: usize,
-}
-
-impl Pending {
-    fn write(&self, writer: &mut RecordWriter<'_>, last: bool) {
-        let mut block = Vec::new();
-        if let Some(batch) = self.says.batch {
-            batch.encode(&mut block);
-        }
-        let options = Options::new(&block).unwrap_or_default();
-        let msg = Msg {
-            class: self.class as u8,
-            channel: self.channel.0,
-            id: self.id,
-            fragment: self.fragment,
-            kind: self.kind,
-            extras: Extras { ttl: self.says.ttl, receipt: self.says.receipt, options },
-            payload: &self.payload,
-        };
-        writer.write_msg(&msg, last);
-    }
-}
-
 impl Connection {
     /// Writes one packet behind what `buf` holds, if there is one to send; returns the path that it is to take.
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<u8> {
@@ -75,14 +40,15 @@ impl Connection {
             State::Connecting | State::Accepting | State::Suspended => return self.write_handshake(now, buf),
             State::Established | State::Flushing => {
                 if self.timers.get(Timer::Expiry).is_some_and(|at| at <= now) {
+                    self.advance(now);
                     self.expire_messages(now);
                 }
-                self.write_probe(now, buf) || self.write_data(now, buf)
+                self.write_path_frame(now, buf) || self.write_probe(now, buf) || self.write_data(now, buf)
             }
             State::Closing | State::Draining => self.write_ending(now, buf),
             State::Backoff | State::Drained => false,
         };
-        written.then_some(0)
+        written.then(|| self.take_written_path().0)
     }
 
     /// Writes the header of a packet; on a stream it has none.
@@ -128,7 +94,19 @@ impl Connection {
             self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
             return false;
         }
-        let next = self.candidate(now, false);
+        let left_over = self.scratch.get_mut().and_then(|scratch| scratch.next.take());
+        let left_over = left_over.filter(|&(at, _)| at == now);
+        let link = self.link;
+        let is_hearing = self.is_hearing();
+        let run = self.channels.run().filter(|run| !is_hearing && (!link.is_stream() || run.repeats));
+        #[cfg(planted)]
+        let run = run.filter(|_| self.config.planted != Some(crate::planted::Planted::WrittenIsAcked));
+        let next = match left_over {
+            _ if run.is_some() => None,
+            Some((_, next)) => Some(next),
+            None => self.candidate(now, false),
+        };
+        let mut next = Waiting { run, next };
         let permit = if self.probes_due > 0 {
             Permit::All
         } else if self.wants_to_elicit(now, next.is_some()) {
@@ -140,7 +118,9 @@ impl Connection {
         if permit == Permit::Nothing && !must_answer {
             return false;
         }
-        let next = if permit == Permit::Urgent { self.candidate(now, true) } else { next };
+        if permit == Permit::Urgent {
+            next = Waiting { run: None, next: self.candidate(now, true) };
+        }
         let start = buf.len();
         let number = self.start_packet(buf);
         let record = buf.len();
@@ -153,7 +133,7 @@ impl Connection {
         if is_empty {
             buf.truncate(start);
         } else {
-            if eliciting && self.reset_token.is_some() {
+            if buf.len() < start + MIN_TRIGGER - TAG_LEN && eliciting && self.reset_token.is_some() {
                 pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
             }
             self.finish_packet(buf, start, number);
@@ -240,7 +220,7 @@ impl Connection {
         &mut self,
         now: Timestamp,
         permit: Permit,
-        next: Option<Next>,
+        next: Waiting,
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
@@ -283,6 +263,32 @@ impl Connection {
         }
         let before = writer.frames();
         self.write_state(limit, writer, carried);
+        if self.blocked.is_due()
+            || self.channels.may_have_news()
+            || self.requests.may_have_cancels()
+            || self.owes_goaway()
+        {
+            self.write_news(now, limit, writer, carried);
+        }
+        self.write_messages(now, permit == Permit::Urgent, next, limit, writer, carried);
+        eliciting |= writer.frames() > before;
+        if !eliciting && (self.ping_due || self.probes_due > 0) {
+            writer.write(&Frame::Ping, false);
+            self.note_ping(now);
+            eliciting = true;
+        }
+        eliciting
+    }
+
+    /// Writes what is due beside messages.
+    #[inline(never)]
+    fn write_news(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
         if let Some(credit) = self.take_blocked(now) {
             writer.write(&Frame::Blocked(credit), false);
         }
@@ -298,14 +304,6 @@ impl Connection {
             self.requests.cancel_written();
         }
         self.write_control(limit, writer, carried);
-        self.write_messages(now, permit == Permit::Urgent, next, limit, writer, carried);
-        eliciting |= writer.frames() > before;
-        if !eliciting && (self.ping_due || self.probes_due > 0) {
-            writer.write(&Frame::Ping, false);
-            self.note_ping(now);
-            eliciting = true;
-        }
-        eliciting
     }
 
     fn write_credit(
@@ -369,80 +367,117 @@ impl Connection {
         }
     }
 
-    /// From `next` on; with `urgent` only those of priority 0.
+    /// What waits; with `urgent` only messages of priority 0.
     fn write_messages(
         &mut self,
         now: Timestamp,
         urgent: bool,
-        mut next: Option<Next>,
+        waiting: Waiting,
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
     ) {
-        let largest = self.packet_limit();
-        let mut pending: Option<Pending> = None;
-        let mut previous = None;
-        for _ in 0..MAX_MESSAGES {
-            let Some(current) = next.take().or_else(|| self.candidate(now, urgent)) else { break };
-            let (channel_id, class, candidate) = (current.channel(), current.class, &current.candidate);
-            let Some(channel) = self.channels.get_mut(channel_id) else { break };
-            let must_announce =
-                channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
-            let announcement = if must_announce { announcement_len(channel.name.len()) } else { 0 };
-            let used = writer.buffered() + pending.as_ref().map_or(0, |pending| pending.size) + announcement;
-            let is_next = previous == Some((channel_id, class, candidate.number));
-            let wire_id = if is_next {
-                WireId::Next
-            } else {
-                channel.outboxes[class as usize].wire_id(candidate.number)
-            };
-            let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
-            let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-            let max_whole = largest - PACKET_OVERHEAD - announcement - candidate.says.encoded_len();
-            let Some((len, is_last)) =
-                fit(candidate, name_len, wire_id, limit.saturating_sub(used), max_whole)
-            else {
-                break;
-            };
-            if let Some(pending) = pending.take() {
-                pending.write(writer, false);
-            }
-            if must_announce {
+        let Some(run) = waiting.run else {
+            return self.write_others(now, urgent, waiting.next, (0, None), limit, writer, carried);
+        };
+        let max_whole = self.packet_limit() - PACKET_OVERHEAD;
+        let room = Room { limit, max_whole, messages: MAX_MESSAGES };
+        let written =
+            self.channels.write_run(now, run, room, writer, |piece| carried.push(Carried::Piece(piece)));
+        if let Some(written) = written {
+            let next = self.candidate(now, urgent);
+            self.write_others(now, urgent, next, written, limit, writer, carried);
+        }
+    }
+
+    /// Messages from `next` on, behind so many others of the same record.
+    #[expect(clippy::too_many_arguments, reason = "they are the packet that is being written")]
+    fn write_others(
+        &mut self,
+        now: Timestamp,
+        urgent: bool,
+        mut next: Option<Next>,
+        (written, mut previous): (usize, Option<Position>),
+        limit: usize,
+        writer: &mut RecordWriter<'_>,
+        carried: &mut Vec<Carried>,
+    ) {
+        let mut head = next.and_then(|next| self.fit(&next, previous, 0, limit, writer, carried));
+        for written in written + 1..=MAX_MESSAGES {
+            let (Some(current), Some(fit)) = (next, head) else { return };
+            let Next { class, candidate, .. } = current;
+            let channel_id = current.channel();
+            if fit.must_announce {
+                let Some(channel) = current.of(&mut self.channels) else { return };
                 write_announcement(channel, writer, carried);
             }
-            let Some((piece, payload)) = self.channels.take(now, &current, len) else {
-                break;
-            };
-            let is_followed = self.channels.get(channel_id).is_some_and(|channel| channel.repeats(class))
-                || candidate.says.receipt;
-            let is_whole = len == candidate.total;
-            let fragment = (!is_whole)
-                .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
-            let size =
-                head_len(candidate, name_len, wire_id, !is_whole) + varint::len(len.into()) + len as usize;
-            pending = Some(Pending {
-                class,
-                channel: channel_id,
-                id: wire_id,
-                fragment,
-                kind: candidate.kind,
-                says: candidate.says,
-                payload,
-                size,
-            });
+            let Some(piece) = self.channels.take(now, &current, fit.len) else { return };
+            // Only the last message of a record has no length, so it must be known whether another one follows.
             previous = Some((channel_id, class, candidate.number + 1));
-            if self.link.is_stream() && !is_followed {
-                self.on_written(channel_id, class, candidate, len);
+            next = None;
+            if !fit.is_last && written < MAX_MESSAGES {
+                next = self.candidate(now, urgent);
+            }
+            head = next.and_then(|next| self.fit(&next, previous, fit.size, limit, writer, carried));
+            if head.is_none() && !urgent {
+                self.scratch.next = next.map(|next| (now, next));
+            }
+            let fragment = (fit.len != candidate.total)
+                .then_some(Fragment { total: candidate.total.into(), offset: candidate.offset.into() });
+            self.channels.write(now, &current, fit.len, |kind, says, payload| {
+                let (class, channel) = (class as u8, channel_id.0);
+                let msg =
+                    Msg { class, channel, id: fit.id, fragment, kind, extras: Extras::default(), payload };
+                write_msg(writer, msg, says, head.is_none());
+            });
+            if self.link.is_stream() && !self.is_followed(channel_id, class, &candidate) {
+                self.on_written(channel_id, class, &candidate, fit.len);
             } else {
                 carried.push(Carried::Piece(piece));
             }
-            if is_last {
-                break;
-            }
         }
-        if let Some(pending) = pending {
-            pending.write(writer, true);
+    }
+
+    /// How `next` fits in behind `pending` bytes that are taken and not written, `previous` being the number that would be the next
+    /// one there; `None` when it should wait for another packet.
+    #[inline]
+    fn fit(
+        &mut self,
+        next: &Next,
+        previous: Option<Position>,
+        pending: usize,
+        limit: usize,
+        writer: &RecordWriter<'_>,
+        carried: &[Carried],
+    ) -> Option<Fit> {
+        let (channel_id, class, candidate) = (next.channel(), next.class, &next.candidate);
+        let largest = self.packet_limit();
+        let channel = next.of(&mut self.channels)?;
+        let must_announce =
+            channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
+        let announcement = if must_announce { announcement_len(channel.name.len()) } else { 0 };
+        let used = writer.buffered() + pending + announcement;
+        let is_next = previous == Some((channel_id, class, candidate.number));
+        let id =
+            if is_next { WireId::Next } else { channel.outboxes[class as usize].wire_id(candidate.number) };
+        let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
+        let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
+        let max_whole = largest - PACKET_OVERHEAD - announcement - usize::from(candidate.says_len);
+        let room = limit.saturating_sub(used);
+        let (len, is_last) = share(candidate, name_len, id, room, max_whole)?;
+        let size = head_len(candidate, name_len, id, len != candidate.total)
+            + varint::len(len.into())
+            + len as usize;
+        Some(Fit { id, len, size, is_last, must_announce })
+    }
+
+    /// Whether what becomes of a message matters once a reliable link has it.
+    fn is_followed(&self, id: ChannelId, class: Class, candidate: &Candidate) -> bool {
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::WrittenIsAcked) {
+            return false;
         }
+        candidate.receipt || self.channels.get(id).is_some_and(|channel| channel.repeats(class))
     }
 
     /// A reliable link has an unreliable message: it is not followed further.
@@ -450,17 +485,57 @@ impl Connection {
         let is_end = candidate.offset + len == candidate.total;
         let channel = self.channels.get_mut(id).filter(|_| is_end);
         if let Some(settled) = channel.and_then(|channel| channel.settle(class, candidate.id)) {
-            self.on_settled(id, class, settled, Fate::Written);
+            let fate = if cfg!(planted) && class.is_reliable() { Fate::Acked } else { Fate::Written };
+            self.on_settled(id, class, settled, fate);
         }
     }
+}
+
+/// Appends `msg`, which also says `says`; `last` says that nothing follows it.
+#[inline]
+fn write_msg(writer: &mut RecordWriter<'_>, msg: Msg<'_>, says: Says, last: bool) {
+    let Says { ttl, receipt, batch } = says;
+    let Some(batch) = batch else {
+        return writer.write_msg(&Msg { extras: Extras { ttl, receipt, ..msg.extras }, ..msg }, last);
+    };
+    let mut block = Vec::new();
+    batch.encode(&mut block);
+    let options = Options::new(&block).unwrap_or_default();
+    writer.write_msg(&Msg { extras: Extras { ttl, receipt, options }, ..msg }, last);
 }
 
 /// Header, tag, confirmation and the longest head of a message.
 const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
 
+/// Messages that wait: a run, or one whose turn it is.
+#[derive(Clone, Copy)]
+struct Waiting {
+    run: Option<Run>,
+    next: Option<Next>,
+}
+
+impl Waiting {
+    const fn is_some(&self) -> bool {
+        self.run.is_some() || self.next.is_some()
+    }
+}
+
+/// How a message goes into a record.
+#[derive(Clone, Copy)]
+struct Fit {
+    id: WireId,
+    /// Bytes of its payload, and of it in the record when another message follows.
+    len: u32,
+    size: usize,
+    /// Nothing can follow it.
+    is_last: bool,
+    /// Its channel is to be announced before it.
+    must_announce: bool,
+}
+
 /// How much of `candidate` to write into `room` bytes, and whether nothing can follow it; `None` when it should wait for the next
 /// packet. Messages that fit into a packet of their own are not cut.
-fn fit(
+fn share(
     candidate: &Candidate,
     name_len: usize,
     id: WireId,
@@ -484,17 +559,17 @@ fn fit(
 }
 
 /// Bytes of a MSG before its length and payload; `name_len` of them name the channel.
+#[inline]
 fn head_len(candidate: &Candidate, name_len: usize, id: WireId, is_piece: bool) -> usize {
-    let id = match id {
-        WireId::Next => 0,
-        WireId::Low8(_) => 1,
-        WireId::Low16(_) => 2,
-        WireId::Low32(_) => 4,
-    };
     let fragment =
         if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
-    let ext = usize::from(is_piece || candidate.kind != Kind::OneWay || candidate.says != Says::default());
-    1 + name_len + id + ext + fragment + candidate.kind.encoded_len() + candidate.says.encoded_len()
+    let ext = usize::from(is_piece || !candidate.is_plain);
+    1 + name_len
+        + id.len()
+        + ext
+        + fragment
+        + usize::from(candidate.kind_len)
+        + usize::from(candidate.says_len)
 }
 
 pub(super) const fn announcement_len(name: usize) -> usize {

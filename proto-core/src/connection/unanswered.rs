@@ -1,6 +1,7 @@
 //! Messages that nobody has answered for when their receiver is gone for good: they go to whoever takes its place
 //! (docs/spec/channels.md, section 8).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::state::End;
@@ -61,3 +62,5 @@ impl Connection {
         self.events.extend(end);
     }
 }
+
+crate::sleep::awake!(Box<[Unanswered]>);

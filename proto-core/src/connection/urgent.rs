@@ -29,6 +29,8 @@ impl Overdraft {
     }
 }
 
+crate::sleep::saved!(Overdraft { since, used });
+
 #[cfg(test)]
 mod tests {
     use super::Overdraft;

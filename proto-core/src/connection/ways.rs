@@ -189,3 +189,5 @@ impl Connection {
         }
     }
 }
+
+crate::sleep::saved!(Ways { count, streams, kept });

@@ -12,6 +12,17 @@ pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
     /// What it shares with the other addresses of one network, for limits; `None` when none apply, as for loopback.
     fn prefix(&self) -> Option<u64>;
 
+    /// Whether `other` is the same host, perhaps at another port: what is known about the way there holds.
+    fn is_same_host(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    /// Whether a client may move from here to `other`.
+    fn may_become(&self, other: &Self) -> bool {
+        let _ = other;
+        true
+    }
+
     /// Whether a stream leads there, which must be opened before anything can be said. No.
     fn is_stream(&self) -> bool {
         false
@@ -25,6 +36,21 @@ impl Address for SocketAddr {
             IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
         }
         out.extend_from_slice(&self.port().to_be_bytes());
+    }
+
+    fn is_same_host(&self, other: &Self) -> bool {
+        self.ip().to_canonical() == other.ip().to_canonical()
+    }
+
+    fn may_become(&self, other: &Self) -> bool {
+        let is_near = |address: &Self| match address.ip().to_canonical() {
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
+        };
+        let ip = other.ip().to_canonical();
+        let is_broadcast = ip == IpAddr::V4(core::net::Ipv4Addr::BROADCAST);
+        let is_host = !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast && other.port() != 0;
+        is_host && (is_near(self) || !is_near(other))
     }
 
     /// The /24 of an IPv4 address, the /56 of an IPv6 one.

@@ -100,17 +100,17 @@ impl<A: Address> Race<A> {
 impl<A: Address> Entry<A> {
     /// Whether its packets go out as datagrams.
     pub(super) fn takes_datagrams(&self) -> bool {
-        self.link.is_none() && !self.conn.link().is_stream()
+        self.link.is_none() && !self.conn.look().link().is_stream()
     }
 
-    fn racing(&self) -> Option<&Race<A>> {
-        self.race.as_deref().filter(|_| self.conn.state() == State::Connecting)
+    pub(super) fn racing(&self) -> Option<&Race<A>> {
+        self.race.as_deref().filter(|_| self.conn.look().state() == State::Connecting)
     }
 
     /// Where a packet for `path` goes.
     pub(super) fn address_of(&self, path: PathId) -> A {
         let way = self.racing().and_then(|race| race.addresses.get(usize::from(path.0)));
-        way.copied().unwrap_or(self.address)
+        way.copied().unwrap_or_else(|| self.known_address(path))
     }
 
     /// The path of packets from `address`.
@@ -123,9 +123,9 @@ impl<A: Address> Entry<A> {
     pub(super) fn is_from(&self, address: A) -> bool {
         match self.racing() {
             None => self.address == address,
-            Some(race) => {
-                (0..).zip(&race.addresses).any(|(way, &known)| known == address && self.conn.has_begun(way))
-            }
+            Some(race) => (0..)
+                .zip(&race.addresses)
+                .any(|(way, &known)| known == address && self.conn.look().has_begun(way)),
         }
     }
 }
@@ -178,7 +178,7 @@ impl<A: Address> Endpoint<A> {
         }
         let id = self.connect_any(now, addresses)?;
         if let Some(entry) = self.entry(id.slot) {
-            entry.conn.set_credentials(credentials)?;
+            entry.conn.wake().set_credentials(credentials)?;
         }
         Ok(id)
     }
@@ -220,7 +220,7 @@ impl<A: Address> Endpoint<A> {
         if let Some(race) = &mut entry.race {
             race.legs[usize::from(way)] = Leg::Failed;
         }
-        entry.conn.on_way_failed(now, way, reason);
+        entry.conn.wake().on_way_failed(now, way, reason);
         self.refile(slot);
     }
 
@@ -228,9 +228,9 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn refile_race(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         let Some(mut race) = entry.race.take() else { return };
-        let (state, attempt, carrier) = (entry.conn.state(), entry.conn.attempt(), entry.link);
+        let (state, attempt, carrier) = (entry.conn.look().state(), entry.conn.look().attempt(), entry.link);
         if state == State::Established
-            && let Some(&address) = race.addresses.get(usize::from(entry.conn.ways().kept()))
+            && let Some(&address) = race.addresses.get(usize::from(entry.conn.look().ways().kept()))
         {
             entry.address = address;
         }
@@ -243,7 +243,7 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = slots[slot as usize].entry.as_deref_mut() else { return };
         if state == State::Connecting {
             for ((way, &address), leg) in (0..).zip(&race.addresses).zip(&mut race.legs) {
-                if *leg == Leg::Idle && address.is_stream() && entry.conn.has_begun(way) {
+                if *leg == Leg::Idle && address.is_stream() && entry.conn.look().has_begun(way) {
                     *leg = Leg::Dialing(dials.begin(slot, way, address));
                 }
             }

@@ -51,11 +51,11 @@ impl<A: Address> Endpoint<A> {
         self.draining = Some(Box::new(drain));
         for slot in 0..self.slots.len() as u32 {
             let Some(entry) = self.entry(slot) else { continue };
-            if entry.conn.is_undecided() {
+            if entry.conn.look().is_undecided() {
                 let (advice, retry_after) = self.drain_advice();
                 let close = Close { code: code::GOING_AWAY, advice, retry_after, ..Close::default() };
                 if let Some(entry) = self.entry(slot) {
-                    entry.conn.refuse(now, close);
+                    entry.conn.wake().refuse(now, close);
                 }
             } else {
                 self.tell_going_away(slot);
@@ -76,9 +76,9 @@ impl<A: Address> Endpoint<A> {
         }
         let now = self.clock;
         let is_told = |entry: &mut super::Entry<A>| {
-            entry.conn.is_client()
-                || entry.conn.state() != State::Established
-                || entry.conn.going_away().is_some()
+            entry.conn.look().is_client()
+                || entry.conn.look().state() != State::Established
+                || entry.conn.look().going_away().is_some()
         };
         if self.entry(slot).is_none_or(is_told) {
             return;
@@ -87,7 +87,7 @@ impl<A: Address> Endpoint<A> {
         let Some(drain) = &self.draining else { return };
         let said = GoAway { timeout: drain.timeout, advice, retry_after, uri: drain.uri.clone() };
         if let Some(entry) = self.entry(slot) {
-            entry.conn.go_away(now, said);
+            entry.conn.wake().go_away(now, said);
         }
     }
 

@@ -13,25 +13,29 @@ pub struct ConnectionMut<'a, A: Address> {
 }
 
 impl<'a, A: Address> ConnectionMut<'a, A> {
-    /// `slot` must be occupied.
+    /// The connection at `slot` must be awake.
     pub(super) const fn new(endpoint: &'a mut Endpoint<A>, slot: u32) -> Self {
         Self { endpoint, slot }
     }
 }
 
-const OCCUPIED: &str = "a guard is made for an occupied slot and borrows the endpoint";
+const AWAKE: &str = "a guard is made for a connection that is awake and borrows the endpoint";
 
 impl<A: Address> Deref for ConnectionMut<'_, A> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.endpoint.slots[self.slot as usize].entry.as_ref().expect(OCCUPIED).conn
+        self.endpoint.slots[self.slot as usize]
+            .entry
+            .as_ref()
+            .and_then(|entry| entry.conn.awake())
+            .expect(AWAKE)
     }
 }
 
 impl<A: Address> DerefMut for ConnectionMut<'_, A> {
     fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.endpoint.slots[self.slot as usize].entry.as_mut().expect(OCCUPIED).conn
+        self.endpoint.slots[self.slot as usize].entry.as_mut().map(|entry| entry.conn.wake()).expect(AWAKE)
     }
 }
 

@@ -203,8 +203,8 @@ impl<A: Address> Endpoint<A> {
         long.kind == LongKind::Accept
             && entry.is_some_and(|entry| {
                 entry.race.is_some()
-                    && entry.conn.state() != State::Connecting
-                    && entry.conn.remote_cid().0 != long.scid
+                    && entry.conn.look().state() != State::Connecting
+                    && entry.conn.look().remote_cid().0 != long.scid
             })
     }
 
@@ -217,7 +217,7 @@ impl<A: Address> Endpoint<A> {
             return self.count(Drop::AnswerQueueFull);
         }
         self.count(Drop::UnexpectedHandshake);
-        let Some(client) = self.entry(slot).map(|entry| entry.conn.local_cid()) else { return };
+        let Some(client) = self.entry(slot).map(|entry| entry.conn.look().local_cid()) else { return };
         let checksum = self.config.checksum;
         let mut answer = Vec::with_capacity(32);
         packet::start_short(&mut answer, server, 0, 1);

@@ -168,7 +168,7 @@ impl<A: Address> Endpoint<A> {
             Role::Carrier(slot) => {
                 if let Some(entry) = self.entry(slot) {
                     entry.link = None;
-                    entry.conn.on_link_lost(now);
+                    entry.conn.wake().on_link_lost(now);
                     self.refile(slot);
                 }
             }
@@ -209,7 +209,7 @@ impl<A: Address> Endpoint<A> {
             }
             Some(Role::Carrier(slot)) => {
                 if let Some(entry) = self.entry(slot) {
-                    entry.conn.on_broken_link(now, text);
+                    entry.conn.wake().on_broken_link(now, text);
                     self.refile(slot);
                 }
             }
@@ -242,7 +242,8 @@ impl<A: Address> Endpoint<A> {
             Some(Role::Over) => self.poll_farewell(id.slot(), buf),
             Some(Role::Way(slot, way)) => {
                 let start = buf.len();
-                let is_written = self.entry(slot).is_some_and(|entry| entry.conn.poll_init(now, way, buf));
+                let is_written =
+                    self.entry(slot).is_some_and(|entry| entry.conn.wake().poll_init(now, way, buf));
                 if is_written { Output::Record(buf.len() - start) } else { Output::Idle }
             }
             Some(Role::Carrier(slot)) => self.poll_carrier(now, id.slot(), slot, buf),
@@ -268,8 +269,8 @@ impl<A: Address> Endpoint<A> {
 
     fn poll_carrier(&mut self, now: Timestamp, link: u32, slot: u32, buf: &mut Vec<u8>) -> Output {
         let Some(entry) = self.entry(slot) else { return Output::Idle };
-        let transmit = entry.conn.poll_transmit(now, buf);
-        let (is_done, has_events) = (entry.conn.is_done_writing(), entry.conn.has_events());
+        let transmit = entry.conn.wake().poll_transmit(now, buf);
+        let (is_done, has_events) = (entry.conn.wake().is_done_writing(), entry.conn.wake().has_events());
         if has_events {
             self.speaking.push(slot);
         }
@@ -342,9 +343,9 @@ impl<A: Address> Endpoint<A> {
     /// The first record of a server, on a way of the connection in `slot`.
     fn on_answer(&mut self, now: Timestamp, link: u32, (slot, way): (u32, u8), kind: Link, record: &[u8]) {
         let Some(entry) = self.entry(slot) else { return };
-        entry.conn.handle_first_record(now, way, kind, record);
-        let has_failed = entry.conn.has_failed(way);
-        if entry.conn.state() == State::Established {
+        entry.conn.wake().handle_first_record(now, way, kind, record);
+        let has_failed = entry.conn.look().has_failed(way);
+        if entry.conn.look().state() == State::Established {
             entry.link = Some(link);
             if let Some(entry) = self.links.entry(link) {
                 entry.role = Role::Carrier(slot);

@@ -6,9 +6,11 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod roaming;
 mod routes;
 mod schedule;
 mod sessions;
+mod sleeper;
 mod token;
 
 #[cfg(test)]
@@ -28,15 +30,19 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
 pub use self::links::Output;
+use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 use self::sessions::{Filed, Sessions};
+pub use self::sleeper::ConnectionRef;
+use self::sleeper::Sleeper;
 use crate::arena::Arena;
+use crate::connection::Arrival;
 use crate::rng::Rng;
 use crate::wire::{Cid, DecodeError, Packet};
 use crate::{
-    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, PathId, SendError,
-    Shard, State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, SendError, Shard,
+    State, Stats, Timestamp, Transmit,
 };
 
 /// Packets of one connection before another one's turn.
@@ -80,8 +86,9 @@ struct Slot<A> {
 
 #[derive(Clone, Debug)]
 struct Entry<A> {
-    conn: Connection,
+    conn: Sleeper,
     address: A,
+    others: Others<A>,
     /// The stream that carries it.
     link: Option<u32>,
     /// A client's ways to its server, unless it is one that is reached by datagrams.
@@ -89,7 +96,7 @@ struct Entry<A> {
     /// The routes that lead here.
     cid: Cid,
     reset: Option<[u8; 16]>,
-    initial: Option<Cid>,
+    initial: Option<(Cid, A)>,
     session: Filed,
     /// It counts among the handshakes under way.
     is_pending: bool,
@@ -159,7 +166,9 @@ impl<A: Address> Endpoint<A> {
         match Packet::decode(packet, self.config.checksum) {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
-                    self.lend_arena(slot, meta, |conn| conn.handle_short(now, meta.ecn, &short, packet));
+                    self.lend_arena(slot, meta, |conn, arrival| {
+                        conn.handle_short(now, arrival, &short, packet);
+                    });
                 }
                 None if self.sessions.is_fenced(now, short.dcid) => self.count(Drop::Fenced),
                 None => self.on_unknown(now, meta, Some(short.dcid), packet),
@@ -180,7 +189,7 @@ impl<A: Address> Endpoint<A> {
                 break;
             }
             if let Some(entry) = self.entry(slot) {
-                entry.conn.handle_timeout(now);
+                entry.conn.wake().handle_timeout(now);
             }
             self.refile(slot);
             self.file();
@@ -198,9 +207,17 @@ impl<A: Address> Endpoint<A> {
             return Some(Transmit { path: address, ecn: None, len: answer.len() });
         }
         while let Some(slot) = self.sending.front() {
-            let transmit = self.entry(slot).filter(|entry| entry.takes_datagrams()).and_then(|entry| {
-                let Transmit { path, ecn, len } = entry.conn.poll_transmit(now, buf)?;
-                Some(Transmit { path: entry.address_of(path), ecn, len })
+            let Self { slots, config, .. } = self;
+            let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
+            let transmit = entry.filter(|entry| entry.takes_datagrams()).and_then(|entry| {
+                let transmit = entry.conn.awake_mut()?.poll_transmit(now, buf);
+                if transmit.is_none() {
+                    entry.conn.doze(config);
+                }
+                let Transmit { path, ecn, len } = transmit?;
+                let transmit = Transmit { path: entry.address_of(path), ecn, len };
+                entry.sync_paths();
+                Some(transmit)
             });
             self.burst += 1;
             if transmit.is_none() {
@@ -210,7 +227,7 @@ impl<A: Address> Endpoint<A> {
                 self.sending.rotate();
                 self.burst = 0;
             }
-            if self.entry(slot).is_some_and(|entry| entry.conn.has_events()) {
+            if self.awake(slot).is_some_and(|conn| conn.has_events()) {
                 self.speaking.push(slot);
             }
             self.touch(slot);
@@ -226,7 +243,7 @@ impl<A: Address> Endpoint<A> {
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         while let Some(slot) = self.speaking.front() {
             let generation = self.slots[slot as usize].generation;
-            let event = self.entry(slot).and_then(|entry| entry.conn.poll_event());
+            let event = self.awake(slot).and_then(Connection::poll_event);
             match event {
                 None => self.speaking.pop(),
                 Some(event) => {
@@ -240,6 +257,10 @@ impl<A: Address> Endpoint<A> {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        #[cfg(planted)]
+        if self.config.planted == Some(crate::planted::Planted::BusyLoop) && !self.is_empty() {
+            return Some(self.clock);
+        }
         let waiting = self.links.deadline();
         let Some(slot) = self.unfiled else {
             return self.deadlines.first().map(|(deadline, _)| deadline).into_iter().chain(waiting).min();
@@ -252,12 +273,15 @@ impl<A: Address> Endpoint<A> {
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
     pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, A>> {
         self.lookup(id)?;
+        if let Some(entry) = self.entry(id.slot) {
+            entry.conn.wake();
+        }
         Some(ConnectionMut::new(self, id.slot))
     }
 
     /// The connection `id`, to look at.
-    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.lookup(id).map(|entry| &entry.conn)
+    pub fn get(&self, id: ConnectionId) -> Option<ConnectionRef<'_>> {
+        self.lookup(id).map(|entry| entry.conn.look())
     }
 
     /// The address of the connection's peer.
@@ -295,7 +319,7 @@ impl<A: Address> Endpoint<A> {
     pub fn close_all(&mut self, now: Timestamp, close: &Close) {
         for slot in 0..self.slots.len() as u32 {
             if let Some(entry) = self.entry(slot) {
-                entry.conn.close(now, close.clone());
+                entry.conn.wake().close(now, close.clone());
                 self.refile(slot);
             }
         }
@@ -321,14 +345,15 @@ impl<A: Address> Endpoint<A> {
 
     /// Messages accepted and not settled, over all connections. The work is proportional to them.
     pub fn unsettled(&self) -> usize {
-        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|entry| entry.conn.unsettled()).sum()
+        let entries = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        entries.filter_map(|entry| entry.conn.awake()).map(Connection::unsettled).sum()
     }
 
     /// Totals of the endpoint and all its connections, past and present. The work is proportional to the connections.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         for entry in self.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
-            stats += entry.conn.stats();
+            entry.conn.add_stats(&mut stats);
         }
         stats
     }
@@ -356,6 +381,10 @@ impl<A: Address> Endpoint<A> {
         self.slots.get_mut(slot as usize)?.entry.as_deref_mut()
     }
 
+    fn awake(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.entry(slot)?.conn.awake_mut()
+    }
+
     fn insert(
         &mut self,
         conn: Connection,
@@ -378,16 +407,17 @@ impl<A: Address> Endpoint<A> {
         if is_pending {
             self.incoming.begin(address);
         }
-        let session = Filed::default();
+        let conn = Sleeper::new(conn);
         let entry = Entry {
             conn,
             address,
+            others: Others::default(),
             link: None,
             race,
             cid,
             reset: None,
-            initial,
-            session,
+            initial: initial.map(|initial| (initial, address)),
+            session: Filed::default(),
             is_pending,
             is_undecided: false,
             is_replaced: false,
@@ -405,8 +435,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
-        if let Some(initial) = entry.initial {
-            self.routes.remove_initial(initial, entry.address);
+        if let Some((initial, address)) = entry.initial {
+            self.routes.remove_initial(initial, address);
         }
         if entry.is_pending {
             self.incoming.end(entry.address);
@@ -421,7 +451,7 @@ impl<A: Address> Endpoint<A> {
         if entry.is_undecided {
             self.incoming.undecided -= 1;
         }
-        self.stats += entry.conn.stats();
+        entry.conn.add_stats(&mut self.stats);
         self.deadlines.set(slot, None);
         if self.unfiled == Some(slot) {
             self.unfiled = None;
@@ -433,23 +463,24 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn remove_if_over(&mut self, slot: u32) {
-        if self.entry(slot).is_some_and(|entry| entry.conn.is_over()) {
+        if self.awake(slot).is_some_and(|conn| conn.is_over()) {
             self.remove(slot);
         }
     }
 
     fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        let path = self.entry(slot).map_or(PathId::default(), |entry| entry.path_of(meta.path));
-        let inner = Meta { path, ecn: meta.ecn };
-        self.lend_arena(slot, meta, |conn| conn.handle_packet(now, inner, packet));
+        self.lend_arena(slot, meta, |conn, arrival| {
+            conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
+        });
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
-    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection)) {
-        if self.entry(slot).is_some_and(|entry| !entry.is_from(meta.path)) {
+    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection, Arrival)) {
+        let Some(entry) = self.entry(slot) else { return };
+        let Some(arrival) = entry.arrival(meta.path, meta.ecn) else {
             return self.count(Drop::WrongAddress);
-        }
-        self.lend_arena_to(slot, hand_over);
+        };
+        self.lend_arena_to(slot, |conn| hand_over(conn, arrival));
     }
 
     fn lend_arena_to(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection)) {
@@ -457,16 +488,20 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        core::mem::swap(arena, entry.conn.arena_mut());
-        hand_over(&mut entry.conn);
-        core::mem::swap(arena, entry.conn.arena_mut());
+        let conn = entry.conn.wake();
+        core::mem::swap(arena, conn.arena_mut());
+        hand_over(conn);
+        core::mem::swap(arena, conn.arena_mut());
         self.refile(slot);
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
+    #[inline]
     fn refile(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.conn.has_events() {
+        entry.sync_paths();
+        let Some(conn) = entry.conn.awake() else { return };
+        if conn.has_events() {
             self.speaking.push(slot);
         }
         match entry.link {
@@ -474,33 +509,40 @@ impl<A: Address> Endpoint<A> {
             None => self.sending.push(slot),
         }
         // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
-        let state = entry.conn.state();
+        let state = conn.state();
         if state != State::Established || entry.filed != State::Established {
             entry.filed = state;
-            self.refile_routes(slot);
-            self.refile_session(slot);
-            self.refile_race(slot);
-            self.tell_going_away(slot);
-            self.replace_if_lost(slot);
-            self.touch(slot);
-            self.remove_if_over(slot);
+            self.refile_changed(slot);
         } else {
             self.touch(slot);
         }
     }
 
+    #[inline(never)]
+    fn refile_changed(&mut self, slot: u32) {
+        self.refile_routes(slot);
+        self.refile_session(slot);
+        self.refile_race(slot);
+        self.tell_going_away(slot);
+        self.replace_if_lost(slot);
+        self.touch(slot);
+        self.remove_if_over(slot);
+    }
+
     fn refile_routes(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        let cid = entry.conn.local_cid();
-        if cid != entry.cid && entry.conn.has_route() {
+        let Some(conn) = entry.conn.awake() else { return };
+        let (cid, reset) = (conn.local_cid(), conn.reset_token());
+        let (is_handshaking, is_undecided) = (conn.is_handshaking(), conn.is_undecided());
+        let has_route = conn.has_route();
+        if cid != entry.cid && has_route {
             self.routes.remove_cid(entry.cid);
-            if entry.conn.incarnation() > 0 {
-                self.sessions.fence(entry.cid, self.clock + entry.conn.pto() * 3);
+            if conn.incarnation() > 0 {
+                self.sessions.fence(entry.cid, self.clock + conn.pto() * 3);
             }
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
         }
-        let reset = entry.conn.reset_token();
         if reset != entry.reset {
             if let Some(old) = entry.reset {
                 self.routes.remove_reset(old);
@@ -510,16 +552,16 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && !entry.conn.is_handshaking() {
+        if entry.is_pending && !is_handshaking {
             entry.is_pending = false;
             self.incoming.end(entry.address);
         }
-        match (entry.is_undecided, entry.conn.is_undecided()) {
+        match (entry.is_undecided, is_undecided) {
             (false, true) => self.incoming.undecided += 1,
             (true, false) => self.incoming.undecided -= 1,
             _ => {}
         }
-        entry.is_undecided = entry.conn.is_undecided();
+        entry.is_undecided = is_undecided;
     }
 
     /// The deadline of the connection may have changed.
@@ -540,12 +582,11 @@ impl<A: Address> Endpoint<A> {
 
     /// A lost client connection is replaced by a new one, if the configuration says so, which gets what nobody has answered for.
     fn replace_if_lost(&mut self, slot: u32) {
-        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.is_replaced || !entry.conn.is_client() || !entry.conn.state().is_closed() {
-            return;
-        }
+        let now = self.clock;
+        let Some(entry) = self.entry(slot).filter(|entry| !entry.is_replaced) else { return };
+        let conn = entry.conn.awake_mut().filter(|conn| conn.is_client() && conn.state().is_closed());
+        let Some(unanswered) = conn.map(Connection::take_unanswered) else { return };
         entry.is_replaced = true;
-        let (now, unanswered) = (self.clock, entry.conn.take_unanswered());
         let next = self.replace(slot);
         let mut conn = next.and_then(|next| self.connection(next));
         let moved = unanswered.into_iter().map(|unanswered| {
@@ -556,10 +597,8 @@ impl<A: Address> Endpoint<A> {
         });
         let moved: Vec<_> = moved.collect();
         drop(conn);
-        if let Some(entry) = self.entry(slot)
-            && !moved.is_empty()
-        {
-            entry.conn.settle_unanswered(moved);
+        if let Some(conn) = self.awake(slot).filter(|_| !moved.is_empty()) {
+            conn.settle_unanswered(moved);
         }
     }
 
@@ -570,10 +609,10 @@ impl<A: Address> Endpoint<A> {
         let entry = self.entry(slot)?;
         let address = entry.address;
         let mut race = None;
-        let conn = if let Some(successor) = entry.conn.take_successor() {
+        let conn = if let Some(successor) = entry.conn.awake_mut()?.take_successor() {
             successor
         } else {
-            let (mut legacy, retry_after) = entry.conn.lost()?;
+            let (mut legacy, retry_after) = entry.conn.awake()?.lost()?;
             race = entry.race.as_ref().map(|race| Box::new(race.again()));
             let at = legacy.attempts.next(now, &policy, retry_after, &mut self.rng)?;
             let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
@@ -582,7 +621,7 @@ impl<A: Address> Endpoint<A> {
             conn
         };
         let next = self.insert(conn, address, None, race);
-        self.entry(slot)?.conn.set_next(next);
+        self.awake(slot)?.set_next(next);
         Some(next)
     }
 }

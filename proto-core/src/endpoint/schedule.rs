@@ -13,14 +13,21 @@ pub(super) struct ReadyList {
 }
 
 impl ReadyList {
+    #[inline]
     pub(super) fn push(&mut self, slot: u32) {
+        if self.is_queued.get(slot as usize) != Some(&true) {
+            self.queue(slot);
+        }
+    }
+
+    #[inline(never)]
+    fn queue(&mut self, slot: u32) {
         let index = slot as usize;
         if self.is_queued.len() <= index {
             self.is_queued.resize(index + 1, false);
         }
-        if !core::mem::replace(&mut self.is_queued[index], true) {
-            self.queue.push_back(slot);
-        }
+        self.is_queued[index] = true;
+        self.queue.push_back(slot);
     }
 
     pub(super) fn front(&self) -> Option<u32> {

@@ -129,7 +129,7 @@ impl<A: Address> Endpoint<A> {
         }
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
         let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
-            entry.conn.judge(init)
+            entry.conn.look().judge(init)
         } else {
             // The same work, so that nobody learns by the clock which sessions there are.
             let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
@@ -139,8 +139,8 @@ impl<A: Address> Endpoint<A> {
             (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
                 self.readdress(slot, client, meta.path);
                 self.hand_in(now, slot, meta, packet);
-                if is_proven && let Some(entry) = self.entry(slot) {
-                    entry.conn.set_address_validated();
+                if let Some(conn) = self.awake(slot).filter(|_| is_proven) {
+                    conn.set_address_validated();
                 }
                 true
             }
@@ -178,23 +178,20 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        if let Some(initial) = entry.initial.replace(client) {
-            self.routes.remove_initial(initial, entry.address);
+        if let Some((initial, address)) = entry.initial.replace((client, address)) {
+            self.routes.remove_initial(initial, address);
         }
         self.routes.add_initial(client, address, slot);
         entry.address = address;
-        entry.conn.set_server_key(key);
+        entry.conn.wake().set_server_key(key);
     }
 
     /// Files the session of the connection in `slot`, and ends the one that would end first when there are too many without links.
     pub(super) fn refile_session(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        if entry.conn.is_client() {
-            return;
-        }
-        let (conn, is_resumable) = (&entry.conn, entry.conn.is_resumable());
+        let Some(conn) = entry.conn.awake().filter(|conn| !conn.is_client()) else { return };
         let now = Filed {
-            name: is_resumable.then(|| conn.session()),
+            name: conn.is_resumable().then(|| conn.session()),
             suspended: conn.suspended_until().map(|until| (until, conn.held_bytes())),
         };
         self.sessions.file(slot, &mut entry.session, now);
@@ -208,8 +205,8 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn evict(&mut self, slot: u32) {
         let now = self.clock;
         self.stats.evictions += 1;
-        if let Some(entry) = self.entry(slot) {
-            entry.conn.evict(now);
+        if let Some(conn) = self.awake(slot) {
+            conn.evict(now);
         }
         if let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() {
             self.sessions.file(slot, &mut entry.session, Filed::default());

@@ -82,6 +82,26 @@ impl Marks {
     }
 }
 
+crate::sleep::saved!(Marks { state, sent, counts });
+
+impl crate::sleep::Saved for State {
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        to.number(match self {
+            Self::Capable => 0,
+            Self::Failed => 1,
+            Self::Testing(left) => 2 + u64::from(*left),
+        });
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        Some(match from.number()? {
+            0 => Self::Capable,
+            1 => Self::Failed,
+            left => Self::Testing(u8::try_from(left - 2).ok()?),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Marked, Marks};

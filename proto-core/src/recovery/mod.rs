@@ -24,8 +24,8 @@ pub(crate) use self::received::Received;
 use self::reordering::Reordering;
 use self::repair::Repairs;
 pub(crate) use self::rtt::Rtt;
-use self::sent::Sent;
 pub(crate) use self::sent::{Carried, Mark};
+use self::sent::{Packet, Sent};
 use crate::rng::Rng;
 use crate::wire::{Ack, packet};
 use crate::{Config, Congestion, Link, Stats, Timestamp};
@@ -89,6 +89,8 @@ pub(crate) struct Recovery {
     next_skip: Option<u64>,
     last_skip: Option<u64>,
     largest_acked: Option<u64>,
+    /// Packets below this one went another way, and say nothing about the present path.
+    path_from: u64,
     last_eliciting: Timestamp,
     pto_cap: Duration,
     pub(crate) max_ack_delay: Duration,
@@ -142,9 +144,23 @@ impl Recovery {
             next_skip: (!is_stream).then(|| first + FIRST_SKIP + rng.below(FIRST_SKIP)),
             last_skip: None,
             largest_acked: None,
+            path_from: 0,
             last_eliciting: now,
             pto_cap: config.pto_cap,
             max_ack_delay: config.max_ack_delay,
+        }
+    }
+
+    /// Packets go another way from now on, about which nothing is known.
+    pub(crate) fn reset_path(&mut self, now: Timestamp, config: &Config) {
+        self.rtt = Rtt::new(config.initial_rtt);
+        self.reordering = Reordering::new(now);
+        self.packet = self.base;
+        self.path_from = self.next;
+        if let Some(flight) = &mut self.flight {
+            flight.controller = congestion::new(self.congestion, now, self.packet, self.next);
+            flight.pacer = Pacer::new(now, self.packet);
+            flight.probes = 0;
         }
     }
 
@@ -163,6 +179,7 @@ impl Recovery {
         self.next >= packet::MAX_PACKET_NUMBER
     }
 
+    #[inline]
     fn flight(&mut self, now: Timestamp) -> &mut Flight {
         self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet, self.congestion, self.next)))
     }
@@ -199,7 +216,16 @@ impl Recovery {
     }
 
     /// `None` when pacing lets another packet go, else when it will.
+    #[inline]
     pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
+        if self.flight.as_ref().is_some_and(|flight| flight.pacer.is_open(now, self.packet)) {
+            return None;
+        }
+        self.fill_pacer(now, granularity)
+    }
+
+    #[inline(never)]
+    fn fill_pacer(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
         let (packet, rtt) = (self.packet, self.rtt.smoothed());
         let flight = self.flight(now);
         flight.pacer.blocked_until(now, packet, flight.controller.pacing_rate(rtt), granularity)
@@ -248,7 +274,8 @@ impl Recovery {
         self.last_eliciting = now;
     }
 
-    /// Takes in an ACK, all of which is checked before any of it counts.
+    /// Takes in an ACK, all of which is checked before any of it counts. What arrived is appended to `out`, but for what `take`
+    /// takes.
     pub(crate) fn on_ack(
         &mut self,
         now: Timestamp,
@@ -256,6 +283,7 @@ impl Recovery {
         rng: &mut Rng,
         out: &mut Outcome,
         stats: &mut Stats,
+        take: impl FnMut(&Carried) -> bool,
     ) -> Result<(), ImpossibleAck> {
         if ack.largest >= self.next || ack.ranges().any(|range| *range.start() < self.first) {
             return Err(ImpossibleAck("it acknowledged a packet that was never sent"));
@@ -265,13 +293,13 @@ impl Recovery {
         }
         let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
         if self.reliable_link {
-            self.settle_records(now, ack, out);
+            self.settle_records(now, ack, out, take);
             return Ok(());
         }
-        let arrived = self.settle(now, ack, out, stats);
+        let arrived = self.settle(now, ack, out, stats, take);
         let rtt = arrived
             .newest
-            .filter(|newest| newest.number == ack.largest)
+            .filter(|newest| newest.number == ack.largest && newest.number >= self.path_from)
             .map(|newest| self.rtt.sample(now, newest.sent, delay));
         let is_newer = self.largest_acked < Some(ack.largest);
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
@@ -313,10 +341,16 @@ impl Recovery {
     }
 
     /// The same where nothing is ever lost: nothing is to be learned from it but that it arrived.
-    fn settle_records(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome) {
+    fn settle_records(
+        &mut self,
+        now: Timestamp,
+        ack: &Ack<'_>,
+        out: &mut Outcome,
+        mut take: impl FnMut(&Carried) -> bool,
+    ) {
         let Some(flight) = &mut self.flight else { return };
         for range in ack.ranges() {
-            flight.sent.acknowledge(&range, &mut out.acked, |_| {});
+            flight.sent.acknowledge(&range, &mut out.acked, |_, _| {}, &mut take);
         }
         flight.sent.forget(now);
     }
@@ -332,31 +366,40 @@ impl Recovery {
     }
 
     /// Settles what an ACK acknowledges.
-    fn settle(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome, stats: &mut Stats) -> Arrived {
+    fn settle(
+        &mut self,
+        now: Timestamp,
+        ack: &Ack<'_>,
+        out: &mut Outcome,
+        stats: &mut Stats,
+        mut take: impl FnMut(&Carried) -> bool,
+    ) -> Arrived {
         let mut arrived = Arrived::default();
         let base = self.base;
         let Some(flight) = &mut self.flight else { return arrived };
         let (reordering, largest) = (&mut self.reordering, self.largest_acked.unwrap_or(0));
         let Flight { sent, controller, delivery, .. } = &mut **flight;
+        let (mut newest, mut delivered) = (None, 0);
         for range in ack.ranges() {
-            sent.acknowledge(&range, &mut out.acked, |packet| {
-                delivery.on_acked(now, packet.size.into());
+            let each = |packet: &Packet, was_lost: bool| {
+                delivered += u64::from(packet.size);
                 out.large_acked |= u64::from(packet.size) > base;
                 arrived.marked += u64::from(packet.mark.ecn);
-                if packet.was_lost {
+                if was_lost {
                     stats.spurious_losses += 1;
                     reordering.on_spurious(now, largest.saturating_sub(packet.number));
                     controller.on_spurious(packet.sent, 1);
                 } else {
                     arrived.bytes += u64::from(packet.size);
                 }
-                if arrived.newest.is_none_or(|newest| newest.number < packet.number) {
-                    let (number, sent, snapshot) = (packet.number, packet.sent, packet.snapshot);
-                    arrived.newest = Some(Newest { number, sent, snapshot });
-                }
-            });
+                newest = newest.max(Some(packet.number));
+            };
+            sent.acknowledge(&range, &mut out.acked, each, &mut take);
         }
-        if arrived.newest.is_some() {
+        if let Some(packet) = newest.and_then(|newest| sent.get(newest)) {
+            delivery.on_acked(now, delivered);
+            let Packet { number, sent, snapshot, .. } = *packet;
+            arrived.newest = Some(Newest { number, sent, snapshot });
             flight.probes = 0;
         }
         arrived
@@ -378,7 +421,7 @@ impl Recovery {
         let (delay, threshold) =
             (self.reordering.delay(longest).max(rtt::GRANULARITY), self.reordering.packets());
         let persistent = self.rtt.is_measured().then(|| (self.rtt.pto_base() + self.max_ack_delay) * 3);
-        let base = self.base;
+        let (base, path_from) = (self.base, self.path_from);
         let Some(flight) = &mut self.flight else { return };
         let Flight { sent, controller, loss_time, .. } = &mut **flight;
         *loss_time = None;
@@ -387,7 +430,7 @@ impl Recovery {
             let mut large_lost = 0;
             let losses = sent.lose(largest, threshold, now - delay, &mut out.lost, |packet| {
                 stats.packets_lost += 1;
-                if !packet.mark.mtu_probe {
+                if !packet.mark.mtu_probe && packet.number >= path_from {
                     large_lost += u32::from(u64::from(packet.size) > base);
                     lost.sent = packet.sent;
                     lost.packets += 1;
@@ -513,9 +556,14 @@ impl Recovery {
         self.flight.as_ref().is_none_or(|flight| flight.sent.is_idle())
     }
 
-    /// When nothing will have been in flight for `span`; `None` while something is, or when there is nothing to give back.
-    pub(crate) fn idle_for(&self, span: Duration) -> Option<Timestamp> {
-        self.flight.as_ref().filter(|flight| flight.sent.is_idle()).map(|_| self.last_eliciting + span)
+    /// When something that asks for an ACK went out last.
+    pub(crate) const fn last_eliciting(&self) -> Timestamp {
+        self.last_eliciting
+    }
+
+    /// Whether [`Self::release`] has something to give back.
+    pub(crate) const fn holds_memory(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// Gives back the memory of a busier time.
@@ -535,6 +583,28 @@ struct Arrived {
     marked: u64,
     newest: Option<Newest>,
 }
+
+crate::sleep::saved!(Recovery {
+    rtt,
+    flight,
+    congestion,
+    reordering,
+    reliable_link,
+    packet,
+    base,
+    marks,
+    first,
+    next,
+    next_skip,
+    last_skip,
+    largest_acked,
+    last_eliciting,
+    pto_cap,
+    max_ack_delay,
+    path_from,
+});
+
+crate::sleep::awake!(Flight);
 
 #[cfg(test)]
 mod tests;

@@ -123,6 +123,8 @@ impl Mtu {
     }
 }
 
+crate::sleep::saved!(Mtu { base, limit, current, too_large, probe, tries, lost_large, rest_until, full });
+
 #[cfg(test)]
 mod tests {
     use super::Mtu;

@@ -25,6 +25,11 @@ impl Pacer {
         self.tokens = self.tokens.saturating_sub(bytes);
     }
 
+    /// Whether `packet` bytes may go out without a look at the rate: no time has passed since the bucket was filled.
+    pub(crate) fn is_open(&self, now: Timestamp, packet: u64) -> bool {
+        self.filled == now && self.tokens >= packet
+    }
+
     /// Fills the bucket at `rate` bytes a second for the time passed; `None` when `packet` bytes may go out, else when to try again.
     pub(crate) fn blocked_until(
         &mut self,

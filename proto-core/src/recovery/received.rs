@@ -43,6 +43,11 @@ impl Received {
         packet::expand_number(self.seen.next(), low, len)
     }
 
+    /// Whether no larger number came before.
+    pub(crate) const fn is_newest(&self, number: u64) -> bool {
+        number >= self.seen.next()
+    }
+
     pub(crate) fn is_new(&self, number: u64) -> bool {
         self.seen.check(number) == Seen::New
     }
@@ -177,3 +182,15 @@ impl Received {
         self.seen.shrink();
     }
 }
+
+crate::sleep::saved!(Received {
+    seen,
+    ranges,
+    largest_at,
+    unacknowledged,
+    unacknowledged_bytes,
+    deadline,
+    due,
+    mark,
+    ecn
+});

@@ -57,6 +57,8 @@ impl Reordering {
     }
 }
 
+crate::sleep::saved!(Reordering { packets, eighths, since });
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;

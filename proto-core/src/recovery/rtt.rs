@@ -84,3 +84,5 @@ impl Rtt {
         self.measured
     }
 }
+
+crate::sleep::saved!(Rtt { smoothed, variation, latest, min, measured, pto_base });

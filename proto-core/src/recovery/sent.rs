@@ -63,36 +63,18 @@ pub(crate) struct Mark {
     pub(crate) mtu_probe: bool,
 }
 
+/// A packet whose fate is open.
 #[derive(Clone, Debug)]
-struct Packet {
-    number: u64,
-    sent: Timestamp,
-    size: u32,
-    state: State,
-    mark: Mark,
-    snapshot: Snapshot,
-    /// Index of the first thing carried, counted since the beginning.
-    first: u64,
-    count: u32,
-}
-
-impl Packet {
-    const fn settled(&self, was_lost: bool) -> Settled {
-        let Self { number, sent, size, mark, snapshot, .. } = *self;
-        Settled { number, sent, size, mark, snapshot, was_lost }
-    }
-}
-
-/// A packet as the caller describes it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settled {
+pub(crate) struct Packet {
     pub(crate) number: u64,
     pub(crate) sent: Timestamp,
     pub(crate) size: u32,
+    state: State,
     pub(crate) mark: Mark,
     pub(crate) snapshot: Snapshot,
-    /// It had been declared lost before.
-    pub(crate) was_lost: bool,
+    /// Index of the first thing carried, counted since the beginning.
+    first: u64,
+    count: u32,
 }
 
 /// What [`Sent::lose`] came upon.
@@ -161,13 +143,15 @@ impl Sent {
         self.packets_in_flight += 1;
     }
 
-    /// Settles what is in flight or thought lost among `numbers`: appends what it carried to `out` and calls `each`.
-    /// The work is proportional to this map, not to the range.
+    /// Settles what is in flight or thought lost among `numbers`: appends to `out` what it carried, but for what `take` takes,
+    /// and calls `each`, which is told whether the packet had been declared lost before. The work is proportional to this map, not to the range.
+    #[inline]
     pub(crate) fn acknowledge(
         &mut self,
         numbers: &RangeInclusive<u64>,
         out: &mut Vec<Carried>,
-        mut each: impl FnMut(Settled),
+        mut each: impl FnMut(&Packet, bool),
+        mut take: impl FnMut(&Carried) -> bool,
     ) {
         let first = self.packets.partition_point(|packet| packet.number < *numbers.start());
         for packet in self.packets.range_mut(first..).take_while(|packet| packet.number <= *numbers.end()) {
@@ -180,10 +164,21 @@ impl Sent {
                 self.bytes_in_flight -= u64::from(packet.size);
                 self.packets_in_flight -= 1;
             }
-            each(packet.settled(was_lost));
+            each(packet, was_lost);
             let first = (packet.first - self.carried_base) as usize;
-            out.extend(self.carried.range(first..first + packet.count as usize));
+            for at in first..first + packet.count as usize {
+                let Some(carried) = self.carried.get(at) else { break };
+                if !take(carried) {
+                    out.push(*carried);
+                }
+            }
         }
+    }
+
+    /// The packet `number`, if it is still known.
+    pub(crate) fn get(&self, number: u64) -> Option<&Packet> {
+        let at = self.packets.partition_point(|packet| packet.number < number);
+        self.packets.get(at).filter(|packet| packet.number == number)
     }
 
     /// Declares lost what is in flight below `largest` and either `threshold` numbers behind it or sent at `sent_before` or
@@ -194,7 +189,7 @@ impl Sent {
         threshold: u64,
         sent_before: Timestamp,
         out: &mut Vec<Carried>,
-        mut each: impl FnMut(Settled),
+        mut each: impl FnMut(&Packet),
     ) -> Losses {
         let mut losses = Losses::default();
         let mut run = None;
@@ -210,7 +205,7 @@ impl Sent {
             packet.state = State::Lost;
             self.bytes_in_flight -= u64::from(packet.size);
             self.packets_in_flight -= 1;
-            each(packet.settled(false));
+            each(packet);
             let began = *run.get_or_insert(packet.sent);
             losses.longest = losses.longest.max(packet.sent.since(began));
             let first = (packet.first - self.carried_base) as usize;
@@ -244,8 +239,10 @@ impl Sent {
                 State::Lost if packet.sent >= horizon => break,
                 State::Lost | State::Settled => {}
             }
-            self.carried.drain(..packet.count as usize);
             self.carried_base += u64::from(packet.count);
+            for _ in 0..packet.count {
+                self.carried.pop_front();
+            }
             self.packets.pop_front();
         }
     }

@@ -122,3 +122,5 @@ pub(super) fn encode_ranges(
         smallest = *range.start();
     }
 }
+
+crate::sleep::saved!(EcnCounts { ect0, ect1, ce });

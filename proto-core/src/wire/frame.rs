@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use super::delivery::{Reported, Skipped, Status};
-use super::message::{Context, MSG};
+use super::message::{Context, HAS_LENGTH, MSG};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
-    MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample, Version,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, GoAway, Init, Kind,
+    MAX_TOKEN, Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample,
+    Version, WireId,
 };
 use super::{ack, delivery, resume, varint};
 
@@ -84,6 +85,10 @@ pub enum Frame<'a> {
     Report(Report<'a>),
     /// A channel.
     OpenChannel(OpenChannel<'a>),
+    /// Asks for these bytes from where they are sent to.
+    PathChallenge([u8; 8]),
+    /// The bytes that were asked for.
+    PathResponse([u8; 8]),
     /// The server is going away.
     GoAway(GoAway<'a>),
     /// The end.
@@ -140,7 +145,17 @@ impl<'a> Frame<'a> {
         )
     }
 
-    /// Any frame but MSG, which [`Record`] decodes itself: it is by far the most frequent.
+    /// Whether a packet of nothing else says nothing about where its sender is.
+    pub const fn is_probing(&self) -> bool {
+        matches!(self, Self::Padding | Self::PathChallenge(_) | Self::PathResponse(_))
+    }
+
+    #[inline(never)]
+    fn decode_msg(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Msg::decode(ty, context, reader).map(Self::Msg)
+    }
+
+    /// Any frame but MSG.
     #[inline(never)]
     fn decode(ty: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match ty {
@@ -155,6 +170,8 @@ impl<'a> Frame<'a> {
             code::MSG_ACK => Self::MsgAck(MsgAck::decode(reader)?),
             code::REPORT => Self::Report(Report::decode(reader)?),
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
+            code::PATH_CHALLENGE => Self::PathChallenge(reader.array()?),
+            code::PATH_RESPONSE => Self::PathResponse(reader.array()?),
             code::RESUME_STATE => Self::ResumeState(ResumeState::decode(reader)?),
             code::GOAWAY => Self::GoAway(GoAway::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
@@ -176,6 +193,8 @@ impl<'a> Frame<'a> {
     }
 }
 
+const TOO_MANY_FRAMES: DecodeError = DecodeError::Invalid("over 512 frames in a record");
+
 /// The frames of a record. After an error it is empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -190,14 +209,40 @@ impl<'a> Record<'a> {
         Self { reader: Reader::new(bytes), context: Context::default(), frames: 0 }
     }
 
-    /// Frames so far; padding does not count.
-    pub(crate) const fn frames(&self) -> usize {
-        self.frames
-    }
-
     /// Whether nothing follows.
     pub(crate) const fn is_empty(&self) -> bool {
         self.reader.is_empty()
+    }
+
+    /// Whether a MSG follows.
+    #[inline]
+    pub(crate) fn is_at_msg(&self) -> bool {
+        self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
+    }
+
+    /// Whether a MSG follows, and nothing behind it.
+    #[inline]
+    pub(crate) fn is_at_last(&self) -> bool {
+        self.reader.rest().first().is_some_and(|&ty| ty >= MSG && ty & HAS_LENGTH == 0)
+    }
+
+    /// Checks the MSG that follows.
+    #[inline]
+    pub(crate) fn check_msg(&mut self) -> Result<(), DecodeError> {
+        let ty = self.reader.u8()?;
+        self.frames += 1;
+        if self.frames > MAX_FRAMES {
+            return Err(TOO_MANY_FRAMES);
+        }
+        Msg::check(ty, &mut self.context, &mut self.reader)
+    }
+
+    /// The MSG that follows.
+    #[inline]
+    pub(crate) fn next_msg(&mut self) -> Result<Msg<'a>, DecodeError> {
+        let ty = self.reader.u8()?;
+        self.frames += 1;
+        Msg::decode(ty, &mut self.context, &mut self.reader)
     }
 }
 
@@ -208,7 +253,7 @@ impl<'a> Iterator for Record<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let ty = self.reader.u8().ok()?;
         let frame = if ty >= MSG {
-            Msg::decode(ty, &mut self.context, &mut self.reader).map(Frame::Msg)
+            Frame::decode_msg(ty, &mut self.context, &mut self.reader)
         } else {
             Frame::decode(ty, &mut self.reader)
         };
@@ -217,7 +262,7 @@ impl<'a> Iterator for Record<'a> {
             self.reader = Reader::new(&[]);
         } else if self.frames > MAX_FRAMES {
             self.reader = Reader::new(&[]);
-            return Some(Err(DecodeError::Invalid("over 512 frames in a record")));
+            return Some(Err(TOO_MANY_FRAMES));
         }
         Some(frame)
     }
@@ -300,6 +345,14 @@ impl<'b> RecordWriter<'b> {
                 buf.push(code::OPEN_CHANNEL);
                 open.encode(buf);
             }
+            Frame::PathChallenge(data) => {
+                buf.push(code::PATH_CHALLENGE);
+                buf.extend_from_slice(data);
+            }
+            Frame::PathResponse(data) => {
+                buf.push(code::PATH_RESPONSE);
+                buf.extend_from_slice(data);
+            }
             Frame::ResumeState(state) => {
                 buf.push(code::RESUME_STATE);
                 state.encode(buf);
@@ -363,6 +416,13 @@ impl<'b> RecordWriter<'b> {
     pub(crate) fn write_msg(&mut self, msg: &Msg<'_>, last: bool) {
         self.frames += 1;
         msg.encode(last, &mut self.context, self.buf);
+    }
+
+    /// Appends a MSG with a whole message that says nothing beside its payload; `last` says that nothing follows it.
+    #[inline]
+    pub(crate) fn write_plain(&mut self, class: u8, channel: u32, id: WireId, payload: &[u8], last: bool) {
+        let (fragment, kind, extras) = (None, Kind::OneWay, Extras::default());
+        self.write_msg(&Msg { class, channel, id, fragment, kind, extras, payload }, last);
     }
 
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in

@@ -116,7 +116,7 @@ impl Context {
 
 pub(super) const MSG: u8 = 0x80;
 const HAS_CHANNEL: u8 = 0x10;
-const HAS_LENGTH: u8 = 0x02;
+pub(super) const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
 const EXT_FRAGMENT: u8 = 0x80;
 const EXT_TTL: u8 = 0x10;
@@ -128,6 +128,18 @@ const EXT_MORE: u8 = 0x01;
 /// What the extension byte announces.
 type Extension<'a> = (Option<Fragment>, Kind, Extras<'a>);
 
+impl WireId {
+    /// Bytes that it takes.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Next => 0,
+            Self::Low8(_) => 1,
+            Self::Low16(_) => 2,
+            Self::Low32(_) => 4,
+        }
+    }
+}
+
 impl<'a> Msg<'a> {
     #[inline]
     pub(super) fn decode(
@@ -135,6 +147,41 @@ impl<'a> Msg<'a> {
         context: &mut Context,
         reader: &mut Reader<'a>,
     ) -> Result<Self, DecodeError> {
+        let (class, channel, id) = Self::decode_head(ty, context, reader)?;
+        let (fragment, kind, extras) =
+            if ty & HAS_EXT == 0 { Extension::default() } else { Self::decode_ext(reader)? };
+        let payload = Self::decode_payload(ty, reader)?;
+        if let Some(fragment) = fragment {
+            fragment.check(payload.len() as u64)?;
+        }
+        context.previous = Some((class, channel));
+        Ok(Self { class, channel, id, fragment, kind, extras, payload })
+    }
+
+    /// The same for who only wants to know whether it is right.
+    #[inline]
+    pub(super) fn check(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        if ty & HAS_EXT != 0 {
+            return Self::check_ext(ty, context, reader);
+        }
+        let (class, channel, _) = Self::decode_head(ty, context, reader)?;
+        Self::decode_payload(ty, reader)?;
+        context.previous = Some((class, channel));
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn check_ext(ty: u8, context: &mut Context, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        Self::decode(ty, context, reader).map(|_| ())
+    }
+
+    #[expect(clippy::inline_always, reason = "every packet comes through here, and the parts are small")]
+    #[inline(always)]
+    fn decode_head(
+        ty: u8,
+        context: &Context,
+        reader: &mut Reader<'a>,
+    ) -> Result<(u8, u32, WireId), DecodeError> {
         let class = ty >> 5 & 3;
         let channel = if ty & HAS_CHANNEL == 0 {
             context.channel()
@@ -154,25 +201,24 @@ impl<'a> Msg<'a> {
             2 => WireId::Low16(reader.u16()?),
             _ => WireId::Low32(reader.u32()?),
         };
-        let (fragment, kind, extras) =
-            if ty & HAS_EXT == 0 { Extension::default() } else { Self::decode_ext(reader)? };
-        let payload = if ty & HAS_LENGTH == 0 {
-            reader.take(reader.rest().len())?
-        } else {
-            let len = reader.vi64()?;
-            let payload = reader.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
-            if reader.is_empty() {
-                return Err(DecodeError::Invalid("MSG: the last frame of a record has a length"));
-            }
-            payload
-        };
-        if let Some(fragment) = fragment {
-            fragment.check(payload.len() as u64)?;
-        }
-        context.previous = Some((class, channel));
-        Ok(Self { class, channel, id, fragment, kind, extras, payload })
+        Ok((class, channel, id))
     }
 
+    #[expect(clippy::inline_always, reason = "every packet comes through here, and the parts are small")]
+    #[inline(always)]
+    fn decode_payload(ty: u8, reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+        if ty & HAS_LENGTH == 0 {
+            return reader.take(reader.rest().len());
+        }
+        let len = reader.vi64()?;
+        let payload = reader.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
+        if reader.is_empty() {
+            return Err(DecodeError::Invalid("MSG: the last frame of a record has a length"));
+        }
+        Ok(payload)
+    }
+
+    #[inline(never)]
     fn decode_ext(reader: &mut Reader<'a>) -> Result<Extension<'a>, DecodeError> {
         let ext = reader.u8()?;
         if ext == 0 {
@@ -222,12 +268,10 @@ impl<'a> Msg<'a> {
     }
 
     /// Appends this frame; `last` says that nothing follows it in the record.
+    #[inline]
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
         let has_channel = self.channel != context.channel();
-        let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
-        let Extras { ttl, receipt, options } = self.extras;
-        let has_options = !options.bytes().is_empty();
-        let has_ext = fragmented || kind != 0 || self.extras != Extras::default();
+        let has_ext = self.has_ext();
         let id = match self.id {
             WireId::Next => 0,
             WireId::Low8(_) => 1,
@@ -252,16 +296,46 @@ impl<'a> Msg<'a> {
             WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
         }
         if has_ext {
-            let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
-            buf.push(
-                flag(fragmented, EXT_FRAGMENT)
-                    | kind << 5
-                    | flag(ttl.is_some(), EXT_TTL)
-                    | flag(receipt, EXT_RECEIPT)
-                    | flag(has_options, EXT_OPTIONS)
-                    | flag(more, EXT_MORE),
-            );
+            self.encode_ext(buf);
         }
+        if !last {
+            varint::encode(self.payload.len() as u64, buf);
+        }
+        buf.extend_from_slice(self.payload);
+        context.previous = Some((self.class, self.channel));
+    }
+
+    /// Whether it is a whole message that says nothing beside its payload.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.has_ext()
+    }
+
+    #[inline]
+    fn has_ext(&self) -> bool {
+        let Extras { ttl, receipt, options } = self.extras;
+        self.fragment.is_some()
+            || self.kind.code() != 0
+            || ttl.is_some()
+            || receipt
+            || !options.bytes().is_empty()
+    }
+
+    #[inline(never)]
+    fn encode_ext(&self, buf: &mut Vec<u8>) {
+        let Extras { ttl, receipt, options } = self.extras;
+        let (fragmented, kind) = (self.fragment.is_some(), self.kind.code());
+        let has_options = !options.bytes().is_empty();
+        let flag = |set, bit| if set { bit } else { 0 };
+        let more = matches!(self.kind, Kind::ReplyPart { .. } | Kind::ReplyError { index: Some(_), .. });
+        buf.push(
+            flag(fragmented, EXT_FRAGMENT)
+                | kind << 5
+                | flag(ttl.is_some(), EXT_TTL)
+                | flag(receipt, EXT_RECEIPT)
+                | flag(has_options, EXT_OPTIONS)
+                | flag(more, EXT_MORE),
+        );
         if let Some(Fragment { total, offset }) = self.fragment {
             varint::encode(total, buf);
             varint::encode(offset, buf);
@@ -288,11 +362,6 @@ impl<'a> Msg<'a> {
             varint::encode(options.bytes().len() as u64, buf);
             buf.extend_from_slice(options.bytes());
         }
-        if !last {
-            varint::encode(self.payload.len() as u64, buf);
-        }
-        buf.extend_from_slice(self.payload);
-        context.previous = Some((self.class, self.channel));
     }
 }
 

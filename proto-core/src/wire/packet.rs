@@ -236,3 +236,5 @@ pub fn expand_number(expected: u64, low: u32, len: u8) -> u64 {
         candidate
     }
 }
+
+crate::sleep::saved!(Cid(_));

@@ -196,3 +196,16 @@ fn tlvs(block: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8]), DecodeError>>
         Some(tlv)
     })
 }
+
+crate::sleep::saved!(Params {
+    max_message,
+    session_bytes,
+    session_messages,
+    channel_bytes,
+    channel_messages,
+    max_channels,
+    heartbeat,
+    dead,
+    max_ack_delay,
+    resume_window,
+});

@@ -79,3 +79,5 @@ impl RateLimit {
         }
     }
 }
+
+crate::sleep::saved!(Rate { messages, message_burst, bytes, byte_burst });

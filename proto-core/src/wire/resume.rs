@@ -1,4 +1,4 @@
-//! What a session needs to go on over another link: the claim in INIT, and RESUME_STATE (spec: wire.md, sections 3.3 and 4.14).
+//! What a session needs to go on over another link: the claim in INIT, and RESUME_STATE (spec: wire.md, sections 3.3 and 4.16).
 
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;

@@ -28,6 +28,8 @@ pub const fn len(value: u64) -> usize {
 pub fn encode(value: u64, buf: &mut Vec<u8>) {
     if value < 0x80 {
         buf.push(value as u8);
+    } else if value < 0x4000 {
+        buf.extend_from_slice(&(value as u16 | 0x8000).to_be_bytes());
     } else {
         encode_longer(value, buf);
     }

@@ -28,7 +28,7 @@ fn measure(
     let (sender, receiver) = (host(&outcome, from), host(&outcome, to));
     let stats = sender.stats();
     assert_eq!(receiver.taken.len() as u64, stats.messages_accepted, "everything arrives");
-    let largest = sender.connection().map_or(0, proto_core::Connection::max_packet);
+    let largest = sender.connection().map_or(0, |conn| conn.max_packet());
     (stats, receiver.stats(), largest)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{ChannelId, Config, Connection, ConnectionId, Endpoint, Event, Link, Message, Stats};
+use proto_core::{ChannelId, Config, ConnectionId, ConnectionRef, Endpoint, Event, Link, Message, Stats};
 use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
 
 use crate::net::{At, dissect, ecn_from, ecn_to, time, timestamp};
@@ -67,7 +67,7 @@ impl Host {
         self.endpoint.stats()
     }
 
-    pub(crate) fn connection(&self) -> Option<&Connection> {
+    pub(crate) fn connection(&self) -> Option<ConnectionRef<'_>> {
         self.endpoint.get(self.conn?)
     }
 
@@ -148,7 +148,7 @@ impl Node for Host {
     type Event = ();
 
     fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], meta: RecvMeta) {
-        let meta = proto_core::Meta { path: At(from), ecn: ecn_from(meta.ecn) };
+        let meta = proto_core::Meta { path: At::Datagrams(from), ecn: ecn_from(meta.ecn) };
         self.endpoint.handle_packet(timestamp(now.mono), meta, bytes);
         self.drain(now.mono);
     }
@@ -164,7 +164,7 @@ impl Node for Host {
                 self.load = Some(load);
                 self.next = now.mono;
                 if let Some(server) = self.server.filter(|_| self.conn.is_none()) {
-                    self.conn = self.endpoint.connect(timestamp(now.mono), At(server)).ok();
+                    self.conn = self.endpoint.connect(timestamp(now.mono), At::Datagrams(server)).ok();
                 }
             }
             Cmd::Stop => self.load = None,
@@ -174,7 +174,7 @@ impl Node for Host {
 
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

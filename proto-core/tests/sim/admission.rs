@@ -62,7 +62,8 @@ impl Door {
 
     fn connect(&mut self, now: Time) {
         let Some(server) = self.server else { return };
-        let id = self.endpoint.connect_with(timestamp(now), At(server), &[self.shows]).expect("room");
+        let id =
+            self.endpoint.connect_with(timestamp(now), At::Datagrams(server), &[self.shows]).expect("room");
         let mut conn = self.endpoint.connection(id).expect("just made");
         conn.channel(ChannelId::DEFAULT).send(timestamp(now), Message::new("here I am")).expect("room");
     }
@@ -139,7 +140,7 @@ impl Node for Door {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -245,7 +246,7 @@ fn only_the_admitted_come_through_in_every_weather() {
 
 #[cfg(planted)]
 #[test]
-fn letting_anyone_in_is_found() {
+fn a_planted_open_door_is_found() {
     let planted = Some(proto_core::planted::Planted::AdmitsAnyone);
     let found = simtest::search(0..100, |_| guarded(|config| ConfigBuilder { planted, ..config }));
     let failure = found.expect_err("a planted defect went unnoticed");

@@ -4,26 +4,40 @@ use std::fmt::Write as _;
 
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::TAG_LEN;
-use proto_core::wire::{Frame, LongKind, Packet, Record, WireId};
+use proto_core::wire::{Frame, LongKind, Packet, Reader, Record, WireId};
 use proto_core::{Address, Ecn, Meta, Now, Timestamp};
 use simtest::{Addr, Time};
 
 /// A simulated address as the core sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct At(pub(crate) Addr);
+pub(crate) enum At {
+    Datagrams(Addr),
+    Stream(Addr),
+}
+
+impl At {
+    pub(crate) const fn addr(self) -> Addr {
+        let (Self::Datagrams(addr) | Self::Stream(addr)) = self;
+        addr
+    }
+}
 
 impl Address for At {
     fn token_bytes(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0.number().to_be_bytes());
+        out.extend_from_slice(&self.addr().number().to_be_bytes());
     }
 
     fn prefix(&self) -> Option<u64> {
-        Some(self.0.number().into())
+        Some(self.addr().number().into())
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
 }
 
 pub(crate) fn meta(from: Addr, ecn: simtest::Ecn) -> Meta<At> {
-    Meta { path: At(from), ecn: ecn_from(ecn) }
+    Meta { path: At::Datagrams(from), ecn: ecn_from(ecn) }
 }
 
 pub(crate) fn timestamp(time: Time) -> Timestamp {
@@ -53,7 +67,17 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
         }
         Packet::Short(short) => ("ACK", short.payload),
     };
-    let mut kind = kind;
+    dissect_frames(kind, payload, text)
+}
+
+/// The same for what a stream carries: a length and a record.
+pub(crate) fn dissect_framed(bytes: &[u8], text: &mut String) -> Option<&'static str> {
+    let mut reader = Reader::new(bytes);
+    reader.vi64().ok()?;
+    dissect_frames("ACK", reader.rest(), text)
+}
+
+fn dissect_frames(mut kind: &'static str, payload: &[u8], text: &mut String) -> Option<&'static str> {
     let mut previous = 0;
     for frame in Record::new(payload) {
         let name = match frame.ok()? {
@@ -76,6 +100,9 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
                 continue;
             }
             Frame::Ping => "PING",
+            Frame::Pong(_) => "PONG",
+            Frame::Init(_) => "INIT",
+            Frame::Accept(_) => "ACCEPT",
             Frame::Credit(_) => "CREDIT",
             Frame::Skip(_) => "SKIP",
             Frame::FragAbort(_) => "FRAG_ABORT",
@@ -89,6 +116,8 @@ pub(crate) fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
             Frame::Rate(_) => "RATE",
             Frame::Cancel(_) => "CANCEL",
             Frame::GoAway(_) => "GOAWAY",
+            Frame::PathChallenge(_) => "PATH_CHALLENGE",
+            Frame::PathResponse(_) => "PATH_RESPONSE",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -48,6 +48,8 @@ const TRANSIT: Duration = Duration::from_millis(350);
 pub(crate) struct Guarantees {
     /// Longest time from `connect` to its answer, when attempts are limited.
     connect_within: Option<Duration>,
+    /// Longest time on the network.
+    transit: Duration,
     lives: BTreeMap<NodeId, u32>,
     paused_since: BTreeMap<NodeId, Time>,
     paused: BTreeMap<NodeId, Duration>,
@@ -91,6 +93,7 @@ impl Guarantees {
     pub(crate) fn new(connect_within: Option<Duration>) -> Self {
         Self {
             connect_within,
+            transit: TRANSIT,
             lives: BTreeMap::new(),
             paused_since: BTreeMap::new(),
             paused: BTreeMap::new(),
@@ -118,6 +121,12 @@ impl Guarantees {
             continuing: BTreeSet::new(),
             unrepeated: BTreeMap::new(),
         }
+    }
+
+    /// The same where a record may wait for those before it, each of which stands still for a while.
+    pub(crate) const fn over_streams(mut self) -> Self {
+        self.transit = Duration::from_secs(30);
+        self
     }
 
     fn conn(&self, node: NodeId, id: ConnectionId) -> Conn {
@@ -454,7 +463,7 @@ impl Guarantees {
         };
         let age = now.since(sent.at).saturating_sub(paused.saturating_sub(sent.paused));
         match sent.lifetime {
-            Some(lifetime) if age > lifetime + TRANSIT => Err(format!(
+            Some(lifetime) if age > lifetime + self.transit => Err(format!(
                 "G9: {class:?} {number} on {channel:?} was delivered {age:?} old, and may live {lifetime:?}"
             )),
             _ => Ok(()),

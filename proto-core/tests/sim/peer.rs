@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    Batch, ChannelId, ChannelOptions, Close, Config, Connection, ConnectionId, Drain, Endpoint, Event, Link,
-    Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
+    Batch, ChannelId, ChannelOptions, Close, Config, ConnectionId, ConnectionRef, Drain, Endpoint, Event,
+    Link, Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
 };
-use simtest::{Addr, Dissect, Node, Now, RecvMeta, Time, Transmit, hash_bytes};
+use simtest::{
+    Addr, Dissect, Node, Now, RecvMeta, StreamEvent, StreamId, StreamOp, Streams, Time, Transmit, hash_bytes,
+};
 
-use crate::net::{At, dissect, ecn_to, meta, reseal, time, timestamp};
+use crate::net::{At, dissect, dissect_framed, ecn_to, meta, reseal, time, timestamp};
 pub(crate) use crate::story::{Ask, Cmd, Ev};
+use crate::streams::{By, Wires};
 
 #[derive(Clone, Debug)]
 struct Todo {
@@ -43,6 +46,8 @@ struct Answer {
 pub(crate) struct Peer {
     pub(crate) endpoint: Endpoint<At>,
     server: Option<Addr>,
+    by: By,
+    wires: Wires,
     current: Vec<ConnectionId>,
     established: BTreeMap<ConnectionId, SessionId>,
     reads: bool,
@@ -66,6 +71,8 @@ impl Peer {
         Self {
             endpoint: Endpoint::new(config, Link::datagram(1200), seed, timestamp(now)),
             server,
+            by: By::Datagrams,
+            wires: Wires::default(),
             current: Vec::new(),
             established: BTreeMap::new(),
             reads: true,
@@ -82,6 +89,12 @@ impl Peer {
         }
     }
 
+    /// The same, reaching its server in this manner.
+    pub(crate) const fn by(mut self, by: By) -> Self {
+        self.by = by;
+        self
+    }
+
     /// What a client does first in each life but its first.
     pub(crate) fn connected(mut self, now: Time) -> Self {
         self.connect(timestamp(now));
@@ -90,7 +103,12 @@ impl Peer {
 
     fn connect(&mut self, now: proto_core::Timestamp) {
         let Some(server) = self.server else { return };
-        if let Ok(id) = self.endpoint.connect(now, At(server)) {
+        let ways: &[At] = match self.by {
+            By::Datagrams => &[At::Datagrams(server)],
+            By::Streams => &[At::Stream(server)],
+            By::Both => &[At::Datagrams(server), At::Stream(server)],
+        };
+        if let Ok(id) = self.endpoint.connect_any(now, ways) {
             self.events.push_back(Ev::Asked(id));
             self.current.push(id);
         }
@@ -98,7 +116,7 @@ impl Peer {
 
     /// Nothing is on its way from here: all that was to be sent is settled, and what is being closed is closed.
     pub(crate) fn is_settled(&self) -> bool {
-        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, Connection::unsettled);
+        let unsettled = |&id: &ConnectionId| self.endpoint.get(id).map_or(0, |conn| conn.unsettled());
         self.todo.is_empty()
             && self.replies.is_empty()
             && self.current.iter().map(unsettled).sum::<usize>() == 0
@@ -119,7 +137,7 @@ impl Peer {
         self.server.is_none() || self.current.iter().any(|id| self.established.contains_key(id))
     }
 
-    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection> {
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionRef<'_>> {
         self.current.iter().filter_map(|&id| self.endpoint.get(id))
     }
 
@@ -246,7 +264,7 @@ impl Peer {
     fn drain(&mut self, now: Now) {
         self.answer(now);
         for (&id, longest) in &mut self.closing {
-            *longest = self.endpoint.get(id).map_or(Duration::ZERO, Connection::pto).max(*longest);
+            *longest = self.endpoint.get(id).map_or(Duration::ZERO, |conn| conn.pto()).max(*longest);
         }
         while let Some((id, event)) = self.endpoint.poll_event() {
             if let Event::Established { session, .. } = event {
@@ -290,6 +308,10 @@ impl Dissect for Peer {
         dissect(bytes, text)
     }
 
+    fn dissect_record(record: &[u8], text: &mut String) -> Option<&'static str> {
+        dissect_framed(record, text)
+    }
+
     fn reseal(original: &[u8], corrupted: &mut [u8]) {
         reseal(original, corrupted);
     }
@@ -302,6 +324,17 @@ impl Node for Peer {
     fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
         self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.drain(now);
+    }
+
+    fn on_stream(&mut self, now: Now, stream: StreamId, event: StreamEvent<'_>) {
+        self.wires.on_stream(timestamp(now.mono), &mut self.endpoint, stream, event);
+        self.drain(now);
+    }
+
+    fn poll_stream(&mut self, now: Now, streams: Streams<'_>, out: &mut Vec<u8>) -> Option<StreamOp> {
+        let op = self.wires.poll_stream(timestamp(now.mono), &mut self.endpoint, streams, out);
+        self.drain(now);
+        op
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -437,7 +470,7 @@ impl Node for Peer {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

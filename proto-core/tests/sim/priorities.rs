@@ -134,7 +134,7 @@ impl Node for Talker {
 
     fn on_cmd(&mut self, now: Now, (): ()) {
         if let Some(server) = self.server {
-            self.endpoint.connect(timestamp(now.mono), At(server)).expect("room for a connection");
+            self.endpoint.connect(timestamp(now.mono), At::Datagrams(server)).expect("room for a connection");
         }
     }
 
@@ -142,7 +142,7 @@ impl Node for Talker {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.watch(now.mono, out);
         self.drain(now);
-        Some(Transmit { dst: transmit.path.0, ecn: simtest::Ecn::NotEct, len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: simtest::Ecn::NotEct, len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

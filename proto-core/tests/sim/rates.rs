@@ -53,12 +53,15 @@ pub(crate) fn limited(seed: u64, config: impl Fn(bool) -> ConfigBuilder) -> Sim<
     });
     sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
     sim.workload(|w| {
+        w.at(ms(150)).cmd(a, Cmd::Open { reliable_sequenced: true });
         for step in 0..30 {
             let class = Class::ALL[((seed + step) % 4) as usize];
             let receipt = [ReceiptKind::None, ReceiptKind::Arrival][(step % 2) as usize];
             let send =
                 Cmd::Send { channel: 0, ask: Ask { class, receipt, ..Ask::default() }, size: 50, count: 6 };
             w.at(ms(200 * step)).cmd(a, send);
+            let ask = Ask { class: Class::Sequenced, ..Ask::default() };
+            w.at(ms(200 * step + 70)).cmd(a, Cmd::Send { channel: 1, ask, size: 60, count: 4 });
         }
     });
     sim.campaign(

@@ -26,6 +26,7 @@ pub struct Bounds {
     pub(super) kinds: Vec<Kind>,
     pub(super) held: u64,
     pub(super) copied: u64,
+    pub(super) soon: bool,
     pub(super) stalled: u64,
     /// `None`: just before each event.
     pub(super) slot: Option<u64>,
@@ -56,6 +57,7 @@ impl Bounds {
             ],
             held: 30_000_000,
             copied: 30_000_000,
+            soon: false,
             stalled: 300_000_000,
             slot: Some(100_000_000),
             timed: Vec::new(),
@@ -113,6 +115,12 @@ impl Bounds {
     #[must_use]
     pub fn copied_after(self, span: Duration) -> Self {
         Self { copied: nanos(span), ..self }
+    }
+
+    /// Also copies that arrive together with the original.
+    #[must_use]
+    pub fn also_copied_at_once(self) -> Self {
+        Self { soon: true, ..self }
     }
 
     /// How long a stream stands still.
@@ -174,7 +182,9 @@ impl Bounds {
         let (effect, other) = match kind {
             Kind::Drop => (Some(Effect::Drop), None),
             Kind::Delay => (Some(Effect::Delay(self.held)), None),
-            Kind::Duplicate => (Some(Effect::Duplicate(self.copied)), None),
+            Kind::Duplicate => {
+                (Some(Effect::Duplicate(self.copied)), self.soon.then_some(Effect::Duplicate(0)))
+            }
             Kind::Corrupt => (Some(Effect::Corrupt(Damage::Flip, 1)), None),
             Kind::Break => (Some(Effect::Break(1)), Some(Effect::Break(u32::MAX))),
             Kind::Stall => (Some(Effect::Stall(self.stalled)), None),

@@ -4,7 +4,7 @@
 /// an even shorter one.
 ///
 /// The result is 1-minimal: without any single one of its items it does not work.
-pub(super) fn ddmin<T: Clone>(all: &[T], mut works: impl FnMut(&[T]) -> Option<Vec<T>>) -> Vec<T> {
+pub(crate) fn ddmin<T: Clone>(all: &[T], mut works: impl FnMut(&[T]) -> Option<Vec<T>>) -> Vec<T> {
     let mut kept = all.to_vec();
     if kept.is_empty() {
         return kept;

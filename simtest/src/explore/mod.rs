@@ -3,7 +3,7 @@
 mod bounds;
 mod branch;
 mod certificate;
-mod ddmin;
+pub(crate) mod ddmin;
 mod enumerate;
 mod shrink;
 mod simpler;

@@ -34,7 +34,7 @@ impl Default for Budget {
 /// simpler faults. `None` if it does not fail when replayed.
 ///
 /// A smaller schedule counts only if the same judge fails, and if the test, with as much left out, passes
-/// without any fault (unless the failure needs no fault at all). Then all schedules with fewer faults are
+/// without any fault. If the failure needs no fault at all, the judge must say the same instead, numbers aside. Then all schedules with fewer faults are
 /// tried, as far as `budget` goes; likewise small schedules with only the first few commands, and where these
 /// are too many, random ones.
 pub fn shrink<N: Node>(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Shrunk> {
@@ -62,6 +62,8 @@ enum Fewer {
 pub(super) struct Shrinker<N: Node> {
     pub(super) sim: Rc<Sim<N>>,
     oracle: String,
+    /// What it said, without numbers.
+    why: String,
     best: Schedule,
     before: Size,
     /// Whether the test passes when nothing goes wrong.
@@ -78,6 +80,7 @@ impl<N: Node> Shrinker<N> {
         let mut shrinker = Self {
             sim: sim.prepare(),
             oracle: String::new(),
+            why: String::new(),
             best: schedule.clone(),
             before: Size::default(),
             control: false,
@@ -88,8 +91,9 @@ impl<N: Node> Shrinker<N> {
         let run = shrinker.run(schedule);
         let events = run.core.stats.events;
         let outcome = run.outcome();
-        let Verdict::Fail { oracle, .. } = &outcome.verdict else { return None };
+        let Verdict::Fail { oracle, why, .. } = &outcome.verdict else { return None };
         shrinker.oracle.clone_from(oracle);
+        shrinker.why = without_numbers(why);
         shrinker.best = outcome.schedule();
         shrinker.before = shrinker.size(&shrinker.best, events);
         shrinker.control = shrinker.run(&calm(schedule)).core.verdict.is_none();
@@ -116,6 +120,13 @@ impl<N: Node> Shrinker<N> {
         }
         let run = self.run(candidate);
         if run.core.verdict.as_ref().and_then(Verdict::oracle) != Some(&self.oracle) {
+            return false;
+        }
+        // What fails without any fault fails in many ways when parts of the test are missing: only the same one counts.
+        if !self.control
+            && let Some(Verdict::Fail { why, .. }) = &run.core.verdict
+            && without_numbers(why) != self.why
+        {
             return false;
         }
         let least = run.outcome().schedule();
@@ -207,10 +218,10 @@ impl<N: Node> Shrinker<N> {
         }
     }
 
-    /// Crashes at any moment, and the timed faults of the best schedule at any other time.
+    /// Copies at once and later, crashes at any moment, and the timed faults of the best schedule at any other time.
     fn around(&self, faults: u32, most: u64) -> Bounds {
         let mut downs = vec![ms(50)];
-        let mut bounds = Bounds::faults(faults).at_most(most);
+        let mut bounds = Bounds::faults(faults).at_most(most).also_copied_at_once();
         for line in &self.best.lines {
             let LineWhat::Timed { fault, .. } = &line.what else { continue };
             match fault.lasts {
@@ -348,6 +359,11 @@ impl<N: Node> Shrinker<N> {
         let inevitable = inevitable(&mut self, &schedule, &verdict);
         Shrunk { schedule, verdict, before: self.before, after, runs: self.runs, least, without, inevitable }
     }
+}
+
+/// A reason without its numbers.
+fn without_numbers(why: &str) -> String {
+    why.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// How many small schedules are tried with each number of commands.

@@ -11,4 +11,4 @@ pub use self::test::Test;
 
 pub(crate) use self::marks::Marks;
 pub(crate) use self::show::show;
-pub(crate) use self::test::tell_verdict;
+pub(crate) use self::test::{note, tell_verdict};

@@ -9,13 +9,23 @@ use crate::trace::{Trace, TraceView};
 /// The most arrows of a diagram.
 const ARROWS: usize = 200;
 
-/// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default) or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
+/// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default), `host=<name>`, `around=<fault>+<lines>` or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
 /// file, as `html`, `jsonl`, `mermaid`, `pcap`, `lua`, `qlog`, `shiviz` or `sched`.
 pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
     match env::var("SIMTEST_VIEW").as_deref() {
         Ok("none") => {}
         Ok("outcomes") => println!("{}", outcome.trace.view(TraceView::outcomes())),
         Ok("messages") => println!("{}", outcome.trace.view(TraceView::messages())),
+        Ok(view) if view.starts_with("host=") => {
+            let names = view["host=".len()..].split(',');
+            println!("{}", outcome.trace.view(TraceView::packets().hosts(names)));
+        }
+        Ok(view) if view.starts_with("around=") => println!("{}", around(packets, &view["around=".len()..])),
+        Ok(view) if view != "packets" && !view.is_empty() => {
+            panic!(
+                "SIMTEST_VIEW={view}: expected outcomes, messages, packets, host=NAME, around=f2+20 or none"
+            )
+        }
         _ => println!("{packets}"),
     }
     let Ok(asked) = env::var("SIMTEST_SHOW") else { return };
@@ -32,6 +42,28 @@ pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
     if let Err(why) = written {
         panic!("SIMTEST_SHOW={asked}: {why}");
     }
+}
+
+/// The lines that speak of a fault, and some before and after: `f2+20`.
+fn around(packets: &str, asked: &str) -> String {
+    let (fault, reach) = asked.split_once(['+', '±']).unwrap_or((asked, "20"));
+    let reach: usize = reach.parse().unwrap_or_else(|_| panic!("around={asked}: expected a number of lines"));
+    let lines: Vec<&str> = packets.lines().collect();
+    let speaks = |line: &&str| line.split([' ', ',']).any(|word| word == fault);
+    let found: Vec<usize> = (0..).zip(&lines).filter(|(_, line)| speaks(line)).map(|(i, _)| i).collect();
+    let near = |i: usize| found.iter().any(|at| at.abs_diff(i) <= reach);
+    let mut out = String::new();
+    let mut gap = false;
+    for (i, line) in lines.iter().enumerate() {
+        if near(i) {
+            out.push_str(if std::mem::take(&mut gap) && !out.is_empty() { "   ...\n" } else { "" });
+            out.push_str(line);
+            out.push('\n');
+        } else {
+            gap = true;
+        }
+    }
+    out
 }
 
 fn exported(trace: &Trace, form: &str) -> Result<Vec<u8>, String> {

@@ -1,6 +1,5 @@
 //! A test, from its options to its end.
 
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +11,7 @@ use crate::choice::{FromSchedule, FromSeed};
 use crate::explore::{Bounds, Budget, certify};
 use crate::node::Node;
 use crate::oracle::Verdict;
-use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, search, single};
+use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, say, search, single};
 use crate::sim::Sim;
 
 /// One test with its drivers. The attribute [`simtest::test`](crate::test) makes and runs it.
@@ -23,7 +22,8 @@ use crate::sim::Sim;
 /// checked against the simulator's own [laws](crate::verify).
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())).
-/// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_STRICT=1` makes every test strict.
+/// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
+/// million events for each second; `SIMTEST_STRICT=1` makes every test strict.
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
@@ -123,18 +123,19 @@ impl Test {
                 }
                 print!("{text}");
                 if self.strict && !remarks.vacuous.is_empty() {
-                    Self::note(Class::Vacuous.word(), &text);
+                    note(Class::Vacuous.word(), &text);
                     panic!(
                         "{} passes, but shows less than it should:\n  {}",
                         self.name,
                         remarks.vacuous.join("\n  ")
                     );
                 }
-                Self::note("pass", &text);
+                note("pass", &text);
             }
             Err(Stop::Failed(mut failure)) => {
-                if env::var_os("SIMTEST_VERDICT").is_none() {
-                    failure.shrink(&build(0), Budget::default());
+                let replayed = env::var("SIMTEST_ONLY").is_ok_and(|only| only == "replay");
+                if env::var_os("SIMTEST_VERDICT").is_none() && !replayed {
+                    failure.shrink(&build(0), budget());
                 }
                 let mut report = failure.report();
                 let nested = env::var_os("SIMTEST_VERDICT").is_some();
@@ -142,11 +143,11 @@ impl Test {
                     report.push_str("\n  verified  ");
                     report.push_str(&word);
                 }
-                Self::note(failure.class.word(), &report);
+                note(failure.class.word(), &report);
                 panic!("{report}");
             }
             Err(Stop::Other(class, why)) => {
-                Self::note(class.word(), &why);
+                note(class.word(), &why);
                 panic!("{}: {why}", self.name);
             }
         }
@@ -174,7 +175,11 @@ impl Test {
                 ));
             }
         }
-        let report = search(seeds.clone(), build).map_err(Stop::Failed)?;
+        let mut report = search(seeds.clone(), build).map_err(Stop::Failed)?;
+        if let Some(seconds) = asked_budget() {
+            let more = beyond(&seeds, seconds, build).map_err(Stop::Failed)?;
+            report = more.iter().fold(report, Report::and);
+        }
         for seed in seeds.step_by(50) {
             let same = check_determinism(seed, build);
             same.map_err(|divergence| Stop::Other(Class::Determinism, format!("seed {seed}: {divergence}")))?;
@@ -270,12 +275,12 @@ impl Test {
             )
         })
     }
+}
 
-    /// Tells the command line how it went.
-    fn note(word: &str, text: &str) {
-        if let Some(path) = env::var_os("SIMTEST_RESULT") {
-            let _ = fs::write(path, format!("{word}\n{text}"));
-        }
+/// Tells the command line how it went.
+pub(crate) fn note(word: &str, text: &str) {
+    if let Some(path) = env::var_os("SIMTEST_RESULT") {
+        let _ = fs::write(path, format!("{word}\n{text}"));
     }
 }
 
@@ -284,15 +289,40 @@ enum Stop {
     Other(Class, String),
 }
 
-/// Past the capture of the test harness: what must not go unseen.
-fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
 fn asked_seeds() -> Option<Range<u64>> {
     let text = env::var("SIMTEST_SEEDS").ok()?;
     let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     Some(range.unwrap_or_else(|| panic!("SIMTEST_SEEDS={text}: expected a range like 0..1000")))
+}
+
+/// Seconds: `SIMTEST_BUDGET=60s`.
+fn asked_budget() -> Option<u64> {
+    let text = env::var("SIMTEST_BUDGET").ok()?;
+    let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
+    Some(seconds.unwrap_or_else(|| panic!("SIMTEST_BUDGET={text}: expected seconds like 60s")))
+}
+
+/// How much a shrinker may run: a million events for each second of the budget.
+fn budget() -> Budget {
+    let events = asked_budget().map(|seconds| seconds.saturating_mul(1_000_000));
+    Budget { events: events.unwrap_or(Budget::default().events), ..Budget::default() }
+}
+
+/// Goes on with further seeds until so many seconds have passed.
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the budget is of real time")]
+fn beyond<N: Node>(
+    seeds: &Range<u64>,
+    seconds: u64,
+    build: &(impl Fn(u64) -> Sim<N> + Sync),
+) -> Result<Vec<Report>, Box<Failure>> {
+    let begun = std::time::Instant::now();
+    let mut reports = Vec::new();
+    let mut from = seeds.end;
+    while begun.elapsed().as_secs() < seconds {
+        reports.push(search(from..from + 200, build)?);
+        from += 200;
+    }
+    Ok(reports)
 }
 
 /// For the process that repeats a schedule: how it ended.

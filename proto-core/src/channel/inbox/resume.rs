@@ -1,4 +1,4 @@
-//! What has arrived, for a peer whose link is another one (docs/spec/wire.md, section 4.14).
+//! What has arrived, for a peer whose link is another one (docs/spec/wire.md, section 4.16).
 
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;

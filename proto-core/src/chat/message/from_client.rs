@@ -102,6 +102,28 @@ impl<'a> ClientAppend<'a> {
     }
 }
 
+/// Leave a room on this connection, so that it can join another one.
+///
+/// ```text
+/// 04 ‖ room
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLeave<'a> {
+    /// The room's name.
+    pub room: &'a str,
+}
+
+impl<'a> ClientLeave<'a> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self { room: room(reader)? })
+    }
+
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
+        buf.push(0x04);
+        put_bytes(self.room.as_bytes(), buf);
+    }
+}
+
 /// Give me up to `n` entries ending at slot `upto`: slots `max(1, upto - n + 1)` to `min(upto, latest)`.
 ///
 /// ```text

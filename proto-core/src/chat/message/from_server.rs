@@ -227,7 +227,29 @@ impl<'a> ServerReject<'a> {
     }
 }
 
-/// Why the server refuses. Code 0x05 is kept for rate limits.
+/// The connection is not in that room any more: nothing more of it follows, and another one can be joined.
+///
+/// ```text
+/// 16 ‖ room
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLeft<'a> {
+    /// The room's name, as the leave had it.
+    pub room: &'a str,
+}
+
+impl<'a> ServerLeft<'a> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self { room: room(reader)? })
+    }
+
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
+        buf.push(0x16);
+        put_bytes(self.room.as_bytes(), buf);
+    }
+}
+
+/// Why the server refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum RejectReason {
@@ -239,6 +261,8 @@ pub enum RejectReason {
     Conflict = 0x03,
     /// The sequence is older than what is remembered, or its client was forgotten: it may or may not be in the log.
     Unknown = 0x04,
+    /// More was said than the room takes in the time.
+    Rate = 0x05,
     /// The client has seen more than this log holds: join again.
     EpochChanged = 0x06,
     /// The store has no room now. Appends wait; nothing is lost.
@@ -259,15 +283,20 @@ pub enum RejectReason {
     Overrun = 0x0E,
     /// The store cannot read entries that were asked for: its file is damaged.
     Unreadable = 0x0F,
+    /// The room takes no such words, of nobody or not of this client.
+    Forbidden = 0x10,
+    /// The client may not be in that room.
+    Barred = 0x11,
 }
 
 impl RejectReason {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::NotJoined,
         Self::TooLarge,
         Self::Conflict,
         Self::Unknown,
+        Self::Rate,
         Self::EpochChanged,
         Self::Full,
         Self::Stopped,
@@ -278,11 +307,13 @@ impl RejectReason {
         Self::Malformed,
         Self::Overrun,
         Self::Unreadable,
+        Self::Forbidden,
+        Self::Barred,
     ];
 
     /// Whether an append refused for this reason can never be committed by repeating it.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::TooLarge | Self::Conflict | Self::Unknown)
+        matches!(self, Self::TooLarge | Self::Conflict | Self::Unknown | Self::Rate | Self::Forbidden)
     }
 
     fn decode(code: u8) -> Result<Self, DecodeError> {

@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 pub use entry::WireEntry;
-pub use from_client::{ClientAppend, ClientJoin, ClientUpdate};
+pub use from_client::{ClientAppend, ClientJoin, ClientLeave, ClientUpdate};
 pub use from_server::{
-    Limits, RejectReason, ServerAck, ServerEntry, ServerJoined, ServerReject, ServerReply,
+    Limits, RejectReason, ServerAck, ServerEntry, ServerJoined, ServerLeft, ServerReject, ServerReply,
 };
 pub use limits::{
     MAX_BODY, MAX_MESSAGE, MAX_NAME, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED,
@@ -33,6 +33,8 @@ pub enum Message<'a> {
     ClientAppend(ClientAppend<'a>),
     /// 0x03
     ClientUpdate(ClientUpdate<'a>),
+    /// 0x04
+    ClientLeave(ClientLeave<'a>),
     /// 0x11
     ServerJoined(ServerJoined<'a>),
     /// 0x12
@@ -43,6 +45,8 @@ pub enum Message<'a> {
     ServerEntry(ServerEntry<'a>),
     /// 0x15
     ServerReject(ServerReject<'a>),
+    /// 0x16
+    ServerLeft(ServerLeft<'a>),
 }
 
 impl<'a> Message<'a> {
@@ -57,11 +61,13 @@ impl<'a> Message<'a> {
             0x01 => Self::ClientJoin(ClientJoin::decode(&mut reader)?),
             0x02 => Self::ClientAppend(ClientAppend::decode(&mut reader)?),
             0x03 => Self::ClientUpdate(ClientUpdate::decode(&mut reader)?),
+            0x04 => Self::ClientLeave(ClientLeave::decode(&mut reader)?),
             0x11 => Self::ServerJoined(ServerJoined::decode(&mut reader)?),
             0x12 => Self::ServerAck(ServerAck::decode(&mut reader)?),
             0x13 => Self::ServerReply(ServerReply::decode(&mut reader)?),
             0x14 => Self::ServerEntry(ServerEntry::decode(&mut reader)?),
             0x15 => Self::ServerReject(ServerReject::decode(&mut reader)?),
+            0x16 => Self::ServerLeft(ServerLeft::decode(&mut reader)?),
             _ => return Err(DecodeError::Invalid("unknown chat message type")),
         };
         reader.finish()?;
@@ -74,11 +80,13 @@ impl<'a> Message<'a> {
             Self::ClientJoin(join) => join.encode(buf),
             Self::ClientAppend(append) => append.encode(buf),
             Self::ClientUpdate(update) => update.encode(buf),
+            Self::ClientLeave(leave) => leave.encode(buf),
             Self::ServerJoined(joined) => joined.encode(buf),
             Self::ServerAck(ack) => ack.encode(buf),
             Self::ServerReply(reply) => reply.encode(buf),
             Self::ServerEntry(entry) => entry.encode(buf),
             Self::ServerReject(reject) => reject.encode(buf),
+            Self::ServerLeft(left) => left.encode(buf),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::Server;
 use super::output::{Delivery, EndReason};
 use super::room::{Member, RoomKey, Waiting};
 use super::sequencer::effective_time;
+use super::{Guard, Server};
 use crate::chat::identity::{BodyHash, ClientId};
 use crate::chat::message::{ClientAppend, MAX_UNACKNOWLEDGED, Message, RejectReason, ServerAck};
 use crate::{ConnectionId, Now};
@@ -43,8 +43,14 @@ impl Member {
 }
 
 impl Server {
-    pub(super) fn handle_append(&mut self, now: Now, from: ConnectionId, append: &ClientAppend<'_>) {
-        if let Err(reason) = self.append(now, from, append) {
+    pub(super) fn handle_append(
+        &mut self,
+        now: Now,
+        from: ConnectionId,
+        append: &ClientAppend<'_>,
+        guard: &mut Guard<'_>,
+    ) {
+        if let Err(reason) = self.append(now, from, append, guard) {
             self.reject(from, append.room, append.sequence, reason);
         }
     }
@@ -54,6 +60,7 @@ impl Server {
         now: Now,
         from: ConnectionId,
         append: &ClientAppend<'_>,
+        guard: &mut Guard<'_>,
     ) -> Result<(), RejectReason> {
         if self.disk.is_broken() {
             self.stats.stopped += 1;
@@ -105,6 +112,11 @@ impl Server {
             self.end(from, EndReason::Overrun);
             return Ok(());
         }
+        if let Err(reason) = guard(append.room, append.kind) {
+            self.stats.not_let_in += 1;
+            self.note_refused(from, append.sequence, first);
+            return Err(reason);
+        }
         let effective = effective_time(now, append.author_ms, self.config.overtake, member.previous);
         let waiting = Waiting {
             sequence: append.sequence,
@@ -136,7 +148,7 @@ impl Server {
         member.judge(sequence, hash, first)
     }
 
-    fn enqueue(&mut self, key: RoomKey, client: ClientId, append: Waiting) {
+    pub(super) fn enqueue(&mut self, key: RoomKey, client: ClientId, append: Waiting) {
         let Some(member) = self.rooms[key.0].members.get_mut(&client) else { return };
         member.previous = append.effective;
         member.waiting.push_back(append);

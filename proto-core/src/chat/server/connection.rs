@@ -117,6 +117,7 @@ impl Server {
             EndReason::Fenced => RejectReason::Fenced,
             EndReason::Malformed => RejectReason::Malformed,
             EndReason::Overrun => RejectReason::Overrun,
+            EndReason::Barred => RejectReason::Barred,
         };
         if let Some(room) = self.leave(connection) {
             let name = self.rooms[room.0].name.clone();
@@ -128,7 +129,7 @@ impl Server {
     }
 
     /// Takes a connection out of its room, which it names.
-    fn leave(&mut self, connection: ConnectionId) -> Option<RoomKey> {
+    pub(super) fn leave(&mut self, connection: ConnectionId) -> Option<RoomKey> {
         let state = self.connections.get_mut(&connection)?;
         let (Phase::Joined(membership) | Phase::Entering(membership, _)) = core::mem::take(&mut state.phase)
         else {

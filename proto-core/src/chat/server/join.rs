@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// The room of that name, which is created when there is none.
-    fn room(&mut self, name: &str) -> Result<RoomKey, RejectReason> {
+    pub(super) fn room(&mut self, name: &str) -> Result<RoomKey, RejectReason> {
         if let Some(&key) = self.names.get(name) {
             return Ok(key);
         }
@@ -78,7 +78,12 @@ impl Server {
     }
 
     /// Sees to it that `client` may be remembered in the room.
-    fn make_place(&mut self, now: Now, key: RoomKey, client: ClientId) -> Result<(), RejectReason> {
+    pub(super) fn make_place(
+        &mut self,
+        now: Now,
+        key: RoomKey,
+        client: ClientId,
+    ) -> Result<(), RejectReason> {
         let remember_ms = self.remember_ms();
         let limit = self.config.max_clients_per_room;
         let room = &mut self.rooms[key.0];

@@ -4,6 +4,8 @@ mod append;
 mod catch_up;
 mod connection;
 mod join;
+mod leave;
+mod logs;
 mod output;
 mod persisting;
 mod restore;
@@ -14,7 +16,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -25,11 +27,16 @@ pub use restore::RestoreError;
 pub use stats::ServerStats;
 
 use super::config::ChatConfig;
-use super::message::{MAX_BODY, MAX_UNACKNOWLEDGED, Message};
+use super::identity::Kind;
+use super::message::{MAX_BODY, MAX_UNACKNOWLEDGED, Message, RejectReason};
+use super::persist::StoredEntry;
 use crate::rng::Rng;
 use crate::{ConnectionId, Now, Timestamp};
 use connection::{Connection, Phase};
 use room::{Room, RoomKey};
+
+/// Whether a new append of this kind to the room of this name is taken.
+pub type Guard<'a> = dyn FnMut(&str, Kind) -> Result<(), RejectReason> + 'a;
 
 /// The chat log's server.
 ///
@@ -54,6 +61,8 @@ pub struct Server {
     disk: persisting::Disk,
     reads: catch_up::Reads,
     tails: tail::TailBudget,
+    /// What was committed to watched rooms.
+    committed: VecDeque<(Arc<str>, StoredEntry)>,
     outbox: output::Outbox,
     events: output::Events,
     stats: ServerStats,
@@ -75,6 +84,7 @@ impl Server {
             disk: persisting::Disk::default(),
             reads: catch_up::Reads::default(),
             tails: tail::TailBudget::default(),
+            committed: VecDeque::new(),
             outbox: output::Outbox::default(),
             events: output::Events::default(),
             stats: ServerStats::default(),
@@ -83,6 +93,12 @@ impl Server {
 
     /// A message has arrived on a connection. Whatever it is, the answer is a message, an event or a counter.
     pub fn handle_message(&mut self, now: Now, from: ConnectionId, payload: &Bytes) {
+        self.handle_guarded(now, from, payload, &mut |_, _| Ok(()));
+    }
+
+    /// The same, but an append that is new is accepted only if `guard` says so of its room's name and its kind. The reason that it
+    /// gives otherwise is a [final](RejectReason::is_final) one. Repetitions of what was accepted are answered without it.
+    pub fn handle_guarded(&mut self, now: Now, from: ConnectionId, payload: &Bytes, guard: &mut Guard<'_>) {
         let now = self.observe(now);
         let state = self.connections.entry(from).or_default();
         if matches!(state.phase, Phase::Ended) {
@@ -96,8 +112,9 @@ impl Server {
         }
         match Message::decode(payload) {
             Ok(Message::ClientJoin(join)) => self.handle_join(now, from, &join),
-            Ok(Message::ClientAppend(append)) => self.handle_append(now, from, &append),
+            Ok(Message::ClientAppend(append)) => self.handle_append(now, from, &append, guard),
             Ok(Message::ClientUpdate(update)) => self.handle_update(from, &update),
+            Ok(Message::ClientLeave(leave)) => self.handle_leave(from, &leave),
             _ => {
                 self.stats.malformed += 1;
                 self.end(from, EndReason::Malformed);

@@ -59,6 +59,8 @@ pub enum EndReason {
     Fenced,
     /// It sent what no client sends.
     Malformed,
+    /// It may not be in its room any more.
+    Barred,
     /// Its messages were handed in although `is_ready` was false, and one could not be kept.
     Overrun,
 }
@@ -68,6 +70,7 @@ impl fmt::Display for EndReason {
         f.write_str(match self {
             Self::Fenced => "the same client joined on a newer connection",
             Self::Malformed => "a message that is not one",
+            Self::Barred => "the client may not be in that room",
             Self::Overrun => "messages were handed in faster than they can be kept",
         })
     }

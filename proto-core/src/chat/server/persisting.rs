@@ -207,6 +207,7 @@ impl Server {
             self.refresh_ready(connection);
         }
         self.push_live(key, &entry);
+        self.tell_watcher(key, &entry);
         self.keep_in_tail(key, entry);
     }
 

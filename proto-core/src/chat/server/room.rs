@@ -29,6 +29,8 @@ pub(super) struct Room {
     pub(super) placed: u64,
     pub(super) members: BTreeMap<ClientId, Member>,
     pub(super) tail: Tail,
+    /// Whether what is committed is to be told by `poll_committed`.
+    pub(super) watched: bool,
     /// The connections that have joined; made again after a change.
     audience: Option<Arc<[ConnectionId]>>,
 }
@@ -90,6 +92,7 @@ impl Room {
             placed: 0,
             members: BTreeMap::new(),
             tail: Tail::default(),
+            watched: false,
             audience: None,
         }
     }

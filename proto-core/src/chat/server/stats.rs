@@ -37,6 +37,10 @@ pub struct ServerStats {
     pub already_joined: u64,
     /// Refused: a body above the room's limit.
     pub too_large: u64,
+    /// Refused: an append that the room does not take.
+    pub not_let_in: u64,
+    /// Refused: an entry of the server's own, because as many of its author waited as may.
+    pub own_refused: u64,
     /// Refused: a used sequence with other content.
     pub conflicts: u64,
     /// Refused: a sequence that is no longer, or not yet, known.

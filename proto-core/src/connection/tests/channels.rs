@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, Side, frame_names, ms, secs, small};
 use crate::{
-    ChannelId, ChannelOptions, Class, ConfigBuilder, Event, Fate, Message, OpenError, Policy, SendError,
+    ChannelId, ChannelOptions, Class, ConfigBuilder, Connection, Drop, Event, Fate, Message, OpenError,
+    Policy, Refusal, SendError,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -288,4 +289,34 @@ fn events_that_nobody_polls_stop_the_sender_and_not_the_process() {
     pair.run(secs(5));
     let events = pair.take_events(Client);
     assert_eq!(count(&events, |event| matches!(event, Event::Writable(_))), 1);
+}
+
+/// Each drop is counted for its connection and for its channel, and what the peer says of its own is too.
+#[test]
+fn drops_are_counted_by_channel() {
+    let mut pair = Pair::established(ConfigBuilder { receive_messages: 4, ..ConfigBuilder::default() });
+    let now = pair.now;
+    let channel = pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+    for number in 0..10_u8 {
+        pair.send(Client, channel.0, Message::new([number; 9].to_vec()).class(Class::Unreliable));
+        pair.send(Client, 0, Message::new([number; 9].to_vec()).lifetime(ms(20)));
+    }
+    pair.run(ms(300));
+    assert_eq!(pair.recv_all(Server, 0), []);
+    pair.run(ms(300));
+    let of = |conn: &Connection, id| conn.channel_stats(id).expect("it is open").clone();
+    let [client, server] = &pair.conns;
+    assert_eq!(of(server, channel).drops.iter().collect::<Vec<_>>(), [(Drop::ReceiveQueueFull, 6)]);
+    assert_eq!(of(server, ChannelId(0)).drops.iter().collect::<Vec<_>>(), [(Drop::ReceiveExpired, 4)]);
+    assert_eq!(of(client, channel).peer_drops.get(Refusal::QueueFull), 6);
+    assert_eq!(of(client, channel).peer_drops.get(Refusal::Expired), 0);
+    assert_eq!(of(client, ChannelId(0)).peer_drops.get(Refusal::Expired), 4);
+    assert_eq!(of(client, ChannelId(0)).drops.iter().collect::<Vec<_>>(), [(Drop::SendExpired, 6)]);
+    assert!(client.channel_stats(ChannelId(77)).is_none());
+    for conn in [client, server] {
+        for (reason, count) in conn.stats().drops.iter().filter(|(reason, _)| reason.concerns_channel()) {
+            let sum: u64 = [ChannelId(0), channel].map(|id| of(conn, id).drops.get(reason)).iter().sum();
+            assert_eq!(sum, count, "{reason:?}");
+        }
+    }
 }

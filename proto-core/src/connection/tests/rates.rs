@@ -6,8 +6,8 @@ use alloc::vec;
 use super::{Client, Pair, Server, Side, ms, msg, secs};
 use crate::wire::{Frame, RateLimit, RateScope};
 use crate::{
-    Blocked, ChannelId, ChannelOptions, Class, CloseReason, ConfigBuilder, Drop, Link, Message, OpenError,
-    Rate, SendError,
+    Blocked, ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, Drop, Link, Message,
+    OpenError, Rate, SendError,
 };
 
 const fn messages(rate: u64, burst: u64) -> Rate {
@@ -238,4 +238,71 @@ fn nothing_is_said_about_limits_that_nobody_set() {
     pair.run(secs(1));
     let frames = [pair.frames_from(Client), pair.frames_from(Server)].concat();
     assert!(frames.iter().flatten().all(|&name| name != "RATE"));
+}
+
+/// A channel whose newest sequenced message must arrive, and a server that takes in one message, then ten a second.
+fn with_newest(rate: Rate) -> (Pair, u32) {
+    let mut pair = Pair::established(ConfigBuilder::default());
+    let now = pair.now;
+    let options = ChannelOptions { reliable_sequenced: true, ..ChannelOptions::default() };
+    let channel = pair.conn(Client).open_channel(now, &options).expect("room");
+    pair.run(ms(200));
+    let now = pair.now;
+    pair.conn(Server).limit_receiving(now, Some(rate));
+    (pair, channel.0)
+}
+
+#[test]
+fn a_rate_delays_the_newest_and_does_not_lose_it() {
+    let (mut pair, channel) = with_newest(messages(10, 1));
+    for text in ["oldest", "older", "newest"] {
+        pair.send(Client, channel, Message::new(text).class(Class::Sequenced));
+        pair.run(ms(1));
+    }
+    pair.run(ms(12));
+    assert_eq!(pair.recv(Server, channel).expect("one at once").payload, "oldest");
+    pair.run(ms(50));
+    assert_eq!(pair.recv(Server, channel), None, "the next has to wait");
+    assert_eq!(pair.conns[1].held_bytes(), "newest".len());
+    pair.run(ms(100));
+    assert_eq!(pair.recv(Server, channel).expect("its token came").payload, "newest");
+    assert_eq!(pair.conns[1].stats().drops.get(Drop::RateLimited), 1, "older");
+    pair.run(secs(5));
+    assert_eq!(pair.recv(Server, channel), None);
+}
+
+/// A message in pieces needs its tokens when it is whole, and no piece is lost before.
+#[test]
+fn a_rate_does_not_lose_pieces_of_the_newest() {
+    let rate = Rate { messages: 0, message_burst: 0, bytes: 10_000, byte_burst: 300_000 };
+    let (mut pair, channel) = with_newest(rate);
+    for _ in 0..40 {
+        pair.send(Client, channel, Message::new(vec![7; 15_000]).class(Class::Sequenced));
+        pair.run(ms(15));
+    }
+    pair.send(Client, channel, Message::new(vec![8; 15_000]).class(Class::Sequenced));
+    pair.run(secs(3));
+    let last = pair.recv_all(Server, channel).pop().expect("the newest");
+    assert_eq!(last.payload, vec![8; 15_000]);
+}
+
+#[test]
+fn what_waits_for_a_rate_is_there_when_the_limit_goes_or_the_connection_ends() {
+    for ends in [false, true] {
+        let (mut pair, channel) = with_newest(messages(1, 1));
+        for text in ["older", "newest"] {
+            pair.send(Client, channel, Message::new(text).class(Class::Sequenced));
+            pair.run(ms(1));
+        }
+        pair.run(ms(15));
+        pair.recv_all(Server, channel);
+        let now = pair.now;
+        if ends {
+            pair.conn(Client).close(now, Close::default());
+            pair.run(ms(100));
+        } else {
+            pair.conn(Server).limit_receiving(now, None);
+        }
+        assert_eq!(pair.recv(Server, channel).expect("it waits no longer").payload, "newest");
+    }
 }

@@ -47,7 +47,7 @@ fn no_loss_timer_is_armed() {
     for _ in 0..20 {
         pair.send(Client, 0, Message::new(vec![1; 1000]));
         pair.drain();
-        assert_eq!(pair.conn(Client).timers.get(Timer::Loss), None);
+        assert_eq!(pair.conn(Client).deadline(Timer::Loss), None);
     }
     pair.sent.clear();
     pair.run(secs(9));

@@ -245,8 +245,8 @@ fn of_two_clients_with_one_session_the_one_with_the_newer_secret_has_it() {
     assert_eq!(world.nodes[SERVER].get(peer).unwrap().incarnation(), incarnation);
     let theirs: Vec<_> = world.nodes[2].slots.iter().filter_map(|slot| slot.entry.as_ref()).collect();
     assert_eq!(theirs.len(), 1);
-    assert_ne!(theirs[0].conn.session(), session, "the other one has a new session");
-    assert!(theirs[0].conn.state() == State::Established);
+    assert_ne!(theirs[0].conn.look().session(), session, "the other one has a new session");
+    assert!(theirs[0].conn.look().state() == State::Established);
 }
 
 #[test]

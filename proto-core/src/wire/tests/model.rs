@@ -52,6 +52,8 @@ pub(super) enum Model {
         messages: u64,
         name: String,
     },
+    PathChallenge([u8; 8]),
+    PathResponse([u8; 8]),
     GoAway {
         timeout_ms: u64,
         advice: Advice,
@@ -191,6 +193,8 @@ impl Model {
             Self::Padding => Frame::Padding,
             Self::Ping => Frame::Ping,
             Self::Pong(echo) => Frame::Pong(*echo),
+            Self::PathChallenge(data) => Frame::PathChallenge(*data),
+            Self::PathResponse(data) => Frame::PathResponse(*data),
             &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
                 Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri })
             }
@@ -298,6 +302,8 @@ impl From<Frame<'_>> for Model {
             Frame::CloseAck => Self::CloseAck,
             Frame::Rate(limit) => Self::Rate(limit),
             Frame::Cancel(request) => Self::Cancel(request),
+            Frame::PathChallenge(data) => Self::PathChallenge(data),
+            Frame::PathResponse(data) => Self::PathResponse(data),
             Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri }) => {
                 Self::GoAway { timeout_ms, advice, retry_after_ms, uri: uri.to_string() }
             }
@@ -517,7 +523,9 @@ fn any_advice(g: &mut Gen) -> Advice {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 29) {
+        match below(g, 31) {
+            29 => Self::PathChallenge(random(g)),
+            30 => Self::PathResponse(random(g)),
             27 => Self::GoAway {
                 timeout_ms: number(g),
                 advice: any_advice(g),

@@ -311,6 +311,8 @@ fn expected_record(name: &str) -> Vec<Model> {
         "msg-two-classes" => {
             return vec![msg(0, 3, Low16(10), "a"), msg(2, 3, Low16(4), "b"), msg(2, 0, Low16(5), "c")];
         }
+        "path-challenge" => Model::PathChallenge(sequence(0xC0)),
+        "path-response" => Model::PathResponse(sequence(0xC0)),
         "goaway" => Model::GoAway {
             timeout_ms: 10_000,
             advice: Advice::After,
@@ -378,7 +380,7 @@ macro_rules! variants {
 }
 
 variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Pong, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
-    OpenChannel, ResumeState, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+    OpenChannel, PathChallenge, PathResponse, ResumeState, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

@@ -2,7 +2,7 @@
 
 mod node;
 mod oracle;
-mod store;
+pub(crate) mod store;
 
 use std::sync::Arc;
 

@@ -127,7 +127,7 @@ impl ClientNode {
     ) -> ChatNode {
         let now = timestamp(boot.now.mono);
         let mut endpoint = Endpoint::new(Arc::clone(config), Link::datagram(1200), boot.seed, now);
-        let conn = endpoint.connect(now, At(server)).ok();
+        let conn = endpoint.connect(now, At::Datagrams(server)).ok();
         let name = format!("{}#{}", boot.name, boot.life);
         let secret = ClientSecret(*blake3::hash(&boot.seed).as_bytes());
         #[cfg(not(planted))]
@@ -325,7 +325,7 @@ impl Node for ChatNode {
             Self::Server(node) => node.server.poll_transmit(both(now), out),
             Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
         }?;
-        Some(Transmit { dst: transmit.path.0, ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_store(&mut self) -> Option<StoreOp> {

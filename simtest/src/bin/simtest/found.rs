@@ -1,11 +1,12 @@
 //! The tests of the crate around, and runs of them.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process};
+use std::{env, fs, io, process, thread};
 
+use super::json::Object;
 use super::usage::Arguments;
 
 /// A test made with `#[simtest::test]`.
@@ -23,10 +24,27 @@ pub(crate) struct Run {
     word: String,
     /// What the test has said of itself.
     pub(crate) output: String,
+    /// What it has printed.
+    shown: String,
     took: Duration,
 }
 
 impl Run {
+    /// Whether it is about a schedule that no longer applies.
+    pub(crate) fn unmatched(&self) -> bool {
+        self.word == "vacuous" && self.output.lines().any(|line| line.trim_start().starts_with("unmatched "))
+    }
+
+    /// What was printed, without the lines of the test harness.
+    fn own(&self, test: &Found) -> String {
+        let harness = ["running ", "test ", "failures:"];
+        let own = |line: &&str| {
+            let text = line.trim();
+            !text.is_empty() && text != test.path && !harness.iter().any(|word| line.starts_with(word))
+        };
+        self.shown.lines().filter(own).fold(String::new(), |all, line| all + line + "\n")
+    }
+
     pub(crate) fn code(&self) -> u8 {
         match self.word.as_str() {
             "pass" => 0,
@@ -39,8 +57,33 @@ impl Run {
     }
 }
 
-/// Builds the tests and lists them.
+/// Gives a recorded session to the tests that can replay such: those called `simtest_recording`.
+pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, String> {
+    let [file] = &arguments.words[..] else { return Err("expected one recording".into()) };
+    let path = fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))?;
+    let set = [
+        ("SIMTEST_RECORDING".to_owned(), path.display().to_string()),
+        ("SIMTEST_ONLY".to_owned(), word.to_owned()),
+    ];
+    for test in listed(arguments, "simtest_recording")? {
+        let run = test.run(&set, false)?;
+        // One that replays another protocol says nothing.
+        if run.word == "crash" && run.output.is_empty() {
+            continue;
+        }
+        report(word, &test, &run, arguments.has("json"));
+        return Ok(run.code());
+    }
+    Err(format!("no test `simtest_recording` here can replay {file}"))
+}
+
+/// Builds the tests and lists those made with the attribute.
 pub(crate) fn find(arguments: &Arguments) -> Result<Vec<Found>, String> {
+    listed(arguments, "simtest")
+}
+
+/// Builds the tests and lists those of this name, in whatever module.
+fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, String> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["test", "--no-run", "--message-format=json", "--quiet"]);
     if let Some(package) = arguments.value("package") {
@@ -67,7 +110,7 @@ pub(crate) fn find(arguments: &Arguments) -> Result<Vec<Found>, String> {
         let paths = text
             .lines()
             .filter_map(|line| line.strip_suffix(": test"))
-            .filter(|path| path.ends_with("::simtest"));
+            .filter(|path| path.rsplit("::").next() == Some(name) && path.contains("::"));
         all.extend(paths.map(|path| Found { binary: binary.clone(), path: path.into() }));
     }
     Ok(all)
@@ -101,8 +144,26 @@ pub(crate) fn named(name: &str, arguments: &Arguments) -> Result<Found, String> 
 }
 
 /// Runs one test and shows all that it says.
-pub(crate) fn one(name: &str, arguments: &Arguments, set: &[(String, String)]) -> Result<u8, String> {
-    let run = named(name, arguments)?.run(set, true)?;
+pub(crate) fn one(
+    word: &str,
+    name: &str,
+    arguments: &Arguments,
+    set: &[(String, String)],
+) -> Result<u8, String> {
+    let test = named(name, arguments)?;
+    if arguments.has("json") {
+        let run = test.run(set, false)?;
+        report(word, &test, &run, true);
+        return Ok(run.code());
+    }
+    let run = test.run(set, false)?;
+    for line in run.own(&test).lines() {
+        println!("{line}");
+        if arguments.has("step") {
+            let _ = io::stdout().flush();
+            let _ = io::stdin().read_line(&mut String::new());
+        }
+    }
     // What a test prints when it passes has been shown; a failure is told on the other stream.
     if run.code() != 0 {
         println!("{}", run.output);
@@ -116,37 +177,57 @@ impl Found {
     }
 
     /// Runs it in the folder that we are in.
-    pub(crate) fn run(&self, set: &[(String, String)], aloud: bool) -> Result<Run, String> {
+    pub(crate) fn run(&self, set: &[(String, String)], progress: bool) -> Result<Run, String> {
+        self.start(set, progress.then_some(""))
+    }
+
+    /// The same, and tells how far it is.
+    pub(crate) fn run_shown(&self, set: &[(String, String)], of: &str, json: bool) -> Result<Run, String> {
+        self.start(set, (!json).then_some(of))
+    }
+
+    fn start(&self, set: &[(String, String)], progress: Option<&str>) -> Result<Run, String> {
         let name = format!("simtest-{}-{}", process::id(), self.path.replace("::", "-"));
         let result = env::temp_dir().join(name);
         let begun = Instant::now();
         let mut command = Command::new(&self.binary);
         command.args(["--exact", &self.path, "--nocapture"]).env("SIMTEST_RESULT", &result);
         command.envs(set.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        command.stdout(Stdio::piped());
-        let ended = command.output().map_err(|error| format!("{}: {error}", self.binary.display()))?;
+        if progress.is_some() {
+            command.env("SIMTEST_PROGRESS", "1");
+        }
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped());
+        let failed = |error| format!("{}: {error}", self.binary.display());
+        let mut child = command.spawn().map_err(failed)?;
+        let said = child.stdout.take();
+        let reader = thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = said.map(|mut said| said.read_to_end(&mut text));
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut errors = String::new();
+        let mut bar = progress.map(Bar::new);
+        for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
+            let Ok(line) = line else { break };
+            match (line.strip_prefix('\u{1}'), &mut bar) {
+                (Some(news), Some(bar)) => bar.show(news),
+                (Some(_), None) => {}
+                (None, _) => {
+                    errors.push_str(&line);
+                    errors.push('\n');
+                }
+            }
+        }
+        child.wait().map_err(failed)?;
+        if let Some(bar) = bar {
+            bar.clear();
+        }
+        let shown = reader.join().unwrap_or_default();
         let took = begun.elapsed();
         let told = read_and_remove(&result);
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
-        if aloud {
-            let shown = String::from_utf8_lossy(&ended.stdout);
-            // Without the lines of the test harness.
-            let harness = ["running ", "test ", "failures:"];
-            let own = |line: &&str| {
-                let text = line.trim();
-                !text.is_empty() && text != self.path && !harness.iter().any(|word| line.starts_with(word))
-            };
-            for line in shown.lines().filter(own) {
-                println!("{line}");
-            }
-        }
-        let output = if word == "crash" && text.is_empty() {
-            String::from_utf8_lossy(&ended.stderr).into_owned()
-        } else {
-            text.trim_end().to_owned()
-        };
-        Ok(Run { word: word.to_owned(), output, took })
+        let output = if word == "crash" && text.is_empty() { errors } else { text.trim_end().to_owned() };
+        Ok(Run { word: word.to_owned(), output, shown, took })
     }
 }
 
@@ -156,27 +237,67 @@ fn read_and_remove(path: &Path) -> String {
     text
 }
 
-/// One line that is redrawn; nothing where nobody looks.
-pub(crate) fn progress(done: usize, all: usize, name: &str, json: bool) {
-    let mut stderr = io::stderr();
-    if stderr.is_terminal() && !json {
-        let full = 20 * done / all.max(1);
-        let bar: String = (0..20).map(|i| if i < full { '#' } else { '.' }).collect();
-        let _ = write!(stderr, "\r\x1b[2K {bar} {done}/{all} {name}");
-        let _ = stderr.flush();
+/// How far a test is: one line that is redrawn; where nobody looks, a plain line for each quarter.
+struct Bar {
+    of: String,
+    redrawn: bool,
+    last: Option<Instant>,
+    told: String,
+    phase: (String, Instant),
+}
+
+impl Bar {
+    fn new(of: &str) -> Self {
+        let phase = (String::new(), Instant::now());
+        Self { of: of.into(), redrawn: io::stderr().is_terminal(), last: None, told: String::new(), phase }
+    }
+
+    /// `news` is phase, done, all.
+    fn show(&mut self, news: &str) {
+        let mut words = news.split(' ');
+        let (Some(phase), Some(done), Some(all)) = (words.next(), words.next(), words.next()) else { return };
+        let (Ok(done), Ok(all)) = (done.parse::<u64>(), all.parse::<u64>()) else { return };
+        if self.phase.0 != phase {
+            self.phase = (phase.into(), Instant::now());
+        }
+        let all = all.max(1);
+        let done = done.min(all);
+        let millis = self.phase.1.elapsed().as_millis().max(1);
+        let speed = u128::from(done) * 1_000 / millis;
+        let left = Duration::from_millis((millis * u128::from(all - done) / u128::from(done.max(1))) as u64);
+        let counts = format!("{phase} {done}/{all}  {speed}/s  {:.1} s left", left.as_secs_f64());
+        if self.redrawn {
+            if self.last.is_some_and(|last| last.elapsed() < Duration::from_millis(100)) {
+                return;
+            }
+            self.last = Some(Instant::now());
+            let full = done * 20 / all;
+            let bar: String = (0..20).map(|i| if i < full { '█' } else { '░' }).collect();
+            let _ = write!(io::stderr(), "\r\x1b[2K {} {bar} {counts}", self.of);
+            let _ = io::stderr().flush();
+        } else {
+            let quarter = format!("{phase} {}", done * 4 / all);
+            if quarter != self.told {
+                let _ = writeln!(io::stderr(), "{} {counts}", self.of);
+                self.told = quarter;
+            }
+        }
+    }
+
+    fn clear(self) {
+        if self.redrawn {
+            let _ = write!(io::stderr(), "\r\x1b[2K");
+        }
     }
 }
 
-pub(crate) fn report(test: &Found, run: &Run, json: bool) {
+pub(crate) fn report(command: &str, test: &Found, run: &Run, json: bool) {
     if json {
-        let text =
-            run.output.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
-        let (name, word, ms) = (test.name(), &run.word, run.took.as_millis());
-        println!("{{\"test\":\"{name}\",\"result\":\"{word}\",\"ms\":{ms},\"text\":\"{text}\"}}");
+        let object =
+            Object::default().text("command", command).text("test", test.name()).text("result", &run.word);
+        let object = object.number("code", run.code().into()).number("ms", run.took.as_millis());
+        object.text("text", &run.output).text("shown", &run.own(test)).print();
         return;
-    }
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[2K");
     }
     println!(" {:<40} {:<12} {:>6.1} s", test.name(), run.word, run.took.as_secs_f64());
     let mine = format!("{}: ", test.name());

@@ -8,16 +8,20 @@
     reason = "a command line may look at the clock"
 )]
 
+mod bench;
+mod corpus;
 mod found;
+mod json;
 mod usage;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
 use simtest::Schedule;
 
 use self::found::{Found, Run};
+use self::json::Object;
 use self::usage::{Arguments, USAGE};
 
 fn main() -> ExitCode {
@@ -36,32 +40,43 @@ fn command(arguments: &[String]) -> Result<u8, String> {
     let arguments = Arguments::parse(rest)?;
     match word.as_str() {
         "run" => run(&arguments),
+        "replay" | "shrink" if is_recording(&arguments) => found::recording(word, &arguments),
         "replay" | "shrink" => {
             let (test, mut set) = one(&arguments)?;
             let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
             set.push(("SIMTEST_VIEW".into(), view.into()));
-            found::one(&test, &arguments, &set)
+            set.push(("SIMTEST_ONLY".into(), word.clone()));
+            for (name, variable) in [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET")] {
+                set.extend(arguments.value(name).map(|value| (variable.to_owned(), value.to_owned())));
+            }
+            found::one(word, &test, &arguments, &set)
         }
         "why" => {
             let (test, mut set) = one(&arguments)?;
             set.push(("SIMTEST_WHY".into(), "1".into()));
             set.push(("SIMTEST_VIEW".into(), "none".into()));
-            found::one(&test, &arguments, &set)
+            found::one(word, &test, &arguments, &set)
         }
         "show" => show(&arguments),
         "certify" => {
             let faults = arguments.value("faults").unwrap_or("2").to_owned();
             let test = arguments.words.first().ok_or("which test?")?;
-            found::one(test, &arguments, &[("SIMTEST_CERTIFY".into(), faults)])
+            found::one(word, test, &arguments, &[("SIMTEST_CERTIFY".into(), faults)])
         }
         "diff" => diff(&arguments),
-        "corpus" => corpus(&arguments),
+        "corpus" => corpus::corpus(&arguments),
+        "bench" => bench::bench(&arguments),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(0)
         }
         other => Err(format!("there is no command `{other}`")),
     }
+}
+
+fn is_recording(arguments: &Arguments) -> bool {
+    let end = arguments.words.first().and_then(|file| Path::new(file).extension());
+    end.is_some_and(|end| end == "rec")
 }
 
 type Set = Vec<(String, String)>;
@@ -95,6 +110,9 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     if let Some(jobs) = arguments.value("jobs") {
         set.push(("SIMTEST_THREADS".to_owned(), jobs.to_owned()));
     }
+    if let Some(budget) = arguments.value("budget") {
+        set.push(("SIMTEST_BUDGET".to_owned(), budget.to_owned()));
+    }
     if arguments.has("strict") {
         set.push(("SIMTEST_STRICT".to_owned(), "1".to_owned()));
     }
@@ -105,9 +123,9 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     }
     let mut code = 0;
     for (number, test) in found.iter().enumerate() {
-        found::progress(number, found.len(), test.name(), arguments.has("json"));
-        let run = test.run(&set, false)?;
-        found::report(test, &run, arguments.has("json"));
+        let of = format!("{}/{} {}", number + 1, found.len(), test.name());
+        let run = test.run_shown(&set, &of, arguments.has("json"))?;
+        found::report("run", test, &run, arguments.has("json"));
         if code == 0 {
             code = run.code();
         }
@@ -139,7 +157,11 @@ fn show(arguments: &Arguments) -> Result<u8, String> {
     if !path.exists() {
         return Err(format!("nothing was written:\n{}", run.output));
     }
-    println!("{out}");
+    if arguments.has("json") {
+        Object::default().text("command", "show").text("file", &out).print();
+    } else {
+        println!("{out}");
+    }
     Ok(0)
 }
 
@@ -153,57 +175,26 @@ fn diff(arguments: &Arguments) -> Result<u8, String> {
     let essence =
         |line: &str| line.split_once("\"h\":").map_or_else(|| line.to_owned(), |(_, rest)| rest.to_owned());
     let mut lines = (first.lines(), second.lines());
-    for number in 0.. {
+    for number in 0_u128.. {
         match (lines.0.next(), lines.1.next()) {
             (None, None) => break,
             (one, other) if one.map(essence) == other.map(essence) => {}
             (one, other) => {
-                println!(
-                    "record {number}\n  {a}: {}\n  {b}: {}",
-                    one.unwrap_or("ended"),
-                    other.unwrap_or("ended")
-                );
+                let (one, other) = (one.unwrap_or("ended"), other.unwrap_or("ended"));
+                if arguments.has("json") {
+                    let at = Object::default().text("command", "diff").number("record", number);
+                    at.text("first", one).text("second", other).print();
+                } else {
+                    println!("record {number}\n  {a}: {one}\n  {b}: {other}");
+                }
                 return Ok(1);
             }
         }
     }
-    println!("no difference but in times");
-    Ok(0)
-}
-
-/// `corpus add FILE...` stores schedules beside the tests; `corpus list` names those that are there.
-fn corpus(arguments: &Arguments) -> Result<u8, String> {
-    let root = PathBuf::from("tests/corpus");
-    match arguments.words.split_first() {
-        Some((word, files)) if word == "add" && !files.is_empty() => {
-            for file in files {
-                let schedule = schedule(Path::new(file))?;
-                let text = schedule.to_text();
-                let folder = root.join(&schedule.test);
-                let oracle = schedule.expect.as_deref().unwrap_or("passes").replace([' ', '/'], "-");
-                let hash = simtest::hash_bytes(0, text.as_bytes()) >> 32;
-                let path = folder.join(format!("{oracle}-{hash:08x}.sched"));
-                fs::create_dir_all(&folder)
-                    .and_then(|()| fs::write(&path, text))
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
-                println!("{}", path.display());
-            }
-            Ok(0)
-        }
-        Some((word, [])) if word == "list" => {
-            let mut all: Vec<PathBuf> = Vec::new();
-            for folder in fs::read_dir(&root).into_iter().flatten().flatten() {
-                all.extend(
-                    fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path()),
-                );
-            }
-            all.sort();
-            for path in all {
-                let expect = schedule(&path)?.expect.unwrap_or_else(|| "-".into());
-                println!("{}  {expect}", path.display());
-            }
-            Ok(0)
-        }
-        _ => Err("expected `corpus add FILE...` or `corpus list`".into()),
+    if arguments.has("json") {
+        Object::default().text("command", "diff").raw("record", "null").print();
+    } else {
+        println!("no difference but in times");
     }
+    Ok(0)
 }

@@ -2,15 +2,17 @@
 
 pub(crate) const USAGE: &str = "\
 usage:
-  simtest run [NAME] [--seeds A..B] [--jobs N] [--strict] [--json]
-  simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets]
-  simtest shrink TEST SEED | --sched FILE
+  simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
+  simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|host=NAME|around=f2+20] [--until EVENT] [--step]
+  simtest shrink TEST SEED | --sched FILE  [--budget 60s]
+  simtest replay FILE.rec, simtest shrink FILE.rec: a recorded session
   simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl
-  simtest corpus add FILE... | list
-all take --package NAME and --release, for cargo.
+  simtest corpus add FILE... | list | prune [--dry-run]
+  simtest bench
+all take --json (one object a line on stdout), and --package NAME and --release for cargo.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict, 64 usage";
 
 /// Words, values (`--name value`) and flags (`--name`).
@@ -21,9 +23,11 @@ pub(crate) struct Arguments {
     flags: Vec<String>,
 }
 
-const VALUES: [&str; 7] = ["seeds", "jobs", "view", "faults", "out", "package", "sched"];
-const FLAGS: [&str; 10] =
-    ["strict", "json", "release", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz"];
+const VALUES: [&str; 9] = ["seeds", "jobs", "view", "faults", "out", "package", "sched", "budget", "until"];
+const FLAGS: [&str; 13] = [
+    "strict", "json", "release", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step",
+    "trace", "dry-run",
+];
 
 impl Arguments {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {

@@ -1,4 +1,4 @@
-//! The task that runs a machine on UDP sockets.
+//! The task that runs a machine on sockets.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 
 use proto_core::{Now, Timestamp};
 
-use super::inbound::Inbound;
-use super::outbound::Outbound;
-use super::{Counters, Socket};
-use crate::{Machine, Runtime, Shared, Timer as _};
+use crate::link::{self, Links};
+use crate::udp::{self, Inbound, Outbound};
+use crate::{Machine, Ports, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
@@ -20,14 +19,15 @@ const MAX_FILLS: usize = 16;
 /// Turns in a row in which timers wait for packets that have arrived before them.
 const MAX_LATE_TURNS: u32 = 4;
 
-/// Runs a machine on UDP sockets: a future that is ready when the machine is over. Dropped before, it ends the machine.
+/// Runs a machine on sockets: a future that is ready when the machine is over. Dropped before, it ends the machine.
 ///
-/// It sleeps until a packet, a command or the machine's deadline. Packets that have arrived are handed in before timers fire. It has
+/// It sleeps until something arrives, a command or the machine's deadline. Packets that have arrived are handed in before timers fire. It has
 /// work limits of its own: a runtime that cuts tasks short by a budget must leave it out, or it takes a full socket for an empty one.
 pub struct Task<M: Machine, R: Runtime> {
     shared: Shared<M>,
-    sockets: Vec<Socket<R::Io>>,
-    counters: Arc<Counters>,
+    sockets: Vec<udp::Socket<R::Io>>,
+    counters: Arc<udp::Counters>,
+    links: Links<R>,
     inbound: Inbound,
     outbound: Outbound,
     late_turns: u32,
@@ -35,49 +35,60 @@ pub struct Task<M: Machine, R: Runtime> {
 }
 
 impl<M: Machine, R: Runtime> Task<M, R> {
-    /// A path's socket is its place in `sockets`.
-    pub fn new(shared: Shared<M>, sockets: Vec<Socket<R::Io>>, runtime: &R) -> Self {
+    /// Runs the machine in `shared` on `ports`.
+    pub fn new(shared: Shared<M>, ports: Ports<R>) -> Self {
+        let Ports { sockets, links, timer, .. } = ports;
         Self {
             shared,
+            inbound: Inbound::new(!sockets.is_empty()),
             sockets,
             counters: Arc::default(),
-            inbound: Inbound::new(),
+            links,
             outbound: Outbound::default(),
             late_turns: 0,
-            timer: runtime.timer(),
+            timer,
         }
     }
 
-    /// What the sockets do.
-    pub fn counters(&self) -> Arc<Counters> {
+    /// What its UDP sockets do.
+    pub fn udp_counters(&self) -> Arc<udp::Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// What its streams do.
+    pub fn link_counters(&self) -> Arc<link::Counters> {
+        self.links.counters()
     }
 
     /// When it wants another turn at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.shared.inspect(Machine::poll_timeout)
+        let deadline = self.shared.inspect(Machine::poll_timeout);
+        [deadline, self.links.deadline()].into_iter().flatten().min()
     }
 
     /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.counters.turns.add(1);
         self.shared.begin_turn(cx.waker());
+        self.links.attend(cx.waker());
         let began = self.shared.now();
         let is_due = self.shared.inspect(|machine| machine.poll_timeout().is_some_and(|at| at <= began.mono));
         let all_read = self.receive(cx, is_due);
+        self.links.receive(&self.shared);
         if is_due {
             self.fire(began, all_read);
         }
-        let all_sent = self.transmit(cx, MAX_FILLS);
-        let (deadline, is_over) = self.shared.inspect(|machine| (machine.poll_timeout(), machine.is_over()));
-        if is_over && all_sent && self.outbound.is_empty() {
+        let all_written = self.links.transmit(&self.shared);
+        let all_sent = self.transmit(cx, MAX_FILLS) && all_written;
+        let is_over = self.shared.inspect(Machine::is_over);
+        if is_over && all_sent && self.outbound.is_empty() && self.links.is_quiet() {
             return Poll::Ready(());
         }
         if !all_read || !all_sent {
             self.counters.cut_turns.add(1);
             cx.waker().wake_by_ref();
         } else {
-            self.arm(cx, deadline);
+            self.arm(cx, self.deadline());
         }
         Poll::Pending
     }

@@ -1,0 +1,166 @@
+//! What every adapter passes.
+
+use std::thread;
+use std::time::Duration;
+
+use adapter_std::{
+    Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Endpoint, Error,
+    Fate, Message, Peer, Receipt, Received, RequestId, SendError, Stats, TimedOut,
+};
+use bytes::Bytes;
+use conformance::{Asked, Stack, WAIT, suite};
+use proto_core::{OpenError, SessionId};
+
+struct Threads;
+
+fn in_time<T, E>(result: Result<T, Error<E>>) -> Option<Result<T, E>> {
+    match result {
+        Ok(done) => Some(Ok(done)),
+        Err(Error::TimedOut) => None,
+        Err(Error::Failed(error)) => Some(Err(error)),
+    }
+}
+
+fn done<T>(result: Result<T, TimedOut>) -> Option<T> {
+    result.ok()
+}
+
+fn options(options: driver::Options) -> adapter_std::Options {
+    let mut own = adapter_std::Options::from(options.config);
+    own.links = options.links;
+    own
+}
+
+impl Stack for Threads {
+    type Endpoint = Endpoint;
+    type Connection = Connection;
+    type Channel = Channel;
+    type Receipt = Receipt;
+
+    fn listen(addresses: &[Address], set: driver::Options) -> Result<Endpoint, BindError> {
+        Endpoint::listen(addresses, options(set))
+    }
+
+    fn client(set: driver::Options) -> Endpoint {
+        Endpoint::client(options(set)).expect("a port is free")
+    }
+
+    fn addresses(endpoint: &Endpoint) -> Vec<Address> {
+        endpoint.addresses().to_vec()
+    }
+
+    fn connect(
+        endpoint: &Endpoint,
+        to: &[Address],
+        wait: Duration,
+    ) -> Option<Result<Connection, ConnectError>> {
+        in_time(endpoint.connect_to(to, wait))
+    }
+
+    fn accept(endpoint: &Endpoint, wait: Duration) -> Option<Option<Connection>> {
+        done(endpoint.accept(wait))
+    }
+
+    fn close_all(endpoint: &Endpoint) {
+        endpoint.close(&Close::default());
+    }
+
+    fn wait_idle(endpoint: &Endpoint, wait: Duration) -> Option<()> {
+        done(endpoint.wait_idle(wait))
+    }
+
+    fn stats(endpoint: &Endpoint) -> Stats {
+        endpoint.stats()
+    }
+
+    fn send(connection: &Connection, message: Message, wait: Duration) -> Option<Result<(), SendError>> {
+        in_time(connection.send(message, wait))
+    }
+
+    fn send_now(connection: &Connection, message: Message) -> Result<(), SendError> {
+        connection.send_now(message)
+    }
+
+    fn writable(connection: &Connection, wait: Duration) -> Option<Result<(), SendError>> {
+        in_time(connection.writable(wait))
+    }
+
+    fn send_receipt(
+        connection: &Connection,
+        message: Message,
+        wait: Duration,
+    ) -> Option<Result<Receipt, SendError>> {
+        in_time(connection.send_receipt(message, wait))
+    }
+
+    fn fate(receipt: &mut Receipt, wait: Duration) -> Option<Fate> {
+        done(receipt.wait(wait))
+    }
+
+    fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
+        done(connection.recv(wait))
+    }
+
+    fn ask(connection: &Connection, message: Message, timeout: Duration) -> Asked {
+        let connection = connection.clone();
+        let asks = thread::spawn(move || connection.request(message, timeout));
+        Box::new(move || asks.join().expect("it does not panic"))
+    }
+
+    fn reply(connection: &Connection, request: RequestId, payload: Bytes) -> Result<(), SendError> {
+        in_time(connection.reply(request, payload, WAIT)).expect("the reply hangs")
+    }
+
+    fn reply_error(
+        connection: &Connection,
+        request: RequestId,
+        code: u64,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        in_time(connection.reply_error(request, code, payload, WAIT)).expect("the reply hangs")
+    }
+
+    fn open_channel(connection: &Connection, options: &ChannelOptions) -> Result<Channel, OpenError> {
+        connection.open_channel(options)
+    }
+
+    fn accept_channel(connection: &Connection, wait: Duration) -> Option<Option<Channel>> {
+        done(connection.accept_channel(wait))
+    }
+
+    fn channel_name(channel: &Channel) -> Option<String> {
+        channel.name()
+    }
+
+    fn channel_send(channel: &Channel, message: Message, wait: Duration) -> Option<Result<(), SendError>> {
+        in_time(channel.send(message, wait))
+    }
+
+    fn channel_recv(channel: &Channel, wait: Duration) -> Option<Option<Received>> {
+        done(channel.recv(wait))
+    }
+
+    fn close(connection: &Connection, close: Close) {
+        connection.close(close);
+    }
+
+    fn closed(connection: &Connection, wait: Duration) -> Option<Closed> {
+        done(connection.closed(wait))
+    }
+
+    fn peer(connection: &Connection) -> Peer {
+        connection.peer()
+    }
+
+    fn session(connection: &Connection) -> Option<SessionId> {
+        connection.session()
+    }
+
+    fn wakes_of_recv(_: &Connection, _: &mut dyn FnMut()) -> Option<usize> {
+        None
+    }
+}
+
+suite!(Threads; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams, wss Wss streams encrypted);
+#[cfg(unix)]
+suite!(Threads; uds Uds streams);

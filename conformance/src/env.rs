@@ -1,0 +1,149 @@
+//! What a case is given: a link, and ways to make endpoints on it.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, LazyLock};
+
+use driver::link::tls;
+use driver::{Address, LinkOptions, Options, Received, Scheme};
+use proto_core::{ConfigBuilder, Message};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use crate::{Stack, WAIT};
+
+/// An authority, and what it has signed. All are PEM.
+pub(crate) struct Certificates {
+    pub(crate) ca: String,
+    pub(crate) server: (String, String),
+    pub(crate) client: (String, String),
+    /// Of somebody else.
+    pub(crate) other_ca: String,
+}
+
+pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
+    let authority = || {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
+    };
+    let ca = authority();
+    let sign = |names: &[&str]| {
+        let key = KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let params = CertificateParams::new(names).expect("sound names");
+        (params.signed_by(&key, &ca).expect("a certificate").pem(), key.serialize_pem())
+    };
+    Certificates {
+        server: sign(&["localhost", "127.0.0.1"]),
+        client: sign(&["client"]),
+        other_ca: authority().pem(),
+        ca: ca.pem(),
+    }
+});
+
+/// A link, and the ways to make endpoints of one adapter on it.
+pub struct Env<S> {
+    /// The kind of link.
+    pub scheme: Scheme,
+    dir: TempDir,
+    stack: PhantomData<S>,
+}
+
+/// A server, a client, and both ends of a connection between them.
+pub struct Pair<S: Stack> {
+    /// The server.
+    pub server: S::Endpoint,
+    /// The client.
+    pub client: S::Endpoint,
+    /// The client's end.
+    pub here: S::Connection,
+    /// The server's end.
+    pub there: S::Connection,
+}
+
+impl<S: Stack> Env<S> {
+    /// Endpoints on links of this kind.
+    pub fn new(scheme: Scheme) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self { scheme, dir, stack: PhantomData }
+    }
+
+    /// Where to listen.
+    pub fn address(&self) -> Address {
+        let text = match self.scheme {
+            Scheme::Uds => format!("uds://{}", self.dir.path().join("a.sock").display()),
+            Scheme::Ws | Scheme::Wss => format!("{}://127.0.0.1:0/bowline", self.scheme),
+            scheme => format!("{scheme}://127.0.0.1:0"),
+        };
+        text.parse().expect("a sound address")
+    }
+
+    /// Options of endpoints that trust each other.
+    pub fn options(&self, config: ConfigBuilder) -> Options {
+        let mut links = LinkOptions::default();
+        if matches!(self.scheme, Scheme::Tls | Scheme::Wss) {
+            let Certificates { ca, server: (chain, key), .. } = &*CERTIFICATES;
+            let server = tls::server(chain.as_bytes(), key.as_bytes(), None);
+            links.tls_server = Some(server.expect("sound certificates"));
+            links.tls_client = Some(tls::client(ca.as_bytes(), None).expect("sound certificates"));
+        }
+        Options { config, links }
+    }
+
+    /// A server, and where it is.
+    pub fn server(&self, config: ConfigBuilder) -> (S::Endpoint, Address) {
+        let server = S::listen(&[self.address()], self.options(config)).expect("an address is free");
+        let address = S::addresses(&server).remove(0);
+        (server, address)
+    }
+
+    /// A client.
+    pub fn client(&self, config: ConfigBuilder) -> S::Endpoint {
+        S::client(self.options(config))
+    }
+
+    /// Both ends of a connection.
+    pub fn pair(&self, config: ConfigBuilder) -> Pair<S> {
+        let (server, address) = self.server(config.clone());
+        let client = self.client(config);
+        let here = connect::<S>(&client, &address);
+        let there = accept::<S>(&server);
+        Pair { server, client, here, there }
+    }
+}
+
+/// Connects; the server is there.
+pub(crate) fn connect<S: Stack>(client: &S::Endpoint, address: &Address) -> S::Connection {
+    let connected = S::connect(client, std::slice::from_ref(address), WAIT);
+    connected.expect("the connection hangs").expect("the server answers")
+}
+
+/// Accepts; a client is there.
+pub(crate) fn accept<S: Stack>(server: &S::Endpoint) -> S::Connection {
+    S::accept(server, WAIT).expect("nobody connects").expect("the server is open")
+}
+
+/// Sends; the connection is there.
+pub(crate) fn send<S: Stack>(connection: &S::Connection, message: impl Into<Message>) {
+    S::send(connection, message.into(), WAIT).expect("the sender hangs").expect("the connection is there");
+}
+
+/// The next message; there is one.
+pub(crate) fn recv<S: Stack>(connection: &S::Connection) -> Received {
+    S::recv(connection, WAIT).expect("the message hangs").expect("the connection is there")
+}
+
+/// Bytes that tell their places.
+pub(crate) fn pattern(len: usize, salt: usize) -> Vec<u8> {
+    (0..len).map(|i| ((i * 31 + salt * 7) % 251) as u8).collect()
+}
+
+/// A number as a message.
+pub(crate) fn number(number: usize) -> Message {
+    Message::new(number.to_string())
+}
+
+/// Shares `value` with threads.
+pub(crate) fn share<T>(value: T) -> Arc<T> {
+    Arc::new(value)
+}

@@ -1,0 +1,165 @@
+//! Peers that do not keep to the protocol, and streams that are cut.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use driver::{Address, Scheme};
+use proto_core::ConfigBuilder;
+
+use crate::env::{accept, connect, number, recv, send};
+use crate::{Env, Stack, WAIT};
+
+/// A stream of bytes, without anything of ours.
+enum Raw {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Raw {
+    fn connect(address: &Address) -> Self {
+        #[cfg(unix)]
+        if let Some(path) = address.unix().and_then(driver::UnixName::path) {
+            return Self::Unix(std::os::unix::net::UnixStream::connect(path).expect("the server listens"));
+        }
+        let at = address.socket_addr().expect("an address");
+        Self::Tcp(TcpStream::connect(at).expect("the server listens"))
+    }
+
+    fn read_to_end(&mut self) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(WAIT)).and_then(|()| stream.read_to_end(&mut bytes))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(WAIT)).and_then(|()| stream.read_to_end(&mut bytes))
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // The server may have hung up already.
+        let _ = match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write_all(bytes),
+        };
+    }
+
+    fn shutdown(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+}
+
+fn works<S: Stack>(server: &S::Endpoint, client: &S::Endpoint, address: &Address) {
+    let here = connect::<S>(client, address);
+    let there = accept::<S>(server);
+    send::<S>(&here, number(1));
+    assert_eq!(recv::<S>(&there).payload, "1");
+}
+
+/// Bytes that make no sense end the stream that they came on.
+pub fn garbage_ends_only_its_own_stream<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let client = env.client(ConfigBuilder::default());
+    let good = connect::<S>(&client, &address);
+    let there = accept::<S>(&server);
+    for garbage in [&[0xff; 100][..], &[0; 100], b"GET / HTTP/1.1\r\n\r\n", &[5, 1, 2, 3, 4, 5, 6, 7]] {
+        let mut raw = Raw::connect(&address);
+        raw.write(garbage);
+        raw.shutdown();
+        // It may be told something before, or be cut off.
+        let _ = raw.read_to_end();
+    }
+    send::<S>(&good, number(2));
+    assert_eq!(recv::<S>(&there).payload, "2");
+    works::<S>(&server, &client, &address);
+}
+
+/// Streams that say nothing cost a place, and nobody waits for them.
+pub fn a_silent_stream_disturbs_nobody<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let client = env.client(ConfigBuilder::default());
+    let _silent: Vec<_> = (0..10).map(|_| Raw::connect(&address)).collect();
+    works::<S>(&server, &client, &address);
+}
+
+/// What a relay carries until it is told to cut it.
+struct Relay {
+    address: Address,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Relay {
+    fn new(to: &Address) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = to.at(listener.local_addr().expect("it is bound"));
+        let to = to.socket_addr().expect("an address");
+        let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let held = Arc::clone(&streams);
+        thread::spawn(move || {
+            while let Ok((near, _)) = listener.accept() {
+                let Ok(far) = TcpStream::connect(to) else { continue };
+                let both =
+                    [(&near, &far), (&far, &near)].map(|(from, to)| (from.try_clone(), to.try_clone()));
+                held.lock().expect("nobody panics").extend([near, far]);
+                for (from, to) in both {
+                    let (mut from, mut to) = (from.expect("a handle"), to.expect("a handle"));
+                    thread::spawn(move || io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        Self { address, streams }
+    }
+
+    fn cut(&self) {
+        for stream in self.streams.lock().expect("nobody panics").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// A stream that dies is noticed by the client.
+pub fn a_stream_that_is_cut_is_noticed<S: Stack>(env: &Env<S>) {
+    if env.scheme == Scheme::Uds {
+        return;
+    }
+    let (server, address) = env.server(ConfigBuilder::default());
+    let client = env.client(ConfigBuilder::default());
+    let relay = Relay::new(&address);
+    let here = connect::<S>(&client, &relay.address);
+    let there = accept::<S>(&server);
+    send::<S>(&here, number(1));
+    assert_eq!(recv::<S>(&there).payload, "1");
+    relay.cut();
+    S::closed(&here, WAIT).expect("the cut is noticed");
+    works::<S>(&server, &client, &relay.address);
+}
+
+/// A process that is gone, with all that it had.
+pub fn a_peer_that_vanishes_is_noticed<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let client = env.client(ConfigBuilder::default());
+    drop(Raw::connect(&address));
+    let mut raw = Raw::connect(&address);
+    raw.write(&[1]);
+    drop(raw);
+    works::<S>(&server, &client, &address);
+}
+
+/// A peer that writes no more has gone.
+pub fn a_half_closed_stream_is_over<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let mut raw = Raw::connect(&address);
+    raw.shutdown();
+    raw.read_to_end().expect("the server closes its half");
+    works::<S>(&server, &env.client(ConfigBuilder::default()), &address);
+}

@@ -1,0 +1,276 @@
+//! What an adapter offers, in calls that block.
+
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use driver::{
+    Address, BindError, Channel, ConnectError, Connection, Endpoint, Options, Peer, Received, RequestError,
+};
+use proto_core::{
+    ChannelOptions, Close, Closed, Fate, Message, OpenError, RequestId, SendError, SessionId, Stats,
+};
+
+/// Nothing that a case waits for takes nearly that long.
+pub const WAIT: Duration = Duration::from_secs(30);
+
+/// A request that waits for its answer.
+pub type Asked = Box<dyn FnOnce() -> Result<Bytes, RequestError> + Send>;
+
+/// An adapter, in calls that block. `None` where a call did not end in time.
+pub trait Stack: 'static {
+    /// A handle of an endpoint.
+    type Endpoint: Clone + Send + Sync + 'static;
+    /// A handle of a connection.
+    type Connection: Clone + Send + Sync + 'static;
+    /// A handle of a channel.
+    type Channel: Clone + Send + Sync + 'static;
+    /// What becomes of a message.
+    type Receipt: Send + 'static;
+
+    /// An endpoint that listens.
+    fn listen(addresses: &[Address], options: Options) -> Result<Self::Endpoint, BindError>;
+    /// An endpoint that only connects.
+    fn client(options: Options) -> Self::Endpoint;
+    /// Where it listens.
+    fn addresses(endpoint: &Self::Endpoint) -> Vec<Address>;
+    /// Connects.
+    fn connect(
+        endpoint: &Self::Endpoint,
+        to: &[Address],
+        wait: Duration,
+    ) -> Option<Result<Self::Connection, ConnectError>>;
+    /// Accepts.
+    fn accept(endpoint: &Self::Endpoint, wait: Duration) -> Option<Option<Self::Connection>>;
+    /// Closes everything.
+    fn close_all(endpoint: &Self::Endpoint);
+    /// Waits for the end of everything.
+    fn wait_idle(endpoint: &Self::Endpoint, wait: Duration) -> Option<()>;
+    /// Totals.
+    fn stats(endpoint: &Self::Endpoint) -> Stats;
+
+    /// Sends.
+    fn send(connection: &Self::Connection, message: Message, wait: Duration)
+    -> Option<Result<(), SendError>>;
+    /// Sends at once, or not.
+    fn send_now(connection: &Self::Connection, message: Message) -> Result<(), SendError>;
+    /// Waits for room.
+    fn writable(connection: &Self::Connection, wait: Duration) -> Option<Result<(), SendError>>;
+    /// Sends with a receipt.
+    fn send_receipt(
+        connection: &Self::Connection,
+        message: Message,
+        wait: Duration,
+    ) -> Option<Result<Self::Receipt, SendError>>;
+    /// The fate of a message.
+    fn fate(receipt: &mut Self::Receipt, wait: Duration) -> Option<Fate>;
+    /// Receives.
+    fn recv(connection: &Self::Connection, wait: Duration) -> Option<Option<Received>>;
+    /// Begins to ask.
+    fn ask(connection: &Self::Connection, message: Message, timeout: Duration) -> Asked;
+    /// Answers.
+    fn reply(connection: &Self::Connection, request: RequestId, payload: Bytes) -> Result<(), SendError>;
+    /// Answers with an error.
+    fn reply_error(
+        connection: &Self::Connection,
+        request: RequestId,
+        code: u64,
+        payload: Bytes,
+    ) -> Result<(), SendError>;
+    /// Opens a channel.
+    fn open_channel(
+        connection: &Self::Connection,
+        options: &ChannelOptions,
+    ) -> Result<Self::Channel, OpenError>;
+    /// The next channel that the peer opened.
+    fn accept_channel(connection: &Self::Connection, wait: Duration) -> Option<Option<Self::Channel>>;
+    /// The name of a channel.
+    fn channel_name(channel: &Self::Channel) -> Option<String>;
+    /// Sends on a channel.
+    fn channel_send(
+        channel: &Self::Channel,
+        message: Message,
+        wait: Duration,
+    ) -> Option<Result<(), SendError>>;
+    /// Receives on a channel.
+    fn channel_recv(channel: &Self::Channel, wait: Duration) -> Option<Option<Received>>;
+    /// Closes.
+    fn close(connection: &Self::Connection, close: Close);
+    /// Waits for the end.
+    fn closed(connection: &Self::Connection, wait: Duration) -> Option<Closed>;
+    /// The peer.
+    fn peer(connection: &Self::Connection) -> Peer;
+    /// The session.
+    fn session(connection: &Self::Connection) -> Option<SessionId>;
+    /// Begins to receive, sends `wake` to whoever must be asked to send one message, and receives it: how often the waiting was
+    /// woken. `None` where nobody can tell.
+    fn wakes_of_recv(connection: &Self::Connection, wake: &mut dyn FnMut()) -> Option<usize>;
+}
+
+/// A runtime that can run the futures of `driver`'s handles.
+pub trait Runs: 'static {
+    /// Runs a future, at most for a while.
+    fn within<T>(wait: Duration, future: impl Future<Output = T>) -> Option<T>;
+    /// An endpoint that listens.
+    fn listen(addresses: &[Address], options: Options) -> Result<Endpoint, BindError>;
+    /// An endpoint that only connects.
+    fn client(options: Options) -> Result<Endpoint, BindError>;
+}
+
+/// An async adapter.
+#[derive(Debug)]
+pub struct Async<R>(PhantomData<R>);
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl<R: Runs> Stack for Async<R> {
+    type Endpoint = Endpoint;
+    type Connection = Connection;
+    type Channel = Channel;
+    type Receipt = Pin<Box<driver::Receipt>>;
+
+    fn listen(addresses: &[Address], options: Options) -> Result<Endpoint, BindError> {
+        R::listen(addresses, options)
+    }
+
+    fn client(options: Options) -> Endpoint {
+        R::client(options).expect("a port is free")
+    }
+
+    fn addresses(endpoint: &Endpoint) -> Vec<Address> {
+        endpoint.addresses().to_vec()
+    }
+
+    fn connect(
+        endpoint: &Endpoint,
+        to: &[Address],
+        wait: Duration,
+    ) -> Option<Result<Connection, ConnectError>> {
+        R::within(wait, endpoint.connect_to(to))
+    }
+
+    fn accept(endpoint: &Endpoint, wait: Duration) -> Option<Option<Connection>> {
+        R::within(wait, endpoint.accept())
+    }
+
+    fn close_all(endpoint: &Endpoint) {
+        endpoint.close(&Close::default());
+    }
+
+    fn wait_idle(endpoint: &Endpoint, wait: Duration) -> Option<()> {
+        R::within(wait, endpoint.wait_idle())
+    }
+
+    fn stats(endpoint: &Endpoint) -> Stats {
+        endpoint.stats()
+    }
+
+    fn send(connection: &Connection, message: Message, wait: Duration) -> Option<Result<(), SendError>> {
+        R::within(wait, connection.send(message))
+    }
+
+    fn send_now(connection: &Connection, message: Message) -> Result<(), SendError> {
+        connection.send_now(message)
+    }
+
+    fn writable(connection: &Connection, wait: Duration) -> Option<Result<(), SendError>> {
+        R::within(wait, connection.writable())
+    }
+
+    fn send_receipt(
+        connection: &Connection,
+        message: Message,
+        wait: Duration,
+    ) -> Option<Result<Self::Receipt, SendError>> {
+        R::within(wait, connection.send_receipt(message)).map(|sent| sent.map(Box::pin))
+    }
+
+    fn fate(receipt: &mut Self::Receipt, wait: Duration) -> Option<Fate> {
+        R::within(wait, receipt)
+    }
+
+    fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
+        R::within(wait, connection.recv())
+    }
+
+    fn ask(connection: &Connection, message: Message, timeout: Duration) -> Asked {
+        let connection = connection.clone();
+        let mut future = Box::pin(async move { connection.request(message, timeout).await });
+        // It is sent by the first poll; the answer may take until somebody waits for it.
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            std::task::Poll::Ready(answer) => Box::new(move || answer),
+            std::task::Poll::Pending => Box::new(move || R::within(WAIT, future).expect("the request hangs")),
+        }
+    }
+
+    fn reply(connection: &Connection, request: RequestId, payload: Bytes) -> Result<(), SendError> {
+        R::within(WAIT, connection.reply(request, payload)).expect("the reply hangs")
+    }
+
+    fn reply_error(
+        connection: &Connection,
+        request: RequestId,
+        code: u64,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        R::within(WAIT, connection.reply_error(request, code, payload)).expect("the reply hangs")
+    }
+
+    fn open_channel(connection: &Connection, options: &ChannelOptions) -> Result<Channel, OpenError> {
+        connection.open_channel(options)
+    }
+
+    fn accept_channel(connection: &Connection, wait: Duration) -> Option<Option<Channel>> {
+        R::within(wait, connection.accept_channel())
+    }
+
+    fn channel_name(channel: &Channel) -> Option<String> {
+        channel.name()
+    }
+
+    fn channel_send(channel: &Channel, message: Message, wait: Duration) -> Option<Result<(), SendError>> {
+        R::within(wait, channel.send(message))
+    }
+
+    fn channel_recv(channel: &Channel, wait: Duration) -> Option<Option<Received>> {
+        R::within(wait, channel.recv())
+    }
+
+    fn close(connection: &Connection, close: Close) {
+        connection.close(close);
+    }
+
+    fn closed(connection: &Connection, wait: Duration) -> Option<Closed> {
+        R::within(wait, connection.closed())
+    }
+
+    fn peer(connection: &Connection) -> Peer {
+        connection.peer()
+    }
+
+    fn session(connection: &Connection) -> Option<SessionId> {
+        connection.session()
+    }
+
+    fn wakes_of_recv(connection: &Connection, wake: &mut dyn FnMut()) -> Option<usize> {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut recv = pin!(connection.recv());
+        assert!(recv.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "nothing was sent");
+        wake();
+        let woken = count.0.load(Ordering::SeqCst);
+        assert!(R::within(WAIT, recv).expect("the message hangs").is_some());
+        Some(woken)
+    }
+}

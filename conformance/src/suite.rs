@@ -1,0 +1,98 @@
+//! The list of cases.
+
+/// Every case over every link, as tests: a module for each link.
+#[macro_export]
+macro_rules! suite {
+    ($stack:ty; $($module:ident $link:ident $($kind:ident)*),*) => {
+        $(
+            mod $module {
+                use super::*;
+                $crate::cases!($stack, $link);
+                $($crate::$kind!($stack, $link);)*
+            }
+        )*
+    };
+}
+
+/// Every case over one link.
+#[macro_export]
+macro_rules! cases {
+    ($stack:ty, $link:ident) => {
+        $crate::tests! { $stack, $link;
+            lifecycle:
+                both_ends_have_one_session the_peer_says_what_it_is a_client_closes a_server_closes
+                a_code_and_a_reason_arrive the_last_handle_closes closing_twice_is_closing_once
+                after_the_end_nothing_is_sent what_arrived_before_the_end_can_be_taken
+                everybody_is_told_the_same_end an_idle_endpoint_says_so closing_an_endpoint_closes_all
+                a_closed_endpoint_accepts_nobody twenty_connections_in_turn
+                nobody_listens_there the_first_that_works_is_kept an_address_in_use_says_so;
+            messages:
+                ordered_both_ways unordered_both_ways unreliable_both_ways sequenced_both_ways
+                a_thousand_in_order an_empty_message a_message_of_one_byte sizes_around_a_record
+                sizes_around_sixty_four_kibibytes the_largest_message one_too_large_is_refused
+                large_messages_both_ways_at_once small_ones_between_large_ones
+                a_receipt_is_acked a_receipt_is_processed a_receipt_is_rejected
+                a_batch_is_acked_as_one a_key_replaces_what_waits an_expired_message_is_told;
+            requests:
+                a_client_asks a_server_asks both_ask_at_once an_error_is_an_answer
+                an_unanswered_request_times_out sixty_four_are_outstanding a_large_answer
+                answers_come_in_any_order a_request_to_the_gone_fails;
+            channels:
+                a_channel_is_opened_by_the_client a_channel_is_opened_by_the_server
+                names_arrive channels_do_not_wait_for_each_other many_channels;
+            backpressure:
+                a_slow_reader_loses_nothing a_full_queue_says_so room_is_told
+                one_that_does_not_read_stops_only_itself memory_stays_bounded waking_is_done_once;
+            cancel:
+                accepting_given_up_loses_no_connection receiving_given_up_loses_no_message
+                sending_given_up_sends_nothing_twice connecting_given_up_leaves_nothing
+                a_request_given_up_disturbs_nobody waiting_for_the_end_given_up
+                waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
+            ends:
+                closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
+                a_large_message_is_delivered_before_the_end a_restarted_server_is_found;
+            limits:
+                one_more_than_the_limit_is_told room_that_comes_back_is_used
+                a_full_backlog_is_told a_thousand_connections;
+        }
+    };
+}
+
+/// The cases of links that are streams.
+#[macro_export]
+macro_rules! streams {
+    ($stack:ty, $link:ident) => {
+        $crate::tests! { $stack, $link;
+            raw:
+                garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
+                a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
+                a_stream_that_is_cut_is_noticed;
+        }
+    };
+}
+
+/// The cases of links that are encrypted.
+#[macro_export]
+macro_rules! encrypted {
+    ($stack:ty, $link:ident) => {
+        $crate::tests! { $stack, $link;
+            secure:
+                an_unknown_authority_is_refused a_wrong_name_is_refused
+                a_client_without_a_certificate_is_refused a_client_with_a_certificate_is_taken
+                plain_bytes_are_refused listening_needs_a_certificate;
+        }
+    };
+}
+
+/// Tests of these cases.
+#[macro_export]
+macro_rules! tests {
+    ($stack:ty, $link:ident; $($group:ident: $($case:ident)*;)*) => {
+        $($(
+            #[test]
+            fn $case() {
+                $crate::$group::$case(&$crate::Env::<$stack>::new($crate::Scheme::$link));
+            }
+        )*)*
+    };
+}

@@ -1,0 +1,124 @@
+//! Records on bytes: with lengths before them, or as messages of a web socket.
+
+use std::io;
+
+use proto_core::framing::{Deframer, FrameError, Framer};
+use proto_core::{LinkId, Now, Output};
+use tungstenite::protocol::frame::coding::Control;
+
+use super::frames::{Frames, Got, Role};
+use crate::Machine;
+
+/// What a web socket says when it closes: normally (RFC 6455, section 7.4.1).
+const CLOSE_NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
+
+/// How records lie in bytes.
+#[derive(Debug)]
+pub(super) enum Codec {
+    Framed(Framer, Deframer),
+    WebSocket(Box<Frames>),
+}
+
+/// Why reading ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The peer said that it writes no more.
+    Closed,
+    /// What came makes no sense.
+    Broken(&'static str),
+}
+
+impl Codec {
+    pub(super) fn framed() -> Self {
+        Self::Framed(Framer::default(), Deframer::default())
+    }
+
+    pub(super) fn web_socket(role: Role) -> Self {
+        Self::WebSocket(Box::new(Frames::new(role)))
+    }
+
+    /// Hands in every record that is whole with `input`; what must be answered is appended to `answers`.
+    pub(super) fn hand_in(
+        &mut self,
+        machine: &mut impl Machine,
+        now: Now,
+        id: LinkId,
+        mut input: &[u8],
+        answers: &mut Vec<u8>,
+    ) -> Result<usize, End> {
+        let mut records = 0;
+        loop {
+            let limit = machine.record_limit(id);
+            match self {
+                Self::Framed(_, deframer) => match deframer.next(&mut input, limit) {
+                    Ok(Some(record)) => machine.handle_record(now, id, record),
+                    Ok(None) => return Ok(records),
+                    Err(error) => return Err(End::Broken(broken(error))),
+                },
+                Self::WebSocket(frames) => match frames.next(&mut input, limit) {
+                    Ok(Some(Got::Record(record))) => machine.handle_record(now, id, record),
+                    Ok(Some(Got::Ping(payload))) => {
+                        let payload = payload.to_vec();
+                        frames.control(Control::Pong, &payload, answers);
+                        continue;
+                    }
+                    Ok(Some(Got::Pong)) => continue,
+                    Ok(Some(Got::Close)) => return Err(End::Closed),
+                    Ok(None) => return Ok(records),
+                    Err(why) => return Err(End::Broken(why)),
+                },
+            }
+            records += 1;
+        }
+    }
+
+    /// Appends the machine's next record to `out`.
+    pub(super) fn fill(
+        &mut self,
+        machine: &mut impl Machine,
+        now: Now,
+        id: LinkId,
+        out: &mut Vec<u8>,
+    ) -> Output {
+        let start = match self {
+            Self::Framed(framer, _) => framer.begin(out),
+            Self::WebSocket(frames) => frames.begin(out),
+        };
+        let output = machine.poll_record(now, id, out);
+        match (self, output) {
+            (Self::Framed(framer, _), Output::Record(_)) => framer.finish(out, start),
+            (Self::WebSocket(frames), Output::Record(_)) => frames.finish(out, start),
+            _ => out.truncate(start),
+        }
+        output
+    }
+
+    /// What is said last.
+    pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
+        if let Self::WebSocket(frames) = self {
+            frames.control(Control::Close, &CLOSE_NORMAL, out);
+        }
+    }
+
+    /// Gives back what memory it can.
+    pub(super) fn release(&mut self) {
+        match self {
+            Self::Framed(_, deframer) => deframer.release(),
+            Self::WebSocket(frames) => frames.release(),
+        }
+    }
+}
+
+const fn broken(error: FrameError) -> &'static str {
+    match error {
+        FrameError::NotMinimal => "the length of a record is not in its shortest form",
+        FrameError::TooLong => "a record is longer than it may be",
+        FrameError::Empty => "a record has no bytes",
+        _ => "a record has no length that makes sense",
+    }
+}
+
+/// An error that ends a stream, or says to come again.
+pub(super) fn is_blocked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}

@@ -1,0 +1,436 @@
+//! Every listener, dial and stream of an endpoint.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proto_core::{Dial, DialError, DialId, Link, LinkId, Timestamp};
+use rustls::{Connection, ServerConnection};
+
+use super::bell::{Belfry, Rope};
+use super::bytes::Bytes;
+use super::dial::Dialing;
+use super::handshake::Handshake;
+use super::listen::{Listening, SocketFile, peer, tune};
+use super::stream::{READ, Stream, Went, lost};
+use super::upgrade::Upgrade;
+use super::{Counters, LinkOptions, Places};
+use crate::{Machine, Path, Ready as _, Runtime, Scheme, Shared, Socket};
+
+/// Streams that are accepted from one listener in a turn.
+const MAX_ACCEPTS: usize = 64;
+/// Times in a turn that the machine is asked again what it wants, after it got it.
+const MAX_ROUNDS: usize = 4;
+/// How long nothing is accepted after the system could not, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a stream that said its last is read to its end.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Every listener, dial and stream of an endpoint.
+pub(crate) struct Links<R: Runtime> {
+    runtime: R,
+    options: LinkOptions,
+    places: Arc<Places>,
+    seats: Vec<Option<Seat<R>>>,
+    free: Vec<usize>,
+    by_link: BTreeMap<LinkId, usize>,
+    by_dial: BTreeMap<DialId, usize>,
+    deadlines: BTreeSet<(Timestamp, usize)>,
+    belfry: Arc<Belfry>,
+    /// Accepted streams at their handshakes.
+    handshakes: usize,
+    /// Seats that were woken, while they are looked at.
+    rung: Vec<usize>,
+    /// What is read into, while there is anything to read: one for all.
+    buffer: Vec<u8>,
+    /// What records are built in: one for all.
+    out: Vec<u8>,
+    counters: Arc<Counters>,
+}
+
+/// One listener, dial or stream.
+struct Seat<R: Runtime> {
+    rope: Rope,
+    deadline: Option<Timestamp>,
+    what: What<R>,
+}
+
+enum What<R: Runtime> {
+    Listener(Listener<R>),
+    Dialing(DialId, Box<Dialing<R>>),
+    Accepted(Path, Box<Handshake<R::Io>>),
+    Stream(LinkId, Stream<R::Io>),
+    /// It has said its last, and is read to its end.
+    Ending(Stream<R::Io>),
+}
+
+struct Listener<R: Runtime> {
+    io: R::Io,
+    scheme: Scheme,
+    number: u16,
+    is_pausing: bool,
+    _file: Option<SocketFile>,
+}
+
+impl<R: Runtime> Links<R> {
+    pub(crate) fn new(runtime: R, options: LinkOptions, places: Arc<Places>) -> Self {
+        Self {
+            runtime,
+            options,
+            places,
+            seats: Vec::new(),
+            free: Vec::new(),
+            by_link: BTreeMap::new(),
+            by_dial: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            belfry: Arc::default(),
+            handshakes: 0,
+            rung: Vec::new(),
+            buffer: Vec::new(),
+            out: Vec::new(),
+            counters: Arc::default(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Takes a listener; its number is its place among them.
+    pub(crate) fn add_listener(&mut self, number: u16, listening: Listening) -> std::io::Result<()> {
+        let io = self.runtime.register(listening.socket)?;
+        let scheme = listening.address.scheme();
+        let listener = Listener { io, scheme, number, is_pausing: false, _file: listening.file };
+        let number = self.seat(What::Listener(listener), None);
+        if let Some(seat) = &self.seats[number] {
+            seat.rope.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// When it wants another turn at the latest.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// Whether everything that was said has been written, once nothing more will be.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.by_link.is_empty()
+            && !self.seats.iter().flatten().any(|seat| matches!(seat.what, What::Ending(_)))
+    }
+
+    /// From here on `task` is woken.
+    pub(crate) fn attend(&self, task: &Waker) {
+        self.belfry.attend(task);
+    }
+
+    /// Looks at whatever was woken, and hands in what has arrived. What has reached its work limit wakes the task again.
+    pub(crate) fn receive<M: Machine>(&mut self, shared: &Shared<M>) {
+        self.expire(shared);
+        let mut rung = std::mem::take(&mut self.rung);
+        self.belfry.take(&mut rung);
+        for seat in rung.drain(..) {
+            self.look(shared, seat);
+        }
+        self.rung = rung;
+        if self.by_link.is_empty() {
+            (self.buffer, self.out) = (Vec::new(), Vec::new());
+        }
+    }
+
+    /// Opens what the machine wants opened, and writes what it has to send; false when there is more of it.
+    pub(crate) fn transmit<M: Machine>(&mut self, shared: &Shared<M>) -> bool {
+        for _ in 0..MAX_ROUNDS {
+            let mut was_all = true;
+            while let Some(dial) = shared.turn(|machine, _| machine.poll_dial()) {
+                was_all = false;
+                match dial {
+                    Dial::Begin { id, address } => self.dial(shared, id, address),
+                    Dial::Cancel(id) => {
+                        if let Some(seat) = self.by_dial.remove(&id) {
+                            self.leave(seat);
+                        }
+                    }
+                }
+            }
+            while let Some(id) = shared.turn(|machine, _| machine.poll_link()) {
+                was_all = false;
+                if let Some(&seat) = self.by_link.get(&id) {
+                    self.write(shared, seat);
+                }
+            }
+            if was_all {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn expire<M: Machine>(&mut self, shared: &Shared<M>) {
+        let now = shared.now().mono;
+        while let Some(&(at, number)) = self.deadlines.first()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            let Some(seat) = self.seats[number].as_mut() else { continue };
+            seat.deadline = None;
+            match &mut seat.what {
+                What::Listener(listener) => {
+                    listener.is_pausing = false;
+                    seat.rope.waker().wake_by_ref();
+                }
+                &mut What::Dialing(id, _) => self.dial_failed(shared, number, id, DialError::TimedOut),
+                What::Accepted(..) => {
+                    self.counters.handshakes_failed.add(1);
+                    self.leave(number);
+                }
+                What::Ending(_) => self.leave(number),
+                What::Stream(..) => {}
+            }
+        }
+    }
+
+    fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
+        let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
+        seat.rope.quiet();
+        let waker = seat.rope.waker().clone();
+        let mut cx = Context::from_waker(&waker);
+        match &mut seat.what {
+            What::Listener(_) => self.accept(&mut cx, shared, number),
+            What::Dialing(id, dialing) => {
+                let id = *id;
+                match dialing.poll(&mut cx, &self.runtime, &self.options) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(stream)) => self.dialed(shared, number, id, stream),
+                    Poll::Ready(Err(error)) => self.dial_failed(shared, number, id, error),
+                }
+            }
+            What::Accepted(path, handshake) => {
+                let path = *path;
+                match handshake.poll(&mut cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(stream)) => self.link_up(shared, number, path, stream),
+                    Poll::Ready(Err(_)) => {
+                        self.counters.handshakes_failed.add(1);
+                        self.leave(number);
+                    }
+                }
+            }
+            What::Stream(id, stream) => {
+                self.buffer.resize(READ, 0);
+                let went = stream.read(&mut cx, shared, *id, &mut self.buffer, &self.counters);
+                match went {
+                    Went::Dead => self.leave(number),
+                    went => {
+                        if matches!(went, Went::More) {
+                            waker.wake();
+                        }
+                        self.write(shared, number);
+                    }
+                }
+            }
+            What::Ending(stream) => {
+                self.buffer.resize(READ, 0);
+                if stream.poll_end(&mut cx, &mut self.buffer).is_ready() {
+                    self.leave(number);
+                }
+            }
+        }
+    }
+
+    fn write<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
+        let Some(seat) = self.seats[number].as_mut() else { return };
+        let What::Stream(id, stream) = &mut seat.what else { return };
+        let id = *id;
+        let mut cx = Context::from_waker(seat.rope.waker());
+        match stream.write(&mut cx, shared, id, &mut self.out, &self.counters) {
+            Went::Idle => {}
+            Went::More => seat.rope.waker().wake_by_ref(),
+            Went::Dead => self.leave(number),
+            Went::Done => self.end(shared, number, id),
+            Went::Unwritable => {
+                self.buffer.resize(READ, 0);
+                let mut went = Went::More;
+                while matches!(went, Went::More) {
+                    went = stream.read(&mut cx, shared, id, &mut self.buffer, &self.counters);
+                }
+                if !matches!(went, Went::Dead) {
+                    lost(shared, id);
+                }
+                self.leave(number);
+            }
+        }
+    }
+
+    /// A stream has said its last.
+    fn end<M: Machine>(&mut self, shared: &Shared<M>, number: usize, id: LinkId) {
+        self.by_link.remove(&id);
+        let Some(seat) = self.seats[number].take() else { return };
+        let What::Stream(_, mut stream) = seat.what else { return };
+        if !stream.finish() {
+            self.seats[number] = None;
+            self.free.push(number);
+            return;
+        }
+        seat.rope.waker().wake_by_ref();
+        let at = shared.now().mono + LINGER;
+        self.deadlines.insert((at, number));
+        self.seats[number] = Some(Seat { deadline: Some(at), what: What::Ending(stream), ..seat });
+    }
+
+    fn accept<M: Machine>(&mut self, cx: &mut Context<'_>, shared: &Shared<M>, number: usize) {
+        for _ in 0..MAX_ACCEPTS {
+            let has_room = self.handshakes < self.options.max_handshakes;
+            let Some(What::Listener(listener)) = self.seats[number].as_ref().map(|seat| &seat.what) else {
+                return;
+            };
+            if listener.is_pausing {
+                return;
+            }
+            let accepted = if has_room {
+                match listener.io.poll_accept(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(accepted) => accepted,
+                }
+            } else {
+                Err(std::io::ErrorKind::QuotaExceeded.into())
+            };
+            let (scheme, listener) = (listener.scheme, listener.number);
+            match accepted {
+                Ok(socket) => self.take(shared, scheme, listener, socket),
+                Err(error) if is_transient(&error) => {}
+                Err(_) => {
+                    self.counters.accept_errors.add(usize::from(has_room));
+                    return self.pause(shared, number);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Leaves a listener alone for a while.
+    fn pause<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
+        let at = shared.now().mono + ACCEPT_PAUSE;
+        if let Some(seat) = self.seats[number].as_mut()
+            && let What::Listener(listener) = &mut seat.what
+        {
+            listener.is_pausing = true;
+            seat.deadline = Some(at);
+            self.deadlines.insert((at, number));
+        }
+    }
+
+    /// A stream was accepted.
+    fn take<M: Machine>(&mut self, shared: &Shared<M>, scheme: Scheme, listener: u16, socket: Socket) {
+        self.counters.accepted.add(1);
+        let Ok(io) = self.runtime.register(socket) else { return self.counters.accept_errors.add(1) };
+        if scheme != Scheme::Uds {
+            tune(&io.socket(), &self.options);
+        }
+        // Gone before it was accepted.
+        let Ok(peer) = peer(scheme, &io.socket()) else { return };
+        let path = Path { socket: listener, peer };
+        let tls = match (scheme, &self.options.tls_server) {
+            (Scheme::Tls | Scheme::Wss, Some(config)) => {
+                let Ok(server) = ServerConnection::new(Arc::clone(config)) else {
+                    return self.counters.handshakes_failed.add(1);
+                };
+                Some(Connection::Server(server))
+            }
+            _ => None,
+        };
+        let upgrade = matches!(scheme, Scheme::Ws | Scheme::Wss).then(Upgrade::server);
+        let handshake = Box::new(Handshake::new(Bytes::new(io, tls), upgrade));
+        let deadline = shared.now().mono + self.options.handshake_timeout;
+        self.handshakes += 1;
+        let number = self.seat(What::Accepted(path, handshake), Some(deadline));
+        self.look(shared, number);
+    }
+
+    fn link_up<M: Machine>(&mut self, shared: &Shared<M>, number: usize, path: Path, stream: Stream<R::Io>) {
+        let link = Link::stream(self.options.max_record);
+        let up = shared.turn(|machine, now| machine.link_up(now, path, link));
+        self.begin(number, up, stream);
+    }
+
+    fn dial<M: Machine>(&mut self, shared: &Shared<M>, id: DialId, path: Path) {
+        let Some(address) = self.places.address(path) else {
+            return shared.turn(|machine, now| machine.dial_failed(now, id, DialError::Unsupported));
+        };
+        let deadline = shared.now().mono + self.options.dial_timeout;
+        let dialing = Box::new(Dialing::new(address));
+        let number = self.seat(What::Dialing(id, dialing), Some(deadline));
+        self.by_dial.insert(id, number);
+        self.look(shared, number);
+    }
+
+    fn dialed<M: Machine>(&mut self, shared: &Shared<M>, number: usize, id: DialId, stream: Stream<R::Io>) {
+        self.counters.dialed.add(1);
+        self.by_dial.remove(&id);
+        let link = Link::stream(self.options.max_record);
+        let up = shared.turn(|machine, now| machine.dialed(now, id, link));
+        self.begin(number, up, stream);
+    }
+
+    fn dial_failed<M: Machine>(&mut self, shared: &Shared<M>, number: usize, id: DialId, error: DialError) {
+        self.counters.dials_failed.add(1);
+        self.by_dial.remove(&id);
+        self.leave(number);
+        shared.turn(|machine, now| machine.dial_failed(now, id, error));
+    }
+
+    /// The stream in a seat carries records from here on, if the machine wants it.
+    fn begin(&mut self, number: usize, id: Option<LinkId>, stream: Stream<R::Io>) {
+        let Some(id) = id else { return self.leave(number) };
+        let Some(mut seat) = self.seats[number].take() else { return };
+        if matches!(seat.what, What::Accepted(..)) {
+            self.handshakes -= 1;
+        }
+        if let Some(at) = seat.deadline.take() {
+            self.deadlines.remove(&(at, number));
+        }
+        seat.what = What::Stream(id, stream);
+        // Something may have arrived already.
+        seat.rope.waker().wake_by_ref();
+        self.seats[number] = Some(seat);
+        self.by_link.insert(id, number);
+    }
+
+    /// Gives `what` a seat. It must be looked at, or woken.
+    fn seat(&mut self, what: What<R>, deadline: Option<Timestamp>) -> usize {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        let rope = self.belfry.rope(number);
+        self.seats[number] = Some(Seat { rope, deadline, what });
+        self.deadlines.extend(deadline.map(|at| (at, number)));
+        number
+    }
+
+    fn leave(&mut self, number: usize) {
+        let Some(seat) = self.seats[number].take() else { return };
+        self.free.push(number);
+        if let Some(at) = seat.deadline {
+            self.deadlines.remove(&(at, number));
+        }
+        match seat.what {
+            What::Stream(id, _) => {
+                self.by_link.remove(&id);
+            }
+            What::Accepted(..) => self.handshakes -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// Errors that say something of one stream and nothing of the listener.
+fn is_transient(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ConnectionAborted
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::Interrupted
+    )
+}

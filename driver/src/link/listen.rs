@@ -1,0 +1,154 @@
+//! Sockets where streams come in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use super::LinkOptions;
+use crate::{Address, Peer, Scheme, UnixName};
+
+/// Streams that wait to be accepted at most; systems often allow less.
+const BACKLOG: i32 = 1024;
+
+/// Why nothing comes in at an address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}")]
+pub struct ListenError {
+    /// The address that was asked for.
+    pub address: Address,
+    /// What is wrong.
+    pub error: io::Error,
+}
+
+/// A socket where streams come in.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(super) socket: crate::Socket,
+    /// Where it really is.
+    pub(super) address: Address,
+    pub(super) file: Option<SocketFile>,
+}
+
+impl Listening {
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+/// A Unix socket's file, which does not go by itself.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Listens at `address`, whose name must not need a lookup.
+pub(crate) fn listen(address: &Address, options: &LinkOptions) -> Result<Listening, ListenError> {
+    let needs_tls = matches!(address.scheme(), Scheme::Tls | Scheme::Wss);
+    let opened = if needs_tls && options.tls_server.is_none() {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "a certificate and its key are needed"))
+    } else {
+        match (address.unix(), address.socket_addr()) {
+            (Some(name), _) => unix(address, name),
+            (None, Some(at)) => tcp(address, at),
+            (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a name is no address")),
+        }
+    };
+    opened.map_err(|error| ListenError { address: address.clone(), error })
+}
+
+fn tcp(address: &Address, at: SocketAddr) -> io::Result<Listening> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Elsewhere it would let another program take the port away.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let at = socket.local_addr()?.as_socket().unwrap_or(at);
+    Ok(Listening { socket: crate::Socket::TcpListener(socket.into()), address: address.at(at), file: None })
+}
+
+#[cfg(unix)]
+fn unix(address: &Address, name: &UnixName) -> io::Result<Listening> {
+    let at = socket_name(name)?;
+    let bind = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&at).map(|()| socket)
+    };
+    let bound = match bind() {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match name.path() {
+            // A server that was killed leaves its file behind: nobody answers there.
+            Some(path) if is_stale(&at) => std::fs::remove_file(path).and_then(|()| bind()),
+            _ => Err(error),
+        },
+        bound => bound,
+    };
+    let socket = bound?;
+    let file = name.path().map(|path| SocketFile(path.to_owned()));
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let socket = crate::Socket::UnixListener(std::os::fd::OwnedFd::from(socket).into());
+    Ok(Listening { socket, address: address.clone(), file })
+}
+
+#[cfg(not(unix))]
+fn unix(_: &Address, _: &UnixName) -> io::Result<Listening> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
+}
+
+/// Whether nobody listens at a Unix socket that has a file.
+#[cfg(unix)]
+fn is_stale(at: &SockAddr) -> bool {
+    let refused = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.connect(at)
+    });
+    refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(unix)]
+pub(super) fn socket_name(name: &UnixName) -> io::Result<SockAddr> {
+    match name.abstract_name() {
+        Some(name) => SockAddr::unix(format!("\0{name}")),
+        None => SockAddr::unix(name.path().unwrap_or_else(|| std::path::Path::new(""))),
+    }
+}
+
+/// What every TCP connection is given. One that cannot have it works all the same.
+pub(super) fn tune(socket: &Socket, options: &LinkOptions) {
+    let _ = socket.set_tcp_nodelay(true);
+    if let Some(silence) = options.keepalive {
+        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence).with_interval(silence / 3));
+    }
+}
+
+/// Who has the other end.
+pub(super) fn peer(scheme: Scheme, socket: &Socket) -> io::Result<Peer> {
+    if scheme == Scheme::Uds {
+        return Ok(Peer::Unix(credentials(socket)));
+    }
+    let address = socket.peer_addr()?.as_socket();
+    address.map(|address| Peer::Stream(scheme, address)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn credentials(socket: &Socket) -> Option<crate::UnixCredentials> {
+    let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    let pid = found.pid.as_raw_nonzero().get();
+    Some(crate::UnixCredentials { pid, uid: found.uid.as_raw(), gid: found.gid.as_raw() })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn credentials(_: &Socket) -> Option<crate::UnixCredentials> {
+    None
+}

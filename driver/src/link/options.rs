@@ -1,0 +1,54 @@
+//! What streams need to know beside their addresses.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConfig, ServerConfig};
+
+/// What streams need to know beside their addresses.
+#[derive(Clone)]
+pub struct LinkOptions {
+    /// For listening on `tls` and `wss`: see [`tls::server`](super::tls::server).
+    pub tls_server: Option<Arc<ServerConfig>>,
+    /// For dialing them: see [`tls::client`](super::tls::client).
+    pub tls_client: Option<Arc<ClientConfig>>,
+    /// Longest record that is written, in bytes, at least 1200: what is of more importance waits for at most one.
+    pub max_record: u16,
+    /// How long a TCP connection is silent before the system asks whether the peer's machine is still there; `None`: never.
+    pub keepalive: Option<Duration>,
+    /// How long TLS and the upgrade to a web socket may take on an accepted stream.
+    pub handshake_timeout: Duration,
+    /// How long a dial may take altogether, the lookup of the name included.
+    pub dial_timeout: Duration,
+    /// How many accepted streams may be at their handshakes; others wait to be accepted.
+    pub max_handshakes: usize,
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        Self {
+            tls_server: None,
+            tls_client: None,
+            max_record: 16 << 10,
+            keepalive: Some(Duration::from_secs(30)),
+            handshake_timeout: Duration::from_secs(10),
+            dial_timeout: Duration::from_secs(10),
+            max_handshakes: 1024,
+        }
+    }
+}
+
+impl fmt::Debug for LinkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkOptions")
+            .field("tls_server", &self.tls_server.is_some())
+            .field("tls_client", &self.tls_client.is_some())
+            .field("max_record", &self.max_record)
+            .field("keepalive", &self.keepalive)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("dial_timeout", &self.dial_timeout)
+            .field("max_handshakes", &self.max_handshakes)
+            .finish()
+    }
+}

@@ -1,0 +1,33 @@
+//! What the streams did.
+
+use crate::counters::counters;
+
+counters! {
+    "What the streams of an endpoint did.";
+    /// Streams accepted.
+    accepted,
+    /// Attempts to accept that failed, mostly for want of file descriptors.
+    accept_errors,
+    /// Accepted streams whose TLS or upgrade failed or took too long.
+    handshakes_failed,
+    /// Streams dialed.
+    dialed,
+    /// Dials that failed.
+    dials_failed,
+    /// Reads that brought something.
+    reads,
+    /// Bytes read, of whole records and their lengths.
+    bytes_read,
+    /// Records read.
+    records_read,
+    /// Writes.
+    writes,
+    /// Bytes written.
+    bytes_written,
+    /// Records written.
+    records_written,
+    /// Times that a stream had no room and its records had to wait.
+    blocked,
+    /// Streams that ended because what came on them made no sense.
+    broken,
+}

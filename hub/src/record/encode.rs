@@ -1,0 +1,123 @@
+//! Inputs as bytes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use driver::Path;
+use proto_core::chat::{Committed, PersistFailure, ReadFailure, RoomState, StoredEntry};
+use proto_core::wire::varint;
+use proto_core::{Ecn, Transmit};
+
+use crate::store::{Answer, Report};
+
+/// What a server is born with, besides its rooms. The configuration is the hub's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) seed: [u8; 32],
+    pub(crate) server_key: [u8; 32],
+}
+
+fn put(bytes: &[u8], buf: &mut Vec<u8>) {
+    varint::encode(bytes.len() as u64, buf);
+    buf.extend_from_slice(bytes);
+}
+
+impl Start {
+    pub(super) fn encode(&self, rooms: &[RoomState]) -> Vec<u8> {
+        let mut buf = [self.seed, self.server_key].concat();
+        varint::encode(rooms.len() as u64, &mut buf);
+        for RoomState { room, epoch, salt, latest, clients, tail } in rooms {
+            put(room.as_bytes(), &mut buf);
+            buf.extend_from_slice(&epoch.to_be_bytes());
+            buf.extend_from_slice(&salt.0);
+            varint::encode(*latest, &mut buf);
+            varint::encode(clients.len() as u64, &mut buf);
+            for (client, table) in clients {
+                buf.extend_from_slice(&client.0);
+                varint::encode(table.last_sequence, &mut buf);
+                varint::encode(table.last_active_ms, &mut buf);
+                varint::encode(table.recent.len() as u64, &mut buf);
+                for Committed { sequence, slot, body_hash } in &table.recent {
+                    varint::encode(*sequence, &mut buf);
+                    varint::encode(*slot, &mut buf);
+                    buf.extend_from_slice(&body_hash.0);
+                }
+            }
+            entries(tail, &mut buf);
+        }
+        buf
+    }
+}
+
+fn entries(all: &[StoredEntry], buf: &mut Vec<u8>) {
+    varint::encode(all.len() as u64, buf);
+    for StoredEntry { slot, client, sequence, body_hash, name, author_ms, commit_ms, kind, body } in all {
+        varint::encode(*slot, buf);
+        buf.extend_from_slice(&client.0);
+        varint::encode(*sequence, buf);
+        buf.extend_from_slice(&body_hash.0);
+        put(name.as_bytes(), buf);
+        buf.extend_from_slice(&author_ms.to_be_bytes());
+        buf.extend_from_slice(&commit_ms.to_be_bytes());
+        buf.push(kind.0);
+        put(body, buf);
+    }
+}
+
+pub(super) fn path(path: Path) -> Vec<u8> {
+    let mut buf = path.socket.to_be_bytes().to_vec();
+    // Only servers on UDP are recorded.
+    let peer = path.peer.socket_addr().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
+    buf.extend_from_slice(&peer.port().to_be_bytes());
+    match peer.ip() {
+        IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
+    }
+    buf
+}
+
+pub(super) const fn ecn(mark: Option<Ecn>) -> u32 {
+    match mark {
+        None => 0,
+        Some(Ecn::Ect0) => 1,
+        Some(Ecn::Ect1) => 2,
+        Some(Ecn::Ce) => 3,
+    }
+}
+
+/// Of what was sent, and where to.
+pub(super) fn checksum(sent: &Transmit<Path>, bytes: &[u8]) -> [u8; 8] {
+    // FNV-1a: nobody forges it, and it costs little.
+    let fold = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let head = path(sent.path);
+    let sum = head.iter().chain([&(ecn(sent.ecn) as u8)]).fold(0xcbf2_9ce4_8422_2325, fold);
+    // Eight bytes at a time, for packets are long.
+    let (words, rest) = bytes.as_chunks::<8>();
+    let word = |sum: u64, word: &[u8; 8]| (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3);
+    rest.iter().fold(words.iter().fold(sum, word), fold).to_le_bytes()
+}
+
+pub(super) fn report(report: &Report) -> Vec<u8> {
+    match report {
+        Report::Persisted { upto } => [&[0][..], &upto.to_be_bytes()].concat(),
+        Report::Failed { from, failure } => {
+            let code = match failure {
+                PersistFailure::Full => 1,
+                PersistFailure::Broken => 2,
+            };
+            [&[code][..], &from.to_be_bytes()].concat()
+        }
+    }
+}
+
+pub(super) fn answer(answer: &Answer) -> Vec<u8> {
+    let mut buf = answer.id.0.to_be_bytes().to_vec();
+    match &answer.entries {
+        Ok(all) => {
+            buf.push(0);
+            entries(all, &mut buf);
+        }
+        Err(ReadFailure::Busy) => buf.push(1),
+        Err(ReadFailure::Unreadable) => buf.push(2),
+    }
+    buf
+}

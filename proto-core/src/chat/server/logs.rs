@@ -1,0 +1,95 @@
+//! Logs for who builds on them within the server: entries of its own, and word of what was committed.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Server;
+use super::room::{RoomKey, Waiting};
+use super::sequencer::effective_time;
+use crate::Now;
+use crate::chat::identity::{BodyHash, ClientId, Kind};
+use crate::chat::message::{MAX_UNACKNOWLEDGED, RejectReason};
+use crate::chat::persist::StoredEntry;
+
+impl Server {
+    /// Sees to it that the log of `room` is there, and has what is committed to it told by
+    /// [`poll_committed`](Self::poll_committed) from now on. Gives its epoch and latest slot.
+    ///
+    /// # Errors
+    /// When the store is broken, or there are as many rooms as there may be.
+    pub fn open_log(&mut self, room: &str) -> Result<(u64, u64), RejectReason> {
+        if self.disk.is_broken() {
+            self.stats.stopped += 1;
+            return Err(RejectReason::Stopped);
+        }
+        let key = self.room(room)?;
+        let room = &mut self.rooms[key.0];
+        room.watched = true;
+        Ok((room.epoch, room.latest))
+    }
+
+    /// What is committed to this log is told no more.
+    pub fn close_log(&mut self, room: &str) {
+        if let Some(&key) = self.names.get(room) {
+            self.rooms[key.0].watched = false;
+        }
+    }
+
+    /// The epoch of a log, if there is one of that name.
+    pub fn epoch_of(&self, room: &str) -> Option<u64> {
+        self.names.get(room).map(|key| self.rooms[key.0].epoch)
+    }
+
+    /// The next entry that was committed to a log which is watched. Poll until there is none after each call that commits.
+    pub fn poll_committed(&mut self) -> Option<(Arc<str>, StoredEntry)> {
+        self.committed.pop_front()
+    }
+
+    /// Appends an entry for an author that has no connection here. No other has this id; its entries get their places in the
+    /// order of the calls, one author's behind each other.
+    ///
+    /// # Errors
+    /// When the log is not there, takes nothing, or 64 entries of this author wait. Nothing has changed then.
+    pub fn append_own(
+        &mut self,
+        now: Now,
+        room: &str,
+        client: ClientId,
+        name: &Arc<str>,
+        kind: Kind,
+        body: &Bytes,
+    ) -> Result<(), RejectReason> {
+        let now = self.observe(now);
+        if self.disk.is_broken() {
+            self.stats.stopped += 1;
+            return Err(RejectReason::Stopped);
+        }
+        let key = self.names.get(room).copied().ok_or(RejectReason::NotJoined)?;
+        self.make_place(now, key, client)?;
+        let member = self.rooms[key.0].members.entry(client).or_default();
+        if member.waiting.len() >= MAX_UNACKNOWLEDGED {
+            self.stats.own_refused += 1;
+            return Err(RejectReason::Full);
+        }
+        let waiting = Waiting {
+            sequence: member.last_accepted() + 1,
+            body_hash: BodyHash::of(kind, body),
+            name: Arc::clone(name),
+            author_ms: now.unix_ms,
+            kind,
+            body: body.clone(),
+            effective: effective_time(now, now.unix_ms, self.config.overtake, member.previous),
+        };
+        self.enqueue(key, client, waiting);
+        self.tell_full(key);
+        Ok(())
+    }
+
+    pub(super) fn tell_watcher(&mut self, key: RoomKey, entry: &StoredEntry) {
+        let room = &self.rooms[key.0];
+        if room.watched {
+            self.committed.push_back((Arc::clone(&room.name), entry.clone()));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A connection that has nothing to do for a second can be put away in a few hundred bytes, and be as it was the moment it is
+//! touched (docs/decisions/0018-sleep.md).
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::{Connection, Scratch};
+use crate::sleep::{Loader, Saved, Saver, expand};
+use crate::{Config, Stats, Timestamp};
+
+/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// When memory is to be given back; `None` while something is in flight, or when nothing happened since the last time.
+    pub(super) fn release_at(&self) -> Option<Timestamp> {
+        let is_due = self.recovery.is_idle() && !self.is_rested();
+        is_due.then(|| self.touched().max(self.rested) + RELEASE_AFTER)
+    }
+
+    /// When something that matters last went out or came in.
+    fn touched(&self) -> Timestamp {
+        self.recovery.last_eliciting().max(self.received.latest())
+    }
+
+    /// Whether nothing has happened since memory was given back.
+    fn is_rested(&self) -> bool {
+        self.touched() <= self.rested && !self.recovery.holds_memory()
+    }
+
+    /// All that must be kept of the connection, when nothing is under way and it has given back what it could.
+    pub(crate) fn put_away(&mut self) -> Option<Box<[u8]>> {
+        if !self.is_rested() {
+            return None;
+        }
+        self.release_memory();
+        self.is_at_rest().then(|| {
+            let mut saver = Saver::new(self.clock);
+            self.save(&mut saver);
+            saver.finish()
+        })
+    }
+
+    /// The connection that was put away.
+    pub(crate) fn take_out(bytes: &[u8], config: &Arc<Config>) -> Option<Self> {
+        let conn = Self::load(&mut Loader::new(&expand(bytes), config)?);
+        #[cfg(planted)]
+        if config.planted == Some(crate::planted::Planted::SleepForgets) {
+            return conn.map(|conn| Self { received: crate::recovery::Received::default(), ..conn });
+        }
+        conn
+    }
+
+    /// The counters of a connection that was put away.
+    pub(crate) fn stats_of(bytes: &[u8], config: &Arc<Config>) -> Option<Stats> {
+        Stats::load(&mut Loader::new(&expand(bytes), config)?)
+    }
+}
+
+crate::sleep::saved!(Connection {
+    stats,
+    config,
+    credentials,
+    link,
+    is_client,
+    rng,
+    clock,
+    state,
+    handshake,
+    confirm,
+    confirmation,
+    secret,
+    incarnation,
+    resume,
+    unanswered,
+    attempts,
+    ways,
+    begun,
+    local_cid,
+    remote_cid,
+    guard,
+    reset_token,
+    session,
+    heartbeat,
+    recovery,
+    mtu,
+    blocked,
+    marks,
+    received,
+    channels,
+    requests,
+    batches,
+    reports,
+    timers,
+    events,
+    ping_due,
+    echo,
+    probes_due,
+    overdraft,
+    wall,
+    ending,
+    leaving,
+    paths,
+    arena,
+    scratch,
+    rested,
+});
+crate::sleep::awake!(Scratch);

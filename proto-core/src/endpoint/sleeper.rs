@@ -1,0 +1,124 @@
+//! Connections that have nothing to do are put away, and taken out when they are touched.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::Deref;
+
+use crate::{Config, Connection, Stats, Timestamp};
+
+/// A connection, put away or not.
+#[derive(Clone, Debug)]
+pub(super) enum Sleeper {
+    Awake(Box<Connection>),
+    Asleep(Asleep),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Asleep {
+    config: Arc<Config>,
+    deadline: Option<Timestamp>,
+    bytes: Box<[u8]>,
+}
+
+const SAVED: &str = "what is put away was saved by the same program and never changed";
+
+impl Asleep {
+    fn take_out(&self) -> Box<Connection> {
+        Box::new(Connection::take_out(&self.bytes, &self.config).expect(SAVED))
+    }
+}
+
+impl Sleeper {
+    pub(super) fn new(conn: Connection) -> Self {
+        Self::Awake(Box::new(conn))
+    }
+
+    /// The connection, if it is awake.
+    pub(super) fn awake(&self) -> Option<&Connection> {
+        match self {
+            Self::Awake(conn) => Some(conn),
+            Self::Asleep(_) => None,
+        }
+    }
+
+    pub(super) fn awake_mut(&mut self) -> Option<&mut Connection> {
+        match self {
+            Self::Awake(conn) => Some(conn),
+            Self::Asleep(_) => None,
+        }
+    }
+
+    /// The connection, taken out if it was put away.
+    pub(super) fn wake(&mut self) -> &mut Connection {
+        if let Self::Asleep(asleep) = self {
+            *self = Self::Awake(asleep.take_out());
+        }
+        match self {
+            Self::Awake(conn) => conn,
+            Self::Asleep(_) => unreachable!("it was taken out"),
+        }
+    }
+
+    /// The connection to look at: a copy of one that was put away.
+    pub(super) fn look(&self) -> ConnectionRef<'_> {
+        ConnectionRef(match self {
+            Self::Awake(conn) => Look::Borrowed(conn),
+            Self::Asleep(asleep) => Look::Copied(asleep.take_out()),
+        })
+    }
+
+    /// Puts the connection away, if it has nothing to do and has had nothing for a while.
+    pub(super) fn doze(&mut self, config: &Arc<Config>) {
+        if let Self::Awake(conn) = self
+            && let Some(bytes) = conn.put_away()
+        {
+            let (config, deadline) = (Arc::clone(config), conn.poll_timeout());
+            *self = Self::Asleep(Asleep { config, deadline, bytes });
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        match self {
+            Self::Awake(conn) => conn.poll_timeout(),
+            Self::Asleep(asleep) => asleep.deadline,
+        }
+    }
+
+    pub(super) fn add_stats(&self, to: &mut Stats) {
+        match self {
+            Self::Awake(conn) => *to += conn.stats(),
+            Self::Asleep(Asleep { bytes, config, .. }) => {
+                *to += &Connection::stats_of(bytes, config).expect(SAVED);
+            }
+        }
+    }
+}
+
+/// A connection to look at, as it was when it was asked for.
+#[derive(Clone)]
+pub struct ConnectionRef<'a>(Look<'a>);
+
+#[derive(Clone)]
+enum Look<'a> {
+    Borrowed(&'a Connection),
+    /// Of one that has nothing to do and was put away.
+    Copied(Box<Connection>),
+}
+
+impl Deref for ConnectionRef<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match &self.0 {
+            Look::Borrowed(conn) => conn,
+            Look::Copied(conn) => conn,
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

@@ -1,0 +1,159 @@
+//! What peers ask for.
+
+use alloc::sync::Arc;
+
+use super::account::Act;
+use super::opening::Place;
+use super::{Hall, Who};
+use crate::Now;
+use crate::chat::ClientId;
+use crate::room::id::{Color, Peer, Position, UserId};
+use crate::room::machine::{By, Effects, Room};
+use crate::room::message::{Command, Notes, Reason};
+use crate::room::name::participant_name;
+
+impl Hall {
+    /// Does what a peer asks for, or tells it why not. `prefix` is what its address shares with its neighbours'.
+    pub fn handle(&mut self, now: Now, peer: Peer, prefix: Option<u64>, command: Command) {
+        let now = self.observe(now);
+        let code = command.code();
+        if let Err(reason) = self.command(now, peer, prefix, command) {
+            match (code, reason) {
+                // So many that an answer to each would be a burden; the client knows its quota.
+                (0x04 | 0x05, _) => self.stats.refused(reason),
+                _ => self.refuse(peer, code, reason),
+            }
+        }
+    }
+
+    /// A message was no command.
+    pub fn handle_malformed(&mut self, now: Now, peer: Peer) {
+        self.observe(now);
+        self.refuse(peer, 0, Reason::Malformed);
+    }
+
+    fn command(&mut self, now: Now, peer: Peer, prefix: Option<u64>, command: Command) -> Result<(), Reason> {
+        match command {
+            Command::Hello { secret, name, color } => {
+                let user = UserId::of_client(ClientId::of(&secret));
+                self.open(now, peer, Who { user, prefix, name, color, is_plain: false })
+            }
+            Command::Enter { room, set } => self.enter(now, peer, room, set),
+            Command::Leave => self.leave(now, peer),
+            Command::Notes(notes) => self.play(now, peer, notes),
+            Command::Cursor(at) => self.cursor(now, peer, at),
+            Command::Rename(name) => {
+                let name = participant_name(&name).ok_or(Reason::BadName)?;
+                self.profile(now, peer, Some(&Arc::from(name)), None)
+            }
+            Command::Recolor(color) => self.profile(now, peer, None, Some(color)),
+            Command::Settings { epoch, change } => self
+                .by(now, peer, Act::Settings, |room, user, _| room.set(now, By::User(user, epoch), &change)),
+            Command::GiveCrown { epoch, to } => {
+                self.by(now, peer, Act::Crown, |room, user, _| room.give_crown(now, user, epoch, to))
+            }
+            Command::DropCrown { epoch } => self.by(now, peer, Act::Crown, |room, user, _| {
+                // Where the original lets it land: below where it fell from.
+                let end = Position { x: 5000, y: 8000 };
+                room.drop_crown(now, user, epoch, end)
+            }),
+            Command::KickBan { epoch, user: whom, ms } => {
+                let config = self.config.clone();
+                self.by(now, peer, Act::Ban, |room, user, _| {
+                    room.kick_ban(now, &config, By::User(user, epoch), whom, ms)
+                })
+            }
+            Command::Unban { epoch, target } => {
+                self.by(now, peer, Act::Ban, |room, user, _| room.unban(now, By::User(user, epoch), target))
+            }
+            Command::ListRooms(on) => self.list_rooms(now, peer, on),
+        }
+    }
+
+    /// Does something with the room that `peer` is in, if it may do so once more.
+    fn by(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        act: Act,
+        what: impl FnOnce(&mut Room, UserId, &mut Effects) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let log = self.place_of(peer).cloned().ok_or(Reason::NotInRoom)?;
+        let user = self.user_of(peer).ok_or(Reason::NotInRoom)?;
+        if !self.may(now, peer, act) {
+            return Err(Reason::Rate);
+        }
+        let Some(Place::Open(open)) = self.places.get_mut(&log) else { return Err(Reason::NotInRoom) };
+        let mut effects = Effects::default();
+        let result = what(&mut open.room, user, &mut effects);
+        self.settle(now, &log, effects);
+        result
+    }
+
+    fn play(&mut self, now: Now, peer: Peer, notes: Notes) -> Result<(), Reason> {
+        let log = self.place_of(peer).cloned().ok_or(Reason::NotInRoom)?;
+        let user = self.user_of(peer).ok_or(Reason::NotInRoom)?;
+        let count = notes.notes.len() as u32;
+        let params = self.room(&log).ok_or(Reason::NotInRoom)?.quota_of(user);
+        if !self.may_play(now, peer, params, count) {
+            return Err(Reason::Rate);
+        }
+        let mut effects = Effects::default();
+        let Some(Place::Open(open)) = self.places.get_mut(&log) else { return Err(Reason::NotInRoom) };
+        open.room.play(now, &self.config, user, notes, &mut effects)?;
+        self.pay_for_notes(now, peer, count);
+        self.stats.notes += u64::from(count);
+        self.outputs.extend(effects.outgoing.into_iter().map(super::Output::Tell));
+        Ok(())
+    }
+
+    fn cursor(&mut self, now: Now, peer: Peer, at: Position) -> Result<(), Reason> {
+        self.by(now, peer, Act::Cursor, |room, user, _| {
+            room.move_cursor(now, user, at);
+            Ok(())
+        })
+    }
+
+    fn profile(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        name: Option<&Arc<str>>,
+        color: Option<Color>,
+    ) -> Result<(), Reason> {
+        let user = self.user_of(peer).ok_or(Reason::NotNow)?;
+        if !self.may(now, peer, Act::Profile) {
+            return Err(Reason::Rate);
+        }
+        self.rename_account(user, name, color);
+        // Wherever the user is: two tabs may be in two rooms.
+        let places: alloc::collections::BTreeSet<_> = self
+            .sessions
+            .values()
+            .filter(|session| session.user == user)
+            .filter_map(|session| session.place.clone())
+            .collect();
+        for log in places {
+            let mut effects = Effects::default();
+            if let Some(Place::Open(open)) = self.places.get_mut(&log) {
+                open.room.change_profile(now, user, name.cloned(), color, &mut effects);
+            }
+            self.settle(now, &log, effects);
+        }
+        Ok(())
+    }
+
+    /// The connection has missed something and can take it now: it gets its room's snapshot.
+    pub fn resync(&mut self, peer: Peer) {
+        let Some(session) = self.sessions.get(&peer) else { return };
+        let room = session.place.as_ref().and_then(|log| self.room(log));
+        let seat =
+            room.and_then(|room| room.seat_of(session.user, peer).filter(|&seat| !room.is_arriving(seat)));
+        if let (Some(room), Some(seat)) = (room, seat) {
+            let mut effects = Effects::default();
+            room.greet(seat, &mut effects);
+            self.stats.resynced += 1;
+            self.outputs.extend(effects.outgoing.into_iter().map(super::Output::Tell));
+        }
+    }
+}

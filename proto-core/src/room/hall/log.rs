@@ -1,0 +1,163 @@
+//! What the hall and the logs have to do with each other.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::account::Act;
+use super::opening::Place;
+use super::{Hall, Output};
+use crate::Now;
+use crate::chat::{ClientId, Kind, StoredEntry};
+use crate::room::fact::Fact;
+use crate::room::id::{Peer, UserId};
+use crate::room::machine::Effects;
+use crate::room::message::Reason;
+use crate::room::name::is_sayable;
+
+/// Something that the hall asks of a log, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Make it, if there is none; from now on tell what is committed to it; answer by `handle_opened` or `handle_open_failed`.
+    Open(Arc<str>),
+    /// Read slots from this to that; answer by `handle_entries` or `handle_read_failed`.
+    Read(Arc<str>, u64, u64),
+    /// Append this fact; it comes back by `handle_committed`.
+    Fact(Arc<str>, Fact),
+    /// Append what a guest says.
+    Say(Arc<str>, Said),
+    /// Nobody wants to hear of it any more.
+    Close(Arc<str>),
+}
+
+/// What a guest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// On which connection.
+    pub peer: Peer,
+    /// The author's id in the log.
+    pub client: ClientId,
+    /// His name.
+    pub name: Arc<str>,
+    /// The words.
+    pub text: Bytes,
+}
+
+/// A chat message as guests get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatLine {
+    /// Its place in the log.
+    pub slot: u64,
+    /// Who said it.
+    pub user: UserId,
+    /// What he was called.
+    pub name: Arc<str>,
+    /// When it was committed: milliseconds since 1970.
+    pub at_ms: u64,
+    /// The words.
+    pub text: Arc<str>,
+}
+
+pub(super) fn is_chat(entry: &StoredEntry) -> bool {
+    entry.kind == Kind::TEXT
+}
+
+impl ChatLine {
+    pub(super) fn of(entry: &StoredEntry) -> Option<Self> {
+        is_chat(entry).then(|| Self {
+            slot: entry.slot,
+            user: UserId::of_client(entry.client),
+            name: Arc::clone(&entry.name),
+            at_ms: entry.commit_ms,
+            text: String::from_utf8_lossy(&entry.body).into(),
+        })
+    }
+}
+
+impl Hall {
+    /// A log has grown by an entry, which is durable.
+    pub fn handle_committed(&mut self, now: Now, log: &Arc<str>, entry: &StoredEntry) {
+        let now = self.observe(now);
+        let open = match self.places.get_mut(log) {
+            Some(Place::Open(open)) => open,
+            Some(Place::Opening(opening)) => return Self::commit_while_opening(opening, entry),
+            None => return,
+        };
+        let mut effects = Effects::default();
+        if open.room.apply(now, &self.config, entry, &mut effects).is_err() {
+            self.stats.out_of_order += 1;
+            return;
+        }
+        if let Some(line) = ChatLine::of(entry) {
+            let line = Arc::new(line);
+            open.say(Arc::clone(&line));
+            let seats = open.room.audience();
+            if seats.iter().any(|seat| matches!(seat.peer, Peer::Guest(_))) {
+                self.outputs.push_back(Output::Chat(seats, line));
+            }
+        }
+        self.settle(now, log, effects);
+    }
+
+    /// The store has no room: who enters does not wait for what is not durable.
+    pub fn handle_stalled(&mut self, now: Now, is_stalled: bool) {
+        let now = self.observe(now);
+        self.is_stalled = is_stalled;
+        self.settle_all(now);
+    }
+
+    /// The store is broken: nothing is remembered any more, and nobody enters.
+    pub fn handle_stopped(&mut self, now: Now) {
+        let now = self.observe(now);
+        self.is_stopped = true;
+        self.settle_all(now);
+    }
+
+    fn settle_all(&mut self, now: Now) {
+        let logs: alloc::vec::Vec<_> = self.places.keys().cloned().collect();
+        for log in logs {
+            self.settle(now, &log, Effects::default());
+        }
+    }
+
+    /// Whether `peer` may append words to this log now. It pays for them.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_say(&mut self, now: Now, peer: Peer, log: &str) -> Result<(), Reason> {
+        let now = self.observe(now);
+        let session = self.sessions.get(&peer).ok_or(Reason::NotInRoom)?;
+        session.place.as_ref().filter(|place| ***place == *log).ok_or(Reason::NotInRoom)?;
+        self.room(log).ok_or(Reason::NotInRoom)?.may_say(now, session.user)?;
+        if self.may(now, peer, Act::Chat) {
+            Ok(())
+        } else {
+            self.stats.refused(Reason::Rate);
+            Err(Reason::Rate)
+        }
+    }
+
+    /// A guest says something.
+    ///
+    /// # Errors
+    /// Why it is not heard.
+    pub fn say(&mut self, now: Now, peer: Peer, text: &str) -> Result<(), Reason> {
+        let now = self.observe(now);
+        if !is_sayable(text) {
+            return Err(Reason::Unsayable);
+        }
+        let log = self.place_of(peer).cloned().ok_or(Reason::NotInRoom)?;
+        self.may_say(now, peer, &log)?;
+        let user = self.user_of(peer).ok_or(Reason::NotInRoom)?;
+        let name = self.participant(user).name;
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        self.asks.push_back(Ask::Say(log, Said { peer, client: user.client(), name, text }));
+        Ok(())
+    }
+
+    /// What a guest said could not be appended.
+    pub fn handle_say_failed(&mut self, peer: Peer) {
+        self.refuse(peer, 0, Reason::Busy);
+    }
+}

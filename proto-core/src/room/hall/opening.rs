@@ -1,0 +1,257 @@
+//! A room is opened by reading the end of its log: back to a checkpoint, or to the beginning.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::log::{ChatLine, is_chat};
+use super::{Ask, Hall};
+use crate::chat::{MAX_PAGE_ENTRIES, ReadFailure, StoredEntry};
+use crate::room::fact::{Checkpoint, Fact, ROOM, ROOM_AUTHOR};
+use crate::room::id::Peer;
+use crate::room::limits::HISTORY;
+use crate::room::machine::{Effects, Room};
+use crate::room::message::{ListedRoom, Reason};
+use crate::room::name::RoomKind;
+use crate::room::state::State;
+use crate::{Now, Timestamp};
+
+/// How long a store that is busy is left alone.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Opening(Opening),
+    Open(Box<Open>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    pub(super) room: Room,
+    /// What was said last, oldest first.
+    pub(super) recent: VecDeque<Arc<ChatLine>>,
+    pub(super) deadline: Option<Timestamp>,
+    /// As lists have it.
+    pub(super) listed: ListedRoom,
+}
+
+/// A room whose log is being read.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    name: Arc<str>,
+    pub(super) waiting: Vec<Peer>,
+    latest: u64,
+    /// What has been read, without a gap up to `latest`; of chat only the place.
+    read: VecDeque<StoredEntry>,
+    /// The page that is being read: its first part, and what it is to reach.
+    page: Vec<StoredEntry>,
+    page_from: u64,
+    page_upto: u64,
+    recent: VecDeque<Arc<ChatLine>>,
+    /// What was committed meanwhile.
+    later: Vec<StoredEntry>,
+}
+
+impl Place {
+    pub(super) fn room(&self) -> Option<&Room> {
+        match self {
+            Self::Open(open) => Some(&open.room),
+            Self::Opening(_) => None,
+        }
+    }
+}
+
+impl Open {
+    pub(super) fn say(&mut self, line: Arc<ChatLine>) {
+        self.recent.push_back(line);
+        if self.recent.len() > HISTORY {
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl Opening {
+    pub(super) fn new(name: Arc<str>, peer: Peer) -> Self {
+        Self {
+            name,
+            waiting: alloc::vec![peer],
+            latest: 0,
+            read: VecDeque::new(),
+            page: Vec::new(),
+            page_from: 0,
+            page_upto: 0,
+            recent: VecDeque::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// The checkpoint to begin from, if one was read with all that it does not cover.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let first = self.read.front()?.slot;
+        let mut facts = self.read.iter().rev().filter_map(fact);
+        facts.find_map(|fact| match fact {
+            Fact::Checkpoint(checkpoint) if checkpoint.upto + 1 >= first => Some(checkpoint),
+            _ => None,
+        })
+    }
+
+    /// The page before what was read.
+    fn turn_page(&mut self) {
+        self.page_upto = self.read.front().map_or(self.latest, |entry| entry.slot - 1);
+        self.page_from = self.page_upto.saturating_sub(MAX_PAGE_ENTRIES as u64 - 1).max(1);
+    }
+
+    /// Takes in the beginning of what is still to be read of the page.
+    fn take(&mut self, entries: &[StoredEntry]) {
+        for entry in entries {
+            if entry.slot != self.page_from || entry.slot > self.page_upto {
+                return;
+            }
+            self.page_from += 1;
+            self.page.push(entry.clone());
+        }
+    }
+
+    /// Puts a whole page before what was read.
+    fn shelve(&mut self) {
+        let page = core::mem::take(&mut self.page);
+        let missing = HISTORY - self.recent.len();
+        let lines = page.iter().rev().filter(|entry| is_chat(entry)).take(missing);
+        for line in lines.filter_map(ChatLine::of) {
+            self.recent.push_front(Arc::new(line));
+        }
+        for entry in page.into_iter().rev() {
+            self.read.push_front(stripped(entry));
+        }
+    }
+}
+
+/// Chat takes a slot in a fold, and nothing else.
+fn stripped(entry: StoredEntry) -> StoredEntry {
+    if entry.kind == ROOM { entry } else { StoredEntry { body: Bytes::new(), name: Arc::from(""), ..entry } }
+}
+
+fn fact(entry: &StoredEntry) -> Option<Fact> {
+    let is_fact = entry.kind == ROOM && entry.client == ROOM_AUTHOR;
+    is_fact.then(|| Fact::decode(&entry.body).ok()).flatten()
+}
+
+impl Hall {
+    /// A log that was asked for is there, and ends at `latest`.
+    pub fn handle_opened(&mut self, now: Now, log: &Arc<str>, latest: u64) {
+        let now = self.observe(now);
+        let Some(Place::Opening(opening)) = self.places.get_mut(log) else { return };
+        opening.latest = latest;
+        if latest == 0 {
+            self.opened(now, log);
+        } else {
+            opening.turn_page();
+            self.read_on(log);
+        }
+    }
+
+    /// A log that was asked for cannot be had.
+    pub fn handle_open_failed(&mut self, now: Now, log: &Arc<str>, reason: Reason) {
+        self.observe(now);
+        let Some(Place::Opening(opening)) = self.places.get(log) else { return };
+        let waiting = opening.waiting.clone();
+        self.places.remove(log);
+        self.asks.push_back(Ask::Close(Arc::clone(log)));
+        for peer in waiting {
+            if let Some(session) = self.sessions.get_mut(&peer) {
+                session.entering = None;
+            }
+            self.refuse(peer, 0x02, reason);
+            self.outputs.push_back(super::Output::Refused(peer, reason));
+        }
+    }
+
+    fn read_on(&mut self, log: &Arc<str>) {
+        if let Some(Place::Opening(opening)) = self.places.get(log) {
+            let (from, upto) = (opening.page_from, opening.page_upto);
+            self.asks.push_back(Ask::Read(Arc::clone(log), from, upto));
+        }
+    }
+
+    pub(super) fn read_again(&mut self, log: &Arc<str>) {
+        self.read_on(log);
+    }
+
+    /// Entries that were asked for: those from the first on, at least one.
+    pub fn handle_entries(&mut self, now: Now, log: &Arc<str>, entries: &[StoredEntry]) {
+        let now = self.observe(now);
+        let Some(Place::Opening(opening)) = self.places.get_mut(log) else { return };
+        let before = opening.page_from;
+        opening.take(entries);
+        if opening.page_from == before {
+            self.handle_read_failed(now, log, ReadFailure::Unreadable);
+            return;
+        }
+        if opening.page_from <= opening.page_upto {
+            self.read_on(log);
+            return;
+        }
+        opening.shelve();
+        let is_first = opening.read.front().is_none_or(|entry| entry.slot == 1);
+        if is_first || opening.checkpoint().is_some() && opening.recent.len() == HISTORY {
+            self.opened(now, log);
+        } else {
+            opening.turn_page();
+            self.read_on(log);
+        }
+    }
+
+    /// Entries that were asked for could not be read.
+    pub fn handle_read_failed(&mut self, now: Now, log: &Arc<str>, failure: ReadFailure) {
+        let now = self.observe(now);
+        match failure {
+            ReadFailure::Busy => {
+                self.stats.reads_again += 1;
+                self.deadlines.insert((now.mono + READ_AGAIN, Arc::clone(log)));
+            }
+            ReadFailure::Unreadable => self.handle_open_failed(now, log, Reason::Stopped),
+        }
+    }
+
+    fn opened(&mut self, now: Now, log: &Arc<str>) {
+        let Some(Place::Opening(opening)) = self.places.remove(log) else { return };
+        let kind = RoomKind::of(&opening.name);
+        let checkpoint = opening.checkpoint();
+        let mut state = checkpoint
+            .map_or_else(|| State::new(kind), |checkpoint| State::from_checkpoint(kind, checkpoint));
+        let from = state.slot;
+        for entry in opening.read.iter().chain(&opening.later).filter(|entry| entry.slot > from) {
+            // They follow each other: the pages do, and so does what came later.
+            if state.apply(entry).is_err() {
+                self.stats.out_of_order += 1;
+            }
+        }
+        let room = Room::new(opening.name, state, &self.config, now);
+        let listed = room.listed();
+        let open = Open { room, recent: opening.recent, deadline: None, listed };
+        self.places.insert(Arc::clone(log), Place::Open(Box::new(open)));
+        for peer in opening.waiting {
+            let entering = self.sessions.get_mut(&peer).and_then(|session| session.entering.take());
+            if let Some(entering) = entering {
+                self.go(now, peer, entering);
+            }
+        }
+        self.settle(now, log, Effects::default());
+    }
+
+    pub(super) fn commit_while_opening(opening: &mut Opening, entry: &StoredEntry) {
+        if entry.slot > opening.latest {
+            if let Some(line) = ChatLine::of(entry).filter(|_| is_chat(entry)) {
+                opening.recent.push_back(Arc::new(line));
+                if opening.recent.len() > HISTORY {
+                    opening.recent.pop_front();
+                }
+            }
+            opening.later.push(stripped(entry.clone()));
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Rooms together, with logs that answer step by step.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::chat::{BodyHash, ClientId, Kind, StoredEntry};
+use crate::room::Color;
+use crate::room::fact::{BanTarget, ROOM, ROOM_AUTHOR};
+use crate::room::limits::{CHECKPOINT_EVERY, HISTORY, REMEMBER_QUOTA};
+use crate::room::message::Command;
+use crate::room::name::{AWKWARD, log_name};
+use crate::room::{Audience, Note, Notes, SettingsChange, Touch};
+
+/// Log, author, kind, name and body of an entry to be.
+type Waiting = (Arc<str>, ClientId, Kind, Arc<str>, Bytes);
+
+/// A hall, and the logs of its rooms.
+struct World {
+    hall: Hall,
+    now: Now,
+    logs: BTreeMap<Arc<str>, Vec<StoredEntry>>,
+    to_commit: VecDeque<Waiting>,
+    outputs: Vec<Output>,
+    reads: usize,
+}
+
+fn user(number: u64) -> UserId {
+    UserId([number as u8 + 1; 12])
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Now { mono: Timestamp::from_millis(1000), unix_ms: 1_700_000_000_000 };
+        let hall = Hall::new(RoomConfig::default(), [7; 32]);
+        Self { hall, now, logs: BTreeMap::new(), to_commit: VecDeque::new(), outputs: Vec::new(), reads: 0 }
+    }
+
+    /// Does one thing that waits; says whether there was one.
+    fn step(&mut self) -> bool {
+        while let Some(output) = self.hall.poll_output() {
+            self.outputs.push(output);
+        }
+        if let Some(ask) = self.hall.poll_ask() {
+            match ask {
+                Ask::Open(log) => {
+                    let latest = self.logs.entry(Arc::clone(&log)).or_default().len() as u64;
+                    self.hall.handle_opened(self.now, &log, latest);
+                }
+                Ask::Read(log, from, upto) => {
+                    self.reads += 1;
+                    // A prefix: sometimes not all of it.
+                    let upto = if upto > from + 90 { from + 90 } else { upto };
+                    let entries = self.logs[&log][from as usize - 1..upto as usize].to_vec();
+                    self.hall.handle_entries(self.now, &log, &entries);
+                }
+                Ask::Fact(log, fact) => {
+                    self.to_commit.push_back((log, ROOM_AUTHOR, ROOM, "".into(), fact.to_bytes()));
+                }
+                Ask::Say(log, said) => {
+                    self.to_commit.push_back((log, said.client, Kind::TEXT, said.name, said.text));
+                }
+                Ask::Close(_) => {}
+            }
+            return true;
+        }
+        let Some((log, client, kind, name, body)) = self.to_commit.pop_front() else { return false };
+        let entries = self.logs.get_mut(&log).expect("it was opened");
+        let slot = entries.len() as u64 + 1;
+        let body_hash = BodyHash::of(kind, &body);
+        let commit_ms = self.now.unix_ms;
+        let entry = StoredEntry {
+            slot,
+            client,
+            sequence: slot,
+            body_hash,
+            name,
+            author_ms: 0,
+            commit_ms,
+            kind,
+            body,
+        };
+        entries.push(entry.clone());
+        self.hall.handle_committed(self.now, &log, &entry);
+        true
+    }
+
+    fn run(&mut self) {
+        while self.step() {}
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.mono += time;
+        self.now.unix_ms += time.as_millis() as u64;
+        self.hall.handle_timeout(self.now);
+        self.run();
+        assert!(self.hall.poll_timeout().is_none_or(|at| at > self.now.mono), "a deadline in the past");
+    }
+
+    fn open(&mut self, number: u64, prefix: Option<u64>) {
+        let name = alloc::format!("user {number}").into();
+        let who = Who { user: user(number), prefix, name, color: None, is_plain: false };
+        self.hall.open(self.now, Peer::Guest(number), who).expect("there is room");
+    }
+
+    fn command(&mut self, number: u64, command: Command) {
+        self.hall.handle(self.now, Peer::Guest(number), None, command);
+    }
+
+    fn enter(&mut self, number: u64, room: &str) {
+        self.command(number, Command::Enter { room: room.into(), set: None });
+    }
+
+    fn join(&mut self, number: u64, room: &str) {
+        self.open(number, None);
+        self.enter(number, room);
+        self.run();
+    }
+
+    fn place(&self, number: u64) -> Option<String> {
+        let log = self.hall.place_of(Peer::Guest(number))?;
+        Some(String::from(&**self.hall.room(log)?.name()))
+    }
+
+    fn refusals(&mut self) -> Vec<Reason> {
+        let refused = |output: Output| match output {
+            Output::Tell(Outgoing { event: Event::Refused(refused), .. }) => Some(refused.reason),
+            _ => None,
+        };
+        core::mem::take(&mut self.outputs).into_iter().filter_map(refused).collect()
+    }
+
+    fn notices(&mut self, number: u64) -> Vec<String> {
+        let words = |output: Output| match output {
+            Output::Tell(Outgoing { to: Audience::One(peer), event: Event::Notification(words) })
+                if peer == Peer::Guest(number) =>
+            {
+                Some(String::from(&*words.text))
+            }
+            _ => None,
+        };
+        core::mem::take(&mut self.outputs).into_iter().filter_map(words).collect()
+    }
+
+    fn epoch(&self, room: &str) -> u64 {
+        self.hall.room(&log_name(&room.into())).map_or(0, |room| room.state().crown.epoch)
+    }
+}
+
+#[test]
+fn a_disconnect_at_every_event_of_a_join_leaves_no_ghost() {
+    for from_lobby in [false, true] {
+        for how in [Departure::Left, Departure::Lost] {
+            let mut at = 0;
+            loop {
+                let mut world = World::new();
+                world.join(1, "a room");
+                world.open(2, Some(9));
+                if from_lobby {
+                    world.enter(2, "lobby");
+                    world.run();
+                }
+                world.enter(2, "a new room");
+                let cut = (0..at).all(|_| world.step());
+                world.hall.close(world.now, Peer::Guest(2), how);
+                world.run();
+                world.pass(Duration::from_secs(31));
+                world.pass(REMEMBER_QUOTA);
+                let rooms: Vec<_> = world.hall.rooms().map(|room| (&**room.name(), room.len())).collect();
+                assert_eq!(rooms, [("a room", 1)], "cut off after {at} steps, {how:?}");
+                assert_eq!((world.hall.peers(), world.hall.places.len()), (1, 1));
+                world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+                world.run();
+                world.pass(REMEMBER_QUOTA);
+                assert!(world.hall.places.is_empty() && world.hall.deadlines.is_empty());
+                assert_eq!(world.hall.poll_timeout(), None, "an empty hall sleeps");
+                at += 1;
+                if !cut {
+                    break;
+                }
+            }
+            assert!(at > 3, "{at} events");
+        }
+    }
+}
+
+#[test]
+fn full_lobbies_lead_to_the_next() {
+    let mut world = World::new();
+    for number in 0..45 {
+        world.join(number, "lobby");
+    }
+    let places: Vec<_> = (0..45).map(|number| world.place(number)).collect();
+    let expected = |number: u64| Some(String::from(["lobby", "lobby2", "lobby3"][number as usize / 20]));
+    assert_eq!(places, (0..45).map(expected).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_is_banned_is_moved_and_told() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "a room");
+    world.outputs.clear();
+    let epoch = world.epoch("a room");
+    world.command(1, Command::KickBan { epoch, user: user(2), ms: Some(600_000) });
+    world.run();
+    assert_eq!(world.place(2).as_deref(), Some(AWKWARD));
+    assert_eq!(world.notices(2), ["Banned from \"a room\" for 10 minutes."]);
+    world.pass(Duration::from_secs(61));
+    world.enter(2, "a room");
+    world.run();
+    assert_eq!(world.refusals(), [], "it is moved, and is there already");
+    assert_eq!(world.place(2).as_deref(), Some(AWKWARD));
+    // By another connection, and after the room was empty.
+    world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+    world.run();
+    assert_eq!(world.hall.room("a room").map(Room::len), None);
+    world.hall.close(world.now, Peer::Guest(2), Departure::Left);
+    world.outputs.clear();
+    world.join(2, "a room");
+    assert_eq!(world.notices(2), ["Currently banned from \"a room\" for 8 minutes."]);
+    assert_eq!(world.place(2).as_deref(), Some(AWKWARD));
+    world.pass(Duration::from_mins(10));
+    world.enter(2, "a room");
+    world.run();
+    assert_eq!(world.place(2).as_deref(), Some("a room"));
+}
+
+#[test]
+fn steps_of_a_join_come_in_order() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "a room");
+    world.join(3, "b room");
+    world.outputs.clear();
+    world.enter(1, "b room");
+    world.run();
+    let told: Vec<_> = world
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Tell(outgoing) => Some(match (&outgoing.to, &outgoing.event) {
+                (Audience::Many { .. }, Event::Diff(diff)) => {
+                    alloc::format!("{:?}", diff.changes[0]).split('(').next().unwrap_or_default().into()
+                }
+                (Audience::One(_), Event::Snapshot(snapshot)) => {
+                    alloc::format!("snapshot of {}", snapshot.room)
+                }
+                (_, Event::Quota(_)) => String::from("quota"),
+                other => alloc::format!("{other:?}"),
+            }),
+            Output::Seated(_, log) => Some(alloc::format!("seated {}", log.is_some())),
+            Output::History(..) => Some("history".into()),
+            _ => None,
+        })
+        .collect();
+    // Out of the old room, into the new one, its snapshot and history; the crown of the old room goes on once it is durable.
+    let expected = [
+        "seated false",
+        "Gone",
+        "seated true",
+        "Here",
+        "snapshot of b room",
+        "quota",
+        "history",
+        "Crown",
+        "quota",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_room_is_restored_from_its_log_without_reading_it_all() {
+    let mut world = World::new();
+    world.hall.config.allowed = crate::room::Limits::UNLIMITED;
+    world.join(1, "a room");
+    world.join(2, "a room");
+    let epoch = world.epoch("a room");
+    world.command(1, Command::KickBan { epoch, user: user(2), ms: None });
+    let change = SettingsChange { color: Some(Color([9, 9, 9])), ..SettingsChange::default() };
+    world.command(1, Command::Settings { epoch, change });
+    for number in 0..3 * CHECKPOINT_EVERY {
+        world.hall.say(world.now, Peer::Guest(1), &alloc::format!("line {number}")).expect("it may");
+        world.run();
+    }
+    let state = world.hall.room("a room").expect("it is open").state().clone();
+    let logs = core::mem::take(&mut world.logs);
+    // Another life of the server, with the same logs.
+    let mut world = World { logs, now: world.now, ..World::new() };
+    world.join(1, "a room");
+    assert_eq!(world.hall.room("a room").expect("it is open").state(), &state);
+    assert!(world.reads < 30, "{} reads", world.reads);
+    let history = world.outputs.iter().find_map(|output| match output {
+        Output::History(_, lines) => Some(lines.clone()),
+        _ => None,
+    });
+    let lines = history.expect("a guest gets the history");
+    let expected = 3 * CHECKPOINT_EVERY - HISTORY as u64..3 * CHECKPOINT_EVERY;
+    let expected: Vec<_> = expected.map(|number| alloc::format!("line {number}")).collect();
+    assert_eq!(lines.iter().map(|line| String::from(&*line.text)).collect::<Vec<_>>(), expected);
+    assert!(lines.iter().all(|line| line.user == user(1)), "guests are known again by their entries");
+    world.join(2, "a room");
+    assert_eq!(world.place(2).as_deref(), Some(AWKWARD));
+}
+
+#[test]
+fn connections_users_and_prefixes_share_their_budgets() {
+    let spent = |peers: u64, prefix: Option<u64>| {
+        let mut world = World::new();
+        for number in 0..peers {
+            world.open(number, prefix);
+            world.enter(number, "test/x");
+            world.run();
+        }
+        world.outputs.clear();
+        for number in 0..peers {
+            for _ in 0..10 {
+                let _ = world.hall.say(world.now, Peer::Guest(number), "hello");
+            }
+        }
+        world.run();
+        world.logs["test/x"].len()
+    };
+    assert_eq!(spent(1, None), 4);
+    assert_eq!(spent(15, None), 60);
+    assert_eq!(spent(15, Some(3)), 4 * 8, "neighbours share eight times as much");
+
+    let mut world = World::new();
+    world.join(1, "test/x");
+    let who = Who { user: user(1), prefix: None, name: "".into(), color: None, is_plain: false };
+    world.hall.open(world.now, Peer::Guest(100), who).expect("a second tab");
+    world.enter(100, "test/x");
+    world.run();
+    for number in [1, 100] {
+        for _ in 0..10 {
+            let _ = world.hall.say(world.now, Peer::Guest(number), "hello");
+        }
+    }
+    world.run();
+    assert_eq!(world.logs["test/x"].len(), 4, "two tabs are one user");
+}
+
+#[test]
+fn a_quota_of_notes_outlives_rooms_and_connections() {
+    let mut world = World::new();
+    let notes = |count| {
+        let note = Note { key: "a1".into(), touch: Touch::Up, delay_ms: 0 };
+        Command::Notes(Notes { at_ms: 0, notes: alloc::vec![note; count] })
+    };
+    world.join(2, "lobby");
+    for _ in 0..20 {
+        world.join(1, "lobby");
+        world.command(1, notes(600));
+        world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+        world.run();
+    }
+    assert_eq!(world.hall.stats().notes, 1800, "as much as anybody may ever play at once");
+    assert_eq!(world.hall.stats().refusals(Reason::Rate), 17);
+}
+
+#[test]
+fn names_too_long_for_a_log_have_one_all_the_same() {
+    let mut world = World::new();
+    let long = "✧𝓓𝓔𝓥 𝓡𝓸𝓸𝓶✧".repeat(20);
+    world.join(1, &long);
+    assert_eq!(world.place(1), Some(long.clone()));
+    let log = world.hall.place_of(Peer::Guest(1)).expect("it is there").clone();
+    assert!(log.len() <= 64 && log.starts_with('\u{1}'));
+    for name in ["", "  ", "a\nb", "a\u{202E}b", "a\0", &log] {
+        world.outputs.clear();
+        world.enter(1, name);
+        world.pass(Duration::from_secs(2));
+        assert_eq!(world.refusals(), [Reason::BadName], "{name:?}");
+    }
+}
+
+#[test]
+fn lists_show_what_is_visible() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "lobby");
+    world.outputs.clear();
+    world.command(2, Command::ListRooms(true));
+    world.run();
+    let lists = |world: &mut World| {
+        let list = |output: Output| match output {
+            Output::Tell(Outgoing { event: Event::Rooms(list), .. }) => Some(list),
+            _ => None,
+        };
+        let lists = core::mem::take(&mut world.outputs).into_iter().filter_map(list);
+        let rows = |list: &Arc<crate::room::RoomList>| {
+            let row = |room: &crate::room::ListedRoom| alloc::format!("{} {}", room.room, room.count);
+            (list.full, list.rooms.iter().map(row).collect::<Vec<_>>())
+        };
+        lists.map(|list| rows(&list)).collect::<Vec<_>>()
+    };
+    assert_eq!(lists(&mut world), [(true, alloc::vec!["a room 1".into(), "lobby 1".into()])]);
+    world.join(3, "a room");
+    world.pass(Duration::from_millis(200));
+    assert_eq!(lists(&mut world), [(false, alloc::vec!["a room 2".into()])]);
+    let epoch = world.epoch("a room");
+    let change = SettingsChange { visible: Some(false), ..SettingsChange::default() };
+    world.command(1, Command::Settings { epoch, change });
+    world.run();
+    world.pass(Duration::from_millis(200));
+    assert_eq!(lists(&mut world), [(false, alloc::vec!["a room 0".into()])], "hidden");
+}
+
+#[test]
+fn an_operator_bans_and_closes() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "a room");
+    world.hall.ban(world.now, "a room", BanTarget::User(user(1)), None).expect("it is open");
+    world.run();
+    assert_eq!(world.place(1).as_deref(), Some(AWKWARD));
+    world.hall.close_room(world.now, "a room");
+    world.run();
+    assert_eq!(world.place(2).as_deref(), Some("lobby"));
+    assert!(world.hall.ban(world.now, "no room", BanTarget::Prefix(1), None).is_err());
+}

@@ -1,0 +1,7 @@
+//! One room, and its rules.
+
+mod crown;
+mod fold;
+mod presence;
+mod quotas;
+mod world;

@@ -1,0 +1,169 @@
+//! G17 to G19 for rooms, and the note quota, told every event of every client.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proto_core::chat::RejectReason;
+use proto_core::room::fact::Crown;
+use proto_core::room::{Change, ClientEvent, UserId};
+use simtest::{Check, Life, NodeId, Now, Oracle, Time, View, hash_bytes};
+
+use super::node::{Ev, RoomNode};
+
+/// What one client has been told in its life.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    me: Option<UserId>,
+    /// The room that it is in, and its version.
+    room: Option<(Arc<str>, u64)>,
+    /// The slot of the next entry.
+    next: Option<u64>,
+    epoch: u64,
+    waiting: BTreeSet<u64>,
+    /// It has said goodbye.
+    gone: bool,
+    notes: BTreeMap<UserId, (Time, u64)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InRooms {
+    heard: BTreeMap<NodeId, Heard>,
+    /// Who had the crown of a room under an epoch.
+    crowns: BTreeMap<(Arc<str>, u64), Option<UserId>>,
+    /// What stands in a slot of a log, by the log's epoch.
+    slots: BTreeMap<(u64, u64), u64>,
+    crashes: u64,
+}
+
+impl InRooms {
+    fn crown(&mut self, room: &Arc<str>, crown: &Crown) -> Check {
+        let before = self.crowns.insert((Arc::clone(room), crown.epoch), crown.holder);
+        if before.is_some_and(|holder| holder != crown.holder) {
+            return Err(format!("G17: two holders of the crown of {room} under epoch {}", crown.epoch));
+        }
+        Ok(())
+    }
+
+    fn on_told(&mut self, now: Now, node: NodeId, told: &ClientEvent) -> Check {
+        let heard = self.heard.entry(node).or_default();
+        match told {
+            ClientEvent::Joined(snapshot) => {
+                if heard.room.as_ref().is_some_and(|(room, _)| *room != snapshot.room) {
+                    return Err("G17: in another room without having left the one before".into());
+                }
+                if heard.room.is_none() {
+                    heard.next = None;
+                }
+                heard.room = Some((Arc::clone(&snapshot.room), snapshot.version));
+                snapshot.crown.map_or(Ok(()), |crown| self.crown(&snapshot.room, &crown))
+            }
+            ClientEvent::Changed(diff) => {
+                let Some((room, version)) = &mut heard.room else {
+                    return Err("G17: a change of no room".into());
+                };
+                if diff.version != *version + 1 {
+                    return Err(format!("G17: version {} after {version}", diff.version));
+                }
+                *version = diff.version;
+                let room = Arc::clone(room);
+                diff.changes.iter().try_for_each(|change| match change {
+                    Change::Crown(crown) => self.crown(&room, crown),
+                    _ => Ok(()),
+                })
+            }
+            ClientEvent::Left(left) => match heard.room.take() {
+                Some((room, _)) if room == left.room => Ok(()),
+                other => Err(format!("G17: left {}, but was in {other:?}", left.room)),
+            },
+            ClientEvent::Notes(notes) => {
+                if heard.me == Some(notes.user) {
+                    return Err("somebody hears himself play".into());
+                }
+                let (first, sum) = heard.notes.entry(notes.user).or_insert((now.mono, 0));
+                *sum += notes.notes.notes.len() as u64;
+                let ticks = now.mono.since(*first).as_millis() as u64 / 2000 + 2;
+                // A server that has crashed remembers no quota.
+                let most = (1 + self.crashes) * 1800 + 600 * ticks;
+                if *sum > most { Err(format!("{sum} notes, over the quota of {most}")) } else { Ok(()) }
+            }
+            ClientEvent::Cursors(cursors) => {
+                let own = cursors.iter().any(|cursor| heard.me == Some(cursor.user));
+                if own { Err("somebody sees his own cursor".into()) } else { Ok(()) }
+            }
+            ClientEvent::ChatJoined { epoch, next, resumed, .. } => {
+                if *resumed && heard.next.is_some_and(|known| known != *next) {
+                    return Err("G19: a log goes on elsewhere".into());
+                }
+                (heard.epoch, heard.next) = (*epoch, Some(*next));
+                Ok(())
+            }
+            ClientEvent::Entry(entry) => {
+                if heard.next != Some(entry.slot) || heard.epoch != entry.epoch {
+                    return Err(format!("G19: slot {}, not {:?}", entry.slot, heard.next));
+                }
+                heard.next = Some(entry.slot + 1);
+                let hash = hash_bytes(entry.sequence, &entry.body);
+                let before = self.slots.insert((entry.epoch, entry.slot), hash);
+                if before.is_some_and(|other| other != hash) {
+                    return Err(format!("G19: slot {} has two contents", entry.slot));
+                }
+                Ok(())
+            }
+            ClientEvent::Said { number, .. } => answered(heard, *number),
+            ClientEvent::Rejected { number, reason } => {
+                let expected = matches!(reason, RejectReason::Unknown | RejectReason::Forbidden);
+                if !expected {
+                    return Err(format!("words were rejected: {reason:?}"));
+                }
+                answered(heard, *number)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn answered(heard: &mut Heard, number: u64) -> Check {
+    if heard.waiting.remove(&number) || heard.gone {
+        Ok(())
+    } else {
+        Err(format!("G18: {number} was answered twice"))
+    }
+}
+
+impl Oracle<RoomNode> for InRooms {
+    fn event(&mut self, now: Now, node: NodeId, event: &Ev) -> Check {
+        match event {
+            Ev::Me(user) => {
+                self.heard.entry(node).or_default().me = Some(*user);
+                Ok(())
+            }
+            Ev::Saying(number) => {
+                let heard = self.heard.entry(node).or_default();
+                if !heard.gone {
+                    heard.waiting.insert(*number);
+                }
+                Ok(())
+            }
+            Ev::Closing => {
+                let heard = self.heard.entry(node).or_default();
+                heard.gone = true;
+                heard.waiting.clear();
+                Ok(())
+            }
+            Ev::Told(told) => self.on_told(now, node, told),
+        }
+    }
+
+    fn lifecycle(&mut self, _: Now, node: NodeId, life: Life) -> Check {
+        if life == Life::Crashed {
+            self.heard.remove(&node);
+            self.crashes += 1;
+        }
+        Ok(())
+    }
+
+    fn finally(&mut self, _: &View<'_, RoomNode>) -> Check {
+        let open = self.heard.iter().find(|(_, heard)| !heard.waiting.is_empty());
+        open.map_or(Ok(()), |(node, heard)| Err(format!("G18: {:?} of {node:?} unanswered", heard.waiting)))
+    }
+}

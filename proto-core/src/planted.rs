@@ -37,6 +37,10 @@ pub enum Planted {
     GateOpen,
     /// More messages are announced as lost with a link than were.
     GapTwice,
+    /// What has just arrived over the old link is asked for again over the new one.
+    ResumeTwice,
+    /// Packets of the old link are taken in while there is a new one.
+    FenceOpen,
     /// `Established` is told twice.
     EstablishedTwice,
     /// `Closed` is told twice.

@@ -83,7 +83,7 @@ impl Connection {
                 self.refuse(now, close);
             }
             State::Connecting | State::Backoff | State::Accepting | State::Suspended => {
-                self.enter_closed(now, End::of(CloseReason::Local { code: close.code }), Duration::ZERO);
+                self.end_without_link(now, CloseReason::Local { code: close.code });
             }
             State::Established | State::Flushing if self.state == State::Established || self.is_leaving() => {
                 let linger = close.linger;
@@ -98,6 +98,13 @@ impl Connection {
             State::Closing | State::Draining | State::Drained => {}
         }
         self.update_timers();
+    }
+
+    /// It is over, and there is nobody to tell or to answer.
+    pub(super) fn end_without_link(&mut self, now: Timestamp, reason: CloseReason) {
+        self.enter_closed(now, End::of(reason), Duration::ZERO);
+        self.timers.stop(Timer::Drain);
+        self.on_drain_timer(now);
     }
 
     /// Sends CLOSE as soon as nothing reliable is left to deliver, and no receipt to wait for or to give.

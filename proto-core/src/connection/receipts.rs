@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
+use super::news::{announcement_len, write_announcement};
 use super::receive::{Violation, violation};
-use super::transmit::{announcement_len, write_announcement};
 use super::{Connection, Timer};
 use crate::channel::{Announce, Arrival, Channel, Delivery, Gone, Refused};
 use crate::recovery::Carried;

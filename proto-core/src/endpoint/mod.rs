@@ -6,6 +6,7 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod replace;
 mod roaming;
 mod routes;
 mod schedule;
@@ -536,7 +537,13 @@ impl<A: Address> Endpoint<A> {
         let (is_handshaking, is_undecided) = (conn.is_handshaking(), conn.is_undecided());
         let has_route = conn.has_route();
         if cid != entry.cid && has_route {
-            self.routes.remove_cid(entry.cid);
+            #[cfg(planted)]
+            let is_fenced = self.config.planted != Some(crate::planted::Planted::FenceOpen);
+            #[cfg(not(planted))]
+            let is_fenced = true;
+            if is_fenced {
+                self.routes.remove_cid(entry.cid);
+            }
             if conn.incarnation() > 0 {
                 self.sessions.fence(entry.cid, self.clock + conn.pto() * 3);
             }
@@ -578,50 +585,5 @@ impl<A: Address> Endpoint<A> {
             let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
             self.deadlines.set(slot, deadline);
         }
-    }
-
-    /// A lost client connection is replaced by a new one, if the configuration says so, which gets what nobody has answered for.
-    fn replace_if_lost(&mut self, slot: u32) {
-        let now = self.clock;
-        let Some(entry) = self.entry(slot).filter(|entry| !entry.is_replaced) else { return };
-        let conn = entry.conn.awake_mut().filter(|conn| conn.is_client() && conn.state().is_closed());
-        let Some(unanswered) = conn.map(Connection::take_unanswered) else { return };
-        entry.is_replaced = true;
-        let next = self.replace(slot);
-        let mut conn = next.and_then(|next| self.connection(next));
-        let moved = unanswered.into_iter().map(|unanswered| {
-            let message = unanswered.message.clone();
-            let sent =
-                conn.as_mut().and_then(|conn| conn.channel(ChannelId::DEFAULT).send(now, message).ok());
-            (unanswered, sent)
-        });
-        let moved: Vec<_> = moved.collect();
-        drop(conn);
-        if let Some(conn) = self.awake(slot).filter(|_| !moved.is_empty()) {
-            conn.settle_unanswered(moved);
-        }
-    }
-
-    /// The connection that takes the place of a lost one.
-    fn replace(&mut self, slot: u32) -> Option<ConnectionId> {
-        let policy = self.config.reconnect?;
-        let now = self.clock;
-        let entry = self.entry(slot)?;
-        let address = entry.address;
-        let mut race = None;
-        let conn = if let Some(successor) = entry.conn.awake_mut()?.take_successor() {
-            successor
-        } else {
-            let (mut legacy, retry_after) = entry.conn.awake()?.lost()?;
-            race = entry.race.as_ref().map(|race| Box::new(race.again()));
-            let at = legacy.attempts.next(now, &policy, retry_after, &mut self.rng)?;
-            let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
-            let mut conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
-            conn.set_replaceable();
-            conn
-        };
-        let next = self.insert(conn, address, None, race);
-        self.awake(slot)?.set_next(next);
-        Some(next)
     }
 }

@@ -277,6 +277,7 @@ fn every_fate_and_every_gap_is_met() {
         "Expired { phase: Queued }",
         "Expired { phase: Sent }",
         "Lost",
+        "Moved",
         "Processed",
         "Refused",
         "Rejected",

@@ -1,11 +1,12 @@
 //! The guarantees of `docs/spec/guarantees.md` that a connection keeps, checked event by event.
 
+mod sessions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, Class, ConnectionId, Continuity, Event, Fate, MessageId, ReceiptKind, RequestId,
-    RequestOutcome, SessionId,
+    ChannelId, Class, ConnectionId, Event, Fate, MessageId, ReceiptKind, RequestId, RequestOutcome, SessionId,
 };
 use simtest::{Check, Life, Node, NodeId, Now, Oracle, Time, View};
 
@@ -62,6 +63,8 @@ pub(crate) struct Guarantees {
     /// Batches that have begun: whether their last message was accepted.
     batches: BTreeMap<(Conn, (ChannelId, u64)), bool>,
     hashes: BTreeMap<(Conn, MessageId), u64>,
+    /// Messages that were accepted with leave to give them up.
+    mortal: BTreeSet<(Conn, MessageId)>,
     /// What the receiving application said about messages of a session with a hash.
     answers: BTreeSet<(SessionId, u64, Option<u64>)>,
     /// Ordered messages that their sender may give up, less those that were announced as gaps.
@@ -104,6 +107,7 @@ impl Guarantees {
             owed_fates: BTreeMap::new(),
             batches: BTreeMap::new(),
             hashes: BTreeMap::new(),
+            mortal: BTreeSet::new(),
             answers: BTreeSet::new(),
             expendable: BTreeMap::new(),
             newest_arrives: BTreeSet::new(),
@@ -201,67 +205,6 @@ impl Guarantees {
         }
     }
 
-    /// What was moved is accepted by the connection that takes the place of this one.
-    fn move_messages(&mut self, now: Time, conn: Conn, next: Option<Conn>) -> Check {
-        for (old, new) in self.moved.remove(&conn).unwrap_or_default() {
-            let next = next.ok_or_else(|| format!("G5: {old:?} was moved to nowhere"))?;
-            let hash = self.hashes.get(&(conn, old)).copied().unwrap_or_default();
-            let ask = Ask { class: new.class, receipt: ReceiptKind::Processing, ..Ask::default() };
-            let entries = self.accepted.get(&(conn, old.channel, old.class, hash));
-            let expendable = entries.is_none_or(|left| left.iter().any(|accepted| accepted.expendable));
-            self.on_accepted(now, next, new, hash, &ask, expendable);
-        }
-        Ok(())
-    }
-
-    fn on_resumed(
-        &mut self,
-        conn: Conn,
-        session: SessionId,
-        resumed: SessionId,
-        incarnation: u32,
-        phase: Option<Phase>,
-    ) -> Check {
-        if phase != Some(Phase::Suspended) {
-            return Err(format!("G3: Resumed in phase {phase:?}"));
-        }
-        // Not every node knows the sessions of its connections.
-        if session != SessionId([0; 16]) && session != resumed {
-            return Err(format!("G4: {session:?} became {resumed:?}"));
-        }
-        let known = self.incarnations.entry(conn).or_insert(1);
-        // A server may hear from the old link after all.
-        if incarnation < *known {
-            return Err(format!("G4: link {incarnation} after {known}"));
-        }
-        *known = incarnation;
-        self.phases.insert(conn, Phase::Established);
-        self.continuing.insert((conn, ChannelId::DEFAULT));
-        let received = self.received.keys().filter(|(of, ..)| *of == conn);
-        self.continuing.extend(received.map(|&(of, channel, _)| (of, channel)));
-        Ok(())
-    }
-
-    fn on_continued(
-        &mut self,
-        conn: Conn,
-        session: SessionId,
-        channel: ChannelId,
-        continuity: Continuity,
-    ) -> Check {
-        self.continuing.remove(&(conn, channel));
-        let Continuity::Gap(lost) = continuity else { return Ok(()) };
-        let sender = self.sessions.get(&session).and_then(|ends| ends.iter().find(|end| **end != conn));
-        let sent = sender.and_then(|&sender| self.unrepeated.get_mut(&(sender, channel)));
-        match sent {
-            Some(left) if *left >= u64::from(lost) => {
-                *left -= u64::from(lost);
-                Ok(())
-            }
-            left => Err(format!("G7: a gap of {lost} on {channel:?}, of {left:?} that were sent")),
-        }
-    }
-
     fn on_established(&mut self, now: Time, conn: Conn, session: SessionId, phase: Option<Phase>) -> Check {
         if !matches!(phase, None | Some(Phase::Asked)) {
             return Err(format!("G1: Established in phase {phase:?}"));
@@ -340,6 +283,9 @@ impl Guarantees {
         let accepted = Accepted { at: now, paused: self.all_paused(now), lifetime: ask.lifetime, expendable };
         self.accepted.entry((conn, channel, class, hash)).or_default().push(accepted);
         self.hashes.insert((conn, message), hash);
+        if expendable {
+            self.mortal.insert((conn, message));
+        }
         if expendable && class == Class::ReliableOrdered {
             *self.expendable.entry((conn, channel)).or_default() += 1;
         }

@@ -275,6 +275,16 @@ fn what_is_told_before_the_session_goes_on_is_found() {
 }
 
 #[test]
+fn messages_asked_for_again_are_found() {
+    sessions_find(Planted::ResumeTwice, &["guarantees"]);
+}
+
+#[test]
+fn links_that_are_not_fenced_are_found() {
+    sessions_find(Planted::FenceOpen, &["guarantees", "settled"]);
+}
+
+#[test]
 fn gaps_that_are_announced_and_are_not_there_are_found() {
     sessions_find(Planted::GapTwice, &["guarantees"]);
 }

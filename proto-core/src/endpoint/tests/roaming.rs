@@ -231,3 +231,32 @@ fn some_addresses_nobody_moves_to() {
     assert!(far.may_become(&from("198.51.100.1:1")) && far.may_become(&from("[2001:db8::1]:1")));
     assert!(from("127.0.0.1:1").may_become(&from("127.0.0.2:9")));
 }
+
+/// A server that can be told that a client is elsewhere, by a packet that its attacker repeats or by one that moves nobody.
+#[cfg(planted)]
+#[test]
+fn moves_that_are_not_proven_are_found() {
+    use crate::planted::Planted;
+
+    let broken = |planted| {
+        let server = crate::ConfigBuilder { planted: Some(planted), ..server_config() };
+        World::connected(server, &client_config())
+    };
+    let (mut world, id, peer) = broken(Planted::MovesUnproven);
+    world.send(1, id, Message::new("x"));
+    world.lose(|sent| sent.from == 1);
+    world.drain();
+    let packet = world.sent_by(1).next().expect("the message").packet.clone();
+    world.hand_in(SERVER, ELSEWHERE, &packet);
+    world.drain();
+    assert_eq!(world.nodes[SERVER].address(peer), Some(address(ELSEWHERE)), "nobody has proven to be there");
+
+    let (mut world, id, _) = broken(Planted::ProbesMove);
+    let now = world.now;
+    let mut conn = world.nodes[1].connection(id).expect("it is there");
+    let probe = conn.forge(now, &Frame::PathChallenge([1; 8]));
+    drop(conn);
+    world.hand_in(SERVER, ELSEWHERE, &probe);
+    world.drain();
+    assert_eq!(world.nodes[SERVER].stats().paths_challenged, 1, "for a packet that moves nobody");
+}

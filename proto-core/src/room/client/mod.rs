@@ -321,6 +321,8 @@ impl Client {
     /// Leaves the chat of the room that one was in.
     fn end_chat(&mut self) {
         let Some(old) = self.chat.take() else { return };
+        // What was refused was the chat of the room before.
+        self.chat_at = None;
         self.forsake();
         if old.is_connected {
             let log = log_name(&old.room);

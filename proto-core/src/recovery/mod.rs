@@ -8,6 +8,7 @@ mod pacer;
 mod received;
 mod reordering;
 mod repair;
+mod resume;
 mod rtt;
 mod sent;
 
@@ -504,18 +505,6 @@ impl Recovery {
         // The probe counts from now, whether or not it can go out at once: the timer must move.
         self.last_eliciting = now;
         Timeout::Probe
-    }
-
-    /// The peer, given up before, has been heard again.
-    pub(crate) fn forgive(&mut self) {
-        if let Some(flight) = &mut self.flight {
-            flight.probes = 0;
-        }
-    }
-
-    /// What is in flight and not thought lost.
-    pub(crate) fn all_carried(&self) -> impl Iterator<Item = Carried> + '_ {
-        self.flight.iter().flat_map(|flight| flight.sent.all_carried())
     }
 
     /// What a probe should repeat when there is nothing new to send.

@@ -94,7 +94,7 @@ impl Connection {
 
     pub(super) fn lose_link(&mut self, now: Timestamp, end: End) {
         let window = self.window();
-        if self.state != State::Established || window.is_zero() {
+        if self.state != State::Established || window.is_zero() || self.leaving.is_some() {
             return self.enter_closed(now, end, Duration::ZERO);
         }
         if !self.is_client {
@@ -339,6 +339,13 @@ impl Connection {
         let successor = self.resume.as_mut()?.successor.take();
         self.resume = None;
         successor.map(|successor| *successor)
+    }
+
+    /// A session that has no link ends by then.
+    pub(crate) fn end_by(&mut self, until: Timestamp) {
+        if self.suspended_until().is_some_and(|at| at > until) {
+            self.timers.set(Timer::Resume, until);
+        }
     }
 
     /// Ends a session that has no link, for want of room.

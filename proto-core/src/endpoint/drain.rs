@@ -48,6 +48,7 @@ impl<A: Address> Endpoint<A> {
         if self.draining.is_some() {
             return;
         }
+        let until = now + drain.timeout;
         self.draining = Some(Box::new(drain));
         for slot in 0..self.slots.len() as u32 {
             let Some(entry) = self.entry(slot) else { continue };
@@ -57,6 +58,8 @@ impl<A: Address> Endpoint<A> {
                 if let Some(entry) = self.entry(slot) {
                     entry.conn.wake().refuse(now, close);
                 }
+            } else if entry.conn.look().state() == State::Suspended {
+                entry.conn.wake().end_by(until);
             } else {
                 self.tell_going_away(slot);
             }

@@ -241,11 +241,17 @@ impl<N: Node> Run<N> {
     }
 
     /// As a node sees it: its wall clock may be wrong.
+    #[inline]
     pub(super) fn now_of(&mut self, id: u32) -> Now {
-        let now = self.now();
         if self.hosts[id as usize].clocks.is_empty() {
-            return now;
+            return self.now();
         }
+        self.wrong_now_of(id)
+    }
+
+    #[cold]
+    fn wrong_now_of(&mut self, id: u32) -> Now {
+        let now = self.now();
         let mut wrong_by = 0_i64;
         for clock in self.hosts[id as usize].clocks.clone() {
             wrong_by = wrong_by.saturating_add(clock.wrong_by(now.mono));

@@ -105,6 +105,9 @@ impl Net {
 
     /// The fault that gave a host this address.
     pub(crate) fn rebound(&self, addr: Addr) -> Option<u32> {
+        if addr.number() < self.hosts {
+            return None;
+        }
         let (times, by) = self.rebound[(addr.number() % self.hosts) as usize];
         (times > 0 && addr.number() / self.hosts == times).then_some(by)
     }
@@ -118,7 +121,9 @@ impl Net {
 
     /// The host with this address.
     pub(super) fn host(&self, addr: Addr) -> Option<u32> {
-        let id = addr.number() % self.hosts;
+        // Hardly anybody moves: no division for the others.
+        let first = addr.number() < self.hosts;
+        let id = if first { addr.number() } else { addr.number() % self.hosts };
         (self.addr(id) == addr).then_some(id)
     }
 

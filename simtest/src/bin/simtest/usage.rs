@@ -11,7 +11,7 @@ usage:
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl
   simtest corpus add FILE... | list | prune [--dry-run]
-  simtest bench
+  simtest bench [NAME]... [--strict]
 all take --json (one object a line on stdout), and --package NAME and --release for cargo.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict, 64 usage";
 

@@ -30,7 +30,8 @@ pub(crate) fn line(block: u64) -> String {
     let seeds = block * SEEDS..(block + 1) * SEEDS;
     let hash = seeds.clone().fold(0_u128, |all, seed| {
         let seeded = FromSeed::new(seed);
-        let hash = if seed % 5 == 4 { talk::talk().run(seeded).hash } else { register(seed).run(seeded).hash };
+        let hash =
+            if seed % 5 == 4 { talk::talk().run(seeded).hash } else { register(seed).run(seeded).hash };
         all.rotate_left(1) ^ hash
     });
     format!("seeds {}..{} {hash:032x}", seeds.start, seeds.end)

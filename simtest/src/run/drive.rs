@@ -12,6 +12,7 @@ use crate::campaign::Policy;
 use crate::choice::{Chooser, Kind};
 use crate::fault::Timed;
 use crate::harness::Marks;
+use crate::link::Gate;
 use crate::node::{Node, NodeId};
 use crate::oracle::{Check, Oracle, Phase, Verdict, View};
 use crate::outcome::{FaultLog, Header, Outcome};
@@ -364,6 +365,7 @@ impl<N: Node> Run<N> {
             hash: rec.hash(),
             streams: self.net.flows.iter().map(|flow| flow.stream).collect(),
             limits: self.net.flows.iter().map(Flow::limit).collect(),
+            gates: self.net.gates.iter().map(Gate::promise).collect(),
             records: rec.records,
             text: rec.text,
             bytes: rec.bytes,

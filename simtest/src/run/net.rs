@@ -66,7 +66,7 @@ pub(crate) struct Packet {
 pub(crate) struct Net {
     pub(crate) flows: Vec<Flow>,
     by_pair: Table,
-    pub(super) gates: Vec<Gate>,
+    pub(crate) gates: Vec<Gate>,
     pub(crate) wires: Wires,
     pub(crate) packets: Vec<Packet>,
     free: Vec<u32>,
@@ -464,7 +464,7 @@ impl Flow {
     }
 
     pub(crate) fn limit(&self) -> Limit {
-        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu }
+        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu, gate: self.gate }
     }
 
     /// When an undisturbed datagram arrives: never before its predecessor.
@@ -478,8 +478,9 @@ impl Flow {
 fn depart(gates: &mut [Gate], gate: Option<u32>, packet: &mut Packet, now: Time) -> Option<Time> {
     let Some(gate) = gate else { return Some(now) };
     let gate = &mut gates[gate as usize];
-    let (departs, marks) = gate.pass(now, packet.bytes.len())?;
-    if marks && matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1) {
+    let capable = matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1);
+    let (departs, marks) = gate.pass(now, packet.bytes.len(), capable)?;
+    if marks && capable {
         packet.ecn = Ecn::Ce;
         gate.passage.marked += 1;
     }

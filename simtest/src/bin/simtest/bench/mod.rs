@@ -11,6 +11,7 @@ use super::json::Object;
 use super::usage::Arguments;
 
 /// What there is to do.
+#[derive(Clone, Copy)]
 enum Goal {
     None,
     AtLeast(u64),
@@ -25,7 +26,8 @@ struct Figures<'a> {
 impl Figures<'_> {
     /// Whether the section is asked for: all are, unless names begin with the words that were given.
     fn wants(&self, name: &str) -> bool {
-        self.arguments.words.is_empty() || self.arguments.words.iter().any(|word| name.contains(word.as_str()))
+        self.arguments.words.is_empty()
+            || self.arguments.words.iter().any(|word| name.contains(word.as_str()))
     }
 
     fn tell(&mut self, name: &str, unit: &str, value: u64, goal: Goal) {
@@ -36,7 +38,8 @@ impl Figures<'_> {
         };
         self.missed += u64::from(!met);
         if self.arguments.has("json") {
-            let object = Object::default().text("bench", name).text("unit", unit).number("value", value.into());
+            let object =
+                Object::default().text("bench", name).text("unit", unit).number("value", value.into());
             if word.is_empty() {
                 object.print();
             } else {

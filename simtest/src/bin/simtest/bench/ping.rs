@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use simtest::{
-    Addr, Chaos, Dissect, Dist, Ecn, Link, Node, Now, RecvMeta, Sim, Time, Transmit, ms, us,
-};
+use simtest::{Addr, Chaos, Dissect, Dist, Ecn, Link, Node, Now, RecvMeta, Sim, Time, Transmit, ms, us};
 
 #[derive(Clone)]
 pub(super) struct Ping {
@@ -102,4 +100,3 @@ pub(super) fn small() -> Sim<Ping> {
     sim.links(Link::new().delay(Dist::fixed(us(900))));
     sim
 }
-

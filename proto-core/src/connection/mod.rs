@@ -7,9 +7,11 @@ mod close;
 mod commands;
 mod counters;
 mod delivery;
+mod fit;
 mod goaway;
 mod handshake;
 mod heartbeat;
+mod intake;
 mod paths;
 mod probe;
 mod receipts;
@@ -21,6 +23,7 @@ mod sleep;
 mod state;
 mod stream;
 mod timers;
+mod train;
 mod transmit;
 mod urgent;
 mod ways;
@@ -57,7 +60,7 @@ use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
-use crate::wire::{Cid, Short};
+use crate::wire::Cid;
 use crate::{
     Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
 };
@@ -266,19 +269,6 @@ impl Connection {
     pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
         let now = self.advance(now);
         self.receive(now, meta, packet);
-        self.update_timers();
-    }
-
-    /// The same for one whose header was read already.
-    pub(crate) fn handle_short(
-        &mut self,
-        now: Timestamp,
-        arrival: Arrival,
-        short: &Short<'_>,
-        datagram: &[u8],
-    ) {
-        let now = self.advance(now);
-        self.on_short(now, arrival, short, datagram);
         self.update_timers();
     }
 

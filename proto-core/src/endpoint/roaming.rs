@@ -44,6 +44,11 @@ impl<A: Address> Entry<A> {
         Some(Arrival { path, is_same_host, ecn })
     }
 
+    /// Whether all that it sends goes to the same address until something comes in.
+    pub(super) fn has_one_address(&self) -> bool {
+        self.others.list.is_empty() && self.racing().is_none()
+    }
+
     /// Where a packet on `path` goes.
     pub(super) fn known_address(&self, path: PathId) -> A {
         let other = self.others.list.iter().find(|(other, _)| *other == path);

@@ -48,11 +48,18 @@ impl Received {
         number >= self.seen.next()
     }
 
+    /// Whether everything before `number` came, and it did not.
+    #[inline]
+    pub(crate) fn is_next(&self, number: u64) -> bool {
+        number == self.seen.next() && self.ranges.ends_at(number)
+    }
+
     pub(crate) fn is_new(&self, number: u64) -> bool {
         self.seen.check(number) == Seen::New
     }
 
     /// A valid packet arrived. An ACK is due at once after two, after a gap, or when `urgent`.
+    #[inline]
     pub(crate) fn insert(
         &mut self,
         now: Timestamp,

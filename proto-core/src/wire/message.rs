@@ -94,6 +94,74 @@ pub struct Msg<'a> {
     pub payload: &'a [u8],
 }
 
+/// A whole message that says nothing beside its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a> {
+    pub(crate) class: u8,
+    pub(crate) channel: u32,
+    pub(crate) id: WireId,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// Reads on behind the type byte `ty` of a MSG; `None` when it says more, and then nothing was read.
+    #[inline]
+    pub(super) fn decode(
+        ty: u8,
+        context: &mut Context,
+        reader: &mut Reader<'a>,
+    ) -> Option<Result<Self, DecodeError>> {
+        (ty & HAS_EXT == 0).then(|| {
+            let (class, channel, id) = Msg::decode_head(ty, context, reader)?;
+            let payload = Msg::decode_payload(ty, reader)?;
+            context.previous = Some((class, channel));
+            Ok(Self { class, channel, id, payload })
+        })
+    }
+
+    /// The same as any other message.
+    pub(crate) fn to_msg(self) -> Msg<'a> {
+        let Self { class, channel, id, payload } = self;
+        let (fragment, kind, extras) = Extension::default();
+        Msg { class, channel, id, fragment, kind, extras, payload }
+    }
+
+    /// Appends this frame; `last` says that nothing follows it in the record.
+    #[inline]
+    pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
+        let Self { class, channel, id, payload } = *self;
+        encode_head(class, channel, id, if last { 0 } else { HAS_LENGTH }, context, buf);
+        if !last {
+            varint::encode(payload.len() as u64, buf);
+        }
+        buf.extend_from_slice(payload);
+    }
+}
+
+/// Appends the type byte with `flags`, the channel where it is another one, and the number.
+#[inline]
+fn encode_head(class: u8, channel: u32, id: WireId, flags: u8, context: &mut Context, buf: &mut Vec<u8>) {
+    let has_channel = channel != context.channel();
+    let code = match id {
+        WireId::Next => 0,
+        WireId::Low8(_) => 1,
+        WireId::Low16(_) => 2,
+        WireId::Low32(_) => 3,
+    };
+    let named = if has_channel { HAS_CHANNEL } else { 0 };
+    buf.push(MSG | class << 5 | named | code << 2 | flags);
+    if has_channel {
+        varint::encode(channel.into(), buf);
+    }
+    match id {
+        WireId::Next => {}
+        WireId::Low8(low) => buf.push(low),
+        WireId::Low16(low) => buf.extend_from_slice(&low.to_be_bytes()),
+        WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
+    }
+    context.previous = Some((class, channel));
+}
+
 /// What the previous MSG of a record leaves for the next one to refer to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Context {
@@ -270,31 +338,9 @@ impl<'a> Msg<'a> {
     /// Appends this frame; `last` says that nothing follows it in the record.
     #[inline]
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
-        let has_channel = self.channel != context.channel();
         let has_ext = self.has_ext();
-        let id = match self.id {
-            WireId::Next => 0,
-            WireId::Low8(_) => 1,
-            WireId::Low16(_) => 2,
-            WireId::Low32(_) => 3,
-        };
-        let flag = |set, bit| if set { bit } else { 0 };
-        buf.push(
-            MSG | self.class << 5
-                | flag(has_channel, HAS_CHANNEL)
-                | id << 2
-                | flag(!last, HAS_LENGTH)
-                | flag(has_ext, HAS_EXT),
-        );
-        if has_channel {
-            varint::encode(self.channel.into(), buf);
-        }
-        match self.id {
-            WireId::Next => {}
-            WireId::Low8(low) => buf.push(low),
-            WireId::Low16(low) => buf.extend_from_slice(&low.to_be_bytes()),
-            WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
-        }
+        let flags = if last { 0 } else { HAS_LENGTH } | if has_ext { HAS_EXT } else { 0 };
+        encode_head(self.class, self.channel, self.id, flags, context, buf);
         if has_ext {
             self.encode_ext(buf);
         }
@@ -302,13 +348,6 @@ impl<'a> Msg<'a> {
             varint::encode(self.payload.len() as u64, buf);
         }
         buf.extend_from_slice(self.payload);
-        context.previous = Some((self.class, self.channel));
-    }
-
-    /// Whether it is a whole message that says nothing beside its payload.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.has_ext()
     }
 
     #[inline]

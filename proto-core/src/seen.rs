@@ -48,11 +48,13 @@ impl SeenWindow {
 
     #[inline]
     pub(crate) fn insert(&mut self, number: u64) {
-        if number == self.next && self.bits.is_none() {
-            self.next += 1;
-            return;
+        if number != self.next {
+            return self.mark(number);
         }
-        self.mark(number);
+        self.next += 1;
+        if let Some(bits) = &mut self.bits {
+            bits[word(number)] |= bit(number);
+        }
     }
 
     #[inline(never)]

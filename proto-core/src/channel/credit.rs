@@ -110,7 +110,12 @@ impl Window {
     fn is_due_unlimited(&self) -> bool {
         let room = self.released + self.size;
         room >= self.granted + (self.size / 4).max(1)
-            || self.granted < self.charged + self.largest && self.is_due(u64::MAX, u64::MAX)
+            || self.granted < self.charged + self.largest && self.is_due_largest()
+    }
+
+    #[inline(never)]
+    fn is_due_largest(&self) -> bool {
+        self.is_due(u64::MAX, u64::MAX)
     }
 
     fn is_due(&self, available: u64, burst: u64) -> bool {
@@ -200,6 +205,7 @@ impl ReceiveCredit {
     }
 
     /// The first piece of a message arrived; `false` when the peer had no credit for it.
+    #[inline]
     pub(crate) fn charge(&mut self, cost: u64) -> bool {
         self.messages.charged += 1;
         self.bytes.charged = self.bytes.charged.saturating_add(cost);
@@ -210,6 +216,7 @@ impl ReceiveCredit {
     }
 
     /// The application took a message; `true` when CREDIT is to go out.
+    #[inline]
     pub(crate) fn release(&mut self, cost: u64) -> bool {
         self.messages.released += 1;
         self.bytes.released += cost;
@@ -222,6 +229,11 @@ impl ReceiveCredit {
         if self.limit.is_none() {
             return self.bytes.is_due_unlimited() || self.messages.is_due_unlimited();
         }
+        self.is_due_limited()
+    }
+
+    #[inline(never)]
+    fn is_due_limited(&self) -> bool {
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
         self.bytes.is_due(bytes, byte_burst) || self.messages.is_due(messages, message_burst)
     }

@@ -156,6 +156,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     pub(crate) fn push(
         &mut self,
         payload: Bytes,

@@ -34,6 +34,8 @@ pub(crate) struct Lane<'c> {
     outbox: &'c mut Outbox,
     channel: ChannelId,
     run: Run,
+    /// How the number of the next message is sent.
+    wire_id: WireId,
     /// Messages, and what they may cost, that there is credit for.
     credit: (u64, u64),
     taken: Taken,
@@ -74,7 +76,8 @@ impl Channels {
             (u64::MAX, u64::MAX)
         };
         let outbox = &mut channel.outboxes[run.class as usize];
-        Lane { outbox, channel: channel.id, run, credit, taken: Taken::default() }
+        let wire_id = outbox.wire_id(outbox.next_number());
+        Lane { outbox, channel: channel.id, run, wire_id, credit, taken: Taken::default() }
     }
 
     /// Charges for messages of `run`, and passes the turn on.
@@ -106,7 +109,7 @@ impl Lane<'_> {
         let (messages, mut bytes) = self.credit;
         let name_len =
             if self.channel == ChannelId::DEFAULT { 0 } else { varint::len(self.channel.0.into()) };
-        let mut end = used + 1 + name_len + self.outbox.wire_id(self.outbox.next_number()).len();
+        let mut end = used + 1 + name_len + self.wire_id.len();
         let mut count = 0;
         while count < room.messages {
             let total = match self.outbox.peek_plain(count, class) {
@@ -146,7 +149,7 @@ impl Lane<'_> {
         mut sent: impl FnMut(Messages),
     ) {
         let Self { channel, run: Run { class, repeats, .. }, .. } = *self;
-        let mut wire_id = self.outbox.wire_id(self.outbox.next_number());
+        let mut wire_id = self.wire_id;
         let mut messages = Messages { channel, class, count: 0, first: 0 };
         for left in (0..count).rev() {
             let (id, len) = self.outbox.write_plain(repeats, |payload| {
@@ -163,6 +166,7 @@ impl Lane<'_> {
             self.taken.bytes += len;
             self.credit.1 -= cost(len).min(self.credit.1);
         }
+        self.wire_id = self.outbox.wire_id(self.outbox.next_number());
         self.taken.messages += count as u64;
         self.credit.0 -= (count as u64).min(self.credit.0);
         sent(messages);

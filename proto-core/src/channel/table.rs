@@ -157,8 +157,13 @@ impl Channels {
         if self.throttles.is_some() {
             return None;
         }
-        let delivery = self.list[index].inbox.pop_plain()?;
-        self.release(id, delivery.payload.len());
+        let channel = &mut self.list[index];
+        let delivery = channel.inbox.pop_plain()?;
+        let cost = super::cost(delivery.payload.len() as u64);
+        if channel.receive_credit.release(cost) {
+            self.owe_credit(id);
+        }
+        self.session_credit_due |= self.session_receive.release(cost);
         Some(delivery)
     }
 

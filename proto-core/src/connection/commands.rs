@@ -354,6 +354,7 @@ impl Channel<'_> {
 
     /// The next message that arrived and whose lifetime is not over. Taking it makes room for another one from the peer. Sequenced
     /// messages come first.
+    #[inline]
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
         let now = self.conn.advance(now);
         self.conn.receive_next(now, self.id)

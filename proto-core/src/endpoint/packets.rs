@@ -42,7 +42,7 @@ impl<A: Address> Endpoint<A> {
             Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
                 Some(slot) => {
                     let left = self.lend_arena(slot, meta, |conn, arrival| {
-                        conn.handle_train(now, arrival, (short, packet), rest, stride)
+                        conn.handle_train(now, arrival, (&short, packet), rest, stride)
                     });
                     return left.unwrap_or(rest);
                 }

@@ -56,10 +56,15 @@ impl<A: Address> Entry<A> {
     }
 
     /// Takes over what the connection has decided.
+    #[inline]
     pub(super) fn sync_paths(&mut self) {
-        if self.others.list.is_empty() {
-            return;
+        if !self.others.list.is_empty() {
+            self.take_over_paths();
         }
+    }
+
+    #[inline(never)]
+    fn take_over_paths(&mut self) {
         let active = self.conn.look().active_path();
         if active != self.others.active
             && let Some(place) = self.others.list.iter().position(|(path, _)| *path == active)

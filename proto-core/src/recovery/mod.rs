@@ -111,6 +111,11 @@ struct Flight {
 }
 
 impl Flight {
+    #[inline(never)]
+    fn boxed(now: Timestamp, packet: u64, congestion: Congestion, seed: u64) -> Box<Self> {
+        Box::new(Self::new(now, packet, congestion, seed))
+    }
+
     fn new(now: Timestamp, packet: u64, congestion: Congestion, seed: u64) -> Self {
         Self {
             sent: Sent::default(),
@@ -194,7 +199,8 @@ impl Recovery {
 
     #[inline]
     fn flight(&mut self, now: Timestamp) -> &mut Flight {
-        self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet, self.congestion, self.next)))
+        let (packet, congestion, next) = (self.packet, self.congestion, self.next);
+        self.flight.get_or_insert_with(|| Flight::boxed(now, packet, congestion, next))
     }
 
     /// The largest packet has another size from now on.
@@ -226,6 +232,7 @@ impl Recovery {
     }
 
     /// The packet that [`Self::next_number`] named was built. Only ack-eliciting ones are followed.
+    #[inline]
     pub(crate) fn on_sent(
         &mut self,
         now: Timestamp,

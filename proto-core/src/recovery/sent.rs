@@ -47,14 +47,14 @@ pub(crate) enum Carried {
 impl Carried {
     /// Goes behind the others; messages join those before them.
     #[inline]
-    pub(crate) fn append_to(self, list: &mut Vec<Self>) {
-        if let Self::Messages(messages) = &self
+    pub(crate) fn append_to(&self, list: &mut Vec<Self>) {
+        if let Self::Messages(messages) = self
             && let Some(Self::Messages(last)) = list.last_mut()
             && last.join(messages)
         {
             return;
         }
-        list.push(self);
+        list.push(*self);
     }
 }
 
@@ -131,6 +131,7 @@ impl Sent {
     }
 
     /// Records the ack-eliciting packet `number`, the largest so far.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         number: u64,
@@ -181,9 +182,11 @@ impl Sent {
             }
             each(packet, was_lost);
             let first = (packet.first - self.carried_base) as usize;
-            for at in first..first + packet.count as usize {
-                let Some(carried) = self.carried.get(at) else { break };
-                carried.append_to(out);
+            if packet.count == 1 {
+                self.carried[first].append_to(out);
+            } else {
+                let carried = self.carried.range(first..first + packet.count as usize);
+                carried.for_each(|carried| carried.append_to(out));
             }
         }
     }

@@ -104,6 +104,25 @@ pub(crate) struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
+    /// The only frame of a record, if it is such a message on channel 0; anything else is for [`super::Record`] to look at.
+    #[inline]
+    pub(crate) fn alone(record: &'a [u8]) -> Option<Self> {
+        let (&ty, rest) = record.split_first()?;
+        if ty & (MSG | HAS_CHANNEL | HAS_LENGTH | HAS_EXT) != MSG {
+            return None;
+        }
+        let (id, payload) = match ty >> 2 & 3 {
+            2 => rest
+                .split_first_chunk()
+                .map(|(&id, payload)| (WireId::Low16(u16::from_be_bytes(id)), payload)),
+            3 => rest
+                .split_first_chunk()
+                .map(|(&id, payload)| (WireId::Low32(u32::from_be_bytes(id)), payload)),
+            _ => None,
+        }?;
+        Some(Self { class: ty >> 5 & 3, channel: 0, id, payload })
+    }
+
     /// Reads on behind the type byte `ty` of a MSG; `None` when it says more, and then nothing was read.
     #[inline]
     pub(super) fn decode(
@@ -130,7 +149,16 @@ impl<'a> Plain<'a> {
     #[inline]
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
         let Self { class, channel, id, payload } = *self;
-        encode_head(class, channel, id, if last { 0 } else { HAS_LENGTH }, context, buf);
+        let ty = MSG | class << 5 | if last { 0 } else { HAS_LENGTH };
+        match id {
+            WireId::Next if channel == context.channel() => buf.push(ty),
+            WireId::Low16(low) if channel == context.channel() => {
+                let [high, low] = low.to_be_bytes();
+                buf.extend_from_slice(&[ty | LOW16, high, low]);
+                context.previous = Some((class, channel));
+            }
+            _ => encode_head(class, channel, id, ty & HAS_LENGTH, context, buf),
+        }
         if !last {
             varint::encode(payload.len() as u64, buf);
         }
@@ -186,6 +214,8 @@ pub(super) const MSG: u8 = 0x80;
 const HAS_CHANNEL: u8 = 0x10;
 pub(super) const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
+/// A number of 16 bits.
+const LOW16: u8 = 0x08;
 const EXT_FRAGMENT: u8 = 0x80;
 const EXT_TTL: u8 = 0x10;
 const EXT_RECEIPT: u8 = 0x08;

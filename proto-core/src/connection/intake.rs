@@ -21,20 +21,26 @@ impl Connection {
         stride: usize,
     ) -> &'p [u8] {
         let now = self.advance(now);
+        let is_usual = self.state == State::Established
+            && arrival.path == self.active_path()
+            && !self.is_roaming()
+            && short.dcid == self.local_cid
+            && !self.link.is_stream();
         let mut kept_alive = false;
-        self.take_one(now, arrival, short, packet, &mut kept_alive);
+        self.take_one(now, arrival, short, packet, is_usual, &mut kept_alive);
         while !rest.is_empty() && self.state == State::Established && !self.is_roaming() {
             let (packet, behind) = rest.split_at(stride.min(rest.len()));
             let short = Short::read(packet).filter(|short| short.dcid == self.local_cid);
             let Some(short) = short else { break };
-            self.take_one(now, arrival, &short, packet, &mut kept_alive);
+            self.take_one(now, arrival, &short, packet, is_usual, &mut kept_alive);
             rest = behind;
         }
         self.update_timers();
         rest
     }
 
-    /// `kept_alive` says that the sign of life was noted, as all of a train are one.
+    /// `is_usual` says that nothing is known to stand in the short way, `kept_alive` that the sign of life was noted: all of a train
+    /// are one.
     #[inline]
     fn take_one(
         &mut self,
@@ -42,9 +48,10 @@ impl Connection {
         arrival: Arrival,
         short: &Short<'_>,
         packet: &[u8],
+        is_usual: bool,
         kept_alive: &mut bool,
     ) {
-        if !self.take_alone(now, arrival, short) {
+        if !is_usual || !self.take_alone(now, arrival, short) {
             return self.on_short(now, arrival, short, packet);
         }
         self.stats.packets_received += 1;
@@ -56,17 +63,12 @@ impl Connection {
     }
 
     /// Takes in the packet that everything waits for, if all that it carries is the message that everything waits for; otherwise
-    /// nothing has happened. Its sign of life is the caller's to note.
+    /// nothing has happened. On the path in use of an established connection; its sign of life is the caller's to note.
     #[inline]
     fn take_alone(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>) -> bool {
         let Some(plain) = Plain::alone(short.payload) else { return false };
-        let is_usual = self.state == State::Established
-            && arrival.path == self.active_path()
-            && !self.is_roaming()
-            && short.dcid == self.local_cid
-            && !self.link.is_stream();
         let number = self.received.expand(short.number, short.number_len);
-        if !is_usual || !self.received.is_next(number) {
+        if !self.received.is_next(number) {
             return false;
         }
         if !short.verify(self.guard, number, self.config.checksum) {

@@ -9,6 +9,7 @@ mod counters;
 mod delivery;
 mod fit;
 mod goaway;
+mod handover;
 mod handshake;
 mod heartbeat;
 mod intake;

@@ -49,10 +49,12 @@ impl Connection {
         let mut written = 0;
         while written < max && recovery.is_open(now) && mtu.wants_probe(now).is_none() {
             let start = buf.len();
-            let used = start + packet::short_overhead(recovery.next_number_len()) - TAG_LEN;
-            let Some(count) = lane.plan(&room, used, start + size) else { break };
             let (number, number_len) = recovery.next_number();
             packet::start_short(buf, cid, number, number_len);
+            let Some(count) = lane.plan(&room, buf.len(), start + size) else {
+                buf.truncate(start);
+                break;
+            };
             let record = buf.len();
             lane.write(count, &mut RecordWriter::new(buf), |messages| {
                 carried.push(Carried::Messages(messages));

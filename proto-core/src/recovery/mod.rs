@@ -180,13 +180,6 @@ impl Recovery {
         (self.next, packet::number_len(self.next, unacked))
     }
 
-    /// In how many bytes the next number will be sent.
-    #[inline]
-    pub(crate) fn next_number_len(&self) -> u8 {
-        let next = self.next + u64::from(self.next_skip == Some(self.next));
-        packet::number_len(next, self.largest_acked.map_or(0, |largest| largest + 1))
-    }
-
     /// Whether every number has been used.
     pub(crate) const fn is_exhausted(&self) -> bool {
         self.next >= packet::MAX_PACKET_NUMBER

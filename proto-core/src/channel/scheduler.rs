@@ -227,7 +227,7 @@ impl Scheduler {
         (messages, bytes): (u64, u64),
         packet: u16,
     ) {
-        let cost = bytes as i64 + messages as i64 * HEAD;
+        let cost = bytes.cast_signed() + messages.cast_signed() * HEAD;
         if let [level] = &mut self.levels[..] {
             level.left = level.left.saturating_sub(cost);
             level.passed_over = None;

@@ -109,6 +109,14 @@ impl Machine for Hub {
         }
     }
 
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        match self.record {
+            None => self.server.handle_packets(now, meta, packets, stride),
+            // Inputs are recorded one by one.
+            Some(_) => packets.chunks(stride.max(1)).for_each(|packet| self.handle_packet(now, meta, packet)),
+        }
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         let Self { server, record, .. } = self;
         match record {

@@ -490,10 +490,13 @@ impl Inbox {
     }
 
     /// When the next incomplete message must be given up.
+    #[inline]
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
-        if self.partials.is_empty() {
-            return None;
-        }
+        if self.partials.is_empty() { None } else { self.first_partial_deadline(config) }
+    }
+
+    #[inline(never)]
+    fn first_partial_deadline(&self, config: &Config) -> Option<Timestamp> {
         let lapse = self.lapses.first().map(|&(at, ..)| at);
         self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
     }

@@ -128,7 +128,11 @@ impl Connection {
         carried.extend(self.recovery.all_carried());
         for carried in carried.drain(..) {
             match carried {
-                Carried::Piece(_) | Carried::MtuProbe(_) | Carried::State(_) | Carried::Confirm => {}
+                Carried::Piece(_)
+                | Carried::Messages(_)
+                | Carried::MtuProbe(_)
+                | Carried::State(_)
+                | Carried::Confirm => {}
                 carried => self.on_lost(now, carried),
             }
         }

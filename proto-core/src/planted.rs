@@ -31,6 +31,10 @@ pub enum Planted {
     WrittenIsAcked,
     /// The credit of what was skipped is not given back.
     SkipLeak,
+    /// A piece of a message that arrives again counts again.
+    PiecesCountTwice,
+    /// A retry token is good for everybody.
+    TokenForAnyone,
     /// `Established` is told twice.
     EstablishedTwice,
     /// `Closed` is told twice.

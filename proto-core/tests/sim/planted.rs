@@ -46,10 +46,14 @@ fn told_shortly<N: Node>(planted: &str, failure: &Failure, build: impl Fn(u64) -
 }
 
 fn chat_finds(planted: chat::Planted) {
+    chat_finds_by(planted, "one log");
+}
+
+fn chat_finds_by(planted: chat::Planted, oracle: &str) {
     let config = ChatConfig { planted: Some(planted), ..ChatConfig::default() };
     let build = move |seed| crate::chat::stormy_with(seed, &config);
     let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
-    assert_eq!(failure.verdict.oracle(), Some("one log"), "{planted:?}: {}", failure.verdict);
+    assert_eq!(failure.verdict.oracle(), Some(oracle), "{planted:?}: {}", failure.verdict);
     told_shortly(&format!("chat {planted:?}"), &failure, build);
 }
 
@@ -121,6 +125,7 @@ fn hoarding_is_found() {
 #[test]
 fn a_panic_is_found() {
     core_finds(Planted::Panics, &["panic"]);
+    chat_finds_by(chat::Planted::Panics, "panic");
 }
 
 #[test]
@@ -168,6 +173,21 @@ fn messages_delivered_twice_are_found() {
 fn delivery_over_a_gap_is_found() {
     core_finds(Planted::DeliverOverGap, &["guarantees"]);
     chat_finds(chat::Planted::DeliverOverGap);
+}
+
+#[test]
+fn pieces_that_are_counted_twice_are_found() {
+    core_finds(Planted::PiecesCountTwice, &["guarantees"]);
+}
+
+#[test]
+fn a_join_that_comes_late_and_is_heeded_is_found() {
+    let config = ChatConfig { planted: Some(chat::Planted::StaleIncarnation), ..ChatConfig::default() };
+    let build = move |seed| crate::chat::stormy_with(seed, &config);
+    let failure = search(0..2000, &build).expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(["one log", "everybody has everything"].contains(&oracle), "{}", failure.verdict);
+    told_shortly("chat StaleIncarnation", &failure, build);
 }
 
 #[test]

@@ -85,8 +85,9 @@ impl Partial {
     /// Counts what is held of a piece once more.
     #[cfg(planted)]
     pub(crate) fn count_again(&mut self, offset: u64, len: u64) {
-        let held = self.held.overlapping(&(offset..offset + len));
-        self.received += held.map(|held| held.end.min(offset + len) - held.start.max(offset)).sum::<u64>();
+        let piece = offset..offset + len;
+        let held = self.held.overlapping(&piece);
+        self.received += held.map(|held| held.end.min(piece.end) - held.start.max(offset)).sum::<u64>();
     }
 
     /// Length of the whole message in bytes.

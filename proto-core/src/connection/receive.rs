@@ -44,6 +44,7 @@ fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
             (asks.eliciting, asks.only, probing) = (true, false, false);
             record.check_msg()
         } else {
+            record.skip_padding();
             let Some(frame) = record.next() else { return Ok((asks, probing)) };
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
@@ -174,10 +175,12 @@ impl Connection {
         loop {
             let applied = if record.is_at_msg() && self.state.is_open() {
                 record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
-            } else if let Some(Ok(frame)) = record.next() {
-                self.apply(now, number, &frame, &mut previous)
             } else {
-                return self.follow(now, arrival, number, is_newest, probing);
+                record.skip_padding();
+                let Some(Ok(frame)) = record.next() else {
+                    return self.follow(now, arrival, number, is_newest, probing);
+                };
+                self.apply(now, number, &frame, &mut previous)
             };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);
@@ -493,5 +496,7 @@ impl Connection {
 
 /// The first frame of a record that means anything.
 fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
-    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
+    let mut record = Record::new(payload);
+    record.skip_padding();
+    record.next()?.ok()
 }

@@ -59,10 +59,11 @@ fn chat_finds_by(planted: chat::Planted, oracle: &str) {
 
 fn rooms_find(planted: proto_core::room::Planted, oracles: &[&str]) {
     let rooms = proto_core::room::RoomConfig { planted: Some(planted), ..crate::rooms::rooms() };
-    let found = search(SEEDS, move |seed| crate::rooms::stormy_with(seed, 4, &rooms));
-    let failure = found.expect_err("a planted defect went unnoticed");
+    let build = move |seed| crate::rooms::stormy_with(seed, 4, &rooms);
+    let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
     let oracle = failure.verdict.oracle().unwrap_or_default();
     assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+    told_shortly(&format!("rooms {planted:?}"), &failure, build);
 }
 
 #[test]
@@ -230,9 +231,10 @@ fn a_rate_limit_that_loses_the_newest_is_found() {
 fn a_stream_that_is_trusted_with_delivery_is_found() {
     let planted = Planted::WrittenIsAcked;
     let (server, client) = (config(true, planted), config(false, planted));
-    let found = search(SEEDS, move |seed| crate::streams::stormy_with(seed, &server, &client));
-    let failure = found.expect_err("a planted defect went unnoticed");
+    let build = move |seed| crate::streams::stormy_with(seed, &server, &client);
+    let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
     assert_eq!(failure.verdict.oracle(), Some("guarantees"), "{}", failure.verdict);
+    told_shortly("streams WrittenIsAcked", &failure, build);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::core::{chaos, everything, settings, sleepy};
 use crate::peer::{Ask, Cmd};
 
 const SEEDS: std::ops::Range<u64> = 0..1000;
-/// In the story of a defect: SkipOnce needs the most, nearly all others at most 3.
-const MOST_FAULTS: usize = 7;
+/// In the story of a defect: one of rooms needs 4, all others at most 3. Another seed may need one or two more.
+const MOST_FAULTS: usize = 6;
 
 fn config(accept: bool, planted: Planted) -> Arc<Config> {
     ConfigBuilder { planted: Some(planted), ..settings(accept) }.build().expect("a sound configuration")
@@ -179,16 +179,6 @@ fn delivery_over_a_gap_is_found() {
 #[test]
 fn pieces_that_are_counted_twice_are_found() {
     core_finds(Planted::PiecesCountTwice, &["guarantees"]);
-}
-
-#[test]
-fn a_join_that_comes_late_and_is_heeded_is_found() {
-    let config = ChatConfig { planted: Some(chat::Planted::StaleIncarnation), ..ChatConfig::default() };
-    let build = move |seed| crate::chat::stormy_with(seed, &config);
-    let failure = search(0..2000, &build).expect_err("a planted defect went unnoticed");
-    let oracle = failure.verdict.oracle().unwrap_or_default();
-    assert!(["one log", "everybody has everything"].contains(&oracle), "{}", failure.verdict);
-    told_shortly("chat StaleIncarnation", &failure, build);
 }
 
 #[test]

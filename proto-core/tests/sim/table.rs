@@ -8,9 +8,10 @@ const DEFECTS: &str = concat!(
     include_str!("../../src/chat/config.rs"),
     include_str!("../../src/room/config.rs")
 );
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     include_str!("planted.rs"),
     include_str!("admission.rs"),
+    include_str!("../../src/chat/server/tests/join.rs"),
     include_str!("../../src/endpoint/tests/handshake.rs"),
     include_str!("../../src/endpoint/tests/roaming.rs"),
 ];

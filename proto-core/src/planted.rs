@@ -41,6 +41,10 @@ pub enum Planted {
     ResumeTwice,
     /// Packets of the old link are taken in while there is a new one.
     FenceOpen,
+    /// A piece of a message that arrives again counts again.
+    PiecesCountTwice,
+    /// A retry token is good for everybody.
+    TokenForAnyone,
     /// `Established` is told twice.
     EstablishedTwice,
     /// `Closed` is told twice.

@@ -83,6 +83,12 @@ impl Inbox {
         if arrival.total > intake.config.max_message as u64 {
             return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
         }
+        #[cfg(planted)]
+        if intake.config.planted == Some(crate::planted::Planted::PiecesCountTwice)
+            && let Some(partial) = self.partials.get_mut(&(arrival.class, arrival.id))
+        {
+            partial.count_again(arrival.offset, arrival.payload.len() as u64);
+        }
         let received = match arrival.class {
             Class::Unreliable => self.receive_unreliable(arrival, intake),
             Class::Sequenced => self.receive_sequenced(arrival, intake),

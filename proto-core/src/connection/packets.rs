@@ -110,5 +110,7 @@ impl Connection {
 
 /// The first frame of a record that means anything.
 fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
-    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
+    let mut record = Record::new(payload);
+    record.skip_padding();
+    record.next()?.ok()
 }

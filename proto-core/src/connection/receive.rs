@@ -47,6 +47,7 @@ fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
             (asks.eliciting, asks.only, probing) = (true, false, false);
             record.check_msg()
         } else {
+            record.skip_padding();
             let Some(frame) = record.next() else { return Ok((asks, probing)) };
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
@@ -104,10 +105,12 @@ impl Connection {
                     Some(plain) => plain.map_or(Ok(()), |plain| self.on_plain(now, &plain, &mut previous)),
                     None => record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous)),
                 }
-            } else if let Some(Ok(frame)) = record.next() {
-                self.apply(now, number, &frame, &mut previous)
             } else {
-                return self.follow(now, arrival, number, is_newest, probing);
+                record.skip_padding();
+                let Some(Ok(frame)) = record.next() else {
+                    return self.follow(now, arrival, number, is_newest, probing);
+                };
+                self.apply(now, number, &frame, &mut previous)
             };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);

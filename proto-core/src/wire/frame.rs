@@ -214,6 +214,14 @@ impl<'a> Record<'a> {
         self.reader.is_empty()
     }
 
+    /// Passes over the PADDING that follows: it means nothing, and there may be much of it.
+    #[inline]
+    pub fn skip_padding(&mut self) {
+        let rest = self.reader.rest();
+        let len = rest.iter().position(|&ty| ty != code::PADDING).unwrap_or(rest.len());
+        self.reader = Reader::new(&rest[len..]);
+    }
+
     /// Whether a MSG follows.
     #[inline]
     pub(crate) fn is_at_msg(&self) -> bool {

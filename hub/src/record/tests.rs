@@ -4,6 +4,7 @@ use simtest::Recording;
 
 use super::replay::replay;
 use super::*;
+use crate::gateway::GatewayConfig;
 use crate::serve::{Hub, born};
 
 const SERVER: &str = "127.0.0.1:4100";
@@ -20,7 +21,12 @@ fn path(port: u16) -> Path {
 fn session(file: &File, limit: u64) -> u64 {
     let start = Start { seed: [3; 32], server_key: [4; 32] };
     let record = Record::create(file, limit, at(1_000), &start, &[]).unwrap();
-    let mut hub = Hub::new(born(&start, Vec::new(), at(1_000)).unwrap(), Some(record));
+    let mut hub = Hub::new(
+        born(&start, Vec::new(), at(1_000)).unwrap(),
+        Some(record),
+        GatewayConfig::default(),
+        at(1_000),
+    );
     let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
     let mut client = Endpoint::<Path>::new(config, LINK, [9; 32], at(1_000).mono);
     let server = Path { socket: 0, peer: Peer::Udp(SERVER.parse().unwrap()) };

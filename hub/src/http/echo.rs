@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tungstenite::{Error, Message};
 
-use super::piano::{fault, linger};
+use super::piano::accuse;
 use super::socket::Socket;
 
 /// The longest message that is echoed, in bytes.
@@ -20,11 +20,7 @@ pub(super) async fn serve(stream: TcpStream, part: &[u8]) {
     let mut socket = Socket::new(stream, part, MAX_ECHO);
     while let Ok(echoed) = timeout(PATIENCE, echo(&mut socket)).await {
         if let Err(error) = echoed {
-            if let Some((code, reason)) = fault(&error) {
-                let _ = socket.close(code, reason);
-                let _ = timeout(PATIENCE, linger(&mut socket)).await;
-            }
-            break;
+            return accuse(socket, &error).await;
         }
     }
 }

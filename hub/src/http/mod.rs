@@ -3,6 +3,7 @@
 mod doors;
 mod echo;
 mod metrics;
+mod page;
 mod piano;
 mod routes;
 mod socket;

@@ -56,10 +56,7 @@ pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], 
         }
         Err(error) => {
             tracing::debug!(guest = id, %error, "web socket");
-            if let Some((code, reason)) = fault(&error) {
-                let _ = socket.close(code, reason);
-                let _ = timeout(GOODBYE, linger(&mut socket)).await;
-            }
+            accuse(socket, &error).await;
         }
     }
 }
@@ -111,7 +108,7 @@ fn turn(cx: &mut Context<'_>, guest: &mut Guest<'_>, socket: &mut Socket) -> Pol
 }
 
 /// Reads on until the peer has taken and answered the goodbye.
-pub(super) async fn linger(socket: &mut Socket) -> Result<(), Error> {
+async fn linger(socket: &mut Socket) -> Result<(), Error> {
     poll_fn(|cx| socket.poll_flush(cx)).await?;
     loop {
         poll_fn(|cx| socket.poll_read(cx)).await?;
@@ -119,14 +116,21 @@ pub(super) async fn linger(socket: &mut Socket) -> Result<(), Error> {
     }
 }
 
-/// What to say to a peer that broke the protocol (RFC 6455, section 7.4.1).
-pub(super) const fn fault(error: &Error) -> Option<(u16, &'static str)> {
-    match error {
-        Error::Protocol(_) => Some((1002, "this is not the protocol of web sockets")),
-        Error::Utf8(_) => Some((1007, "a text is not UTF-8")),
-        Error::Capacity(_) => Some((1009, "a message is too long")),
-        _ => None,
-    }
+/// Tells a peer how it broke the protocol, if it did, and hangs up (RFC 6455, section 7.4.1).
+pub(super) async fn accuse(mut socket: Socket, error: &Error) {
+    let (code, reason) = match error {
+        Error::Protocol(_) => (1002, "this is not the protocol of web sockets"),
+        Error::Utf8(_) => (1007, "a text is not UTF-8"),
+        Error::Capacity(_) => (1009, "a message is too long"),
+        _ => return,
+    };
+    let goodbye = async {
+        socket.close(code, reason)?;
+        poll_fn(|cx| socket.poll_flush(cx)).await?;
+        socket.hang_up().await.map_err(Error::from)
+    };
+    // It has ended in either case.
+    let _ = timeout(GOODBYE, goodbye).await;
 }
 
 /// Whether this only shows that the peer lives.

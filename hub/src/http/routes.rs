@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::doors::Pass;
-use super::{Site, echo, metrics, piano};
+use super::{Site, echo, metrics, page, piano};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -80,10 +80,19 @@ pub(super) fn answer(
 
 fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
     let path = request.uri().path();
-    let is_known = matches!(path, "/ws" | "/echo" | "/metrics" | "/healthz" | "/readyz");
+    let file = page::file(path);
+    let is_known = file.is_some() || matches!(path, "/ws" | "/echo" | "/metrics" | "/healthz" | "/readyz");
     if is_known && request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    if let Some(file) = file {
+        let mut answer = with_type(StatusCode::OK, file.kind, file.body);
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         return answer;
     }
     match path {

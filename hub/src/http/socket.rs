@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -127,6 +128,14 @@ impl Socket {
             Err(error) if is_blocked(&error) => Ok(()),
             result => result,
         }
+    }
+
+    /// Says nothing more, and reads on until the peer does not either: so that what was said last arrives.
+    pub(super) async fn hang_up(mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while self.stream.read(&mut ignored).await? > 0 {}
+        Ok(())
     }
 
     /// Writes what is queued; ready when all of it is with the system.

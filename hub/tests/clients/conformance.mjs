@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import assert from "node:assert/strict";
 
 const require = createRequire(import.meta.url);
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 const TYPES = ["hi", "b", "ch", "c", "p", "bye", "a", "n", "m", "t", "nq", "ls", "notification"];
 const url = process.argv[2];
 const chosen = process.argv.slice(3);
@@ -280,9 +280,9 @@ const steps = {
     for (let i = 0; i < 9; i++) authors.push(await come(name, there));
     for (const [i, author] of authors.entries()) {
       for (let line = 0; line < 4; line++) {
-        const from = mark(author);
-        say(author, `line ${4 * i + line}`);
-        await heard(author, "his line", (message) => message.m === "a", from);
+        const text = `line ${4 * i + line}`;
+        say(author, text);
+        await heard(author, "his line", (message) => message.m === "a" && message.a === text);
       }
     }
     const late = await come(name, there);

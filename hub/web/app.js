@@ -11,6 +11,8 @@ const NOTES_EVERY = 50;
 const CURSOR_EVERY = 60;
 const MAX_LINES = 500;
 
+const CROWN = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 7l4.500 4L12 4l4.500 7L21 7l-2 11H5z" fill="currentColor"/></svg>';
+
 const store = {
   get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
   set: (key, value) => { try { localStorage.setItem(key, value); } catch { /* it is only for next time */ } },
@@ -172,7 +174,8 @@ function showPerson(person) {
   const holds = channel.crown?.participantId === person.id;
   const [swatch, name] = person.chip.children;
   swatch.style.background = person.color;
-  swatch.textContent = holds ? "👑" : "";
+  swatch.style.color = isLight(person.color) ? "#000" : "#fff";
+  swatch.innerHTML = holds ? CROWN : "";
   name.textContent = person.name;
   person.chip.classList.toggle("self", isSelf);
   person.chip.classList.toggle("away", Boolean(person.afk));
@@ -207,15 +210,16 @@ function showCursor(person) {
 }
 addEventListener("resize", () => people.forEach(showCursor));
 
-let cursorAt = 0;
+let cursor;
 $("stage").addEventListener("pointermove", (event) => {
-  const now = Date.now();
-  if (now - cursorAt < CURSOR_EVERY) return;
-  cursorAt = now;
   const box = $("stage").getBoundingClientRect();
   const part = (at, from, size) => ((100 * (at - from)) / size).toFixed(2);
-  net.send({ m: "m", x: part(event.clientX, box.left, box.width), y: part(event.clientY, box.top, box.height) });
+  cursor = { m: "m", x: part(event.clientX, box.left, box.width), y: part(event.clientY, box.top, box.height) };
 });
+setInterval(() => {
+  if (cursor) net.send(cursor);
+  cursor = undefined;
+}, CURSOR_EVERY);
 
 net.addEventListener("p", ({ detail }) => come(detail));
 net.addEventListener("bye", ({ detail }) => gone(detail.p));

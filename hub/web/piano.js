@@ -88,7 +88,8 @@ export class Piano {
   #down(event) {
     const element = event.target.closest(".key");
     if (!element || event.button > 0) return;
-    element.releasePointerCapture?.(event.pointerId);
+    // So that a finger or a mouse can slide over the keys.
+    if (element.hasPointerCapture(event.pointerId)) element.releasePointerCapture(event.pointerId);
     const box = element.getBoundingClientRect();
     const velocity = 0.35 + 0.6 * Math.min(1, (event.clientY - box.top) / box.height);
     this.#press(event.pointerId, element.dataset.key, velocity);

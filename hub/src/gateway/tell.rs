@@ -103,14 +103,19 @@ impl Gateway {
     fn diff(&self, hall: &Hall, to: &Audience, diff: &Diff) -> Option<Bytes> {
         let mut text = Text::new();
         let mut is_room_other = false;
+        let room = self.room_of(hall, to);
         for change in &diff.changes {
             match change {
-                Change::Here(participant) => text.here(participant),
+                Change::Here(participant) => {
+                    text.here(participant);
+                    // A crown that waited for its holder names him as a participant again.
+                    is_room_other |= room.is_some_and(|room| room.is_holder(participant.user));
+                }
                 Change::Gone(user) => text.gone(*user),
                 Change::Settings(_) | Change::Crown(_) => is_room_other = true,
             }
         }
-        if is_room_other && let Some(room) = self.room_of(hall, to) {
+        if is_room_other && let Some(room) = room {
             let state = room.state();
             let crown = (!state.kind.is_special()).then_some(&state.crown);
             text.room(room.name(), &state.settings, crown, &room.participants(), None);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::chat::{ChatConfig, Record, StoredEntry};
+use proto_core::chat::{ChatConfig, ClientTable, Committed, Record, RoomSalt, RoomState, StoredEntry};
 use proto_core::room::RoomConfig;
 use proto_core::{ConfigBuilder, Server};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::*;
 struct World {
     server: Server<SocketAddr>,
     gateway: Gateway,
+    made: BTreeMap<Arc<str>, (u64, RoomSalt)>,
     logs: BTreeMap<Arc<str>, Vec<StoredEntry>>,
     now: Now,
 }
@@ -30,7 +31,26 @@ impl World {
         let endpoint = endpoint.build().unwrap();
         let server = Server::new(endpoint, adapter_tokio::LINK, ChatConfig::default(), [7; 32], now);
         let server = server.with_rooms(rooms);
-        Self { server, gateway: Gateway::new(config), logs: BTreeMap::new(), now }
+        Self { server, gateway: Gateway::new(config), made: BTreeMap::new(), logs: BTreeMap::new(), now }
+    }
+
+    /// Another life of the server, on what the store has.
+    fn restart(self) -> Self {
+        let mut world = Self::new();
+        for (room, (epoch, salt)) in &self.made {
+            let log = self.logs.get(room).map_or(&[][..], Vec::as_slice);
+            let mut clients: BTreeMap<_, ClientTable> = BTreeMap::new();
+            for StoredEntry { client, sequence, slot, body_hash, commit_ms, .. } in log {
+                let table = clients.entry(*client).or_default();
+                (table.last_sequence, table.last_active_ms) = (*sequence, *commit_ms);
+                let committed = Committed { sequence: *sequence, slot: *slot, body_hash: *body_hash };
+                table.recent.push_back(committed);
+            }
+            let (room, latest) = (Arc::clone(room), log.len() as u64);
+            let state = RoomState { room, epoch: *epoch, salt: *salt, latest, clients, tail: Vec::new() };
+            world.server.restore(state).unwrap();
+        }
+        Self { made: self.made, logs: self.logs, ..world }
     }
 
     /// Until nothing happens any more: the store does what it is asked, and guests are told.
@@ -39,8 +59,11 @@ impl World {
             let mut quiet = true;
             while let Some(batch) = self.server.poll_persist(self.now) {
                 for record in batch.records {
-                    if let Record::Entry { room, entry, .. } = record {
-                        self.logs.entry(room).or_default().push(entry);
+                    match record {
+                        Record::Room { room, epoch, salt } => {
+                            self.made.insert(room, (epoch, salt));
+                        }
+                        Record::Entry { room, entry, .. } => self.logs.entry(room).or_default().push(entry),
                     }
                 }
                 self.server.handle_persisted(self.now, batch.number);
@@ -121,7 +144,7 @@ impl World {
         assert!(self.gateway.poll_timeout().is_none_or(|at| at > self.now.mono), "a deadline in the past");
     }
 
-    fn user(&mut self, id: GuestId) -> String {
+    fn user(&self, id: GuestId) -> String {
         self.gateway.guests[&id].user.unwrap().to_hex()
     }
 }
@@ -365,6 +388,28 @@ fn what_makes_no_sense_is_ignored_and_counted_once() {
     }
     assert!(world.take(id).is_empty() && world.take(ear).is_empty());
     assert_eq!(world.gateway.end_of(id), None);
+}
+
+#[test]
+fn a_crown_waits_for_its_holder_over_a_restart() {
+    let token = |name: &str| json!({"m": "hi", "token": format!("the secret token of {name}")});
+    let come = |world: &mut World, name: &str| {
+        let id = world.open();
+        world.send(id, &token(name));
+        world.send(id, &json!({"m": "ch", "_id": "a room"}));
+        id
+    };
+    let mut world = World::new();
+    let (ann, _bob) = (come(&mut world, "ann"), come(&mut world, "bob"));
+    let own = world.user(ann);
+    let mut world = world.restart();
+    let bob = come(&mut world, "bob");
+    let ch = of(&world.take(bob), "ch")[0].clone();
+    assert_eq!(ch["ch"]["crown"]["userId"], *own);
+    assert_eq!(ch["ch"]["crown"].get("participantId"), None, "she is not there");
+    come(&mut world, "ann");
+    let told = world.take(bob);
+    assert_eq!(of(&told, "ch").last().unwrap()["ch"]["crown"]["participantId"], *own);
 }
 
 /// A small generator of numbers, the same in every run.

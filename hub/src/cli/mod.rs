@@ -73,7 +73,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server (also without any subcommand).
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
     Chat(ChatArgs),
@@ -82,7 +82,7 @@ pub(crate) enum Command {
 impl Cli {
     /// The command, which is `serve` when none is named.
     pub(crate) fn into_command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+        self.command.unwrap_or(Command::Serve(Box::new(self.serve)))
     }
 }
 

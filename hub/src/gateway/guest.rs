@@ -21,7 +21,8 @@ pub(crate) struct End {
 impl End {
     pub(crate) const BYE: Self = Self { code: 1000, reason: "bye" };
     pub(crate) const GONE: Self = Self { code: 1001, reason: "gone" };
-    pub(crate) const SERVER_CLOSES: Self = Self { code: 4000, reason: "the server goes away; come back soon" };
+    pub(crate) const SERVER_CLOSES: Self =
+        Self { code: 4000, reason: "the server goes away; come back soon" };
     pub(crate) const BYTES: Self = Self { code: 4002, reason: "too many bytes" };
     pub(crate) const SLOW: Self = Self { code: 4003, reason: "too slow; come back later" };
     pub(crate) const SILENT: Self = Self { code: 4004, reason: "silent for a minute" };

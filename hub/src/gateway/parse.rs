@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use proto_core::room::limits::{MAX_DELAY_MS, MAX_KEY, MAX_LIMIT, MAX_MIN_ONLINE_MS, MAX_NOTES, MAX_VELOCITY};
+use proto_core::room::limits::{
+    MAX_DELAY_MS, MAX_KEY, MAX_LIMIT, MAX_MIN_ONLINE_MS, MAX_NOTES, MAX_VELOCITY,
+};
 use proto_core::room::{Color, Note, Notes, Position, SettingsChange, Touch, UserId};
 use serde_json::{Map, Value};
 
@@ -97,6 +99,7 @@ pub(super) fn color(value: &Value) -> Option<Color> {
 }
 
 /// Something that can be taken away by `null`; of another kind it is left as it is.
+#[expect(clippy::option_option, reason = "not said, taken away and set are three things")]
 fn removable<T>(set: &Object, field: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
     match set.get(field)? {
         Value::Null => Some(None),
@@ -118,9 +121,7 @@ pub(super) fn settings(set: &Object) -> SettingsChange {
         allow_bots: removable(set, "allowBots", Value::as_bool),
         color: set.get("color").and_then(color),
         color2: if loses_second { Some(None) } else { second },
-        limit: removable(set, "limit", |value| {
-            u8::try_from(millis(value, MAX_LIMIT.into())?).ok()
-        }),
+        limit: removable(set, "limit", |value| u8::try_from(millis(value, MAX_LIMIT.into())?).ok()),
         min_online_ms: removable(set, "minOnlineTime", |value| millis(value, MAX_MIN_ONLINE_MS)),
     }
 }

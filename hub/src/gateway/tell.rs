@@ -7,8 +7,8 @@ use bytes::Bytes;
 use proto_core::Now;
 use proto_core::room::hall::{ChatLine, Hall, Output};
 use proto_core::room::{
-    Audience, Change, CursorAt, Diff, Event, Notification, NotificationClass, Outgoing, Peer, Position, Reason,
-    Room, Seat, Snapshot, UserId,
+    Audience, Change, CursorAt, Diff, Event, Notification, NotificationClass, Outgoing, Peer, Position,
+    Reason, Room, Seat, Snapshot, UserId,
 };
 
 use super::guest::Weight;

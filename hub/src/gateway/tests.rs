@@ -160,7 +160,10 @@ fn who_comes_is_greeted_shown_the_room_and_what_was_said() {
     assert_eq!(world.names(id), ["b"]);
     world.send(id, &json!({"m": "hi", "🐈": 1}));
     let hi = &world.take(id)[0];
-    assert_eq!((&hi["m"], &hi["t"], &hi["u"]["name"]), (&json!("hi"), &json!(world.now.unix_ms), &json!("Anonymous")));
+    assert_eq!(
+        (&hi["m"], &hi["t"], &hi["u"]["name"]),
+        (&json!("hi"), &json!(world.now.unix_ms), &json!("Anonymous"))
+    );
     world.send(id, &json!({"m": "ch", "_id": "a room", "set": {"color": "#010203", "lobby": true}}));
     let told = world.take(id);
     assert_eq!(told.iter().map(|m| m["m"].as_str().unwrap()).collect::<Vec<_>>(), ["ch", "c", "nq"]);
@@ -186,7 +189,8 @@ fn a_line_is_told_once_whenever_somebody_comes() {
     world.pass(Duration::from_secs(4));
     world.send(ann, &json!({"m": "a", "message": "later"}));
     let told = world.take(bob);
-    let history: Vec<_> = of(&told, "c")[0]["c"].as_array().unwrap().iter().map(|line| line["a"].clone()).collect();
+    let history: Vec<_> =
+        of(&told, "c")[0]["c"].as_array().unwrap().iter().map(|line| line["a"].clone()).collect();
     assert_eq!(history, (0..10).map(|number| format!("line {number}")).collect::<Vec<_>>());
     assert_eq!(of(&told, "a").iter().map(|line| &line["a"]).collect::<Vec<_>>(), ["later"]);
 }
@@ -241,7 +245,7 @@ fn notes_keep_what_makes_sense_of_them() {
         {"n": "a1"}, {"n": "cs-1", "v": 0.123, "d": 7}, {"n": "b2", "s": 1, "d": 1000}, {"n": "b2", "v": 9},
         {"n": "c3", "v": 0}, {"n": ""}, {"n": 3}, {"n": "a b"}, {"v": 1}, 5, null, {"n": "d4", "v": "x"},
     ]);
-    world.send(ann, &json!({"m": "n", "t": at as f64 + 0.25, "n": notes}));
+    world.send(ann, &json!({"m": "n", "t": format!("{at}.25").parse::<f64>().unwrap(), "n": notes}));
     let own = world.user(ann);
     let expected = json!([
         {"n": "a1"}, {"n": "cs-1", "v": 0.123, "d": 7}, {"n": "b2", "s": 1, "d": 200}, {"n": "b2", "v": 1},
@@ -257,7 +261,11 @@ fn notes_keep_what_makes_sense_of_them() {
 fn a_guest_that_does_not_read_is_bounded_gets_the_whole_state_or_is_sent_away() {
     let mut world = World::with(
         GatewayConfig { limits: false, ..GatewayConfig::default() },
-        RoomConfig { allowed: proto_core::room::Limits::UNLIMITED, note_quota: false, ..RoomConfig::default() },
+        RoomConfig {
+            allowed: proto_core::room::Limits::UNLIMITED,
+            note_quota: false,
+            ..RoomConfig::default()
+        },
     );
     let (ann, slow, quick) = (world.come("a room"), world.come("a room"), world.come("a room"));
     world.take(slow);
@@ -335,7 +343,8 @@ fn the_silent_the_loud_and_those_who_say_bye_are_sent_away() {
 
 #[test]
 fn as_many_guests_as_there_may_be() {
-    let mut world = World::with(GatewayConfig { max_guests: 2, ..GatewayConfig::default() }, RoomConfig::default());
+    let mut world =
+        World::with(GatewayConfig { max_guests: 2, ..GatewayConfig::default() }, RoomConfig::default());
     let (first, _second) = (world.open(), world.open());
     let address = "192.0.2.1:1".parse().unwrap();
     assert_eq!(world.gateway.open(world.now, address), None);
@@ -353,8 +362,14 @@ fn what_makes_no_sense_is_ignored_and_counted_once() {
     world.take(ear);
     let cases = [
         (Ignored::NotJson, vec!["", "{", "[}", "nul", "[1,]", "\u{0}"]),
-        (Ignored::NotMessages, vec!["null", "7", "\"[]\"", "{\"m\":\"t\"}", "[[]]", "[null]", "[{}]", "[{\"m\":7}]"]),
-        (Ignored::Unknown, vec![r#"[{"m":"x"}]"#, r#"[{"m":""}]"#, r#"[{"m":"__proto__"}]"#, r#"[{"m":"hi "}]"#]),
+        (
+            Ignored::NotMessages,
+            vec!["null", "7", "\"[]\"", "{\"m\":\"t\"}", "[[]]", "[null]", "[{}]", "[{\"m\":7}]"],
+        ),
+        (
+            Ignored::Unknown,
+            vec![r#"[{"m":"x"}]"#, r#"[{"m":""}]"#, r#"[{"m":"__proto__"}]"#, r#"[{"m":"hi "}]"#],
+        ),
         (Ignored::Again, vec![r#"[{"m":"hi"}]"#]),
         (
             Ignored::BadField,
@@ -425,7 +440,7 @@ impl Dice {
         match self.roll(if depth == 0 { 9 } else { 11 }) {
             0 => Value::Null,
             1 => json!(self.roll(2) == 0),
-            2 => json!(self.roll(1000) as i64 - 500),
+            2 => json!(500 - i64::try_from(self.roll(1000)).unwrap()),
             3 => json!([f64::MAX, f64::MIN_POSITIVE, -0.0, 1e18, 0.5][self.roll(5)]),
             4 => json!(users[self.roll(users.len())]),
             5 => json!("\u{202e}✧\u{0}\"\\".repeat(self.roll(200))),
@@ -439,16 +454,36 @@ impl Dice {
 
     fn object(&mut self, users: &[String], depth: usize) -> Value {
         const FIELDS: [&str; 22] = [
-            "_id", "set", "message", "t", "n", "x", "y", "e", "id", "ms", "name", "color", "color2", "visible", "chat",
-            "crownsolo", "limit", "minOnlineTime", "allowBots", "no cussing", "token", "v",
+            "_id",
+            "set",
+            "message",
+            "t",
+            "n",
+            "x",
+            "y",
+            "e",
+            "id",
+            "ms",
+            "name",
+            "color",
+            "color2",
+            "visible",
+            "chat",
+            "crownsolo",
+            "limit",
+            "minOnlineTime",
+            "allowBots",
+            "no cussing",
+            "token",
+            "v",
         ];
         (0..self.roll(6)).map(|_| (FIELDS[self.roll(22)].to_owned(), self.value(users, depth))).collect()
     }
 
     fn message(&mut self, users: &[String]) -> Value {
         const NAMES: [&str; 17] = [
-            "hi", "ch", "a", "n", "m", "t", "userset", "+ls", "-ls", "chset", "chown", "kickban", "unban", "devices", "dm",
-            "custom", "x",
+            "hi", "ch", "a", "n", "m", "t", "userset", "+ls", "-ls", "chset", "chown", "kickban", "unban",
+            "devices", "dm", "custom", "x",
         ];
         let mut message = self.object(users, 3);
         message["m"] = json!(NAMES[self.roll(17)]);

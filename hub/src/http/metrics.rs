@@ -119,7 +119,11 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         ],
     );
     let links = site.pump.link_stats();
-    page.counter("streams_accepted_total", "Streams of TCP, TLS, WebSocket and Unix sockets.", links.accepted);
+    page.counter(
+        "streams_accepted_total",
+        "Streams of TCP, TLS, WebSocket and Unix sockets.",
+        links.accepted,
+    );
     page.counters(
         "stream_bytes_total",
         "Bytes of whole records on streams.",
@@ -130,11 +134,7 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         "stream_errors_total",
         "Streams that failed, by kind.",
         "kind",
-        [
-            ("accept", links.accept_errors),
-            ("handshake", links.handshakes_failed),
-            ("broken", links.broken),
-        ],
+        [("accept", links.accept_errors), ("handshake", links.handshakes_failed), ("broken", links.broken)],
     );
 }
 
@@ -200,7 +200,11 @@ fn chat(page: &mut Page, numbers: &Numbers) {
 fn rooms(page: &mut Page, numbers: &Numbers) {
     let (hall, server) = (&numbers.hall, &numbers.server);
     page.gauge("rooms", "Rooms with somebody in them.", numbers.rooms as u64);
-    page.gauge("participants", "Participants of all rooms, the suspended included.", numbers.participants as u64);
+    page.gauge(
+        "participants",
+        "Participants of all rooms, the suspended included.",
+        numbers.participants as u64,
+    );
     page.counter("room_joins_total", "Times that a connection came into a room.", hall.joined);
     page.counter("room_evictions_total", "Connections that a ban has moved away.", hall.evicted);
     page.counter("notes_total", "Notes that were played to others.", hall.notes);
@@ -273,7 +277,12 @@ fn http(page: &mut Page, site: &Site) {
         "http_refused_total",
         "Connections of HTTP that came to nothing, by reason.",
         "reason",
-        [("full", doors.refused_full), ("address", doors.refused_address), ("silent", silent), ("broken", broken)],
+        [
+            ("full", doors.refused_full),
+            ("address", doors.refused_address),
+            ("silent", silent),
+            ("broken", broken),
+        ],
     );
 }
 

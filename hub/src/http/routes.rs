@@ -119,7 +119,8 @@ impl Site {
     fn is_welcome<B>(&self, request: &Request<B>) -> bool {
         let origin = request.headers().get(header::ORIGIN);
         self.origins.is_empty()
-            || origin.is_none_or(|origin| self.origins.iter().any(|known| known.as_bytes() == origin.as_bytes()))
+            || origin
+                .is_none_or(|origin| self.origins.iter().any(|known| known.as_bytes() == origin.as_bytes()))
     }
 }
 

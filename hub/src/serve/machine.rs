@@ -32,7 +32,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Serves once the store is there; what goes in is noted in `record`.
-    pub(crate) fn new(server: Server<Path>, record: Option<Record>, gateway: GatewayConfig, now: Now) -> Self {
+    pub(crate) fn new(
+        server: Server<Path>,
+        record: Option<Record>,
+        gateway: GatewayConfig,
+        now: Now,
+    ) -> Self {
         Self {
             server,
             store: None,

@@ -56,7 +56,8 @@ pub(crate) enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Salt(_) | Self::Store(_) => match self {
+            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Salt(_) | Self::Store(_) => match self
+            {
                 Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
                 _ => exit::UNAVAILABLE,
             },
@@ -125,8 +126,10 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
     let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
-    let accepting: Vec<_> =
-        listeners.into_iter().map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener))).collect();
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
+        .collect();
     announce(&addresses, &web);
     let pump = site.pump();
 

@@ -106,7 +106,10 @@ fn echo_passes_the_autobahn_suite() {
     let given = env::var("BOWLINE_WSTEST").ok();
     let found = || program(&["wstest"]).map(|file| file.to_str().unwrap().to_owned());
     let Some(wstest) = given.or_else(found) else {
-        return skip("the Autobahn suite was", "there is no wstest here (BOWLINE_WSTEST is the command for it)");
+        return skip(
+            "the Autobahn suite was",
+            "there is no wstest here (BOWLINE_WSTEST is the command for it)",
+        );
     };
     let (data, place) = (tempdir().unwrap(), tempdir().unwrap());
     let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0"]);

@@ -61,10 +61,17 @@ fn there_is_what_there_is() {
         ("/../Cargo.toml", "404", "nothing here"),
     ] {
         let answer = get(&server, path);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(part), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(part),
+            "{path}: {answer}"
+        );
     }
-    let posted = exchange(&server, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    assert!(posted.starts_with("HTTP/1.1 405 ") && posted.to_lowercase().contains("allow: get, head"), "{posted}");
+    let posted =
+        exchange(&server, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert!(
+        posted.starts_with("HTTP/1.1 405 ") && posted.to_lowercase().contains("allow: get, head"),
+        "{posted}"
+    );
     assert!(exchange(&server, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     let mut stream = TcpStream::connect(address(&server)).unwrap();
@@ -85,11 +92,13 @@ fn every_metric_is_in_the_docs_and_every_one_in_the_docs_is_there() {
         lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     };
     let docs = include_str!("../../../docs/metrics.md");
-    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| line.split('`').next().unwrap());
+    let rows =
+        docs.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| line.split('`').next().unwrap());
     let documented: BTreeSet<String> = rows.map(str::to_owned).collect();
     assert_eq!(names("# TYPE "), documented);
     assert_eq!(names("# HELP "), documented);
-    let samples = page.lines().filter(|line| line.starts_with("bowline_")).map(|line| line.split(' ').next().unwrap());
+    let samples =
+        page.lines().filter(|line| line.starts_with("bowline_")).map(|line| line.split(' ').next().unwrap());
     let samples: Vec<_> = samples.collect();
     assert_eq!(samples.iter().collect::<BTreeSet<_>>().len(), samples.len(), "a sample is there twice");
     for name in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
@@ -125,7 +134,9 @@ fn guests_and_native_clients_are_in_one_room() {
     let data = tempdir().unwrap();
     let server = start(data.path(), &[]);
     let mut guest = socket(&server, "/ws");
-    guest.send(Message::text(r#"[{"m":"hi"},{"m":"userset","set":{"name":"Gus"}},{"m":"ch","_id":"both"}]"#)).unwrap();
+    guest
+        .send(Message::text(r#"[{"m":"hi"},{"m":"userset","set":{"name":"Gus"}},{"m":"ch","_id":"both"}]"#))
+        .unwrap();
     assert_eq!(heard(&mut guest, "ch")["ch"]["_id"], "both");
     let mut native = Chat::start(&server.url(), &["--room", "both", "--name", "nat", "--follow"]);
     native.say("from a terminal");

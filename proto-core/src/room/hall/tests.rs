@@ -259,16 +259,8 @@ fn steps_of_a_join_come_in_order() {
         })
         .collect();
     // Out of the old room, into the new one, its snapshot; the crown of the old room goes on once it is durable.
-    let expected = [
-        "seated false",
-        "Gone",
-        "seated true",
-        "Here",
-        "snapshot of b room",
-        "quota",
-        "Crown",
-        "quota",
-    ];
+    let expected =
+        ["seated false", "Gone", "seated true", "Here", "snapshot of b room", "quota", "Crown", "quota"];
     assert_eq!(told, expected);
 }
 

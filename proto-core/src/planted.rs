@@ -49,7 +49,7 @@ pub enum Planted {
     Unrepeatable,
     /// Some drops are not counted for their channel.
     Uncounted,
-    /// A connection that was put away has forgotten which packets it received.
+    /// A connection that was put away has forgotten how far its channels had come.
     SleepForgets,
     /// A client is let in before the application has decided.
     AdmitsAnyone,

@@ -1,5 +1,7 @@
 //! The channels of a connection and what they share: the credit of the session and the order of turns.
 
+mod memory;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -288,12 +290,6 @@ impl Channels {
         self.list.iter()
     }
 
-    /// Bytes of payload that all channels hold.
-    pub(crate) fn held_bytes(&self) -> usize {
-        let waiting = self.throttles.as_ref().map_or(0, |throttles| throttles.held_bytes());
-        self.list.iter().map(Channel::held_bytes).sum::<usize>() + waiting
-    }
-
     /// Whether every channel is flushed. Begins with the one that was not the last time, so that asking again and again while they
     /// become so looks at each of them once.
     pub(crate) fn are_flushed(&mut self) -> bool {
@@ -302,13 +298,6 @@ impl Channels {
         let unflushed = indices.find(|&index| !self.list[index].is_flushed());
         self.unflushed = unflushed.unwrap_or(0);
         unflushed.is_none()
-    }
-
-    /// Throws away what the application has not taken, and returns how many messages of each channel that were.
-    pub(crate) fn drop_unread(&mut self) -> Vec<(ChannelId, u64)> {
-        let channels = self.list.iter_mut();
-        let unread = channels.map(|channel| (channel.id, channel.drop_unread()));
-        unread.filter(|&(_, count)| count > 0).collect()
     }
 
     /// The channel may have something to send now.
@@ -528,23 +517,6 @@ impl Channels {
                 outbox.write(now, &next.candidate, len, keep, write);
             }
         }
-    }
-
-    /// Gives back the memory of a busier time.
-    pub(crate) fn shrink(&mut self) {
-        for channel in &mut self.list {
-            channel.shrink();
-            if channel.next_deadline().is_none()
-                && let Some(at) = channel.lapses_at.take()
-            {
-                self.lapsing.remove(&(at, channel.id));
-            }
-        }
-        self.scheduler.shrink();
-        for list in [&mut self.credit_due, &mut self.announce_due, &mut self.starved, &mut self.control_due] {
-            list.shrink_to_fit();
-        }
-        self.shrink_throttles();
     }
 }
 

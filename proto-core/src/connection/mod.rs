@@ -8,6 +8,7 @@ mod commands;
 mod counters;
 mod delivery;
 mod goaway;
+mod handover;
 mod handshake;
 mod heartbeat;
 mod paths;

@@ -47,7 +47,9 @@ impl Connection {
         let conn = Self::load(&mut Loader::new(&expand(bytes), config)?);
         #[cfg(planted)]
         if config.planted == Some(crate::planted::Planted::SleepForgets) {
-            return conn.map(|conn| Self { received: crate::recovery::Received::default(), ..conn });
+            let forgotten =
+                |conn: &Self| crate::channel::Channels::new(conn.clock, config, conn.link.max_packet);
+            return conn.map(|conn| Self { channels: forgotten(&conn), ..conn });
         }
         conn
     }

@@ -59,6 +59,8 @@ pub(crate) struct Guarantees {
     /// Batches that have begun: whether their last message was accepted.
     batches: BTreeMap<(Conn, (ChannelId, u64)), bool>,
     hashes: BTreeMap<(Conn, MessageId), u64>,
+    /// Unordered messages without a lifetime, how many have arrived and are said to, less those that did.
+    said_to_arrive: BTreeMap<(Conn, ChannelId, u64), i64>,
     /// What the receiving application said about messages of a session with a hash.
     answers: BTreeSet<(SessionId, u64, Option<u64>)>,
     /// Ordered messages that their sender may give up, less those that were announced as gaps.
@@ -93,6 +95,7 @@ impl Guarantees {
             owed_fates: BTreeMap::new(),
             batches: BTreeMap::new(),
             hashes: BTreeMap::new(),
+            said_to_arrive: BTreeMap::new(),
             answers: BTreeSet::new(),
             expendable: BTreeMap::new(),
             newest_arrives: BTreeSet::new(),
@@ -212,10 +215,14 @@ impl Guarantees {
     }
 
     /// Whoever is said to have processed or rejected a message has done so.
-    fn check_fate(&self, conn: Conn, session: SessionId, message: MessageId, fate: Fate) -> Check {
+    fn check_fate(&mut self, conn: Conn, session: SessionId, message: MessageId, fate: Fate) -> Check {
         let rejected = match fate {
             Fate::Processed => None,
             Fate::Rejected(reason) => Some(reason),
+            Fate::Acked => {
+                self.on_said_to_arrive(conn, message);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let hash = self.hashes.get(&(conn, message)).copied().unwrap_or_default();
@@ -223,6 +230,15 @@ impl Guarantees {
             return Ok(());
         }
         Err(format!("G5: {message:?} is {fate:?}, and nobody said so"))
+    }
+
+    /// What is in order may still wait for what is lost with its connection.
+    fn on_said_to_arrive(&mut self, conn: Conn, message: MessageId) {
+        if message.class == Class::ReliableUnordered
+            && let Some(&hash) = self.hashes.get(&(conn, message))
+        {
+            *self.said_to_arrive.entry((conn, message.channel, hash)).or_default() += 1;
+        }
     }
 
     fn all_paused(&self, now: Time) -> Duration {
@@ -354,6 +370,9 @@ impl Guarantees {
         let Some(sent) = sent else {
             return Err(format!("G7: {class:?} {number} is not what was sent, or was delivered twice"));
         };
+        if class == Class::ReliableUnordered {
+            *self.said_to_arrive.entry((sender, channel, hash)).or_default() -= 1;
+        }
         let age = now.since(sent.at).saturating_sub(paused.saturating_sub(sent.paused));
         match sent.lifetime {
             Some(lifetime) if age > lifetime + self.transit => Err(format!(
@@ -517,6 +536,17 @@ impl<N: Connects> Oracle<N> for Guarantees {
                 && left.is_some_and(|left| !left.is_empty())
             {
                 return Err(format!("G8: {sender:?}: the newest message on {channel:?} never arrived"));
+            }
+        }
+        for (&(sender, channel, hash), _) in self.said_to_arrive.iter().filter(|&(_, &left)| left > 0) {
+            let ends = self.sessions.values().find(|ends| ends.contains(&sender));
+            let other = ends.and_then(|ends| ends.iter().find(|&&end| end != sender));
+            let waits = self.accepted.get(&(sender, channel, Class::ReliableUnordered, hash));
+            let is_owed =
+                waits.is_some_and(|left| left.iter().any(|left| !left.expendable && left.lifetime.is_none()));
+            if is_owed && other.is_some_and(|other| self.lives.get(&other.0).copied().unwrap_or(0) == other.1)
+            {
+                return Err(format!("G5: {sender:?}: what is said to have arrived on {channel:?} did not"));
             }
         }
         let alive = |conn: &Conn| self.lives.get(&conn.0).copied().unwrap_or(0) == conn.1;

@@ -291,6 +291,11 @@ impl Peer {
                     self.replies.retain(|answer| (answer.conn, answer.request) != (id, request));
                 }
                 Event::Closed(closed) | Event::ConnectFailed(closed) => {
+                    let reads = std::mem::replace(&mut self.reads, true);
+                    for channel in [0, 1, 2] {
+                        self.read(now, id, ChannelId(channel));
+                    }
+                    self.reads = reads;
                     self.current.retain(|&current| current != id);
                     self.established.remove(&id);
                     self.todo.retain(|todo| todo.conn != id);

@@ -155,7 +155,7 @@ fn what_is_forgotten_while_asleep_is_found() {
     });
     let failure = found.expect_err("a planted defect went unnoticed");
     let oracle = failure.verdict.oracle().unwrap_or_default();
-    assert!(["guarantees", "settled"].contains(&oracle), "{}", failure.verdict);
+    assert!(["guarantees", "settled", "conservation"].contains(&oracle), "{}", failure.verdict);
 }
 
 #[test]
@@ -223,7 +223,8 @@ fn parts_of_a_reply_that_overtake_each_other_are_found() {
 
 #[test]
 fn older_sequenced_messages_are_found() {
-    core_finds(Planted::AnySequence, &["guarantees"]);
+    // It takes two messages of one channel that overtake each other.
+    core_finds_in(Planted::AnySequence, &["guarantees"], || chaos().reorder(200_000, ms(0)..ms(100)));
 }
 
 #[test]

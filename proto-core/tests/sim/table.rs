@@ -3,8 +3,16 @@
 use std::collections::BTreeSet;
 
 const SPEC: &str = include_str!("../../../docs/spec/guarantees.md");
-const DEFECTS: &str = concat!(include_str!("../../src/planted.rs"), include_str!("../../src/chat/config.rs"));
-const TESTS: [&str; 2] = [include_str!("planted.rs"), include_str!("admission.rs")];
+const DEFECTS: &str = concat!(
+    include_str!("../../src/planted.rs"),
+    include_str!("../../src/chat/config.rs"),
+    include_str!("../../src/room/config.rs")
+);
+const TESTS: [&str; 3] = [
+    include_str!("planted.rs"),
+    include_str!("admission.rs"),
+    include_str!("../../src/endpoint/tests/roaming.rs"),
+];
 
 /// The rows of tables in `text` that begin with a guarantee.
 fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {

@@ -7,7 +7,7 @@ use super::{SERVER, Sent, World, ZERO, address, client_config, ms, secs, server_
 use crate::wire::checksum::crc32c;
 use crate::wire::packet::MIN_INIT;
 use crate::wire::{Frame, Packet, Record};
-use crate::{Address, CloseReason, ConnectionId, Drop, Event, Message, code};
+use crate::{Address, CloseReason, ConfigBuilder, ConnectionId, Drop, Event, Message, code};
 
 const ELSEWHERE: usize = 9;
 
@@ -81,9 +81,9 @@ fn what_was_on_its_way_to_the_old_address_follows() {
     assert_eq!(core::iter::from_fn(|| conn.channel(ZERO).recv(now)).count(), 20);
 }
 
-#[test]
-fn a_packet_repeated_from_elsewhere_moves_nobody() {
-    let (mut world, id, peer) = connected();
+/// A packet comes from elsewhere before it comes from its client, who has not moved.
+fn repeated_from_elsewhere(server: ConfigBuilder) -> (World, ConnectionId, usize) {
+    let (mut world, id, peer) = World::connected(server, &client_config());
     world.send(1, id, Message::new("x"));
     world.lose(|sent| sent.from == 1);
     world.drain();
@@ -93,8 +93,14 @@ fn a_packet_repeated_from_elsewhere_moves_nobody() {
     world.hand_in(SERVER, ELSEWHERE, &packet);
     world.hand_in(SERVER, 1, &packet);
     world.run(ms(100));
+    (world, peer, packet.len())
+}
+
+#[test]
+fn a_packet_repeated_from_elsewhere_moves_nobody() {
+    let (world, peer, len) = repeated_from_elsewhere(server_config());
     let bytes: usize = sent_to(&world, address(ELSEWHERE)).iter().map(|sent| sent.packet.len()).sum();
-    assert!(bytes > 0 && bytes <= 3 * packet.len(), "{bytes} bytes for {}", packet.len());
+    assert!(bytes > 0 && bytes <= 3 * len, "{bytes} bytes for {len}");
     assert_eq!(world.nodes[SERVER].address(peer), Some(address(1)));
     let stats = world.nodes[SERVER].stats();
     assert_eq!(
@@ -125,9 +131,9 @@ fn an_address_that_does_not_answer_gets_little_and_is_given_up() {
     assert_eq!(world.nodes[SERVER].stats().paths_given_up, 1);
 }
 
-#[test]
-fn probing_packets_never_move_a_client() {
-    let (mut world, id, peer) = connected();
+/// Probing packets of a client come from two other addresses.
+fn probed_from_elsewhere(server: ConfigBuilder) -> (World, ConnectionId, ConnectionId) {
+    let (mut world, id, peer) = World::connected(server, &client_config());
     let now = world.now;
     for from in [ELSEWHERE, 10] {
         let mut conn = world.nodes[1].connection(id).expect("it is there");
@@ -136,14 +142,21 @@ fn probing_packets_never_move_a_client() {
         world.hand_in(SERVER, from, &probe);
         world.drain();
         let answers = sent_to(&world, address(from));
-        let [answer] = &answers[..] else { panic!("{answers:?}") };
+        let answer = answers.first().expect("an answer");
         assert!(has(answer, |frame| *frame == Frame::PathResponse([from as u8; 8])));
         assert!(answer.packet.len() <= 3 * probe.len());
     }
     world.run(secs(1));
+    (world, id, peer)
+}
+
+#[test]
+fn probing_packets_never_move_a_client() {
+    let (mut world, id, peer) = probed_from_elsewhere(server_config());
     let stats = world.nodes[SERVER].stats();
     assert_eq!((stats.moves, stats.paths_challenged), (0, 0));
     assert_eq!(world.nodes[SERVER].address(peer), Some(address(1)));
+    let now = world.now;
     let other = world.nodes[1].connection(id).expect("it is there").forge(now, &Frame::PathResponse([1; 8]));
     world.hand_in(SERVER, 1, &other);
     assert_eq!(world.dropped(SERVER, Drop::PathAnswerUnexpected), 1);
@@ -230,4 +243,20 @@ fn some_addresses_nobody_moves_to() {
     }
     assert!(far.may_become(&from("198.51.100.1:1")) && far.may_become(&from("[2001:db8::1]:1")));
     assert!(from("127.0.0.1:1").may_become(&from("127.0.0.2:9")));
+}
+
+#[cfg(planted)]
+#[test]
+fn a_planted_move_without_proof_is_found() {
+    let planted = Some(crate::planted::Planted::MovesUnproven);
+    let (world, ..) = repeated_from_elsewhere(ConfigBuilder { planted, ..server_config() });
+    assert_ne!(world.nodes[SERVER].stats().moves, 0);
+}
+
+#[cfg(planted)]
+#[test]
+fn planted_probes_that_move_a_client_are_found() {
+    let planted = Some(crate::planted::Planted::ProbesMove);
+    let (world, ..) = probed_from_elsewhere(ConfigBuilder { planted, ..server_config() });
+    assert_ne!(world.nodes[SERVER].stats().paths_challenged, 0);
 }

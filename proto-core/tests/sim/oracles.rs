@@ -1,6 +1,8 @@
 //! The guarantees of `docs/spec/guarantees.md` that a connection keeps, checked event by event.
 
+#[path = "oracles/fates.rs"]
 mod fates;
+#[path = "oracles/sessions.rs"]
 mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -43,6 +43,7 @@ impl Connection {
         let least = if self.reset_token.is_some() { MIN_TRIGGER - TAG_LEN } else { 0 };
         let (cid, guard, path) = (self.remote_cid, self.guard, self.active_path());
         let checksum = self.config.checksum;
+        self.scratch.next = None;
         let mut carried = mem::take(&mut self.scratch.carried);
         let Self { channels, recovery, mtu, .. } = self;
         let mut lane = channels.lane(run);

@@ -89,7 +89,7 @@ impl Peer {
             last: None,
             closing: BTreeMap::new(),
             events: VecDeque::new(),
-            takes_many: seed[0] % 2 == 0,
+            takes_many: seed[0].is_multiple_of(2),
             waiting: VecDeque::new(),
         }
     }

@@ -15,7 +15,10 @@ pub trait Machine: Send + 'static {
 
     /// Takes in packets that came together and the same way, of `stride` bytes each but for the last, which may be shorter.
     fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
-        for packet in packets.chunks(stride.max(1)) {
+        // A datagram may be empty.
+        let (first, rest) = packets.split_at(stride.min(packets.len()));
+        self.handle_packet(now, meta, first);
+        for packet in rest.chunks(stride.max(1)) {
             self.handle_packet(now, meta, packet);
         }
     }

@@ -45,6 +45,8 @@ pub enum Planted {
     PiecesCountTwice,
     /// A retry token is good for everybody.
     TokenForAnyone,
+    /// A client that was told that its server is going away begins new things.
+    BeginsAnew,
     /// `Established` is told twice.
     EstablishedTwice,
     /// `Closed` is told twice.

@@ -87,6 +87,8 @@ pub(crate) struct Guarantees {
     questions: BTreeMap<(Conn, RequestId), u64>,
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
+    /// Clients that were told that their server is going away.
+    sent_away: BTreeSet<Conn>,
     /// Messages that the connection which takes the place of this one is to deliver again, as what.
     moved: BTreeMap<Conn, Vec<(MessageId, MessageId)>>,
     /// The last link of each session that was told.
@@ -126,6 +128,7 @@ impl Guarantees {
             questions: BTreeMap::new(),
             given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
+            sent_away: BTreeSet::new(),
             moved: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             continuing: BTreeSet::new(),
@@ -188,6 +191,10 @@ impl Guarantees {
                 }
                 self.move_messages(now, conn, next)?;
                 self.on_over(now, conn, pto)
+            }
+            Event::GoingAway(_) => {
+                self.sent_away.insert(conn);
+                Ok(())
             }
             Event::Writable(channel) => {
                 if self.blocked.insert((conn, *channel), false) == Some(true) {
@@ -453,6 +460,7 @@ impl<N: Connects> Oracle<N> for Guarantees {
             }
             Ev::Accepted { conn, message, hash, ask, expendable } => {
                 let conn = self.conn(node, *conn);
+                self.check_begins(conn)?;
                 self.on_accepted(now, conn, *message, *hash, ask, *expendable);
             }
             Ev::CancelCalled { conn, message } => {
@@ -482,6 +490,7 @@ impl<N: Connects> Oracle<N> for Guarantees {
             }
             Ev::RequestSent { conn, request, hash, expendable } => {
                 let conn = self.conn(node, *conn);
+                self.check_begins(conn)?;
                 let class = Class::ReliableOrdered;
                 let paused = self.all_paused(now);
                 let accepted = Accepted { at: now, paused, lifetime: None, expendable: *expendable };

@@ -228,6 +228,14 @@ fn a_stream_that_is_trusted_with_delivery_is_found() {
 }
 
 #[test]
+fn clients_that_were_sent_away_and_begin_anew_are_found() {
+    let config = |config| ConfigBuilder { planted: Some(Planted::BeginsAnew), ..config };
+    let found = search(0..20, |seed| crate::drain::rolling_with(seed, config));
+    let failure = found.expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("guarantees"), "{}", failure.verdict);
+}
+
+#[test]
 fn parts_of_a_reply_that_overtake_each_other_are_found() {
     // It takes a loss between two parts of one reply, which fill more than a packet.
     core_finds_in(Planted::ReplyPartsUnordered, &["guarantees"], || chaos().loss(250_000));

@@ -239,7 +239,7 @@ const steps = {
     send(ann, { m: "kickban", _id: bob.user._id, ms: 300_000 });
     const awkward = await heard(bob, "another room", (message) => message.m === "ch" && message.p, b);
     assert.equal(awkward.ch._id, "test/awkward");
-    const banned = await heard(bob, "words about it", (message) => message.m === "notification", b);
+    const banned = await heard(bob, "words about it", (message) => message.m === "notification" && message.text.startsWith("Banned"), b);
     assert.equal(banned.text, `Banned from "${room}" for 5 minutes.`);
     assert.equal(banned.duration, 7000);
     const told = await heard(ann, "words for the room", (message) => message.m === "notification", a);

@@ -292,6 +292,8 @@ fn the_operator_lists_bans_notifies_kicks_and_drains_and_nobody_else_does() {
     assert_eq!(status(&post("ban", &" ".repeat(70_000))), "413");
     let banned = post("ban", &format!(r#"{{"room":"a room","user":"{user}","ms":60000}}"#));
     assert_eq!(status(&banned), "200");
+    let words = heard(&mut guest, "notification")["text"].clone();
+    assert_eq!(words, "The operator banned Anonymous from the channel for 1 minutes.");
     assert_eq!(heard(&mut guest, "notification")["text"], "Banned from \"a room\" for 1 minutes.");
     assert_eq!(heard(&mut guest, "ch")["ch"]["_id"], "test/awkward");
     assert_eq!(json(&post("kick", &format!(r#"{{"user":"{user}"}}"#)))["connections"], 1);

@@ -72,33 +72,28 @@ impl Room {
         };
         let users: Vec<_> = self.members.iter().filter_map(concerned).collect();
         let minutes = ban.length_ms / 60_000;
+        if let BanTarget::User(user) = ban.target {
+            let (title, text) = if user == ban.by {
+                let text = format!("Let it be known that {} kickbanned him/her self.", ban.by_name);
+                ("Certificate of Award", text)
+            } else {
+                let text =
+                    format!("{} banned {} from the channel for {minutes} minutes.", ban.by_name, ban.name);
+                ("Notice", text)
+            };
+            self.tell(None, notification(title, &text), effects);
+        }
         for user in users {
             let seats = self.members.get(&user).map_or_else(Vec::new, |member| member.seats.clone());
             self.remove(now, config, user, effects);
             for (peer, _) in seats {
                 let text = format!("Banned from \"{}\" for {minutes} minutes.", self.name);
                 effects.one(peer, notification("Notice", &text));
-                if ban.target == BanTarget::User(ban.by) {
-                    effects.one(peer, words_for_the_room(ban));
-                }
                 let seat = Seat { peer, user };
                 effects.evicted.push(Evicted { seat, length_ms: ban.length_ms.into() });
             }
         }
-        if let BanTarget::User(_) = ban.target {
-            self.tell(None, words_for_the_room(ban), effects);
-        }
     }
-}
-
-/// What those who stay hear of a ban.
-fn words_for_the_room(ban: &Ban) -> Event {
-    let (by, minutes) = (&ban.by_name, ban.length_ms / 60_000);
-    if ban.target == BanTarget::User(ban.by) {
-        let text = format!("Let it be known that {by} kickbanned him/her self.");
-        return notification("Certificate of Award", &text);
-    }
-    notification("Notice", &format!("{by} banned {} from the channel for {minutes} minutes.", ban.name))
 }
 
 /// Words about a ban, which the original shows for 7 s.

@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use proto_core::room::{Limits, RoomConfig};
 
-/// The longest salt that is read, in bytes.
-const MAX_SALT: usize = 4096;
-/// The shortest salt that cannot be guessed, in bytes.
-const MIN_SALT: usize = 16;
+use crate::http::Admin;
 
-/// Why a salt cannot be had.
+/// The longest secret that is read, in bytes.
+const MAX_SECRET: usize = 4096;
+/// The shortest secret that cannot be guessed, in bytes.
+const MIN_SECRET: usize = 16;
+
+/// Why a salt or a token cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SaltError {
+pub(crate) enum SecretError {
     /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
-    /// It does not hold a salt.
-    #[error("{}: a salt has {MIN_SALT} to {MAX_SALT} bytes, this one has {len}", path.display())]
+    /// It does not hold one.
+    #[error("{}: a secret has {MIN_SECRET} to {MAX_SECRET} bytes, this one has {len}", path.display())]
     Length { path: PathBuf, len: usize },
 }
 
@@ -40,6 +42,12 @@ pub(crate) struct HttpArgs {
     /// without it by their tokens, or not at all.
     #[arg(long, value_name = "FILE")]
     pub(crate) salt_file: Option<PathBuf>,
+    /// A file with a token of 16 bytes or more. Who shows it may run the server over HTTP, at /admin/, from this machine.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// The same from other machines: put TLS before it.
+    #[arg(long, requires = "admin_token_file")]
+    pub(crate) admin_from_anywhere: bool,
     /// HTTP connections at once.
     #[arg(long, value_name = "N", default_value_t = 65_000)]
     pub(crate) max_http: usize,
@@ -52,9 +60,15 @@ pub(crate) struct HttpArgs {
 }
 
 impl HttpArgs {
+    /// Who may run the server over HTTP.
+    pub(crate) fn admin(&self) -> Result<Option<Admin>, SecretError> {
+        let token = self.admin_token_file.as_deref().map(secret).transpose()?;
+        Ok(token.map(|token| Admin::new(&token, self.admin_from_anywhere)))
+    }
+
     /// How rooms are run.
-    pub(crate) fn rooms(&self) -> Result<RoomConfig, SaltError> {
-        let salt = self.salt_file.as_deref().map(salt).transpose()?;
+    pub(crate) fn rooms(&self) -> Result<RoomConfig, SecretError> {
+        let salt = self.salt_file.as_deref().map(secret).transpose()?;
         let config = RoomConfig { salt, ..RoomConfig::default() };
         Ok(if self.unlimited {
             RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
@@ -64,13 +78,13 @@ impl HttpArgs {
     }
 }
 
-fn salt(path: &Path) -> Result<Vec<u8>, SaltError> {
-    let bytes = std::fs::read(path).map_err(|error| SaltError::Read { path: path.to_owned(), error })?;
-    let salt = bytes.trim_ascii().to_vec();
-    if (MIN_SALT..=MAX_SALT).contains(&salt.len()) {
-        Ok(salt)
+fn secret(path: &Path) -> Result<Vec<u8>, SecretError> {
+    let bytes = std::fs::read(path).map_err(|error| SecretError::Read { path: path.to_owned(), error })?;
+    let secret = bytes.trim_ascii().to_vec();
+    if (MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
+        Ok(secret)
     } else {
-        Err(SaltError::Length { path: path.to_owned(), len: salt.len() })
+        Err(SecretError::Length { path: path.to_owned(), len: secret.len() })
     }
 }
 

@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 use address::server;
 use driver::{Address, Scheme};
-pub(crate) use http::{HttpArgs, SaltError};
+pub(crate) use http::{HttpArgs, SecretError};
 pub(crate) use program::command;
 pub(crate) use tls::{ClientTls, ServerTls, TlsFileError};
 

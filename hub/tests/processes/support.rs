@@ -83,6 +83,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Sends a signal and waits for the end; returns what else was on stdout.
     pub(crate) fn signal(mut self, name: &str) -> (ExitStatus, Vec<String>) {
         signal(&self.child, name);

@@ -115,6 +115,18 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
             .inspect(|hub| if path == "/admin/rooms" { hub.list_rooms() } else { hub.list_clients() }));
     }
     let body = body(request).await?;
+    let known: &[&str] = match &*path {
+        "/admin/ban" => &["room", "user", "ms"],
+        "/admin/unban" => &["room", "user"],
+        "/admin/close" => &["room"],
+        "/admin/kick" => &["user"],
+        "/admin/notify" => &["room", "title", "text", "duration_ms"],
+        _ => &[],
+    };
+    // A field that is ignored would be an order that is not followed.
+    if body.keys().any(|field| !known.contains(&&**field)) {
+        return Err(bad("there is a field that this operation does not have"));
+    }
     match &*path {
         "/admin/ban" => {
             let (room, user) = (room(&body)?, user(&body)?);

@@ -1,5 +1,6 @@
 //! The program as its users run it: processes, sockets, signals, files.
 
+mod admin;
 mod bad_network;
 mod chat;
 mod command_line;

@@ -10,12 +10,12 @@ use tungstenite::{Error, Message, WebSocket, client};
 use crate::node::web;
 use crate::support::{Chat, Server, chat};
 
-fn address(server: &Server) -> SocketAddr {
+pub(crate) fn address(server: &Server) -> SocketAddr {
     web(server).strip_prefix("http://").unwrap().parse().unwrap()
 }
 
 /// Sends bytes, and reads until the server closes.
-fn exchange(server: &Server, request: &str) -> String {
+pub(crate) fn exchange(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(address(server)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -23,17 +23,17 @@ fn exchange(server: &Server, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn get(server: &Server, path: &str) -> String {
+pub(crate) fn get(server: &Server, path: &str) -> String {
     exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"))
 }
 
-fn socket(server: &Server, path: &str) -> WebSocket<TcpStream> {
+pub(crate) fn socket(server: &Server, path: &str) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(address(server)).unwrap();
     client(format!("ws://{}{path}", address(server)), stream).unwrap().0
 }
 
 /// The next message with this name.
-fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
+pub(crate) fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
     loop {
         let text = socket.read().unwrap().into_text().unwrap();
         let messages: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
@@ -43,7 +43,7 @@ fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
     }
 }
 
-fn start(data: &std::path::Path, more: &[&str]) -> Server {
+pub(crate) fn start(data: &std::path::Path, more: &[&str]) -> Server {
     Server::start_with(data, &[&["--udp", "127.0.0.1:0", "--http", "127.0.0.1:0"], more].concat())
 }
 
@@ -232,87 +232,4 @@ fn the_dashboard_shows_metrics_that_there_are() {
     for name in names {
         assert!(docs.contains(&format!("| `{name}` |")), "{name}");
     }
-}
-
-#[test]
-fn the_operator_lists_bans_notifies_kicks_and_drains_and_nobody_else_does() {
-    let data = tempdir().unwrap();
-    let token = data.path().join("token");
-    std::fs::write(&token, "a token of some length\n").unwrap();
-    let server = start(data.path(), &["--admin-token-file", token.to_str().unwrap()]);
-    let ask = |method: &str, path: &str, token: &str, body: &str| {
-        let len = body.len();
-        exchange(
-            &server,
-            &format!(
-                "{method} /admin/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-                 Content-Length: {len}\r\n\r\n{body}"
-            ),
-        )
-    };
-    let get = |path: &str| ask("GET", path, "a token of some length", "");
-    let post = |path: &str, body: &str| ask("POST", path, "a token of some length", body);
-    let status = |answer: &str| answer[9..12].to_owned();
-    let json = |answer: &str| -> serde_json::Value {
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-    };
-    let mut guest = socket(&server, "/ws");
-    guest.send(Message::text(r#"[{"m":"hi"},{"m":"ch","_id":"a room"}]"#)).unwrap();
-    let user = heard(&mut guest, "ch")["p"].as_str().unwrap().to_owned();
-    for path in ["rooms", "clients", "ban", "kick", "drain"] {
-        for wrong in ["", "a token of some lengt", "a token of some length "] {
-            assert_eq!(status(&ask("POST", path, wrong, "{}")), "401", "{path}");
-        }
-    }
-    let rooms = json(&get("rooms"));
-    assert_eq!(rooms["rooms"][0]["room"], "a room");
-    assert_eq!(rooms["rooms"][0]["participants"][0]["user"], *user);
-    assert_eq!(json(&get("clients"))["clients"][0]["guest"], 1);
-    assert_eq!(status(&post("notify", r#"{"text":"soon","title":"Restart"}"#)), "200");
-    assert_eq!(heard(&mut guest, "notification")["title"], "Restart");
-    let nobody = "0".repeat(24);
-    for (path, body, expected) in [
-        ("ban", "", "400"),
-        ("ban", "[]", "400"),
-        ("ban", "{", "400"),
-        ("ban", r#"{"room":"a room","user":"x"}"#, "400"),
-        ("ban", &format!(r#"{{"room":"a room","user":"{user}","ms":3600001}}"#), "400"),
-        ("ban", &format!(r#"{{"room":"elsewhere","user":"{user}"}}"#), "404"),
-        ("kick", &format!(r#"{{"user":"{nobody}"}}"#), "404"),
-        ("close", r#"{"room":"elsewhere"}"#, "404"),
-        ("notify", r#"{"text":" "}"#, "400"),
-        ("notify", r#"{"text":"x","room":7}"#, "400"),
-        ("nothing", "{}", "404"),
-        ("rooms", "{}", "405"),
-    ] {
-        let answer = post(path, body);
-        assert_eq!(status(&answer), expected, "{path} {body}");
-        assert!(json(&answer)["error"].is_string());
-    }
-    assert_eq!(status(&post("ban", &" ".repeat(70_000))), "413");
-    let banned = post("ban", &format!(r#"{{"room":"a room","user":"{user}","ms":60000}}"#));
-    assert_eq!(status(&banned), "200");
-    let words = heard(&mut guest, "notification")["text"].clone();
-    assert_eq!(words, "The operator banned Anonymous from the channel for 1 minutes.");
-    assert_eq!(heard(&mut guest, "notification")["text"], "Banned from \"a room\" for 1 minutes.");
-    assert_eq!(heard(&mut guest, "ch")["ch"]["_id"], "test/awkward");
-    assert_eq!(json(&post("kick", &format!(r#"{{"user":"{user}"}}"#)))["connections"], 1);
-    let end = loop {
-        match guest.read().unwrap() {
-            Message::Close(frame) => break frame.unwrap(),
-            _ => {}
-        }
-    };
-    assert_eq!(u16::from(end.code), 4008);
-    let described: serde_json::Value = json(&ask("GET", "openapi.json", "", ""));
-    for (path, methods) in described["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
-            let path = path.strip_prefix("/admin/").unwrap();
-            assert_eq!(status(&ask(&method.to_uppercase(), path, "no token", "")), "401", "{path}");
-        }
-    }
-    assert_eq!(status(&post("drain", "")), "200");
-    assert!(server.ended().success());
-    let plain = start(data.path(), &[]);
-    assert!(crate::web::get(&plain, "/admin/rooms").starts_with("HTTP/1.1 404 "), "it is off by default");
 }

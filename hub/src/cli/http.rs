@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use proto_core::room::{Limits, RoomConfig};
+use clap::{Args, ValueEnum};
+use proto_core::room::{CrownOnLeave, Limits, RoomConfig};
 
 use crate::http::Admin;
 
@@ -23,6 +23,15 @@ pub(crate) enum SecretError {
     /// It does not hold one.
     #[error("{}: a secret has {MIN_SECRET} to {MAX_SECRET} bytes, this one has {len}", path.display())]
     Length { path: PathBuf, len: usize },
+}
+
+/// Where the crown goes when its holder leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Crown {
+    /// To whoever is there longest.
+    Next,
+    /// To the ground.
+    Drop,
 }
 
 /// Arguments of `serve` about HTTP.
@@ -54,6 +63,12 @@ pub(crate) struct HttpArgs {
     /// HTTP connections at once from one address, unless it is this machine's own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_http_per_address: usize,
+    /// Rooms with somebody in them at once.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_rooms: usize,
+    /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
+    #[arg(long, value_name = "WHERE", default_value = "next", value_enum, hide_possible_values = true)]
+    pub(crate) crown_on_leave: Crown,
     /// Nobody is limited in how much or how often he says, plays or changes something. For measurements.
     #[arg(long, conflicts_with = "record")]
     pub(crate) unlimited: bool,
@@ -69,7 +84,11 @@ impl HttpArgs {
     /// How rooms are run.
     pub(crate) fn rooms(&self) -> Result<RoomConfig, SecretError> {
         let salt = self.salt_file.as_deref().map(secret).transpose()?;
-        let config = RoomConfig { salt, ..RoomConfig::default() };
+        let crown_on_leave = match self.crown_on_leave {
+            Crown::Next => CrownOnLeave::Next,
+            Crown::Drop => CrownOnLeave::Drop,
+        };
+        let config = RoomConfig { salt, crown_on_leave, max_rooms: self.max_rooms, ..RoomConfig::default() };
         Ok(if self.unlimited {
             RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
         } else {

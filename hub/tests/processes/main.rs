@@ -9,6 +9,7 @@ mod links;
 mod node;
 mod relay;
 mod roaming;
+mod settings;
 mod support;
 mod terminal;
 mod web;

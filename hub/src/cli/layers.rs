@@ -2,7 +2,7 @@
 //! that does not say it itself.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -95,7 +95,7 @@ pub(crate) fn arguments(
         Some(_) => return Ok(Layered { arguments: given, sources: BTreeMap::new() }),
     };
     let server = server();
-    let is_given = |name: &str| value_of(&given[1..], name).is_some();
+    let is_given = |name: &str| is_given(given.get(1..).unwrap_or_default(), name);
     let mut sources = BTreeMap::new();
     let mut added: Vec<OsString> = Vec::new();
     for (name, setting) in settings(&server).filter(|(name, _)| !is_given(name)) {
@@ -115,9 +115,8 @@ pub(crate) fn arguments(
         added.extend(checked(&server, name, shape, &values, &variable)?);
         sources.insert(name.to_owned(), variable);
     }
-    let named = value_of(&given[1..], "config");
-    let from_environment = || environment("BOWLINE_CONFIG");
-    if let Some(file) = named.map_or_else(from_environment, |file| file.map(OsStr::to_owned)) {
+    let named = named_file(given.get(1..).unwrap_or_default());
+    if let Some(file) = named.or_else(|| environment("BOWLINE_CONFIG")) {
         for Found { name, values, shape, place } in read(&server, &PathBuf::from(file))? {
             // A list that is empty, or a switch that is off, is set as well.
             if !is_given(&name) && !sources.contains_key(&name) {
@@ -133,15 +132,18 @@ pub(crate) fn arguments(
     Ok(Layered { arguments, sources })
 }
 
-/// What follows an option: `Some(None)` if nothing does.
-fn value_of<'a>(given: &'a [OsString], name: &str) -> Option<Option<&'a OsStr>> {
+/// Whether an option is on the command line.
+fn is_given(given: &[OsString], name: &str) -> bool {
     let option = format!("--{name}");
-    given.iter().enumerate().find_map(|(at, one)| {
-        let text = one.to_str()?;
-        match text.strip_prefix(&option)? {
-            "" => Some(given.get(at + 1).map(OsString::as_os_str)),
-            rest => rest.strip_prefix('=').map(|value| Some(OsStr::new(value))),
-        }
+    let rest = |one: &OsString| one.to_str().and_then(|text| text.strip_prefix(&option)).map(str::to_owned);
+    given.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// The file that the command line names.
+fn named_file(given: &[OsString]) -> Option<OsString> {
+    given.iter().enumerate().find_map(|(at, one)| match one.to_str()?.strip_prefix("--config")? {
+        "" => given.get(at + 1).cloned(),
+        rest => rest.strip_prefix('=').map(OsString::from),
     })
 }
 

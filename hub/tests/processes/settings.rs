@@ -88,7 +88,7 @@ fn the_log_is_json_where_that_is_wanted_and_holds_no_secrets() {
     assert!(ask(&server, "GET", "/admin/rooms", TOKEN, "").contains("a room"));
     assert!(ask(&server, "GET", "/admin/rooms", "a token that is wrong", "").contains(" 401 "));
     let key = std::fs::read(data.join("server.key")).unwrap();
-    let key_hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key_hex = key[..8].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let said = server.end_and_read_log();
     let objects = said.lines().filter(|line| !line.starts_with("to chat, type")).map(|line| {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -108,7 +108,7 @@ fn the_log_is_json_where_that_is_wanted_and_holds_no_secrets() {
         "the token of a guest",
         "words between us",
         "words from a pipe",
-        &key_hex[..16],
+        &key_hex,
         list,
     ] {
         assert!(!said.contains(secret), "{secret:?} is in the log");

@@ -74,8 +74,12 @@ fn workload_names() -> Vec<&'static str> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let known: Vec<_> =
-        workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).chain(w8::NAMES).collect();
+    let known: Vec<_> = workload_names()
+        .into_iter()
+        .chain(Stack::ALL.map(Stack::name))
+        .chain(w8::NAMES)
+        .chain(w8::WORKLOADS)
+        .collect();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         eprintln!("there is no {unknown}; there are {}", known.join(", "));
         return ExitCode::from(2);
@@ -122,11 +126,15 @@ fn measure_time(options: &Options) -> Result<(), String> {
 }
 
 fn measure_loss(options: &Options) -> Result<(), String> {
-    let rows = w8::run(if options.quick { 3 } else { 15 }, |stack| {
-        options.only.is_empty() || options.only.iter().any(|only| stack.starts_with(only.as_str()))
-    });
+    let seconds = if options.quick { 3 } else { 15 };
+    let stacks: Vec<_> = options.only.iter().filter(|only| !w8::WORKLOADS.contains(&only.as_str())).collect();
+    let wants = |stack: &str| stacks.is_empty() || stacks.iter().any(|only| stack.starts_with(only.as_str()));
+    let [lossy, narrow] = w8::WORKLOADS.map(|workload| options.wants(workload, &w8::WORKLOADS));
+    let rows = if lossy { w8::run(seconds, wants) } else { Vec::new() };
+    let narrow = if narrow { w8::run_narrow(seconds, wants) } else { Vec::new() };
     let Some(path) = &options.json else { return Ok(()) };
-    std::fs::write(path, report::w8_json(&rows)).map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::write(path, report::w8_json(&rows, &narrow))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn count_instructions(options: &Options) -> Result<(), String> {

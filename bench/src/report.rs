@@ -63,24 +63,36 @@ pub(crate) fn json(rows: &[Row], idle: &[Idle]) -> String {
 }
 
 /// The rows of W8 as a JSON object.
-pub(crate) fn w8_json(rows: &[w8::Row]) -> String {
+pub(crate) fn w8_json(rows: &[w8::Row], narrow: &[w8::NarrowRow]) -> String {
     // Not a number stands for "nothing arrived".
     let number = |value: f64| if value.is_finite() { format!("{value:.2}") } else { "null".into() };
-    let mut out = String::from("{\n  \"w8\": [\n");
-    for (i, row) in rows.iter().enumerate() {
-        let comma = if i + 1 < rows.len() { "," } else { "" };
-        let _ = writeln!(
-            out,
+    let lossy = rows.iter().map(|row| {
+        format!(
             "    {{\"stack\": \"{}\", \"loss_percent\": {}, \"p50_ms\": {}, \"p99_ms\": {}, \
-             \"steady_per_second\": {:.1}, \"bulk_per_second\": {:.1}}}{comma}",
+             \"steady_per_second\": {:.1}, \"bulk_per_second\": {:.1}}}",
             row.stack,
             row.loss,
             number(row.p50),
             number(row.p99),
             row.steady,
             row.bulk
-        );
-    }
-    out.push_str("  ]\n}\n");
-    out
+        )
+    });
+    let narrow = narrow.iter().map(|row| {
+        format!(
+            "    {{\"stack\": \"{}\", \"used_percent\": {:.1}, \"lost_percent\": {:.2}, \
+             \"queue_p50_ms\": {}, \"queue_p95_ms\": {}}}",
+            row.stack,
+            row.used,
+            row.lost,
+            number(row.p50),
+            number(row.p95)
+        )
+    });
+    let list = |rows: Vec<String>| rows.join(",\n");
+    format!(
+        "{{\n  \"w8\": [\n{}\n  ],\n  \"w8_narrow\": [\n{}\n  ]\n}}\n",
+        list(lossy.collect()),
+        list(narrow.collect())
+    )
 }

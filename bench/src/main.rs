@@ -9,6 +9,7 @@
 mod alloc;
 mod idle;
 mod instructions;
+mod links;
 mod measure;
 mod messages;
 mod pair;
@@ -39,12 +40,18 @@ struct Options {
     /// Measure delay and throughput over sockets and a relay that loses packets, instead.
     #[arg(long)]
     w8: bool,
+    /// Measure adapters over real links, two processes beside raw sockets and others of their kind, instead.
+    #[arg(long)]
+    links: bool,
     /// Count instructions with valgrind instead of measuring time.
     #[arg(long)]
     instructions: bool,
     /// Count what this file has, and fail where there are more than it allows.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
+    /// Be one of the two processes.
+    #[arg(long, hide = true, num_args = 5, value_names = ["WORKLOAD", "STACK", "SIZE", "SECONDS", "ADDRESS"])]
+    link: Vec<String>,
     /// Carry messages and say nothing: what valgrind is to look at.
     #[arg(long, hide = true, num_args = 3, value_names = ["WORKLOAD", "STACK", "COUNT"])]
     carry: Vec<String>,
@@ -79,6 +86,7 @@ fn main() -> ExitCode {
         .chain(Stack::ALL.map(Stack::name))
         .chain(w8::NAMES)
         .chain(w8::WORKLOADS)
+        .chain(links::names())
         .collect();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         eprintln!("there is no {unknown}; there are {}", known.join(", "));
@@ -86,6 +94,10 @@ fn main() -> ExitCode {
     }
     let result = if let [workload, stack, count] = &options.carry[..] {
         carry(workload, stack, count)
+    } else if !options.link.is_empty() {
+        links::take_part(&options.link)
+    } else if options.links {
+        measure_links(&options)
     } else if options.instructions || options.check.is_some() {
         count_instructions(&options)
     } else if options.w8 {
@@ -135,6 +147,12 @@ fn measure_loss(options: &Options) -> Result<(), String> {
     let Some(path) = &options.json else { return Ok(()) };
     std::fs::write(path, report::w8_json(&rows, &narrow))
         .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn measure_links(options: &Options) -> Result<(), String> {
+    let rows = links::run(if options.quick { 2 } else { 5 }, |name, kind| options.wants(name, kind))?;
+    let Some(path) = &options.json else { return Ok(()) };
+    std::fs::write(path, report::links_json(&rows)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn count_instructions(options: &Options) -> Result<(), String> {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::idle::Idle;
 use crate::measure::Row;
-use crate::w8;
 use crate::workload::Stack;
+use crate::{links, w8};
 
 /// Prints the rows of one workload; `x` is the time over Bowline's without a checksum.
 pub(crate) fn print(rows: &[Row]) {
@@ -95,4 +95,20 @@ pub(crate) fn w8_json(rows: &[w8::Row], narrow: &[w8::NarrowRow]) -> String {
         list(lossy.collect()),
         list(narrow.collect())
     )
+}
+
+/// The rows over real links as a JSON object.
+pub(crate) fn links_json(rows: &[links::Row]) -> String {
+    let rows = rows.iter().map(|row| {
+        let figures = row.figures.iter().map(|(name, figure)| format!("\"{name}\": {figure:.3}"));
+        let figures: Vec<_> = figures.collect();
+        format!(
+            "    {{\"workload\": \"{}\", \"size\": {}, \"stack\": \"{}\", {}}}",
+            row.workload,
+            row.size,
+            row.stack,
+            figures.join(", ")
+        )
+    });
+    format!("{{\n  \"links\": [\n{}\n  ]\n}}\n", rows.collect::<Vec<_>>().join(",\n"))
 }

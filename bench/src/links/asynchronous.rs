@@ -76,11 +76,11 @@ async fn serve(job: &Job, mut end: End) {
 
 /// Sends each message back, and those that come together together.
 async fn echo(mut end: End) {
-    if let End::Bowline(conn, _) = &end {
-        while let Some(received) = conn.recv().await {
+    if let End::Bowline(end) = &end {
+        while let Some(received) = end.conn.recv().await {
             let answered = match received.request {
-                Some(request) => conn.reply(request, received.payload).await,
-                None => conn.send(Message::new(received.payload)).await,
+                Some(request) => end.conn.reply(request, received.payload).await,
+                None => end.conn.send(Message::new(received.payload)).await,
             };
             answered.expect("a connection");
         }
@@ -112,8 +112,8 @@ async fn ask(job: &Job, mut end: End) {
             tell_times(&mut times, "us", 1e6);
         }
         Workload::Outstanding => {
-            let count = if let End::Bowline(conn, _) = &end {
-                request(job, conn, begun).await
+            let count = if let End::Bowline(end) = &end {
+                request(job, &end.conn, begun).await
             } else {
                 pipeline(job, &mut end, begun).await
             };
@@ -125,6 +125,7 @@ async fn ask(job: &Job, mut end: End) {
                 end.feed_unreliable(messages[sent % KINDS].clone()).await;
                 sent += 1;
             }
+            end.flush().await;
             tell("sent", sent as f64);
             tokio::time::sleep(SILENCE).await;
         }

@@ -1,9 +1,12 @@
 //! Connections of those stacks that run on tokio, under one interface.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use adapter_tokio::{Address, Class, Close, ConfigBuilder, Message as BowlineMessage, Options, Scheme};
+use adapter_tokio::{
+    Address, Class, Close, ConfigBuilder, Message as BowlineMessage, Options, Policy, Scheme,
+};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,13 +20,23 @@ use crate::pair::{Protection, quinn_configs, quinn_transport};
 
 /// What the others gather before they write.
 const GATHERED: usize = 60 * 1024;
+/// Bowline's messages that are sent in one call, and received in one at most.
+const TOGETHER: usize = 256;
 
 /// One end of a connection.
 pub(super) enum End {
-    Bowline(adapter_tokio::Connection, adapter_tokio::Endpoint),
+    Bowline(Box<BowlineEnd>),
     Codec(Framed<TcpStream, LengthDelimitedCodec>),
     WebSocket(Box<WebSocketStream<TcpStream>>),
     Quinn(Box<QuinnEnd>),
+}
+
+/// What is sent together, and what came together.
+pub(super) struct BowlineEnd {
+    pub(super) conn: adapter_tokio::Connection,
+    endpoint: adapter_tokio::Endpoint,
+    gathered: VecDeque<BowlineMessage>,
+    arrived: VecDeque<Bytes>,
 }
 
 /// A stream of messages with a length before each.
@@ -62,6 +75,8 @@ fn config() -> Options {
         session_messages: 8192,
         max_connections: 20_000,
         max_pending: 2000,
+        // A sender of unreliable messages waits for room instead of dropping them.
+        policy: Some(Policy::FailFast),
         ..adapter_tokio::config(ConfigBuilder::default())
     };
     builder.into()
@@ -85,6 +100,11 @@ fn quinn_endpoint(is_server: bool) -> (quinn::Endpoint, quinn::ClientConfig) {
     let runtime = Arc::new(quinn::TokioRuntime);
     let endpoint = quinn::Endpoint::new(endpoint, is_server.then_some(server), socket, runtime);
     (endpoint.expect("an endpoint"), client)
+}
+
+fn bowline(conn: adapter_tokio::Connection, endpoint: &adapter_tokio::Endpoint) -> End {
+    let (gathered, arrived) = (VecDeque::new(), VecDeque::new());
+    End::Bowline(Box::new(BowlineEnd { conn, endpoint: endpoint.clone(), gathered, arrived }))
 }
 
 async fn web_socket(stream: TcpStream, is_client: bool) -> End {
@@ -143,9 +163,7 @@ impl Listener {
 
     pub(super) async fn accept(&self) -> End {
         match self {
-            Self::Bowline(endpoint) => {
-                End::Bowline(endpoint.accept().await.expect("a client"), endpoint.clone())
-            }
+            Self::Bowline(endpoint) => bowline(endpoint.accept().await.expect("a client"), endpoint),
             Self::Codec(listener) => codec(listener.accept().await.expect("a client").0),
             Self::WebSocket(listener) => {
                 let (stream, _) = listener.accept().await.expect("a client");
@@ -182,7 +200,7 @@ impl Dialer {
             Self::Bowline(endpoint) => {
                 let address: Address = address.parse().expect("an address");
                 let conn = endpoint.connect_to(&[address]).await.expect("a connection");
-                End::Bowline(conn, endpoint.clone())
+                bowline(conn, endpoint)
             }
             Self::Codec => codec(TcpStream::connect(address).await.expect("a server")),
             Self::WebSocket => {
@@ -202,6 +220,27 @@ impl Dialer {
                 End::Quinn(Box::new(end))
             }
         }
+    }
+}
+
+impl BowlineEnd {
+    async fn feed(&mut self, message: BowlineMessage) {
+        self.gathered.push_back(message);
+        if self.gathered.len() >= TOGETHER {
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        self.conn.send_all(&mut self.gathered).await.expect("a connection");
+    }
+
+    async fn recv(&mut self) -> Option<Bytes> {
+        if self.arrived.is_empty() {
+            let received = self.conn.recv_many(TOGETHER).await;
+            self.arrived.extend(received.into_iter().map(|received| received.payload));
+        }
+        self.arrived.pop_front()
     }
 }
 
@@ -248,7 +287,7 @@ impl End {
     /// Sends a message, or puts it to others that wait to be written.
     pub(super) async fn feed(&mut self, message: Bytes) {
         match self {
-            Self::Bowline(conn, _) => conn.send(BowlineMessage::new(message)).await.expect("a connection"),
+            Self::Bowline(end) => end.feed(BowlineMessage::new(message)).await,
             Self::Codec(framed) => framed.feed(message).await.expect("a stream"),
             Self::WebSocket(socket) => socket.feed(Message::Binary(message)).await.expect("a stream"),
             Self::Quinn(end) => end.feed(&message).await,
@@ -258,10 +297,7 @@ impl End {
     /// Sends one that may be lost.
     pub(super) async fn feed_unreliable(&mut self, message: Bytes) {
         match self {
-            Self::Bowline(conn, _) => {
-                let message = BowlineMessage::new(message).class(Class::Unreliable);
-                conn.send(message).await.expect("a connection");
-            }
+            Self::Bowline(end) => end.feed(BowlineMessage::new(message).class(Class::Unreliable)).await,
             Self::Quinn(end) => end.conn.send_datagram_wait(message).await.expect("a connection"),
             Self::Codec(_) | Self::WebSocket(_) => unreachable!("they lose nothing"),
         }
@@ -270,7 +306,7 @@ impl End {
     /// Writes what waits.
     pub(super) async fn flush(&mut self) {
         match self {
-            Self::Bowline(..) => {}
+            Self::Bowline(end) => end.flush().await,
             Self::Codec(framed) => SinkExt::<Bytes>::flush(framed).await.expect("a stream"),
             Self::WebSocket(socket) => socket.flush().await.expect("a stream"),
             Self::Quinn(end) => end.flush().await,
@@ -279,7 +315,7 @@ impl End {
 
     pub(super) async fn recv(&mut self) -> Option<Bytes> {
         match self {
-            Self::Bowline(conn, _) => conn.recv().await.map(|received| received.payload),
+            Self::Bowline(end) => end.recv().await,
             Self::Codec(framed) => framed.next().await?.ok().map(BytesMut::freeze),
             Self::WebSocket(socket) => match socket.next().await?.ok()? {
                 Message::Binary(message) => Some(message),
@@ -300,10 +336,10 @@ impl End {
     pub(super) async fn finish(&mut self) {
         self.flush().await;
         match self {
-            Self::Bowline(conn, endpoint) => {
-                conn.close(Close::default());
-                conn.closed().await;
-                endpoint.wait_idle().await;
+            Self::Bowline(end) => {
+                end.conn.close(Close::default());
+                end.conn.closed().await;
+                end.endpoint.wait_idle().await;
             }
             Self::Codec(framed) => SinkExt::<Bytes>::close(framed).await.expect("a stream"),
             Self::WebSocket(socket) => SinkExt::close(&mut **socket).await.expect("a stream"),

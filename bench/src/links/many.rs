@@ -50,7 +50,8 @@ async fn pass_on(job: &Job) {
         let end = listener.accept().await;
         let mouths = Rc::clone(&mouths);
         match end {
-            End::Bowline(conn, _) => {
+            End::Bowline(end) => {
+                let conn = end.conn;
                 mouths.borrow_mut().push(Mouth::Bowline(conn.clone()));
                 tasks.push(spawn_local(async move {
                     while let Some(received) = conn.recv().await {

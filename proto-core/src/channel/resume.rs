@@ -135,6 +135,16 @@ impl Channels {
         Ok(())
     }
 
+    /// Gives up what is not reliable and longer than the new link carries.
+    pub(crate) fn drop_longer(&mut self, now: Timestamp, id: ChannelId, max: usize, ends: &mut Ends) {
+        let Some(channel) = self.get_mut(id) else { return };
+        for class in [Class::Unreliable, Class::Sequenced] {
+            for message in channel.outboxes[class as usize].longer_than(max as u64) {
+                channel.give_up(now, class, message, Fate::TooLarge, ends);
+            }
+        }
+    }
+
     /// How many of the messages that the peer sent without repeating them are lost with the old link: `sent` is what it says, and
     /// `had` what was known here when the new link came. They are told once.
     pub(crate) fn note_gap(&mut self, id: ChannelId, sent: u64, had: u64) -> u32 {

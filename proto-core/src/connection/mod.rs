@@ -78,6 +78,8 @@ use crate::{
 pub struct Connection {
     config: Arc<Config>,
     link: Link,
+    /// What each attempt of a client begins with.
+    first_link: Link,
     is_client: bool,
     rng: Rng,
     /// The latest time any input told.
@@ -233,6 +235,7 @@ impl Connection {
             blocked: blocked::Blocked::default(),
             marks: false,
             link,
+            first_link: link,
             is_client,
             rng,
             clock: now,

@@ -139,13 +139,14 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
-    /// Which shard a packet belongs to; `None` when any will do, as for a new client's. One that claims a session belongs to the
-    /// shard that the session is kept in.
+    /// Which shard a packet belongs to, or the first record of a stream; `None` when any will do, as for a new client's. One that
+    /// claims a session belongs to the shard that the session is kept in.
     pub fn route(packet: &[u8]) -> Option<Shard> {
         let &[first, shard, ..] = packet else { return None };
         match first & 0xC0 {
             0x40 => Some(Shard(shard)),
             0xC0 => sessions::claimed(packet),
+            0x00 => sessions::claimed_by(packet),
             _ => None,
         }
     }

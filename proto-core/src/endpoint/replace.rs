@@ -36,12 +36,13 @@ impl<A: Address> Endpoint<A> {
         let now = self.clock;
         let entry = self.entry(slot)?;
         let address = entry.address;
-        let mut race = None;
+        let race = entry.race.as_ref().map(|race| Box::new(race.again()));
+        let mut carrier = None;
         let conn = if let Some(successor) = entry.conn.awake_mut()?.take_successor() {
+            carrier = entry.link.take_if(|_| successor.link().is_stream());
             successor
         } else {
             let (mut legacy, retry_after) = entry.conn.awake()?.lost()?;
-            race = entry.race.as_ref().map(|race| Box::new(race.again()));
             let at = legacy.attempts.next(now, &policy, retry_after, &mut self.rng)?;
             let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
             let mut conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
@@ -49,6 +50,13 @@ impl<A: Address> Endpoint<A> {
             conn
         };
         let next = self.insert(conn, address, None, race);
+        if let Some(link) = carrier {
+            self.carry(link, next.slot);
+            if let Some(entry) = self.entry(next.slot) {
+                entry.link = Some(link);
+            }
+            self.refile(next.slot);
+        }
         self.awake(slot)?.set_next(next);
         Some(next)
     }

@@ -7,9 +7,9 @@ use core::ops::RangeInclusive;
 use bytes::Bytes;
 
 use super::outbox::Outbox;
-use super::{Channel, Channels, Ends, Piece, Settled};
+use super::{Announce, Channel, Channels, Ends, Piece, SendCredit, Settled, Share};
 use crate::wire::{MAX_STATE_RANGES, StateLine};
-use crate::{ChannelId, Class, Fate, Timestamp};
+use crate::{ChannelId, Class, Config, Fate, Timestamp};
 
 /// Why a peer's state cannot be gone on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,18 @@ impl Channel {
             *settled = self.account(class, *settled);
         }
         taken
+    }
+
+    /// A channel like this one, on which nothing was sent, for a connection that takes the place of its own.
+    pub(crate) fn again(&self, now: Timestamp, config: &Config) -> Self {
+        let credit = SendCredit::new(0, 0);
+        let mut again = Self::new(now, self.id, config, credit, Announce::Due);
+        again.name.clone_from(&self.name);
+        (again.classes, again.priority) = (self.classes, self.priority);
+        again.share = Share::new(self.share.priority, self.share.weight);
+        again.inbox.reliable_sequenced = self.inbox.reliable_sequenced;
+        again.set_limits(now, self.limits, config);
+        again
     }
 
     /// What to tell of `class`.

@@ -85,8 +85,18 @@ impl Connection {
         }
     }
 
+    /// Whether the last message of a batch was accepted.
+    pub(super) fn is_batch_ended(&self, channel: ChannelId, batch: u64) -> bool {
+        let open = self.batches.as_ref().and_then(|batches| batches.0.get(&(channel, batch)));
+        open.is_some_and(|open| open.is_ended)
+    }
+
     /// The connection is over, and with it the batches whose last message was never sent.
     pub(super) fn abandon_batches(&mut self) {
+        if self.unanswered.is_some() {
+            // They are told with what becomes of that.
+            return;
+        }
         for ((channel, batch), mut open) in self.batches.take().unwrap_or_default().0 {
             open.add(Fate::Unknown);
             let fate = open.fate.unwrap_or(Fate::Unknown);

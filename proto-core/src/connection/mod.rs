@@ -94,7 +94,7 @@ pub struct Connection {
     /// Attachments of the session so far.
     incarnation: u32,
     resume: Option<Box<resume::Resume>>,
-    unanswered: Option<Box<[unanswered::Unanswered]>>,
+    unanswered: Option<Box<unanswered::Unanswered>>,
     attempts: Attempts,
     ways: Ways,
     /// Attempts that it began.

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Address, Endpoint};
-use crate::{ChannelId, Connection, ConnectionId};
+use crate::{Connection, ConnectionId};
 
 impl<A: Address> Endpoint<A> {
     /// A lost client connection is replaced by a new one, if the configuration says so, which gets what nobody has answered for.
@@ -17,16 +17,13 @@ impl<A: Address> Endpoint<A> {
         entry.is_replaced = true;
         let next = self.replace(slot);
         let mut conn = next.and_then(|next| self.connection(next));
-        let moved = unanswered.into_iter().map(|unanswered| {
-            let message = unanswered.message.clone();
-            let sent =
-                conn.as_mut().and_then(|conn| conn.channel(ChannelId::DEFAULT).send(now, message).ok());
-            (unanswered, sent)
-        });
-        let moved: Vec<_> = moved.collect();
+        let moved = match &mut conn {
+            Some(conn) if !unanswered.is_empty() => conn.take_over_unanswered(now, &unanswered),
+            _ => Vec::new(),
+        };
         drop(conn);
-        if let Some(conn) = self.awake(slot).filter(|_| !moved.is_empty()) {
-            conn.settle_unanswered(moved);
+        if let Some(conn) = self.awake(slot).filter(|_| !unanswered.is_empty()) {
+            conn.settle_unanswered(unanswered, moved);
         }
     }
 

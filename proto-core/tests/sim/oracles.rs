@@ -85,6 +85,10 @@ pub(crate) struct Guarantees {
     questions: BTreeMap<(Conn, RequestId), u64>,
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
+    /// Messages of batches: their classes and hashes.
+    members: BTreeMap<(Conn, (ChannelId, u64)), Vec<(Class, u64)>>,
+    /// Batches that the connection which takes the place of this one is to deliver again, in part, on a channel there.
+    moved_batches: BTreeMap<Conn, Vec<((ChannelId, u64), bool, ChannelId)>>,
     /// Messages that the connection which takes the place of this one is to deliver again, as what.
     moved: BTreeMap<Conn, Vec<(MessageId, MessageId)>>,
     /// The last link of each session that was told.
@@ -125,6 +129,8 @@ impl Guarantees {
             given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
             moved: BTreeMap::new(),
+            members: BTreeMap::new(),
+            moved_batches: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             continuing: BTreeSet::new(),
             unrepeated: BTreeMap::new(),
@@ -198,6 +204,9 @@ impl Guarantees {
                 Some(true) => self.check_fate(conn, session, *message, *fate),
                 _ => Err(format!("G5: a fate that is not owed: {event:?}")),
             },
+            Event::Batch { channel, batch, fate: Fate::Moved(new) } => {
+                self.on_batch_moved(conn, (*channel, *batch), new.channel)
+            }
             Event::Batch { channel, batch, fate } => match self.batches.remove(&(conn, (*channel, *batch))) {
                 Some(is_ended) if is_ended || *fate != Fate::Acked && *fate != Fate::Processed => Ok(()),
                 _ => Err(format!("G5: a fate of a batch that is not owed: {event:?}")),
@@ -284,6 +293,8 @@ impl Guarantees {
         }
         match ask.batch {
             Some(batch) => {
+                let members = self.members.entry((conn, (channel, batch.number))).or_default();
+                members.push((class, hash));
                 *self.batches.entry((conn, (channel, batch.number))).or_default() |= batch.is_last;
             }
             None if ask.receipt != ReceiptKind::None => {

@@ -82,11 +82,10 @@ impl Outbox {
     }
 
     /// Takes the messages that wait for the application's word at the other end, in their order, with what is left of them to ask
-    /// for: those of a batch and requests excepted.
+    /// for: requests excepted.
     pub(in crate::channel) fn take_unanswered(&mut self) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
-        let asks = |settled: &Settled| {
-            settled.receipt == ReceiptKind::Processing && settled.batch.is_none() && settled.request.is_none()
-        };
+        let asks =
+            |settled: &Settled| settled.receipt == ReceiptKind::Processing && settled.request.is_none();
         let mut taken = Vec::new();
         let live = self.slots.iter().filter(|slot| slot.state == State::Live);
         let ids: Vec<u64> = live.filter(|slot| asks(&slot.settled(true))).map(|slot| slot.id).collect();

@@ -6,8 +6,8 @@ use core::time::Duration;
 use super::{SERVER, World, ZERO, client_config, ms, secs, server_config};
 use crate::wire::{Attach, Frame, Packet, Record, checksum};
 use crate::{
-    ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity, Drop,
-    Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
+    Batch, ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity,
+    Drop, Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
@@ -491,4 +491,67 @@ fn what_nobody_answered_for_goes_to_the_next_server() {
     };
     assert_eq!(world.events[1].iter().filter(processed).count(), 3);
     assert_eq!(world.nodes[1].stats().messages_moved, 3);
+}
+
+#[test]
+fn channels_and_batches_that_nobody_answered_for_go_to_the_next_server() {
+    let (mut world, id, peer) = pair();
+    let now = world.now;
+    let options = ChannelOptions { name: "work".into(), priority: 2, ..ChannelOptions::default() };
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    let idle = conn.open_channel(now, &ChannelOptions::default()).expect("room");
+    let work = conn.open_channel(now, &options).expect("room");
+    conn.channel(idle).send(now, Message::new("nobody asked")).expect("room");
+    for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
+        let batch = Batch { number: 5, is_last: number == 2 };
+        let message = Message::new(text).receipt_of_processing();
+        conn.channel(work).send(now, Message { batch: Some(batch), ..message }).expect("room");
+    }
+    conn.channel(work).send(now, Message::new("alone").receipt_of_processing()).expect("room");
+    drop(conn);
+    world.run(ms(200));
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(peer).expect("there");
+    let first = conn.channel(work).recv(now).and_then(|received| received.receipt).expect("it asks");
+    assert!(conn.ack(now, first));
+    drop(conn);
+    world.run(ms(200));
+    world.restart_server();
+    world.run(secs(5));
+    let next = world.established(1)[0];
+    let told: Vec<_> =
+        world.events[1].iter().filter(|(conn, _)| *conn == id).map(|(_, event)| event).collect();
+    let is_moved = |event: &&&Event| match event {
+        Event::Batch { channel, batch: 5, fate: Fate::Moved(to) } => *channel == work && to.channel != work,
+        Event::Fate { message, fate: Fate::Moved(to) } => message.channel == work && to.channel != work,
+        _ => false,
+    };
+    assert_eq!(told.iter().filter(is_moved).count(), 2, "{told:?}");
+    let server = world.established(SERVER)[0];
+    let opened = world.events[SERVER].iter().find_map(|(_, event)| match event {
+        Event::Readable(channel) => Some(*channel),
+        _ => None,
+    });
+    let channel = opened.expect("it was opened again");
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(server).expect("there");
+    assert_eq!(conn.channel(channel).name(), Some("work"));
+    let mut again = Vec::new();
+    while let Some(received) = conn.channel(channel).recv(now) {
+        again.push((received.payload, received.batch.map(|batch| batch.is_last)));
+        assert!(conn.ack(now, received.receipt.expect("it asks")));
+    }
+    drop(conn);
+    let expected = [("two", Some(false)), ("three", Some(true)), ("alone", None)];
+    assert_eq!(again, expected.map(|(text, batch)| (bytes::Bytes::from_static(text.as_bytes()), batch)));
+    world.run(secs(1));
+    let ended = told_of(&world, next, |event| {
+        matches!(event, Event::Batch { batch: 5, fate: Fate::Processed, .. })
+            || matches!(event, Event::Fate { fate: Fate::Processed, .. })
+    });
+    assert_eq!(ended, 2);
+}
+
+fn told_of(world: &World, conn: ConnectionId, wanted: impl Fn(&Event) -> bool) -> usize {
+    world.events[1].iter().filter(|(of, event)| *of == conn && wanted(event)).count()
 }

@@ -40,8 +40,16 @@ impl Recorder {
 
     /// Notes an input: its sort, and what comes with it, in parts.
     pub fn note(&mut self, now: Now, kind: u8, parts: &[&[u8]]) {
+        self.put(now.mono.as_nanos().max(self.at), now.unix_ms, kind, parts);
+    }
+
+    /// The same for an input that knows no time, at that of the one before.
+    pub fn note_at_once(&mut self, kind: u8, parts: &[&[u8]]) {
+        self.put(self.at, self.unix_ms, kind, parts);
+    }
+
+    fn put(&mut self, at: u64, unix_ms: u64, kind: u8, parts: &[&[u8]]) {
         let Some(out) = &mut self.out else { return };
-        let (at, unix_ms) = (now.mono.as_nanos().max(self.at), now.unix_ms);
         let step = unix_ms.wrapping_sub(self.unix_ms).cast_signed();
         let head = &mut self.head;
         head.clear();

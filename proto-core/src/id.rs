@@ -100,6 +100,11 @@ impl LinkId {
     pub(crate) const fn slot(self) -> u32 {
         self.0 as u32
     }
+
+    /// A number that no other link of the endpoint ever has, for logs and recordings.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// A stream that an endpoint asked to be opened. No two of an endpoint ever have the same.

@@ -22,6 +22,11 @@ impl Link {
         Self { reliable: true, ..Self::datagram(max_record) }
     }
 
+    /// The largest packet, or record, in bytes.
+    pub const fn max_packet(self) -> u16 {
+        self.max_packet
+    }
+
     /// Whether it is a stream of records.
     pub const fn is_stream(self) -> bool {
         self.reliable

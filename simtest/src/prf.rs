@@ -22,12 +22,11 @@ pub const fn prf(seed: u64, kind: u8, locus: u64, occ: u32) -> u64 {
 /// A hash of bytes for keys and traces. Not against an adversary.
 pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     let mut state = mix(seed ^ bytes.len() as u64);
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = chunk.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
-        state = fold(state ^ word);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        state = fold(state ^ u64::from_le_bytes(*word));
     }
-    let rest = chunks.remainder().iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+    let rest = rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
     mix(fold(state ^ rest))
 }
 

@@ -14,14 +14,17 @@
 //! 10. Every fault in the trace begins before it ends, and nothing goes wrong in the quiet phase.
 //! 11. The records of a stream arrive in their order, without gaps, each once and as it was written; and nothing after the
 //!     reader has found the stream finished or broken.
+//! 12. No more passes a bottleneck than its rate allows, and no more waits before it than its queue holds.
 
 mod disk;
+mod narrow;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use self::disk::Disk;
+use self::narrow::Narrow;
 use crate::trace::{Loss, NO_NODE, Record, Trace, What, Wire};
 
 /// Checks a recorded run against the laws. `Err` says which record broke one, and how.
@@ -59,6 +62,8 @@ struct Datagram {
     damaged: Option<u64>,
     doubled: bool,
     too_large: bool,
+    /// When it has passed its bottleneck at the earliest.
+    passed_at: u64,
     /// Whether the original, and the copy, have arrived or were lost.
     ended: [bool; 2],
 }
@@ -74,6 +79,9 @@ struct Verifier<'a> {
     /// Partitions by fault: who is cut off from whom.
     cuts: BTreeMap<u32, Vec<(u32, u32)>>,
     quiet: bool,
+    gates: Vec<Narrow>,
+    /// The latest datagram, of which it is not known yet whether it comes to its bottleneck: flow, number, length.
+    latest: Option<(u32, u32, usize)>,
 }
 
 type Check = Result<(), String>;
@@ -99,6 +107,8 @@ impl<'a> Verifier<'a> {
             read: vec![Some(0); trace.flows.len()],
             cuts: BTreeMap::new(),
             quiet: false,
+            gates: trace.gates.iter().map(|promise| Narrow::new(*promise)).collect(),
+            latest: None,
         }
     }
 
@@ -117,6 +127,7 @@ impl<'a> Verifier<'a> {
                     "a fault in the quiet phase",
                 )?;
                 must(why != Loss::Cut || self.is_cut(flow), "lost to a cut that is not there")?;
+                self.latest = self.latest.filter(|(f, number, _)| (*f, *number, false) != (flow, n, copy));
                 self.ends(flow, n, copy)
             }
             What::Damaged { flow, n, .. } => self.tampered(flow, n, |d| d.damaged = Some(record.content)),
@@ -196,6 +207,8 @@ impl<'a> Verifier<'a> {
         let limit = self.trace.limits[flow as usize];
         let (src, _) = self.trace.flows[flow as usize];
         must(src == record.node, "sent by another node")?;
+        self.passes()?;
+        self.latest = Some((flow, n, len));
         let sent = &mut self.flows[flow as usize];
         must(n as usize == sent.len() + 1, "numbered out of turn")?;
         sent.push(Datagram {
@@ -226,11 +239,25 @@ impl<'a> Verifier<'a> {
         must(!std::mem::replace(&mut datagram.ended[usize::from(copy)], true), "it has ended already")
     }
 
+    /// The latest datagram was not lost on the way to its bottleneck.
+    fn passes(&mut self) -> Check {
+        let Some((flow, n, len)) = self.latest.take() else { return Ok(()) };
+        let Some(gate) = self.trace.limits[flow as usize].gate else { return Ok(()) };
+        if self.trace.streams[flow as usize] > 0 {
+            return Ok(());
+        }
+        let sent_at = self.datagram(flow, n)?.sent_at;
+        let passed_at = self.gates[gate as usize].pass(sent_at, len)?;
+        self.datagram(flow, n)?.passed_at = passed_at;
+        Ok(())
+    }
+
     fn arrive(&mut self, record: &Record, flow: u32, n: u32, copy: bool) -> Check {
         must(self.trace.flows[flow as usize].1 == record.node, "at another node")?;
         // What waited while the node stood still had crossed its link before.
         let waited = self.hosts[record.node as usize].resumed_at == Some(self.now);
         must(waited || !self.is_cut(flow), "over a link that is cut")?;
+        self.passes()?;
         self.ends(flow, n, copy)?;
         let (now, least) = (self.now, self.trace.limits[flow as usize].delay);
         if self.trace.streams[flow as usize] > 0 {
@@ -241,6 +268,7 @@ impl<'a> Verifier<'a> {
         let datagram = self.datagram(flow, n)?;
         must(!datagram.too_large, "larger than its link allows")?;
         must(now >= datagram.sent_at + least, "sooner than its link allows")?;
+        must(now >= datagram.passed_at + least, "sooner than its bottleneck allows")?;
         let expected = datagram.damaged.filter(|_| !copy).unwrap_or(datagram.content);
         must(record.content == expected, "not as it was sent")
     }

@@ -34,6 +34,11 @@ fn wrong_usage_has_its_exit_code() {
         "show t 1 --html --qlog",
         "corpus frobnicate",
         "corpus prune extra",
+        "run one other",
+        "run --seeds 5",
+        "run --budget 60",
+        "certify t --faults two",
+        "replay t 1 --until f2",
     ] {
         let (output, _) = simtest(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments}");

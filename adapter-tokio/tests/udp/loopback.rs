@@ -322,7 +322,7 @@ async fn what_cannot_be_reached_says_why() {
         assert!(matches!(refused, ConnectError::NoSocket(_)));
         let taken = Endpoint::bind(server.local_addr(), ConfigBuilder::default()).unwrap_err();
         let address = server.local_addr();
-        assert!(taken.to_string().starts_with(&format!("cannot bind udp {address}: ")), "{taken}");
+        assert!(taken.to_string().starts_with(&format!("cannot listen on udp://{address}: ")), "{taken}");
         let config =
             ConfigBuilder { handshake_timeout: Duration::from_millis(50), ..ConfigBuilder::default() };
         let client = Endpoint::client(config).unwrap();

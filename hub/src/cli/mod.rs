@@ -113,7 +113,7 @@ pub(crate) struct ServeArgs {
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
     /// secrets.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "tls", "uds", "ws", "wss"])]
+    #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// End recording when the file has this size.
     #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use driver::Path;
+use driver::{Path, Peer, Scheme, UnixCredentials};
 use proto_core::Ecn;
 use proto_core::chat::{
     BodyHash, ClientId, ClientTable, Committed, Kind, PersistFailure, ReadFailure, ReadId, RoomSalt,
@@ -73,14 +73,32 @@ fn entries(reader: &mut Reader<'_>) -> Result<Vec<StoredEntry>, DecodeError> {
 
 pub(super) fn path(bytes: &[u8]) -> Result<Path, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let (socket, port) = (u16::from_be_bytes(reader.array()?), u16::from_be_bytes(reader.array()?));
+    let (socket, scheme) = (u16::from_be_bytes(reader.array()?), reader.u8()?);
+    let scheme = *Scheme::ALL.get(usize::from(scheme)).ok_or(DecodeError::Invalid("a scheme"))?;
+    let peer = match scheme {
+        Scheme::Uds if reader.rest().is_empty() => Peer::Unix(None),
+        Scheme::Uds => {
+            let mut reader = Reader::new(&bytes[3..]);
+            let mut number = || reader.array().map(u32::from_be_bytes);
+            let (pid, uid, gid) = (number()?.cast_signed(), number()?, number()?);
+            Peer::Unix(Some(UnixCredentials { pid, uid, gid }))
+        }
+        Scheme::Udp => Peer::Udp(socket_addr(&bytes[3..])?),
+        scheme => Peer::Stream(scheme, socket_addr(&bytes[3..])?),
+    };
+    Ok(Path { socket, peer })
+}
+
+fn socket_addr(bytes: &[u8]) -> Result<SocketAddr, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let port = u16::from_be_bytes(reader.array()?);
     let ip = reader.rest();
     let ip = if let Ok(v4) = <[u8; 4]>::try_from(ip) {
         IpAddr::from(v4)
     } else {
         IpAddr::from(<[u8; 16]>::try_from(ip).map_err(|_| DecodeError::Invalid("an address"))?)
     };
-    Ok(Path { socket, peer: SocketAddr::new(ip, port).into() })
+    Ok(SocketAddr::new(ip, port))
 }
 
 pub(super) const fn ecn(code: u32) -> Option<Ecn> {

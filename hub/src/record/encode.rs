@@ -1,11 +1,11 @@
 //! Inputs as bytes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use driver::Path;
+use driver::{Path, Peer, Scheme, UnixCredentials};
 use proto_core::chat::{Committed, PersistFailure, ReadFailure, RoomState, StoredEntry};
 use proto_core::wire::varint;
-use proto_core::{Ecn, Transmit};
+use proto_core::{Ecn, Output, Transmit};
 
 use crate::store::{Answer, Report};
 
@@ -63,14 +63,26 @@ fn entries(all: &[StoredEntry], buf: &mut Vec<u8>) {
     }
 }
 
+/// The place in `Scheme::ALL`, and what the link tells of the peer.
 pub(super) fn path(path: Path) -> Vec<u8> {
     let mut buf = path.socket.to_be_bytes().to_vec();
-    // Only servers on UDP are recorded.
-    let peer = path.peer.socket_addr().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
-    buf.extend_from_slice(&peer.port().to_be_bytes());
-    match peer.ip() {
-        IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
+    let scheme = path.peer.scheme();
+    buf.extend(Scheme::ALL.iter().position(|one| *one == scheme).map(|place| place as u8));
+    match path.peer {
+        Peer::Udp(peer) | Peer::Stream(_, peer) => {
+            buf.extend_from_slice(&peer.port().to_be_bytes());
+            match peer.ip() {
+                IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
+            }
+        }
+        Peer::Unix(Some(UnixCredentials { pid, uid, gid })) => {
+            for number in [pid.cast_unsigned(), uid, gid] {
+                buf.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+        // A server dials nobody.
+        Peer::Unix(None) | Peer::Dialed(..) => {}
     }
     buf
 }
@@ -86,10 +98,24 @@ pub(super) const fn ecn(mark: Option<Ecn>) -> u32 {
 
 /// Of what was sent, and where to.
 pub(super) fn checksum(sent: &Transmit<Path>, bytes: &[u8]) -> [u8; 8] {
+    let mut head = path(sent.path);
+    head.push(ecn(sent.ecn) as u8);
+    sum(&head, bytes)
+}
+
+/// What came of a question for the next record of a stream: a byte that says which, and the checksum of the record.
+pub(super) fn output(output: Output, bytes: &[u8]) -> Vec<u8> {
+    match output {
+        Output::Record(_) => [&[0][..], &sum(&[], bytes)].concat(),
+        Output::Idle => vec![1],
+        Output::Close => vec![2],
+    }
+}
+
+fn sum(head: &[u8], bytes: &[u8]) -> [u8; 8] {
     // FNV-1a: nobody forges it, and it costs little.
     let fold = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    let head = path(sent.path);
-    let sum = head.iter().chain([&(ecn(sent.ecn) as u8)]).fold(0xcbf2_9ce4_8422_2325, fold);
+    let sum = head.iter().fold(0xcbf2_9ce4_8422_2325, fold);
     // Eight bytes at a time, for packets are long.
     let (words, rest) = bytes.as_chunks::<8>();
     let word = |sum: u64, word: &[u8; 8]| (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3);

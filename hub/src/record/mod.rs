@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod decode;
 mod encode;
+mod links;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use crate::store::{Answer, Report};
 pub(crate) use encode::Start;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/1";
+pub(crate) const PROTOCOL: &str = "bowline-server/2";
 
 /// The sorts of input.
 pub(crate) mod kind {
@@ -45,6 +46,15 @@ pub(crate) mod kind {
     pub(crate) const PERSIST: u8 = 11;
     /// The server was asked what it wants to read.
     pub(crate) const READ: u8 = 12;
+    /// A stream was accepted: its path, its largest record, and the number that it got.
+    pub(crate) const LINK_UP: u8 = 13;
+    pub(crate) const LINK_DOWN: u8 = 14;
+    pub(crate) const LINK_BROKEN: u8 = 15;
+    pub(crate) const RECORD: u8 = 16;
+    /// The server was asked which stream may have something to write.
+    pub(crate) const POLL_LINK: u8 = 17;
+    /// The server was asked for the next record of a stream.
+    pub(crate) const POLL_RECORD: u8 = 18;
 }
 
 /// A server that is killed loses at most so much of the end.
@@ -78,18 +88,23 @@ impl Record {
 
     /// Notes a packet, and writes everything down if taking it in panics.
     pub(crate) fn packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8], work: impl FnOnce()) {
+        let path = self.path(now, meta.path);
+        let number = (path << 2 | encode::ecn(meta.ecn)).to_le_bytes();
+        self.recorder.note(now, kind::PACKET, &[&number, packet]);
+        self.recorder.guarded(work);
+    }
+
+    /// The number of a path; notes it first if it is new.
+    fn path(&mut self, now: Now, path: Path) -> u32 {
         if self.paths.len() >= PATHS {
             self.paths.clear();
         }
         let next = self.paths.len() as u32;
-        let path = *self.paths.entry(meta.path).or_insert(next);
-        if path == next {
-            let number = path.to_le_bytes();
-            self.recorder.note(now, kind::PATH, &[&number, &encode::path(meta.path)]);
+        let number = *self.paths.entry(path).or_insert(next);
+        if number == next {
+            self.recorder.note(now, kind::PATH, &[&number.to_le_bytes(), &encode::path(path)]);
         }
-        let number = (path << 2 | encode::ecn(meta.ecn)).to_le_bytes();
-        self.recorder.note(now, kind::PACKET, &[&number, packet]);
-        self.recorder.guarded(work);
+        number
     }
 
     pub(crate) fn timeout(&mut self, now: Now, work: impl FnOnce()) {

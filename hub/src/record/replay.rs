@@ -1,7 +1,9 @@
 //! The glue by which `simtest replay FILE.rec` runs a recorded server again.
 
+use std::collections::BTreeMap;
+
 use driver::Path;
-use proto_core::{Meta, Now, Server, Timestamp};
+use proto_core::{Link, LinkId, Meta, Now, Server, Timestamp};
 use simtest::Recording;
 
 use super::{PROTOCOL, Start, decode, encode, kind};
@@ -11,6 +13,8 @@ use crate::serve;
 pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String> {
     let mut server: Option<Server<Path>> = None;
     let mut paths: Vec<Path> = Vec::new();
+    // The streams by the numbers that they had when they were recorded. In a shrunk recording they have others.
+    let mut links: BTreeMap<u64, LinkId> = BTreeMap::new();
     let mut buf = Vec::new();
     for (number, input) in recording.inputs.iter().enumerate() {
         let now = Now { mono: Timestamp::from_nanos(input.at), unix_ms: input.unix_ms };
@@ -58,6 +62,44 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
             kind::DRAIN => serve::leave(server, now),
             kind::NOT_TAKEN => serve::not_taken(server, now, u64_of(bytes)),
             kind::NOT_READ => serve::not_read(server, now, u64_of(bytes)),
+            kind::LINK_UP => {
+                let (path, rest) = number_of(bytes).ok_or("a stream is cut off")?;
+                let (max, id) = rest.split_first_chunk::<2>().ok_or("a stream is cut off")?;
+                let Some(path) = paths.get(path as usize).copied() else { continue };
+                let link = server.link_up(now, path, Link::stream(u16::from_le_bytes(*max)));
+                if compare && link.number() != u64_of(id) {
+                    return Err(format!("input {number}: the stream has another number ({link:?})"));
+                }
+                links.insert(u64_of(id), link);
+            }
+            kind::POLL_LINK => {
+                let link = server.poll_link().map(LinkId::number);
+                let recorded = (!bytes.is_empty()).then(|| u64_of(bytes));
+                if compare && link != recorded {
+                    return Err(format!("input {number}: another stream wants to write ({link:?})"));
+                }
+            }
+            kind::LINK_DOWN | kind::LINK_BROKEN | kind::RECORD | kind::POLL_RECORD => {
+                let (id, rest) = bytes.split_at_checked(8).ok_or("a stream is cut off")?;
+                let Some(id) = links.get(&u64_of(id)).copied() else { continue };
+                match input.kind {
+                    kind::LINK_DOWN => server.link_down(now, id),
+                    kind::LINK_BROKEN => {
+                        let why = String::from_utf8_lossy(rest).into_owned();
+                        server.link_broken(now, id, Box::leak(why.into_boxed_str()));
+                    }
+                    kind::RECORD => server.handle_record(now, id, rest),
+                    _ => {
+                        buf.clear();
+                        let output = server.poll_record(now, id, &mut buf);
+                        if compare && encode::output(output, &buf) != rest {
+                            return Err(format!(
+                                "input {number}: another record is written than was recorded ({output:?})"
+                            ));
+                        }
+                    }
+                }
+            }
             other => return Err(format!("input {number}: kind {other} is unknown")),
         }
     }

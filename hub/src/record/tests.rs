@@ -1,5 +1,5 @@
-use driver::{LINK, Machine, Peer};
-use proto_core::{Config, ConfigBuilder, Endpoint, Timestamp};
+use driver::{LINK, Machine, Peer, Scheme, UnixCredentials};
+use proto_core::{Config, ConfigBuilder, Dial, Endpoint, Link, LinkId, Output, Timestamp};
 use simtest::Recording;
 
 use super::replay::replay;
@@ -57,6 +57,113 @@ fn session(file: &File, limit: u64) -> u64 {
     hub.flush_record();
     assert!(sent > 3, "the client has said something");
     std::fs::metadata(file).unwrap().len()
+}
+
+/// A stream as its server sees it: what the client writes, and what the client is told.
+struct Wire {
+    id: LinkId,
+    client: Endpoint<Path>,
+    at_client: LinkId,
+}
+
+impl Wire {
+    fn accepted(hub: &mut Hub, now: Now, seed: u8) -> Self {
+        let peer = match seed {
+            1 => Peer::Stream(Scheme::Tcp, "127.0.0.1:7001".parse().unwrap()),
+            2 => Peer::Stream(Scheme::Wss, "[2001:db8::8]:7002".parse().unwrap()),
+            3 => Peer::Unix(Some(UnixCredentials { pid: 7, uid: 1_000, gid: 100 })),
+            _ => Peer::Unix(None),
+        };
+        let link = Link::stream(16 << 10);
+        let id = hub.link_up(now, Path { socket: u16::from(seed), peer }, link).unwrap();
+        let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
+        let mut client = Endpoint::<Path>::new(config, LINK, [seed; 32], now.mono);
+        client.connect(now.mono, Path { socket: 0, peer: Peer::Dialed(Scheme::Tcp, 0) }).unwrap();
+        let Some(Dial::Begin { id: dial, .. }) = client.poll_dial() else { panic!("the client dials") };
+        let at_client = client.dialed(now.mono, dial, link).unwrap();
+        Self { id, client, at_client }
+    }
+
+    /// Carries what there is in both directions; gives how many records came from the server.
+    fn carry(&mut self, hub: &mut Hub, now: Now) -> usize {
+        let (mut buf, mut got) = (Vec::new(), 0);
+        if self.client.poll_timeout().is_some_and(|due| due <= now.mono) {
+            self.client.handle_timeout(now.mono);
+        }
+        while let Output::Record(_) = self.client.poll_record(now.mono, self.at_client, &mut buf) {
+            hub.handle_record(now, self.id, &buf);
+            buf.clear();
+        }
+        while let Output::Record(_) = hub.poll_record(now, self.id, &mut buf) {
+            self.client.handle_record(now.mono, self.at_client, &buf);
+            got += 1;
+            buf.clear();
+        }
+        got
+    }
+}
+
+#[test]
+fn a_session_over_streams_runs_again_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("streams.rec");
+    let start = Start { seed: [3; 32], server_key: [4; 32] };
+    let record = Record::create(&file, 1 << 20, at(1_000), &start, &[]).unwrap();
+    let mut hub = Hub::new(born(&start, Vec::new(), at(1_000)).unwrap(), Some(record));
+    let mut wires: Vec<Wire> = (1..=4).map(|seed| Wire::accepted(&mut hub, at(1_000), seed)).collect();
+    let (mut got, mut driver_wakes) = (0, driver::Wakes::default());
+    for millis in 1_000..3_000 {
+        let now = at(millis);
+        if hub.poll_timeout().is_some_and(|due| due <= now.mono) {
+            hub.handle_timeout(now);
+        }
+        while hub.poll_link().is_some() {}
+        got += wires.iter_mut().map(|wire| wire.carry(&mut hub, now)).sum::<usize>();
+        hub.settle(now, &mut driver_wakes);
+        match millis {
+            1_500 => hub.link_down(now, wires[0].id),
+            1_600 => hub.link_broken(now, wires[1].id, "what came is no record"),
+            1_700 => hub.handle_record(now, wires[2].id, &[0xaa; 60]),
+            1_800 => wires.push(Wire::accepted(&mut hub, now, 1)),
+            _ => {}
+        }
+    }
+    hub.flush_record();
+    assert!(got > 8, "the server has answered: {got}");
+
+    let mut recording = read(&file);
+    let has = |kind| recording.inputs.iter().any(|input| input.kind == kind);
+    for kind in kind::LINK_UP..=kind::POLL_RECORD {
+        assert!(has(kind), "kind {kind} was not recorded");
+    }
+    replay(&recording, true).unwrap();
+    for step in [2, 3, 7] {
+        let mut part = recording.clone();
+        let mut n = 0;
+        part.inputs.retain(|input| {
+            n += 1;
+            input.kind == kind::START || n % step != 0
+        });
+        replay(&part, false).unwrap();
+    }
+    recording.inputs[0].bytes[0] ^= 1;
+    assert!(replay(&recording, true).unwrap_err().contains("another record is written"));
+}
+
+#[test]
+fn paths_of_every_kind_are_read_as_they_were_written() {
+    let v4: std::net::SocketAddr = "192.0.2.1:9".parse().unwrap();
+    let peers = Scheme::ALL.into_iter().map(|scheme| match scheme {
+        Scheme::Udp => Peer::Udp(v4),
+        Scheme::Uds => Peer::Unix(None),
+        scheme => Peer::Stream(scheme, v4),
+    });
+    let credentials = UnixCredentials { pid: -1, uid: 2, gid: u32::MAX };
+    let six = Peer::Udp("[2001:db8::1]:65535".parse().unwrap());
+    for (socket, peer) in (0..).zip(peers.chain([Peer::Unix(Some(credentials)), six])) {
+        let path = Path { socket, peer };
+        assert_eq!(decode::path(&encode::path(path)).unwrap(), path);
+    }
 }
 
 fn read(file: &File) -> Recording {

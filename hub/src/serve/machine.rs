@@ -131,19 +131,35 @@ impl Machine for Hub {
     }
 
     fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        Some(self.server.link_up(now, path, link))
+        let id = self.server.link_up(now, path, link);
+        if let Some(record) = &mut self.record {
+            record.link_up(now, path, link, id);
+        }
+        Some(id)
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {
-        self.server.link_down(now, id);
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.link_down(now, id),
+            Some(record) => record.link_down(now, id, || server.link_down(now, id)),
+        }
     }
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
-        self.server.link_broken(now, id, why);
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.link_broken(now, id, why),
+            Some(record) => record.link_broken(now, id, why, || server.link_broken(now, id, why)),
+        }
     }
 
-    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
-        self.server.handle_record(now, id, record);
+    fn handle_record(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.handle_record(now, id, bytes),
+            Some(record) => record.record(now, id, bytes, || server.handle_record(now, id, bytes)),
+        }
     }
 
     fn record_limit(&self, id: LinkId) -> usize {
@@ -151,11 +167,20 @@ impl Machine for Hub {
     }
 
     fn poll_link(&mut self) -> Option<LinkId> {
-        self.server.poll_link()
+        let id = self.server.poll_link();
+        if let Some(record) = &mut self.record {
+            record.poll_link(id);
+        }
+        id
     }
 
     fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
-        self.server.poll_record(now, id, buf)
+        let before = buf.len();
+        let output = self.server.poll_record(now, id, buf);
+        if let Some(record) = &mut self.record {
+            record.poll_record(now, id, output, &buf[before..]);
+        }
+        output
     }
 
     fn has_link(&self, id: LinkId) -> bool {

@@ -129,9 +129,21 @@ pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Ser
         ..ConfigBuilder::chat()
     };
     let config = adapter_tokio::config(config).build()?;
-    let mut server = Server::new(config, LINK, ChatConfig::default(), start.seed, now);
+    let mut server = Server::new(config, LINK, chat(), start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
     Ok(server)
+}
+
+#[cfg(not(planted))]
+fn chat() -> ChatConfig {
+    ChatConfig::default()
+}
+
+/// With a bug, if the environment asks for it.
+#[cfg(planted)]
+fn chat() -> ChatConfig {
+    let planted = std::env::var_os("BOWLINE_PANICS").map(|_| proto_core::chat::Planted::Panics);
+    ChatConfig { planted, ..ChatConfig::default() }
 }
 
 /// Starts the store's threads and joins them to the machine.

@@ -74,4 +74,6 @@ pub enum Planted {
     AckBeforePersist,
     /// The client delivers an entry although lower slots are missing.
     DeliverOverGap,
+    /// The third append of a client makes the server panic.
+    Panics,
 }

@@ -281,11 +281,6 @@ fn messages_asked_for_again_are_found() {
 }
 
 #[test]
-fn links_that_are_not_fenced_are_found() {
-    sessions_find(Planted::FenceOpen, &["guarantees", "settled"]);
-}
-
-#[test]
 fn gaps_that_are_announced_and_are_not_there_are_found() {
     sessions_find(Planted::GapTwice, &["guarantees"]);
 }

@@ -8,9 +8,10 @@ const DEFECTS: &str = concat!(
     include_str!("../../src/chat/config.rs"),
     include_str!("../../src/room/config.rs")
 );
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     include_str!("planted.rs"),
     include_str!("admission.rs"),
+    include_str!("../../src/endpoint/tests/resume.rs"),
     include_str!("../../src/endpoint/tests/roaming.rs"),
 ];
 

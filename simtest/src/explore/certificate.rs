@@ -10,7 +10,7 @@ use super::enumerate::{Stopped, Walk};
 use crate::choice::{FromSchedule, Kind, Origin};
 use crate::node::Node;
 use crate::oracle::Verdict;
-use crate::runner::{Failure, failure, threads};
+use crate::runner::{Failure, failure, progress, threads};
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 
@@ -105,6 +105,7 @@ fn level<N: Node>(
             let origin = Origin { nodes: weather.into(), weather: Bounds::weather(weather) };
             let mut walk = Walk::new(sim.clone(), bounds, origin);
             let mut result = walk.exactly(faults);
+            progress(&format!("weathers-with-{faults}-faults"), weather.into(), bounds.weathers.into());
             let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             total.0 += walk.judged;
             total.1 += walk.checked;

@@ -1,6 +1,9 @@
 //! A narrow place: so many bytes a second, and a queue before it.
 
-use crate::time::Time;
+use std::time::Duration;
+
+use super::codel::{CoDel, Way};
+use crate::time::{Time, nanos};
 
 /// A place that lets `rate` bytes a second through, one datagram after the other, with a queue before it. A datagram that
 /// finds too little room is lost (tail drop). What a fault loses does not come into the queue.
@@ -13,6 +16,9 @@ pub struct Bottleneck {
     pub(crate) rate: u64,
     pub(crate) queue: u64,
     pub(crate) mark: u64,
+    pub(crate) burst: u64,
+    pub(crate) overhead: u64,
+    pub(crate) codel: Option<(u64, u64)>,
 }
 
 impl Bottleneck {
@@ -22,7 +28,7 @@ impl Bottleneck {
     /// If `rate` is 0.
     pub const fn new(rate: u64, queue: u64) -> Self {
         assert!(rate > 0, "nothing ever passes a bottleneck of 0 bytes a second");
-        Self { name: None, rate, queue, mark: u64::MAX }
+        Self { name: None, rate, queue, mark: u64::MAX, burst: 0, overhead: 0, codel: None }
     }
 
     /// All links whose bottlenecks have this name go through one place with one queue: that of the first that is used.
@@ -37,6 +43,32 @@ impl Bottleneck {
     #[must_use]
     pub const fn mark_over(mut self, bytes: u64) -> Self {
         self.mark = bytes;
+        self
+    }
+
+    /// A token bucket: after a while of silence up to `bytes` pass at once.
+    #[must_use]
+    pub const fn burst(mut self, bytes: u64) -> Self {
+        self.burst = bytes;
+        self
+    }
+
+    /// Counts so many bytes more for each datagram, as the headers below it do.
+    #[must_use]
+    pub const fn overhead(mut self, bytes: u64) -> Self {
+        self.overhead = bytes;
+        self
+    }
+
+    /// Keeps the queue short as CoDel does (RFC 8289): when every datagram has waited for longer than `target` during an
+    /// `interval`, one is lost (or marked, if it is ECN-capable), and then others, ever more often, until one has waited for
+    /// less. RFC 8289 recommends 5 ms and 100 ms. Streams are only slowed down.
+    ///
+    /// A datagram that is lost so takes no time to pass. What a real queue decides when it sends is decided on arrival here,
+    /// with the same outcome, for both are in order; but the last datagram of a queue is not spared.
+    #[must_use]
+    pub fn codel(mut self, target: Duration, interval: Duration) -> Self {
+        self.codel = Some((nanos(target), nanos(interval)));
         self
     }
 }
@@ -81,50 +113,85 @@ impl Passage {
     }
 }
 
+/// What a bottleneck promises: bytes a second, bytes in its queue, how long its bucket takes to fill in nanoseconds, and bytes
+/// that each datagram costs besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    pub(crate) rate: u64,
+    pub(crate) queue: u64,
+    pub(crate) burst: u64,
+    pub(crate) overhead: u64,
+}
+
 /// A bottleneck in a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     rate: u64,
     queue: u64,
     mark: u64,
-    /// When the last datagram that was let in will have passed, and what of a nanosecond is left over, in `1 / rate` ns.
+    /// How long the bucket takes to fill, in nanoseconds.
+    burst: u64,
+    overhead: u64,
+    codel: Option<CoDel>,
+    /// When the last datagram that was let in will have passed, later by what the bucket holds; and what of a nanosecond is
+    /// left over, in `1 / rate` ns.
     free_at: Time,
     rest: u64,
     pub(crate) passage: Passage,
 }
 
 impl Gate {
-    pub(crate) const fn new(bottleneck: &Bottleneck, name: String) -> Self {
-        let Bottleneck { rate, queue, mark, .. } = *bottleneck;
-        Self { rate, queue, mark, free_at: Time::ZERO, rest: 0, passage: Passage::new(name) }
+    pub(crate) fn new(bottleneck: &Bottleneck, name: String) -> Self {
+        let Bottleneck { rate, queue, mark, burst, overhead, codel, .. } = *bottleneck;
+        let burst = (u128::from(burst) * 1_000_000_000 / u128::from(rate)) as u64;
+        let codel = codel.map(|(target, interval)| CoDel::new(target, interval));
+        let passage = Passage::new(name);
+        Self { rate, queue, mark, burst, overhead, codel, free_at: Time::ZERO, rest: 0, passage }
     }
 
-    /// When a datagram of `len` bytes will have passed, and whether its queue was long enough for a mark; `None` when it is
-    /// lost.
-    pub(crate) fn pass(&mut self, now: Time, len: usize) -> Option<(Time, bool)> {
+    /// When a datagram of `len` bytes will have passed, and whether it is to be marked; `None` when it is lost. One that is
+    /// `capable` of ECN is marked where CoDel would lose it.
+    pub(crate) fn pass(&mut self, now: Time, len: usize, capable: bool) -> Option<(Time, bool)> {
         if self.free_at <= now {
             self.free_at = now;
             self.rest = 0;
         }
-        let ahead = u128::from(self.free_at.as_nanos() - now.as_nanos());
+        let begins = self.without_bucket().max(now);
+        let ahead = u128::from(begins.as_nanos() - now.as_nanos());
         let queued = (ahead * u128::from(self.rate)).div_ceil(1_000_000_000) as u64;
-        if queued + len as u64 > self.queue {
+        if queued.saturating_add(len as u64) > self.queue {
             self.passage.dropped += 1;
             return None;
         }
-        let work = len as u128 * 1_000_000_000 + u128::from(self.rest);
+        let way = self.codel.as_mut().map_or(Way::Passes, |codel| codel.judge(now, begins, capable));
+        if way == Way::Lost {
+            self.passage.dropped += 1;
+            return None;
+        }
+        let size = len as u128 + u128::from(self.overhead);
+        let work = size * 1_000_000_000 + u128::from(self.rest);
         self.rest = (work % u128::from(self.rate)) as u64;
         self.free_at = self.free_at.plus((work / u128::from(self.rate)) as u64);
-        self.count((self.free_at.as_nanos() - now.as_nanos()) / 1_000_000, len);
-        Some((self.free_at, queued > self.mark))
+        let passed = self.without_bucket().max(now);
+        self.count((passed.as_nanos() - now.as_nanos()) / 1_000_000, len);
+        Some((passed, queued > self.mark || way == Way::Marked))
+    }
+
+    fn without_bucket(&self) -> Time {
+        Time::from_nanos(self.free_at.as_nanos().saturating_sub(self.burst))
     }
 
     /// When bytes of a stream will have passed: they wait as long as they must, and are never lost.
     pub(crate) fn squeeze(&mut self, now: Time, len: usize) -> Time {
         let queue = std::mem::replace(&mut self.queue, u64::MAX);
-        let passed = self.pass(now, len);
-        self.queue = queue;
+        let codel = self.codel.take();
+        let passed = self.pass(now, len, false);
+        (self.queue, self.codel) = (queue, codel);
         passed.map_or(now, |(at, _)| at)
+    }
+
+    pub(crate) const fn promise(&self) -> Promise {
+        Promise { rate: self.rate, queue: self.queue, burst: self.burst, overhead: self.overhead }
     }
 
     fn count(&mut self, wait_ms: u64, len: usize) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::prf::scale;
+use crate::prf::{mix, scale};
 use crate::time::nanos;
 
 /// A distribution of spans of time.
@@ -15,6 +15,8 @@ enum Shape {
     Fixed(u64),
     Uniform { min: u64, span: u64 },
     Exp { min: u64, mean: u64 },
+    Normal { mean: u64, deviation: u64 },
+    Bimodal { usual: u64, rare: u64, ppm: u32 },
 }
 
 impl Dist {
@@ -34,10 +36,28 @@ impl Dist {
         Self(Shape::Exp { min: nanos(min), mean: nanos(mean) })
     }
 
+    /// Around `mean`, with this standard deviation, as a bell: the sum of twelve equal dice. Never further from the mean than six
+    /// deviations, and never less than nothing.
+    pub fn normal(mean: Duration, deviation: Duration) -> Self {
+        Self(Shape::Normal { mean: nanos(mean), deviation: nanos(deviation) })
+    }
+
+    /// `usual`, and `rare` for this many in a million.
+    ///
+    /// # Panics
+    /// If that is more than a million.
+    pub fn bimodal(usual: Duration, rare: Duration, ppm: u32) -> Self {
+        assert!(ppm <= 1_000_000, "{ppm} of a million");
+        Self(Shape::Bimodal { usual: nanos(usual), rare: nanos(rare), ppm })
+    }
+
     /// The least span.
     pub fn min(self) -> Duration {
-        let (Shape::Fixed(min) | Shape::Uniform { min, .. } | Shape::Exp { min, .. }) = self.0;
-        Duration::from_nanos(min)
+        Duration::from_nanos(match self.0 {
+            Shape::Fixed(min) | Shape::Uniform { min, .. } | Shape::Exp { min, .. } => min,
+            Shape::Normal { mean, deviation } => mean.saturating_sub(deviation.saturating_mul(6)),
+            Shape::Bimodal { usual, rare, .. } => usual.min(rare),
+        })
     }
 
     pub(crate) const fn varies(self) -> bool {
@@ -53,8 +73,26 @@ impl Dist {
                 let quantile = u128::from(EXP[(word >> 54) as usize]);
                 min.saturating_add(((u128::from(mean) * quantile) >> 16) as u64)
             }
+            Shape::Normal { mean, deviation } => {
+                // Twelve dice from 0 to 1 with 10 fractional bits: the mean of the sum is 6, its deviation 1.
+                let sum: u64 = (0..2).map(|half| mix(word ^ half)).map(dice).sum();
+                let off = (u128::from(deviation) * u128::from(sum)) >> 10;
+                mean.saturating_add(off as u64).saturating_sub(deviation.saturating_mul(6))
+            }
+            Shape::Bimodal { usual, rare, ppm } => {
+                if scale(word, 1_000_000) < u64::from(ppm) {
+                    rare
+                } else {
+                    usual
+                }
+            }
         }
     }
+}
+
+/// The sum of six dice from 0 to 1, with 10 fractional bits.
+fn dice(word: u64) -> u64 {
+    (0..6).map(|i| word >> (10 * i) & 0x3ff).sum()
 }
 
 /// Quantiles of the exponential distribution with mean 1, at the middle of 1024 equal steps, with 16
@@ -92,7 +130,6 @@ const fn log2(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prf::mix;
     use crate::time::ms;
 
     fn mean(dist: Dist) -> u64 {
@@ -108,11 +145,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bell_is_as_wide_as_it_should_be() {
+        let dist = Dist::normal(ms(20), ms(3));
+        let spans: Vec<u64> = (0..100_000).map(|i| dist.sample(mix(i))).collect();
+        let near = spans.iter().filter(|span| (17_000_000..23_000_000).contains(*span)).count();
+        assert!((67_500..69_000).contains(&near), "68.3 % within one deviation: {near}");
+        assert!(spans.iter().all(|span| *span >= dist.min().as_nanos() as u64));
+        assert_eq!(Dist::normal(ms(1), ms(1)).min(), ms(0), "never less than nothing");
+        assert_eq!(Dist::bimodal(ms(9), ms(2), 1).min(), ms(2));
+    }
+
+    #[test]
     fn means_are_right() {
         assert_eq!(mean(Dist::fixed(ms(7))), 7_000_000);
         let uniform = mean(Dist::uniform(ms(20)..ms(40)));
         assert!((29_900_000..30_100_000).contains(&uniform), "{uniform}");
         let exp = mean(Dist::exp(ms(10), ms(5)));
         assert!((14_900_000..15_100_000).contains(&exp), "{exp}");
+        let normal = mean(Dist::normal(ms(20), ms(3)));
+        assert!((19_900_000..20_100_000).contains(&normal), "{normal}");
+        let bimodal = mean(Dist::bimodal(ms(10), ms(110), 100_000));
+        assert!((19_800_000..20_200_000).contains(&bimodal), "{bimodal}");
     }
 }

@@ -3,6 +3,7 @@
 mod bottleneck;
 mod builder;
 mod bursts;
+mod codel;
 mod dist;
 mod preset;
 #[cfg(test)]
@@ -13,6 +14,6 @@ pub use self::builder::Link;
 pub use self::dist::Dist;
 pub use self::preset::Preset;
 
-pub(crate) use self::bottleneck::Gate;
+pub(crate) use self::bottleneck::{Gate, Promise};
 pub(crate) use self::builder::Rates;
 pub(crate) use self::bursts::Bursts;

@@ -12,6 +12,7 @@ use crate::campaign::Policy;
 use crate::choice::{Chooser, Kind};
 use crate::fault::Timed;
 use crate::harness::Marks;
+use crate::link::Gate;
 use crate::node::{Node, NodeId};
 use crate::oracle::{Check, Oracle, Phase, Verdict, View};
 use crate::outcome::{FaultLog, Header, Outcome};
@@ -241,11 +242,17 @@ impl<N: Node> Run<N> {
     }
 
     /// As a node sees it: its wall clock may be wrong.
+    #[inline]
     pub(super) fn now_of(&mut self, id: u32) -> Now {
-        let now = self.now();
         if self.hosts[id as usize].clocks.is_empty() {
-            return now;
+            return self.now();
         }
+        self.wrong_now_of(id)
+    }
+
+    #[cold]
+    fn wrong_now_of(&mut self, id: u32) -> Now {
+        let now = self.now();
         let mut wrong_by = 0_i64;
         for clock in self.hosts[id as usize].clocks.clone() {
             wrong_by = wrong_by.saturating_add(clock.wrong_by(now.mono));
@@ -358,6 +365,7 @@ impl<N: Node> Run<N> {
             hash: rec.hash(),
             streams: self.net.flows.iter().map(|flow| flow.stream).collect(),
             limits: self.net.flows.iter().map(Flow::limit).collect(),
+            gates: self.net.gates.iter().map(Gate::promise).collect(),
             records: rec.records,
             text: rec.text,
             bytes: rec.bytes,

@@ -13,7 +13,7 @@ use crate::node::{Boot, Node, NodeId, RecvMeta};
 use crate::oracle::Life;
 use crate::prf::{HashWriter, seed_bytes};
 use crate::schedule::name_locus;
-use crate::time::Time;
+use crate::time::{Now, Time};
 use crate::trace::{Loss, What};
 
 impl<N: Node> Run<N> {
@@ -215,12 +215,13 @@ impl<N: Node> Run<N> {
     /// Transmit, streams, store, events, until a whole pass brings nothing.
     fn drain(&mut self, id: u32) {
         let mut outputs = 0;
+        let nodes_now = self.now_of(id);
         loop {
             let before = outputs;
-            while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.transmit(id) {
+            while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.transmit(id, nodes_now) {
                 outputs += 1;
             }
-            while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.stream_op(id) {
+            while self.core.verdict.is_none() && outputs <= MAX_DRAIN && self.stream_op(id, nodes_now) {
                 outputs += 1;
             }
             let now = self.now();
@@ -258,8 +259,7 @@ impl<N: Node> Run<N> {
     }
 
     /// Sends one datagram; `false` if there is none.
-    fn transmit(&mut self, id: u32) -> bool {
-        let now = self.now_of(id);
+    fn transmit(&mut self, id: u32, now: Now) -> bool {
         let index = self.net.buffer();
         let buffer = &mut self.net.packets[index as usize].bytes;
         let Some(node) = &mut self.hosts[id as usize].node else { return false };
@@ -281,6 +281,9 @@ impl<N: Node> Run<N> {
 
     /// What the test's triggers have set off begins.
     pub(super) fn begin_triggered(&mut self) {
+        if self.core.triggered.is_empty() {
+            return;
+        }
         for fault in std::mem::take(&mut self.core.triggered) {
             self.inject(Timed { at: self.core.now.plus(1), fault, line: 0 });
         }

@@ -66,7 +66,7 @@ pub(crate) struct Packet {
 pub(crate) struct Net {
     pub(crate) flows: Vec<Flow>,
     by_pair: Table,
-    pub(super) gates: Vec<Gate>,
+    pub(crate) gates: Vec<Gate>,
     pub(crate) wires: Wires,
     pub(crate) packets: Vec<Packet>,
     free: Vec<u32>,
@@ -105,6 +105,9 @@ impl Net {
 
     /// The fault that gave a host this address.
     pub(crate) fn rebound(&self, addr: Addr) -> Option<u32> {
+        if addr.number() < self.hosts {
+            return None;
+        }
         let (times, by) = self.rebound[(addr.number() % self.hosts) as usize];
         (times > 0 && addr.number() / self.hosts == times).then_some(by)
     }
@@ -118,7 +121,9 @@ impl Net {
 
     /// The host with this address.
     pub(super) fn host(&self, addr: Addr) -> Option<u32> {
-        let id = addr.number() % self.hosts;
+        // Hardly anybody moves: no division for the others.
+        let first = addr.number() < self.hosts;
+        let id = if first { addr.number() } else { addr.number() % self.hosts };
         (self.addr(id) == addr).then_some(id)
     }
 
@@ -459,7 +464,7 @@ impl Flow {
     }
 
     pub(crate) fn limit(&self) -> Limit {
-        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu }
+        Limit { delay: self.delay.min().as_nanos() as u64, mtu: self.mtu, gate: self.gate }
     }
 
     /// When an undisturbed datagram arrives: never before its predecessor.
@@ -473,8 +478,9 @@ impl Flow {
 fn depart(gates: &mut [Gate], gate: Option<u32>, packet: &mut Packet, now: Time) -> Option<Time> {
     let Some(gate) = gate else { return Some(now) };
     let gate = &mut gates[gate as usize];
-    let (departs, marks) = gate.pass(now, packet.bytes.len())?;
-    if marks && matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1) {
+    let capable = matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1);
+    let (departs, marks) = gate.pass(now, packet.bytes.len(), capable)?;
+    if marks && capable {
         packet.ecn = Ecn::Ce;
         gate.passage.marked += 1;
     }

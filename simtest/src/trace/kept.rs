@@ -1,6 +1,7 @@
 //! The records of a run, kept.
 
 use super::{Record, Times, TraceView, Watch};
+use crate::link::Promise;
 
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +11,7 @@ pub struct Trace {
     /// For each flow: the number of the stream that it is a direction of, or 0.
     pub(crate) streams: Vec<u32>,
     pub(crate) limits: Vec<Limit>,
+    pub(crate) gates: Vec<Promise>,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
@@ -24,6 +26,8 @@ pub(crate) struct Limit {
     /// The least delay, in nanoseconds.
     pub(crate) delay: u64,
     pub(crate) mtu: usize,
+    /// The bottleneck that it goes through.
+    pub(crate) gate: Option<u32>,
 }
 
 impl Trace {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::probe::{Cmd, three};
-use crate::{Chaos, DiskOp, Fault, FromSeed, Link, Time, at, ms, secs};
+use crate::{Bottleneck, Chaos, DiskOp, Fault, FromSeed, Link, Time, at, ms, secs};
 
 /// A run in which everything happens that the laws speak of.
 fn busy(seed: u64) -> Trace {
@@ -37,6 +37,36 @@ fn broken(expected: &str, change: impl Fn(&mut Record) -> bool) {
     assert!(trace.records.iter_mut().any(change), "nothing to change");
     let why = laws(&trace).expect_err("a law is broken");
     assert!(why.contains(expected), "{why}");
+}
+
+/// More is sent through a bottleneck than it can take.
+fn crowded() -> Trace {
+    let (mut sim, [a, b, _]) = three();
+    sim.links(
+        Link::new()
+            .bottleneck(Bottleneck::new(1_000, 20).burst(30).overhead(2))
+            .loss(100_000)
+            .duplicate(100_000, ms(0)..ms(5)),
+    );
+    sim.workload(|w| {
+        for i in 0..200 {
+            w.at(ms(i * 3)).cmd(a, Cmd::Send(b, vec!["eight by"]));
+        }
+    });
+    let outcome = sim.run(FromSeed::new(1));
+    assert!(outcome.stats.lost_narrow > 20 && outcome.stats.delivered > 20, "{}", outcome.stats);
+    outcome.trace
+}
+
+#[test]
+fn bottlenecks_keep_their_promises() {
+    laws(&crowded()).unwrap();
+    let mut trace = crowded();
+    trace.gates[0].rate -= 20;
+    assert!(laws(&trace).unwrap_err().contains("sooner than its bottleneck allows"));
+    let mut trace = crowded();
+    trace.gates[0].queue = 15;
+    assert!(laws(&trace).unwrap_err().contains("wait before a bottleneck"));
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Server {
         append: &ClientAppend<'_>,
         guard: &mut Guard<'_>,
     ) {
+        #[cfg(planted)]
+        assert!(
+            append.sequence != 3 || self.config.planted != Some(crate::chat::Planted::Panics),
+            "the third append of a client"
+        );
         if let Err(reason) = self.append(now, from, append, guard) {
             self.reject(from, append.room, append.sequence, reason);
         }

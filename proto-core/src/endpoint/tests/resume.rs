@@ -151,6 +151,27 @@ impl<'a, I: Iterator<Item = &'a super::Sent>> Claims for I {
     }
 }
 
+#[cfg(planted)]
+#[test]
+fn links_that_are_not_fenced_are_found() {
+    let planted = Some(crate::planted::Planted::FenceOpen);
+    let server = ConfigBuilder { planted, ..quick(server_config()) };
+    let (mut world, id, peer) = World::connected(server, &quick(client_config()));
+    world.send(1, id, Message::new("late"));
+    world.lose(|_| true);
+    world.drain();
+    let late = world.sent_by(1).last().expect("the message").packet.clone();
+    world.run(secs(5));
+    world.lose(|_| false);
+    world.run(secs(5));
+    assert_eq!(resumed(&world, SERVER), [2]);
+    assert_eq!(take(&mut world, SERVER, peer, ZERO).len(), 1);
+    let before = world.nodes[SERVER].stats().drops.get(Drop::DuplicateMessage);
+    world.hand_in(SERVER, 1, &late);
+    let after = world.nodes[SERVER].stats().drops.get(Drop::DuplicateMessage);
+    assert_eq!(after - before, 1, "it was looked at");
+}
+
 #[test]
 fn the_old_attachment_is_fenced_by_one_packet() {
     let (mut world, id, peer) = pair();

@@ -38,6 +38,9 @@ fn main() -> ExitCode {
 fn command(arguments: &[String]) -> Result<u8, String> {
     let Some((word, rest)) = arguments.split_first() else { return Err("what shall it do?".into()) };
     let arguments = Arguments::parse(rest)?;
+    if let ("run" | "certify", [_, other, ..]) = (word.as_str(), &arguments.words[..]) {
+        return Err(format!("expected one name, found `{other}` too"));
+    }
     match word.as_str() {
         "run" => run(&arguments),
         "replay" | "shrink" if is_recording(&arguments) => found::recording(word, &arguments),

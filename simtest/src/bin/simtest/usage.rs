@@ -11,7 +11,7 @@ usage:
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl
   simtest corpus add FILE... | list | prune [--dry-run]
-  simtest bench
+  simtest bench [NAME]... [--strict]
 all take --json (one object a line on stdout), and --package NAME and --release for cargo.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict, 64 usage";
 
@@ -29,6 +29,21 @@ const FLAGS: [&str; 13] = [
     "trace", "dry-run",
 ];
 
+/// What the value of an option should have been, if it is something else.
+fn expected(name: &str, value: &str) -> Option<&'static str> {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let (right, expected) = match name {
+        "seeds" => {
+            let ends = value.split_once("..");
+            (ends.is_some_and(|(from, to)| is_number(from) && is_number(to)), "a range like 0..1000")
+        }
+        "budget" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
+        "jobs" | "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
+        _ => (true, ""),
+    };
+    (!right).then_some(expected)
+}
+
 impl Arguments {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut all = Self::default();
@@ -42,6 +57,9 @@ impl Arguments {
             let value = rest.peek().filter(|value| !value.starts_with("--"));
             match value {
                 Some(value) if VALUES.contains(&name) => {
+                    if let Some(expected) = expected(name, value) {
+                        return Err(format!("--{name} {value}: expected {expected}"));
+                    }
                     all.values.push((name.into(), (*value).clone()));
                     rest.next();
                 }
@@ -78,6 +96,9 @@ mod tests {
         assert!(all.has("release") && all.has("sched") && !all.has("json"));
         assert_eq!(parse("--sched a.sched --html").unwrap().value("sched"), Some("a.sched"));
         assert_eq!(parse("--seeds"), Err("--seeds needs a value".into()));
+        assert_eq!(parse("--seeds 5"), Err("--seeds 5: expected a range like 0..1000".into()));
+        assert_eq!(parse("--budget 60"), Err("--budget 60: expected seconds like 60s".into()));
+        assert_eq!(parse("--faults two"), Err("--faults two: expected a number".into()));
         assert_eq!(parse("--speed 1"), Err("there is no option `--speed`".into()));
     }
 }

@@ -12,7 +12,7 @@ use crate::run::heap::Job;
 use crate::schedule::{Effect, stream_locus};
 use crate::sim::Sim;
 use crate::stream::{StreamId, StreamOp, Streams};
-use crate::time::Time;
+use crate::time::{Now, Time};
 use crate::trace::{NO_NODE, What, Wire};
 
 /// The second part of a split record is this much later than the first, in nanoseconds.
@@ -22,8 +22,7 @@ const AGAIN: (u64, u64) = (200_000_000, 1_000_000_000);
 
 impl<N: Node> Run<N> {
     /// Does the next thing that a node wants to do with its streams; `false` if there is none.
-    pub(in crate::run) fn stream_op(&mut self, id: u32) -> bool {
-        let now = self.now_of(id);
+    pub(in crate::run) fn stream_op(&mut self, id: u32, now: Now) -> bool {
         let mut bytes = std::mem::take(&mut self.written);
         bytes.clear();
         let Some(node) = &mut self.hosts[id as usize].node else { return false };

@@ -1,0 +1,43 @@
+//! What the flight recorder costs for an input: `cargo run --release -p driver --example recorder`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures")]
+
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
+
+use driver::Recorder;
+use proto_core::{Now, Timestamp};
+
+const INPUTS: u64 = 200_000;
+/// Goals: nanoseconds for an input, and bytes beside what came with it.
+const NANOS: u128 = 200;
+const BYTES: u64 = 24;
+
+fn main() {
+    let mut missed = false;
+    println!("{:<12}{:>12}{:>24}", "payload", "ns an input", "bytes beside payload");
+    for payload in [0, 64, 1_200] {
+        let file = env::temp_dir().join(format!("recorder-{}.rec", process::id()));
+        let least = (0..7).map(|_| record(&file, payload)).min().unwrap_or_default();
+        let size = fs::metadata(&file).map_or(0, |file| file.len());
+        let _ = fs::remove_file(&file);
+        let (nanos, bytes) = (least.as_nanos() / u128::from(INPUTS), size / INPUTS - payload as u64);
+        println!("{payload:<12}{nanos:>12}{bytes:>24}");
+        missed |= nanos > NANOS || bytes > BYTES;
+    }
+    println!("goal: at most {NANOS} ns and {BYTES} bytes{}", if missed { ": MISSED" } else { "" });
+    process::exit(i32::from(missed));
+}
+
+/// Notes that many inputs of the kind that a busy server gets: a path's number and a packet.
+fn record(file: &std::path::Path, payload: usize) -> Duration {
+    let packet = vec![7; payload];
+    let mut recorder = Recorder::create(file, "cost/1", u64::MAX).expect("a file");
+    let begun = Instant::now();
+    for i in 0..INPUTS {
+        let now = Now { mono: Timestamp::from_nanos(i * 10_000), unix_ms: 1_700_000_000_000 + i / 100 };
+        recorder.guarded(|| ());
+        recorder.note(now, 2, &[&(i as u32 % 64).to_le_bytes(), &packet]);
+    }
+    recorder.flush();
+    begun.elapsed()
+}

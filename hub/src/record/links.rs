@@ -1,0 +1,45 @@
+//! What comes in by streams, and what is asked of them.
+
+use driver::Path;
+use proto_core::{Link, LinkId, Now, Output};
+
+use super::{Record, encode, kind};
+
+impl Record {
+    /// A stream was accepted, and is known to the server by this id.
+    pub(crate) fn link_up(&mut self, now: Now, path: Path, link: Link, id: LinkId) {
+        let path = self.path(now, path).to_le_bytes();
+        let parts: [&[u8]; 3] = [&path, &link.max_packet().to_le_bytes(), &id.number().to_le_bytes()];
+        self.recorder.note(now, kind::LINK_UP, &parts);
+    }
+
+    pub(crate) fn link_down(&mut self, now: Now, id: LinkId, work: impl FnOnce()) {
+        self.recorder.note(now, kind::LINK_DOWN, &[&id.number().to_le_bytes()]);
+        self.recorder.guarded(work);
+    }
+
+    pub(crate) fn link_broken(&mut self, now: Now, id: LinkId, why: &str, work: impl FnOnce()) {
+        self.recorder.note(now, kind::LINK_BROKEN, &[&id.number().to_le_bytes(), why.as_bytes()]);
+        self.recorder.guarded(work);
+    }
+
+    /// Notes a record, and writes everything down if taking it in panics.
+    pub(crate) fn record(&mut self, now: Now, id: LinkId, record: &[u8], work: impl FnOnce()) {
+        self.recorder.note(now, kind::RECORD, &[&id.number().to_le_bytes(), record]);
+        self.recorder.guarded(work);
+    }
+
+    /// The server has said which stream may have something to write.
+    pub(crate) fn poll_link(&mut self, id: Option<LinkId>) {
+        match id {
+            Some(id) => self.recorder.note_at_once(kind::POLL_LINK, &[&id.number().to_le_bytes()]),
+            None => self.recorder.note_at_once(kind::POLL_LINK, &[]),
+        }
+    }
+
+    /// A record was asked for; `output` and `bytes` are what came of it.
+    pub(crate) fn poll_record(&mut self, now: Now, id: LinkId, output: Output, bytes: &[u8]) {
+        let output = encode::output(output, bytes);
+        self.recorder.note(now, kind::POLL_RECORD, &[&id.number().to_le_bytes(), &output]);
+    }
+}

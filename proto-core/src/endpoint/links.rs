@@ -139,7 +139,7 @@ impl<A: Address> Endpoint<A> {
     ) -> LinkId {
         let now = self.advance(now);
         let id = self.links.insert(address, link, Role::Over);
-        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room(false) };
+        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room(true) };
         if let Err(reason) = room {
             let close = self.busy(reason);
             self.say_farewell(id.slot(), &Frame::Close(close));
@@ -374,8 +374,8 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Why there is no room for a client that has said INIT, and counts among the handshakes since it came.
-    fn room_for_first(&self) -> Option<Drop> {
-        let is_full = self.len() >= self.config.max_connections;
+    fn room_for_first(&mut self) -> Option<Drop> {
+        let is_full = self.len() >= self.config.max_connections && !self.make_room();
         let is_undecided = self.config.admission && self.incoming.undecided >= self.config.max_undecided;
         (self.is_draining().then_some(Drop::Draining))
             .or(is_full.then_some(Drop::Busy))

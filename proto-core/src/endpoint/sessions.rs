@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Address, Endpoint, token};
-use crate::connection::{Verdict, prove};
+use crate::connection::{MAX_WAYS, Verdict, prove};
 use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind, Packet, Record, checksum};
 use crate::{Drop, Link, Meta, SessionId, Shard, State, Timestamp, code};
 
@@ -211,7 +211,8 @@ impl<A: Address> Endpoint<A> {
                     conn.handle_claim(now, init, record.len());
                     conn.claim_answer().map(<[u8]>::to_vec)
                 });
-                match answer {
+                let bids = self.sessions.bids.get(&slot).map_or(0, Vec::len);
+                match answer.filter(|_| bids < MAX_WAYS) {
                     Some(answer) => {
                         self.answer_bid(link, slot, answer);
                         self.sessions.bids.entry(slot).or_default().push(link);

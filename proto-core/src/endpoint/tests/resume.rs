@@ -549,7 +549,7 @@ fn channels_and_batches_that_nobody_answered_for_go_to_the_next_server() {
     };
     assert_eq!(told.iter().filter(is_moved).count(), 2, "{told:?}");
     let server = world.established(SERVER)[0];
-    let opened = world.events[SERVER].iter().find_map(|(_, event)| match event {
+    let opened = world.events[SERVER].iter().rev().find_map(|(_, event)| match event {
         Event::Readable(channel) => Some(*channel),
         _ => None,
     });

@@ -6,7 +6,6 @@ use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
-use super::outbox::Outbox;
 use super::{Announce, Channel, Channels, Ends, Piece, SendCredit, Settled, Share};
 use crate::wire::{MAX_STATE_RANGES, StateLine};
 use crate::{ChannelId, Class, Config, Fate, Timestamp};
@@ -54,9 +53,14 @@ impl StateLine {
 
 impl Channel {
     /// Takes the messages of a reliable class that wait for the application's word at the other end, with their contents and ends
-    /// of life: they are for whoever takes the receiver's place.
-    pub(crate) fn take_unanswered(&mut self, class: Class) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
-        let mut taken = self.outboxes.get_mut(class).map(Outbox::take_unanswered).unwrap_or_default();
+    /// of life: they are for whoever takes the receiver's place. Those of a batch only while that `is_sound`.
+    pub(crate) fn take_unanswered(
+        &mut self,
+        class: Class,
+        is_sound: impl Fn(u64) -> bool,
+    ) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+        let outbox = self.outboxes.get_mut(class);
+        let mut taken = outbox.map(|outbox| outbox.take_unanswered(is_sound)).unwrap_or_default();
         for (settled, ..) in &mut taken {
             *settled = self.account(class, *settled);
         }

@@ -1,6 +1,6 @@
 //! What a sender asks for its messages beside their class: lifetimes, batches, cancelling, limits.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::mem;
 use core::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::{
     Cancel, ChannelId, Class, Event, Fate, MessageId, OpenError, ReceiptKind, SendLimits, Timestamp,
 };
 
+/// What became of a message that arrived.
+const GOOD: [Fate; 3] = [Fate::Written, Fate::Acked, Fate::Processed];
 /// Batches of one connection that may be open.
 const MAX_BATCHES: usize = 1024;
 
@@ -35,8 +37,8 @@ struct Open {
 impl Open {
     /// The fate of all, with that of one more.
     fn add(&mut self, fate: Fate) {
-        const GOOD: [Fate; 3] = [Fate::Written, Fate::Acked, Fate::Processed];
         self.fate = match self.fate {
+            Some(Fate::Unknown) if matches!(fate, Fate::Moved(_)) => Some(fate),
             Some(known) if !GOOD.contains(&known) => Some(known),
             Some(known) if GOOD.contains(&fate) => Some(known.max(fate)),
             _ => Some(fate),
@@ -83,6 +85,13 @@ impl Connection {
             batches.0.remove(&(channel, batch));
             self.events.push_back(Event::Batch { channel, batch, fate });
         }
+    }
+
+    /// The batches of which a message did not arrive.
+    pub(super) fn spoilt_batches(&self) -> BTreeSet<(ChannelId, u64)> {
+        let batches = self.batches.iter().flat_map(|batches| &batches.0);
+        let is_spoilt = |open: &Open| open.fate.is_some_and(|fate| !GOOD.contains(&fate));
+        batches.filter(|(_, open)| is_spoilt(open)).map(|(&batch, _)| batch).collect()
     }
 
     /// Whether the last message of a batch was accepted.

@@ -62,6 +62,7 @@ impl Connection {
             return;
         }
         let mut kept = Unanswered::default();
+        let spoilt = self.spoilt_batches();
         for channel in self.channels.iter_mut() {
             // Those of the peer are its to open.
             if channel.id != ChannelId::DEFAULT && channel.id.0 % 2 == 0 {
@@ -69,7 +70,9 @@ impl Connection {
             }
             let before = kept.messages.len();
             for class in [Class::ReliableOrdered, Class::ReliableUnordered] {
-                for (settled, payload, deadline) in channel.take_unanswered(class) {
+                let id = channel.id;
+                let is_sound = |batch| !spoilt.contains(&(id, batch));
+                for (settled, payload, deadline) in channel.take_unanswered(class, is_sound) {
                     let message = Message {
                         lifetime: deadline.map(|deadline| deadline.since(now)),
                         key: settled.key,

@@ -83,9 +83,14 @@ impl Outbox {
 
     /// Takes the messages that wait for the application's word at the other end, in their order, with what is left of them to ask
     /// for: requests excepted.
-    pub(in crate::channel) fn take_unanswered(&mut self) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
-        let asks =
-            |settled: &Settled| settled.receipt == ReceiptKind::Processing && settled.request.is_none();
+    pub(in crate::channel) fn take_unanswered(
+        &mut self,
+        is_sound: impl Fn(u64) -> bool,
+    ) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+        let asks = |settled: &Settled| {
+            let is_wanted = settled.batch.is_none_or(|batch| is_sound(batch.number));
+            settled.receipt == ReceiptKind::Processing && settled.request.is_none() && is_wanted
+        };
         let mut taken = Vec::new();
         let live = self.slots.iter().filter(|slot| slot.state == State::Live);
         let ids: Vec<u64> = live.filter(|slot| asks(&slot.settled(true))).map(|slot| slot.id).collect();

@@ -1,5 +1,7 @@
 //! Anything that the I/O task of an adapter can run.
 
+use std::iter;
+
 use proto_core::{Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit};
 
 use crate::{Path, Wakes};
@@ -11,11 +13,34 @@ pub trait Machine: Send + 'static {
     /// Takes in a packet.
     fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]);
 
+    /// Takes in packets that came together and the same way, of `stride` bytes each but for the last, which may be shorter.
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        // A datagram may be empty.
+        let (first, rest) = packets.split_at(stride.min(packets.len()));
+        self.handle_packet(now, meta, first);
+        for packet in rest.chunks(stride.max(1)) {
+            self.handle_packet(now, meta, packet);
+        }
+    }
+
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     fn handle_timeout(&mut self, now: Now);
 
     /// Appends one packet to `buf`, if there is one to send.
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>>;
+
+    /// Appends up to `max` packets to `buf` and what each of them is to `packets`; fewer say that there are no more.
+    fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        let before = packets.len();
+        packets.extend(iter::from_fn(|| self.poll_transmit(now, buf)).take(max));
+        packets.len() - before
+    }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     fn poll_timeout(&self) -> Option<Timestamp>;
@@ -102,12 +127,26 @@ impl Machine for Endpoint<Path> {
         self.handle_packet(now.mono, meta, packet);
     }
 
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        self.handle_packets(now.mono, meta, packets, stride);
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         self.handle_timeout(now.mono);
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
         self.poll_transmit(now.mono, buf)
+    }
+
+    fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        self.poll_packets(now.mono, max, buf, packets)
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

@@ -2,6 +2,8 @@
 
 mod chat;
 mod cli;
+mod gateway;
+mod http;
 mod record;
 mod serve;
 mod signals;

@@ -19,6 +19,7 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
+    #[inline]
     pub(crate) fn copy(&mut self, payload: &[u8]) -> Bytes {
         if payload.is_empty() {
             return Bytes::new();
@@ -34,6 +35,7 @@ impl Arena {
     }
 
     /// Goes on in this block if nothing of it is in use, else in an earlier one, else in a new one.
+    #[inline(never)]
     fn next_block(&mut self) {
         if self.block.try_reclaim(BLOCK) {
             return;

@@ -41,6 +41,12 @@ pub enum Planted {
     ResumeTwice,
     /// Packets of the old link are taken in while there is a new one.
     FenceOpen,
+    /// A piece of a message that arrives again counts again.
+    PiecesCountTwice,
+    /// A retry token is good for everybody.
+    TokenForAnyone,
+    /// A client that was told that its server is going away begins new things.
+    BeginsAnew,
     /// `Established` is told twice.
     EstablishedTwice,
     /// `Closed` is told twice.

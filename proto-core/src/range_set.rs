@@ -11,15 +11,22 @@ pub(crate) struct RangeSet {
 
 impl RangeSet {
     /// Adds `range` and returns how many of its numbers are new.
+    #[inline]
     pub(crate) fn insert(&mut self, range: Range<u64>) -> u64 {
-        if range.is_empty() {
-            return 0;
-        }
         if let Some(last) = self.ranges.last_mut()
             && last.end == range.start
+            && range.start < range.end
         {
             last.end = range.end;
             return range.end - range.start;
+        }
+        self.insert_within(range)
+    }
+
+    #[inline(never)]
+    fn insert_within(&mut self, range: Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
         }
         let first = self.ranges.partition_point(|r| r.end < range.start);
         let last = first + self.ranges[first..].partition_point(|r| r.start <= range.end);
@@ -56,6 +63,12 @@ impl RangeSet {
         if !self.ranges.is_empty() {
             self.ranges.remove(0);
         }
+    }
+
+    /// Whether the last range ends below `number`, right before it.
+    #[inline]
+    pub(crate) fn ends_at(&self, number: u64) -> bool {
+        self.ranges.last().is_some_and(|last| last.end == number)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -71,11 +71,19 @@ impl SeenWindow {
         self.bits.take_if(|bits| bits.iter().all(|&word| word == u64::MAX));
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, number: u64) {
-        if number == self.next && self.bits.is_none() {
-            self.next += 1;
-            return;
+        if number != self.next {
+            return self.mark(number);
         }
+        self.next += 1;
+        if let Some(bits) = &mut self.bits {
+            bits[word(number)] |= bit(number);
+        }
+    }
+
+    #[inline(never)]
+    fn mark(&mut self, number: u64) {
         let bits = self.bits.get_or_insert_with(|| Box::new([u64::MAX; (WINDOW / 64) as usize]));
         if number >= self.next {
             if number - self.next >= WINDOW {

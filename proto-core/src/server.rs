@@ -131,6 +131,12 @@ impl<A: Address> Server<A> {
         self.pump(now);
     }
 
+    /// Takes in packets that came together: see [`Endpoint::handle_packets`].
+    pub fn handle_packets(&mut self, now: Now, meta: Meta<A>, packets: &[u8], stride: usize) {
+        self.endpoint.handle_packets(now.mono, meta, packets, stride);
+        self.pump(now);
+    }
+
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Now) {
         self.endpoint.handle_timeout(now.mono);
@@ -143,6 +149,17 @@ impl<A: Address> Server<A> {
     /// Appends one packet to `buf`, if there is one to send.
     pub fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<A>> {
         self.endpoint.poll_transmit(now.mono, buf)
+    }
+
+    /// Appends up to `max` packets to `buf`: see [`Endpoint::poll_packets`].
+    pub fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<A>>,
+    ) -> usize {
+        self.endpoint.poll_packets(now.mono, max, buf, packets)
     }
 
     /// The next event for the operator.

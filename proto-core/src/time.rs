@@ -45,6 +45,16 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
+/// `a * b / c`, rounded down, and at most `u64::MAX`; `c` is not 0.
+#[inline]
+pub(crate) const fn mul_div(a: u64, b: u64, c: u64) -> u64 {
+    if let Some(product) = a.checked_mul(b) {
+        return product / c;
+    }
+    let quotient = a as u128 * b as u128 / c as u128;
+    if quotient > u64::MAX as u128 { u64::MAX } else { quotient as u64 }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

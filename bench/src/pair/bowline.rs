@@ -7,21 +7,30 @@ use bytes::Bytes;
 use proto_core::wire::packet::Checksum;
 use proto_core::{
     ChannelId, Class as CoreClass, ConfigBuilder, ConnectionId, Endpoint, Event, Link, Message, Meta,
-    RequestId, Timestamp,
+    RequestId, Timestamp, Transmit,
 };
 
 use super::{Class, MTU, Pair};
 use crate::messages::Check;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Packets that are built before any is sent, as in the adapters.
+const BATCH: usize = 64;
 
 /// Two endpoints of the core.
 pub(crate) struct Bowline {
     now: Timestamp,
     client: End,
     server: End,
-    packet: Vec<u8>,
+    outbound: Outbound,
     answered: Vec<RequestId>,
+}
+
+/// What an adapter keeps of packets that were built and not sent.
+#[derive(Default)]
+struct Outbound {
+    bytes: Vec<u8>,
+    packets: Vec<Transmit<SocketAddr>>,
 }
 
 struct End {
@@ -63,7 +72,7 @@ impl Bowline {
         };
         let (mut client, server) = (end(false), end(true));
         client.id = Some(client.endpoint.connect(now, server.address).expect("room for one"));
-        let mut pair = Self { now, client, server, packet: Vec::with_capacity(2048), answered: Vec::new() };
+        let mut pair = Self { now, client, server, outbound: Outbound::default(), answered: Vec::new() };
         while pair.server.id.is_none() {
             pair.exchange();
         }
@@ -72,15 +81,31 @@ impl Bowline {
 }
 
 impl End {
-    /// Sends all that there is to `other`; whether there was anything.
-    fn transmit(&mut self, now: Timestamp, packet: &mut Vec<u8>, other: &mut Self) -> bool {
+    /// Sends all that there is to `other`; whether there was anything. As an adapter does: up to 64 packets are built at once, and
+    /// those of equal length go, and come in, as one train (GSO, GRO).
+    fn transmit(&mut self, now: Timestamp, outbound: &mut Outbound, other: &mut Self) -> bool {
+        let Outbound { bytes, packets } = outbound;
         let mut moved = false;
-        while self.endpoint.poll_transmit(now, packet).is_some() {
-            other.endpoint.handle_packet(now, Meta { path: self.address, ecn: None }, packet);
-            packet.clear();
-            moved = true;
+        loop {
+            let polled = self.endpoint.poll_packets(now, BATCH, bytes, packets);
+            let (mut waiting, mut rest) = (&packets[..], &bytes[..]);
+            while let [first, behind @ ..] = waiting {
+                let same = behind.iter().take_while(|packet| packet.len == first.len).count();
+                let has_shorter = behind.get(same).is_some_and(|packet| packet.len < first.len);
+                let more = &behind[..same + usize::from(has_shorter)];
+                let len = first.len + more.iter().map(|packet| packet.len).sum::<usize>();
+                let (train, left) = rest.split_at(len);
+                let meta = Meta { path: self.address, ecn: None };
+                other.endpoint.handle_packets(now, meta, train, first.len);
+                (waiting, rest) = (&behind[more.len()..], left);
+            }
+            bytes.clear();
+            packets.clear();
+            moved |= polled > 0;
+            if polled < BATCH {
+                return moved;
+            }
         }
-        moved
     }
 
     fn poll_events(&mut self, answered: &mut Vec<RequestId>) {
@@ -106,8 +131,8 @@ impl Pair for Bowline {
     }
 
     fn exchange(&mut self) {
-        let Self { now, client, server, packet, answered } = self;
-        while client.transmit(*now, packet, server) | server.transmit(*now, packet, client) {}
+        let Self { now, client, server, outbound, answered } = self;
+        while client.transmit(*now, outbound, server) | server.transmit(*now, outbound, client) {}
         client.poll_events(answered);
         server.poll_events(answered);
         *now += Duration::from_millis(1);

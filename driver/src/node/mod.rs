@@ -156,12 +156,26 @@ impl Machine for Node {
         Machine::handle_packet(&mut self.endpoint, now, meta, packet);
     }
 
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        self.endpoint.handle_packets(now.mono, meta, packets, stride);
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         Machine::handle_timeout(&mut self.endpoint, now);
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
         Machine::poll_transmit(&mut self.endpoint, now, buf)
+    }
+
+    fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        self.endpoint.poll_packets(now.mono, max, buf, packets)
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

@@ -100,11 +100,13 @@ impl Inbound {
             let meta = &self.metas[self.buffer];
             let memory = &self.memory[self.buffer * BUFFER..][..meta.len.min(BUFFER)];
             let rest = &memory[self.offset..];
-            let packet = &rest[..meta.stride.clamp(1, BUFFER).min(rest.len())];
+            let stride = meta.stride.clamp(1, BUFFER);
+            let packets = &rest[..rest.len().min(stride * (MAX_HANDED - handed))];
             let path = Path { socket, peer: Peer::Udp(meta.addr) };
-            machine.handle_packet(now, Meta { path, ecn: meta.ecn.map(from_codepoint) }, packet);
-            handed += 1;
-            self.offset += packet.len();
+            let meta = Meta { path, ecn: meta.ecn.map(from_codepoint) };
+            machine.handle_packets(now, meta, packets, stride);
+            handed += packets.len().div_ceil(stride).max(1);
+            self.offset += packets.len();
             if self.offset >= memory.len() {
                 (self.buffer, self.offset) = (self.buffer + 1, 0);
             }

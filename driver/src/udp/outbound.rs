@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use proto_core::{Ecn, Now};
+use proto_core::{Ecn, Now, Transmit};
 use quinn_udp::EcnCodepoint;
 
 use super::stats::Counters;
@@ -31,17 +31,10 @@ pub(crate) trait Outlet {
 #[derive(Default)]
 pub(crate) struct Outbound {
     bytes: Vec<u8>,
-    packets: Vec<Packet>,
+    packets: Vec<Transmit<Path>>,
     /// Packets, and bytes, that are gone.
     sent: usize,
     sent_bytes: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Packet {
-    path: Path,
-    ecn: Option<Ecn>,
-    len: usize,
 }
 
 /// Packets that one system call sends: the same way, of equal size, only the last may be shorter.
@@ -63,11 +56,7 @@ impl Outbound {
         self.bytes.clear();
         self.packets.clear();
         (self.sent, self.sent_bytes) = (0, 0);
-        while self.packets.len() < MAX_PACKETS {
-            let Some(transmit) = machine.poll_transmit(now, &mut self.bytes) else { return true };
-            self.packets.push(Packet { path: transmit.path, ecn: transmit.ecn, len: transmit.len });
-        }
-        false
+        machine.poll_packets(now, MAX_PACKETS, &mut self.bytes, &mut self.packets) < MAX_PACKETS
     }
 
     /// Sends what was built; pending while a socket has no room.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod address;
+mod http;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 use address::server;
 use driver::{Address, Scheme};
+pub(crate) use http::{HttpArgs, SaltError};
 pub(crate) use program::command;
 pub(crate) use tls::{ClientTls, ServerTls, TlsFileError};
 
@@ -71,7 +73,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server (also without any subcommand).
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
     Chat(ChatArgs),
@@ -80,15 +82,15 @@ pub(crate) enum Command {
 impl Cli {
     /// The command, which is `serve` when none is named.
     pub(crate) fn into_command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+        self.command.unwrap_or(Command::Serve(Box::new(self.serve)))
     }
 }
 
 /// Arguments of `serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// UDP address and port to listen on; may be repeated, like the others. Port 0 picks a free one. Without any, it
-    /// listens on udp://127.0.0.1:4100.
+    /// UDP address and port to listen on; may be repeated, like the others. Port 0 picks a free one. Without any
+    /// listener at all, it is 127.0.0.1:4100.
     #[arg(long, value_name = "ADDR", value_parser = address::udp)]
     pub(crate) udp: Vec<Address>,
     /// The same for TCP.
@@ -108,12 +110,14 @@ pub(crate) struct ServeArgs {
     pub(crate) wss: Vec<Address>,
     #[command(flatten)]
     pub(crate) certificates: ServerTls,
+    #[command(flatten)]
+    pub(crate) web: HttpArgs,
     /// Directory of the log. One server at a time uses it.
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
-    /// secrets.
-    #[arg(long, value_name = "FILE")]
+    /// secrets. Such a server has no HTTP.
+    #[arg(long, value_name = "FILE", conflicts_with = "http")]
     pub(crate) record: Option<PathBuf>,
     /// End recording when the file has this size.
     #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]
@@ -128,7 +132,18 @@ impl ServeArgs {
     pub(crate) fn addresses(&self) -> Vec<Address> {
         let Self { udp, tcp, tls, uds, ws, wss, .. } = self;
         let all: Vec<_> = [udp, tcp, tls, uds, ws, wss].into_iter().flatten().cloned().collect();
-        if all.is_empty() { vec![default_server()] } else { all }
+        if all.is_empty() && self.web.http.is_empty() { vec![default_server()] } else { all }
+    }
+
+    /// Where to listen for HTTP.
+    pub(crate) fn http(&self) -> Vec<SocketAddr> {
+        let Self { udp, tcp, tls, uds, ws, wss, record, .. } = self;
+        let is_default = [udp, tcp, tls, uds, ws, wss].into_iter().all(Vec::is_empty) && record.is_none();
+        if is_default && self.web.http.is_empty() {
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 4180))]
+        } else {
+            self.web.http.clone()
+        }
     }
 
     /// What to show to clients of TLS.

@@ -5,7 +5,7 @@ use super::{ChatArgs, Cli, Command, ServeArgs};
 
 fn serve(arguments: &[&str]) -> ServeArgs {
     match Cli::try_parse_from([&["bowline"], arguments].concat()).unwrap().into_command() {
-        Command::Serve(serve) => serve,
+        Command::Serve(serve) => *serve,
         Command::Chat(chat) => panic!("{chat:?}"),
     }
 }

@@ -4,6 +4,7 @@ use simtest::Recording;
 
 use super::replay::replay;
 use super::*;
+use crate::gateway::GatewayConfig;
 use crate::serve::{Hub, born};
 
 const SERVER: &str = "127.0.0.1:4100";
@@ -16,11 +17,16 @@ fn path(port: u16) -> Path {
     Path { socket: 0, peer: Peer::Udp(format!("[2001:db8::7]:{port}").parse().unwrap()) }
 }
 
+fn hub(start: &Start, record: Record) -> Hub {
+    let server = born(start, Vec::new(), at(1_000)).unwrap();
+    Hub::new(server, Some(record), GatewayConfig::default(), at(1_000))
+}
+
 /// A server that is recorded, a client that connects and goes, packets that mean nothing; every third packet is lost.
 fn session(file: &File, limit: u64) -> u64 {
     let start = Start { seed: [3; 32], server_key: [4; 32] };
     let record = Record::create(file, limit, at(1_000), &start, &[]).unwrap();
-    let mut hub = Hub::new(born(&start, Vec::new(), at(1_000)).unwrap(), Some(record));
+    let mut hub = hub(&start, record);
     let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
     let mut client = Endpoint::<Path>::new(config, LINK, [9; 32], at(1_000).mono);
     let server = Path { socket: 0, peer: Peer::Udp(SERVER.parse().unwrap()) };
@@ -109,7 +115,7 @@ fn a_session_over_streams_runs_again_bit_for_bit() {
     let file = folder.path().join("streams.rec");
     let start = Start { seed: [3; 32], server_key: [4; 32] };
     let record = Record::create(&file, 1 << 20, at(1_000), &start, &[]).unwrap();
-    let mut hub = Hub::new(born(&start, Vec::new(), at(1_000)).unwrap(), Some(record));
+    let mut hub = hub(&start, record);
     let mut wires: Vec<Wire> = (1..=4).map(|seed| Wire::accepted(&mut hub, at(1_000), seed)).collect();
     let (mut got, mut driver_wakes) = (0, driver::Wakes::default());
     for millis in 1_000..3_000 {

@@ -1,5 +1,7 @@
 //! The server's machine, with the store's threads at hand.
 
+use std::collections::BTreeMap;
+use std::task::Waker;
 use std::time::Duration;
 
 use driver::{Machine, Path, Wakes};
@@ -7,6 +9,7 @@ use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
 use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
+use crate::gateway::{Gateway, GatewayConfig, GuestId};
 use crate::record::Record;
 use crate::store::{Answer, Librarian, Persister, Report};
 
@@ -15,16 +18,35 @@ const FINISH: Duration = Duration::from_secs(3);
 
 /// What runs behind the sockets.
 pub(crate) struct Hub {
-    server: Server<Path>,
+    pub(super) server: Server<Path>,
     /// The ways to the store's threads, from the start to the end of service.
-    store: Option<(Persister, Librarian)>,
+    pub(super) store: Option<(Persister, Librarian)>,
     record: Option<Record>,
+    pub(super) gateway: Gateway,
+    /// The tasks of guests.
+    pub(super) watchers: BTreeMap<GuestId, Waker>,
+    /// Why the log cannot be written, if so.
+    pub(super) trouble: Option<&'static str>,
+    pub(super) started: Now,
 }
 
 impl Hub {
     /// Serves once the store is there; what goes in is noted in `record`.
-    pub(crate) const fn new(server: Server<Path>, record: Option<Record>) -> Self {
-        Self { server, store: None, record }
+    pub(crate) fn new(
+        server: Server<Path>,
+        record: Option<Record>,
+        gateway: GatewayConfig,
+        now: Now,
+    ) -> Self {
+        Self {
+            server,
+            store: None,
+            record,
+            gateway: Gateway::new(gateway),
+            watchers: BTreeMap::new(),
+            trouble: None,
+            started: now,
+        }
     }
 
     pub(super) const fn server(&self) -> &Server<Path> {
@@ -60,6 +82,7 @@ impl Hub {
         if let Some(record) = &mut self.record {
             record.drain(now);
         }
+        self.gateway.drain();
         leave(&mut self.server, now);
     }
 
@@ -69,7 +92,7 @@ impl Hub {
     }
 
     fn ask_store(&mut self, now: Now) {
-        let Self { server, store: Some((persister, librarian)), record } = self else { return };
+        let Self { server, store: Some((persister, librarian)), record, .. } = self else { return };
         loop {
             if let Some(record) = record {
                 record.persist(now);
@@ -109,12 +132,21 @@ impl Machine for Hub {
         }
     }
 
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        match self.record {
+            None => self.server.handle_packets(now, meta, packets, stride),
+            // Inputs are recorded one by one.
+            Some(_) => packets.chunks(stride.max(1)).for_each(|packet| self.handle_packet(now, meta, packet)),
+        }
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         let Self { server, record, .. } = self;
         match record {
             None => server.handle_timeout(now),
             Some(record) => record.timeout(now, || server.handle_timeout(now)),
         }
+        self.gateway.handle_timeout(now);
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
@@ -127,7 +159,7 @@ impl Machine for Hub {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        self.server.poll_timeout()
+        [self.server.poll_timeout(), self.gateway.poll_timeout()].into_iter().flatten().min()
     }
 
     fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
@@ -187,16 +219,23 @@ impl Machine for Hub {
         self.server.has_link(id)
     }
 
-    fn settle(&mut self, now: Now, _: &mut Wakes) {
+    fn settle(&mut self, now: Now, wakes: &mut Wakes) {
         self.ask_store(now);
         self.record.iter_mut().for_each(|record| record.settle(now));
         while let Some(event) = self.server.poll_event() {
             log(&event);
+            match event {
+                ServerEvent::DiskFull => self.trouble = Some("the disk is full"),
+                ServerEvent::DiskRecovered => self.trouble = None,
+                ServerEvent::Stopped => self.trouble = Some("the log cannot be written"),
+                _ => {}
+            }
         }
+        self.tell_guests(now, wakes);
     }
 
     fn is_over(&self) -> bool {
-        self.server.is_drained()
+        self.server.is_drained() && self.gateway.guests() == 0
     }
 }
 

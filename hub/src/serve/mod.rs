@@ -1,11 +1,13 @@
 //! The server: sockets, the machine behind them, and the store behind that.
 
 mod counters;
+mod guests;
 mod machine;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,10 +18,13 @@ use proto_core::chat::{ChatConfig, RestoreError, RoomState};
 use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
-use crate::cli::{self, ServeArgs, TlsFileError, exit};
+use crate::cli::{self, SaltError, ServeArgs, TlsFileError, exit};
+use crate::gateway::GatewayConfig;
+use crate::http::{self, Site};
 use crate::record::{Record, Start};
 use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
+pub(crate) use guests::Numbers;
 pub(crate) use machine::Hub;
 #[cfg(test)]
 pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
@@ -34,6 +39,10 @@ pub(crate) enum ServeError {
     Listen(#[from] ListenError),
     #[error("cannot listen with TLS: {0}")]
     Tls(#[from] TlsFileError),
+    #[error("cannot listen on http://{address}: {error}")]
+    Http { address: SocketAddr, error: io::Error },
+    #[error(transparent)]
+    Salt(#[from] SaltError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log cannot be served: {0}")]
@@ -47,7 +56,8 @@ pub(crate) enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen(_) | Self::Tls(_) | Self::Store(_) => match self {
+            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Salt(_) | Self::Store(_) => match self
+            {
                 Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
                 _ => exit::UNAVAILABLE,
             },
@@ -84,6 +94,14 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let addresses: Vec<Address> =
         args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;
 
+    let listeners = args.http().into_iter().map(|address| {
+        let listener = http::listen(address).map_err(|error| ServeError::Http { address, error })?;
+        let address = listener.local_addr().map_err(|error| ServeError::Http { address, error })?;
+        Ok((address, listener))
+    });
+    let listeners: Vec<_> = listeners.collect::<Result<_, ServeError>>()?;
+    let room_config = args.web.rooms()?;
+
     let dir = DataDir::open(&args.data)?;
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
@@ -95,27 +113,43 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         Record::create(file, limit, now, &start, &rooms)
     });
     let record = record.transpose().map_err(system("nothing can be recorded"))?;
-    let shared = Shared::new(Hub::new(born(&start, rooms, now)?, record), clock::now);
+    let gateway = GatewayConfig {
+        motd: args.web.motd.clone(),
+        limits: !args.web.unlimited,
+        ..GatewayConfig::default()
+    };
+    let server = born(&start, rooms, now)?.with_rooms(room_config);
+    let shared = Shared::new(Hub::new(server, record, gateway, now), clock::now);
 
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pump = Pump::spawn_on(shared.clone(), sockets);
-    announce(&addresses);
+    let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
+    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits);
+    let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
+        .collect();
+    announce(&addresses, &web);
+    let pump = site.pump();
 
     let signal = tokio::select! {
         signal = signals.recv() => signal,
-        never = counters::report(&shared, &pump) => match never {},
+        never = counters::report(&shared, pump) => match never {},
     };
     tracing::info!(signal, "draining; a second signal ends at once");
+    site.drain();
     shared.command(Hub::drain);
+    accepting.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::select! {
-        ended = timeout(DRAIN, end(&shared, &pump, threads)) => {
+        ended = timeout(DRAIN, end(&shared, pump, threads)) => {
             if ended.is_err() {
                 tracing::warn!("not everybody was told within {} s", DRAIN.as_secs());
             }
         }
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
-    counters::total(&shared, &pump);
+    counters::total(&shared, pump);
     shared.command(|hub, _| hub.flush_record());
     Ok(())
 }
@@ -172,11 +206,12 @@ async fn end(shared: &Shared<Hub>, pump: &Pump, threads: [JoinHandle<()>; 2]) {
 }
 
 /// Says where the server listens, and what to type next.
-fn announce(addresses: &[Address]) {
+fn announce(addresses: &[Address], web: &[SocketAddr]) {
     let mut stdout = io::stdout().lock();
     let said = addresses
         .iter()
         .try_for_each(|address| writeln!(stdout, "listening {address}"))
+        .and_then(|()| web.iter().try_for_each(|address| writeln!(stdout, "listening http://{address}")))
         .and_then(|()| writeln!(stdout, "ready"))
         .and_then(|()| stdout.flush());
     if let Err(error) = said {

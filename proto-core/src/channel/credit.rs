@@ -44,14 +44,19 @@ impl SendCredit {
         self.used_messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
     }
 
-    /// Whether so many messages and another one may go, which cost `cost` together.
+    /// Messages, and what they may cost, that may still go.
     #[inline]
-    pub(crate) const fn allows_behind(&self, messages: u64, cost: u64) -> bool {
-        self.used_messages + messages < self.messages && self.used_bytes.saturating_add(cost) <= self.bytes
+    pub(crate) const fn left(&self) -> (u64, u64) {
+        (self.messages.saturating_sub(self.used_messages), self.bytes.saturating_sub(self.used_bytes))
     }
 
     pub(crate) const fn charge(&mut self, cost: u64) {
-        self.used_messages += 1;
+        self.charge_many(1, cost);
+    }
+
+    /// So many messages go out, which cost `cost` together.
+    pub(crate) const fn charge_many(&mut self, messages: u64, cost: u64) {
+        self.used_messages += messages;
         self.used_bytes += cost;
     }
 }
@@ -103,10 +108,14 @@ impl Window {
     /// The same as [`Self::is_due`] where no rate limits anything.
     #[inline]
     fn is_due_unlimited(&self) -> bool {
-        let gain = (self.released + self.size).saturating_sub(self.granted);
-        let quarter = (self.size / 4).max(1);
-        let lacks = self.largest.saturating_sub(self.outstanding());
-        gain >= quarter || lacks > 0 && gain >= lacks
+        let room = self.released + self.size;
+        room >= self.granted + (self.size / 4).max(1)
+            || self.granted < self.charged + self.largest && self.is_due_largest()
+    }
+
+    #[inline(never)]
+    fn is_due_largest(&self) -> bool {
+        self.is_due(u64::MAX, u64::MAX)
     }
 
     fn is_due(&self, available: u64, burst: u64) -> bool {
@@ -196,6 +205,7 @@ impl ReceiveCredit {
     }
 
     /// The first piece of a message arrived; `false` when the peer had no credit for it.
+    #[inline]
     pub(crate) fn charge(&mut self, cost: u64) -> bool {
         self.messages.charged += 1;
         self.bytes.charged = self.bytes.charged.saturating_add(cost);
@@ -206,6 +216,7 @@ impl ReceiveCredit {
     }
 
     /// The application took a message; `true` when CREDIT is to go out.
+    #[inline]
     pub(crate) fn release(&mut self, cost: u64) -> bool {
         self.messages.released += 1;
         self.bytes.released += cost;
@@ -218,6 +229,11 @@ impl ReceiveCredit {
         if self.limit.is_none() {
             return self.bytes.is_due_unlimited() || self.messages.is_due_unlimited();
         }
+        self.is_due_limited()
+    }
+
+    #[inline(never)]
+    fn is_due_limited(&self) -> bool {
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
         self.bytes.is_due(bytes, byte_burst) || self.messages.is_due(messages, message_burst)
     }

@@ -83,6 +83,12 @@ impl Inbox {
         if arrival.total > intake.config.max_message as u64 {
             return Err(Refused::Violation(code::MESSAGE_TOO_LARGE, "a message larger than was agreed"));
         }
+        #[cfg(planted)]
+        if intake.config.planted == Some(crate::planted::Planted::PiecesCountTwice)
+            && let Some(partial) = self.partials.get_mut(&(arrival.class, arrival.id))
+        {
+            partial.count_again(arrival.offset, arrival.payload.len() as u64);
+        }
         let received = match arrival.class {
             Class::Unreliable => self.receive_unreliable(arrival, intake),
             Class::Sequenced => self.receive_sequenced(arrival, intake),
@@ -490,10 +496,13 @@ impl Inbox {
     }
 
     /// When the next incomplete message must be given up.
+    #[inline]
     pub(crate) fn reassembly_deadline(&self, config: &Config) -> Option<Timestamp> {
-        if self.partials.is_empty() {
-            return None;
-        }
+        if self.partials.is_empty() { None } else { self.first_partial_deadline(config) }
+    }
+
+    #[inline(never)]
+    fn first_partial_deadline(&self, config: &Config) -> Option<Timestamp> {
         let lapse = self.lapses.first().map(|&(at, ..)| at);
         self.idle_partials().map(|(_, partial)| expiry(partial, config)).chain(lapse).min()
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::Timestamp;
-use crate::time::nanos;
+use crate::time::{mul_div, nanos};
 
 /// The rate is measured over spans of this length, each of which counts for a quarter.
 const SPAN: Duration = Duration::from_millis(100);
@@ -60,12 +60,11 @@ impl Meter {
 }
 
 fn per_second(bytes: u64, span: Duration) -> u64 {
-    let rate = u128::from(bytes) * 1_000_000_000 / u128::from(nanos(span).max(1));
-    u64::try_from(rate).unwrap_or(u64::MAX)
+    mul_div(bytes, 1_000_000_000, nanos(span).max(1))
 }
 
 fn ratio(bytes: u64, rate: u64) -> u64 {
-    u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
+    mul_div(bytes, 1_000_000_000, rate)
 }
 
 crate::sleep::saved!(Meter { since, bytes, rate });

@@ -1,5 +1,6 @@
 //! Channels: independent streams of messages within a connection (docs/spec/channels.md).
 
+mod accept;
 mod answers;
 mod arrival;
 mod credit;
@@ -17,6 +18,7 @@ mod receipts;
 mod resume;
 mod run;
 mod scheduler;
+mod settled;
 mod table;
 mod terms;
 mod throttle;
@@ -61,6 +63,15 @@ pub(crate) struct Piece {
     pub(crate) id: u64,
     pub(crate) offset: u32,
     pub(crate) len: u32,
+}
+
+/// Messages of one class that travelled whole, and for the first time, in one packet: so many from `first` on, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Messages {
+    pub(crate) channel: ChannelId,
+    pub(crate) class: Class,
+    pub(crate) count: u32,
+    pub(crate) first: u64,
 }
 
 /// How far the peer knows of a channel.
@@ -251,7 +262,7 @@ impl Channel {
         kind: Kind,
         receipt: ReceiptKind,
     ) -> u64 {
-        if self.unsent() == 0 {
+        if self.outboxes[class as usize].unsent() == 0 && self.unsent() == 0 {
             self.meter.start(now);
         }
         self.queued_messages += 1;
@@ -426,16 +437,14 @@ impl Channel {
         Some(self.account(piece.class, settled))
     }
 
-    /// The peer has `piece`; whether that settles its message, and nobody wants to be told.
+    /// The peer has `messages`: settles those that nobody wants to be told of, and returns how many they are.
     #[inline]
-    fn settle_plain(&mut self, piece: &Piece) -> bool {
-        let outbox = self.outboxes.get_mut(piece.class);
-        let is_settled = outbox.is_some_and(|outbox| outbox.settle_plain(piece));
-        if is_settled {
-            self.queued_messages -= 1;
-            self.queued_bytes -= piece.len as usize + MESSAGE_COST;
-        }
-        is_settled
+    fn settle_messages(&mut self, messages: &Messages) -> usize {
+        let Some(outbox) = self.outboxes.get_mut(messages.class) else { return 0 };
+        let (settled, bytes) = outbox.settle_messages(messages.first, messages.count);
+        self.queued_messages -= settled;
+        self.queued_bytes -= bytes + settled * MESSAGE_COST;
+        settled
     }
 
     /// `len` bytes were written for the first time.

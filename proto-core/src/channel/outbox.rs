@@ -160,6 +160,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     pub(crate) fn push(
         &mut self,
         payload: Bytes,

@@ -1,10 +1,10 @@
 //! A run: the usual case of one channel with plain messages of one class to send, and nothing else. They are written one after the
-//! other without asking for each whose turn it is.
+//! other without asking for each whose turn it is, and charged for together.
 
-use super::outbox::Peeked;
+use super::outbox::{Outbox, Peeked};
 use super::scheduler::Turn;
 use super::table::{CLASSES, Channels};
-use super::{Announce, Piece, cost};
+use super::{Announce, Messages, cost};
 use crate::wire::{RecordWriter, WireId, varint};
 use crate::{ChannelId, Class, Timestamp};
 
@@ -20,8 +20,6 @@ pub(crate) struct Run {
 /// What a packet has room for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    /// Where the record must end.
-    pub(crate) limit: usize,
     /// The longest message that is not cut.
     pub(crate) max_whole: usize,
     pub(crate) messages: usize,
@@ -30,33 +28,24 @@ pub(crate) struct Room {
 /// The channel, the class and the number of what would be the next message of a record.
 pub(crate) type Position = (ChannelId, Class, u64);
 
-/// How a message goes behind others.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    Whole,
-    /// Only without its length, and so as the last.
-    Last,
-    /// Not into this packet.
-    Later,
-    Cut,
+/// The messages of a run while they are written. They are charged for at the end.
+#[derive(Debug)]
+pub(crate) struct Lane<'c> {
+    outbox: &'c mut Outbox,
+    channel: ChannelId,
+    run: Run,
+    /// How the number of the next message is sent.
+    wire_id: WireId,
+    /// Messages, and what they may cost, that there is credit for.
+    credit: (u64, u64),
+    taken: Taken,
 }
 
-impl Room {
-    /// How a message goes into what is left; `head` bytes of it come before its length.
-    #[inline]
-    fn fit(&self, used: usize, head: usize, total: u32) -> Fit {
-        let len = total as usize;
-        let end = used + head + len;
-        if end + varint::len(len as u64) <= self.limit {
-            Fit::Whole
-        } else if end <= self.limit {
-            Fit::Last
-        } else if len <= self.max_whole {
-            Fit::Later
-        } else {
-            Fit::Cut
-        }
-    }
+/// What was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    messages: u64,
+    bytes: u64,
 }
 
 impl Channels {
@@ -69,108 +58,123 @@ impl Channels {
             return None;
         }
         let class = channel.outboxes.alone()?;
-        let run = Run { index, class, repeats: channel.repeats(class) };
-        matches!(self.peek_run(run, 0, 0), Peeked::Plain(_)).then_some(run)
+        let Peeked::Plain(total) = channel.outboxes[class as usize].peek_plain(0, class) else { return None };
+        let cost = cost(total.into());
+        let is_charged = class.is_reliable();
+        let may_go = !is_charged || channel.send_credit.allows(cost) && self.session_send.allows(cost);
+        may_go.then(|| Run { index, class, repeats: channel.repeats(class) })
     }
 
-    /// The message `ahead` of the next one, those between costing `spent`.
+    /// The messages of `run`. What is taken there must be given to [`Self::charge`].
     #[inline]
-    fn peek_run(&self, run: Run, ahead: usize, spent: u64) -> Peeked {
-        let channel = &self.list[run.index];
-        let peeked = channel.outboxes[run.class as usize].peek_plain(ahead, run.class);
-        if let Peeked::Plain(total) = peeked
-            && run.class.is_reliable()
-        {
-            let (messages, cost) = (ahead as u64, spent + cost(total.into()));
-            if !channel.send_credit.allows_behind(messages, cost)
-                || !self.session_send.allows_behind(messages, cost)
-            {
-                return Peeked::Other;
-            }
-        }
-        peeked
+    pub(crate) fn lane(&mut self, run: Run) -> Lane<'_> {
+        let run = Run { repeats: run.repeats || self.keeps_newest && run.class == Class::Sequenced, ..run };
+        let channel = &mut self.list[run.index];
+        let credit = if run.class.is_reliable() {
+            let (left, session_left) = (channel.send_credit.left(), self.session_send.left());
+            (left.0.min(session_left.0), left.1.min(session_left.1))
+        } else {
+            (u64::MAX, u64::MAX)
+        };
+        let outbox = &mut channel.outboxes[run.class as usize];
+        let wire_id = outbox.wire_id(outbox.next_number());
+        Lane { outbox, channel: channel.id, run, wire_id, credit, taken: Taken::default() }
     }
 
-    /// Writes messages of `run` until the packet is full or something else follows, and hands `sent` what the packet carries. Where
-    /// something else does follow in the same packet: how many it wrote, and what comes next.
+    /// Charges for messages of `run`, and passes the turn on.
     #[inline]
-    pub(crate) fn write_run(
-        &mut self,
-        now: Timestamp,
-        run: Run,
-        room: Room,
-        writer: &mut RecordWriter<'_>,
-        mut sent: impl FnMut(Piece),
-    ) -> Option<(usize, Option<Position>)> {
-        let channel = &self.list[run.index];
-        let id = channel.id;
-        let outbox = &channel.outboxes[run.class as usize];
-        let Peeked::Plain(mut total) = self.peek_run(run, 0, 0) else { return Some((0, None)) };
-        let mut number = outbox.next_number();
-        let mut wire_id = outbox.wire_id(number);
-        let name_len = if id == ChannelId::DEFAULT { 0 } else { varint::len(id.0.into()) };
-        let mut head = 1 + name_len + wire_id.len();
-        let mut fit = room.fit(writer.buffered(), head, total);
-        let mut previous = None;
-        for written in 1..=room.messages {
-            match fit {
-                Fit::Cut => return Some((written - 1, previous)),
-                Fit::Later => return None,
-                Fit::Whole | Fit::Last => {}
-            }
-            let cost = cost(total.into());
-            // Only the last message of a record has no length, so it must be known whether another one follows.
-            let mut following = None;
-            if fit == Fit::Whole && written < room.messages {
-                let used = writer.buffered() + head + varint::len(total.into()) + total as usize;
-                following = match self.peek_run(run, 1, cost) {
-                    Peeked::Nothing => None,
-                    Peeked::Other => return Some((written - 1, previous)),
-                    Peeked::Plain(total) => match room.fit(used, 1, total) {
-                        Fit::Cut => return Some((written - 1, previous)),
-                        Fit::Later => None,
-                        fit => Some((total, fit)),
-                    },
-                };
-            }
-            let piece = self.take_plain_message(now, run, total, |payload| {
-                writer.write_plain(run.class as u8, id.0, wire_id, payload, following.is_none());
-            });
-            sent(piece);
-            (total, fit) = following?;
-            number += 1;
-            (wire_id, head) = (WireId::Next, 1);
-            previous = Some((id, run.class, number));
-        }
-        None
-    }
-
-    /// Charges for the next message of `run`, passes the turn on, and lets `write` have it.
-    #[inline]
-    fn take_plain_message(
-        &mut self,
-        now: Timestamp,
-        run: Run,
-        total: u32,
-        write: impl FnOnce(&[u8]),
-    ) -> Piece {
-        let Run { index, class, repeats } = run;
-        let keep = repeats || self.keeps_newest && class == Class::Sequenced;
-        let channel = &mut self.list[index];
-        if class.is_reliable() {
-            let cost = cost(total.into());
-            channel.send_credit.charge(cost);
-            self.session_send.charge(cost);
+    pub(crate) fn charge(&mut self, now: Timestamp, run: Run, taken: Taken) {
+        let Taken { messages, bytes } = taken;
+        let channel = &mut self.list[run.index];
+        if run.class.is_reliable() {
+            let cost = bytes + messages * cost(0);
+            channel.send_credit.charge_many(messages, cost);
+            self.session_send.charge_many(messages, cost);
         }
         channel.has_sent = true;
-        channel.turn = (class as u8 + 1) % CLASSES;
-        let outbox = &mut channel.outboxes[class as usize];
-        let id = outbox.write_plain(keep, write);
+        channel.turn = (run.class as u8 + 1) % CLASSES;
         // The other classes have nothing to send.
-        let is_empty = outbox.unsent() == 0;
-        channel.meter.on_left(now, total as usize, is_empty);
+        let is_empty = channel.outboxes[run.class as usize].unsent() == 0;
+        channel.meter.on_left(now, bytes as usize, is_empty);
         let turn = Turn::alone(channel.id);
-        self.scheduler.on_sent(now, turn, &mut channel.share, total, self.packet);
-        Piece { channel: channel.id, class, tries: 0, id, offset: 0, len: total }
+        self.scheduler.on_sent_many(now, turn, &mut channel.share, (messages, bytes), self.packet);
+    }
+}
+
+impl Lane<'_> {
+    /// How many messages fill a packet up to `limit`, `used` bytes of which are used: as many as fit, or wait. `None` when there is
+    /// more to it: something else than such messages would follow them, or there is no credit for the next.
+    #[inline]
+    pub(crate) fn plan(&self, room: &Room, used: usize, limit: usize) -> Option<usize> {
+        let class = self.run.class;
+        let (messages, mut bytes) = self.credit;
+        let name_len =
+            if self.channel == ChannelId::DEFAULT { 0 } else { varint::len(self.channel.0.into()) };
+        let mut end = used + 1 + name_len + self.wire_id.len();
+        let mut count = 0;
+        while count < room.messages {
+            let total = match self.outbox.peek_plain(count, class) {
+                Peeked::Nothing => break,
+                Peeked::Other => return None,
+                Peeked::Plain(total) => total,
+            };
+            let len = total as usize;
+            if end + len > limit {
+                if len > room.max_whole {
+                    return None;
+                }
+                break;
+            }
+            let cost = cost(total.into());
+            if count as u64 >= messages || cost > bytes {
+                return None;
+            }
+            bytes -= cost;
+            count += 1;
+            // Only the last message of a record has no length.
+            end += varint::len(len as u64) + len;
+            if end > limit {
+                break;
+            }
+            end += 1;
+        }
+        (count > 0).then_some(count)
+    }
+
+    /// Writes that many messages, the last of the record, and hands `sent` what the packet carries of them.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        count: usize,
+        writer: &mut RecordWriter<'_>,
+        mut sent: impl FnMut(Messages),
+    ) {
+        let Self { channel, run: Run { class, repeats, .. }, .. } = *self;
+        let mut wire_id = self.wire_id;
+        let mut messages = Messages { channel, class, count: 0, first: 0 };
+        for left in (0..count).rev() {
+            let (id, len) = self.outbox.write_plain(repeats, |payload| {
+                writer.write_plain(class as u8, channel.0, wire_id, payload, left == 0);
+            });
+            wire_id = WireId::Next;
+            if id != messages.ids().end {
+                if messages.count > 0 {
+                    sent(messages);
+                }
+                (messages.first, messages.count) = (id, 0);
+            }
+            messages.count += 1;
+            self.taken.bytes += len;
+            self.credit.1 -= cost(len).min(self.credit.1);
+        }
+        self.wire_id = self.outbox.wire_id(self.outbox.next_number());
+        self.taken.messages += count as u64;
+        self.credit.0 -= (count as u64).min(self.credit.0);
+        sent(messages);
+    }
+
+    /// What was written.
+    pub(crate) const fn taken(&self) -> Taken {
+        self.taken
     }
 }

@@ -214,7 +214,20 @@ impl Scheduler {
     /// `turn` was used to write `len` bytes; its channel goes on until its part of the turn is used up.
     #[inline]
     pub(crate) fn on_sent(&mut self, now: Timestamp, turn: Turn, share: &mut Share, len: u32, packet: u16) {
-        let cost = i64::from(len) + HEAD;
+        self.on_sent_many(now, turn, share, (1, len.into()), packet);
+    }
+
+    /// The same for so many messages, and their bytes, of a packet.
+    #[inline]
+    pub(crate) fn on_sent_many(
+        &mut self,
+        now: Timestamp,
+        turn: Turn,
+        share: &mut Share,
+        (messages, bytes): (u64, u64),
+        packet: u16,
+    ) {
+        let cost = bytes.cast_signed() + messages.cast_signed() * HEAD;
         if let [level] = &mut self.levels[..] {
             level.left = level.left.saturating_sub(cost);
             level.passed_over = None;

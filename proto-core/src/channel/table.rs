@@ -13,7 +13,6 @@ use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
 use super::window::RECEIVE_WINDOW;
 use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, Says, SendCredit};
-use crate::arena::Arena;
 use crate::wire::Kind;
 use crate::wire::params::Params;
 use crate::{ChannelId, Class, Config, Timestamp};
@@ -164,29 +163,6 @@ impl Channels {
         Some(result)
     }
 
-    /// Takes in a whole message of a reliable class, the one that everything waits for, that says nothing beside its payload:
-    /// whether the application had nothing to take before. `None` where that takes more.
-    #[inline]
-    pub(crate) fn accept(
-        &mut self,
-        id: ChannelId,
-        class: Class,
-        number: u64,
-        payload: &[u8],
-        arena: &mut Arena,
-    ) -> Option<bool> {
-        let index = self.position(id).ok()?;
-        let Self { list, session_receive, throttles: None, .. } = self else { return None };
-        let channel = &mut list[index];
-        let cost = super::cost(payload.len() as u64);
-        if !(channel.receive_credit.allows(cost) && session_receive.allows(cost)) {
-            return None;
-        }
-        channel.receive_credit.charge(cost);
-        session_receive.charge(cost);
-        Some(channel.inbox.accept(class, number, arena.copy(payload)))
-    }
-
     /// Takes the next message of a channel, when it is a reliable one that says nothing beside its payload, and makes room for
     /// another one.
     #[inline]
@@ -195,8 +171,13 @@ impl Channels {
         if self.throttles.is_some() {
             return None;
         }
-        let delivery = self.list[index].inbox.pop_plain()?;
-        self.release(id, delivery.payload.len());
+        let channel = &mut self.list[index];
+        let delivery = channel.inbox.pop_plain()?;
+        let cost = super::cost(delivery.payload.len() as u64);
+        if channel.receive_credit.release(cost) {
+            self.owe_credit(id);
+        }
+        self.session_credit_due |= self.session_receive.release(cost);
         Some(delivery)
     }
 
@@ -392,21 +373,6 @@ impl Channels {
                 self.activate(id);
             }
         }
-    }
-
-    /// The peer has `piece`, which is all of the oldest message in flight, and nobody waits to hear of that: it is settled. `false`
-    /// where there is more to it.
-    #[inline]
-    pub(crate) fn on_plain_acked(&mut self, piece: &Piece) -> bool {
-        let Ok(index) = self.position(piece.channel) else { return false };
-        let channel = &mut self.list[index];
-        if channel.owes_writable() || !channel.settle_plain(piece) {
-            return false;
-        }
-        if !channel.share.has_turn() && channel.outboxes[piece.class as usize].has_unwritten() {
-            self.scheduler.push(piece.channel, &mut channel.share, self.packet);
-        }
-        true
     }
 
     /// `piece` is lost: it is written again, unless its message has no future.

@@ -74,6 +74,8 @@ pub enum Planted {
     AckBeforePersist,
     /// The client delivers an entry although lower slots are missing.
     DeliverOverGap,
+    /// A join of an earlier connection that comes late drives the later connection out.
+    StaleIncarnation,
     /// The third append of a client makes the server panic.
     Panics,
 }

@@ -241,6 +241,26 @@ impl Connection {
         self.update_timers();
     }
 
+    /// Queues a message of an established connection that asks for nothing and finds room; otherwise it is left.
+    #[inline]
+    fn queue_plain(&mut self, now: Timestamp, id: ChannelId, message: &mut Message) -> Option<MessageId> {
+        let asks = message.lifetime.is_some()
+            || message.key.is_some()
+            || message.max_retransmits.is_some()
+            || message.batch.is_some();
+        let (class, len) = (message.class, message.payload.len());
+        if asks || !self.state.is_open() || len > self.max_message(class) || !self.has_room_for_events() {
+            return None;
+        }
+        let channel = self.channels.get_mut(id).filter(|channel| channel.allows(class));
+        let channel = channel.filter(|channel| channel.takes(class, len))?;
+        let payload = mem::take(&mut message.payload);
+        let number = channel.push_plain(now, class, payload, Kind::OneWay, message.receipt);
+        self.stats.messages_accepted += 1;
+        self.channels.activate(id);
+        Some(MessageId { channel: id, class, number })
+    }
+
     /// Queues a message.
     pub(super) fn queue(
         &mut self,
@@ -319,16 +339,22 @@ impl Connection {
 impl Channel<'_> {
     /// Queues a message. It may be called before the connection is established. What happens when the queue is full says the
     /// channel's [`Policy`](crate::Policy); exactly one `Event::Writable` follows any number of [`SendError::Full`].
+    #[inline]
     pub fn send(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
         let now = self.conn.advance(now);
         if !self.conn.state.accepts_messages() {
             return Err(SendError::Closed);
         }
-        self.conn.queue(now, self.id, Kind::OneWay, message)
+        let mut message = message;
+        match self.conn.queue_plain(now, self.id, &mut message) {
+            Some(queued) => Ok(queued),
+            None => self.conn.queue(now, self.id, Kind::OneWay, message),
+        }
     }
 
     /// The next message that arrived and whose lifetime is not over. Taking it makes room for another one from the peer. Sequenced
     /// messages come first.
+    #[inline]
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
         let now = self.conn.advance(now);
         self.conn.receive_next(now, self.id)

@@ -309,7 +309,8 @@ impl Connection {
         let Some(Ok(frame)) = record.next() else {
             return self.stats.drops.count(Drop::MalformedHandshake);
         };
-        if !record.all(|frame| frame == Ok(Frame::Padding)) {
+        record.skip_padding();
+        if !record.is_empty() {
             return self.stats.drops.count(Drop::MalformedHandshake);
         }
         if self.is_client && (long.dcid != self.local_cid.0 || !self.is_dialling()) {

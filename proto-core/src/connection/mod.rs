@@ -8,10 +8,12 @@ mod commands;
 mod counters;
 mod delivery;
 mod exchange;
+mod fit;
 mod goaway;
 mod handover;
 mod handshake;
 mod heartbeat;
+mod intake;
 mod news;
 mod packets;
 mod paths;
@@ -26,6 +28,7 @@ mod sleep;
 mod state;
 mod stream;
 mod timers;
+mod train;
 mod transmit;
 mod unanswered;
 mod urgent;
@@ -64,7 +67,7 @@ use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
-use crate::wire::{Cid, Short};
+use crate::wire::Cid;
 use crate::{
     Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
 };
@@ -283,19 +286,6 @@ impl Connection {
     pub fn handle_packet(&mut self, now: Timestamp, meta: Meta, packet: &[u8]) {
         let now = self.advance(now);
         self.receive(now, meta, packet);
-        self.update_timers();
-    }
-
-    /// The same for one whose header was read already.
-    pub(crate) fn handle_short(
-        &mut self,
-        now: Timestamp,
-        arrival: Arrival,
-        short: &Short<'_>,
-        datagram: &[u8],
-    ) {
-        let now = self.advance(now);
-        self.on_short(now, arrival, short, datagram);
         self.update_timers();
     }
 

@@ -56,12 +56,9 @@ impl Connection {
             _ => true,
         };
         #[cfg(planted)]
-        if let Some(guard) = self.unfenced(short.dcid) {
+        if self.is_unfenced(short.dcid) {
             let number = self.received.expand(short.number, short.number_len);
-            if short.verify(guard, number, self.config.checksum) {
-                self.apply_record(now, number, arrival, short.payload);
-            }
-            return;
+            return self.apply_record(now, number, arrival, short.payload);
         }
         if !is_expected || short.dcid != self.local_cid {
             return self.on_garbage(now, datagram, Drop::UnknownConnection);
@@ -113,5 +110,7 @@ impl Connection {
 
 /// The first frame of a record that means anything.
 pub(super) fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
-    Record::new(payload).find(|frame| *frame != Ok(Frame::Padding))?.ok()
+    let mut record = Record::new(payload);
+    record.skip_padding();
+    record.next()?.ok()
 }

@@ -112,6 +112,11 @@ impl Connection {
         !self.is_client && self.state.is_open() && !self.link.reliable
     }
 
+    /// Whether the client has moved a moment ago, or may have.
+    pub(super) const fn is_roaming(&self) -> bool {
+        self.paths.roaming.is_some()
+    }
+
     pub(super) const fn set_arrival(&mut self, path: PathId, len: usize) {
         self.paths.arrival = (path, len);
     }

@@ -7,7 +7,6 @@ use super::{Arrival, Connection};
 use crate::channel::{
     Announce, Arrival as Piece, Channel, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit, Share,
 };
-use crate::recovery::Carried;
 use crate::wire::{Credit, DecodeError, Fragment, Frame, Msg, OpenChannel, Record};
 use crate::{ChannelId, Class, Event, Refusal, Timestamp, code};
 
@@ -20,7 +19,7 @@ pub(super) const fn violation<T>(text: &'static str) -> Result<T, Violation> {
 }
 
 /// Where the previous message of a record belongs, for the next one to refer to.
-type Previous = Option<(u32, u8, u64)>;
+pub(super) type Previous = Option<(u32, u8, u64)>;
 
 /// What a record asks for.
 #[derive(Clone, Copy)]
@@ -33,6 +32,11 @@ struct Asks {
     only: bool,
 }
 
+impl Asks {
+    /// As a message does.
+    const ACK: Self = Self { eliciting: true, urgent: false, only: false };
+}
+
 /// Decodes all of a record: what it asks for, and whether it says nothing about where its sender is.
 fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
     let mut probing = true;
@@ -43,6 +47,7 @@ fn check_record(payload: &[u8]) -> Result<(Asks, bool), Violation> {
             (asks.eliciting, asks.only, probing) = (true, false, false);
             record.check_msg()
         } else {
+            record.skip_padding();
             let Some(frame) = record.next() else { return Ok((asks, probing)) };
             frame.map(|frame| {
                 let is_ping = matches!(frame, Frame::Ping);
@@ -74,11 +79,16 @@ impl Connection {
         let mut record = Record::new(payload);
         // A message that is alone need not be decoded twice.
         if record.is_at_last() {
-            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
-                let asks = Asks { eliciting: true, urgent: false, only: false };
-                self.note_packet(now, number, arrival, asks, payload.len());
-                if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
-            });
+            let applied = match record.next_plain() {
+                Some(plain) => plain.map_err(|error| violation_of(&error)).and_then(|plain| {
+                    self.note_packet(now, number, arrival, Asks::ACK, payload.len());
+                    if self.state.is_open() { self.on_plain(now, &plain, &mut previous) } else { Ok(()) }
+                }),
+                None => record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+                    self.note_packet(now, number, arrival, Asks::ACK, payload.len());
+                    if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
+                }),
+            };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);
             }
@@ -91,11 +101,16 @@ impl Connection {
         self.note_packet(now, number, arrival, asks, payload.len());
         loop {
             let applied = if record.is_at_msg() && self.state.is_open() {
-                record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous))
-            } else if let Some(Ok(frame)) = record.next() {
-                self.apply(now, number, &frame, &mut previous)
+                match record.next_plain() {
+                    Some(plain) => plain.map_or(Ok(()), |plain| self.on_plain(now, &plain, &mut previous)),
+                    None => record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous)),
+                }
             } else {
-                return self.follow(now, arrival, number, is_newest, probing);
+                record.skip_padding();
+                let Some(Ok(frame)) = record.next() else {
+                    return self.follow(now, arrival, number, is_newest, probing);
+                };
+                self.apply(now, number, &frame, &mut previous)
             };
             if let Err(Violation(code, text)) = applied {
                 return self.on_violation(now, code, text);
@@ -133,18 +148,9 @@ impl Connection {
         let is_open = self.state.is_open();
         match frame {
             Frame::Ack(ack) => {
-                let (scratch, channels) = (&mut self.scratch, &mut self.channels);
-                let mut settled = 0;
-                let take = |carried: &Carried| {
-                    let is_settled =
-                        matches!(carried, Carried::Piece(piece) if channels.on_plain_acked(piece));
-                    settled += u64::from(is_settled);
-                    is_settled
-                };
                 self.recovery
-                    .on_ack(now, ack, &mut self.rng, &mut scratch.outcome, &mut self.stats, take)
+                    .on_ack(now, ack, &mut self.rng, &mut self.scratch.outcome, &mut self.stats)
                     .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
-                self.stats.messages_acked += settled;
                 self.settle_outcome(now);
                 Ok(())
             }
@@ -279,7 +285,12 @@ impl Connection {
         Ok(())
     }
 
-    fn on_msg(&mut self, now: Timestamp, msg: &Msg<'_>, previous: &mut Previous) -> Result<(), Violation> {
+    pub(super) fn on_msg(
+        &mut self,
+        now: Timestamp,
+        msg: &Msg<'_>,
+        previous: &mut Previous,
+    ) -> Result<(), Violation> {
         let Some(&class) = Class::ALL.get(usize::from(msg.class)) else {
             return violation("a message of a class that was not negotiated");
         };
@@ -297,18 +308,6 @@ impl Connection {
         let number = channel.inbox.expand(class, msg.id, before);
         channel.inbox.note(class, number);
         *previous = Some((msg.channel, msg.class, number));
-        if msg.is_plain()
-            && channel.inbox.awaits(class, number)
-            && msg.payload.len() <= self.config.max_message
-        {
-            let arena = self.arena.get_or_insert_default();
-            if let Some(is_first) = self.channels.accept(id, class, number, msg.payload, arena) {
-                if is_first {
-                    self.on_first_ready(id);
-                }
-                return Ok(());
-            }
-        }
         let Fragment { total, offset } =
             msg.fragment.unwrap_or(Fragment { total: msg.payload.len() as u64, offset: 0 });
         let mut extras = msg.extras;

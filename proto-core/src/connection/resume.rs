@@ -37,9 +37,9 @@ pub(super) struct Resume {
     pub(super) hearing: Option<Hearing>,
     /// The new session that the client got instead.
     successor: Option<Box<Connection>>,
-    /// The old link's id and guard, where it is not fenced.
+    /// The old link's id, where it is not fenced.
     #[cfg(planted)]
-    unfenced: Option<(crate::wire::Cid, u32)>,
+    unfenced: Option<crate::wire::Cid>,
 }
 
 /// What to do with a client's claim to a session.
@@ -127,7 +127,11 @@ impl Connection {
         carried.extend(self.recovery.all_carried());
         for carried in carried.drain(..) {
             match carried {
-                Carried::Piece(_) | Carried::MtuProbe(_) | Carried::State(_) | Carried::Confirm => {}
+                Carried::Piece(_)
+                | Carried::Messages(_)
+                | Carried::MtuProbe(_)
+                | Carried::State(_)
+                | Carried::Confirm => {}
                 carried => self.on_lost(now, carried),
             }
         }
@@ -215,7 +219,7 @@ impl Connection {
         if self.config.planted == Some(crate::planted::Planted::FenceOpen)
             && let Some(resume) = &mut self.resume
         {
-            resume.unfenced = Some((self.local_cid, self.guard));
+            resume.unfenced = Some(self.local_cid);
         }
         let key = self.handshake.server_key;
         self.handshake.clear();
@@ -267,11 +271,10 @@ impl Connection {
         !is_shut && !self.events.is_empty()
     }
 
-    /// The guard of an old link that is not fenced.
+    /// Whether `cid` is that of an old link that is not fenced.
     #[cfg(planted)]
-    pub(super) fn unfenced(&self, cid: crate::wire::Cid) -> Option<u32> {
-        let unfenced = self.resume.as_ref().and_then(|resume| resume.unfenced);
-        unfenced.filter(|&(old, _)| old == cid && self.state.is_open()).map(|(_, guard)| guard)
+    pub(super) fn is_unfenced(&self, cid: crate::wire::Cid) -> bool {
+        self.state.is_open() && self.resume.as_ref().is_some_and(|resume| resume.unfenced == Some(cid))
     }
 
     /// Nothing is left of the change of links.

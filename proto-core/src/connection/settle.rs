@@ -18,9 +18,7 @@ impl Connection {
         }
         for carried in outcome.lost.drain(..) {
             self.on_lost(now, carried);
-            if let Carried::Piece(piece) = carried {
-                self.plan_repair(now, piece);
-            }
+            self.each_piece(&carried, |conn, piece| conn.plan_repair(now, piece));
         }
         let (acked, lost) = (mem::take(&mut outcome.large_acked), mem::take(&mut outcome.large_lost));
         self.scratch.outcome = outcome;
@@ -59,6 +57,13 @@ impl Connection {
             }
             Carried::MsgAck { channel, class, first, len } => {
                 self.channels.answer(&self.config, channel, |receipts| receipts.on_acked(class, first, len));
+            }
+            Carried::Messages(messages) => {
+                let settled = self.channels.on_messages_acked(&messages);
+                self.stats.messages_acked += settled as u64;
+                if settled < messages.count as usize {
+                    self.each_piece(&carried, |conn, piece| conn.on_arrived(Carried::Piece(piece)));
+                }
             }
             Carried::Piece(piece) => {
                 let settled =
@@ -100,11 +105,29 @@ impl Connection {
                 self.channels.answer(&self.config, id, |receipts| receipts.on_lost(class, first, len));
                 self.channels.owe_control(id);
             }
+            Carried::Messages(_) => {
+                self.each_piece(&carried, |conn, piece| conn.on_lost(now, Carried::Piece(piece)));
+            }
             Carried::Piece(piece) => {
                 let mut ends = mem::take(&mut self.scratch.ends);
                 self.channels.on_lost(now, &piece, &mut ends);
                 self.settle_ends(piece.channel, ends);
             }
+        }
+    }
+
+    /// What is there of messages in what a packet carried, message by message.
+    fn each_piece(&mut self, carried: &Carried, mut act: impl FnMut(&mut Self, Piece)) {
+        match carried {
+            Carried::Piece(piece) => act(self, *piece),
+            Carried::Messages(messages) => {
+                for id in messages.ids() {
+                    if let Some(piece) = self.channels.piece_of(messages, id) {
+                        act(self, piece);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -243,7 +266,11 @@ impl Connection {
         for carried in carried.drain(..) {
             match carried {
                 Carried::MtuProbe(_) => {}
-                Carried::Piece(piece) if !self.may_copy(now, &piece) => {}
+                Carried::Piece(_) | Carried::Messages(_) => self.each_piece(&carried, |conn, piece| {
+                    if conn.may_copy(now, &piece) {
+                        conn.on_lost(now, Carried::Piece(piece));
+                    }
+                }),
                 _ => self.on_lost(now, carried),
             }
         }

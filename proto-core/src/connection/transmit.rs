@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 use core::mem;
 
+use super::fit::{Fit, PACKET_OVERHEAD, head_len, share};
 use super::handshake::Confirm;
 use super::news::{announcement_len, write_announcement};
 use super::state::State;
 use super::{Connection, Timer};
-use crate::channel::{Announce, Candidate, Next, Position, Room, Run, Says};
+use crate::channel::{Announce, Candidate, Messages, Next, Piece, Position, Room, Run, Says};
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet::{self, TAG_LEN};
 use crate::wire::{Extras, Fragment, Frame, Msg, Options, RecordWriter, TimeSample, WireId, varint};
@@ -18,10 +19,7 @@ use crate::{ChannelId, Class, Fate, Timestamp};
 const MAX_MESSAGES: usize = 48;
 /// A packet that asks for an answer is at least this long, so that a server that has forgotten the connection can answer with
 /// something shorter (docs/spec/connection.md, section 5).
-const MIN_TRIGGER: usize = 24;
-/// A message is not cut for less room than this.
-const MIN_PIECE: usize = 64;
-
+pub(super) const MIN_TRIGGER: usize = 24;
 /// What may go out beside acknowledgements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Permit {
@@ -131,17 +129,7 @@ impl Connection {
         if is_empty {
             buf.truncate(start);
         } else {
-            if buf.len() < start + MIN_TRIGGER - TAG_LEN && eliciting && self.reset_token.is_some() {
-                pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
-            }
-            self.finish_packet(buf, start, number);
-            let len = buf.len() - start;
-            self.marks = eliciting && self.recovery.wants_mark();
-            let mark = Mark { ecn: self.marks, mtu_probe: false };
-            self.recovery.on_sent(now, len, eliciting, mark, &carried);
-            if eliciting {
-                self.mtu.on_sent(len);
-            }
+            self.finish_data(now, number, (start, record), eliciting, &carried, buf);
         }
         if eliciting {
             self.probes_due = self.probes_due.saturating_sub(1);
@@ -161,8 +149,32 @@ impl Connection {
         if self.is_hearing() { None } else { self.channels.candidate(now, urgent) }
     }
 
+    /// Ends the packet and the record that begin where the pair says, and takes note of it.
+    #[inline]
+    fn finish_data(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        (start, record): (usize, usize),
+        eliciting: bool,
+        carried: &[Carried],
+        buf: &mut Vec<u8>,
+    ) {
+        if buf.len() < start + MIN_TRIGGER - TAG_LEN && eliciting && self.reset_token.is_some() {
+            pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
+        }
+        self.finish_packet(buf, start, number);
+        let len = buf.len() - start;
+        self.marks = eliciting && self.recovery.wants_mark();
+        let mark = Mark { ecn: self.marks, mtu_probe: false };
+        self.recovery.on_sent(now, len, eliciting, mark, carried);
+        if eliciting {
+            self.mtu.on_sent(len);
+        }
+    }
+
     /// How large the next packet may be. When nothing is heard any more, it may be that large ones do not arrive.
-    fn packet_limit(&self) -> usize {
+    pub(super) fn packet_limit(&self) -> usize {
         let is_silent = self.recovery.probes() > 1;
         usize::from(if is_silent { self.mtu.base() } else { self.mtu.current() })
     }
@@ -289,32 +301,37 @@ impl Connection {
         carried: &mut Vec<Carried>,
     ) {
         let Some(run) = waiting.run else {
-            return self.write_others(now, urgent, waiting.next, (0, None), limit, writer, carried);
+            return self.write_others(now, urgent, waiting.next, limit, writer, carried);
         };
-        let max_whole = self.packet_limit() - PACKET_OVERHEAD;
-        let room = Room { limit, max_whole, messages: MAX_MESSAGES };
-        let written =
-            self.channels.write_run(now, run, room, writer, |piece| carried.push(Carried::Piece(piece)));
-        if let Some(written) = written {
+        let room = self.room();
+        let mut lane = self.channels.lane(run);
+        let Some(count) = lane.plan(&room, writer.buffered(), limit) else {
             let next = self.candidate(now, urgent);
-            self.write_others(now, urgent, next, written, limit, writer, carried);
-        }
+            return self.write_others(now, urgent, next, limit, writer, carried);
+        };
+        lane.write(count, writer, |messages| carried.push(Carried::Messages(messages)));
+        let taken = lane.taken();
+        self.channels.charge(now, run, taken);
     }
 
-    /// Messages from `next` on, behind so many others of the same record.
-    #[expect(clippy::too_many_arguments, reason = "they are the packet that is being written")]
+    /// What a packet has room for.
+    pub(super) fn room(&self) -> Room {
+        Room { max_whole: self.packet_limit() - PACKET_OVERHEAD, messages: MAX_MESSAGES }
+    }
+
+    /// Messages from `next` on.
     fn write_others(
         &mut self,
         now: Timestamp,
         urgent: bool,
         mut next: Option<Next>,
-        (written, mut previous): (usize, Option<Position>),
         limit: usize,
         writer: &mut RecordWriter<'_>,
         carried: &mut Vec<Carried>,
     ) {
+        let mut previous = None;
         let mut head = next.and_then(|next| self.fit(&next, previous, 0, limit, writer, carried));
-        for written in written + 1..=MAX_MESSAGES {
+        for written in 1..=MAX_MESSAGES {
             let (Some(current), Some(fit)) = (next, head) else { return };
             let Next { class, candidate, .. } = current;
             let channel_id = current.channel();
@@ -344,7 +361,7 @@ impl Connection {
             if self.link.is_stream() && !self.is_followed(channel_id, class, &candidate) {
                 self.on_written(channel_id, class, &candidate, fit.len);
             } else {
-                carried.push(Carried::Piece(piece));
+                carry(carried, &candidate, piece);
             }
         }
     }
@@ -402,6 +419,15 @@ impl Connection {
     }
 }
 
+/// What a packet carries of a message: usually all of it, behind another one.
+fn carry(carried: &mut Vec<Carried>, candidate: &Candidate, piece: Piece) {
+    let Piece { channel, class, id, .. } = piece;
+    if !candidate.is_plain || piece.len < candidate.total || piece.tries > 0 {
+        return carried.push(Carried::Piece(piece));
+    }
+    Carried::Messages(Messages { channel, class, count: 1, first: id }).append_to(carried);
+}
+
 /// Appends `msg`, which also says `says`; `last` says that nothing follows it.
 #[inline]
 fn write_msg(writer: &mut RecordWriter<'_>, msg: Msg<'_>, says: Says, last: bool) {
@@ -414,9 +440,6 @@ fn write_msg(writer: &mut RecordWriter<'_>, msg: Msg<'_>, says: Says, last: bool
     let options = Options::new(&block).unwrap_or_default();
     writer.write_msg(&Msg { extras: Extras { ttl, receipt, options }, ..msg }, last);
 }
-
-/// Header, tag, confirmation and the longest head of a message.
-const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
 
 /// Messages that wait: a run, or one whose turn it is.
 #[derive(Clone, Copy)]
@@ -431,60 +454,8 @@ impl Waiting {
     }
 }
 
-/// How a message goes into a record.
-#[derive(Clone, Copy)]
-struct Fit {
-    id: WireId,
-    /// Bytes of its payload, and of it in the record when another message follows.
-    len: u32,
-    size: usize,
-    /// Nothing can follow it.
-    is_last: bool,
-    /// Its channel is to be announced before it.
-    must_announce: bool,
-}
-
-/// How much of `candidate` to write into `room` bytes, and whether nothing can follow it; `None` when it should wait for the next
-/// packet. Messages that fit into a packet of their own are not cut.
-fn share(
-    candidate: &Candidate,
-    name_len: usize,
-    id: WireId,
-    room: usize,
-    max_whole: usize,
-) -> Option<(u32, bool)> {
-    let is_piece = candidate.len < candidate.total;
-    let head = head_len(candidate, name_len, id, is_piece);
-    let len = candidate.len as usize;
-    if head + varint::len(len as u64) + len <= room {
-        return Some((candidate.len, false));
-    }
-    if head + len <= room {
-        return Some((candidate.len, true));
-    }
-    if !is_piece && len <= max_whole {
-        return None;
-    }
-    let room = room.checked_sub(head_len(candidate, name_len, id, true))?;
-    (room >= MIN_PIECE).then_some((room.min(len) as u32, true))
-}
-
-/// Bytes of a MSG before its length and payload; `name_len` of them name the channel.
-#[inline]
-fn head_len(candidate: &Candidate, name_len: usize, id: WireId, is_piece: bool) -> usize {
-    let fragment =
-        if is_piece { varint::len(candidate.total.into()) + varint::len(candidate.offset.into()) } else { 0 };
-    let ext = usize::from(is_piece || !candidate.is_plain);
-    1 + name_len
-        + id.len()
-        + ext
-        + fragment
-        + usize::from(candidate.kind_len)
-        + usize::from(candidate.says_len)
-}
-
 /// Puts padding before the record that starts at `record`, until `buf` is `len` bytes long.
-fn pad(buf: &mut Vec<u8>, record: usize, len: usize) {
+pub(super) fn pad(buf: &mut Vec<u8>, record: usize, len: usize) {
     let Some(missing) = len.checked_sub(buf.len()).filter(|&missing| missing > 0) else { return };
     let end = buf.len();
     buf.resize(len, 0);

@@ -6,6 +6,7 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod packets;
 mod replace;
 mod roaming;
 mod routes;
@@ -38,16 +39,12 @@ use self::sessions::{Filed, Sessions};
 pub use self::sleeper::ConnectionRef;
 use self::sleeper::Sleeper;
 use crate::arena::Arena;
-use crate::connection::Arrival;
 use crate::rng::Rng;
-use crate::wire::{Cid, DecodeError, Packet};
+use crate::wire::Cid;
 use crate::{
-    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, Meta, SendError, Shard,
-    State, Stats, Timestamp, Transmit,
+    ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, SendError, Shard, State,
+    Stats, Timestamp,
 };
-
-/// Packets of one connection before another one's turn.
-const BURST: u8 = 64;
 
 /// Many peers: it owns their connections, and takes and gives packets with addresses.
 ///
@@ -162,25 +159,6 @@ impl<A: Address> Endpoint<A> {
         self.connection(id).is_some_and(|mut conn| conn.refuse(now, close))
     }
 
-    /// Takes in a packet. What makes no sense is counted and dropped; no timer fires.
-    pub fn handle_packet(&mut self, now: Timestamp, meta: Meta<A>, packet: &[u8]) {
-        let now = self.advance(now);
-        match Packet::decode(packet, self.config.checksum) {
-            Ok(Packet::Short(short)) => match self.routes.by_cid(short.dcid) {
-                Some(slot) => {
-                    self.lend_arena(slot, meta, |conn, arrival| {
-                        conn.handle_short(now, arrival, &short, packet);
-                    });
-                }
-                None if self.sessions.is_fenced(now, short.dcid) => self.count(Drop::Fenced),
-                None => self.on_unknown(now, meta, Some(short.dcid), packet),
-            },
-            Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
-            Err(DecodeError::BadChecksum) => self.count(Drop::BadChecksum),
-            Err(_) => self.on_unknown(now, meta, None, packet),
-        }
-    }
-
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
@@ -196,48 +174,6 @@ impl<A: Address> Endpoint<A> {
             self.refile(slot);
             self.file();
         }
-    }
-
-    /// Appends one packet to `buf`, if there is one to send; from then on it counts as sent. Up to 64 packets of one connection
-    /// come before the next one's.
-    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit<A>> {
-        let now = self.advance(now);
-        if let Some((address, answer)) = self.answers.pop_front() {
-            buf.extend_from_slice(&answer);
-            self.stats.packets_sent += 1;
-            self.stats.bytes_sent += answer.len() as u64;
-            return Some(Transmit { path: address, ecn: None, len: answer.len() });
-        }
-        while let Some(slot) = self.sending.front() {
-            let Self { slots, config, .. } = self;
-            let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
-            let transmit = entry.filter(|entry| entry.takes_datagrams()).and_then(|entry| {
-                let transmit = entry.conn.awake_mut()?.poll_transmit(now, buf);
-                if transmit.is_none() {
-                    entry.conn.doze(config);
-                }
-                let Transmit { path, ecn, len } = transmit?;
-                let transmit = Transmit { path: entry.address_of(path), ecn, len };
-                entry.sync_paths();
-                Some(transmit)
-            });
-            self.burst += 1;
-            if transmit.is_none() {
-                self.sending.pop();
-                self.burst = 0;
-            } else if self.burst >= BURST {
-                self.sending.rotate();
-                self.burst = 0;
-            }
-            if self.awake(slot).is_some_and(|conn| conn.has_events()) {
-                self.speaking.push(slot);
-            }
-            self.touch(slot);
-            if transmit.is_some() {
-                return transmit;
-            }
-        }
-        None
     }
 
     /// The next event, and whose it is: all of one connection before the next one's. The end of a lost connection comes before
@@ -470,31 +406,16 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
-    fn hand_in(&mut self, now: Timestamp, slot: u32, meta: Meta<A>, packet: &[u8]) {
-        self.lend_arena(slot, meta, |conn, arrival| {
-            conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
-        });
-    }
-
-    /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
-    fn lend_arena(&mut self, slot: u32, meta: Meta<A>, hand_over: impl FnOnce(&mut Connection, Arrival)) {
-        let Some(entry) = self.entry(slot) else { return };
-        let Some(arrival) = entry.arrival(meta.path, meta.ecn) else {
-            return self.count(Drop::WrongAddress);
-        };
-        self.lend_arena_to(slot, |conn| hand_over(conn, arrival));
-    }
-
-    fn lend_arena_to(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection)) {
+    #[inline]
+    fn lend_arena_to<T>(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection) -> T) -> Option<T> {
         let Self { slots, arena, .. } = self;
-        let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
-            return;
-        };
+        let entry = slots.get_mut(slot as usize)?.entry.as_deref_mut()?;
         let conn = entry.conn.wake();
         core::mem::swap(arena, conn.arena_mut());
-        hand_over(conn);
+        let handed_over = hand_over(conn);
         core::mem::swap(arena, conn.arena_mut());
         self.refile(slot);
+        Some(handed_over)
     }
 
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.

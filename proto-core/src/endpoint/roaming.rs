@@ -44,6 +44,11 @@ impl<A: Address> Entry<A> {
         Some(Arrival { path, is_same_host, ecn })
     }
 
+    /// Whether all that it sends goes to the same address until something comes in.
+    pub(super) fn has_one_address(&self) -> bool {
+        self.others.list.is_empty() && self.racing().is_none()
+    }
+
     /// Where a packet on `path` goes.
     pub(super) fn known_address(&self, path: PathId) -> A {
         let other = self.others.list.iter().find(|(other, _)| *other == path);
@@ -51,10 +56,15 @@ impl<A: Address> Entry<A> {
     }
 
     /// Takes over what the connection has decided.
+    #[inline]
     pub(super) fn sync_paths(&mut self) {
-        if self.others.list.is_empty() {
-            return;
+        if !self.others.list.is_empty() {
+            self.take_over_paths();
         }
+    }
+
+    #[inline(never)]
+    fn take_over_paths(&mut self) {
         let active = self.conn.look().active_path();
         if active != self.others.active
             && let Some(place) = self.others.list.iter().position(|(path, _)| *path == active)

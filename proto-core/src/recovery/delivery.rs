@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::congestion::Rate;
 use crate::Timestamp;
-use crate::time::nanos;
+use crate::time::{mul_div, nanos};
 
 /// What had been delivered when a packet was sent; every packet in flight keeps its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +76,8 @@ impl Delivery {
         if interval < min_rtt {
             return None;
         }
-        let bytes = u128::from(self.delivered - snapshot.delivered);
-        let bytes_per_second = (bytes * 1_000_000_000 / u128::from(nanos(interval))).min(u64::MAX.into());
-        Some(Rate { bytes_per_second: bytes_per_second as u64, app_limited: snapshot.app_limited })
+        let bytes = self.delivered - snapshot.delivered;
+        let bytes_per_second = mul_div(bytes, 1_000_000_000, nanos(interval));
+        Some(Rate { bytes_per_second, app_limited: snapshot.app_limited })
     }
 }

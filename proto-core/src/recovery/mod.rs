@@ -3,6 +3,7 @@
 mod congestion;
 mod delivery;
 mod ecn;
+mod gate;
 mod mtu;
 mod pacer;
 mod received;
@@ -111,6 +112,11 @@ struct Flight {
 }
 
 impl Flight {
+    #[inline(never)]
+    fn boxed(now: Timestamp, packet: u64, congestion: Congestion, seed: u64) -> Box<Self> {
+        Box::new(Self::new(now, packet, congestion, seed))
+    }
+
     fn new(now: Timestamp, packet: u64, congestion: Congestion, seed: u64) -> Self {
         Self {
             sent: Sent::default(),
@@ -180,22 +186,15 @@ impl Recovery {
         self.next >= packet::MAX_PACKET_NUMBER
     }
 
+    /// Whether few numbers are left, if any.
+    pub(crate) const fn is_nearly_exhausted(&self) -> bool {
+        self.next >= packet::MAX_PACKET_NUMBER - (1 << 16)
+    }
+
     #[inline]
     fn flight(&mut self, now: Timestamp) -> &mut Flight {
-        self.flight.get_or_insert_with(|| Box::new(Flight::new(now, self.packet, self.congestion, self.next)))
-    }
-
-    /// Whether the window has room for another packet.
-    pub(crate) fn window_has_room(&self) -> bool {
-        self.has_room_for(self.packet)
-    }
-
-    /// Whether the window has room for `bytes`. One packet always may be under way.
-    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
-        self.reliable_link
-            || self.flight.as_ref().is_none_or(|flight| {
-                flight.sent.is_idle() || flight.sent.bytes_in_flight() + bytes <= flight.controller.window()
-            })
+        let (packet, congestion, next) = (self.packet, self.congestion, self.next);
+        self.flight.get_or_insert_with(|| Flight::boxed(now, packet, congestion, next))
     }
 
     /// The largest packet has another size from now on.
@@ -216,22 +215,6 @@ impl Recovery {
         self.flight.as_ref().map_or(0, |flight| flight.probes)
     }
 
-    /// `None` when pacing lets another packet go, else when it will.
-    #[inline]
-    pub(crate) fn paced_until(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
-        if self.flight.as_ref().is_some_and(|flight| flight.pacer.is_open(now, self.packet)) {
-            return None;
-        }
-        self.fill_pacer(now, granularity)
-    }
-
-    #[inline(never)]
-    fn fill_pacer(&mut self, now: Timestamp, granularity: Duration) -> Option<Timestamp> {
-        let (packet, rtt) = (self.packet, self.rtt.smoothed());
-        let flight = self.flight(now);
-        flight.pacer.blocked_until(now, packet, flight.controller.pacing_rate(rtt), granularity)
-    }
-
     /// The sender stopped for want of something to send (`true`) or of window (`false`).
     pub(crate) fn set_app_limited(&mut self, app_limited: bool) {
         if let Some(flight) = &mut self.flight {
@@ -243,6 +226,7 @@ impl Recovery {
     }
 
     /// The packet that [`Self::next_number`] named was built. Only ack-eliciting ones are followed.
+    #[inline]
     pub(crate) fn on_sent(
         &mut self,
         now: Timestamp,
@@ -275,8 +259,7 @@ impl Recovery {
         self.last_eliciting = now;
     }
 
-    /// Takes in an ACK, all of which is checked before any of it counts. What arrived is appended to `out`, but for what `take`
-    /// takes.
+    /// Takes in an ACK, all of which is checked before any of it counts. What arrived is appended to `out`.
     pub(crate) fn on_ack(
         &mut self,
         now: Timestamp,
@@ -284,7 +267,6 @@ impl Recovery {
         rng: &mut Rng,
         out: &mut Outcome,
         stats: &mut Stats,
-        take: impl FnMut(&Carried) -> bool,
     ) -> Result<(), ImpossibleAck> {
         if ack.largest >= self.next || ack.ranges().any(|range| *range.start() < self.first) {
             return Err(ImpossibleAck("it acknowledged a packet that was never sent"));
@@ -294,10 +276,10 @@ impl Recovery {
         }
         let delay = Duration::from_micros(ack.delay.saturating_mul(8)).min(self.max_ack_delay);
         if self.reliable_link {
-            self.settle_records(now, ack, out, take);
+            self.settle_records(now, ack, out);
             return Ok(());
         }
-        let arrived = self.settle(now, ack, out, stats, take);
+        let arrived = self.settle(now, ack, out, stats);
         let rtt = arrived
             .newest
             .filter(|newest| newest.number == ack.largest && newest.number >= self.path_from)
@@ -342,16 +324,10 @@ impl Recovery {
     }
 
     /// The same where nothing is ever lost: nothing is to be learned from it but that it arrived.
-    fn settle_records(
-        &mut self,
-        now: Timestamp,
-        ack: &Ack<'_>,
-        out: &mut Outcome,
-        mut take: impl FnMut(&Carried) -> bool,
-    ) {
+    fn settle_records(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome) {
         let Some(flight) = &mut self.flight else { return };
         for range in ack.ranges() {
-            flight.sent.acknowledge(&range, &mut out.acked, |_, _| {}, &mut take);
+            flight.sent.acknowledge(&range, &mut out.acked, |_, _| {});
         }
         flight.sent.forget(now);
     }
@@ -367,14 +343,7 @@ impl Recovery {
     }
 
     /// Settles what an ACK acknowledges.
-    fn settle(
-        &mut self,
-        now: Timestamp,
-        ack: &Ack<'_>,
-        out: &mut Outcome,
-        stats: &mut Stats,
-        mut take: impl FnMut(&Carried) -> bool,
-    ) -> Arrived {
+    fn settle(&mut self, now: Timestamp, ack: &Ack<'_>, out: &mut Outcome, stats: &mut Stats) -> Arrived {
         let mut arrived = Arrived::default();
         let base = self.base;
         let Some(flight) = &mut self.flight else { return arrived };
@@ -395,7 +364,7 @@ impl Recovery {
                 }
                 newest = newest.max(Some(packet.number));
             };
-            sent.acknowledge(&range, &mut out.acked, each, &mut take);
+            sent.acknowledge(&range, &mut out.acked, each);
         }
         if let Some(packet) = newest.and_then(|newest| sent.get(newest)) {
             delivery.on_acked(now, delivered);
@@ -426,6 +395,7 @@ impl Recovery {
         let Some(flight) = &mut self.flight else { return };
         let Flight { sent, controller, loss_time, .. } = &mut **flight;
         *loss_time = None;
+        sent.forget(horizon);
         if let Some(largest) = self.largest_acked.filter(|_| !self.reliable_link) {
             let mut lost = Lost { now, sent: now, packets: 0, bytes: 0 };
             let mut large_lost = 0;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::Timestamp;
-use crate::time::nanos;
+use crate::time::{mul_div, nanos};
 
 const BURST: Duration = Duration::from_millis(2);
 const BURST_MIN_PACKETS: u64 = 10;
@@ -38,9 +38,8 @@ impl Pacer {
         rate: u64,
         granularity: Duration,
     ) -> Option<Timestamp> {
-        let rate = u128::from(rate.max(1));
-        let bytes =
-            |time: Duration| (rate * u128::from(nanos(time)) / 1_000_000_000).min(u64::MAX.into()) as u64;
+        let rate = rate.max(1);
+        let bytes = |time: Duration| mul_div(rate, nanos(time), 1_000_000_000);
         let least = (BURST_MIN_PACKETS * packet).min((2 * packet).max(14_720));
         let capacity = bytes(BURST).clamp(least, BURST_MAX_PACKETS * packet);
         let filled = bytes(now.since(self.filled));
@@ -52,7 +51,7 @@ impl Pacer {
             return None;
         }
         let missing = u128::from(packet - self.tokens);
-        let wait = (missing * 1_000_000_000).div_ceil(rate).min(u64::MAX.into()) as u64;
+        let wait = (missing * 1_000_000_000).div_ceil(rate.into()).min(u64::MAX.into()) as u64;
         Some(now + Duration::from_nanos(wait).max(granularity))
     }
 }

@@ -48,11 +48,18 @@ impl Received {
         number >= self.seen.next()
     }
 
+    /// Whether everything before `number` came, and it did not.
+    #[inline]
+    pub(crate) fn is_next(&self, number: u64) -> bool {
+        number == self.seen.next() && self.ranges.ends_at(number)
+    }
+
     pub(crate) fn is_new(&self, number: u64) -> bool {
         self.seen.check(number) == Seen::New
     }
 
     /// A valid packet arrived. An ACK is due at once after two, after a gap, or when `urgent`.
+    #[inline]
     pub(crate) fn insert(
         &mut self,
         now: Timestamp,
@@ -70,11 +77,25 @@ impl Received {
         if self.ranges.len() > MAX_RANGES {
             self.ranges.pop_front();
         }
-        if !eliciting {
-            return;
+        if eliciting {
+            self.note_eliciting(now, urgent || !in_order, max_ack_delay);
         }
+    }
+
+    /// The same for an ack-eliciting packet that [`Self::is_next`].
+    #[inline]
+    pub(crate) fn insert_next(&mut self, now: Timestamp, max_ack_delay: Duration) {
+        let number = self.seen.next();
+        self.largest_at = now;
+        self.seen.insert(number);
+        self.ranges.insert(number..number + 1);
+        self.note_eliciting(now, false, max_ack_delay);
+    }
+
+    #[inline]
+    fn note_eliciting(&mut self, now: Timestamp, at_once: bool, max_ack_delay: Duration) {
         self.unacknowledged += 1;
-        if urgent || !in_order || self.unacknowledged >= ELICITING_PER_ACK {
+        if at_once || self.unacknowledged >= ELICITING_PER_ACK {
             self.set_due();
         } else if !self.due {
             self.deadline = self.deadline.or(Some(now + max_ack_delay));

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::Timestamp;
+use crate::time::nanos;
 
 pub(crate) const GRANULARITY: Duration = Duration::from_millis(1);
 /// Samples outside this range are lies or stalls.
@@ -53,8 +54,10 @@ impl Rtt {
         self.min = self.min.min(sample);
         let adjusted =
             sample.checked_sub(ack_delay).filter(|adjusted| *adjusted >= self.min).unwrap_or(sample);
-        self.variation = (self.variation * 3 + self.smoothed.abs_diff(adjusted)) / 4;
-        self.smoothed = (self.smoothed * 7 + adjusted) / 8;
+        let (smoothed, adjusted) = (nanos(self.smoothed), nanos(adjusted));
+        let variation = (nanos(self.variation) * 3 + smoothed.abs_diff(adjusted)) / 4;
+        self.variation = Duration::from_nanos(variation);
+        self.smoothed = Duration::from_nanos((smoothed * 7 + adjusted) / 8);
         self.derive();
         path.max(self.min)
     }

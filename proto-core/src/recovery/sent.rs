@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::delivery::Snapshot;
-use crate::channel::Piece;
+use crate::channel::{Messages, Piece};
 use crate::wire::RateScope;
 use crate::{ChannelId, Class, Timestamp};
 
@@ -28,6 +28,7 @@ pub(crate) enum Carried {
     State(u64),
     GoAway,
     Piece(Piece),
+    Messages(Messages),
     /// Padding, to see whether so large a packet arrives.
     MtuProbe(u16),
     /// A message that a SKIP named, by its number in its queue.
@@ -43,6 +44,20 @@ pub(crate) enum Carried {
         first: u64,
         len: u32,
     },
+}
+
+impl Carried {
+    /// Goes behind the others; messages join those before them.
+    #[inline]
+    pub(crate) fn append_to(&self, list: &mut Vec<Self>) {
+        if let Self::Messages(messages) = self
+            && let Some(Self::Messages(last)) = list.last_mut()
+            && last.join(messages)
+        {
+            return;
+        }
+        list.push(*self);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +133,7 @@ impl Sent {
     }
 
     /// Records the ack-eliciting packet `number`, the largest so far.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         number: u64,
@@ -138,20 +154,22 @@ impl Sent {
             first,
             count: carried.len() as u32,
         });
-        self.carried.extend(carried);
+        if let [carried] = carried {
+            self.carried.push_back(*carried);
+        } else {
+            self.carried.extend(carried);
+        }
         self.bytes_in_flight += u64::from(size);
         self.packets_in_flight += 1;
     }
 
-    /// Settles what is in flight or thought lost among `numbers`: appends to `out` what it carried, but for what `take` takes,
-    /// and calls `each`, which is told whether the packet had been declared lost before. The work is proportional to this map, not to the range.
+    /// Settles what is in flight or thought lost among `numbers`: appends to `out` what it carried, and calls `each`, which is told whether the packet had been declared lost before. The work is proportional to this map, not to the range.
     #[inline]
     pub(crate) fn acknowledge(
         &mut self,
         numbers: &RangeInclusive<u64>,
         out: &mut Vec<Carried>,
         mut each: impl FnMut(&Packet, bool),
-        mut take: impl FnMut(&Carried) -> bool,
     ) {
         let first = self.packets.partition_point(|packet| packet.number < *numbers.start());
         for packet in self.packets.range_mut(first..).take_while(|packet| packet.number <= *numbers.end()) {
@@ -166,11 +184,11 @@ impl Sent {
             }
             each(packet, was_lost);
             let first = (packet.first - self.carried_base) as usize;
-            for at in first..first + packet.count as usize {
-                let Some(carried) = self.carried.get(at) else { break };
-                if !take(carried) {
-                    out.push(*carried);
-                }
+            if packet.count == 1 {
+                self.carried[first].append_to(out);
+            } else {
+                let carried = self.carried.range(first..first + packet.count as usize);
+                carried.for_each(|carried| carried.append_to(out));
             }
         }
     }
@@ -233,17 +251,18 @@ impl Sent {
 
     /// Forgets the settled packets at the front, and the lost ones that were sent before `horizon`.
     pub(crate) fn forget(&mut self, horizon: Timestamp) {
-        while let Some(packet) = self.packets.front() {
-            match packet.state {
-                State::InFlight => break,
-                State::Lost if packet.sent >= horizon => break,
-                State::Lost | State::Settled => {}
-            }
-            self.carried_base += u64::from(packet.count);
-            for _ in 0..packet.count {
-                self.carried.pop_front();
-            }
-            self.packets.pop_front();
+        let is_over = |packet: &&Packet| match packet.state {
+            State::InFlight => false,
+            State::Lost => packet.sent < horizon,
+            State::Settled => true,
+        };
+        let (mut packets, mut carried) = (0, 0);
+        for packet in self.packets.iter().take_while(is_over) {
+            packets += 1;
+            carried += packet.count as usize;
         }
+        self.packets.drain(..packets);
+        self.carried.drain(..carried);
+        self.carried_base += carried as u64;
     }
 }

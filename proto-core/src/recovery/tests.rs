@@ -61,7 +61,7 @@ impl Sender {
 
     fn on_ack(&mut self, ack: &Ack<'_>) -> bool {
         let Self { now, rng, recovery, outcome, stats, .. } = self;
-        recovery.on_ack(*now, ack, rng, outcome, stats, |_| false).is_ok()
+        recovery.on_ack(*now, ack, rng, outcome, stats).is_ok()
     }
 
     fn ack(&mut self, number: u64) {

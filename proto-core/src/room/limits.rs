@@ -25,8 +25,8 @@ pub const MAX_BAN: Duration = Duration::from_hours(1);
 pub const DEFAULT_BAN: Duration = Duration::from_mins(30);
 /// Bans that a room remembers; of more, the one that ends first is forgotten. A checkpoint of all fits into one entry.
 pub const MAX_BANS: usize = 256;
-/// Notes in one message: more than any quota allows at once without the crown.
-pub const MAX_NOTES: usize = 600;
+/// Notes in one message: as many as any quota allows at once.
+pub const MAX_NOTES: usize = 1800;
 /// The longest name of a key in bytes; MPP's are at most 5 ("cs-1" and the like).
 pub const MAX_KEY: usize = 8;
 /// The largest velocity of a note: 1 in MPP's words.

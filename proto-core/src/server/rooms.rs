@@ -160,7 +160,7 @@ impl<A: Address> Server<A> {
             Output::Tell(outgoing) => self.tell_peers(now, outgoing),
             Output::Seated(Peer::Native(id), log) => self.seated(now, id, log.is_some()),
             Output::Refused(Peer::Native(id), reason) => self.not_let_in(id, reason),
-            Output::Chat(..) | Output::History(..) | Output::Seated(..) | Output::Refused(..) => {
+            Output::Chat(..) | Output::Seated(..) | Output::Refused(..) => {
                 self.tell_guests(output);
             }
         }

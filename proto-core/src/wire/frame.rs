@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use super::delivery::{Reported, Skipped, Status};
-use super::message::{Context, HAS_LENGTH, MSG};
+use super::message::{Context, HAS_LENGTH, MSG, Plain};
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort, GoAway, Init, Kind,
-    MAX_TOKEN, Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample,
-    Version, WireId,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
+    MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample, Version,
+    WireId,
 };
 use super::{ack, delivery, resume, varint};
 
@@ -214,6 +214,14 @@ impl<'a> Record<'a> {
         self.reader.is_empty()
     }
 
+    /// Passes over the PADDING that follows: it means nothing, and there may be much of it.
+    #[inline]
+    pub fn skip_padding(&mut self) {
+        let rest = self.reader.rest();
+        let len = rest.iter().position(|&ty| ty != code::PADDING).unwrap_or(rest.len());
+        self.reader = Reader::new(&rest[len..]);
+    }
+
     /// Whether a MSG follows.
     #[inline]
     pub(crate) fn is_at_msg(&self) -> bool {
@@ -235,6 +243,17 @@ impl<'a> Record<'a> {
             return Err(TOO_MANY_FRAMES);
         }
         Msg::check(ty, &mut self.context, &mut self.reader)
+    }
+
+    /// The MSG that follows, if it is a whole message and says nothing beside its payload; else it is left.
+    #[inline]
+    pub(crate) fn next_plain(&mut self) -> Option<Result<Plain<'a>, DecodeError>> {
+        let (&ty, rest) = self.reader.rest().split_first().filter(|&(&ty, _)| ty >= MSG)?;
+        let mut reader = Reader::new(rest);
+        let plain = Plain::decode(ty, &mut self.context, &mut reader)?;
+        self.reader = reader;
+        self.frames += 1;
+        Some(plain)
     }
 
     /// The MSG that follows.
@@ -421,8 +440,8 @@ impl<'b> RecordWriter<'b> {
     /// Appends a MSG with a whole message that says nothing beside its payload; `last` says that nothing follows it.
     #[inline]
     pub(crate) fn write_plain(&mut self, class: u8, channel: u32, id: WireId, payload: &[u8], last: bool) {
-        let (fragment, kind, extras) = (None, Kind::OneWay, Extras::default());
-        self.write_msg(&Msg { class, channel, id, fragment, kind, extras, payload }, last);
+        self.frames += 1;
+        Plain { class, channel, id, payload }.encode(last, &mut self.context, self.buf);
     }
 
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in

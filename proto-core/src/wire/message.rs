@@ -94,6 +94,102 @@ pub struct Msg<'a> {
     pub payload: &'a [u8],
 }
 
+/// A whole message that says nothing beside its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a> {
+    pub(crate) class: u8,
+    pub(crate) channel: u32,
+    pub(crate) id: WireId,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// The only frame of a record, if it is such a message on channel 0; anything else is for [`super::Record`] to look at.
+    #[inline]
+    pub(crate) fn alone(record: &'a [u8]) -> Option<Self> {
+        let (&ty, rest) = record.split_first()?;
+        if ty & (MSG | HAS_CHANNEL | HAS_LENGTH | HAS_EXT) != MSG {
+            return None;
+        }
+        let (id, payload) = match ty >> 2 & 3 {
+            2 => rest
+                .split_first_chunk()
+                .map(|(&id, payload)| (WireId::Low16(u16::from_be_bytes(id)), payload)),
+            3 => rest
+                .split_first_chunk()
+                .map(|(&id, payload)| (WireId::Low32(u32::from_be_bytes(id)), payload)),
+            _ => None,
+        }?;
+        Some(Self { class: ty >> 5 & 3, channel: 0, id, payload })
+    }
+
+    /// Reads on behind the type byte `ty` of a MSG; `None` when it says more, and then nothing was read.
+    #[inline]
+    pub(super) fn decode(
+        ty: u8,
+        context: &mut Context,
+        reader: &mut Reader<'a>,
+    ) -> Option<Result<Self, DecodeError>> {
+        (ty & HAS_EXT == 0).then(|| {
+            let (class, channel, id) = Msg::decode_head(ty, context, reader)?;
+            let payload = Msg::decode_payload(ty, reader)?;
+            context.previous = Some((class, channel));
+            Ok(Self { class, channel, id, payload })
+        })
+    }
+
+    /// The same as any other message.
+    pub(crate) fn to_msg(self) -> Msg<'a> {
+        let Self { class, channel, id, payload } = self;
+        let (fragment, kind, extras) = Extension::default();
+        Msg { class, channel, id, fragment, kind, extras, payload }
+    }
+
+    /// Appends this frame; `last` says that nothing follows it in the record.
+    #[inline]
+    pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
+        let Self { class, channel, id, payload } = *self;
+        let ty = MSG | class << 5 | if last { 0 } else { HAS_LENGTH };
+        match id {
+            WireId::Next if channel == context.channel() => buf.push(ty),
+            WireId::Low16(low) if channel == context.channel() => {
+                let [high, low] = low.to_be_bytes();
+                buf.extend_from_slice(&[ty | LOW16, high, low]);
+                context.previous = Some((class, channel));
+            }
+            _ => encode_head(class, channel, id, ty & HAS_LENGTH, context, buf),
+        }
+        if !last {
+            varint::encode(payload.len() as u64, buf);
+        }
+        buf.extend_from_slice(payload);
+    }
+}
+
+/// Appends the type byte with `flags`, the channel where it is another one, and the number.
+#[inline]
+fn encode_head(class: u8, channel: u32, id: WireId, flags: u8, context: &mut Context, buf: &mut Vec<u8>) {
+    let has_channel = channel != context.channel();
+    let code = match id {
+        WireId::Next => 0,
+        WireId::Low8(_) => 1,
+        WireId::Low16(_) => 2,
+        WireId::Low32(_) => 3,
+    };
+    let named = if has_channel { HAS_CHANNEL } else { 0 };
+    buf.push(MSG | class << 5 | named | code << 2 | flags);
+    if has_channel {
+        varint::encode(channel.into(), buf);
+    }
+    match id {
+        WireId::Next => {}
+        WireId::Low8(low) => buf.push(low),
+        WireId::Low16(low) => buf.extend_from_slice(&low.to_be_bytes()),
+        WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
+    }
+    context.previous = Some((class, channel));
+}
+
 /// What the previous MSG of a record leaves for the next one to refer to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Context {
@@ -118,6 +214,8 @@ pub(super) const MSG: u8 = 0x80;
 const HAS_CHANNEL: u8 = 0x10;
 pub(super) const HAS_LENGTH: u8 = 0x02;
 const HAS_EXT: u8 = 0x01;
+/// A number of 16 bits.
+const LOW16: u8 = 0x08;
 const EXT_FRAGMENT: u8 = 0x80;
 const EXT_TTL: u8 = 0x10;
 const EXT_RECEIPT: u8 = 0x08;
@@ -270,31 +368,9 @@ impl<'a> Msg<'a> {
     /// Appends this frame; `last` says that nothing follows it in the record.
     #[inline]
     pub(super) fn encode(&self, last: bool, context: &mut Context, buf: &mut Vec<u8>) {
-        let has_channel = self.channel != context.channel();
         let has_ext = self.has_ext();
-        let id = match self.id {
-            WireId::Next => 0,
-            WireId::Low8(_) => 1,
-            WireId::Low16(_) => 2,
-            WireId::Low32(_) => 3,
-        };
-        let flag = |set, bit| if set { bit } else { 0 };
-        buf.push(
-            MSG | self.class << 5
-                | flag(has_channel, HAS_CHANNEL)
-                | id << 2
-                | flag(!last, HAS_LENGTH)
-                | flag(has_ext, HAS_EXT),
-        );
-        if has_channel {
-            varint::encode(self.channel.into(), buf);
-        }
-        match self.id {
-            WireId::Next => {}
-            WireId::Low8(low) => buf.push(low),
-            WireId::Low16(low) => buf.extend_from_slice(&low.to_be_bytes()),
-            WireId::Low32(low) => buf.extend_from_slice(&low.to_be_bytes()),
-        }
+        let flags = if last { 0 } else { HAS_LENGTH } | if has_ext { HAS_EXT } else { 0 };
+        encode_head(self.class, self.channel, self.id, flags, context, buf);
         if has_ext {
             self.encode_ext(buf);
         }
@@ -302,13 +378,6 @@ impl<'a> Msg<'a> {
             varint::encode(self.payload.len() as u64, buf);
         }
         buf.extend_from_slice(self.payload);
-        context.previous = Some((self.class, self.channel));
-    }
-
-    /// Whether it is a whole message that says nothing beside its payload.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.has_ext()
     }
 
     #[inline]

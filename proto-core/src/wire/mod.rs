@@ -27,6 +27,7 @@ pub use delivery::{FragAbort, MsgAck, Report, Reported, Skip, Skipped, Status};
 pub(crate) use delivery::{MAX_RECEIPT_RANGES, MAX_REPORTS, MAX_SKIPS};
 pub use frame::{Frame, Record, RecordWriter};
 pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
+pub(crate) use message::Plain;
 pub use message::{Fragment, Kind, Msg, WireId};
 pub(crate) use options::MAX_TTL_MS;
 pub use options::{Batch, Extras, Options};

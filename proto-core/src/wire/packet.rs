@@ -163,6 +163,14 @@ impl<'a> Long<'a> {
 }
 
 impl<'a> Short<'a> {
+    /// Reads the header of a short packet; `None` when `datagram` is none.
+    #[inline]
+    pub(crate) fn read(datagram: &'a [u8]) -> Option<Self> {
+        let (covered, tag) = datagram.split_last_chunk::<TAG_LEN>()?;
+        let (&first, header) = covered.split_first().filter(|&(&first, _)| first & FORM_LONG == 0)?;
+        Self::decode(first, Reader::new(header), covered, u32::from_be_bytes(*tag)).ok()
+    }
+
     fn decode(first: u8, mut reader: Reader<'a>, covered: &'a [u8], tag: u32) -> Result<Self, DecodeError> {
         if first & (FIXED | KEY_PHASE | SHORT_RESERVED) != FIXED {
             return Err(WRONG_BITS);
@@ -189,6 +197,7 @@ pub fn guard(client: Cid, server: Cid, checksum: Checksum) -> u32 {
 }
 
 /// Appends the header of a short packet; `number_len` is 1 to 4. The record and then [`finish_short`] must follow.
+#[inline]
 pub fn start_short(buf: &mut Vec<u8>, dcid: Cid, number: u64, number_len: u8) {
     let mut head = [0; 1 + Cid::LEN + 4];
     let [first, rest @ ..] = &mut head;
@@ -201,6 +210,7 @@ pub fn start_short(buf: &mut Vec<u8>, dcid: Cid, number: u64, number_len: u8) {
 }
 
 /// Appends the tag of the short packet that starts at `start`.
+#[inline]
 pub fn finish_short(buf: &mut Vec<u8>, start: usize, guard: u32, number: u64, checksum: Checksum) {
     let tag = checksum(checksum(guard, &number.to_be_bytes()), &buf[start..]);
     buf.extend_from_slice(&tag.to_be_bytes());

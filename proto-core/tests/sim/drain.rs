@@ -14,9 +14,13 @@ const CLIENTS: usize = 5;
 
 /// Clients that send all the time, and a server that is asked to drain at 2 s and is dead from 4 s to 4.2 s.
 fn rolling(seed: u64) -> Sim<Peer> {
+    rolling_with(seed, |config| config)
+}
+
+pub(crate) fn rolling_with(seed: u64, config: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<Peer> {
     let mut sim = Sim::new("drain");
-    let server = settings(true).build().expect("sound");
-    let client = ConfigBuilder { send_messages: 64, ..settings(false) }.build().expect("sound");
+    let server = config(settings(true)).build().expect("sound");
+    let client = config(ConfigBuilder { send_messages: 64, ..settings(false) }).build().expect("sound");
     let s = sim.node("s", move |boot| Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {

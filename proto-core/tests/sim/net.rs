@@ -79,7 +79,10 @@ pub(crate) fn dissect_framed(bytes: &[u8], text: &mut String) -> Option<&'static
 
 fn dissect_frames(mut kind: &'static str, payload: &[u8], text: &mut String) -> Option<&'static str> {
     let mut previous = 0;
-    for frame in Record::new(payload) {
+    let mut record = Record::new(payload);
+    loop {
+        record.skip_padding();
+        let Some(frame) = record.next() else { break };
         let name = match frame.ok()? {
             Frame::Padding | Frame::Ack(_) | Frame::Time(_) => continue,
             Frame::Msg(msg) => {

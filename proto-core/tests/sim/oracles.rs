@@ -1,6 +1,8 @@
 //! The guarantees of `docs/spec/guarantees.md` that a connection keeps, checked event by event.
 
+#[path = "oracles/fates.rs"]
 mod fates;
+#[path = "oracles/sessions.rs"]
 mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +91,8 @@ pub(crate) struct Guarantees {
     members: BTreeMap<(Conn, (ChannelId, u64)), Vec<(Class, u64)>>,
     /// Batches that the connection which takes the place of this one is to deliver again, in part, on a channel there.
     moved_batches: BTreeMap<Conn, Vec<((ChannelId, u64), bool, ChannelId)>>,
+    /// Clients that were told that their server is going away.
+    sent_away: BTreeSet<Conn>,
     /// Messages that the connection which takes the place of this one is to deliver again, as what.
     moved: BTreeMap<Conn, Vec<(MessageId, MessageId)>>,
     /// The last link of each session that was told.
@@ -128,6 +132,7 @@ impl Guarantees {
             questions: BTreeMap::new(),
             given_up: BTreeSet::new(),
             closing: BTreeMap::new(),
+            sent_away: BTreeSet::new(),
             moved: BTreeMap::new(),
             members: BTreeMap::new(),
             moved_batches: BTreeMap::new(),
@@ -192,6 +197,10 @@ impl Guarantees {
                 }
                 self.move_messages(now, conn, next)?;
                 self.on_over(now, conn, pto)
+            }
+            Event::GoingAway(_) => {
+                self.sent_away.insert(conn);
+                Ok(())
             }
             Event::Writable(channel) => {
                 if self.blocked.insert((conn, *channel), false) == Some(true) {
@@ -462,6 +471,7 @@ impl<N: Connects> Oracle<N> for Guarantees {
             }
             Ev::Accepted { conn, message, hash, ask, expendable } => {
                 let conn = self.conn(node, *conn);
+                self.check_begins(conn)?;
                 self.on_accepted(now, conn, *message, *hash, ask, *expendable);
             }
             Ev::CancelCalled { conn, message } => {
@@ -491,6 +501,7 @@ impl<N: Connects> Oracle<N> for Guarantees {
             }
             Ev::RequestSent { conn, request, hash, expendable } => {
                 let conn = self.conn(node, *conn);
+                self.check_begins(conn)?;
                 let class = Class::ReliableOrdered;
                 let paused = self.all_paused(now);
                 let accepted = Accepted { at: now, paused, lifetime: None, expendable: *expendable };

@@ -64,6 +64,9 @@ pub(crate) struct Peer {
     /// The longest probe timeout of each connection that is being closed.
     closing: BTreeMap<ConnectionId, Duration>,
     events: VecDeque<Ev>,
+    /// Half of all peers take their packets many at a time, as an adapter does; those that wait to go.
+    takes_many: bool,
+    waiting: VecDeque<(Transmit, Vec<u8>)>,
 }
 
 impl Peer {
@@ -86,6 +89,8 @@ impl Peer {
             last: None,
             closing: BTreeMap::new(),
             events: VecDeque::new(),
+            takes_many: seed[0].is_multiple_of(2),
+            waiting: VecDeque::new(),
         }
     }
 
@@ -473,6 +478,22 @@ impl Node for Peer {
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
+        if self.takes_many && self.waiting.is_empty() {
+            let (mut bytes, mut packets) = (Vec::new(), Vec::new());
+            self.endpoint.poll_packets(timestamp(now.mono), 64, &mut bytes, &mut packets);
+            let mut rest = &bytes[..];
+            for transmit in packets {
+                let (packet, behind) = rest.split_at(transmit.len);
+                rest = behind;
+                let (dst, ecn) = (transmit.path.addr(), ecn_to(transmit.ecn));
+                self.waiting.push_back((Transmit { dst, ecn, len: transmit.len }, packet.to_vec()));
+            }
+            self.drain(now);
+        }
+        if let Some((transmit, packet)) = self.waiting.pop_front() {
+            out.extend_from_slice(&packet);
+            return Some(transmit);
+        }
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.drain(now);
         Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })

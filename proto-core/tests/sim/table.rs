@@ -8,9 +8,11 @@ const DEFECTS: &str = concat!(
     include_str!("../../src/chat/config.rs"),
     include_str!("../../src/room/config.rs")
 );
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 6] = [
     include_str!("planted.rs"),
     include_str!("admission.rs"),
+    include_str!("../../src/chat/server/tests/join.rs"),
+    include_str!("../../src/endpoint/tests/handshake.rs"),
     include_str!("../../src/endpoint/tests/resume.rs"),
     include_str!("../../src/endpoint/tests/roaming.rs"),
 ];

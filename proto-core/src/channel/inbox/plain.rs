@@ -24,7 +24,7 @@ impl Inbox {
     /// Takes in that message, whole and charged for: whether nothing was ready before.
     #[inline]
     pub(crate) fn accept(&mut self, class: Class, id: u64, payload: Bytes) -> bool {
-        let was_empty = self.ready_len() == 0;
+        let was_empty = self.ready.is_empty() && self.sequenced().next().is_none();
         let ordered = class == Class::ReliableOrdered;
         let window = if ordered { &mut self.ordered } else { &mut self.unordered };
         window.base += 1;

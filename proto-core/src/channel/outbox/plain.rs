@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Outbox, State};
-use crate::channel::Piece;
+use super::{Outbox, Slot, State};
 use crate::channel::window::RECEIVE_WINDOW;
 use crate::{Class, ReceiptKind};
 
@@ -36,10 +35,10 @@ impl Outbox {
         }
     }
 
-    /// Lets `write` have the next new message, which must be plain, and returns its id. `keep` says that it may have to be
+    /// Lets `write` have the next new message, which must be plain, and returns its id and length. `keep` says that it may have to be
     /// written again.
     #[inline]
-    pub(crate) fn write_plain(&mut self, keep: bool, write: impl FnOnce(&[u8])) -> u64 {
+    pub(crate) fn write_plain(&mut self, keep: bool, write: impl FnOnce(&[u8])) -> (u64, u64) {
         let slot = &mut self.slots[self.fresh];
         slot.sent = slot.total;
         slot.number = self.next_number;
@@ -50,7 +49,7 @@ impl Outbox {
         if !keep {
             slot.payload = Bytes::new();
         }
-        slot.id
+        (slot.id, slot.total.into())
     }
 
     /// Number on the wire of the next new message.
@@ -58,38 +57,68 @@ impl Outbox {
         self.next_number
     }
 
-    /// The peer has `piece`: settles its message if that is all of it, and it neither says anything beside its payload nor has a
-    /// receipt.
+    /// The peer has all of `count` messages from `first` on: settles them as far as they neither say anything beside their payload
+    /// nor have a receipt. How many of them, and their bytes.
     #[inline]
-    pub(crate) fn settle_plain(&mut self, piece: &Piece) -> bool {
-        let Some(ahead) = self.slots.front().and_then(|oldest| piece.id.checked_sub(oldest.id)) else {
-            return false;
-        };
-        let index = ahead as usize;
-        if index >= self.fresh {
-            return false;
+    pub(crate) fn settle_messages(&mut self, first: u64, count: u32) -> (usize, usize) {
+        let (at_once, mut bytes) = self.settle_oldest_of(first, count);
+        let mut settled = at_once;
+        for id in first + at_once as u64..first + u64::from(count) {
+            let Some(len) = self.settle_plain(id) else { continue };
+            settled += 1;
+            bytes += len as usize;
         }
-        let slot = &mut self.slots[index];
-        let is_usual = slot.id == piece.id
-            && slot.total == piece.len
-            && slot.is_plain
-            && slot.receipt == ReceiptKind::None
-            && slot.state == State::Live
-            && slot.terms.is_none();
-        if !is_usual {
-            return false;
-        }
-        self.arrived = self.arrived.max(slot.number + 1);
-        slot.state = State::Settled;
-        if index > 0 {
-            slot.payload = Bytes::new();
-            return true;
-        }
-        self.slots.pop_front();
-        self.fresh -= 1;
         if self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
             self.forget();
         }
-        true
+        (settled, bytes)
+    }
+
+    /// Where `first` is the oldest message of all: settles it and those behind it.
+    #[inline]
+    fn settle_oldest_of(&mut self, first: u64, count: u32) -> (usize, usize) {
+        let (mut settled, mut bytes) = (0, 0);
+        for slot in self.slots.iter().take(self.fresh.min(count as usize)) {
+            if slot.id != first + settled as u64 || !slot.is_usual() {
+                break;
+            }
+            settled += 1;
+            bytes += slot.total as usize;
+            self.arrived = self.arrived.max(slot.number + 1);
+        }
+        self.slots.drain(..settled);
+        self.fresh -= settled;
+        (settled, bytes)
+    }
+
+    fn settle_plain(&mut self, id: u64) -> Option<u32> {
+        let index = id.checked_sub(self.slots.front()?.id)? as usize;
+        if index >= self.fresh {
+            return None;
+        }
+        let slot = &mut self.slots[index];
+        if slot.id != id || !slot.is_usual() {
+            return None;
+        }
+        self.arrived = self.arrived.max(slot.number + 1);
+        slot.state = State::Settled;
+        slot.payload = Bytes::new();
+        Some(slot.total)
+    }
+
+    /// Length of a message that is not forgotten.
+    pub(crate) fn total_of(&self, id: u64) -> Option<u32> {
+        self.find(id).map(|index| self.slots[index].total)
+    }
+}
+
+impl Slot {
+    /// Whether nobody waits to hear of it.
+    #[inline]
+    fn is_usual(&self) -> bool {
+        self.is_plain
+            && self.receipt == ReceiptKind::None
+            && self.state == State::Live
+            && self.terms.is_none()
     }
 }

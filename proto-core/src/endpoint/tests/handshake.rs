@@ -95,6 +95,20 @@ fn a_token_is_worth_nothing_to_others_or_later() {
     assert_eq!(kinds(&world, SERVER), [LongKind::Retry]);
 }
 
+#[cfg(planted)]
+#[test]
+fn a_planted_token_for_anyone_is_found() {
+    let planted = Some(crate::planted::Planted::TokenForAnyone);
+    let mut world = World::new(ConfigBuilder { planted, ..server_config() }, 2, &client_config());
+    world.connect(1);
+    world.lose(|sent| sent.from == SERVER && kind(sent) == Some(LongKind::Accept));
+    world.run(ms(100));
+    let with_token = inits(&world, 1).remove(1);
+    let before = world.nodes[SERVER].len();
+    world.hand_in(SERVER, 2, &with_token);
+    assert_ne!(world.nodes[SERVER].len(), before, "what was stolen opens the door");
+}
+
 #[test]
 fn a_replayed_init_makes_no_second_connection() {
     let (mut world, ..) = {

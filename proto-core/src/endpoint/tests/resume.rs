@@ -153,7 +153,7 @@ impl<'a, I: Iterator<Item = &'a super::Sent>> Claims for I {
 
 #[cfg(planted)]
 #[test]
-fn links_that_are_not_fenced_are_found() {
+fn planted_links_that_are_not_fenced_are_found() {
     let planted = Some(crate::planted::Planted::FenceOpen);
     let server = ConfigBuilder { planted, ..quick(server_config()) };
     let (mut world, id, peer) = World::connected(server, &quick(client_config()));

@@ -17,7 +17,7 @@ use self::cubic::Cubic;
 use self::fixed::Fixed;
 use self::model::Model;
 use self::newreno::NewReno;
-use crate::time::nanos;
+use crate::time::{mul_div, nanos};
 use crate::{Congestion, Timestamp};
 
 /// No window falls below this many packets. RFC 9002 says two; with four, a loss among them is still told by the
@@ -132,5 +132,5 @@ fn spread(bytes: u64, span: Duration, num: u64, den: u64) -> u64 {
 
 /// Bytes at `rate` bytes a second in `span`.
 fn product(rate: u64, span: Duration) -> u64 {
-    (u128::from(rate) * u128::from(nanos(span)) / 1_000_000_000).min(u64::MAX.into()) as u64
+    mul_div(rate, nanos(span), 1_000_000_000)
 }

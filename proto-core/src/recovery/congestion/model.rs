@@ -403,5 +403,5 @@ impl Controller for Model {
 
 /// `value * num / den`, saturating.
 fn scaled(value: u64, num: u64, den: u64) -> u64 {
-    (u128::from(value) * u128::from(num) / u128::from(den)).min(u64::MAX.into()) as u64
+    crate::time::mul_div(value, num, den)
 }

@@ -44,9 +44,9 @@ impl Hall {
             Command::Cursor(at) => self.cursor(now, peer, at),
             Command::Rename(name) => {
                 let name = participant_name(&name).ok_or(Reason::BadName)?;
-                self.profile(now, peer, Some(&Arc::from(name)), None)
+                self.rename(now, peer, Some(&Arc::from(name)), None)
             }
-            Command::Recolor(color) => self.profile(now, peer, None, Some(color)),
+            Command::Recolor(color) => self.rename(now, peer, None, Some(color)),
             Command::Settings { epoch, change } => self
                 .by(now, peer, Act::Settings, |room, user, _| room.set(now, By::User(user, epoch), &change)),
             Command::GiveCrown { epoch, to } => {
@@ -114,7 +114,24 @@ impl Hall {
         })
     }
 
-    fn profile(
+    /// A peer changes what it is called, its colour, or both at the price of one.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn change_profile(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        name: Option<&str>,
+        color: Option<Color>,
+    ) -> Result<(), Reason> {
+        let now = self.observe(now);
+        let name = name.map(|name| participant_name(name).ok_or(Reason::BadName)).transpose();
+        let changed = name.and_then(|name| self.rename(now, peer, name.map(Arc::from).as_ref(), color));
+        changed.inspect_err(|&reason| self.stats.refused(reason))
+    }
+
+    fn rename(
         &mut self,
         now: Now,
         peer: Peer,

@@ -135,11 +135,6 @@ impl Hall {
         self.stats.joined += 1;
         self.outputs.push_back(Output::Seated(peer, Some(Arc::clone(log))));
         self.settle(now, log, effects);
-        if matches!(peer, Peer::Guest(_))
-            && let Some(Place::Open(open)) = self.places.get(log)
-        {
-            self.outputs.push_back(Output::History(peer, open.recent.iter().cloned().collect()));
-        }
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub use stats::HallStats;
 use super::config::RoomConfig;
 use super::id::{Peer, UserId};
 use super::machine::{Departure, Effects, Outgoing, Room, Seat};
-use super::message::{Event, Reason, Refused};
+use super::message::{Event, Participant, Reason, Refused};
 use crate::rng::Rng;
 use crate::{Now, Timestamp};
 
@@ -39,8 +39,6 @@ pub enum Output {
     Tell(Outgoing),
     /// Somebody has said something in a room: for its guests. Native peers hear of it from the chat log.
     Chat(Arc<[Seat]>, Arc<ChatLine>),
-    /// What was said last, for a guest who has come in: oldest first.
-    History(Peer, Vec<Arc<ChatLine>>),
     /// The peer is in the room with this log now; `None`: in none any more.
     Seated(Peer, Option<Arc<str>>),
     /// The peer was not let into the room that it asked for, and is where it was.
@@ -117,6 +115,15 @@ impl Hall {
         self.places.get(log).and_then(Place::room)
     }
 
+    /// What was said last in the room with this log, oldest first: at most 32 lines. Who comes in is shown them, with his snapshot.
+    pub fn recent(&self, log: &str) -> impl Iterator<Item = &Arc<ChatLine>> {
+        let open = match self.places.get(log) {
+            Some(Place::Open(open)) => Some(open),
+            _ => None,
+        };
+        open.into_iter().flat_map(|open| &open.recent)
+    }
+
     /// The log of the room that `peer` is in.
     pub fn place_of(&self, peer: Peer) -> Option<&Arc<str>> {
         self.sessions.get(&peer).and_then(|session| session.place.as_ref())
@@ -125,6 +132,11 @@ impl Hall {
     /// Who `peer` is.
     pub fn user_of(&self, peer: Peer) -> Option<UserId> {
         self.sessions.get(&peer).map(|session| session.user)
+    }
+
+    /// `user` as others see it outside of rooms.
+    pub fn profile(&self, user: UserId) -> Participant {
+        self.participant(user)
     }
 
     /// What `peer` is called.

@@ -255,22 +255,12 @@ fn steps_of_a_join_come_in_order() {
                 other => alloc::format!("{other:?}"),
             }),
             Output::Seated(_, log) => Some(alloc::format!("seated {}", log.is_some())),
-            Output::History(..) => Some("history".into()),
             _ => None,
         })
         .collect();
-    // Out of the old room, into the new one, its snapshot and history; the crown of the old room goes on once it is durable.
-    let expected = [
-        "seated false",
-        "Gone",
-        "seated true",
-        "Here",
-        "snapshot of b room",
-        "quota",
-        "history",
-        "Crown",
-        "quota",
-    ];
+    // Out of the old room, into the new one, its snapshot; the crown of the old room goes on once it is durable.
+    let expected =
+        ["seated false", "Gone", "seated true", "Here", "snapshot of b room", "quota", "Crown", "quota"];
     assert_eq!(told, expected);
 }
 
@@ -295,11 +285,7 @@ fn a_room_is_restored_from_its_log_without_reading_it_all() {
     world.join(1, "a room");
     assert_eq!(world.hall.room("a room").expect("it is open").state(), &state);
     assert!(world.reads < 30, "{} reads", world.reads);
-    let history = world.outputs.iter().find_map(|output| match output {
-        Output::History(_, lines) => Some(lines.clone()),
-        _ => None,
-    });
-    let lines = history.expect("a guest gets the history");
+    let lines: Vec<_> = world.hall.recent("a room").cloned().collect();
     let expected = 3 * CHECKPOINT_EVERY - HISTORY as u64..3 * CHECKPOINT_EVERY;
     let expected: Vec<_> = expected.map(|number| alloc::format!("line {number}")).collect();
     assert_eq!(lines.iter().map(|line| String::from(&*line.text)).collect::<Vec<_>>(), expected);

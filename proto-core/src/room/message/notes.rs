@@ -33,7 +33,7 @@ pub enum Touch {
 pub struct Notes {
     /// The player's clock, in milliseconds; says only how they lie to each other.
     pub at_ms: u64,
-    /// 1 to 600 of them.
+    /// 1 to 1800 of them.
     pub notes: Vec<Note>,
 }
 
@@ -69,7 +69,7 @@ impl Notes {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at_ms = reader.vi64()?;
-        let count = reader.vi64_upto(MAX_NOTES as u64, "more than 600 notes")?;
+        let count = reader.vi64_upto(MAX_NOTES as u64, "more than 1800 notes")?;
         if count == 0 {
             return Err(DecodeError::Invalid("no notes"));
         }

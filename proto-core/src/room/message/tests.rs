@@ -229,7 +229,7 @@ fn limits_hold_in_decoding() {
         let note = Note { key: key.into(), touch: Touch::Up, delay_ms };
         Command::decode(&Command::Notes(Notes { at_ms: 0, notes: vec![note; count] }).to_bytes()).is_ok()
     };
-    assert!(play(600, "a1", 200) && !play(601, "a1", 0) && !play(0, "a1", 0) && !play(1, "a1", 201));
+    assert!(play(1800, "a1", 200) && !play(1801, "a1", 0) && !play(0, "a1", 0) && !play(1, "a1", 201));
     assert!(!play(1, "", 0) && !play(1, "123456789", 0) && !play(1, "a 1", 0) && !play(1, "é", 0));
     let kick =
         |ms| Command::decode(&Command::KickBan { epoch: 1, user: ANN, ms: Some(ms) }.to_bytes()).is_ok();

@@ -42,6 +42,14 @@ impl Guarantees {
         Ok(())
     }
 
+    /// Something new begins on `conn`.
+    pub(super) fn check_begins(&self, conn: Conn) -> Check {
+        if self.sent_away.contains(&conn) {
+            return Err(format!("G12: {conn:?} begins something although its server is going away"));
+        }
+        Ok(())
+    }
+
     pub(super) fn on_resumed(
         &mut self,
         conn: Conn,

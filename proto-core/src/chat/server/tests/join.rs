@@ -78,6 +78,19 @@ fn a_join_that_was_overtaken_does_not_fence_the_newer_connection() {
     assert_eq!(f.said(), ["3: joined 1 1"]);
 }
 
+/// The campaigns do not find it: a join that comes so late needs a connection that outlives the next one's handshake.
+#[cfg(planted)]
+#[test]
+fn a_planted_join_from_the_grave_is_found() {
+    let planted = Some(crate::chat::Planted::StaleIncarnation);
+    let mut f = with(ChatConfig { planted, ..ChatConfig::default() });
+    f.join_as(1, 1, 5);
+    f.commit();
+    f.said();
+    f.join_as(2, 1, 4);
+    assert_eq!(f.said()[0], "1: reject 0 Fenced", "the newer connection is driven out");
+}
+
 #[test]
 fn who_is_not_in_the_room_is_told_so() {
     let mut f = fixture();

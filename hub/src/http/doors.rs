@@ -1,0 +1,131 @@
+//! How many connections there may be, in all and of one address.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Limits of HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections in all.
+    pub(crate) connections: usize,
+    /// Connections of one address; of IPv6, of one /64. This machine's own are not limited: a proxy may be there.
+    pub(crate) per_address: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    all: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+    refused_full: u64,
+    refused_address: u64,
+}
+
+/// Who is connected.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    limits: Limits,
+    inside: Arc<Mutex<Inside>>,
+}
+
+/// A connection that is let in; it is out when this is dropped.
+#[derive(Debug)]
+pub(super) struct Pass {
+    inside: Arc<Mutex<Inside>>,
+    address: Option<IpAddr>,
+}
+
+/// How things stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DoorStats {
+    pub(super) connections: usize,
+    pub(super) refused_full: u64,
+    pub(super) refused_address: u64,
+}
+
+/// What is counted as one address: a host has a /64 of IPv6 to itself.
+fn counted(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        _ if ip.is_loopback() => None,
+        IpAddr::V4(_) => Some(ip),
+        IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
+    }
+}
+
+impl Doors {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, inside: Arc::default() }
+    }
+
+    /// Lets a connection in, if there is room.
+    pub(super) fn enter(&self, ip: IpAddr) -> Option<Pass> {
+        let address = counted(ip);
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside.all >= self.limits.connections {
+            inside.refused_full += 1;
+            return None;
+        }
+        if let Some(address) = address {
+            let count = inside.by_address.entry(address).or_default();
+            if *count >= self.limits.per_address {
+                inside.refused_address += 1;
+                return None;
+            }
+            *count += 1;
+        }
+        inside.all += 1;
+        Some(Pass { inside: Arc::clone(&self.inside), address })
+    }
+
+    pub(super) fn stats(&self) -> DoorStats {
+        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inside { all, refused_full, refused_address, .. } = *inside;
+        DoorStats { connections: all, refused_full, refused_address }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.all -= 1;
+        if let Some(address) = self.address
+            && let Some(count) = inside.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                inside.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_connections_and_all_have_so_many() {
+        let doors = Doors::new(Limits { connections: 4, per_address: 2 });
+        let [a, b, c] = ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|ip| ip.parse().unwrap());
+        let first = doors.enter(a);
+        let _second = doors.enter(a).unwrap();
+        assert!(first.is_some() && doors.enter(a).is_none());
+        let _third = doors.enter(b).unwrap();
+        let _fourth = doors.enter(c).unwrap();
+        assert!(doors.enter(b).is_none(), "it is full");
+        drop(first);
+        assert!(doors.enter(a).is_some());
+        let stats = doors.stats();
+        assert_eq!((stats.connections, stats.refused_full, stats.refused_address), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_host_has_one_network_of_ipv6_and_this_machine_is_not_limited() {
+        let doors = Doors::new(Limits { connections: 100, per_address: 1 });
+        let _pass = doors.enter("2001:db8:1:2::3".parse().unwrap()).unwrap();
+        assert!(doors.enter("2001:db8:1:2:ffff::4".parse().unwrap()).is_none());
+        assert!(doors.enter("2001:db8:1:3::4".parse().unwrap()).is_some());
+        let all: Vec<_> = (0..50).filter_map(|_| doors.enter("::1".parse().unwrap())).collect();
+        assert_eq!(all.len(), 50);
+    }
+}

@@ -1,0 +1,122 @@
+//! HTTP: web sockets for guests, and what operators ask.
+
+mod doors;
+mod echo;
+mod metrics;
+mod page;
+mod piano;
+mod routes;
+mod socket;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use adapter_tokio::udp::Pump;
+use driver::Shared;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::serve::Hub;
+pub(crate) use doors::{Doors, Limits};
+pub(crate) use piano::is_control;
+
+/// Connections that wait to be accepted, beside those that the system drops.
+const BACKLOG: u32 = 4096;
+/// How long a client may take for the head of a request; so long it may be idle between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// How long nothing is accepted when the system has no room for a connection.
+const BREATHE: Duration = Duration::from_millis(100);
+
+/// What the routes know.
+pub(crate) struct Site {
+    shared: Shared<Hub>,
+    pump: Pump,
+    /// Where pages may come from that open web sockets; empty: from anywhere.
+    origins: Vec<String>,
+    doors: Doors,
+    is_draining: AtomicBool,
+    counts: routes::Counts,
+}
+
+impl Site {
+    pub(crate) fn new(shared: Shared<Hub>, pump: Pump, origins: Vec<String>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            pump,
+            origins,
+            doors: Doors::new(limits),
+            is_draining: AtomicBool::new(false),
+            counts: routes::Counts::default(),
+        })
+    }
+
+    pub(crate) const fn pump(&self) -> &Pump {
+        &self.pump
+    }
+
+    /// From now on the server is not ready for anybody.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Listens at `address`; port 0 picks one that is free.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts for as long as it is polled.
+pub(crate) async fn accept(site: Arc<Site>, listener: TcpListener) -> Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                if let Some(pass) = site.doors.enter(peer.ip()) {
+                    tokio::spawn(connection(Arc::clone(&site), stream, peer, pass));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(BREATHE).await;
+            }
+        }
+    }
+}
+
+async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, pass: doors::Pass) {
+    // Without it, a note waits for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    // Who says nothing costs no buffer.
+    if !matches!(timeout(HEAD_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+        site.counts.silent();
+        return;
+    }
+    let pass = Arc::new(pass);
+    let service = service_fn(|request| {
+        let (site, pass) = (Arc::clone(&site), Arc::clone(&pass));
+        async move { Ok::<_, Infallible>(routes::answer(&site, peer, &pass, request)) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        site.counts.broken();
+        tracing::debug!(%peer, %error, "http");
+    }
+}

@@ -1,0 +1,160 @@
+//! What is where.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::doors::Pass;
+use super::{Site, echo, metrics, page, piano};
+
+type Answer = Response<Full<Bytes>>;
+
+/// Requests, by what became of them.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    answers: [AtomicU64; STATUSES.len()],
+    silent: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// The statuses that there are; the last stands for any other.
+pub(super) const STATUSES: [u16; 8] = [101, 200, 400, 403, 404, 405, 503, 0];
+
+impl Counts {
+    fn answered(&self, status: StatusCode) {
+        let known = STATUSES.iter().position(|known| *known == status.as_u16());
+        self.answers[known.unwrap_or(STATUSES.len() - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection that never said anything.
+    pub(super) fn silent(&self) {
+        self.silent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection that ended in the middle of a request, or was not HTTP.
+    pub(super) fn broken(&self) {
+        self.broken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Answers by status, then connections that were silent and that broke.
+    pub(super) fn read(&self) -> ([u64; STATUSES.len()], u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (std::array::from_fn(|index| read(&self.answers[index])), read(&self.silent), read(&self.broken))
+    }
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    with_type(status, "text/plain; charset=utf-8", text)
+}
+
+fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Answers a request.
+pub(super) fn answer(
+    site: &Arc<Site>,
+    peer: SocketAddr,
+    pass: &Arc<Pass>,
+    request: Request<Incoming>,
+) -> Answer {
+    let answer = route(site, peer, pass, request);
+    site.counts.answered(answer.status());
+    answer
+}
+
+fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
+    let path = request.uri().path();
+    let file = page::file(path);
+    let is_known = file.is_some() || matches!(path, "/ws" | "/echo" | "/metrics" | "/healthz" | "/readyz");
+    if is_known && request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    if let Some(file) = file {
+        let mut answer = with_type(StatusCode::OK, file.kind, file.body);
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        return answer;
+    }
+    match path {
+        "/ws" | "/echo" => upgrade(site, peer, pass, request),
+        "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(site)),
+        "/healthz" => plain(StatusCode::OK, "ok\n"),
+        "/readyz" => match site.trouble() {
+            None => plain(StatusCode::OK, "ready\n"),
+            Some(trouble) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        },
+        _ => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+    }
+}
+
+impl Site {
+    /// Why the server is not ready, if it is not.
+    fn trouble(&self) -> Option<&'static str> {
+        if self.is_draining.load(Ordering::Relaxed) {
+            return Some("draining");
+        }
+        self.shared.inspect(crate::serve::Hub::trouble)
+    }
+
+    fn is_welcome<B>(&self, request: &Request<B>) -> bool {
+        let origin = request.headers().get(header::ORIGIN);
+        self.origins.is_empty()
+            || origin
+                .is_none_or(|origin| self.origins.iter().any(|known| known.as_bytes() == origin.as_bytes()))
+    }
+}
+
+/// From HTTP to a web socket.
+fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let asked = Request::from_parts(parts.clone(), ());
+    let Ok(accepted) = tungstenite::handshake::server::create_response(&asked) else {
+        let mut answer = plain(StatusCode::BAD_REQUEST, "This is for web sockets.\n");
+        answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return answer;
+    };
+    if !site.is_welcome(&asked) {
+        return plain(StatusCode::FORBIDDEN, "Pages from there may not connect.\n");
+    }
+    let is_echo = parts.uri.path() == "/echo";
+    let mut request = Request::from_parts(parts, body);
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (site, pass) = (Arc::clone(site), Arc::clone(pass));
+    tokio::spawn(async move {
+        let _pass = pass;
+        let Ok(upgraded) = upgrade.await else { return site.counts.broken() };
+        let Some((stream, part)) = stream_of(upgraded) else { return site.counts.broken() };
+        if is_echo {
+            echo::serve(stream, &part).await;
+        } else {
+            piano::serve(&site.shared, stream, &part, peer).await;
+        }
+    });
+    accepted.map(|()| Full::new(Bytes::new()))
+}
+
+/// The stream below, and what was read of it already.
+fn stream_of(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}

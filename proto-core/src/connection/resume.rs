@@ -113,8 +113,6 @@ impl Connection {
         let asked = self.incarnation;
         let resume = self.resume.get_or_insert_default();
         resume.asked = resume.asked.max(asked);
-        (resume.parts, resume.due, resume.hearing) = (Vec::new(), Vec::new(), None);
-        resume.untold.clear();
         let tell = !mem::replace(&mut resume.is_told, true);
         self.stats.suspensions += u64::from(tell);
         self.enter_suspended(until, tell);
@@ -142,7 +140,9 @@ impl Connection {
     pub(super) fn renew_attachment(&mut self, now: Timestamp) {
         let rtt = Rtt::new(self.recovery.rtt.smoothed());
         self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
-        if self.resume.is_some() {
+        if let Some(resume) = &mut self.resume {
+            (resume.parts, resume.due, resume.hearing) = (Vec::new(), Vec::new(), None);
+            resume.untold.clear();
             self.recovery.rtt = rtt;
         }
         self.received = ReceivedPackets::default();
@@ -308,10 +308,14 @@ impl Connection {
     /// A server that had given the link up hears from it after all.
     pub(super) fn revive(&mut self, now: Timestamp) {
         self.recovery.forgive();
+        self.enter_attached(now);
+        if self.is_hearing() {
+            // What the client has is still to come, and the application hears of the link then.
+            return;
+        }
         if let Some(resume) = &mut self.resume {
             resume.is_told = false;
         }
-        self.enter_attached(now);
         self.tell_resumed(|_| Continuity::Continuous);
         self.tell_readable();
         self.forget_resume();
@@ -322,7 +326,10 @@ impl Connection {
         let resume = self.resume.take();
         if let Some(gate) = resume.as_ref().and_then(|resume| resume.gate) {
             let mut behind = self.events.split_off(gate.min(self.events.len()));
-            behind.retain(|event| !matches!(event, Event::Readable(_)));
+            let is_of_peer = |event: &Event| {
+                matches!(event, Event::Readable(_) | Event::Opened(_) | Event::PartialReply(_))
+            };
+            behind.retain(|event| !is_of_peer(event));
             self.events.extend(behind);
         }
         if let Some(successor) = resume.and_then(|resume| resume.successor) {

@@ -573,6 +573,72 @@ fn channels_and_batches_that_nobody_answered_for_go_to_the_next_server() {
     assert_eq!(ended, 2);
 }
 
+/// Whether a packet of the client has its state in it.
+fn has_state(sent: &super::Sent) -> bool {
+    let Ok(Packet::Short(short)) = Packet::decode(&sent.packet, checksum::crc32c) else { return false };
+    sent.from == 1 && Record::new(short.payload).any(|frame| matches!(frame, Ok(Frame::ResumeState(_))))
+}
+
+/// The server loses the new link before it has heard all about the old one, and the client does not notice.
+#[test]
+fn a_server_that_gave_up_in_the_middle_hears_the_rest() {
+    let (mut world, id, peer) = pair();
+    silence(&mut world, secs(6));
+    world.lose(has_state);
+    world.run(secs(4));
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Established, "it was confirmed");
+    assert_eq!(resumed(&world, SERVER), []);
+    world.lose(|sent| sent.from == 1);
+    world.run(ms(4500));
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Suspended);
+    world.send(SERVER, peer, Message::new("down"));
+    world.send(1, id, Message::new("up"));
+    world.lose(|_| false);
+    world.run(secs(4));
+    for (side, conn) in [(1, id), (SERVER, peer)] {
+        assert_eq!((suspended(&world, side), resumed(&world, side)), (1, Vec::from([2])));
+        assert_eq!(continuity(&world, side), [Continuity::Continuous]);
+        assert_eq!(take(&mut world, side, conn, ZERO).len(), 1);
+    }
+}
+
+#[test]
+fn what_came_over_a_link_that_was_never_told_is_not_told_at_the_end() {
+    let (mut world, id, _) = pair();
+    silence(&mut world, secs(6));
+    world.lose(has_state);
+    world.run(secs(4));
+    let now = world.now;
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    conn.open_channel(now, &ChannelOptions::default()).expect("room");
+    drop(conn);
+    world.run(ms(100));
+    let now = world.now;
+    world.nodes[1].connection(id).expect("there").close(now, Close::default());
+    world.run(secs(5));
+    let told: Vec<_> = world.events[SERVER].iter().map(|(_, event)| event).collect();
+    assert!(matches!(told[..], [.., Event::Suspended { .. }, Event::Closed(_)]), "{told:?}");
+}
+
+#[test]
+fn batches_that_are_spoilt_are_not_moved() {
+    let (mut world, id, _) = pair();
+    world.lose(|_| true);
+    let now = world.now;
+    for number in 0..2 {
+        let batch = Some(Batch { number: 5, is_last: number == 1 });
+        let message = Message::new("one of them").receipt_of_processing();
+        let mut conn = world.nodes[1].connection(id).expect("there");
+        conn.channel(ZERO).send(now, Message { batch, key: Some(1), ..message }).expect("room");
+    }
+    world.restart_server();
+    world.lose(|_| false);
+    world.run(secs(8));
+    let spoilt = |event: &Event| matches!(event, Event::Batch { batch: 5, fate: Fate::Superseded, .. });
+    assert_eq!(told_of(&world, id, spoilt), 1, "{:?}", world.events[1]);
+    assert_eq!(world.nodes[1].stats().messages_moved, 0);
+}
+
 fn told_of(world: &World, conn: ConnectionId, wanted: impl Fn(&Event) -> bool) -> usize {
     world.events[1].iter().filter(|(of, event)| *of == conn && wanted(event)).count()
 }

@@ -184,6 +184,33 @@ fn a_restarted_server_gives_a_new_session_over_the_same_stream() {
 }
 
 #[test]
+fn datagrams_for_a_session_that_a_stream_carries_are_nothing_to_it() {
+    let (mut world, _, _) = pair(&[BY_DATAGRAMS, BY_STREAM]);
+    world.loses_datagrams = true;
+    let now = world.now;
+    let config = quick(server_config()).build().expect("sound");
+    world.nodes[SERVER] = crate::Endpoint::new(config, crate::Link::datagram(1200), [9; 32], now);
+    world.run(secs(8));
+    let next = *world.established(CLIENT).last().expect("it is replaced");
+    assert_eq!(world.nodes[CLIENT].address(next), Some(BY_STREAM));
+    let conn = world.nodes[CLIENT].get(next).expect("there");
+    let mut late = Vec::new();
+    let mut record = Vec::new();
+    crate::wire::RecordWriter::new(&mut record).write(&crate::wire::Frame::Retry(b"too late"), false);
+    let (kind, dcid) = (crate::wire::LongKind::Retry, conn.local_cid());
+    let version = crate::wire::packet::VERSION;
+    crate::wire::Long { kind, version, dcid: &dcid.0, scid: &[], payload: &record }
+        .encode(&mut late, crate::wire::checksum::crc32c);
+    let now = world.now;
+    for from in [BY_DATAGRAMS, BY_STREAM] {
+        world.nodes[CLIENT].handle_packet(now, crate::Meta { path: from, ecn: None }, &late);
+    }
+    world.run(secs(1));
+    assert_eq!(world.nodes[CLIENT].get(next).expect("there").state(), State::Established);
+    assert_eq!(world.dropped(CLIENT, Drop::WrongAddress), 2);
+}
+
+#[test]
 fn those_who_show_credentials_ask_for_the_old_session_only() {
     let mut world = World::new(quick(server_config()), quick(ConfigBuilder::default()));
     let now = world.now;

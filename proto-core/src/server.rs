@@ -23,7 +23,7 @@ use crate::{
 };
 use crate::{Now, chat::StoredEntry};
 
-pub use rooms::{CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
+pub use rooms::{CLOSE_SENT_AWAY, CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
 
 /// Code of a CLOSE that ends a connection for what the chat log says of it.
 pub const CLOSE_CHAT: u64 = code::APPLICATION;

@@ -15,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::escape::Escaped;
 use super::input::{self, Input};
+use crate::cli::LogFormat;
 
 /// How many things may wait to be shown. After that the session holds them, and then the server.
 const QUEUE: usize = 256;
@@ -48,7 +49,7 @@ pub(super) fn open(name: &str) -> io::Result<Front> {
     {
         return Ok(front);
     }
-    crate::log_to_stderr(LevelFilter::INFO);
+    crate::log_to_stderr(LevelFilter::INFO, LogFormat::Text);
     lines()
 }
 

@@ -4,23 +4,34 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use proto_core::room::{Limits, RoomConfig};
+use clap::{Args, ValueEnum};
+use proto_core::room::{CrownOnLeave, Limits, RoomConfig};
 
-/// The longest salt that is read, in bytes.
-const MAX_SALT: usize = 4096;
-/// The shortest salt that cannot be guessed, in bytes.
-const MIN_SALT: usize = 16;
+use crate::http::Admin;
 
-/// Why a salt cannot be had.
+/// The longest secret that is read, in bytes.
+const MAX_SECRET: usize = 4096;
+/// The shortest secret that cannot be guessed, in bytes.
+const MIN_SECRET: usize = 16;
+
+/// Why a salt or a token cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SaltError {
+pub(crate) enum SecretError {
     /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
-    /// It does not hold a salt.
-    #[error("{}: a salt has {MIN_SALT} to {MAX_SALT} bytes, this one has {len}", path.display())]
+    /// It does not hold one.
+    #[error("{}: a secret has {MIN_SECRET} to {MAX_SECRET} bytes, this one has {len}", path.display())]
     Length { path: PathBuf, len: usize },
+}
+
+/// Where the crown goes when its holder leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Crown {
+    /// To whoever is there longest.
+    Next,
+    /// To the ground.
+    Drop,
 }
 
 /// Arguments of `serve` about HTTP.
@@ -40,22 +51,44 @@ pub(crate) struct HttpArgs {
     /// without it by their tokens, or not at all.
     #[arg(long, value_name = "FILE")]
     pub(crate) salt_file: Option<PathBuf>,
+    /// A file with a token of 16 bytes or more. Who shows it may run the server over HTTP, at /admin/, from this machine.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// The same from other machines: put TLS before it.
+    #[arg(long, requires = "admin_token_file")]
+    pub(crate) admin_from_anywhere: bool,
     /// HTTP connections at once.
     #[arg(long, value_name = "N", default_value_t = 65_000)]
     pub(crate) max_http: usize,
     /// HTTP connections at once from one address, unless it is this machine's own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_http_per_address: usize,
+    /// Rooms with somebody in them at once.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_rooms: usize,
+    /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
+    #[arg(long, value_name = "WHERE", default_value = "next", value_enum, hide_possible_values = true)]
+    pub(crate) crown_on_leave: Crown,
     /// Nobody is limited in how much or how often he says, plays or changes something. For measurements.
     #[arg(long, conflicts_with = "record")]
     pub(crate) unlimited: bool,
 }
 
 impl HttpArgs {
+    /// Who may run the server over HTTP.
+    pub(crate) fn admin(&self) -> Result<Option<Admin>, SecretError> {
+        let token = self.admin_token_file.as_deref().map(secret).transpose()?;
+        Ok(token.map(|token| Admin::new(&token, self.admin_from_anywhere)))
+    }
+
     /// How rooms are run.
-    pub(crate) fn rooms(&self) -> Result<RoomConfig, SaltError> {
-        let salt = self.salt_file.as_deref().map(salt).transpose()?;
-        let config = RoomConfig { salt, ..RoomConfig::default() };
+    pub(crate) fn rooms(&self) -> Result<RoomConfig, SecretError> {
+        let salt = self.salt_file.as_deref().map(secret).transpose()?;
+        let crown_on_leave = match self.crown_on_leave {
+            Crown::Next => CrownOnLeave::Next,
+            Crown::Drop => CrownOnLeave::Drop,
+        };
+        let config = RoomConfig { salt, crown_on_leave, max_rooms: self.max_rooms, ..RoomConfig::default() };
         Ok(if self.unlimited {
             RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
         } else {
@@ -64,13 +97,13 @@ impl HttpArgs {
     }
 }
 
-fn salt(path: &Path) -> Result<Vec<u8>, SaltError> {
-    let bytes = std::fs::read(path).map_err(|error| SaltError::Read { path: path.to_owned(), error })?;
-    let salt = bytes.trim_ascii().to_vec();
-    if (MIN_SALT..=MAX_SALT).contains(&salt.len()) {
-        Ok(salt)
+fn secret(path: &Path) -> Result<Vec<u8>, SecretError> {
+    let bytes = std::fs::read(path).map_err(|error| SecretError::Read { path: path.to_owned(), error })?;
+    let secret = bytes.trim_ascii().to_vec();
+    if (MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
+        Ok(secret)
     } else {
-        Err(SaltError::Length { path: path.to_owned(), len: salt.len() })
+        Err(SecretError::Length { path: path.to_owned(), len: secret.len() })
     }
 }
 

@@ -1,8 +1,12 @@
 //! The command line.
 
 mod address;
+mod effective;
 mod http;
+mod layers;
 mod program;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -13,13 +17,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapter_tokio::link::tls::{ClientConfig, ServerConfig};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
 
 use address::server;
 use driver::{Address, Scheme};
-pub(crate) use http::{HttpArgs, SaltError};
+pub(crate) use http::{HttpArgs, SecretError};
+pub(crate) use layers::SettingError;
 pub(crate) use program::command;
 pub(crate) use tls::{ClientTls, ServerTls, TlsFileError};
 
@@ -27,6 +32,8 @@ pub(crate) use tls::{ClientTls, ServerTls, TlsFileError};
 pub(crate) mod exit {
     /// Something was not acknowledged, or another error.
     pub(crate) const FAILED: u8 = 1;
+    /// The command line or the configuration is wrong.
+    pub(crate) const USAGE: u8 = 2;
     /// An address or the data directory cannot be used.
     pub(crate) const UNAVAILABLE: u8 = 3;
     /// A file of the store is damaged.
@@ -39,10 +46,15 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  something was not acknowledged, or another error
-  2  the command line is wrong
+  2  the command line or the configuration is wrong
   3  an address or the data directory cannot be used
   4  a file of the store is damaged
 141  nobody reads the output of a chat any more";
+
+const SERVE_HELP: &str = "\
+Each option may also be set in a file (--config FILE, in TOML: max-http = 1000, udp = [\"0.0.0.0:4100\"]) and in the
+environment (BOWLINE_MAX_HTTP=1000, BOWLINE_UDP=0.0.0.0:4100,[::]:4100). What is on the command line counts first, then the
+environment, then the file.";
 
 const CHAT_HELP: &str = "\
 With a terminal as its input and output, this is a chat: type at the prompt; Ctrl-D leaves.
@@ -73,7 +85,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server (also without any subcommand).
+    #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeArgs>),
+    /// Print the settings that `serve` would have with the same options, as a file for --config.
+    #[command(after_help = SERVE_HELP)]
+    Config(Box<ServeArgs>),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
     Chat(ChatArgs),
@@ -86,9 +102,45 @@ impl Cli {
     }
 }
 
+/// What the command line, the environment and a file say together.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) command: Command,
+    /// The settings of a server in words, where they are asked for.
+    pub(crate) effective: Option<String>,
+}
+
+/// Reads the command line and, for a server, the environment and the file that it names. Ends the process where clap would.
+///
+/// # Errors
+/// When a setting that is not on the command line is wrong.
+pub(crate) fn parse() -> Result<Parsed, SettingError> {
+    let layered = layers::arguments(std::env::args_os().collect(), |name| std::env::var_os(name))?;
+    layers::warn_of_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+    let matches = Cli::command().get_matches_from(&layered.arguments);
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).into_command();
+    let effective = match (&command, matches.subcommand_matches("config")) {
+        (Command::Config(args), Some(matches)) => Some(effective::text(args, matches, &layered.sources)),
+        _ => None,
+    };
+    Ok(Parsed { command, effective })
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object of JSON on each line.
+    Json,
+}
+
 /// Arguments of `serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
+    /// Read settings from this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// UDP address and port to listen on; may be repeated, like the others. Port 0 picks a free one. Without any
     /// listener at all, it is 127.0.0.1:4100.
     #[arg(long, value_name = "ADDR", value_parser = address::udp)]
@@ -125,21 +177,28 @@ pub(crate) struct ServeArgs {
     /// How much to say on stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     pub(crate) log: LevelFilter,
+    /// How to say it: text, or json with one object on each line.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_enum, hide_possible_values = true)]
+    pub(crate) log_format: LogFormat,
 }
 
 impl ServeArgs {
+    /// Whether no listener at all is named.
+    fn has_no_listener(&self) -> bool {
+        let Self { udp, tcp, tls, uds, ws, wss, .. } = self;
+        [udp, tcp, tls, uds, ws, wss].into_iter().all(Vec::is_empty) && self.web.http.is_empty()
+    }
+
     /// Where to listen, by kind.
     pub(crate) fn addresses(&self) -> Vec<Address> {
         let Self { udp, tcp, tls, uds, ws, wss, .. } = self;
         let all: Vec<_> = [udp, tcp, tls, uds, ws, wss].into_iter().flatten().cloned().collect();
-        if all.is_empty() && self.web.http.is_empty() { vec![default_server()] } else { all }
+        if self.has_no_listener() { vec![default_server()] } else { all }
     }
 
     /// Where to listen for HTTP.
     pub(crate) fn http(&self) -> Vec<SocketAddr> {
-        let Self { udp, tcp, tls, uds, ws, wss, record, .. } = self;
-        let is_default = [udp, tcp, tls, uds, ws, wss].into_iter().all(Vec::is_empty) && record.is_none();
-        if is_default && self.web.http.is_empty() {
+        if self.has_no_listener() && self.record.is_none() {
             vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 4180))]
         } else {
             self.web.http.clone()

@@ -6,14 +6,14 @@ use super::{ChatArgs, Cli, Command, ServeArgs};
 fn serve(arguments: &[&str]) -> ServeArgs {
     match Cli::try_parse_from([&["bowline"], arguments].concat()).unwrap().into_command() {
         Command::Serve(serve) => *serve,
-        Command::Chat(chat) => panic!("{chat:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn chat(arguments: &[&str]) -> ChatArgs {
     match Cli::try_parse_from([&["bowline", "chat"], arguments].concat()).unwrap().into_command() {
         Command::Chat(chat) => chat,
-        Command::Serve(serve) => panic!("{serve:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

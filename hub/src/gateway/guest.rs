@@ -27,11 +27,20 @@ impl End {
     pub(crate) const SLOW: Self = Self { code: 4003, reason: "too slow; come back later" };
     pub(crate) const SILENT: Self = Self { code: 4004, reason: "silent for a minute" };
     pub(crate) const MESSAGES: Self = Self { code: 4007, reason: "too many messages" };
+    pub(crate) const SENT_AWAY: Self = Self { code: 4008, reason: "sent away by the operator" };
     pub(crate) const FULL: Self = Self { code: 4009, reason: "too many clients; come back later" };
 
     /// All that a gateway sends.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::BYE, Self::SERVER_CLOSES, Self::BYTES, Self::SLOW, Self::SILENT, Self::MESSAGES, Self::FULL];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::BYE,
+        Self::SERVER_CLOSES,
+        Self::BYTES,
+        Self::SLOW,
+        Self::SILENT,
+        Self::MESSAGES,
+        Self::SENT_AWAY,
+        Self::FULL,
+    ];
 }
 
 /// What becomes of a text for which there is no room.

@@ -129,6 +129,11 @@ impl Gateway {
         }
     }
 
+    /// The operator sends a guest away.
+    pub(crate) fn send_away(&mut self, id: GuestId) {
+        self.end(id, End::SENT_AWAY);
+    }
+
     /// A guest's web socket has shown a sign of life.
     pub(crate) fn handle_alive(&mut self, now: Now, id: GuestId) {
         let Some(guest) = self.guests.get_mut(&id) else { return };

@@ -1,5 +1,6 @@
 //! HTTP: web sockets for guests, and what operators ask.
 
+mod admin;
 mod doors;
 mod echo;
 mod metrics;
@@ -21,9 +22,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::serve::Hub;
+pub(crate) use admin::Admin;
 pub(crate) use doors::{Doors, Limits};
 pub(crate) use piano::is_control;
 
@@ -43,17 +46,29 @@ pub(crate) struct Site {
     /// Where pages may come from that open web sockets; empty: from anywhere.
     origins: Vec<String>,
     doors: Doors,
+    /// `None`: nobody can ask.
+    admin: Option<Admin>,
+    /// The operator wants the server to go away.
+    leave: Notify,
     is_draining: AtomicBool,
     counts: routes::Counts,
 }
 
 impl Site {
-    pub(crate) fn new(shared: Shared<Hub>, pump: Pump, origins: Vec<String>, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(
+        shared: Shared<Hub>,
+        pump: Pump,
+        origins: Vec<String>,
+        limits: Limits,
+        admin: Option<Admin>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             shared,
             pump,
             origins,
             doors: Doors::new(limits),
+            admin,
+            leave: Notify::new(),
             is_draining: AtomicBool::new(false),
             counts: routes::Counts::default(),
         })
@@ -61,6 +76,12 @@ impl Site {
 
     pub(crate) const fn pump(&self) -> &Pump {
         &self.pump
+    }
+
+    /// Waits until the operator wants the server to go away.
+    pub(crate) async fn asked_to_leave(&self) -> &'static str {
+        self.leave.notified().await;
+        "the operator"
     }
 
     /// From now on the server is not ready for anybody.
@@ -106,7 +127,7 @@ async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, pass: 
     let pass = Arc::new(pass);
     let service = service_fn(|request| {
         let (site, pass) = (Arc::clone(&site), Arc::clone(&pass));
-        async move { Ok::<_, Infallible>(routes::answer(&site, peer, &pass, request)) }
+        async move { Ok::<_, Infallible>(routes::answer(&site, peer, &pass, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::doors::Pass;
-use super::{Site, echo, metrics, page, piano};
+use super::{Site, admin, echo, metrics, page, piano};
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Requests, by what became of them.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Counts {
 }
 
 /// The statuses that there are; the last stands for any other.
-pub(super) const STATUSES: [u16; 8] = [101, 200, 400, 403, 404, 405, 503, 0];
+pub(super) const STATUSES: [u16; 9] = [101, 200, 400, 401, 403, 404, 405, 503, 0];
 
 impl Counts {
     fn answered(&self, status: StatusCode) {
@@ -56,7 +56,7 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     with_type(status, "text/plain; charset=utf-8", text)
 }
 
-fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -67,13 +67,17 @@ fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> 
 }
 
 /// Answers a request.
-pub(super) fn answer(
+pub(super) async fn answer(
     site: &Arc<Site>,
     peer: SocketAddr,
     pass: &Arc<Pass>,
     request: Request<Incoming>,
 ) -> Answer {
-    let answer = route(site, peer, pass, request);
+    let answer = if request.uri().path().starts_with("/admin/") {
+        admin::answer(site, peer, request).await
+    } else {
+        route(site, peer, pass, request)
+    };
     site.counts.answered(answer.status());
     answer
 }

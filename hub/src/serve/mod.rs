@@ -1,8 +1,10 @@
 //! The server: sockets, the machine behind them, and the store behind that.
 
 mod counters;
+mod files;
 mod guests;
 mod machine;
+mod operator;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +20,7 @@ use proto_core::chat::{ChatConfig, RestoreError, RoomState};
 use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
-use crate::cli::{self, SaltError, ServeArgs, TlsFileError, exit};
+use crate::cli::{self, SecretError, ServeArgs, TlsFileError, exit};
 use crate::gateway::GatewayConfig;
 use crate::http::{self, Site};
 use crate::record::{Record, Start};
@@ -42,7 +44,7 @@ pub(crate) enum ServeError {
     #[error("cannot listen on http://{address}: {error}")]
     Http { address: SocketAddr, error: io::Error },
     #[error(transparent)]
-    Salt(#[from] SaltError),
+    Secret(#[from] SecretError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log cannot be served: {0}")]
@@ -56,11 +58,12 @@ pub(crate) enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Salt(_) | Self::Store(_) => match self
-            {
-                Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
-                _ => exit::UNAVAILABLE,
-            },
+            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Secret(_) | Self::Store(_) => {
+                match self {
+                    Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
+                    _ => exit::UNAVAILABLE,
+                }
+            }
             Self::Restore(_) => exit::DAMAGED,
             Self::Config(_) | Self::System { .. } => exit::FAILED,
         }
@@ -94,13 +97,16 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let addresses: Vec<Address> =
         args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;
 
+    if !args.http().is_empty() {
+        files::raise_limit(args.web.max_http);
+    }
     let listeners = args.http().into_iter().map(|address| {
         let listener = http::listen(address).map_err(|error| ServeError::Http { address, error })?;
         let address = listener.local_addr().map_err(|error| ServeError::Http { address, error })?;
         Ok((address, listener))
     });
     let listeners: Vec<_> = listeners.collect::<Result<_, ServeError>>()?;
-    let room_config = args.web.rooms()?;
+    let (room_config, admin) = (args.web.rooms()?, args.web.admin()?);
 
     let dir = DataDir::open(&args.data)?;
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
@@ -124,7 +130,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pump = Pump::spawn_on(shared.clone(), sockets);
     let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
-    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits);
+    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()
@@ -135,6 +141,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 
     let signal = tokio::select! {
         signal = signals.recv() => signal,
+        operator = site.asked_to_leave() => operator,
         never = counters::report(&shared, pump) => match never {},
     };
     tracing::info!(signal, "draining; a second signal ends at once");

@@ -1,5 +1,6 @@
 //! The program as its users run it: processes, sockets, signals, files.
 
+mod admin;
 mod bad_network;
 mod chat;
 mod command_line;
@@ -8,6 +9,7 @@ mod links;
 mod node;
 mod relay;
 mod roaming;
+mod settings;
 mod support;
 mod terminal;
 mod web;

@@ -38,8 +38,11 @@ impl Server {
 
     /// Starts a server with these arguments, and waits until it is ready.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let mut command = bowline(["serve", "--log", "warn", "--data"]);
+        let mut command = bowline(["serve", "--data"]);
         command.arg(data).args(arguments);
+        if !arguments.contains(&"--log") {
+            command.args(["--log", "warn"]);
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let log = lines("server: ", child.stderr.take().unwrap());
@@ -81,6 +84,18 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Ends it in good order; returns all that it logged and that was not waited for.
+    pub(crate) fn end_and_read_log(mut self) -> String {
+        signal(&self.child, "TERM");
+        assert!(self.child.wait().unwrap().success());
+        self.log.iter().map(|line| line + "\n").collect()
     }
 
     /// Sends a signal and waits for the end; returns what else was on stdout.

@@ -10,12 +10,12 @@ use tungstenite::{Error, Message, WebSocket, client};
 use crate::node::web;
 use crate::support::{Chat, Server, chat};
 
-fn address(server: &Server) -> SocketAddr {
+pub(crate) fn address(server: &Server) -> SocketAddr {
     web(server).strip_prefix("http://").unwrap().parse().unwrap()
 }
 
 /// Sends bytes, and reads until the server closes.
-fn exchange(server: &Server, request: &str) -> String {
+pub(crate) fn exchange(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(address(server)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -23,17 +23,17 @@ fn exchange(server: &Server, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn get(server: &Server, path: &str) -> String {
+pub(crate) fn get(server: &Server, path: &str) -> String {
     exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"))
 }
 
-fn socket(server: &Server, path: &str) -> WebSocket<TcpStream> {
+pub(crate) fn socket(server: &Server, path: &str) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(address(server)).unwrap();
     client(format!("ws://{}{path}", address(server)), stream).unwrap().0
 }
 
 /// The next message with this name.
-fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
+pub(crate) fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
     loop {
         let text = socket.read().unwrap().into_text().unwrap();
         let messages: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
@@ -43,7 +43,7 @@ fn heard(socket: &mut WebSocket<TcpStream>, name: &str) -> serde_json::Value {
     }
 }
 
-fn start(data: &std::path::Path, more: &[&str]) -> Server {
+pub(crate) fn start(data: &std::path::Path, more: &[&str]) -> Server {
     Server::start_with(data, &[&["--udp", "127.0.0.1:0", "--http", "127.0.0.1:0"], more].concat())
 }
 
@@ -213,4 +213,23 @@ fn echo_says_what_it_hears_in_pieces_and_between_pings() {
     socket.close(None).unwrap();
     assert!(matches!(socket.read(), Ok(Message::Close(None))));
     assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_there_are() {
+    let docs = include_str!("../../../docs/metrics.md");
+    let board = include_str!("../../../packaging/grafana.json");
+    let _: serde_json::Value = serde_json::from_str(board).unwrap();
+    let is_of_a_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let names: BTreeSet<&str> = board
+        .match_indices("bowline_")
+        .map(|(at, _)| {
+            let rest = &board[at..];
+            &rest[..rest.find(|c| !is_of_a_name(c)).unwrap()]
+        })
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(docs.contains(&format!("| `{name}` |")), "{name}");
+    }
 }

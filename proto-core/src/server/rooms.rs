@@ -23,6 +23,9 @@ pub const PLAY_CHANNEL: &str = "room-play";
 /// Code of a CLOSE for a client that did not take what happened in its room.
 pub const CLOSE_SLOW: u64 = code::APPLICATION + 2;
 
+/// Code of a CLOSE for a client whom the operator sends away.
+pub const CLOSE_SENT_AWAY: u64 = code::APPLICATION + 3;
+
 /// Reads of logs that may be with the store for rooms that are being opened.
 const MAX_READS: usize = 64;
 /// What waits for guests; more is dropped and counted.
@@ -94,6 +97,18 @@ impl<A: Address> Server<A> {
         let result = what(&mut self.hall);
         self.pump(now);
         result
+    }
+
+    /// Ends a client's connection: the operator wants it.
+    pub fn send_away(&mut self, now: Now, id: ConnectionId) {
+        if let Some(mut conn) = self.endpoint.connection(id) {
+            let reason = "sent away by the operator".into();
+            conn.close(
+                now.mono,
+                Close { code: CLOSE_SENT_AWAY, reason, advice: Advice::After, ..Close::default() },
+            );
+        }
+        self.pump(now);
     }
 
     /// The next thing that a guest is told. Its audience may hold native clients too, which have been told already.

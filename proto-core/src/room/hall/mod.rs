@@ -144,6 +144,11 @@ impl Hall {
         self.user_of(peer).map(|user| self.participant(user).name)
     }
 
+    /// Every peer, and who it is.
+    pub fn connected(&self) -> impl Iterator<Item = (Peer, UserId)> {
+        self.sessions.iter().map(|(peer, session)| (*peer, session.user))
+    }
+
     /// How many peers there are.
     pub fn peers(&self) -> usize {
         self.sessions.len()

@@ -1,0 +1,238 @@
+//! What who runs the server can ask and do, with a token (docs/admin.json describes it).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use proto_core::room::fact::BanTarget;
+use proto_core::room::limits::MAX_BAN;
+use proto_core::room::{Notification, NotificationClass, Reason, UserId, is_room_name};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use super::Site;
+use super::routes::{Answer, with_type};
+
+/// The description of all this.
+const DESCRIPTION: &str = include_str!("../../../docs/admin.json");
+/// The longest body that is read, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest words of a notification, in characters.
+const MAX_WORDS: usize = 512;
+/// The longest time that a notification is shown, in milliseconds.
+const MAX_SHOWN_MS: u64 = 3_600_000;
+
+/// Who may ask.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// The fingerprint of the token: comparing these tells nothing about it by its time.
+    token: blake3::Hash,
+    /// Whether others than this machine may ask.
+    from_anywhere: bool,
+}
+
+/// A status, and what is wrong.
+struct Wrong(StatusCode, &'static str);
+
+type Done = Result<Value, Wrong>;
+
+const fn bad(what: &'static str) -> Wrong {
+    Wrong(StatusCode::BAD_REQUEST, what)
+}
+
+impl Admin {
+    pub(crate) fn new(token: &[u8], from_anywhere: bool) -> Self {
+        Self { token: blake3::hash(token), from_anywhere }
+    }
+
+    fn admit(&self, peer: SocketAddr, request: &Request<Incoming>) -> Result<(), Wrong> {
+        if !self.from_anywhere && !peer.ip().is_loopback() {
+            return Err(Wrong(StatusCode::FORBIDDEN, "only this machine may ask"));
+        }
+        let shown = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let token = shown.and_then(|shown| shown.strip_prefix(b"Bearer "));
+        if token.is_some_and(|token| blake3::hash(token) == self.token) {
+            Ok(())
+        } else {
+            Err(Wrong(StatusCode::UNAUTHORIZED, "Authorization: Bearer TOKEN"))
+        }
+    }
+}
+
+fn answer_json(status: StatusCode, body: &Value) -> Answer {
+    with_type(status, "application/json", body.to_string())
+}
+
+/// Answers a request below `/admin/`.
+pub(super) async fn answer(site: &Site, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+    let Some(admin) = &site.admin else {
+        return answer_json(StatusCode::NOT_FOUND, &json!({"error": "there is nothing here"}));
+    };
+    if request.uri().path() == "/admin/openapi.json" && request.method() == Method::GET {
+        return with_type(StatusCode::OK, "application/json", DESCRIPTION);
+    }
+    let done = match admin.admit(peer, &request) {
+        Ok(()) => route(site, request).await,
+        Err(wrong) => Err(wrong),
+    };
+    match done {
+        Ok(body) => answer_json(StatusCode::OK, &body),
+        Err(Wrong(status, what)) => {
+            let mut answer = answer_json(status, &json!({"error": what}));
+            if status == StatusCode::UNAUTHORIZED {
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(what));
+            }
+            answer
+        }
+    }
+}
+
+async fn route(site: &Site, request: Request<Incoming>) -> Done {
+    let path = request.uri().path().to_owned();
+    let allowed = match &*path {
+        "/admin/rooms" | "/admin/clients" => Method::GET,
+        "/admin/ban" | "/admin/unban" | "/admin/close" | "/admin/kick" | "/admin/notify" | "/admin/drain" => {
+            Method::POST
+        }
+        _ => return Err(Wrong(StatusCode::NOT_FOUND, "there is nothing here")),
+    };
+    if *request.method() != allowed {
+        let names = if allowed == Method::GET { "GET" } else { "POST" };
+        return Err(Wrong(StatusCode::METHOD_NOT_ALLOWED, names));
+    }
+    if allowed == Method::GET {
+        return Ok(site
+            .shared
+            .inspect(|hub| if path == "/admin/rooms" { hub.list_rooms() } else { hub.list_clients() }));
+    }
+    let body = body(request).await?;
+    let known: &[&str] = match &*path {
+        "/admin/ban" => &["room", "user", "ms"],
+        "/admin/unban" => &["room", "user"],
+        "/admin/close" => &["room"],
+        "/admin/kick" => &["user"],
+        "/admin/notify" => &["room", "title", "text", "duration_ms"],
+        _ => &[],
+    };
+    // A field that is ignored would be an order that is not followed.
+    if body.keys().any(|field| !known.contains(&&**field)) {
+        return Err(bad("there is a field that this operation does not have"));
+    }
+    match &*path {
+        "/admin/ban" => {
+            let (room, user) = (room(&body)?, user(&body)?);
+            let ms = optional(&body, "ms", |ms| {
+                let ms = u32::try_from(ms.as_u64()?).ok()?;
+                (u128::from(ms) <= MAX_BAN.as_millis()).then_some(ms)
+            })?;
+            in_room(site.shared.command(|hub, now| {
+                hub.with_hall(now, |hall| hall.ban(now, room, BanTarget::User(user), ms))
+            }))
+        }
+        "/admin/unban" => {
+            let (room, user) = (room(&body)?, user(&body)?);
+            in_room(
+                site.shared.command(|hub, now| {
+                    hub.with_hall(now, |hall| hall.unban(now, room, BanTarget::User(user)))
+                }),
+            )
+        }
+        "/admin/close" => {
+            let room = room(&body)?;
+            let is_open = site.shared.command(|hub, now| hub.close_room(now, room));
+            if is_open { Ok(json!({})) } else { Err(NO_ROOM) }
+        }
+        "/admin/kick" => {
+            let user = user(&body)?;
+            match site.shared.command(|hub, now| hub.kick(now, user)) {
+                0 => Err(Wrong(StatusCode::NOT_FOUND, "nobody of this id is connected")),
+                connections => Ok(json!({"connections": connections})),
+            }
+        }
+        "/admin/notify" => {
+            let words = words(&body)?;
+            let room = if body.contains_key("room") { Some(room(&body)?) } else { None };
+            site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.notify(room, words)));
+            Ok(json!({}))
+        }
+        _ => {
+            site.leave.notify_one();
+            Ok(json!({}))
+        }
+    }
+}
+
+const NO_ROOM: Wrong = Wrong(StatusCode::NOT_FOUND, "nobody is in this room");
+
+fn in_room(done: Result<(), Reason>) -> Done {
+    match done {
+        Ok(()) => Ok(json!({})),
+        Err(Reason::NotInRoom) => Err(NO_ROOM),
+        Err(_) => Err(Wrong(StatusCode::SERVICE_UNAVAILABLE, "too much waits to be remembered")),
+    }
+}
+
+/// The body, which is an object; nothing stands for an empty one.
+async fn body(request: Request<Incoming>) -> Result<Map<String, Value>, Wrong> {
+    let collected = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let bytes: Bytes = match collected {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            return Err(Wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long, or was cut off"));
+        }
+        Err(_) => return Err(Wrong(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    };
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(body)) => Ok(body),
+        _ => Err(bad("the body is not a JSON object")),
+    }
+}
+
+fn room(body: &Map<String, Value>) -> Result<&str, Wrong> {
+    let room = body.get("room").and_then(Value::as_str).filter(|room| is_room_name(room));
+    room.ok_or(bad("room: the name of a room"))
+}
+
+fn user(body: &Map<String, Value>) -> Result<UserId, Wrong> {
+    let user = body.get("user").and_then(Value::as_str).and_then(UserId::from_hex);
+    user.ok_or(bad("user: 24 hexadecimal digits"))
+}
+
+fn optional<T>(
+    body: &Map<String, Value>,
+    field: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>, Wrong> {
+    match body.get(field) {
+        None => Ok(None),
+        Some(value) => read(value).map(Some).ok_or(bad("a number is missing or out of range")),
+    }
+}
+
+fn words(body: &Map<String, Value>) -> Result<Notification, Wrong> {
+    let text = |field: &str| {
+        body.get(field).map(|value| value.as_str().filter(|text| text.chars().count() <= MAX_WORDS))
+    };
+    let words = text("text").flatten().filter(|words| !words.trim().is_empty());
+    let words = words.ok_or(bad("text: 1 to 512 characters"))?;
+    let title = text("title").unwrap_or(Some("Notice")).ok_or(bad("title: at most 512 characters"))?;
+    let shown = optional(body, "duration_ms", |ms| ms.as_u64().filter(|ms| (1..=MAX_SHOWN_MS).contains(ms)))?;
+    Ok(Notification {
+        title: title.into(),
+        text: words.into(),
+        duration_ms: u32::try_from(shown.unwrap_or(30_000)).unwrap_or(30_000),
+        class: NotificationClass::Classic,
+    })
+}

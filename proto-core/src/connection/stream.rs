@@ -38,11 +38,12 @@ impl Connection {
 
     pub(super) fn receive_record(&mut self, now: Timestamp, record: &[u8]) {
         match self.state {
-            State::Connecting => self.on_first_record(now, 0, self.link, record),
-            State::Accepting if !self.has_agreed() => self.on_first_record(now, 0, self.link, record),
             State::Backoff | State::Draining | State::Drained => self.stats.drops.count(Drop::AfterClose),
             State::Suspended if !self.is_claimed() => self.stats.drops.count(Drop::AfterClose),
-            State::Suspended if !self.has_agreed() => self.on_first_record(now, 0, self.link, record),
+            State::Connecting => self.on_first_record(now, 0, self.link, record),
+            State::Accepting | State::Suspended if !self.has_agreed() => {
+                self.on_first_record(now, 0, self.link, record);
+            }
             _ if record.is_empty() || record.len() > MAX_RECORD => {
                 self.stats.drops.count(Drop::MalformedRecord);
                 self.on_violation(now, code::FRAME_ENCODING, "a record of a length that no record has");

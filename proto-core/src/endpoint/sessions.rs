@@ -318,7 +318,9 @@ impl<A: Address> Endpoint<A> {
         };
         self.sessions.file(slot, &mut entry.session, now);
         if !is_claimed && let Some(bids) = self.sessions.bids.remove(&slot) {
-            bids.into_iter().for_each(|link| self.let_go(link));
+            for link in bids {
+                self.let_go(link);
+            }
         }
         let (count, bytes) = (self.config.max_suspended, self.config.suspended_bytes);
         while let Some(surplus) = self.sessions.surplus(count, bytes) {
@@ -354,7 +356,9 @@ impl<A: Address> Endpoint<A> {
     /// The connection is gone.
     pub(super) fn forget_session(&mut self, slot: u32, mut filed: Filed) {
         if let Some(bids) = self.sessions.bids.remove(&slot) {
-            bids.into_iter().for_each(|link| self.let_go(link));
+            for link in bids {
+                self.let_go(link);
+            }
         }
         self.sessions.file(slot, &mut filed, Filed::default());
     }

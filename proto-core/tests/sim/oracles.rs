@@ -47,6 +47,9 @@ struct Accepted {
 /// The longest that a packet is on its way in these campaigns, which does not count against a lifetime.
 const TRANSIT: Duration = Duration::from_millis(350);
 
+/// A batch of a connection: its channel and number.
+type BatchId = (ChannelId, u64);
+
 /// Everything that was seen, and what must follow.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarantees {
@@ -88,9 +91,9 @@ pub(crate) struct Guarantees {
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
     /// Messages of batches: their classes and hashes.
-    members: BTreeMap<(Conn, (ChannelId, u64)), Vec<(Class, u64)>>,
+    members: BTreeMap<(Conn, BatchId), Vec<(Class, u64)>>,
     /// Batches that the connection which takes the place of this one is to deliver again, in part, on a channel there.
-    moved_batches: BTreeMap<Conn, Vec<((ChannelId, u64), bool, ChannelId)>>,
+    moved_batches: BTreeMap<Conn, Vec<(BatchId, bool, ChannelId)>>,
     /// Clients that were told that their server is going away.
     sent_away: BTreeSet<Conn>,
     /// Messages that the connection which takes the place of this one is to deliver again, as what.

@@ -9,6 +9,7 @@ use crate::{
     Shard, State,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
 fn quick(config: ConfigBuilder) -> ConfigBuilder {
     let reconnect = Some(Reconnect { spread: ms(200), cap: secs(1), ..Reconnect::default() });
     ConfigBuilder { heartbeat: secs(1), dead: secs(4), reconnect, ..config }
@@ -90,7 +91,7 @@ fn a_stream_that_dies_takes_nothing_with_it() {
     let mut heard = world.recv_all(CLIENT, id);
     heard.retain(|payload| payload.len() == 300);
     assert_eq!((world.recv_all(SERVER, peer), heard), (numbered(0..30), numbered(0..30)));
-    assert_eq!(world.nodes.each_ref().map(|node| node.unsettled()), [0, 0]);
+    assert_eq!(world.nodes.each_ref().map(crate::endpoint::Endpoint::unsettled), [0, 0]);
     let told = world.events[CLIENT].iter().any(|(_, event)| matches!(event, Event::Continued { .. }));
     assert!(told);
 }
@@ -101,7 +102,7 @@ fn what_a_stream_carried_and_datagrams_cannot_is_too_large() {
     world.dial = Err(crate::DialError::Refused);
     world.is_stalled = true;
     world.room = 0;
-    let message = Message::new([7; 100_000].to_vec()).class(Class::Sequenced).receipt();
+    let message = Message::new(alloc::vec![7; 100_000]).class(Class::Sequenced).receipt();
     world.send(CLIENT, id, message);
     world.cut();
     world.run(secs(3));

@@ -42,16 +42,20 @@ impl<S: Stack> Cuttable<S> {
         Self { relay, here, there, _server: server, _client: client }
     }
 
-    /// The link is lost, and the client has noticed.
+    /// The link is lost, and both have noticed.
     fn cut(&self) {
         self.relay.swallow();
         self.relay.cut();
-        assert_eq!(S::link_changed(&self.here, true, WAIT), Some(false), "the cut is noticed");
+        for end in [&self.here, &self.there] {
+            assert_eq!(S::link_changed(end, true, WAIT), Some(false), "the cut is noticed");
+        }
     }
 
     fn heal(&self) {
         self.relay.heal();
-        assert_eq!(S::link_changed(&self.here, false, WAIT), Some(true), "there is a link again");
+        for end in [&self.here, &self.there] {
+            assert_eq!(S::link_changed(end, false, WAIT), Some(true), "there is a link again");
+        }
     }
 }
 
@@ -104,21 +108,28 @@ pub fn what_is_missing_is_told<S: Stack>(env: &Env<S>) {
     let pair = Cuttable::new(env);
     let Cuttable { here, there, relay, .. } = &pair;
     relay.swallow();
-    let brief = number(2).lifetime(Duration::from_secs(2)).receipt();
-    let mut brief = S::send_receipt(there, brief, WAIT).expect("the sender hangs").expect("there is room");
-    let lost = number(3).class(Class::Unreliable);
-    let mut lost = S::send_receipt(there, lost, WAIT).expect("the sender hangs").expect("there is room");
+    let receipt = |message: Message| {
+        S::send_receipt(there, message, WAIT).expect("the sender hangs").expect("there is room")
+    };
+    let brief = number(2).lifetime(Duration::from_secs(1));
+    let mut written = receipt(brief.clone());
+    let mut lost = receipt(number(3).class(Class::Unreliable));
     if env.scheme != Scheme::Udp {
         assert_eq!(S::fate(&mut lost, WAIT), Some(Fate::Written));
     }
     pair.cut();
-    let fate = S::fate(&mut brief, WAIT).expect("the fate hangs");
-    assert!(matches!(fate, Fate::Expired { .. }), "{fate:?}");
+    let has_expired = |message: &mut S::Receipt| {
+        let fate = S::fate(message, WAIT).expect("the fate hangs");
+        assert!(matches!(fate, Fate::Expired { .. }), "{fate:?}");
+    };
+    // It is not written, and its time ends after that of the one before.
+    has_expired(&mut receipt(brief));
     pair.heal();
     send::<S>(there, number(4));
     let (continuity, message) = announced::<S>(here);
     assert_eq!((continuity, message.gap), (Continuity::Gap(1), 1));
     assert_eq!(message.payload, "4");
+    has_expired(&mut written);
     if env.scheme == Scheme::Udp {
         assert_eq!(S::fate(&mut lost, WAIT), Some(Fate::Lost));
     }
@@ -137,7 +148,7 @@ pub fn a_restarted_server_says_that_all_is_lost<S: Stack>(env: &Env<S>) {
     let elsewhere = Env::<S>::new(env.scheme);
     let (server, address) = elsewhere.server(restless());
     relay.redirect(&address);
-    pair.cut();
+    relay.cut();
     relay.heal();
     assert_eq!(incoming::<S>(here), Some(Incoming::Continued(Continuity::Reset)));
     assert_eq!(incoming::<S>(here), None);

@@ -72,7 +72,7 @@ impl Node {
         if self.entries.get(&id).is_none_or(|entry| entry.holder == Holder::Nobody) {
             return;
         }
-        let known = self.sessions.continued.entry((id, channel)).or_insert(continuity);
+        let known = self.sessions.continued.entry((id, channel)).or_insert(Continuity::Continuous);
         *known = match (*known, continuity) {
             (Continuity::Gap(before), Continuity::Gap(more)) => Continuity::Gap(before.saturating_add(more)),
             (Continuity::Reset, _) | (_, Continuity::Reset) => Continuity::Reset,

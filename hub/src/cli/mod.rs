@@ -57,7 +57,8 @@ environment (BOWLINE_MAX_HTTP=1000, BOWLINE_UDP=0.0.0.0:4100,[::]:4100). What is
 environment, then the file.";
 
 const CHAT_HELP: &str = "\
-With a terminal as its input and output, this is a chat: type at the prompt; Ctrl-D leaves.
+With a terminal as its input and output, this is a chat: type at the prompt; /help shows the commands, Tab
+completes them, names and rooms; Ctrl-D leaves.
 
 Otherwise each line of the input is one message, and each entry of the room is printed as
     SLOT<TAB>NAME<TAB>TEXT
@@ -233,6 +234,9 @@ pub(crate) struct ChatArgs {
     /// Begin with the last N entries instead of with the first of all.
     #[arg(long, value_name = "N")]
     pub(crate) last: Option<u64>,
+    /// Take part in rooms and follow commands as at a terminal (try /help), although the input or the output is none.
+    #[arg(long, conflicts_with_all = ["follow", "until_slot"])]
+    pub(crate) commands: bool,
     /// Go on printing after the input has ended, until SIGINT.
     #[arg(long)]
     pub(crate) follow: bool,

@@ -166,7 +166,8 @@ pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Ser
     let config = ConfigBuilder {
         accept: true,
         server_key: Some(start.server_key),
-        max_channels: 0,
+        // Those of rooms.
+        max_channels: 2,
         ..ConfigBuilder::chat()
     };
     let config = adapter_tokio::config(config).build()?;

@@ -9,6 +9,7 @@ mod links;
 mod node;
 mod relay;
 mod roaming;
+mod rooms;
 mod settings;
 mod support;
 mod terminal;

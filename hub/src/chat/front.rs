@@ -20,7 +20,7 @@ use tracing::level_filters::LevelFilter;
 use super::commands;
 use super::escape::Escaped;
 use super::input::{self, Input};
-use super::member::Shelf;
+use super::shelf::Shelf;
 use crate::cli::LogFormat;
 
 /// How many things may wait to be shown. After that the session holds them, and then the server.

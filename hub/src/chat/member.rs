@@ -1,7 +1,7 @@
 //! A participant in rooms at a prompt: lines and events in, commands and words out, without network, terminal or clock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +12,11 @@ use proto_core::room::{
 };
 use proto_core::{Message, Now, Timestamp};
 
+use super::answers::{count, no_crown, pick, why};
 use super::commands::{self, Order};
 use super::escape::Escaped;
 use super::session::{Note, Outcome, Output, Rejected, Why};
+use super::shelf::Shelf;
 use super::talk::Talk;
 
 /// How many lines may wait for their turn.
@@ -27,24 +29,6 @@ const MAX_GONE: usize = 256;
 const MAX_BAN_MINUTES: u32 = 60;
 /// More who come or go are counted and not named.
 const MAX_NAMED: usize = 12;
-
-/// What the prompt shows and completes.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) me: String,
-    pub(super) names: Vec<String>,
-    pub(super) rooms: Vec<String>,
-}
-
-/// The same, for the thread of the prompt.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(Arc<Mutex<Known>>);
-
-impl Shelf {
-    pub(super) fn look(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A participant.
 pub(super) struct Member {
@@ -69,7 +53,8 @@ pub(super) struct Member {
     /// Whether it has asked for another room and not been answered: what is typed now is meant for that one.
     is_moving: bool,
     input_ended: bool,
-    is_fenced: bool,
+    /// Why it cannot go on.
+    over: Option<Outcome>,
     progress: Timestamp,
     /// The highest slots of the room's log that were shown, and that hold something of one's own.
     shown: u64,
@@ -113,7 +98,7 @@ impl Member {
             is_live: false,
             is_moving: false,
             input_ended: false,
-            is_fenced: false,
+            over: None,
             progress: now.mono,
             shown: 0,
             own: 0,
@@ -196,7 +181,7 @@ impl Member {
         let done = match order {
             Order::Say(_) => Ok(()),
             Order::Help => {
-                commands::help().for_each(|line| self.say_words(line));
+                self.outputs.extend(commands::help().map(words));
                 Ok(())
             }
             Order::Who => {
@@ -297,7 +282,7 @@ impl Member {
         if self.crown.is_some() && self.holder().is_none() {
             lines.push("  nobody has the crown".to_owned());
         }
-        lines.into_iter().for_each(|line| self.say_words(line));
+        self.outputs.extend(lines.into_iter().map(words));
     }
 
     fn tell_rooms(&mut self) {
@@ -311,7 +296,7 @@ impl Member {
             })
             .collect();
         self.say_words(count(lines.len(), "room", "rooms") + ":");
-        lines.into_iter().for_each(|line| self.say_words(line));
+        self.outputs.extend(lines.into_iter().map(words));
     }
 
     fn tell_history(&mut self, count: usize) {
@@ -398,7 +383,9 @@ impl Member {
             }
             ClientEvent::Stalled => self.outputs.push_back(Output::Note(Note::Stalled)),
             ClientEvent::ChatRefused { reason } => {
-                self.is_fenced |= reason == RejectReason::Fenced;
+                if reason == RejectReason::Fenced {
+                    self.over = Some(Outcome::Fenced);
+                }
                 self.outputs.push_back(Output::Note(Note::Refused(reason)));
             }
             ClientEvent::Notes(_) | ClientEvent::Cursors(_) | ClientEvent::Quota(_) | ClientEvent::Live => {}
@@ -520,63 +507,6 @@ impl Member {
     }
 }
 
-fn no_crown(error: ClientError) -> String {
-    match error {
-        ClientError::NotInRoom => "this room has no crown".to_owned(),
-        error => error.to_string(),
-    }
-}
-
-/// Who of `people` is meant: by name, whole and then without regard to case, or by `#` and the beginning of his id.
-fn pick(name: &str, people: &[(UserId, &str)]) -> Result<UserId, String> {
-    let of = |is: &dyn Fn(&(UserId, &str)) -> bool| people.iter().filter(|one| is(one)).collect::<Vec<_>>();
-    let mut found = of(&|(_, known)| *known == name);
-    if found.is_empty() {
-        found = of(&|(_, known)| known.to_lowercase() == name.to_lowercase());
-    }
-    if let Some(id) = name.strip_prefix('#').filter(|id| !id.is_empty() && found.is_empty()) {
-        found = of(&|(user, _)| user.to_hex().starts_with(id));
-    }
-    match &found[..] {
-        [(user, _)] => Ok(*user),
-        [] => Err(format!("nobody here is called {}", escaped(name))),
-        several => {
-            let ids: Vec<String> =
-                several.iter().map(|(user, _)| format!("#{}", &user.to_hex()[..6])).collect();
-            Err(format!("several are called {}: {}", escaped(name), ids.join(", ")))
-        }
-    }
-}
-
-fn count(number: usize, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
-}
-
-const fn why(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Malformed => "the server did not understand",
-        Reason::NotNow => "not now",
-        Reason::NotInRoom => "you are in no room",
-        Reason::AlreadyThere => "you are there already",
-        Reason::NotHolder => "only who has the crown may",
-        Reason::StaleEpoch => "the crown has just changed hands",
-        Reason::NoSuchUser => "nobody of that name is there",
-        Reason::Special => "this room has no crown",
-        Reason::Rate => "that was too often",
-        Reason::Busy => "the server has too much to remember just now",
-        Reason::RoomFull => "the room is full",
-        Reason::BadName => "nothing can be called so",
-        Reason::TooManyRooms => "there are too many rooms",
-        Reason::Banned => "you are banned there",
-        Reason::ChatOff => "there is no chat in this room",
-        Reason::CrownSolo => "only who has the crown plays",
-        Reason::TooEarly => "it is too early for that",
-        Reason::TooManyTabs => "you are there too often",
-        Reason::Stopped => "the server's disk is broken",
-        Reason::Unsayable => "that cannot be said",
-    }
-}
-
 impl Talk for Member {
     fn handle_connected(&mut self, now: Now) {
         self.client.handle_connected(now);
@@ -638,8 +568,8 @@ impl Talk for Member {
     }
 
     fn outcome(&self, now: Now) -> Option<Outcome> {
-        if self.is_fenced {
-            Some(Outcome::Fenced)
+        if self.over.is_some() {
+            self.over
         } else if self.input_ended && !self.is_waiting() {
             Some(Outcome::Done)
         } else if self.give_up_at().is_some_and(|at| now.mono >= at) {

@@ -5,6 +5,7 @@
 //!        ◄─ entries ─      ◄─ messages ──
 //! ```
 
+mod answers;
 mod commands;
 mod ending;
 mod escape;
@@ -15,6 +16,7 @@ mod member;
 mod outage;
 mod run;
 mod session;
+mod shelf;
 mod talk;
 mod words;
 

@@ -127,10 +127,11 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let server = born(&start, rooms, now)?.with_rooms(room_config);
     let shared = Shared::new(Hub::new(server, record, gateway, now), clock::now);
 
+    let copier = reader.copier();
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pump = Pump::spawn_on(shared.clone(), sockets);
     let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
-    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin);
+    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin, copier);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()

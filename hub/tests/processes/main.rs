@@ -1,6 +1,7 @@
 //! The program as its users run it: processes, sockets, signals, files.
 
 mod admin;
+mod backup;
 mod bad_network;
 mod chat;
 mod command_line;

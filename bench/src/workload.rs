@@ -143,17 +143,18 @@ impl<P: Pair> Run for Running<'_, P> {
         let mut stalled = 0;
         while check.number() < end {
             let before = check.number();
-            while sent < end.min(check.number() + workload.batch) {
-                let message = messages.get(sent);
-                let is_sent = match workload.traffic {
-                    Traffic::OneWay(class) => pair.send(class, message),
-                    Traffic::Echo => pair.ask(message),
-                };
-                if !is_sent {
-                    break;
+            let mut waiting =
+                (sent..end.min(check.number() + workload.batch)).map(|number| messages.get(number));
+            sent += match workload.traffic {
+                Traffic::OneWay(class) => pair.send_all(class, waiting),
+                Traffic::Echo => {
+                    let mut asked = 0;
+                    while waiting.next().is_some_and(|message| pair.ask(message)) {
+                        asked += 1;
+                    }
+                    asked
                 }
-                sent += 1;
-            }
+            };
             pair.exchange();
             match workload.traffic {
                 Traffic::OneWay(_) => pair.receive(&mut check),

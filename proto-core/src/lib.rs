@@ -167,7 +167,9 @@ pub mod wire;
 pub use config::{
     Config, ConfigBuilder, Congestion, MAX_UNRELIABLE_FRAGMENTS, MESSAGE_COST, Reconnect, Retry,
 };
-pub use connection::{Blocked, Channel, ChannelOptions, Close, Connection, GoAway, Message, Received, State};
+pub use connection::{
+    Blocked, Channel, ChannelOptions, Close, Connection, GoAway, Message, Received, RecvAll, State,
+};
 pub use credentials::{Credentials, UnixPeer};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
 pub use endpoint::{Address, ConnectionMut, ConnectionRef, Dial, Drain, Endpoint, Output};

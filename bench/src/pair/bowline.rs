@@ -1,5 +1,6 @@
 //! Bowline: two endpoints of the core.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -121,13 +122,25 @@ impl End {
 
 impl Pair for Bowline {
     fn send(&mut self, class: Class, message: &Bytes) -> bool {
+        self.send_all(class, iter::once(message)) == 1
+    }
+
+    fn send_all<'m>(&mut self, class: Class, messages: impl Iterator<Item = &'m Bytes>) -> u64 {
         let class = match class {
             Class::Reliable => CoreClass::ReliableOrdered,
             Class::Unreliable => CoreClass::Unreliable,
         };
         let id = self.client.id.expect("it is connected");
         let mut conn = self.client.endpoint.connection(id).expect("it lives");
-        conn.channel(ChannelId::DEFAULT).send(self.now, Message::new(message.clone()).class(class)).is_ok()
+        let mut channel = conn.channel(ChannelId::DEFAULT);
+        let mut sent = 0;
+        for message in messages {
+            if channel.send(self.now, Message::new(message.clone()).class(class)).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        sent
     }
 
     fn exchange(&mut self) {
@@ -147,8 +160,7 @@ impl Pair for Bowline {
         let Some(mut conn) = self.server.id.and_then(|id| self.server.endpoint.connection(id)) else {
             return;
         };
-        let mut channel = conn.channel(ChannelId::DEFAULT);
-        while let Some(received) = channel.recv(self.now) {
+        for received in conn.channel(ChannelId::DEFAULT).recv_all(self.now) {
             check.part(&received.payload, true);
         }
     }

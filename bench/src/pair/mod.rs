@@ -33,6 +33,18 @@ pub(crate) trait Pair {
     /// The client queues a message; `false` when it has no room.
     fn send(&mut self, class: Class, message: &Bytes) -> bool;
 
+    /// The client queues these messages, one after the other, until it has no room; how many it has queued.
+    fn send_all<'m>(&mut self, class: Class, messages: impl Iterator<Item = &'m Bytes>) -> u64 {
+        let mut sent = 0;
+        for message in messages {
+            if !self.send(class, message) {
+                break;
+            }
+            sent += 1;
+        }
+        sent
+    }
+
     /// Carries packets both ways until nothing moves; then a millisecond passes.
     fn exchange(&mut self);
 

@@ -95,6 +95,12 @@ impl Delivery {
         self.said.as_ref().and_then(|said| said.deadline).is_some_and(|deadline| deadline <= now)
     }
 
+    /// Whether it is a reliable message that says nothing beside its payload.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.class.is_reliable() && self.said.is_none() && self.kind == Kind::OneWay
+    }
+
     /// Whether it asks for a MSG_ACK.
     pub(super) fn asks(&self) -> bool {
         self.said.as_ref().is_some_and(|said| said.receipt)

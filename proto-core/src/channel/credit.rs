@@ -79,11 +79,21 @@ struct Window {
     charged: u64,
     released: u64,
     granted: u64,
+    /// What is released when a quarter of the window is free that was not granted.
+    due_from: u64,
 }
 
 impl Window {
     const fn new(size: u64, largest: u64) -> Self {
-        Self { size, largest, charged: 0, released: 0, granted: size }
+        let mut window = Self { size, largest, charged: 0, released: 0, granted: 0, due_from: 0 };
+        window.grant(size);
+        window
+    }
+
+    const fn grant(&mut self, granted: u64) {
+        self.granted = granted;
+        let quarter = self.size / 4;
+        self.due_from = (granted + if quarter == 0 { 1 } else { quarter }).saturating_sub(self.size);
     }
 
     const fn outstanding(&self) -> u64 {
@@ -108,9 +118,7 @@ impl Window {
     /// The same as [`Self::is_due`] where no rate limits anything.
     #[inline]
     fn is_due_unlimited(&self) -> bool {
-        let room = self.released + self.size;
-        room >= self.granted + (self.size / 4).max(1)
-            || self.granted < self.charged + self.largest && self.is_due_largest()
+        self.released >= self.due_from || self.outstanding() < self.largest && self.is_due_largest()
     }
 
     #[inline(never)]
@@ -144,8 +152,8 @@ impl ReceiveCredit {
     pub(crate) fn limited(mut self, now: Timestamp, rate: Option<Rate>) -> Self {
         self.limit(now, rate);
         let (messages, bytes) = self.available();
-        self.bytes.granted = self.bytes.granted.min(bytes);
-        self.messages.granted = self.messages.granted.min(messages);
+        self.bytes.grant(self.bytes.granted.min(bytes));
+        self.messages.grant(self.messages.granted.min(messages));
         self
     }
 
@@ -153,6 +161,7 @@ impl ReceiveCredit {
     pub(crate) const fn hold_messages(&mut self, size: u64) -> bool {
         let is_other = self.messages.size != size;
         self.messages.size = size;
+        self.messages.grant(self.messages.granted);
         is_other
     }
 
@@ -197,28 +206,28 @@ impl ReceiveCredit {
         self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.burst())
     }
 
-    /// Whether a message that costs this much was granted.
+    /// Whether so many messages that cost this much together were granted.
     #[inline]
-    pub(crate) const fn allows(&self, cost: u64) -> bool {
-        self.messages.charged < self.messages.granted
+    pub(crate) const fn allows(&self, messages: u64, cost: u64) -> bool {
+        self.messages.charged.saturating_add(messages) <= self.messages.granted
             && self.bytes.charged.saturating_add(cost) <= self.bytes.granted
     }
 
-    /// The first piece of a message arrived; `false` when the peer had no credit for it.
+    /// The first pieces of so many messages arrived; `false` when the peer had no credit for them.
     #[inline]
-    pub(crate) fn charge(&mut self, cost: u64) -> bool {
-        self.messages.charged += 1;
+    pub(crate) fn charge(&mut self, messages: u64, cost: u64) -> bool {
+        self.messages.charged += messages;
         self.bytes.charged = self.bytes.charged.saturating_add(cost);
         if let Some(limit) = &mut self.limit {
-            limit.charge(1, cost);
+            limit.charge(messages, cost);
         }
         self.messages.charged <= self.messages.granted && self.bytes.charged <= self.bytes.granted
     }
 
-    /// The application took a message; `true` when CREDIT is to go out.
+    /// The application took so many messages; `true` when CREDIT is to go out.
     #[inline]
-    pub(crate) fn release(&mut self, cost: u64) -> bool {
-        self.messages.released += 1;
+    pub(crate) fn release(&mut self, messages: u64, cost: u64) -> bool {
+        self.messages.released += messages;
         self.bytes.released += cost;
         self.is_due()
     }
@@ -251,8 +260,8 @@ impl ReceiveCredit {
     /// What the peer may have charged in all, in bytes and messages.
     pub(crate) fn grant(&mut self) -> (u64, u64) {
         let (messages, bytes) = self.available();
-        self.bytes.granted = self.bytes.target(bytes);
-        self.messages.granted = self.messages.target(messages);
+        self.bytes.grant(self.bytes.target(bytes));
+        self.messages.grant(self.messages.target(messages));
         (self.bytes.granted, self.messages.granted)
     }
 
@@ -266,7 +275,7 @@ crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
 
 crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
 
-crate::sleep::saved!(Window { size, largest, charged, released, granted });
+crate::sleep::saved!(Window { size, largest, charged, released, granted, due_from });
 
 #[cfg(test)]
 mod tests {
@@ -297,8 +306,8 @@ mod tests {
                 assert!(bytes + cost <= granted.0 && messages < granted.1, "{cost} is shut out");
                 (bytes, messages) = (bytes + cost, messages + 1);
                 credit.fill(now);
-                assert!(credit.charge(cost));
-                if credit.release(cost) {
+                assert!(credit.charge(1, cost));
+                if credit.release(1, cost) {
                     granted = credit.grant();
                 }
             }

@@ -4,7 +4,7 @@ mod plain;
 mod resume;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -19,6 +19,7 @@ use super::expand::expand;
 use super::fragment::Partial;
 use super::limits::Limits;
 use super::outbox::LOW16_AHEAD;
+use super::ready::Ready;
 use super::window::{Slot, Window};
 use crate::seen::{Seen, SeenWindow};
 use crate::wire::{Extras, Skipped, WireId};
@@ -42,7 +43,7 @@ pub(crate) struct Inbox {
     /// Incomplete unreliable messages, and what they will cost.
     unreliable_partials: usize,
     partial_cost: usize,
-    ready: VecDeque<Delivery>,
+    ready: Ready,
     /// The newest sequenced message, until it is taken; kept for its memory.
     ready_sequenced: Option<Box<Option<Delivery>>>,
     /// Unreliable messages among those that are ready, and their cost.
@@ -410,7 +411,7 @@ impl Inbox {
     /// Puts a message where `recv` finds it; `true` when nothing was there before. A sequenced one takes the place of the last,
     /// which is returned.
     pub(crate) fn make_ready(&mut self, mut delivery: Delivery) -> (bool, Option<Gone>) {
-        let was_empty = self.ready_len() == 0;
+        let was_empty = self.ready.is_empty() && self.sequenced().next().is_none();
         match delivery.class {
             Class::Sequenced => {
                 let older = self.ready_sequenced.get_or_insert_default().replace(delivery);
@@ -426,7 +427,7 @@ impl Inbox {
             }
             Class::ReliableUnordered => {}
         }
-        self.ready.push_back(delivery);
+        self.ready.push(delivery);
         (was_empty, None)
     }
 
@@ -464,7 +465,7 @@ impl Inbox {
         if let Some(delivery) = self.ready_sequenced.as_mut().and_then(|ready| ready.take()) {
             return Some(delivery);
         }
-        let delivery = self.ready.pop_front()?;
+        let delivery = self.ready.pop()?;
         if delivery.class == Class::Unreliable {
             self.ready_unreliable.0 -= 1;
             self.ready_unreliable.1 -= cost(delivery.payload.len() as u64) as usize;
@@ -530,14 +531,16 @@ impl Inbox {
             Slot::Waiting(delivery) => delivery.payload.len(),
             _ => 0,
         });
-        let ready = self.ready.iter().chain(self.sequenced()).map(|delivery| delivery.payload.len());
-        waiting.chain(ready).sum::<usize>() + self.partials.values().map(Partial::held_bytes).sum::<usize>()
+        let newest = self.sequenced().map(|delivery| delivery.payload.len());
+        self.ready.bytes()
+            + waiting.chain(newest).sum::<usize>()
+            + self.partials.values().map(Partial::held_bytes).sum::<usize>()
     }
 
     pub(crate) fn shrink(&mut self) {
         self.ordered.slots.shrink_to(0);
         self.unordered.slots.shrink_to(0);
-        self.ready.shrink_to(0);
+        self.ready.shrink();
         self.ready_sequenced = self.ready_sequenced.take().filter(|ready| ready.is_some());
     }
 }
@@ -548,7 +551,7 @@ fn expiry(partial: &Partial, config: &Config) -> Timestamp {
 
 /// The first piece of a message of `total` bytes came, or will never come.
 fn charge(credit: [&mut ReceiveCredit; 2], total: u64) -> Result<(), Refused> {
-    if credit.into_iter().all(|credit| credit.charge(cost(total))) {
+    if credit.into_iter().all(|credit| credit.charge(1, cost(total))) {
         Ok(())
     } else {
         Err(Refused::Violation(code::FLOW_CONTROL, "a message beyond the credit given"))

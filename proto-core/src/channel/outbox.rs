@@ -12,7 +12,6 @@ use core::ops::RangeInclusive;
 use bytes::Bytes;
 
 pub(crate) use self::candidate::{Begins, Candidate};
-pub(super) use self::plain::Peeked;
 use super::Piece;
 use super::terms::{Says, Terms};
 use crate::range_set::RangeSet;

@@ -17,6 +17,11 @@ impl Outboxes {
         self.0[class as usize].as_deref_mut()
     }
 
+    #[inline]
+    pub(crate) fn get_or_make(&mut self, class: Class) -> &mut Outbox {
+        self.0[class as usize].get_or_insert_default()
+    }
+
     /// The only class with something to send, when it is nothing to be written again.
     #[inline]
     pub(super) fn alone(&self) -> Option<Class> {

@@ -1,7 +1,7 @@
 //! A run: the usual case of one channel with plain messages of one class to send, and nothing else. They are written one after the
 //! other without asking for each whose turn it is, and charged for together.
 
-use super::outbox::{Outbox, Peeked};
+use super::outbox::Outbox;
 use super::scheduler::Turn;
 use super::table::{CLASSES, Channels};
 use super::{Announce, Messages, cost};
@@ -58,7 +58,7 @@ impl Channels {
             return None;
         }
         let class = channel.outboxes.alone()?;
-        let Peeked::Plain(total) = channel.outboxes[class as usize].peek_plain(0, class) else { return None };
+        let total = channel.outboxes[class as usize].peek_plain(class).next()??;
         let cost = cost(total.into());
         let is_charged = class.is_reliable();
         let may_go = !is_charged || channel.send_credit.allows(cost) && self.session_send.allows(cost);
@@ -112,12 +112,8 @@ impl Lane<'_> {
             if self.channel == ChannelId::DEFAULT { 0 } else { varint::len(self.channel.0.into()) };
         let mut end = used + 1 + name_len + self.wire_id.len();
         let mut count = 0;
-        while count < room.messages {
-            let total = match self.outbox.peek_plain(count, class) {
-                Peeked::Nothing => break,
-                Peeked::Other => return None,
-                Peeked::Plain(total) => total,
-            };
+        for total in self.outbox.peek_plain(class).take(room.messages) {
+            let total = total?;
             let len = total as usize;
             if end + len > limit {
                 if len > room.max_whole {
@@ -152,11 +148,15 @@ impl Lane<'_> {
         let Self { channel, run: Run { class, repeats, .. }, .. } = *self;
         let mut wire_id = self.wire_id;
         let mut messages = Messages { channel, class, count: 0, first: 0 };
-        for left in (0..count).rev() {
-            let (id, len) = self.outbox.write_plain(repeats, |payload| {
+        let mut left = count;
+        let bytes = self.outbox.write_plain(count, repeats, |id, payload| {
+            left -= 1;
+            if left == 0 || left + 1 == count {
                 writer.write_plain(class as u8, channel.0, wire_id, payload, left == 0);
-            });
-            wire_id = WireId::Next;
+                wire_id = WireId::Next;
+            } else {
+                writer.write_between(class as u8, payload);
+            }
             if id != messages.ids().end {
                 if messages.count > 0 {
                     sent(messages);
@@ -164,9 +164,10 @@ impl Lane<'_> {
                 (messages.first, messages.count) = (id, 0);
             }
             messages.count += 1;
-            self.taken.bytes += len;
-            self.credit.1 -= cost(len).min(self.credit.1);
-        }
+        });
+        let cost = bytes + count as u64 * cost(0);
+        self.taken.bytes += bytes;
+        self.credit.1 -= cost.min(self.credit.1);
         self.wire_id = self.outbox.wire_id(self.outbox.next_number());
         self.taken.messages += count as u64;
         self.credit.0 -= (count as u64).min(self.credit.0);

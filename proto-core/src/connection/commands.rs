@@ -7,7 +7,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::state::State;
-use super::{Connection, Timer};
+use super::{Connection, RecvAll, Timer};
 use crate::channel::{
     ALL_CLASSES, Announce, Channel as ChannelState, DEFAULT_PRIORITY, Entry, Limits, MAX_PRIORITY,
     SendCredit, Share, Terms,
@@ -51,6 +51,15 @@ impl Message {
             max_retransmits: None,
             batch: None,
         }
+    }
+
+    /// Whether it asks for nothing, or for no more than a receipt.
+    #[inline]
+    const fn is_plain(&self) -> bool {
+        self.lifetime.is_none()
+            && self.key.is_none()
+            && self.max_retransmits.is_none()
+            && self.batch.is_none()
     }
 
     /// The same, of this class.
@@ -241,24 +250,14 @@ impl Connection {
         self.update_timers();
     }
 
-    /// Queues a message of an established connection that asks for nothing and finds room; otherwise it is left.
+    /// Where the channel is that can take a message of `class` and `len` bytes at once, one that asks for nothing beside a receipt.
     #[inline]
-    fn queue_plain(&mut self, now: Timestamp, id: ChannelId, message: &mut Message) -> Option<MessageId> {
-        let asks = message.lifetime.is_some()
-            || message.key.is_some()
-            || message.max_retransmits.is_some()
-            || message.batch.is_some();
-        let (class, len) = (message.class, message.payload.len());
-        if asks || !self.state.is_open() || len > self.max_message(class) || !self.has_room_for_events() {
+    fn place_for_plain(&mut self, now: Timestamp, id: ChannelId, class: Class, len: usize) -> Option<usize> {
+        self.advance(now);
+        if self.state != State::Established || len > self.max_message(class) || !self.has_room_for_events() {
             return None;
         }
-        let channel = self.channels.get_mut(id).filter(|channel| channel.allows(class));
-        let channel = channel.filter(|channel| channel.takes(class, len))?;
-        let payload = mem::take(&mut message.payload);
-        let number = channel.push_plain(now, class, payload, Kind::OneWay, message.receipt);
-        self.stats.messages_accepted += 1;
-        self.channels.activate(id);
-        Some(MessageId { channel: id, class, number })
+        self.channels.place_for(id, class, len)
     }
 
     /// Queues a message.
@@ -269,6 +268,7 @@ impl Connection {
         kind: Kind,
         message: Message,
     ) -> Result<MessageId, SendError> {
+        let is_plain = message.is_plain();
         let Message { payload, class, receipt, lifetime, key, max_retransmits, batch } = message;
         if !self.state.accepts_messages() && !self.state.is_open() {
             return Err(SendError::Closed);
@@ -290,8 +290,7 @@ impl Connection {
             channel.refuse(payload.len() + MESSAGE_COST);
             return Err(SendError::Full);
         }
-        let asks = lifetime.is_some() || key.is_some() || max_retransmits.is_some() || batch.is_some();
-        if !asks && channel.takes(class, payload.len()) {
+        if is_plain && channel.takes(class, payload.len()) {
             let number = channel.push_plain(now, class, payload, kind, receipt);
             self.stats.messages_accepted += 1;
             self.channels.activate(id);
@@ -323,6 +322,14 @@ impl Connection {
         number.map(|number| MessageId { channel: id, class, number })
     }
 
+    /// Queues it there.
+    #[expect(clippy::inline_always, reason = "the message would be moved once more")]
+    #[inline(always)]
+    fn push_plain(&mut self, place: usize, class: Class, payload: Bytes, receipt: ReceiptKind) -> u64 {
+        self.stats.messages_accepted += 1;
+        self.channels.push_plain(self.clock, place, class, payload, receipt)
+    }
+
     /// Largest message of `class` that both sides and the link take, in bytes.
     fn max_message(&self, class: Class) -> usize {
         let own = self.config.max_message;
@@ -339,25 +346,43 @@ impl Connection {
 impl Channel<'_> {
     /// Queues a message. It may be called before the connection is established. What happens when the queue is full says the
     /// channel's [`Policy`](crate::Policy); exactly one `Event::Writable` follows any number of [`SendError::Full`].
-    #[inline]
+    #[expect(clippy::inline_always, reason = "who builds the message knows what it does not ask for")]
+    #[inline(always)]
     pub fn send(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
+        let (class, len) = (message.class, message.payload.len());
+        let place =
+            if message.is_plain() { self.conn.place_for_plain(now, self.id, class, len) } else { None };
+        let Some(place) = place else { return self.send_other(now, message) };
+        let Message { payload, receipt, .. } = message;
+        let number = self.conn.push_plain(place, class, payload, receipt);
+        Ok(MessageId { channel: self.id, class, number })
+    }
+
+    #[inline(never)]
+    fn send_other(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
         let now = self.conn.advance(now);
         if !self.conn.state.accepts_messages() {
             return Err(SendError::Closed);
         }
-        let mut message = message;
-        match self.conn.queue_plain(now, self.id, &mut message) {
-            Some(queued) => Ok(queued),
-            None => self.conn.queue(now, self.id, Kind::OneWay, message),
-        }
+        self.conn.queue(now, self.id, Kind::OneWay, message)
     }
 
     /// The next message that arrived and whose lifetime is not over. Taking it makes room for another one from the peer. Sequenced
     /// messages come first.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "who takes the message may want nothing but its payload")]
+    #[inline(always)]
     pub fn recv(&mut self, now: Timestamp) -> Option<Received> {
-        let now = self.conn.advance(now);
-        self.conn.receive_next(now, self.id)
+        match self.conn.take_plain(now, self.id) {
+            Some(plain) => Some(plain.into()),
+            None => self.conn.receive_other(now, self.id),
+        }
+    }
+
+    /// Takes the messages that have arrived, each as [`Self::recv`] does; for many of them it takes less. Those that are not taken
+    /// stay.
+    #[inline]
+    pub fn recv_all(&mut self, now: Timestamp) -> RecvAll<'_> {
+        RecvAll::new(self.conn, now, self.id)
     }
 
     /// Gives the channel another priority, 0 to 7, and weight, 1 to 255, for what this side sends. The peer is not told.

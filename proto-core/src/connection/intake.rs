@@ -1,12 +1,12 @@
-//! Packets that come together, and messages that come as most do: alone in their packet, in their turn, with nothing beside their
-//! payload.
+//! Packets that come together, and messages that come as most do: with nothing else in their packet, in their turn, with nothing
+//! beside their payloads.
 
 use core::mem;
 
 use super::receive::{Previous, Violation};
 use super::state::State;
 use super::{Arrival, Connection};
-use crate::wire::{Plain, Short};
+use crate::wire::{Plain, PlainRun, Short};
 use crate::{ChannelId, Timestamp};
 
 impl Connection {
@@ -62,11 +62,11 @@ impl Connection {
         }
     }
 
-    /// Takes in the packet that everything waits for, if all that it carries is the message that everything waits for; otherwise
+    /// Takes in the packet that everything waits for, if all that it carries are the messages that everything waits for; otherwise
     /// nothing has happened. On the path in use of an established connection; its sign of life is the caller's to note.
     #[inline]
     fn take_alone(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>) -> bool {
-        let Some(plain) = Plain::alone(short.payload) else { return false };
+        let Some(run) = PlainRun::read(short.payload) else { return false };
         let number = self.received.expand(short.number, short.number_len);
         if !self.received.is_next(number) {
             return false;
@@ -75,12 +75,25 @@ impl Connection {
             return false;
         }
         let arena = self.arena.get_or_insert_default();
-        let accepted = self.channels.accept(&plain, 0, self.config.max_message, arena);
+        let accepted = self.channels.accept(&run, 0, self.config.max_message, arena);
         let Some(accepted) = accepted else { return false };
         self.received.insert_next(now, self.config.max_ack_delay);
         self.received.note_mark(arrival.ecn);
         if accepted.is_first {
-            self.on_first_ready(ChannelId(plain.channel));
+            self.on_first_ready(ChannelId(run.channel));
+        }
+        true
+    }
+
+    /// The rest of a record that is nothing but such messages, and the first of its messages: whether it could be taken in so.
+    #[inline]
+    pub(super) fn on_run(&mut self, run: &PlainRun<'_>) -> bool {
+        let arena = self.arena.get_or_insert_default();
+        let Some(accepted) = self.channels.accept(run, 0, self.config.max_message, arena) else {
+            return false;
+        };
+        if accepted.is_first {
+            self.on_first_ready(ChannelId(run.channel));
         }
         true
     }
@@ -98,7 +111,7 @@ impl Connection {
             _ => 0,
         };
         let arena = self.arena.get_or_insert_default();
-        let accepted = self.channels.accept(plain, before, self.config.max_message, arena);
+        let accepted = self.channels.accept(&PlainRun::of(plain), before, self.config.max_message, arena);
         let Some(accepted) = accepted else { return self.on_msg(now, &plain.to_msg(), previous) };
         *previous = Some((plain.channel, plain.class, accepted.number));
         if accepted.is_first {

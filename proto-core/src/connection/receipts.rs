@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::news::{announcement_len, write_announcement};
 use super::receive::{Violation, violation};
 use super::{Connection, Timer};
-use crate::channel::{Announce, Arrival, Channel, Delivery, Gone, Refused};
+use crate::channel::{Announce, Arrival, Channel, Gone, Plain, Refused};
 use crate::recovery::Carried;
 use crate::wire::{
     FragAbort, Frame, Kind, MAX_REPORTS, MAX_SKIPS, MsgAck, RecordWriter, Report, Reported, Skip, Skipped,
@@ -48,34 +48,27 @@ impl Connection {
         was_owed
     }
 
-    /// The next message for the application.
+    /// The next message for the application, if it is a reliable one that says nothing beside its payload.
     #[inline]
-    pub(super) fn receive_next(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
+    pub(super) fn take_plain(&mut self, now: Timestamp, id: ChannelId) -> Option<Plain> {
+        self.advance(now);
+        if self.is_gated() || self.is_planted_leak() {
+            return None;
+        }
+        let place = self.channels.place_to_take(id)?;
+        let plain = self.channels.pop_plain(place)?;
+        self.channels.release_at(place, 1, plain.payload.len() as u64);
+        self.stats.messages_delivered += 1;
+        Some(plain)
+    }
+
+    /// The next message for the application, whatever it is.
+    #[inline(never)]
+    pub(super) fn receive_other(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
+        let now = self.advance(now);
         if self.is_gated() {
             return None;
         }
-        if !self.is_planted_leak()
-            && let Some(delivery) = self.channels.take_plain(id)
-        {
-            self.stats.messages_delivered += 1;
-            let Delivery { class, id: number, payload, gap, .. } = delivery;
-            return Some(Received {
-                payload,
-                class,
-                number,
-                gap,
-                request: None,
-                cancelled: false,
-                receipt: None,
-                batch: None,
-            });
-        }
-        self.receive_other(now, id)
-    }
-
-    /// A message that is not reliable, or that says more than its payload.
-    #[inline(never)]
-    fn receive_other(&mut self, now: Timestamp, id: ChannelId) -> Option<Received> {
         let mut gone = mem::take(&mut self.scratch.gone);
         let config = &self.config;
         let delivery =

@@ -77,30 +77,32 @@ impl Connection {
         let is_newest = self.received.is_newest(number);
         let mut previous = None;
         let mut record = Record::new(payload);
-        // A message that is alone need not be decoded twice.
-        if record.is_at_last() {
-            let applied = match record.next_plain() {
-                Some(plain) => plain.map_err(|error| violation_of(&error)).and_then(|plain| {
-                    self.note_packet(now, number, arrival, Asks::ACK, payload.len());
-                    if self.state.is_open() { self.on_plain(now, &plain, &mut previous) } else { Ok(()) }
-                }),
-                None => record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
-                    self.note_packet(now, number, arrival, Asks::ACK, payload.len());
-                    if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
-                }),
+        // Messages that nothing else is said with need not be decoded twice.
+        let mut probing = false;
+        if record.run().is_some() {
+            self.note_packet(now, number, arrival, Asks::ACK, payload.len());
+        } else if record.is_at_last() {
+            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+                self.note_packet(now, number, arrival, Asks::ACK, payload.len());
+                if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
+            });
+            return match applied {
+                Err(Violation(code, text)) => self.on_violation(now, code, text),
+                Ok(()) => self.follow(now, arrival, number, is_newest, false),
             };
-            if let Err(Violation(code, text)) = applied {
-                return self.on_violation(now, code, text);
-            }
-            return self.follow(now, arrival, number, is_newest, false);
+        } else {
+            let asks;
+            (asks, probing) = match check_record(payload) {
+                Ok(checked) => checked,
+                Err(Violation(code, text)) => return self.on_violation(now, code, text),
+            };
+            self.note_packet(now, number, arrival, asks, payload.len());
         }
-        let (asks, probing) = match check_record(payload) {
-            Ok(checked) => checked,
-            Err(Violation(code, text)) => return self.on_violation(now, code, text),
-        };
-        self.note_packet(now, number, arrival, asks, payload.len());
         loop {
             let applied = if record.is_at_msg() && self.state.is_open() {
+                if record.run().is_some_and(|run| self.on_run(&run)) {
+                    return self.follow(now, arrival, number, is_newest, probing);
+                }
                 match record.next_plain() {
                     Some(plain) => plain.map_or(Ok(()), |plain| self.on_plain(now, &plain, &mut previous)),
                     None => record.next_msg().map_or(Ok(()), |msg| self.on_msg(now, &msg, &mut previous)),

@@ -5,6 +5,7 @@ use core::ops::RangeInclusive;
 
 use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, HAS_LENGTH, MSG, Plain};
+use super::run::PlainRun;
 use super::{
     Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
     MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample, Version,
@@ -228,6 +229,12 @@ impl<'a> Record<'a> {
         self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
     }
 
+    /// What follows, if it is nothing but plain messages of one channel and class, the first of this record.
+    #[inline]
+    pub(crate) fn run(&self) -> Option<PlainRun<'a>> {
+        if self.context.is_new() { PlainRun::read(self.reader.rest()) } else { None }
+    }
+
     /// Whether a MSG follows, and nothing behind it.
     #[inline]
     pub(crate) fn is_at_last(&self) -> bool {
@@ -442,6 +449,13 @@ impl<'b> RecordWriter<'b> {
     pub(crate) fn write_plain(&mut self, class: u8, channel: u32, id: WireId, payload: &[u8], last: bool) {
         self.frames += 1;
         Plain { class, channel, id, payload }.encode(last, &mut self.context, self.buf);
+    }
+
+    /// The same behind another one of its class and channel, of which it is the next, and before a further one.
+    #[inline]
+    pub(crate) fn write_between(&mut self, class: u8, payload: &[u8]) {
+        self.frames += 1;
+        Plain::encode_between(class, payload, self.buf);
     }
 
     /// Appends an ACK for `ranges`: at most 64, descending, disjoint, not adjacent; nothing when there is none. `delay` is in

@@ -104,25 +104,6 @@ pub(crate) struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    /// The only frame of a record, if it is such a message on channel 0; anything else is for [`super::Record`] to look at.
-    #[inline]
-    pub(crate) fn alone(record: &'a [u8]) -> Option<Self> {
-        let (&ty, rest) = record.split_first()?;
-        if ty & (MSG | HAS_CHANNEL | HAS_LENGTH | HAS_EXT) != MSG {
-            return None;
-        }
-        let (id, payload) = match ty >> 2 & 3 {
-            2 => rest
-                .split_first_chunk()
-                .map(|(&id, payload)| (WireId::Low16(u16::from_be_bytes(id)), payload)),
-            3 => rest
-                .split_first_chunk()
-                .map(|(&id, payload)| (WireId::Low32(u32::from_be_bytes(id)), payload)),
-            _ => None,
-        }?;
-        Some(Self { class: ty >> 5 & 3, channel: 0, id, payload })
-    }
-
     /// Reads on behind the type byte `ty` of a MSG; `None` when it says more, and then nothing was read.
     #[inline]
     pub(super) fn decode(
@@ -143,6 +124,22 @@ impl<'a> Plain<'a> {
         let Self { class, channel, id, payload } = self;
         let (fragment, kind, extras) = Extension::default();
         Msg { class, channel, id, fragment, kind, extras, payload }
+    }
+
+    /// Appends it behind another one of its class and channel, of which it is the next, and before a further one.
+    #[inline]
+    pub(super) fn encode_between(class: u8, payload: &[u8], buf: &mut Vec<u8>) {
+        let ty = MSG | class << 5 | HAS_LENGTH;
+        let [high, low] = (payload.len() as u16).to_be_bytes();
+        match payload.len() {
+            0..0x80 => buf.extend_from_slice(&[ty, low]),
+            0x80..0x4000 => buf.extend_from_slice(&[ty, high | 0x80, low]),
+            len => {
+                buf.push(ty);
+                varint::encode(len as u64, buf);
+            }
+        }
+        buf.extend_from_slice(payload);
     }
 
     /// Appends this frame; `last` says that nothing follows it in the record.
@@ -197,6 +194,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Whether no MSG came before.
+    pub(super) const fn is_new(&self) -> bool {
+        self.previous.is_none()
+    }
+
     const fn channel(self) -> u32 {
         match self.previous {
             Some((_, channel)) => channel,
@@ -211,11 +213,13 @@ impl Context {
 }
 
 pub(super) const MSG: u8 = 0x80;
-const HAS_CHANNEL: u8 = 0x10;
+pub(super) const HAS_CHANNEL: u8 = 0x10;
 pub(super) const HAS_LENGTH: u8 = 0x02;
-const HAS_EXT: u8 = 0x01;
-/// A number of 16 bits.
-const LOW16: u8 = 0x08;
+pub(super) const HAS_EXT: u8 = 0x01;
+/// How many bits the number has.
+pub(super) const NUMBER: u8 = 0x0C;
+/// 16 bits.
+pub(super) const LOW16: u8 = 0x08;
 const EXT_FRAGMENT: u8 = 0x80;
 const EXT_TTL: u8 = 0x10;
 const EXT_RECEIPT: u8 = 0x08;
@@ -275,7 +279,7 @@ impl<'a> Msg<'a> {
 
     #[expect(clippy::inline_always, reason = "every packet comes through here, and the parts are small")]
     #[inline(always)]
-    fn decode_head(
+    pub(super) fn decode_head(
         ty: u8,
         context: &Context,
         reader: &mut Reader<'a>,

@@ -16,6 +16,7 @@ pub mod params;
 mod rate;
 mod reader;
 mod resume;
+mod run;
 mod time;
 pub mod varint;
 
@@ -38,6 +39,7 @@ pub use reader::{DecodeError, Reader};
 pub(crate) use resume::MAX_STATE_PARTS;
 pub use resume::{Attach, Claim, ResumeState, StateLine};
 pub(crate) use resume::{MAX_STATE_LINES, MAX_STATE_RANGES};
+pub(crate) use run::PlainRun;
 pub use time::TimeSample;
 
 #[cfg(test)]

@@ -203,7 +203,7 @@ const WHOLE: Duration = Duration::from_secs(12);
 impl App {
     fn act(&mut self, conn: &mut Connection, now: Timestamp, tick: u64) {
         for channel in 0..4 {
-            while let Some(received) = conn.channel(ChannelId(channel)).recv(now) {
+            for received in conn.channel(ChannelId(channel)).recv_all(now) {
                 let (class, number) = (received.class, received.number);
                 self.seen.push(format!("{channel} {class:?} {number} {}", received.payload.len()));
                 self.owed.extend(received.request);

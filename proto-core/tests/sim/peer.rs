@@ -224,11 +224,19 @@ impl Peer {
 
     fn read(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
         let session = self.session(id);
-        while self.reads
-            && let Some(mut conn) = self.endpoint.connection(id)
-            && let Some(received) = conn.channel(channel).recv(timestamp(now.mono))
-        {
-            drop(conn);
+        let Some(mut conn) = self.endpoint.connection(id).filter(|_| self.reads) else {
+            return self.send_replies(now);
+        };
+        let at = timestamp(now.mono);
+        let mut channel_state = conn.channel(channel);
+        // One by one, or all at once: it makes no difference.
+        let received: Vec<_> = if channel.0.is_multiple_of(2) {
+            channel_state.recv_all(at).collect()
+        } else {
+            std::iter::from_fn(|| channel_state.recv(at)).collect()
+        };
+        drop(conn);
+        for received in received {
             let hash = hash_bytes(0, &received.payload);
             let (class, number, gap) = (received.class, received.number, received.gap);
             self.events.push_back(Ev::Received { conn: id, session, channel, class, number, gap, hash });

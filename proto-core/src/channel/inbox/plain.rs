@@ -2,12 +2,11 @@
 
 use core::mem;
 
-use bytes::Bytes;
-
 use super::Inbox;
 use crate::Class;
-use crate::channel::Delivery;
-use crate::wire::Kind;
+use crate::arena::Arena;
+use crate::channel::Plain;
+use crate::wire::PlainRun;
 
 impl Inbox {
     /// Whether `id` is the reliable message that everything of its class waits for, and nothing came before its turn.
@@ -21,33 +20,32 @@ impl Inbox {
         id == window.base && window.slots.is_empty()
     }
 
-    /// Takes in that message, whole and charged for: whether nothing was ready before.
+    /// Takes in that message and those behind it, which are charged for: whether nothing was ready before.
     #[inline]
-    pub(crate) fn accept(&mut self, class: Class, id: u64, payload: Bytes) -> bool {
+    pub(crate) fn accept(&mut self, class: Class, first: u64, run: &PlainRun<'_>, arena: &mut Arena) -> bool {
         let was_empty = self.ready.is_empty() && self.sequenced().next().is_none();
         let ordered = class == Class::ReliableOrdered;
         let window = if ordered { &mut self.ordered } else { &mut self.unordered };
-        window.base += 1;
+        window.base += u64::from(run.count);
         let mut gap = mem::take(&mut window.gap);
         if ordered {
             gap = gap.saturating_add(mem::take(&mut self.diverted));
         }
-        self.ready.push_back(Delivery { class, id, kind: Kind::OneWay, payload, gap, said: None });
+        self.ready.push_run(class, first, gap, run, arena);
         was_empty
     }
 
     /// The next message, when it is a reliable one that says nothing beside its payload.
-    #[inline]
-    pub(crate) fn pop_plain(&mut self) -> Option<Delivery> {
-        let next = self.ready.front()?;
-        let is_plain = next.class.is_reliable() && next.said.is_none() && next.kind == Kind::OneWay;
-        if !is_plain || self.sequenced().next().is_some() {
+    #[expect(clippy::inline_always, reason = "every message goes through here, and would be moved each time")]
+    #[inline(always)]
+    pub(crate) fn pop_plain(&mut self) -> Option<Plain> {
+        if self.sequenced().next().is_some() {
             return None;
         }
-        let mut delivery = self.ready.pop_front()?;
-        if delivery.class == Class::ReliableOrdered {
-            delivery.gap = delivery.gap.saturating_add(mem::take(&mut self.expired));
+        let mut plain = self.ready.pop_plain()?;
+        if plain.class == Class::ReliableOrdered && self.expired > 0 {
+            plain.gap = plain.gap.saturating_add(mem::take(&mut self.expired));
         }
-        Some(delivery)
+        Some(plain)
     }
 }

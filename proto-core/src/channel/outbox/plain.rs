@@ -6,16 +6,6 @@ use super::{Outbox, Slot, State};
 use crate::channel::window::RECEIVE_WINDOW;
 use crate::{Class, ReceiptKind};
 
-/// A message that is to be written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Peeked {
-    Nothing,
-    /// One that says nothing beside its payload of this length, and of which nothing was written.
-    Plain(u32),
-    /// Another one, or it must wait.
-    Other,
-}
-
 impl Outbox {
     /// Whether something waits to be written, for the first time or again.
     #[inline]
@@ -23,33 +13,36 @@ impl Outbox {
         self.fresh < self.slots.len() || self.has_lost()
     }
 
-    /// The message of `class` that is `ahead` of the next new one.
+    /// The new messages of `class`, in their order: the length of a plain one of which nothing was written, `None` for another one, or
+    /// one that must wait.
     #[inline]
-    pub(crate) fn peek_plain(&self, ahead: usize, class: Class) -> Peeked {
-        let index = self.fresh + ahead;
-        match self.slots.get(index) {
-            None => Peeked::Nothing,
-            Some(slot) if !slot.is_plain || slot.sent > 0 => Peeked::Other,
-            Some(_) if class.is_reliable() && index as u64 >= RECEIVE_WINDOW => Peeked::Other,
-            Some(slot) => Peeked::Plain(slot.total),
-        }
+    pub(crate) fn peek_plain(&self, class: Class) -> impl Iterator<Item = Option<u32>> {
+        let window = if class.is_reliable() { RECEIVE_WINDOW as usize } else { usize::MAX };
+        let new = self.slots.range(self.fresh..).zip(self.fresh..);
+        new.map(move |(slot, index)| {
+            (slot.is_plain && slot.sent == 0 && index < window).then_some(slot.total)
+        })
     }
 
-    /// Lets `write` have the next new message, which must be plain, and returns its id and length. `keep` says that it may have to be
-    /// written again.
+    /// Lets `write` have the next `count` new messages, which must be plain, with their ids; returns how long they are together.
+    /// `keep` says that they may have to be written again.
     #[inline]
-    pub(crate) fn write_plain(&mut self, keep: bool, write: impl FnOnce(&[u8])) -> (u64, u64) {
-        let slot = &mut self.slots[self.fresh];
-        slot.sent = slot.total;
-        slot.number = self.next_number;
-        self.unsent -= slot.total as usize;
-        self.next_number += 1;
-        self.fresh += 1;
-        write(&slot.payload);
-        if !keep {
-            slot.payload = Bytes::new();
+    pub(crate) fn write_plain(&mut self, count: usize, keep: bool, mut write: impl FnMut(u64, &[u8])) -> u64 {
+        let (mut number, mut bytes) = (self.next_number, 0);
+        for slot in self.slots.range_mut(self.fresh..self.fresh + count) {
+            slot.sent = slot.total;
+            slot.number = number;
+            number += 1;
+            bytes += u64::from(slot.total);
+            write(slot.id, &slot.payload);
+            if !keep {
+                slot.payload = Bytes::new();
+            }
         }
-        (slot.id, slot.total.into())
+        self.next_number = number;
+        self.unsent -= bytes as usize;
+        self.fresh += count;
+        bytes
     }
 
     /// Number on the wire of the next new message.

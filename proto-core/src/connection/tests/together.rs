@@ -300,3 +300,33 @@ fn lifetimes_and_pieces_a_message_that_is_over_is_counted_once() {
         assert_eq!(told, (1, 2), "{class:?}");
     }
 }
+
+#[test]
+fn recv_all_and_recv_take_the_same_and_give_the_same_room_back() {
+    let take = |at_once: bool| {
+        let mut pair = Pair::established(small());
+        let mut taken = Vec::new();
+        for round in 0..40_u8 {
+            for index in 0..=round % 7 {
+                let class = if index == 5 { Class::Sequenced } else { Class::ReliableOrdered };
+                let message = Message::new(alloc::vec![round; usize::from(index)]).class(class);
+                let now = pair.now;
+                let _ = pair.conn(Client).channel(ChannelId::DEFAULT).send(now, message);
+            }
+            pair.run(ms(10));
+            let (now, count) = (pair.now, usize::from(round % 5));
+            let mut channel = pair.conn(Server).channel(ChannelId::DEFAULT);
+            if at_once {
+                taken.extend(channel.recv_all(now).take(count));
+            } else {
+                taken.extend(core::iter::from_fn(|| channel.recv(now)).take(count));
+            }
+        }
+        pair.run(ms(500));
+        let stats = [Client, Server].map(|side| pair.conn(side).stats().clone());
+        (taken, stats, pair.conn(Server).unread())
+    };
+    let (one_by_one, at_once) = (take(false), take(true));
+    assert!(one_by_one.0.len() > 40, "{} messages", one_by_one.0.len());
+    assert_eq!(one_by_one, at_once);
+}

@@ -136,7 +136,7 @@ fn losses_that_nobody_asked_about_are_told_as_one() {
         }
         net.pass(Duration::from_secs(20));
         net.hosts[CLIENT].is_linked = true;
-        net.pass(Duration::from_secs(60));
+        net.pass(Duration::from_mins(1));
     }
     server.send_now(Message::new("after")).unwrap();
     let word = net.run(client.incoming());

@@ -27,6 +27,7 @@ use self::workload::{Stack, WORKLOADS, Workload};
 
 /// How fast the core is, beside others of its kind in the same run.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct Options {
     /// Only workloads or stacks whose names are given, separated by commas: `w7,w6` or `bowline,kcp` or both.
     #[arg(long, value_delimiter = ',')]

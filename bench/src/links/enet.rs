@@ -143,7 +143,7 @@ fn ask(job: &Job, enet: &mut Enet) {
         _ => {
             let (is_reliable, mut known) = (job.workload == Workload::Ordered, 0);
             while begun.elapsed() < job.time {
-                for _ in 0..(64 << 10) / job.size.max(64) + 1 {
+                for _ in 0..=(64 << 10) / job.size.max(64) {
                     let message = message(sent, job.size);
                     let packet = if is_reliable {
                         Packet::reliable(message)

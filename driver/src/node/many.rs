@@ -51,6 +51,7 @@ impl Node {
             None => Vec::new(),
         };
         if !received.is_empty() {
+            self.sessions.pass_over(id, channel);
             return Attempt::Done(received);
         }
         if self.open(id).is_none() {

@@ -5,6 +5,7 @@ mod lifecycle;
 mod many;
 mod messages;
 mod requests;
+mod sessions;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +18,8 @@ use proto_core::{
 pub(crate) use self::entry::{Entry, Progress};
 use self::requests::Answer;
 pub(crate) use self::requests::ReplyKind;
+pub(crate) use self::sessions::Next;
+use self::sessions::Sessions;
 pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
 use crate::{Machine, Path, Wakes};
 
@@ -47,6 +50,7 @@ pub struct Node {
     requests: BTreeMap<(ConnectionId, RequestId), Option<Answer>>,
     /// Channels that refused a message and have not said since that there is room.
     full: BTreeSet<(ConnectionId, ChannelId)>,
+    sessions: Sessions,
     /// Connections that wait to be accepted.
     backlog: VecDeque<ConnectionId>,
     /// Peers that nobody has looked at yet; the core bounds how many are undecided, and for how long.
@@ -75,6 +79,7 @@ impl Node {
             batches: BTreeMap::new(),
             requests: BTreeMap::new(),
             full: BTreeSet::new(),
+            sessions: Sessions::default(),
             backlog: VecDeque::new(),
             undecided: VecDeque::new(),
             max_backlog,
@@ -119,6 +124,7 @@ impl Node {
             Event::Connecting { .. } | Event::RetryAt { .. } if self.has_session(id) => {}
             Event::Suspended { .. } => self.set_suspended(id, true, wakes),
             Event::Resumed { .. } => self.set_suspended(id, false, wakes),
+            Event::Continued { channel, continuity } => self.on_continued(id, channel, continuity, wakes),
             Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
             Event::RetryAt { at, attempt } => {
                 self.set_progress(id, Progress::Waiting { attempt, at }, wakes);

@@ -13,6 +13,7 @@ mod env;
 pub mod lifecycle;
 pub mod limits;
 pub mod messages;
+pub mod outcomes;
 pub mod raw;
 mod relay;
 pub mod requests;

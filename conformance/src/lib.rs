@@ -14,8 +14,10 @@ pub mod lifecycle;
 pub mod limits;
 pub mod messages;
 pub mod raw;
+mod relay;
 pub mod requests;
 pub mod secure;
+pub mod sessions;
 mod stack;
 mod suite;
 

@@ -4,6 +4,7 @@ mod chat;
 mod cli;
 mod gateway;
 mod http;
+mod keep;
 mod record;
 mod serve;
 mod signals;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         Command::Config(_) => {
             let printed = effective.map_or(Ok(()), |text| io::stdout().lock().write_all(text.as_bytes()));
             if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(cli::exit::UNSEEN) }
+        }
+        Command::Store(command) => {
+            log_to_stderr(LevelFilter::WARN, LogFormat::Text);
+            keep::run(&command)
         }
         Command::Chat(args) => chat::run(&args),
     }

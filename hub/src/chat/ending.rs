@@ -11,7 +11,7 @@ use super::escape::Escaped;
 use super::front::{self, Front};
 use super::input::Input;
 use super::link::Link;
-use super::session::{Outcome, Session};
+use super::session::Outcome;
 use super::words;
 use crate::cli::exit;
 use crate::signals::Signals;
@@ -23,14 +23,15 @@ const INPUT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Ends a chat. A signal cuts short whatever it waits for.
 pub(super) async fn finish(
-    session: &Session,
+    undone: &[Bytes],
+    rejected: u64,
     link: Link,
     front: Front,
     mut outcome: Outcome,
     signals: &mut Signals,
 ) -> ExitCode {
     link.close().await;
-    let Front { mut input, output, shown, prompt } = front;
+    let Front { mut input, output, shown, prompt, .. } = front;
     drop(output);
     let shown = tokio::task::spawn_blocking(|| shown.join());
     let shown = tokio::select! {
@@ -59,14 +60,14 @@ pub(super) async fn finish(
     if let Some(prompt) = prompt {
         front::end_prompt(&prompt).await;
     }
-    let undone: Vec<&Bytes> = session.unacknowledged().chain(&unread).collect();
+    let undone: Vec<&Bytes> = undone.iter().chain(&unread).collect();
     let ended = words::ended(outcome, error.as_ref(), undone.len());
     if let Some(ended) = &ended {
         report(ended, &undone);
     }
     if outcome == Outcome::Unseen && error.is_none() {
         ExitCode::from(exit::UNSEEN)
-    } else if ended.is_some() || session.rejected() > 0 {
+    } else if ended.is_some() || rejected > 0 {
         ExitCode::from(exit::FAILED)
     } else {
         ExitCode::SUCCESS

@@ -6,15 +6,21 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use proto_core::chat::Entry;
+use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::level_filters::LevelFilter;
 
+use super::commands;
 use super::escape::Escaped;
 use super::input::{self, Input};
+use super::shelf::Shelf;
 use crate::cli::LogFormat;
 
 /// How many things may wait to be shown. After that the session holds them, and then the server.
@@ -39,40 +45,70 @@ pub(super) struct Front {
     pub(super) shown: JoinHandle<io::Result<()>>,
     /// The thread of the prompt, if somebody sits there.
     pub(super) prompt: Option<JoinHandle<()>>,
+    /// Whether lines may be commands, and the user takes part in rooms.
+    pub(super) takes_part: bool,
 }
 
 /// A prompt where stdin and stdout are a terminal that can show one; otherwise lines.
-pub(super) fn open(name: &str) -> io::Result<Front> {
+pub(super) fn open(shelf: &Shelf, commands: bool) -> io::Result<Front> {
     if io::stdin().is_terminal()
         && io::stdout().is_terminal()
-        && let Some(front) = terminal(name)?
+        && let Some(front) = terminal(shelf)?
     {
         return Ok(front);
     }
     crate::log_to_stderr(LevelFilter::INFO, LogFormat::Text);
-    lines()
+    lines(commands)
 }
 
-/// Lines from stdin, entries to stdout, words to the log.
-fn lines() -> io::Result<Front> {
+/// Lines from stdin, entries to stdout, words to the log; where lines may be commands, words are answers and go to stdout too.
+fn lines(commands: bool) -> io::Result<Front> {
     let (lines, input) = mpsc::channel(input::QUEUE);
     let (output, mut queue) = mpsc::channel(QUEUE);
     spawn("input", move || input::forward(io::stdin().lock(), &lines))?;
-    let shown = spawn("output", move || print(&mut io::stdout().lock(), &mut queue))?;
-    Ok(Front { input, output, shown, prompt: None })
+    let shown = spawn("output", move || {
+        let mut out = io::stdout().lock();
+        if commands { print_lines(&mut out, &mut queue) } else { print(&mut out, &mut queue) }
+    })?;
+    Ok(Front { input, output, shown, prompt: None, takes_part: commands })
 }
 
 /// A prompt, with everything else above it; nothing if the terminal cannot do that.
-fn terminal(name: &str) -> io::Result<Option<Front>> {
+fn terminal(shelf: &Shelf) -> io::Result<Option<Front>> {
     let (lines, input) = mpsc::channel(input::QUEUE);
     let (output, queue) = mpsc::channel(QUEUE);
-    let mut editor = Editor::<(), _>::with_history(Config::default(), MemHistory::new()).map_err(io_error)?;
+    let config = Config::builder().completion_type(CompletionType::List).build();
+    let mut editor = Editor::<Prompt, _>::with_history(config, MemHistory::new()).map_err(io_error)?;
+    editor.set_helper(Some(Prompt(shelf.clone())));
     let Ok(printer) = editor.create_external_printer() else { return Ok(None) };
-    let prompt = format!("{}> ", Escaped(name.as_bytes()));
-    let prompt = spawn("input", move || edit(&mut editor, &prompt, &lines))?;
+    let shelf = shelf.clone();
+    let prompt = spawn("input", move || edit(&mut editor, &shelf, &lines))?;
     let shown = spawn("output", move || print_above(printer, queue))?;
-    Ok(Some(Front { input, output, shown, prompt: Some(prompt) }))
+    Ok(Some(Front { input, output, shown, prompt: Some(prompt), takes_part: true }))
 }
+
+/// What the editor asks while a line is typed.
+struct Prompt(Shelf);
+
+impl Completer for Prompt {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let known = self.0.look();
+        let (names, rooms) = (known.names.iter().map(String::as_str), known.rooms.iter().map(String::as_str));
+        Ok(commands::complete(line.get(..at).unwrap_or_default(), names, rooms))
+    }
+}
+
+impl Hinter for Prompt {
+    type Hint = String;
+}
+
+impl Highlighter for Prompt {}
+
+impl Validator for Prompt {}
+
+impl Helper for Prompt {}
 
 fn spawn<T: Send + 'static>(
     name: &str,
@@ -100,9 +136,28 @@ fn print(out: &mut impl Write, queue: &mut mpsc::Receiver<Shown>) -> io::Result<
     Ok(())
 }
 
-fn edit(editor: &mut Editor<(), MemHistory>, prompt: &str, lines: &mpsc::Sender<Input>) {
+/// What is shown at a prompt.
+fn line_of(shown: &Shown) -> String {
+    match shown {
+        Shown::Entry(entry) => {
+            format!("[{}] {}: {}\n", entry.slot, Escaped(entry.name.as_bytes()), Escaped(&entry.body))
+        }
+        Shown::Words(words) | Shown::Refusal(words) => format!("-- {words}\n"),
+    }
+}
+
+fn print_lines(out: &mut impl Write, queue: &mut mpsc::Receiver<Shown>) -> io::Result<()> {
+    while let Some(shown) = queue.blocking_recv() {
+        out.write_all(line_of(&shown).as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn edit(editor: &mut Editor<Prompt, MemHistory>, shelf: &Shelf, lines: &mpsc::Sender<Input>) {
     loop {
-        let next = match editor.readline(prompt) {
+        let prompt = format!("{}> ", Escaped(shelf.look().me.as_bytes()));
+        let next = match editor.readline(&prompt) {
             Ok(line) if line.trim().is_empty() => continue,
             Ok(line) => {
                 // Only a memory limit can refuse it, and then it is not worth a word.
@@ -124,12 +179,7 @@ fn edit(editor: &mut Editor<(), MemHistory>, prompt: &str, lines: &mpsc::Sender<
 
 fn print_above(mut printer: impl ExternalPrinter, mut queue: mpsc::Receiver<Shown>) -> io::Result<()> {
     while let Some(shown) = queue.blocking_recv() {
-        let line = match shown {
-            Shown::Entry(entry) => {
-                format!("[{}] {}: {}\n", entry.slot, Escaped(entry.name.as_bytes()), Escaped(&entry.body))
-            }
-            Shown::Words(words) | Shown::Refusal(words) => format!("-- {words}\n"),
-        };
+        let line = line_of(&shown);
         // The prompt may end before it takes the line, and then there is nothing to be above of.
         printer.print(line.clone()).or_else(|_| printer.print(line)).map_err(io_error)?;
     }

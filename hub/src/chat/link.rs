@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use adapter_tokio::{Address, ConnectError, Connecting, Connection, Endpoint, Received, Status};
-use proto_core::{Close, Closed};
+use adapter_tokio::{Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status};
+use proto_core::room::{Carriage, Client};
+use proto_core::{Close, Closed, Message, SendError};
 use tokio::time::{Instant, sleep_until};
 
 use super::words;
@@ -17,7 +18,7 @@ pub(super) enum LinkEvent {
     /// The server answers.
     Up,
     /// A message has come.
-    Message(Received),
+    Message(Carriage, Received),
     /// Nothing is heard from the server; another link is looked for.
     Silent,
     /// It goes on where it stopped.
@@ -38,6 +39,8 @@ enum State {
     Dialling(Connecting),
     Up {
         connection: Connection,
+        /// Those of rooms, for one who takes part in them.
+        channels: Option<[Channel; 2]>,
         has_link: bool,
     },
     /// Lost; the next one is on its way, or never comes.
@@ -45,17 +48,25 @@ enum State {
     Over,
 }
 
+/// Where messages of one kind go.
+pub(super) enum Writer {
+    Chat(Connection),
+    Channel(Channel),
+}
+
 /// A link to one server.
 pub(super) struct Link {
     endpoint: Endpoint,
     urls: Vec<Address>,
+    /// Whether each connection gets the channels of rooms.
+    has_rooms: bool,
     state: State,
 }
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
-    pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>) -> Self {
-        Self { endpoint, urls, state: State::Down(Instant::now()) }
+    pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>, has_rooms: bool) -> Self {
+        Self { endpoint, urls, has_rooms, state: State::Down(Instant::now()) }
     }
 
     /// The connection, while there is one.
@@ -63,6 +74,35 @@ impl Link {
         match &self.state {
             State::Up { connection, .. } => Some(connection),
             _ => None,
+        }
+    }
+
+    /// Sends a message, if there is room for it.
+    pub(super) fn send_now(&self, carriage: Carriage, message: Message) -> Result<(), SendError> {
+        match (&self.state, carriage) {
+            (State::Up { connection, .. }, Carriage::Chat) => connection.send_now(message),
+            (State::Up { channels: Some([control, _]), .. }, Carriage::Room) => control.send_now(message),
+            (State::Up { channels: Some([_, play]), .. }, Carriage::Play) => play.send_now(message),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until there may be room for a message of this kind. A connection that is over says so by its events.
+    pub(super) async fn writable(writer: Writer) {
+        let _ = match writer {
+            Writer::Chat(connection) => connection.writable().await,
+            Writer::Channel(channel) => channel.writable().await,
+        };
+    }
+
+    /// What becomes writable when there is room.
+    pub(super) fn writer(&self, carriage: Carriage) -> Option<Writer> {
+        let State::Up { connection, channels, .. } = &self.state else { return None };
+        match (carriage, channels) {
+            (Carriage::Chat, _) => Some(Writer::Chat(connection.clone())),
+            (Carriage::Room, Some([control, _])) => Some(Writer::Channel(control.clone())),
+            (Carriage::Play, Some([_, play])) => Some(Writer::Channel(play.clone())),
+            (_, None) => None,
         }
     }
 
@@ -91,26 +131,23 @@ impl Link {
                     match status {
                         Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
                         Status::Established => match dial.await {
-                            Ok(connection) => {
-                                self.state = State::Up { connection, has_link: true };
-                                return LinkEvent::Up;
-                            }
+                            Ok(connection) => return self.up(connection),
                             Err(error) => return self.give_up(error.to_string()),
                         },
                         Status::Closed(closed) => return self.give_up(words::why(&closed)),
                         _ => {}
                     }
                 }
-                State::Up { connection, has_link } => {
+                State::Up { connection, channels, has_link } => {
                     let message = tokio::select! {
-                        message = connection.recv() => message,
+                        message = receive(connection, channels.as_ref()) => message,
                         changed = connection.link_changed(*has_link) => {
                             *has_link = changed;
                             return if changed { LinkEvent::Back } else { LinkEvent::Silent };
                         }
                     };
-                    if let Some(message) = message {
-                        return LinkEvent::Message(message);
+                    if let Some((carriage, message)) = message {
+                        return LinkEvent::Message(carriage, message);
                     }
                     let closed = connection.closed().await;
                     self.state = State::Lost(connection.clone());
@@ -135,6 +172,23 @@ impl Link {
         }
     }
 
+    fn up(&mut self, connection: Connection) -> LinkEvent {
+        let channels = if self.has_rooms {
+            let [control, play] = Client::channels().map(|options| connection.open_channel(&options));
+            match (control, play) {
+                (Ok(control), Ok(play)) => Some([control, play]),
+                (Err(error), _) | (_, Err(error)) => {
+                    connection.close(Close::default());
+                    return self.give_up(format!("the server lets nobody take part in rooms: {error}"));
+                }
+            }
+        } else {
+            None
+        };
+        self.state = State::Up { connection, channels, has_link: true };
+        LinkEvent::Up
+    }
+
     fn give_up(&mut self, why: String) -> LinkEvent {
         self.state = State::Over;
         LinkEvent::Hopeless(why)
@@ -144,6 +198,19 @@ impl Link {
         let addresses = self.endpoint.look_up(&self.urls).await?;
         self.state = State::Dialling(self.endpoint.dial_to(&addresses, &[])?);
         Ok(())
+    }
+}
+
+/// The next message of any channel; `None` once the connection is over.
+async fn receive(connection: &Connection, channels: Option<&[Channel; 2]>) -> Option<(Carriage, Received)> {
+    let Some([control, play]) = channels else {
+        return connection.recv().await.map(|message| (Carriage::Chat, message));
+    };
+    tokio::select! {
+        biased;
+        message = control.recv() => message.map(|message| (Carriage::Room, message)),
+        message = connection.recv() => message.map(|message| (Carriage::Chat, message)),
+        message = play.recv() => message.map(|message| (Carriage::Play, message)),
     }
 }
 

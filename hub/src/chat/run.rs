@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use adapter_tokio::{Endpoint, LinkOptions, Options, clock};
-use bytes::Bytes;
 use proto_core::chat::{Client, ClientConfig, ClientSecret, RejectReason};
+use proto_core::room::{self, Carriage};
 use proto_core::{ConfigBuilder, Message, SendError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,9 +16,12 @@ use tokio::time::Instant;
 use super::ending;
 use super::front::{self, Front, Shown};
 use super::input::Input;
-use super::link::{Link, LinkEvent, until};
+use super::link::{Link, LinkEvent, Writer, until};
+use super::member::Member;
 use super::outage::Outage;
 use super::session::{Goal, Note, Outcome, Output, Session};
+use super::shelf::Shelf;
+use super::talk::Talk;
 use super::words;
 use crate::cli::{ChatArgs, exit};
 use crate::signals::Signals;
@@ -43,28 +46,43 @@ pub(crate) fn run(args: &ChatArgs) -> ExitCode {
 }
 
 async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let name = args.name.clone().unwrap_or_else(user_name);
     let secret = ClientSecret(adapter_tokio::seed()?);
-    let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, &*name, secret) };
-    let client = Client::new(config).map_err(io::Error::other)?;
     let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
     let options = Options { config: ConfigBuilder::chat(), links };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
-    let front = front::open(&name)?;
-    let interactive = front.prompt.is_some();
-    let goal = Goal {
-        follow: args.follow && !interactive,
-        until_slot: args.until_slot,
-        give_up_after: Duration::from_secs(args.give_up_after),
-        interactive,
-    };
+    let shelf = Shelf::default();
+    name.clone_into(&mut shelf.look().me);
+    let front = front::open(&shelf, args.commands)?;
+    let give_up_after = Duration::from_secs(args.give_up_after);
     let now = clock::now();
+    if front.takes_part {
+        let config = room::ClientConfig { last: args.last, ..room::ClientConfig::new(secret, &*name) };
+        let client = room::Client::new(config);
+        let member = Member::new(client, &args.room, shelf, give_up_after, now);
+        talk(args, member, endpoint, front, signals).await
+    } else {
+        let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, &*name, secret) };
+        let client = Client::new(config).map_err(io::Error::other)?;
+        let goal =
+            Goal { follow: args.follow, until_slot: args.until_slot, give_up_after, interactive: false };
+        talk(args, Session::new(client, goal, now), endpoint, front, signals).await
+    }
+}
+
+async fn talk(
+    args: &ChatArgs,
+    session: impl Talk,
+    endpoint: Endpoint,
+    front: Front,
+    mut signals: Signals,
+) -> io::Result<ExitCode> {
     let mut chat = Chat {
-        session: Session::new(client, goal, now),
-        link: Link::new(endpoint, args.urls.clone()),
-        outage: Outage::new(args.server(), now.mono),
+        session,
+        link: Link::new(endpoint, args.urls.clone(), front.takes_part),
+        outage: Outage::new(args.server(), clock::now().mono),
         server: args.server(),
         front,
         is_hopeless: false,
@@ -78,7 +96,8 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
         _ = signals.recv() => Outcome::Interrupted,
     };
     let Chat { session, link, front, is_input_broken, .. } = chat;
-    let code = ending::finish(&session, link, front, outcome, &mut signals).await;
+    let undone = session.unacknowledged();
+    let code = ending::finish(&undone, session.rejected(), link, front, outcome, &mut signals).await;
     Ok(if is_input_broken && code == ExitCode::SUCCESS { ExitCode::from(exit::FAILED) } else { code })
 }
 
@@ -90,8 +109,8 @@ fn user_name() -> String {
 }
 
 /// A chat under way.
-struct Chat {
-    session: Session,
+struct Chat<T> {
+    session: T,
     link: Link,
     outage: Outage,
     server: String,
@@ -102,12 +121,12 @@ struct Chat {
     /// What is to be said of the link.
     words: VecDeque<String>,
     /// A message that the connection had no room for.
-    unsent: Option<Bytes>,
+    unsent: Option<(Carriage, Message)>,
     /// Something that the user had no eyes for.
     unshown: Option<Shown>,
 }
 
-impl Chat {
+impl<T: Talk> Chat<T> {
     async fn run(&mut self) -> Outcome {
         loop {
             self.send();
@@ -125,7 +144,8 @@ impl Chat {
                     return outcome;
                 }
             }
-            let connection = self.link.connection().filter(|_| self.unsent.is_some()).cloned();
+            let writer = self.unsent.as_ref().and_then(|(carriage, _)| self.link.writer(*carriage));
+            let is_full = writer.is_some();
             let takes_messages = self.link.connection().is_none() || self.session.is_ready();
             let timers = [self.session.poll_timeout(), self.outage.poll_timeout()];
             let deadline = timers.into_iter().flatten().min().map(clock::instant).map(Instant::from_std);
@@ -135,20 +155,21 @@ impl Chat {
                 () = self.front.output.closed() => return Outcome::Unseen,
                 input = self.front.input.recv(), if self.session.wants_line() => self.handle_input(input),
                 () = until(deadline) => self.session.handle_timeout(clock::now()),
-                // A connection that is over says so by the link.
-                _ = async { connection.as_ref()?.writable().await.ok() }, if connection.is_some() => {}
+                () = writable(writer), if is_full => {}
             }
         }
     }
 
     /// Sends what there is to send, as far as the connection takes it.
     fn send(&mut self) {
-        let Some(connection) = self.link.connection() else { return };
-        while let Some(payload) = self.unsent.take().or_else(|| self.session.poll_message()) {
-            match connection.send_now(Message::new(payload.clone())) {
+        if self.link.connection().is_none() {
+            return;
+        }
+        while let Some((carriage, message)) = self.unsent.take().or_else(|| self.session.poll_message()) {
+            match self.link.send_now(carriage, message.clone()) {
                 Ok(()) => {}
                 Err(SendError::Full) => {
-                    self.unsent = Some(payload);
+                    self.unsent = Some((carriage, message));
                     return;
                 }
                 // The link says next that it is lost, and then the session sends again.
@@ -194,8 +215,8 @@ impl Chat {
     fn handle_link(&mut self, event: LinkEvent) {
         let now = clock::now();
         let words = match event {
-            LinkEvent::Message(message) => {
-                self.session.handle_message(now, &message.payload);
+            LinkEvent::Message(carriage, message) => {
+                self.session.handle_message(now, carriage, &message.payload);
                 None
             }
             LinkEvent::Up => {
@@ -249,10 +270,17 @@ impl Chat {
             Some(Input::End) | None => {}
         }
         self.session.end_input(now);
-        let waiting = self.session.unacknowledged().count();
+        let waiting = self.session.unacknowledged().len();
         if self.front.prompt.is_some() && waiting > 0 {
             self.say(words::leaving(waiting));
         }
+    }
+}
+
+async fn writable(writer: Option<Writer>) {
+    match writer {
+        Some(writer) => Link::writable(writer).await,
+        None => pending().await,
     }
 }
 

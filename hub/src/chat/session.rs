@@ -48,6 +48,8 @@ pub(super) enum Note {
     Refused(RejectReason),
     /// A line will not be in the log.
     Rejected(Rejected),
+    /// Anything else, in words that are safe to print.
+    Words(String),
 }
 
 /// A line that is over without being acknowledged.

@@ -24,6 +24,7 @@ pub(super) fn note(note: &Note) -> String {
         Note::Stalled => "the server's disk is full; what you write waits until there is space".to_owned(),
         Note::Refused(reason) => format!("the server gives no place in the room: {}", reject(*reason)),
         Note::Rejected(rejected) => refused(rejected),
+        Note::Words(words) => words.clone(),
     }
 }
 

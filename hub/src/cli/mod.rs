@@ -57,7 +57,8 @@ environment (BOWLINE_MAX_HTTP=1000, BOWLINE_UDP=0.0.0.0:4100,[::]:4100). What is
 environment, then the file.";
 
 const CHAT_HELP: &str = "\
-With a terminal as its input and output, this is a chat: type at the prompt; Ctrl-D leaves.
+With a terminal as its input and output, this is a chat: type at the prompt; /help shows the commands, Tab
+completes them, names and rooms; Ctrl-D leaves.
 
 Otherwise each line of the input is one message, and each entry of the room is printed as
     SLOT<TAB>NAME<TAB>TEXT
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Print the settings that `serve` would have with the same options, as a file for --config.
     #[command(after_help = SERVE_HELP)]
     Config(Box<ServeArgs>),
+    /// Look after the log while no server runs on it.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
     Chat(ChatArgs),
@@ -100,6 +104,36 @@ impl Cli {
     pub(crate) fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(Box::new(self.serve)))
     }
+}
+
+/// What to do with a log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read all of it, and say what it holds.
+    Check(DataArgs),
+    /// Write a copy of it to a file that does not exist. A server that runs gives one at /admin/backup.
+    Export {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Make a log from a copy, in a directory that does not exist or is empty. Clients that know more of the old log than the
+    /// copy holds will say that it is another.
+    Import {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// Where a log is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataArgs {
+    /// Directory of the log.
+    #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
+    pub(crate) data: PathBuf,
 }
 
 /// What the command line, the environment and a file say together.
@@ -233,6 +267,9 @@ pub(crate) struct ChatArgs {
     /// Begin with the last N entries instead of with the first of all.
     #[arg(long, value_name = "N")]
     pub(crate) last: Option<u64>,
+    /// Take part in rooms and follow commands as at a terminal (try /help), although the input or the output is none.
+    #[arg(long, conflicts_with_all = ["follow", "until_slot"])]
+    pub(crate) commands: bool,
     /// Go on printing after the input has ended, until SIGINT.
     #[arg(long)]
     pub(crate) follow: bool,

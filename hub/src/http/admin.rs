@@ -77,7 +77,12 @@ pub(super) async fn answer(site: &Site, peer: SocketAddr, request: Request<Incom
     if request.uri().path() == "/admin/openapi.json" && request.method() == Method::GET {
         return with_type(StatusCode::OK, "application/json", DESCRIPTION);
     }
+    let is_copy = request.uri().path() == "/admin/backup" && request.method() == Method::GET;
     let done = match admin.admit(peer, &request) {
+        Ok(()) if is_copy => match site.copies.begin().await {
+            Ok(answer) => return answer,
+            Err(what) => Err(Wrong(StatusCode::SERVICE_UNAVAILABLE, what)),
+        },
         Ok(()) => route(site, request).await,
         Err(wrong) => Err(wrong),
     };
@@ -99,7 +104,7 @@ pub(super) async fn answer(site: &Site, peer: SocketAddr, request: Request<Incom
 async fn route(site: &Site, request: Request<Incoming>) -> Done {
     let path = request.uri().path().to_owned();
     let allowed = match &*path {
-        "/admin/rooms" | "/admin/clients" => Method::GET,
+        "/admin/rooms" | "/admin/clients" | "/admin/backup" => Method::GET,
         "/admin/ban" | "/admin/unban" | "/admin/close" | "/admin/kick" | "/admin/notify" | "/admin/drain" => {
             Method::POST
         }

@@ -1,6 +1,7 @@
 //! HTTP: web sockets for guests, and what operators ask.
 
 mod admin;
+mod copies;
 mod doors;
 mod echo;
 mod metrics;
@@ -26,7 +27,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::serve::Hub;
+use crate::store::Copier;
 pub(crate) use admin::Admin;
+use copies::Copies;
 pub(crate) use doors::{Doors, Limits};
 pub(crate) use piano::is_control;
 
@@ -48,6 +51,8 @@ pub(crate) struct Site {
     doors: Doors,
     /// `None`: nobody can ask.
     admin: Option<Admin>,
+    /// Copies of the log, one at a time.
+    copies: Copies,
     /// The operator wants the server to go away.
     leave: Notify,
     is_draining: AtomicBool,
@@ -61,6 +66,7 @@ impl Site {
         origins: Vec<String>,
         limits: Limits,
         admin: Option<Admin>,
+        copier: Copier,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
@@ -68,6 +74,7 @@ impl Site {
             origins,
             doors: Doors::new(limits),
             admin,
+            copies: Copies::new(copier),
             leave: Notify::new(),
             is_draining: AtomicBool::new(false),
             counts: routes::Counts::default(),

@@ -1,11 +1,12 @@
 //! What is where.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Channel, Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::upgrade::Upgraded;
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use super::doors::Pass;
 use super::{Site, admin, echo, metrics, page, piano};
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Either<Full<Bytes>, Channel<Bytes, io::Error>>>;
 
 /// Requests, by what became of them.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
 }
 
 pub(super) fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -154,7 +155,7 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
             piano::serve(&site.shared, stream, &part, peer).await;
         }
     });
-    accepted.map(|()| Full::new(Bytes::new()))
+    accepted.map(|()| Either::Left(Full::new(Bytes::new())))
 }
 
 /// The stream below, and what was read of it already.

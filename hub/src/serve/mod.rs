@@ -127,10 +127,11 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let server = born(&start, rooms, now)?.with_rooms(room_config);
     let shared = Shared::new(Hub::new(server, record, gateway, now), clock::now);
 
+    let copier = reader.copier();
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pump = Pump::spawn_on(shared.clone(), sockets);
     let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
-    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin);
+    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin, copier);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()
@@ -166,7 +167,8 @@ pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Ser
     let config = ConfigBuilder {
         accept: true,
         server_key: Some(start.server_key),
-        max_channels: 0,
+        // Those of rooms.
+        max_channels: 2,
         ..ConfigBuilder::chat()
     };
     let config = adapter_tokio::config(config).build()?;

@@ -10,6 +10,7 @@
 //!  Librarian ── reads ────► reader thread ── segments, newest or sealed ───────► entries
 //! ```
 
+mod copy;
 mod data_dir;
 mod disk;
 mod error;
@@ -27,6 +28,7 @@ mod segment;
 mod tests;
 mod tip;
 
+pub(crate) use copy::{Contents, Copier, CopyError, Copying, read as read_copy, restore};
 pub(crate) use data_dir::DataDir;
 pub(crate) use error::StoreError;
 pub(crate) use librarian::{Answer, Librarian};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto_core::chat::{Read, StoredEntry};
 
 use super::StoreError;
+use super::copy::Copier;
 use super::frame::Section;
 use super::index::covering;
 use super::log::LogReader;
@@ -56,6 +57,11 @@ impl LogReader for RedbReader {
 impl RedbReader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, sealed: VecDeque::new() }
+    }
+
+    /// Where copies of this log come from.
+    pub(crate) fn copier(&self) -> Copier {
+        Copier::new(&self.shared)
     }
 
     /// Adds what one segment has.

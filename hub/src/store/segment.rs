@@ -304,6 +304,27 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// The frames from `from` to `upto`, as many as are about `bytes` long together, but at least one if there is one.
+    pub(super) fn frames_from(
+        &self,
+        from: u64,
+        upto: u64,
+        bytes: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let table = self.failing(self.transaction.open_table(FRAMES))?;
+        let (mut frames, mut taken) = (Vec::new(), 0);
+        for item in self.failing(table.range(from..=upto))? {
+            let (number, value) = self.failing(item)?;
+            let frame = self.open_frame(number.value(), value.value())?;
+            taken += frame.len();
+            frames.push((number.value(), frame.to_vec()));
+            if taken >= bytes {
+                break;
+            }
+        }
+        Ok(frames)
+    }
+
     /// The number of the last frame, if there is one.
     pub(super) fn last_frame(&self) -> Result<Option<u64>, StoreError> {
         let table = self.failing(self.transaction.open_table(FRAMES))?;

@@ -1,6 +1,7 @@
 //! The program as its users run it: processes, sockets, signals, files.
 
 mod admin;
+mod backup;
 mod bad_network;
 mod chat;
 mod command_line;
@@ -9,6 +10,7 @@ mod links;
 mod node;
 mod relay;
 mod roaming;
+mod rooms;
 mod settings;
 mod support;
 mod terminal;

@@ -138,3 +138,38 @@ fn an_output_that_is_no_terminal_gets_lines() {
     terminal.press("\x04");
     assert!(terminal.finish().success());
 }
+
+#[test]
+fn commands_names_and_rooms_are_completed_at_the_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let chat = |name: &str| format!("exec {BOWLINE} chat {} --name {name} --room together", server.url());
+    let Some(mut zoe) = Terminal::start(&chat("zoe")) else { return };
+    zoe.wait_for("-- you have the crown\r\n");
+    let Some(mut bob) = Terminal::start(&chat("bobby")) else { return };
+    bob.wait_for("-- you are in together with zoe\r\n");
+    zoe.wait_for("-- bobby has come\r\n");
+    zoe.wait_for("zoe> ");
+    zoe.press("/cr\tbo\t");
+    zoe.wait_for("/crown bobby");
+    zoe.press("\r");
+    bob.wait_for("-- you have the crown\r\n");
+    zoe.wait_for("-- bobby has the crown\r\n");
+    bob.press("session jo\tlob\t\r");
+    // The lobby is in nobody's list as long as nobody is there.
+    bob.wait_for("-- you are in lob, alone\r\n");
+    zoe.wait_for("-- you have the crown\r\n");
+    bob.press("/join toge\t");
+    bob.wait_for("/join together");
+    bob.press("\r");
+    bob.wait_for("-- you are in together with zoe\r\n");
+    bob.press("/nick robert\r");
+    bob.wait_for("-- you are robert now\r\n");
+    bob.press("hi\r");
+    bob.wait_for("robert> ");
+    zoe.wait_for("robert: hi\r\n");
+    for mut terminal in [zoe, bob] {
+        terminal.press("\x04");
+        assert!(terminal.finish().success());
+    }
+}

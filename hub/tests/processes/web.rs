@@ -20,7 +20,7 @@ pub(crate) fn exchange(server: &Server, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8(answer).unwrap()
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 pub(crate) fn get(server: &Server, path: &str) -> String {

@@ -1,4 +1,5 @@
 mod codec;
+mod copy;
 mod damage;
 mod directory;
 mod faults;

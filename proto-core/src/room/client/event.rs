@@ -35,6 +35,8 @@ pub enum ClientEvent {
     ChatJoined {
         /// The epoch of the log.
         epoch: u64,
+        /// The highest committed slot.
+        latest: u64,
         /// The slot of the next entry.
         next: u64,
         /// Whether it goes on where it stopped.

@@ -153,8 +153,8 @@ impl Client {
         {
             let base = chat.base;
             let told = match event {
-                ChatEvent::Joined { epoch, next, resumed, author, .. } => {
-                    ClientEvent::ChatJoined { epoch, next, resumed, author }
+                ChatEvent::Joined { epoch, latest, next, resumed, author } => {
+                    ClientEvent::ChatJoined { epoch, latest, next, resumed, author }
                 }
                 ChatEvent::Entry(entry) => ClientEvent::Entry(entry),
                 ChatEvent::Acked { sequence, slot, .. } => {

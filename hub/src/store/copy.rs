@@ -1,0 +1,267 @@
+//! Copies of a log: all its frames in one stream, made while it is written, and the way back. docs/spec/store.md, section 7.
+//!
+//! ```text
+//! copy   = "bowline\0" version:1 record ... end
+//! record = 01 number:vi64 length:vi64 checksum:8 frame
+//! end    = 00 last:vi64 hash:32
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use proto_core::chat::{Batch, Record};
+use proto_core::wire::varint;
+
+use super::StoreError;
+use super::frame::{self, Section};
+use super::log::LogWriter;
+use super::redb_log::{FIRST, RedbWriter, Shared};
+use super::row;
+use super::segment::{Sealed, View, guarded};
+
+const HEAD: &[u8] = b"bowline\0\x01";
+const FRAME: u8 = 1;
+const END: u8 = 0;
+/// A piece of a copy is about this long.
+const PIECE: usize = 256 * 1024;
+/// Frames are put into the new log together, up to about this many bytes.
+const GROUP: usize = 4 * 1024 * 1024;
+/// No frame is longer: 256 records for each of the batches that may wait.
+const MAX_FRAME: u64 = 512 * 1024 * 1024;
+
+/// Where copies of an open log come from.
+#[derive(Clone)]
+pub(crate) struct Copier(Weak<Shared>);
+
+/// A copy that is being made: the log as it was when it was begun. Holds no lock between two pieces.
+pub(crate) struct Copying {
+    log: Weak<Shared>,
+    segment: u32,
+    next: u64,
+    last: u64,
+    hash: blake3::Hasher,
+    is_begun: bool,
+    is_over: bool,
+}
+
+fn closed() -> StoreError {
+    StoreError::broken(Path::new("the log"), "it is closed")
+}
+
+impl Copier {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+
+    /// Begins a copy of everything that is durable now.
+    pub(crate) fn begin(&self) -> Result<Copying, StoreError> {
+        let shared = self.0.upgrade().ok_or_else(closed)?;
+        let active = shared.active();
+        let file = shared.dir.segment(active.number);
+        let segment = active
+            .segment
+            .as_ref()
+            .ok_or_else(|| StoreError::broken(&file, "it is closed after an error"))?;
+        let last = guarded(&file, || {
+            let view = segment.view()?;
+            Ok(view.last_frame()?.unwrap_or(view.meta()?.before))
+        })?;
+        let (log, hash) = (self.0.clone(), blake3::Hasher::new());
+        Ok(Copying { log, segment: FIRST, next: 1, last, hash, is_begun: false, is_over: false })
+    }
+}
+
+impl Copying {
+    /// The next piece; `None` after the last.
+    pub(crate) fn piece(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut piece = Vec::new();
+        if !std::mem::replace(&mut self.is_begun, true) {
+            piece.extend_from_slice(HEAD);
+        }
+        if self.next <= self.last {
+            for (number, frame) in self.frames()? {
+                piece.push(FRAME);
+                varint::encode(number, &mut piece);
+                varint::encode(frame.len() as u64, &mut piece);
+                piece.extend_from_slice(&row::seal(&number.to_be_bytes(), &frame));
+                self.next = number + 1;
+            }
+            self.hash.update(&piece);
+        } else {
+            self.hash.update(&piece);
+            self.is_over = true;
+            piece.push(END);
+            varint::encode(self.last, &mut piece);
+            piece.extend_from_slice(self.hash.finalize().as_bytes());
+        }
+        Ok(Some(piece))
+    }
+
+    /// Some of the next frames, at least one.
+    fn frames(&mut self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let shared = self.log.upgrade().ok_or_else(closed)?;
+        loop {
+            let file = shared.dir.segment(self.segment);
+            let active = shared.active();
+            if self.segment == active.number {
+                let segment = active
+                    .segment
+                    .as_ref()
+                    .ok_or_else(|| StoreError::broken(&file, "it is closed after an error"))?;
+                return guarded(&file, || self.some_of(&segment.view()?));
+            }
+            drop(active);
+            let sealed = Sealed::open(&*shared.disk, &file)?;
+            let end = guarded(&file, || sealed.view()?.meta())?.sealed;
+            if end.is_some_and(|end| self.next <= end) {
+                return guarded(&file, || self.some_of(&sealed.view()?));
+            }
+            self.segment += 1;
+        }
+    }
+
+    fn some_of(&self, view: &View<'_>) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let frames = view.frames_from(self.next, self.last, PIECE)?;
+        match frames.first() {
+            Some((number, _)) if *number == self.next => Ok(frames),
+            _ => Err(view.damaged(format!("frame {} is missing", self.next))),
+        }
+    }
+}
+
+/// Why a copy cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    /// It cannot be read.
+    #[error("the copy cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is not a whole copy of a log.
+    #[error("this is not a whole copy of a log: {0}")]
+    Damaged(String),
+    /// The new log cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn damaged(what: impl Into<String>) -> CopyError {
+    CopyError::Damaged(what.into())
+}
+
+/// A copy under the eyes of its hash.
+struct Watched<R> {
+    inner: R,
+    hash: blake3::Hasher,
+}
+
+impl<R: Read> Watched<R> {
+    fn bytes(&mut self, len: usize) -> Result<Vec<u8>, CopyError> {
+        let mut bytes = Vec::new();
+        (&mut self.inner).take(len as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < len {
+            return Err(damaged("it is cut off"));
+        }
+        self.hash.update(&bytes);
+        Ok(bytes)
+    }
+
+    fn vi64(&mut self) -> Result<u64, CopyError> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.extend(self.bytes(1)?);
+            match varint::decode(&bytes) {
+                Ok((value, _)) => return Ok(value),
+                Err(error) if bytes.len() >= varint::MAX_LEN => return Err(damaged(error.to_string())),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) rooms: u64,
+    pub(crate) entries: u64,
+}
+
+/// Reads a copy to its end. Its records go to `take`, in order, each room under an epoch of its own that `draw` gives: who has seen more of
+/// the log than the copy holds learns that it is another.
+pub(crate) fn read(
+    copy: impl Read,
+    mut draw: impl FnMut() -> u64,
+    mut take: impl FnMut(Vec<Record>) -> Result<(), StoreError>,
+) -> Result<Contents, CopyError> {
+    let mut copy = Watched { inner: copy, hash: blake3::Hasher::new() };
+    if copy.bytes(HEAD.len())? != HEAD {
+        return Err(damaged("it begins with something else"));
+    }
+    let (mut epochs, mut contents) = (BTreeMap::new(), Contents::default());
+    let mut records = Vec::new();
+    let (mut expected, mut bytes) = (1, 0);
+    loop {
+        let hash = copy.hash.finalize();
+        match copy.bytes(1)?[0] {
+            FRAME => {}
+            END => {
+                let last = copy.vi64()?;
+                if last != expected - 1 || copy.bytes(32)? != hash.as_bytes() {
+                    return Err(damaged("its end does not fit it"));
+                }
+                break;
+            }
+            _ => return Err(damaged("it holds something that this program does not know")),
+        }
+        let (number, len) = (copy.vi64()?, copy.vi64()?);
+        if number != expected || len > MAX_FRAME {
+            return Err(damaged(format!("frame {number} stands where frame {expected} belongs")));
+        }
+        let at = |error: &dyn std::fmt::Display| damaged(format!("frame {number}: {error}"));
+        let sealed = copy.bytes(len as usize + 8)?;
+        let frame = row::open(&number.to_be_bytes(), &sealed).map_err(|error| at(&error))?;
+        for section in frame::decode(frame).map_err(|error| at(&error))? {
+            match section {
+                Section::Room { room, epoch: old, salt } => {
+                    let (room, new): (Arc<str>, u64) = (room.into(), draw().max(1));
+                    epochs.insert(Arc::clone(&room), (old, new));
+                    contents.rooms += 1;
+                    records.push(Record::Room { room, epoch: new, salt });
+                }
+                Section::Entries { room, epoch, entries, .. } => {
+                    let known = epochs.get_key_value(room).filter(|(_, (old, _))| *old == epoch);
+                    let (room, (_, new)) =
+                        known.ok_or_else(|| at(&format!("room {room:?} has not begun")))?;
+                    for entry in entries {
+                        let entry = entry.map_err(|error| at(&error))?;
+                        contents.entries += 1;
+                        records.push(Record::Entry { room: Arc::clone(room), epoch: *new, entry });
+                    }
+                }
+            }
+        }
+        (expected, bytes) = (expected + 1, bytes + sealed.len());
+        if bytes >= GROUP {
+            bytes = 0;
+            take(std::mem::take(&mut records))?;
+        }
+    }
+    if !records.is_empty() {
+        take(records)?;
+    }
+    Ok(contents)
+}
+
+/// Puts a copy into a log that is empty.
+pub(crate) fn restore(
+    copy: impl Read,
+    writer: &mut RedbWriter,
+    draw: impl FnMut() -> u64,
+) -> Result<Contents, CopyError> {
+    read(copy, draw, |records| {
+        writer.append(&[Batch { number: 0, records }]).map_err(|super::log::AppendError(error)| error)
+    })
+}

@@ -147,7 +147,7 @@ pub struct ConfigBuilder {
     /// Bytes, likewise. 4 MiB.
     pub session_bytes: usize,
     /// Receipts that a connection keeps for messages of the peer that ask for the application's word, owed and given. Reliable
-    /// messages get no credit beyond it, others are dropped. 16,384; at most 4 Mi.
+    /// messages get no credit beyond three quarters of it, others are dropped beyond it. 16,384; at most 4 Mi.
     pub max_receipts: usize,
     /// Channels that the peer may open. 64; at most 4096.
     pub max_channels: usize,

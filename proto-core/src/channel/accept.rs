@@ -45,6 +45,7 @@ impl Channels {
         let number = first + messages - 1;
         channel.inbox.note(class, number);
         let is_first = channel.inbox.accept(class, first, run, arena);
+        self.owe_due_credit(index);
         Some(Accepted { number, is_first })
     }
 }

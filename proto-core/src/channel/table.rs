@@ -213,6 +213,17 @@ impl Channels {
         }
     }
 
+    /// What was charged on the channel there may leave less credit than the largest message needs, though there is room.
+    #[inline]
+    pub(super) fn owe_due_credit(&mut self, index: usize) {
+        let channel = &mut self.list[index];
+        if channel.receive_credit.is_due() {
+            let id = channel.id;
+            self.owe_credit(id);
+        }
+        self.session_credit_due |= self.session_receive.is_due();
+    }
+
     /// CREDIT for the channel is to go out.
     pub(crate) fn owe_credit(&mut self, id: ChannelId) {
         if let Some(channel) = self.get_mut(id)

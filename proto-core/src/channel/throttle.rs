@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
+use super::answers::reliable_receipts;
 use super::held::Held;
 use super::rate::{SendRates, Throttle};
 use super::table::Channels;
@@ -252,6 +253,9 @@ impl Channels {
     /// What came in or was taken on the channel may have made credit due, now or once time has passed.
     pub(crate) fn meter_credit(&mut self, now: Timestamp, id: ChannelId) {
         if self.throttles.is_none() {
+            if let Ok(index) = self.position(id) {
+                self.owe_due_credit(index);
+            }
             return;
         }
         self.fill_credit(now, id);
@@ -349,7 +353,7 @@ pub(super) fn channel_credit(now: Timestamp, limits: &Limits, config: &Config) -
 /// The receive credit of a connection as configured.
 pub(crate) fn session_credit(now: Timestamp, config: &Config) -> ReceiveCredit {
     let largest = cost(config.max_message as u64);
-    let messages = config.session_messages.min(config.max_receipts) as u64;
+    let messages = config.session_messages.min(reliable_receipts(config)) as u64;
     ReceiveCredit::new(config.session_bytes as u64, messages, largest).limited(now, config.receive_rate)
 }
 

@@ -29,6 +29,7 @@ impl ConfigBuilder {
             receive_bytes: 4 * MIB,
             session_messages: 16_384,
             session_bytes: 16 * MIB,
+            max_receipts: 32_768,
             ..Self::default()
         }
     }
@@ -76,6 +77,7 @@ impl ConfigBuilder {
             receive_bytes: 16 * MIB,
             session_messages: 16_384,
             session_bytes: 64 * MIB,
+            max_receipts: 32_768,
             ..Self::default()
         }
     }

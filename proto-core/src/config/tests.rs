@@ -60,6 +60,7 @@ fn the_presets_are_as_documented() {
                 "receive_bytes" => bytes(preset.receive_bytes),
                 "session_messages" => count(preset.session_messages),
                 "session_bytes" => bytes(preset.session_bytes),
+                "max_receipts" => count(preset.max_receipts),
                 "reassembly_idle" => time(preset.reassembly_idle),
                 "reassembly_total" => time(preset.reassembly_total),
                 other => panic!("{other} is not in this table"),
@@ -68,7 +69,7 @@ fn the_presets_are_as_documented() {
         }
         rows += 1;
     }
-    assert_eq!(rows, 16);
+    assert_eq!(rows, 17);
 }
 
 fn refused(builder: ConfigBuilder) -> ConfigError {

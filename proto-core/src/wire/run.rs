@@ -54,9 +54,9 @@ impl<'a> PlainRun<'a> {
         while ty == behind {
             let (len, size) = varint::decode(&body[at..]).ok()?;
             let len = usize::try_from(len).ok()?;
-            run.add(len);
             at = at.checked_add(size)?.checked_add(len)?;
             ty = *body.get(at)?;
+            run.add(len);
             at += 1;
         }
         run.add(body.len() - at);

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, Side, frame_names, ms, secs, small};
 use crate::{
-    ChannelId, ChannelOptions, Class, ConfigBuilder, Connection, Drop, Event, Fate, Message, OpenError,
-    Policy, Refusal, SendError,
+    ChannelId, ChannelOptions, Class, ConfigBuilder, Connection, Drop, Event, Fate, MESSAGE_COST, Message,
+    OpenError, Policy, Refusal, SendError,
 };
 
 const ZERO: ChannelId = ChannelId::DEFAULT;
@@ -318,5 +318,28 @@ fn drops_are_counted_by_channel() {
             let sum: u64 = [ChannelId(0), channel].map(|id| of(conn, id).drops.get(reason)).iter().sum();
             assert_eq!(sum, count, "{reason:?}");
         }
+    }
+}
+
+/// Who leaves one channel unread does not keep back another one's credit that there is room for.
+#[test]
+fn a_channel_that_nobody_reads_stops_no_other_for_which_there_is_room() {
+    for class in [Class::ReliableOrdered, Class::ReliableUnordered] {
+        let mut pair = Pair::established(small());
+        let now = pair.now;
+        let unread = pair.conn(Client).open_channel(now, &ChannelOptions::default()).expect("room");
+        let of = |len: usize| Message::new(vec![7; len - MESSAGE_COST]).class(class);
+        // Too little to be worth a CREDIT frame.
+        pair.send(Client, 0, of(2900));
+        pair.run(ms(200));
+        assert_eq!(pair.recv_all(Server, 0).len(), 1);
+        for len in [3900, 1300] {
+            pair.send(Client, unread.0, of(len));
+            pair.run(ms(200));
+        }
+        // Of 12,000 bytes 5200 are held, and 3900 are left of what was granted at first.
+        pair.send(Client, 0, of(4064));
+        pair.run(ms(500));
+        assert_eq!(pair.recv_all(Server, 0).len(), 1, "{class:?}");
     }
 }

@@ -133,16 +133,21 @@ impl Scheduler {
         }
     }
 
+    /// Takes the turns of `channel` away.
+    pub(crate) fn remove(&mut self, channel: ChannelId, share: &Share) {
+        let level = self.level(share.priority);
+        if share.has_turn {
+            level.turns.retain(|&other| other != channel);
+        }
+        if share.has_repeat {
+            level.repeats.retain(|&other| other != channel);
+        }
+    }
+
     /// Moves `channel` to another priority.
     pub(crate) fn change(&mut self, channel: ChannelId, share: &mut Share, priority: u8, weight: u8) {
         let (had_turn, had_repeat) = (share.has_turn, share.has_repeat);
-        let level = self.level(share.priority);
-        if had_turn {
-            level.turns.retain(|&other| other != channel);
-        }
-        if had_repeat {
-            level.repeats.retain(|&other| other != channel);
-        }
+        self.remove(channel, share);
         *share = Share { left: share.left, ..Share::new(priority, weight) };
         if had_turn {
             share.has_turn = true;

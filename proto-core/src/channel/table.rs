@@ -296,6 +296,18 @@ impl Channels {
         }
     }
 
+    /// Forgets the last channel that this side opened, of which the peer does not know and which has nothing to send.
+    pub(crate) fn forget_last(&mut self, id: ChannelId) {
+        let Ok(index) = self.position(id) else { return };
+        let channel = self.list.remove(index);
+        self.scheduler.remove(id, &channel.share);
+        for list in [&mut self.announce_due, &mut self.credit_due, &mut self.starved, &mut self.control_due] {
+            list.retain(|&other| other != id);
+        }
+        self.lapsing.retain(|&(_, other)| other != id);
+        self.opened_here -= 1;
+    }
+
     pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, Channel> {
         self.list.iter_mut()
     }

@@ -16,7 +16,7 @@ use crate::wire::{
     Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter,
     Version,
 };
-use crate::{CloseReason, Credentials, Drop, Fate, Link, SessionId, Timestamp, code};
+use crate::{CloseReason, Credentials, Drop, Link, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
@@ -480,7 +480,7 @@ impl Connection {
             return Ok(());
         }
         self.enter_established(now, accept.incarnation as u32);
-        self.drop_too_large();
+        self.fit_to_peer();
         Ok(())
     }
 
@@ -519,19 +519,6 @@ impl Connection {
         }
         self.channels.keeps_newest = !self.window().is_zero();
         self.agree_on_heartbeat();
-    }
-
-    /// Messages that were queued before the peer said how much it takes.
-    fn drop_too_large(&mut self) {
-        let max = self.channels.peer.max_message;
-        for class in crate::Class::ALL {
-            while let Some(settled) = self.channels.get_mut(crate::ChannelId::DEFAULT).and_then(|channel| {
-                let id = channel.outboxes[class as usize].first_longer_than(max)?;
-                channel.settle(class, id)
-            }) {
-                self.on_settled(crate::ChannelId::DEFAULT, class, settled, Fate::TooLarge);
-            }
-        }
     }
 
     pub(super) const fn confirm_frame(&self) -> Frame<'static> {

@@ -7,6 +7,7 @@ mod close;
 mod commands;
 mod counters;
 mod delivery;
+mod early;
 mod exchange;
 mod fit;
 mod goaway;

@@ -103,6 +103,12 @@ impl Connection {
     ) -> Vec<Option<MessageId>> {
         let mut channels = BTreeMap::from([(ChannelId::DEFAULT, ChannelId::DEFAULT)]);
         for channel in &left.channels {
+            // Where the peer has not said how many it takes, that is seen to when it does.
+            if self.state.is_alive()
+                && u64::from(self.channels.opened_here) >= self.channels.peer.max_channels
+            {
+                break;
+            }
             let (old, mut channel) = (channel.id, channel.clone());
             self.channels.opened_here += 1;
             channel.id = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));

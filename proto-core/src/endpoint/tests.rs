@@ -8,10 +8,12 @@ mod reconnect;
 mod reset;
 mod resume;
 mod roaming;
+mod smaller;
 mod streams;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -119,6 +121,10 @@ impl World {
 
     fn restart_server(&mut self) {
         let config = self.nodes[SERVER].config().clone();
+        self.restart_server_as(config);
+    }
+
+    fn restart_server_as(&mut self, config: Arc<Config>) {
         self.nodes[SERVER] = Endpoint::new(config, Link::datagram(1200), [77; 32], self.now);
     }
 
@@ -322,6 +328,6 @@ fn a_guard_files_whatever_was_done_through_it() {
     assert_eq!(state, State::Established);
 }
 
-fn config(builder: ConfigBuilder) -> alloc::sync::Arc<Config> {
+fn config(builder: ConfigBuilder) -> Arc<Config> {
     builder.build().expect("a sound configuration")
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
-fn quick(config: ConfigBuilder) -> ConfigBuilder {
+pub(super) fn quick(config: ConfigBuilder) -> ConfigBuilder {
     let reconnect = Some(Reconnect { spread: ms(200), cap: secs(1), ..Reconnect::default() });
     ConfigBuilder { heartbeat: secs(1), dead: secs(4), handshake_timeout: secs(5), reconnect, ..config }
 }
@@ -587,7 +587,7 @@ fn a_server_that_gave_up_in_the_middle_hears_the_rest() {
     world.lose(has_state);
     world.run(secs(4));
     assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Established, "it was confirmed");
-    assert_eq!(resumed(&world, SERVER), []);
+    assert!(resumed(&world, SERVER).is_empty());
     world.lose(|sent| sent.from == 1);
     world.run(ms(4500));
     assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Suspended);

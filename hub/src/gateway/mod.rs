@@ -9,6 +9,7 @@
 //! whole state once the queue is empty, and who does not empty it for 10 s is sent away.
 
 mod act;
+mod direct;
 mod guest;
 mod json;
 mod limits;

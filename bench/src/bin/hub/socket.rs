@@ -18,6 +18,8 @@ const ROUNDS: u64 = 300;
 /// The end of a connection.
 struct Socket {
     stream: Arc<TcpStream>,
+    /// What was read and belongs to no whole frame yet.
+    rest: Vec<u8>,
 }
 
 /// What arrives at all of them together.
@@ -58,11 +60,10 @@ async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Frames as they come; `visit` sees each text.
-async fn read(stream: &TcpStream, mut visit: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
-    let mut buf = Vec::with_capacity(4096);
+async fn read(stream: &TcpStream, buf: &mut Vec<u8>, mut visit: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     loop {
         stream.readable().await?;
-        match stream.try_read_buf(&mut buf) {
+        match stream.try_read_buf(buf) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
@@ -82,10 +83,12 @@ async fn read(stream: &TcpStream, mut visit: impl FnMut(&[u8]) -> bool) -> io::R
                 len => (at + 2, usize::from(len)),
             };
             let Some(text) = buf.get(begin..begin + len) else { break };
-            if visit(text) {
+            let is_enough = visit(text);
+            at = begin + len;
+            if is_enough {
+                buf.drain(..at);
                 return Ok(());
             }
-            at = begin + len;
         }
         buf.drain(..at);
     }
@@ -112,18 +115,20 @@ async fn enter(server: SocketAddr, room: &str) -> Socket {
         .await
         .expect("the server reads");
     let mut is_in = false;
-    let entered = read(&stream, |text| {
+    let mut rest = Vec::with_capacity(4096);
+    let entered = read(&stream, &mut rest, |text| {
         is_in |= text.starts_with(br#"[{"m":"ch""#) || text.windows(10).any(|part| part == br#"{"m":"ch","#);
         is_in
     });
     entered.await.expect("the server answers");
-    Socket { stream: Arc::new(stream) }
+    Socket { stream: Arc::new(stream), rest }
 }
 
-fn listen(socket: &Socket, heard: &Arc<Heard>, start: Instant) {
+fn listen(socket: &mut Socket, heard: &Arc<Heard>, start: Instant) {
     let (stream, heard) = (Arc::clone(&socket.stream), Arc::clone(heard));
+    let mut rest = std::mem::take(&mut socket.rest);
     tokio::spawn(async move {
-        let done = read(&stream, |text| {
+        let done = read(&stream, &mut rest, |text| {
             if text.starts_with(br#"[{"m":"n""#) {
                 let count = heard.count.fetch_add(1, Ordering::Relaxed) + 1;
                 if count == heard.wanted.load(Ordering::Relaxed) {
@@ -152,8 +157,8 @@ async fn crowd(hub: &Hub, count: usize, rooms: usize) -> (Vec<Socket>, Arc<Heard
     let (heard, start) = (Arc::new(Heard::default()), Instant::now());
     let mut sockets = Vec::new();
     for number in 0..count {
-        let socket = enter(hub.http, &format!("room {}", number % rooms)).await;
-        listen(&socket, &heard, start);
+        let mut socket = enter(hub.http, &format!("room {}", number % rooms)).await;
+        listen(&mut socket, &heard, start);
         sockets.push(socket);
     }
     (sockets, heard, start)

@@ -76,8 +76,10 @@ impl Gateway {
 
     /// Whether a guest wants custom messages.
     pub(super) fn subscribe(&mut self, id: GuestId, on: bool) {
-        if let Some(guest) = self.guests.get_mut(&id) {
-            guest.wants_custom = on;
+        if on {
+            self.subscribed.insert(id);
+        } else {
+            self.subscribed.remove(&id);
         }
     }
 
@@ -93,21 +95,17 @@ impl Gateway {
                 return Err(Ignored::TooOften);
             }
         }
-        let is_meant = |other: GuestId, guest: &super::Guest| {
+        let is_meant = |other: GuestId| {
+            let Some(guest) = self.guests.get(&other).filter(|_| other != id) else { return false };
             let is_near = is_global || (guest.place.is_some() && guest.place == place);
             let is_named = match (&target, guest.user) {
                 (Target::Subscribed, _) => true,
                 (Target::Users(users), Some(user)) => users.contains(&user),
                 (Target::Users(_), None) => false,
             };
-            other != id && guest.wants_custom && is_near && is_named
+            is_near && is_named
         };
-        let ids: Vec<_> = self
-            .guests
-            .iter()
-            .filter(|(other, guest)| is_meant(**other, guest))
-            .map(|(other, _)| *other)
-            .collect();
+        let ids: Vec<_> = self.subscribed.iter().copied().filter(|other| is_meant(*other)).collect();
         let text = Text::of(|json| json.custom(from, &data));
         for id in ids {
             self.push(now, id, &text, Weight::Play);

@@ -66,8 +66,6 @@ pub(super) struct Guest {
     pub(super) owes_history: bool,
     /// The last line that it was shown.
     pub(super) last_slot: u64,
-    /// Whether it wants what programs tell each other.
-    pub(super) wants_custom: bool,
     pub(super) direct: Bucket,
     pub(super) custom: Bucket,
     /// Whether it wants lists of rooms.
@@ -97,7 +95,6 @@ impl Guest {
             place: None,
             owes_history: false,
             last_slot: 0,
-            wants_custom: false,
             direct: Bucket::default(),
             custom: Bucket::default(),
             lists: false,

@@ -1,5 +1,7 @@
 //! How much a hub carries: a server in a process of its own, and clients in this one. See bench/README.md.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "what is measured is time")]
+
 mod durable;
 mod figures;
 mod native;

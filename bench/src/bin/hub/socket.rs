@@ -38,7 +38,7 @@ fn framed(text: &str) -> Vec<u8> {
     match text.len() {
         len @ ..126 => frame.push(0x80 | len as u8),
         len => {
-            frame.push(0x80 | 126);
+            frame.push(0xFE);
             frame.extend_from_slice(&(len as u16).to_be_bytes());
         }
     }

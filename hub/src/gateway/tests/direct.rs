@@ -57,12 +57,11 @@ fn custom_messages_reach_those_who_want_them() {
     let (bob_id, carl_id, other_id) = (world.user(bob), world.user(carl), world.user(other));
     let mut heard = |target: Value| {
         world.send(ann, &json!({"m": "custom", "data": {"a": [1, "x\"\u{2028}"]}, "target": target}));
-        let ids = [ann, bob, carl, other].map(|id| {
+        [ann, bob, carl, other].map(|id| {
             let told = world.take(id);
             assert!(told.iter().all(|message| message["data"] == json!({"a": [1, "x\"\u{2028}"]})));
             told.len()
-        });
-        ids
+        })
     };
     assert_eq!(heard(json!({"mode": "subscribed"})), [0, 1, 0, 0]);
     assert_eq!(heard(json!({"mode": "subscribed", "global": true})), [0, 1, 0, 1]);

@@ -26,12 +26,12 @@ mod runtime;
 
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
-    LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided, UnixCredentials,
-    UnixName, clock, link, udp,
+    Incoming, LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided,
+    UnixCredentials, UnixName, clock, link, udp,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{
     Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
-    SendError, SendLimits, Stats,
+    ConfigBuilder, Continuity, Fate, Message, MessageId, Phase, Policy, Rate, ReceiptKind, ReceiveLimits,
+    Refusal, RequestId, SendError, SendLimits, Stats,
 };

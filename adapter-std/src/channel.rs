@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use driver::{Received, RequestError};
+use driver::{Incoming, Received, RequestError};
 use proto_core::{Blocked, ChannelId, Message, OpenError, Rate, SendError, SendLimits};
 
 use crate::Receipt;
@@ -76,6 +76,11 @@ impl Channel {
     /// See [`Connection::recv`](crate::Connection::recv).
     pub fn recv(&self, timeout: Duration) -> Result<Option<Received>, TimedOut> {
         block(&self.engine, timeout, self.inner.recv())
+    }
+
+    /// See [`Connection::incoming`](crate::Connection::incoming).
+    pub fn incoming(&self, timeout: Duration) -> Result<Option<Incoming>, TimedOut> {
+        block(&self.engine, timeout, self.inner.incoming())
     }
 
     /// How long a message that is sent now will wait in the queue: see [`proto_core::Channel::queue_time`].

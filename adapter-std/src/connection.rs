@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use driver::{Peer, Received, RequestError};
+use driver::{Incoming, Peer, Received, RequestError};
 use proto_core::{
-    ChannelOptions, ClockOffset, Close, Closed, ConnectionId, Message, OpenError, Rate, RequestId, SendError,
-    SessionId, Stats,
+    ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId, OpenError, Rate,
+    RequestId, SendError, SessionId, Stats,
 };
 
 use crate::block::{Error, TimedOut, block};
@@ -75,6 +75,16 @@ impl Connection {
         block(&self.engine, timeout, self.inner.recv())
     }
 
+    /// What comes next: a message, as [`Self::recv`] has it, or the word that the session has got another link and how the channel
+    /// goes on over that. Such a word comes before anything that came over the new link, and at once when nothing does; `recv`
+    /// passes it over. `None` when the connection is over and everything was taken.
+    ///
+    /// A session that was lost with its server ends here with [`Continuity::Reset`](proto_core::Continuity::Reset); a connection
+    /// that takes its place begins from nothing, see [`Self::next`].
+    pub fn incoming(&self, timeout: Duration) -> Result<Option<Incoming>, TimedOut> {
+        block(&self.engine, timeout, self.inner.incoming())
+    }
+
     /// Answers a request of the peer, of whatever channel, waiting while there is no room.
     pub fn reply(
         &self,
@@ -122,6 +132,18 @@ impl Connection {
         self.inner.close(close);
     }
 
+    /// Waits until it has lost its link while its session waits for another one, or has that, and tells which: whether it has a link.
+    /// `known` is what the caller knows. Never, once the connection is over.
+    pub fn link_changed(&self, known: bool, timeout: Duration) -> Result<bool, TimedOut> {
+        block(&self.engine, timeout, self.inner.link_changed(known))
+    }
+
+    /// Waits until the server says that it is going away: nothing new can be sent from then on, what has begun may end, and
+    /// [`Self::closed`] follows. `None` when the connection is over without that.
+    pub fn going_away(&self, timeout: Duration) -> Result<Option<GoAway>, TimedOut> {
+        block(&self.engine, timeout, self.inner.going_away())
+    }
+
     /// Waits until the connection is over; tells how it ended.
     pub fn closed(&self, timeout: Duration) -> Result<Closed, TimedOut> {
         block(&self.engine, timeout, self.inner.closed())
@@ -131,6 +153,18 @@ impl Connection {
     /// [`reconnect`](proto_core::ConfigBuilder::reconnect). One caller gets it.
     pub fn next(&self) -> Option<Connecting> {
         self.inner.next().map(|inner| Connecting::new(inner, Arc::clone(&self.engine)))
+    }
+
+    /// The receipt of a message that a lost connection left to this one, which takes its place: there its fate was
+    /// [`Fate::Moved`](proto_core::Fate::Moved) to `message`. One caller gets it; `None` for any other message.
+    pub fn receipt(&self, message: MessageId) -> Option<Receipt> {
+        self.inner.receipt(message).map(|receipt| Receipt::new(receipt, Arc::clone(&self.engine)))
+    }
+
+    /// Which link of the session this is, counted from 1; an attempt that came to nothing counts too. `None` once the connection
+    /// is over and forgotten.
+    pub fn incarnation(&self) -> Option<u32> {
+        self.inner.incarnation()
     }
 
     /// Counters; `None` once the connection is over and forgotten.

@@ -39,13 +39,13 @@ pub use channel::Channel;
 pub use connecting::Connecting;
 pub use connection::Connection;
 pub use driver::{
-    Address, AddressError, BindError, ConnectError, Counters, Host, LinkOptions, Peer, Received,
+    Address, AddressError, BindError, ConnectError, Counters, Host, Incoming, LinkOptions, Peer, Received,
     RequestError, Scheme, Status, Undecided, UnixCredentials, UnixName, clock, link, udp,
 };
 pub use endpoint::{Endpoint, Options};
 pub use proto_core::{
     Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Fate, Message, Phase, Policy, Rate, ReceiptKind, ReceiveLimits, Refusal, RequestId,
-    SendError, SendLimits, Stats,
+    ConfigBuilder, Continuity, Fate, GoAway, Message, MessageId, Phase, Policy, Rate, ReceiptKind,
+    ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats,
 };
 pub use receipt::Receipt;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_std::{
     Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Endpoint, Error,
-    Fate, Message, Peer, Receipt, Received, RequestId, SendError, Stats, TimedOut,
+    Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats, TimedOut,
 };
 use bytes::Bytes;
 use conformance::{Asked, Stack, WAIT, suite};
@@ -99,6 +99,27 @@ impl Stack for Threads {
 
     fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
         done(connection.recv(wait))
+    }
+
+    fn incoming(connection: &Connection, wait: Duration) -> Option<Option<Incoming>> {
+        done(connection.incoming(wait))
+    }
+
+    fn link_changed(connection: &Connection, known: bool, wait: Duration) -> Option<bool> {
+        done(connection.link_changed(known, wait))
+    }
+
+    fn incarnation(connection: &Connection) -> Option<u32> {
+        connection.incarnation()
+    }
+
+    fn next(connection: &Connection, wait: Duration) -> Option<Option<Connection>> {
+        let Some(next) = connection.next() else { return Some(None) };
+        in_time(next.wait(wait)).map(Result::ok)
+    }
+
+    fn receipt(connection: &Connection, message: MessageId) -> Option<Receipt> {
+        connection.receipt(message)
     }
 
     fn ask(connection: &Connection, message: Message, timeout: Duration) -> Asked {

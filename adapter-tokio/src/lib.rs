@@ -27,13 +27,13 @@ mod runtime;
 pub mod udp;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host, LINK,
-    LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RequestError, Scheme, Shared,
-    Status, Undecided, UnixCredentials, UnixName, Wakes, clock, config, link, seed,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
+    Incoming, LINK, LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RequestError,
+    Scheme, Shared, Status, Undecided, UnixCredentials, UnixName, Wakes, clock, config, link, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{
     Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Credentials, Drain, Fate, GoAway, Message, Phase, Policy, Rate, ReceiptKind,
-    ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code,
+    ConfigBuilder, Continuity, Credentials, Drain, Fate, GoAway, Message, MessageId, Phase, Policy, Rate,
+    ReceiptKind, ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code,
 };

@@ -13,9 +13,12 @@ mod env;
 pub mod lifecycle;
 pub mod limits;
 pub mod messages;
+pub mod outcomes;
 pub mod raw;
+mod relay;
 pub mod requests;
 pub mod secure;
+pub mod sessions;
 mod stack;
 mod suite;
 

@@ -1,14 +1,13 @@
 //! Peers that do not keep to the protocol, and streams that are cut.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::net::{Shutdown, TcpStream};
 
-use driver::{Address, Scheme};
+use driver::Address;
 use proto_core::ConfigBuilder;
 
 use crate::env::{accept, connect, number, recv, send};
+use crate::relay::Relay;
 use crate::{Env, Stack, WAIT};
 
 /// A stream of bytes, without anything of ours.
@@ -92,46 +91,8 @@ pub fn a_silent_stream_disturbs_nobody<S: Stack>(env: &Env<S>) {
     works::<S>(&server, &client, &address);
 }
 
-/// What a relay carries until it is told to cut it.
-struct Relay {
-    address: Address,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Relay {
-    fn new(to: &Address) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = to.at(listener.local_addr().expect("it is bound"));
-        let to = to.socket_addr().expect("an address");
-        let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let held = Arc::clone(&streams);
-        thread::spawn(move || {
-            while let Ok((near, _)) = listener.accept() {
-                let Ok(far) = TcpStream::connect(to) else { continue };
-                let both =
-                    [(&near, &far), (&far, &near)].map(|(from, to)| (from.try_clone(), to.try_clone()));
-                held.lock().expect("nobody panics").extend([near, far]);
-                for (from, to) in both {
-                    let (mut from, mut to) = (from.expect("a handle"), to.expect("a handle"));
-                    thread::spawn(move || io::copy(&mut from, &mut to));
-                }
-            }
-        });
-        Self { address, streams }
-    }
-
-    fn cut(&self) {
-        for stream in self.streams.lock().expect("nobody panics").drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
 /// A stream that dies is noticed by the client.
 pub fn a_stream_that_is_cut_is_noticed<S: Stack>(env: &Env<S>) {
-    if env.scheme == Scheme::Uds {
-        return;
-    }
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
     let relay = Relay::new(&address);

@@ -54,7 +54,7 @@ pub fn an_error_is_an_answer<S: Stack>(env: &Env<S>) {
 /// Who does not answer does not stop the one who asks.
 pub fn an_unanswered_request_times_out<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());
-    let asked = S::ask(here, number(1), Duration::from_millis(50));
+    let asked = S::ask(here, number(1), Duration::from_millis(500));
     assert_eq!(recv::<S>(there).payload, "1");
     assert_eq!(asked(), Err(RequestError::TimedOut { not_processed: false }));
     one::<S>(here, there);

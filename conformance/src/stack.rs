@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use driver::{
-    Address, BindError, Channel, ConnectError, Connection, Endpoint, Options, Peer, Received, RequestError,
+    Address, BindError, Channel, ConnectError, Connection, Endpoint, Incoming, Options, Peer, Received,
+    RequestError,
 };
 use proto_core::{
-    ChannelOptions, Close, Closed, Fate, Message, OpenError, RequestId, SendError, SessionId, Stats,
+    ChannelOptions, Close, Closed, Fate, Message, MessageId, OpenError, RequestId, SendError, SessionId,
+    Stats,
 };
 
 /// Nothing that a case waits for takes nearly that long.
@@ -70,6 +72,16 @@ pub trait Stack: 'static {
     fn fate(receipt: &mut Self::Receipt, wait: Duration) -> Option<Fate>;
     /// Receives.
     fn recv(connection: &Self::Connection, wait: Duration) -> Option<Option<Received>>;
+    /// What comes next.
+    fn incoming(connection: &Self::Connection, wait: Duration) -> Option<Option<Incoming>>;
+    /// Whether it has a link, once that is not `known` any more.
+    fn link_changed(connection: &Self::Connection, known: bool, wait: Duration) -> Option<bool>;
+    /// Which link it is.
+    fn incarnation(connection: &Self::Connection) -> Option<u32>;
+    /// What takes its place, established.
+    fn next(connection: &Self::Connection, wait: Duration) -> Option<Option<Self::Connection>>;
+    /// The receipt of a message that it took over.
+    fn receipt(connection: &Self::Connection, message: MessageId) -> Option<Self::Receipt>;
     /// Begins to ask.
     fn ask(connection: &Self::Connection, message: Message, timeout: Duration) -> Asked;
     /// Answers.
@@ -202,6 +214,27 @@ impl<R: Runs> Stack for Async<R> {
 
     fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
         R::within(wait, connection.recv())
+    }
+
+    fn incoming(connection: &Connection, wait: Duration) -> Option<Option<Incoming>> {
+        R::within(wait, connection.incoming())
+    }
+
+    fn link_changed(connection: &Connection, known: bool, wait: Duration) -> Option<bool> {
+        R::within(wait, connection.link_changed(known))
+    }
+
+    fn incarnation(connection: &Connection) -> Option<u32> {
+        connection.incarnation()
+    }
+
+    fn next(connection: &Connection, wait: Duration) -> Option<Option<Connection>> {
+        let Some(next) = connection.next() else { return Some(None) };
+        R::within(wait, next).map(Result::ok)
+    }
+
+    fn receipt(connection: &Connection, message: MessageId) -> Option<Self::Receipt> {
+        connection.receipt(message).map(Box::pin)
     }
 
     fn ask(connection: &Connection, message: Message, timeout: Duration) -> Asked {

@@ -51,6 +51,15 @@ macro_rules! cases {
             ends:
                 closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
                 a_large_message_is_delivered_before_the_end a_restarted_server_is_found;
+            sessions:
+                a_lost_link_is_replaced who_does_not_ask_how_it_went_on_gets_messages_only
+                what_is_missing_is_told a_restarted_server_says_that_all_is_lost;
+            outcomes:
+                nothing_at_all ordered_messages a_hundred_ordered unordered_messages unreliable_messages
+                sequenced_messages empty_messages large_messages receipts_of_arrival
+                receipts_of_processing rejected_messages a_batch too_large_a_message the_client_asks
+                the_server_asks errors_as_answers large_requests_and_answers a_channel_of_the_client
+                a_channel_of_the_server the_server_closes_with_a_reason;
             limits:
                 one_more_than_the_limit_is_told room_that_comes_back_is_used
                 a_full_backlog_is_told a_thousand_connections;
@@ -67,6 +76,8 @@ macro_rules! streams {
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
                 a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
                 a_stream_that_is_cut_is_noticed;
+            sessions:
+                a_session_goes_on_over_another_kind_of_link;
         }
     };
 }

@@ -9,8 +9,8 @@ use proto_core::{
 };
 
 use crate::connection::Held;
-use crate::node::Node;
-use crate::{Connection, Receipt, Received, RequestError, Shared, wait};
+use crate::node::{Next, Node};
+use crate::{Connection, Incoming, Receipt, Received, RequestError, Shared, wait};
 
 /// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other.
 #[derive(Clone, Debug)]
@@ -93,6 +93,16 @@ impl Channel {
         let (held, channel) = (self.held(), self.id);
         let received = wait::until(&held.shared, |node, now| node.recv(now, held.id, channel)).await;
         received.map(|received| Received::new(received, &self.connection))
+    }
+
+    /// See [`Connection::incoming`].
+    pub async fn incoming(&self) -> Option<Incoming> {
+        let (held, channel) = (self.held(), self.id);
+        let next = wait::until(&held.shared, |node, now| node.incoming(now, held.id, channel)).await;
+        next.map(|next| match next {
+            Next::Message(received) => Incoming::Message(Received::new(received, &self.connection)),
+            Next::Continued(continuity) => Incoming::Continued(continuity),
+        })
     }
 
     /// How long a message that is sent now will wait in the queue: see [`proto_core::Channel::queue_time`].

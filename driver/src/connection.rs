@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::{
-    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, OpenError, Rate,
-    RequestId, SendError, SessionId, Stats,
+    ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId,
+    OpenError, Rate, RequestId, SendError, SessionId, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
-use crate::{Channel, Connecting, Peer, Receipt, Received, RequestError, Shared, wait};
+use crate::{Channel, Connecting, Incoming, Peer, Receipt, Received, RequestError, Shared, wait};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -80,6 +80,16 @@ impl Connection {
     /// A message with `request` set waits for [`Self::reply`]. Who does not call this stops the peer, once its credit is used up.
     pub async fn recv(&self) -> Option<Received> {
         self.channel().recv().await
+    }
+
+    /// What comes next: a message, as [`Self::recv`] has it, or the word that the session has got another link and how the channel
+    /// goes on over that. Such a word comes before anything that came over the new link, and at once when nothing does; `recv`
+    /// passes it over. `None` when the connection is over and everything was taken.
+    ///
+    /// A session that was lost with its server ends here with [`Continuity::Reset`](proto_core::Continuity::Reset); a connection
+    /// that takes its place begins from nothing, see [`Self::next`].
+    pub async fn incoming(&self) -> Option<Incoming> {
+        self.channel().incoming().await
     }
 
     /// Answers a request of the peer, of whatever channel, waiting while there is no room.
@@ -153,6 +163,20 @@ impl Connection {
         let Held { shared, id, .. } = &*self.0;
         let next = shared.command(|node, _| node.take_next(*id));
         next.map(|(id, peer)| Connecting::new(Self::new(shared.clone(), id, peer)))
+    }
+
+    /// The receipt of a message that a lost connection left to this one, which takes its place: there its fate was
+    /// [`Fate::Moved`](proto_core::Fate::Moved) to `message`. One caller gets it; `None` for any other message.
+    pub fn receipt(&self, message: MessageId) -> Option<Receipt> {
+        let Held { shared, id, .. } = &*self.0;
+        let is_here = shared.quietly(|node| node.claim_receipt(*id, message));
+        is_here.then(|| Receipt::new(shared.clone(), *id, message))
+    }
+
+    /// Which link of the session this is, counted from 1; an attempt that came to nothing counts too. `None` once the connection
+    /// is over and forgotten.
+    pub fn incarnation(&self) -> Option<u32> {
+        self.0.shared.inspect(|node| node.look(self.0.id).map(|conn| conn.incarnation()))
     }
 
     /// Counters; `None` once the connection is over and forgotten.

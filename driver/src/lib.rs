@@ -58,7 +58,7 @@ pub use open::{BindError, Options, client, listen};
 pub use path::{Path, Peer, UnixCredentials};
 pub use ports::Ports;
 pub use receipt::Receipt;
-pub use received::Received;
+pub use received::{Incoming, Received};
 pub use record::Recorder;
 pub use runtime::{Direction, Lookup, Ready, Runtime, Socket, Timer};
 pub use shared::Shared;

@@ -3,9 +3,20 @@
 use std::fmt;
 
 use bytes::Bytes;
-use proto_core::{Batch, Class, ReceiptId, RequestId};
+use proto_core::{Batch, Class, Continuity, ReceiptId, RequestId};
 
 use crate::Connection;
+
+/// What comes in on a channel, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A message.
+    Message(Received),
+    /// The session has got another link, or was lost with its server: how the channel goes on. Before anything that came over the
+    /// new link; of several that nobody took in between, one comes that says it all.
+    Continued(Continuity),
+}
 
 /// A message that arrived.
 #[derive(Clone)]

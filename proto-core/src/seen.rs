@@ -63,7 +63,8 @@ impl SeenWindow {
             ranges.remove(0);
             return (first.end() + 1, ranges);
         }
-        (ranges.first().map_or(oldest, |first| first.start() - 1), ranges)
+        let first = ranges.first().filter(|_| ranges.len() == MAX_STATE_RANGES);
+        (first.map_or(oldest, |first| first.start() - 1), ranges)
     }
 
     /// Gives memory back where nothing is missing.
@@ -139,6 +140,18 @@ mod tests {
             }
             true
         }
+    }
+
+    #[test]
+    fn what_never_came_is_not_said_to_be_here() {
+        let mut window = SeenWindow::default();
+        (5..12).for_each(|number| window.insert(number));
+        assert_eq!(window.state(), (0, [5..=11].into()));
+        // Where there are too many ranges to tell them all, nothing is said of the oldest.
+        let mut window = SeenWindow::default();
+        (0..40).for_each(|number| window.insert(2 * number + 1));
+        let (next, ranges) = window.state();
+        assert_eq!((next, ranges.len(), ranges[0].clone()), (48, 16, 49..=49));
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl Node {
         self.open -= 1;
         self.leaving.push_back(id);
         self.waiters.wake_connection(id, wakes);
+        self.hand_over_receipts(id, next);
         if let Some(next) = next {
             self.succeed(now, id, holder, next);
         }
@@ -319,7 +320,9 @@ impl Node {
         if let Some(entry) = self.entries.remove(&id) {
             for channel in entry.all_channels() {
                 self.full.remove(&(id, channel));
+                self.sessions.pass_over(id, channel);
             }
+            self.forget_moved(id);
         }
     }
 }

@@ -90,7 +90,10 @@ impl Node {
     ) -> Attempt<Option<Received>> {
         let received = self.endpoint.connection(id).and_then(|mut conn| conn.channel(channel).recv(now.mono));
         match received {
-            Some(received) => Attempt::Done(Some(received)),
+            Some(received) => {
+                self.sessions.pass_over(id, channel);
+                Attempt::Done(Some(received))
+            }
             None if self.open(id).is_none() => Attempt::Look(None),
             None => Attempt::Wait(Topic::Of(id, What::Readable(channel)), None),
         }
@@ -142,6 +145,9 @@ impl Node {
     pub(super) fn on_fate(&mut self, id: ConnectionId, message: MessageId, fate: Fate, wakes: &mut Wakes) {
         if let Some(known) = self.receipts.get_mut(&(id, message)) {
             *known = Some(fate);
+            if let Fate::Moved(to) = fate {
+                self.sessions.note_moved(id, to, None);
+            }
             self.waiters.wake(Topic::Of(id, What::Receipt(message)), wakes);
         }
     }
@@ -155,7 +161,11 @@ impl Node {
         fate: Fate,
         wakes: &mut Wakes,
     ) {
-        for message in self.batches.remove(&(id, channel, batch)).unwrap_or_default() {
+        let messages = self.batches.remove(&(id, channel, batch)).unwrap_or_default();
+        if let Fate::Moved(to) = fate {
+            self.sessions.note_moved(id, to, Some(batch));
+        }
+        for message in messages {
             self.on_fate(id, message, fate, wakes);
         }
     }

@@ -4,6 +4,7 @@ mod entry;
 mod lifecycle;
 mod messages;
 mod requests;
+mod sessions;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,8 @@ use proto_core::{
 pub(crate) use self::entry::{Entry, Progress};
 use self::requests::Answer;
 pub(crate) use self::requests::ReplyKind;
+pub(crate) use self::sessions::Next;
+use self::sessions::Sessions;
 pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
 use crate::{Machine, Path, Wakes};
 
@@ -46,6 +49,7 @@ pub struct Node {
     requests: BTreeMap<(ConnectionId, RequestId), Option<Answer>>,
     /// Channels that refused a message and have not said since that there is room.
     full: BTreeSet<(ConnectionId, ChannelId)>,
+    sessions: Sessions,
     /// Connections that wait to be accepted.
     backlog: VecDeque<ConnectionId>,
     /// Peers that nobody has looked at yet; the core bounds how many are undecided, and for how long.
@@ -74,6 +78,7 @@ impl Node {
             batches: BTreeMap::new(),
             requests: BTreeMap::new(),
             full: BTreeSet::new(),
+            sessions: Sessions::default(),
             backlog: VecDeque::new(),
             undecided: VecDeque::new(),
             max_backlog,
@@ -118,6 +123,7 @@ impl Node {
             Event::Connecting { .. } | Event::RetryAt { .. } if self.has_session(id) => {}
             Event::Suspended { .. } => self.set_suspended(id, true, wakes),
             Event::Resumed { .. } => self.set_suspended(id, false, wakes),
+            Event::Continued { channel, continuity } => self.on_continued(id, channel, continuity, wakes),
             Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
             Event::RetryAt { at, attempt } => {
                 self.set_progress(id, Progress::Waiting { attempt, at }, wakes);

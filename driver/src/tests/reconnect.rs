@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proto_core::{Close, CloseReason, ConfigBuilder, Message, Reconnect};
+use proto_core::{Batch, Class, Close, CloseReason, ConfigBuilder, Continuity, Fate, Message, Reconnect};
 
 use super::harness::{CLIENT, Net, SERVER, Task, now};
-use crate::{ConnectError, Connecting, Machine, Status};
+use crate::{ConnectError, Connecting, Incoming, Machine, Status};
 
 fn config(max_attempts: Option<u32>) -> ConfigBuilder {
     let reconnect = Some(Reconnect { max_attempts, ..Reconnect::default() });
@@ -121,6 +121,57 @@ fn a_chain_of_losses_that_nobody_looks_at_stays_short() {
     let server = net.run(net.server().endpoint().accept()).unwrap();
     net.run(server.send(Message::new("the 18th"))).unwrap();
     assert_eq!(net.run(last.recv()).unwrap().payload, "the 18th");
+}
+
+#[test]
+fn losses_that_nobody_asked_about_are_told_as_one() {
+    let mut net = Net::new(config(None));
+    let (client, server) = net.connect();
+    net.quiesce();
+    for round in 1..=2_u32 {
+        net.hosts[CLIENT].is_linked = false;
+        for number in 0..round {
+            let message = Message::new(number.to_string()).class(Class::Unreliable);
+            server.send_now(message).unwrap();
+        }
+        net.pass(Duration::from_secs(20));
+        net.hosts[CLIENT].is_linked = true;
+        net.pass(Duration::from_mins(1));
+    }
+    server.send_now(Message::new("after")).unwrap();
+    let word = net.run(client.incoming());
+    assert_eq!(word, Some(Incoming::Continued(Continuity::Gap(3))));
+    let Some(Incoming::Message(message)) = net.run(client.incoming()) else { panic!("a message") };
+    assert_eq!(message.payload, "after");
+    let mut more = Task::waiting(client.incoming());
+    assert!(more.poll().is_none());
+}
+
+#[test]
+fn what_was_moved_has_a_receipt_on_what_takes_its_place() {
+    let mut net = Net::new(config(None));
+    let (client, _gone) = net.connect();
+    net.quiesce();
+    net.restart_server(3);
+    let batch = |is_last| Some(Batch { number: 7, is_last });
+    let message = |batch| Message { batch, ..Message::new("work").receipt_of_processing() };
+    let mut alone = net.run(client.send_receipt(message(None))).unwrap();
+    let mut of_batch = net.run(client.send_receipt(message(batch(false)))).unwrap();
+    let forgotten = net.run(client.send_receipt(message(batch(true)))).unwrap();
+    drop(forgotten);
+    let (Fate::Moved(alone), Fate::Moved(of_batch)) = (net.run(&mut alone), net.run(&mut of_batch)) else {
+        panic!("they are delivered again");
+    };
+    let next = net.run(client.next().unwrap()).unwrap();
+    let receipts = [alone, of_batch].map(|message| next.receipt(message).expect("it is there"));
+    assert!(next.receipt(alone).is_none(), "one caller gets it");
+    let server = net.run(net.server().endpoint().accept()).unwrap();
+    for _ in 0..3 {
+        assert!(net.run(server.recv()).unwrap().ack());
+    }
+    for receipt in receipts {
+        assert_eq!(net.run(receipt), Fate::Processed);
+    }
 }
 
 #[test]

@@ -141,27 +141,60 @@ fn a_server_that_is_asked_to_end_sends_everybody_away_and_they_come_back() {
     }
 }
 
-/// `cargo test -p hub --test processes -- --ignored` runs it: three minutes.
 #[test]
-#[ignore = "it waits for the time that laptops sleep"]
-fn a_chat_survives_sleep_and_a_long_partition() {
+fn a_chat_whose_datagrams_are_blocked_goes_on_over_tcp() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &["--udp", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+    let nat = Nat::start(server.address());
+    let tcp = server.urls.iter().find(|url| url.starts_with("tcp://")).expect("it listens on TCP");
+    let mut ann = Chat::start(&url(nat.address), &[tcp, "--name", "ann", "--until-slot", "8"]);
+    let mut bob = Chat::start(&server.url(), &["--name", "bob", "--until-slot", "8"]);
+    ann.say("over UDP");
+    bob.say("over UDP");
+    ann.wait_for(2);
+    nat.cut(true);
+    for line in 0..3 {
+        ann.say(&format!("blocked {line}"));
+        bob.say(&format!("to ann {line}"));
+    }
+    ann.wait_for(8);
+    let (ann, bob) = (ann.finish(), bob.finish());
+    assert_eq!((ann.code, bob.code), (Some(0), Some(0)), "{}", ann.stderr);
+    assert_eq!(ann.lines, bob.lines);
+    assert!(ann.stderr.contains("lost: the server is silent"), "{}", ann.stderr);
+    assert!(!ann.stderr.contains("forgot"), "the session goes on: {}", ann.stderr);
+}
+
+#[test]
+fn a_chat_survives_that_its_machine_sleeps() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    let nat = Nat::start(server.address());
-    let mut ann = Chat::start(&url(nat.address), &["--name", "ann", "--until-slot", "4"]);
+    let mut ann = Chat::start(&server.url(), &["--name", "ann", "--until-slot", "2"]);
     ann.say("awake");
     ann.wait_for(1);
     signal(&ann.child, "STOP");
     park_timeout(Duration::from_mins(1));
     signal(&ann.child, "CONT");
     ann.say("awake again");
-    ann.wait_for(2);
+    let ann = ann.finish();
+    assert_eq!(ann.code, Some(0), "{}", ann.stderr);
+}
+
+#[test]
+fn a_chat_survives_a_long_partition() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let nat = Nat::start(server.address());
+    let mut ann = Chat::start(&url(nat.address), &["--name", "ann", "--until-slot", "3"]);
+    ann.say("hello");
+    ann.wait_for(1);
     nat.cut(true);
     ann.say("is anybody there?");
     park_timeout(Duration::from_secs(90));
     nat.cut(false);
-    ann.wait_for(3);
+    ann.wait_for(2);
     ann.say("back");
     let ann = ann.finish();
     assert_eq!(ann.code, Some(0), "{}", ann.stderr);
+    assert!(!ann.stderr.contains("forgot"), "the session goes on: {}", ann.stderr);
 }

@@ -169,7 +169,10 @@ impl Chat {
     /// Reads until `count` lines were seen.
     pub(crate) fn wait_for(&mut self, count: usize) {
         while self.seen.len() < count {
-            self.seen.push(self.stdout.recv().expect("the chat goes on"));
+            let Ok(line) = self.stdout.recv() else {
+                panic!("the chat has ended: {:?}", self.stderr.iter().collect::<Vec<_>>());
+            };
+            self.seen.push(line);
         }
     }
 

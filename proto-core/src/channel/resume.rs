@@ -6,10 +6,9 @@ use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
-use super::outbox::Outbox;
-use super::{Channel, Channels, Ends, Piece, Settled};
+use super::{Announce, Channel, Channels, Ends, Piece, SendCredit, Settled, Share};
 use crate::wire::{MAX_STATE_RANGES, StateLine};
-use crate::{ChannelId, Class, Fate, Timestamp};
+use crate::{ChannelId, Class, Config, Fate, Timestamp};
 
 /// Why a peer's state cannot be gone on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +53,30 @@ impl StateLine {
 
 impl Channel {
     /// Takes the messages of a reliable class that wait for the application's word at the other end, with their contents and ends
-    /// of life: they are for whoever takes the receiver's place.
-    pub(crate) fn take_unanswered(&mut self, class: Class) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
-        let mut taken = self.outboxes.get_mut(class).map(Outbox::take_unanswered).unwrap_or_default();
+    /// of life: they are for whoever takes the receiver's place. Those of a batch only while that `is_sound`.
+    pub(crate) fn take_unanswered(
+        &mut self,
+        class: Class,
+        is_sound: impl Fn(u64) -> bool,
+    ) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+        let outbox = self.outboxes.get_mut(class);
+        let mut taken = outbox.map(|outbox| outbox.take_unanswered(is_sound)).unwrap_or_default();
         for (settled, ..) in &mut taken {
             *settled = self.account(class, *settled);
         }
         taken
+    }
+
+    /// A channel like this one, on which nothing was sent, for a connection that takes the place of its own.
+    pub(crate) fn again(&self, now: Timestamp, config: &Config) -> Self {
+        let credit = SendCredit::new(0, 0);
+        let mut again = Self::new(now, self.id, config, credit, Announce::Due);
+        again.name.clone_from(&self.name);
+        (again.classes, again.priority) = (self.classes, self.priority);
+        again.share = Share::new(self.share.priority, self.share.weight);
+        again.inbox.reliable_sequenced = self.inbox.reliable_sequenced;
+        again.set_limits(now, self.limits, config);
+        again
     }
 
     /// What to tell of `class`.
@@ -133,6 +149,16 @@ impl Channels {
         }
         self.activate(id);
         Ok(())
+    }
+
+    /// Gives up what is not reliable and longer than the new link carries.
+    pub(crate) fn drop_longer(&mut self, now: Timestamp, id: ChannelId, max: usize, ends: &mut Ends) {
+        let Some(channel) = self.get_mut(id) else { return };
+        for class in [Class::Unreliable, Class::Sequenced] {
+            for message in channel.outboxes[class as usize].longer_than(max as u64) {
+                channel.give_up(now, class, message, Fate::TooLarge, ends);
+            }
+        }
     }
 
     /// How many of the messages that the peer sent without repeating them are lost with the old link: `sent` is what it says, and

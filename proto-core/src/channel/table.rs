@@ -99,9 +99,13 @@ impl Channels {
     pub(crate) fn set_peer(&mut self, params: Params) {
         self.peer = params;
         self.session_send = SendCredit::new(params.session_bytes, params.session_messages);
-        self.list[0].send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
+        for channel in &mut self.list {
+            channel.send_credit = SendCredit::new(params.channel_bytes, params.channel_messages);
+        }
         self.announce_rates();
-        self.activate(ChannelId::DEFAULT);
+        for index in 0..self.list.len() {
+            self.activate(self.list[index].id);
+        }
     }
 
     /// Another link's parameters: what concerns credit was said over the first one.

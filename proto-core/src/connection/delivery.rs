@@ -1,6 +1,6 @@
 //! What a sender asks for its messages beside their class: lifetimes, batches, cancelling, limits.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::mem;
 use core::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::{
     Cancel, ChannelId, Class, Event, Fate, MessageId, OpenError, ReceiptKind, SendLimits, Timestamp,
 };
 
+/// What became of a message that arrived.
+const GOOD: [Fate; 3] = [Fate::Written, Fate::Acked, Fate::Processed];
 /// Batches of one connection that may be open.
 const MAX_BATCHES: usize = 1024;
 
@@ -35,8 +37,8 @@ struct Open {
 impl Open {
     /// The fate of all, with that of one more.
     fn add(&mut self, fate: Fate) {
-        const GOOD: [Fate; 3] = [Fate::Written, Fate::Acked, Fate::Processed];
         self.fate = match self.fate {
+            Some(Fate::Unknown) if matches!(fate, Fate::Moved(_)) => Some(fate),
             Some(known) if !GOOD.contains(&known) => Some(known),
             Some(known) if GOOD.contains(&fate) => Some(known.max(fate)),
             _ => Some(fate),
@@ -85,8 +87,25 @@ impl Connection {
         }
     }
 
+    /// The batches of which a message did not arrive.
+    pub(super) fn spoilt_batches(&self) -> BTreeSet<(ChannelId, u64)> {
+        let batches = self.batches.iter().flat_map(|batches| &batches.0);
+        let is_spoilt = |open: &Open| open.fate.is_some_and(|fate| !GOOD.contains(&fate));
+        batches.filter(|(_, open)| is_spoilt(open)).map(|(&batch, _)| batch).collect()
+    }
+
+    /// Whether the last message of a batch was accepted.
+    pub(super) fn is_batch_ended(&self, channel: ChannelId, batch: u64) -> bool {
+        let open = self.batches.as_ref().and_then(|batches| batches.0.get(&(channel, batch)));
+        open.is_some_and(|open| open.is_ended)
+    }
+
     /// The connection is over, and with it the batches whose last message was never sent.
     pub(super) fn abandon_batches(&mut self) {
+        if self.unanswered.is_some() {
+            // They are told with what becomes of that.
+            return;
+        }
         for ((channel, batch), mut open) in self.batches.take().unwrap_or_default().0 {
             open.add(Fate::Unknown);
             let fate = open.fate.unwrap_or(Fate::Unknown);

@@ -36,7 +36,13 @@ impl Hearing {
 
 impl Connection {
     /// The new link is there: messages wait until the peer has said what it has, and the application until it can be told.
-    pub(super) fn begin_exchange(&mut self) {
+    pub(super) fn begin_exchange(&mut self, now: Timestamp) {
+        let max = self.link.max_unreliable();
+        for id in self.channels.iter().map(|channel| channel.id).collect::<Vec<_>>() {
+            let mut ends = mem::take(&mut self.scratch.ends);
+            self.channels.drop_longer(now, id, max, &mut ends);
+            self.settle_ends(id, ends);
+        }
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::ResumeTwice) {
             self.channels.iter_mut().for_each(|channel| channel.inbox.forget_newest());

@@ -38,12 +38,12 @@ pub(super) struct Handshake {
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
     transcripts: Vec<[u8; 16]>,
     /// The server's: the record that answers INIT.
-    accept: Vec<u8>,
-    due: bool,
+    pub(super) accept: Vec<u8>,
+    pub(super) due: bool,
     sent: u32,
     sent_at: Timestamp,
     /// The server's: bytes that may go to an address that has not been proven.
-    budget: Option<usize>,
+    pub(super) budget: Option<usize>,
     pub(super) server_key: Option<[u8; 32]>,
     pub(super) admission: Admission,
     /// The server's: what the link vouches for.
@@ -93,6 +93,7 @@ impl Connection {
         self.attempts.number = self.attempts.number.max(1);
         self.begun = self.begun.wrapping_add(1);
         self.local_cid = Cid(self.rng.bytes());
+        self.link = self.first_link;
         self.renew_attachment(now);
         self.count_claim();
         *self.handshake = Handshake {
@@ -320,7 +321,7 @@ impl Connection {
         let taken = match (long.kind, frame) {
             (LongKind::Init, Frame::Init(init)) if self.is_accepting() || self.is_new_claim(&init) => {
                 if let Some(claim) = init.attach.claim().filter(|_| self.is_new_claim(&init)) {
-                    self.take_over(now, claim.incarnation);
+                    self.take_over(now, claim.incarnation, self.link);
                 }
                 sender.map_or(malformed, |sender| self.on_init(sender, &init, size))
             }
@@ -389,6 +390,10 @@ impl Connection {
             if init.client_random != self.handshake.client_random {
                 return Err(Drop::UnexpectedHandshake);
             }
+            if remote != self.remote_cid {
+                self.remote_cid = remote;
+                self.guard = packet::guard(remote, self.local_cid, self.config.checksum);
+            }
             self.handshake.due = !self.is_undecided();
             return Ok(());
         }
@@ -448,7 +453,7 @@ impl Connection {
             return Err(Drop::UnexpectedHandshake);
         }
         if self.state == State::Suspended && !self.is_asked_for(accept.session_id, accept.incarnation) {
-            return self.begin_anew(now, way, remote, accept);
+            return self.begin_anew(now, way, link, remote, accept);
         }
         let sent = self.handshake.ways.get(usize::from(way)).and_then(Way::sent_once);
         self.ways.keep(way);
@@ -480,17 +485,24 @@ impl Connection {
     }
 
     /// The server does not know the session and has made another one: it is a new connection's.
-    fn begin_anew(&mut self, now: Timestamp, way: u8, remote: Cid, accept: &Accept<'_>) -> Result<(), Drop> {
+    fn begin_anew(
+        &mut self,
+        now: Timestamp,
+        way: u8,
+        link: Link,
+        remote: Cid,
+        accept: &Accept<'_>,
+    ) -> Result<(), Drop> {
         if !self.attempts.is_replaceable || accept.session_id == self.session.0 {
             return Err(Drop::UnexpectedHandshake);
         }
-        let mut next = Self::new(Arc::clone(&self.config), self.link, self.rng.bytes(), now, true);
+        let mut next = Self::new(Arc::clone(&self.config), self.first_link, self.rng.bytes(), now, true);
         next.attempts = self.attempts;
         next.ways = self.ways;
         next.local_cid = core::mem::replace(&mut self.local_cid, Cid(self.rng.bytes()));
         *next.handshake = core::mem::take(&mut *self.handshake);
         next.recovery.rtt = self.recovery.rtt;
-        next.on_accept(now, way, self.link, remote, accept)?;
+        next.on_accept(now, way, link, remote, accept)?;
         self.set_successor(next);
         self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
         Ok(())

@@ -83,6 +83,8 @@ use crate::{
 pub struct Connection {
     config: Arc<Config>,
     link: Link,
+    /// What each attempt of a client begins with.
+    first_link: Link,
     is_client: bool,
     rng: Rng,
     /// The latest time any input told.
@@ -97,7 +99,7 @@ pub struct Connection {
     /// Attachments of the session so far.
     incarnation: u32,
     resume: Option<Box<resume::Resume>>,
-    unanswered: Option<Box<[unanswered::Unanswered]>>,
+    unanswered: Option<Box<unanswered::Unanswered>>,
     attempts: Attempts,
     ways: Ways,
     /// Attempts that it began.
@@ -238,6 +240,7 @@ impl Connection {
             blocked: blocked::Blocked::default(),
             marks: false,
             link,
+            first_link: link,
             is_client,
             rng,
             clock: now,

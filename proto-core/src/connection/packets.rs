@@ -12,7 +12,7 @@ impl Connection {
         if self.link.is_stream() {
             return self.receive_record(now, datagram);
         }
-        let is_elsewhere = self.state != State::Connecting && meta.path != self.active_path();
+        let is_elsewhere = !self.is_dialling() && meta.path != self.active_path();
         let arrival = Arrival { path: meta.path, is_same_host: false, ecn: meta.ecn };
         match Packet::decode(datagram, self.config.checksum) {
             Ok(Packet::Long(_)) if is_elsewhere => self.stats.drops.count(Drop::WrongAddress),
@@ -42,8 +42,11 @@ impl Connection {
     }
 
     pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
-        if self.state != State::Connecting && arrival.path != self.active_path() && !self.may_roam() {
+        if !self.is_dialling() && arrival.path != self.active_path() && !self.may_roam() {
             return self.stats.drops.count(Drop::WrongAddress);
+        }
+        if self.link.is_stream() {
+            return self.stats.drops.count(Drop::UnknownConnection);
         }
         let is_expected = match self.state {
             State::Connecting | State::Backoff => false,
@@ -106,7 +109,7 @@ impl Connection {
 }
 
 /// The first frame of a record that means anything.
-fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
+pub(super) fn first_frame(payload: &[u8]) -> Option<Frame<'_>> {
     let mut record = Record::new(payload);
     record.skip_padding();
     record.next()?.ok()

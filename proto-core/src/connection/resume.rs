@@ -8,11 +8,12 @@ use core::mem;
 use core::time::Duration;
 
 use super::exchange::Hearing;
+use super::packets::first_frame;
 use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::recovery::{Carried, Mtu, Received as ReceivedPackets, Recovery, Rtt};
 use crate::wire::{Claim, Frame, Init, RecordWriter, StateLine};
-use crate::{ChannelId, CloseReason, Continuity, Event, Timestamp};
+use crate::{ChannelId, CloseReason, Continuity, Event, Link, Timestamp};
 
 /// What a session needs only while it has no link, or has just got a new one.
 #[derive(Clone, Debug, Default)]
@@ -59,11 +60,9 @@ impl Connection {
         self.own_window().min(self.channels.peer.resume_window)
     }
 
-    /// How long this side does. A client that never dials again needs no session to go on, and so far only sessions over one
-    /// datagram address go on.
+    /// How long this side does. A client that never dials again needs no session to go on.
     pub(super) fn own_window(&self) -> Duration {
-        let comes_back = !self.is_client || self.config.reconnect.is_some() && self.ways.is_one_datagram();
-        let comes_back = comes_back && !self.link.is_stream();
+        let comes_back = !self.is_client || self.config.reconnect.is_some();
         if comes_back { self.config.resume_window } else { Duration::ZERO }
     }
 
@@ -114,8 +113,6 @@ impl Connection {
         let asked = self.incarnation;
         let resume = self.resume.get_or_insert_default();
         resume.asked = resume.asked.max(asked);
-        (resume.parts, resume.due, resume.hearing) = (Vec::new(), Vec::new(), None);
-        resume.untold.clear();
         let tell = !mem::replace(&mut resume.is_told, true);
         self.stats.suspensions += u64::from(tell);
         self.enter_suspended(until, tell);
@@ -143,7 +140,9 @@ impl Connection {
     pub(super) fn renew_attachment(&mut self, now: Timestamp) {
         let rtt = Rtt::new(self.recovery.rtt.smoothed());
         self.recovery = Recovery::new(now, &self.config, self.link, &mut self.rng);
-        if self.resume.is_some() {
+        if let Some(resume) = &mut self.resume {
+            (resume.parts, resume.due, resume.hearing) = (Vec::new(), Vec::new(), None);
+            resume.untold.clear();
             self.recovery.rtt = rtt;
         }
         self.received = ReceivedPackets::default();
@@ -174,7 +173,7 @@ impl Connection {
     }
 
     /// A server: whether a client has claimed the session, and its CONFIRM is awaited.
-    pub(super) fn is_claimed(&self) -> bool {
+    pub(crate) fn is_claimed(&self) -> bool {
         self.state == State::Suspended && self.resume.as_ref().is_some_and(|resume| resume.is_claimed)
     }
 
@@ -203,9 +202,12 @@ impl Connection {
         }
     }
 
-    /// A client has proven that the session is its own and comes over another link: the old one is fenced at once.
-    pub(super) fn take_over(&mut self, now: Timestamp, incarnation: u32) {
+    /// A client has proven that the session is its own and comes over another link, as far as is known `link`: the old one is
+    /// fenced at once.
+    pub(crate) fn take_over(&mut self, now: Timestamp, incarnation: u32, link: Link) {
+        let now = self.advance(now);
         self.give_control_back(now);
+        self.link = link;
         self.suspend(now + self.window());
         self.incarnation = incarnation;
         let secret = self.secret;
@@ -306,10 +308,14 @@ impl Connection {
     /// A server that had given the link up hears from it after all.
     pub(super) fn revive(&mut self, now: Timestamp) {
         self.recovery.forgive();
+        self.enter_attached(now);
+        if self.is_hearing() {
+            // What the client has is still to come, and the application hears of the link then.
+            return;
+        }
         if let Some(resume) = &mut self.resume {
             resume.is_told = false;
         }
-        self.enter_attached(now);
         self.tell_resumed(|_| Continuity::Continuous);
         self.tell_readable();
         self.forget_resume();
@@ -320,7 +326,10 @@ impl Connection {
         let resume = self.resume.take();
         if let Some(gate) = resume.as_ref().and_then(|resume| resume.gate) {
             let mut behind = self.events.split_off(gate.min(self.events.len()));
-            behind.retain(|event| !matches!(event, Event::Readable(_)));
+            let is_of_peer = |event: &Event| {
+                matches!(event, Event::Readable(_) | Event::Opened(_) | Event::PartialReply(_))
+            };
+            behind.retain(|event| !is_of_peer(event));
             self.events.extend(behind);
         }
         if let Some(successor) = resume.and_then(|resume| resume.successor) {
@@ -335,6 +344,12 @@ impl Connection {
 
     pub(super) fn set_successor(&mut self, successor: Self) {
         self.resume.get_or_insert_default().successor = Some(Box::new(successor));
+    }
+
+    /// Whether there is one, which was given over a stream by this way.
+    pub(crate) fn has_successor_by(&self, way: u8) -> bool {
+        let successor = self.resume.as_ref().and_then(|resume| resume.successor.as_ref());
+        successor.is_some_and(|next| next.link.is_stream() && next.ways.kept() == way)
     }
 
     /// The new session that the server gave to a client which asked for the old one.
@@ -363,7 +378,35 @@ impl Connection {
         self.enter_closed(now, End::of(CloseReason::TimedOut), Duration::ZERO);
     }
 
-    pub(super) fn is_dialling(&self) -> bool {
+    /// A client that has proven to own the session asks for it over a stream.
+    pub(crate) fn handle_claim(&mut self, now: Timestamp, init: &Init<'_>, size: usize) {
+        self.advance(now);
+        let (budget, due) = (self.handshake.budget, self.handshake.due);
+        if let Err(reason) = self.on_init(self.remote_cid, init, size) {
+            self.stats.drops.count(reason);
+        }
+        // What came over a stream proves nothing about an address for datagrams.
+        (self.handshake.budget, self.handshake.due) = (budget, due);
+    }
+
+    /// Whether a record is the CONFIRM of the claim under way: it comes over the link that the client has chosen.
+    pub(crate) fn is_confirmed_by(&self, record: &[u8]) -> bool {
+        let confirmation = Some(Frame::Confirm(self.confirmation));
+        self.is_claimed() && self.has_agreed() && first_frame(record) == confirmation
+    }
+
+    /// The link of the claim under way is this one.
+    pub(crate) fn choose_link(&mut self, now: Timestamp, link: Link) {
+        let now = self.advance(now);
+        self.set_link(now, link);
+    }
+
+    /// The answer to the claim under way, for a stream that it came over too.
+    pub(crate) fn claim_answer(&self) -> Option<&[u8]> {
+        (self.is_claimed() && self.has_agreed()).then(|| &self.handshake.accept[..])
+    }
+
+    pub(crate) fn is_dialling(&self) -> bool {
         match self.state {
             State::Connecting => true,
             State::Suspended => self.is_client && self.timers.get(Timer::HandshakeDeadline).is_some(),

@@ -65,6 +65,7 @@ crate::sleep::saved!(Connection {
     config,
     credentials,
     link,
+    first_link,
     is_client,
     rng,
     clock,

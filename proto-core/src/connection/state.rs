@@ -89,8 +89,9 @@ impl Connection {
 
     pub(super) fn enter_backoff(&mut self, at: Timestamp) {
         if self.state == State::Suspended {
-            self.timers.stop(Timer::Handshake);
-            self.timers.stop(Timer::HandshakeDeadline);
+            for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::NextWay] {
+                self.timers.stop(timer);
+            }
         } else {
             self.state = State::Backoff;
             self.stop_all_but_messages();
@@ -119,7 +120,7 @@ impl Connection {
     /// The session goes on over another link; the event follows once the peer has said what it has.
     pub(super) fn enter_resumed(&mut self, now: Timestamp) {
         self.enter_attached(now);
-        self.begin_exchange();
+        self.begin_exchange(now);
     }
 
     pub(super) fn enter_attached(&mut self, now: Timestamp) {

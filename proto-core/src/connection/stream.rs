@@ -38,17 +38,19 @@ impl Connection {
 
     pub(super) fn receive_record(&mut self, now: Timestamp, record: &[u8]) {
         match self.state {
+            State::Backoff | State::Draining | State::Drained => self.stats.drops.count(Drop::AfterClose),
+            State::Suspended if !self.is_claimed() => self.stats.drops.count(Drop::AfterClose),
             State::Connecting => self.on_first_record(now, 0, self.link, record),
-            State::Accepting if !self.has_agreed() => self.on_first_record(now, 0, self.link, record),
-            State::Suspended | State::Backoff | State::Draining | State::Drained => {
-                self.stats.drops.count(Drop::AfterClose);
+            State::Accepting | State::Suspended if !self.has_agreed() => {
+                self.on_first_record(now, 0, self.link, record);
             }
             _ if record.is_empty() || record.len() > MAX_RECORD => {
                 self.stats.drops.count(Drop::MalformedRecord);
                 self.on_violation(now, code::FRAME_ENCODING, "a record of a length that no record has");
             }
             state => {
-                if state == State::Accepting && !self.confirms(now, record) {
+                let must_confirm = matches!(state, State::Accepting | State::Suspended);
+                if must_confirm && !self.confirms(now, record) {
                     return self.on_bad_first_record(now, 0, Drop::UnexpectedHandshake);
                 }
                 self.stats.packets_received += 1;
@@ -100,7 +102,7 @@ impl Connection {
         self.stats.drops.count(reason);
         if self.is_client {
             self.on_way_failed(now, way, CloseReason::PeerMisbehaved(text));
-        } else {
+        } else if self.state != State::Suspended {
             self.enter_closed(now, End::of(CloseReason::PeerMisbehaved(text)), Duration::ZERO);
         }
     }
@@ -127,10 +129,9 @@ impl Connection {
                 self.enter_closed(now, End::of(CloseReason::LinkLost), Duration::ZERO);
             }
             State::Closing => self.finish_closing(now),
-            State::Established | State::Flushing => {
-                self.enter_closed(now, End::of(CloseReason::LinkLost), Duration::ZERO);
-            }
+            State::Established | State::Flushing => self.lose_link(now, End::of(CloseReason::LinkLost)),
         }
+        self.update_timers();
     }
 
     /// Whether nothing will be written on the stream any more.

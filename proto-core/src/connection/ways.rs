@@ -52,11 +52,6 @@ impl Ways {
         self.kept = way;
     }
 
-    /// Whether there is one, over datagrams.
-    pub(crate) const fn is_one_datagram(self) -> bool {
-        self.count == 1 && self.streams == 0
-    }
-
     /// The one that worked last.
     pub(crate) const fn kept(self) -> u8 {
         self.kept

@@ -104,7 +104,7 @@ impl<A: Address> Entry<A> {
     }
 
     pub(super) fn racing(&self) -> Option<&Race<A>> {
-        self.race.as_deref().filter(|_| self.conn.look().state() == State::Connecting)
+        self.race.as_deref().filter(|_| self.conn.look().is_dialling())
     }
 
     /// Where a packet for `path` goes.
@@ -229,19 +229,20 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         let Some(mut race) = entry.race.take() else { return };
         let (state, attempt, carrier) = (entry.conn.look().state(), entry.conn.look().attempt(), entry.link);
+        let is_dialling = entry.conn.look().is_dialling();
         if state == State::Established
             && let Some(&address) = race.addresses.get(usize::from(entry.conn.look().ways().kept()))
         {
             entry.address = address;
         }
-        if state != State::Connecting || race.attempt != attempt {
+        if !is_dialling || race.attempt != attempt {
             self.end_race(&race, carrier);
             race.legs.fill(Leg::Idle);
             race.attempt = attempt;
         }
         let Self { slots, dials, .. } = self;
         let Some(entry) = slots[slot as usize].entry.as_deref_mut() else { return };
-        if state == State::Connecting {
+        if is_dialling {
             for ((way, &address), leg) in (0..).zip(&race.addresses).zip(&mut race.legs) {
                 if *leg == Leg::Idle && address.is_stream() && entry.conn.look().has_begun(way) {
                     *leg = Leg::Dialing(dials.begin(slot, way, address));

@@ -10,7 +10,7 @@ use crate::connection::reset_token;
 use crate::rng::Rng;
 use crate::wire::packet::{self, MIN_INIT, VERSION};
 use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
-use crate::{Connection, Drop, Meta, Retry, State, Timestamp, code};
+use crate::{Connection, Drop, Meta, Retry, Timestamp, code};
 
 /// Answers that wait to be sent.
 const MAX_ANSWERS: usize = 64;
@@ -206,7 +206,7 @@ impl<A: Address> Endpoint<A> {
         long.kind == LongKind::Accept
             && entry.is_some_and(|entry| {
                 entry.race.is_some()
-                    && entry.conn.look().state() != State::Connecting
+                    && !entry.conn.look().is_dialling()
                     && entry.conn.look().remote_cid().0 != long.scid
             })
     }

@@ -35,6 +35,8 @@ pub(super) enum Role {
     Waiting,
     /// It is a way of the connection in a slot, whose server has not answered.
     Way(u32, u8),
+    /// A client claimed the session in a slot on it, and has not chosen it yet.
+    Bid(u32),
     /// It carries the connection in a slot.
     Carrier(u32),
     /// Nobody needs it any more.
@@ -137,7 +139,7 @@ impl<A: Address> Endpoint<A> {
     ) -> LinkId {
         let now = self.advance(now);
         let id = self.links.insert(address, link, Role::Over);
-        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room(false) };
+        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room(true) };
         if let Err(reason) = room {
             let close = self.busy(reason);
             self.say_farewell(id.slot(), &Frame::Close(close));
@@ -165,6 +167,7 @@ impl<A: Address> Endpoint<A> {
                 self.count(Drop::HandshakeWithdrawn);
             }
             Role::Way(slot, way) => self.fail_way(now, slot, way, CloseReason::LinkLost),
+            Role::Bid(slot) => self.forget_bid(id.slot(), slot),
             Role::Carrier(slot) => {
                 if let Some(entry) = self.entry(slot) {
                     entry.link = None;
@@ -178,13 +181,14 @@ impl<A: Address> Endpoint<A> {
     /// Takes in a record, whole. What makes no sense is counted and ends the link; no timer fires.
     pub fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
         let now = self.advance(now);
-        let Some(&Entry { link, role, .. }) = self.links.lookup(id) else {
+        let Some(&Entry { link, role, address, .. }) = self.links.lookup(id) else {
             return self.count(Drop::UnknownLink);
         };
         match role {
             Role::Over => self.count(Drop::UnknownLink),
             Role::Waiting => self.on_first_record(now, id.slot(), record),
             Role::Way(slot, way) => self.on_answer(now, id.slot(), (slot, way), link, record),
+            Role::Bid(slot) => self.on_bid(now, id.slot(), slot, link, address, record),
             Role::Carrier(slot) => {
                 let meta = crate::Meta::default();
                 self.lend_arena_to(slot, |conn| conn.handle_packet(now, meta, record));
@@ -201,6 +205,10 @@ impl<A: Address> Endpoint<A> {
             Some(Role::Waiting) => {
                 self.count(Drop::MalformedRecord);
                 self.let_go(id.slot());
+            }
+            Some(Role::Bid(slot)) => {
+                self.count(Drop::MalformedRecord);
+                self.forget_bid(id.slot(), slot);
             }
             Some(Role::Way(slot, way)) => {
                 self.count(Drop::MalformedRecord);
@@ -240,6 +248,10 @@ impl<A: Address> Endpoint<A> {
             None => Output::Close,
             Some(Role::Waiting) => Output::Idle,
             Some(Role::Over) => self.poll_farewell(id.slot(), buf),
+            Some(Role::Bid(_)) => match self.take_written(id.slot(), buf) {
+                0 => Output::Idle,
+                len => Output::Record(len),
+            },
             Some(Role::Way(slot, way)) => {
                 let start = buf.len();
                 let is_written =
@@ -256,15 +268,42 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn poll_farewell(&mut self, link: u32, buf: &mut Vec<u8>) -> Output {
-        let Some(entry) = self.links.entry(link).filter(|entry| !entry.farewell.is_empty()) else {
-            self.links.remove(link);
-            return Output::Close;
-        };
-        let farewell = core::mem::take(&mut entry.farewell);
-        buf.extend_from_slice(&farewell);
-        self.stats.packets_sent += 1;
-        self.stats.bytes_sent += farewell.len() as u64;
-        Output::Record(farewell.len())
+        match self.take_written(link, buf) {
+            0 => {
+                self.links.remove(link);
+                Output::Close
+            }
+            len => Output::Record(len),
+        }
+    }
+
+    /// Appends the record that is kept for a link.
+    fn take_written(&mut self, link: u32, buf: &mut Vec<u8>) -> usize {
+        let record =
+            self.links.entry(link).map(|entry| core::mem::take(&mut entry.farewell)).unwrap_or_default();
+        if !record.is_empty() {
+            buf.extend_from_slice(&record);
+            self.stats.packets_sent += 1;
+            self.stats.bytes_sent += record.len() as u64;
+        }
+        record.len()
+    }
+
+    /// A client claimed the session in `slot` on a link, and is to be answered with this.
+    pub(super) fn answer_bid(&mut self, link: u32, slot: u32, answer: Vec<u8>) {
+        let Some(entry) = self.links.entry(link) else { return };
+        let address = entry.address;
+        (entry.role, entry.farewell) = (Role::Bid(slot), answer);
+        self.incoming.end(address);
+        self.links.writable.push(link);
+    }
+
+    /// A link carries the connection in `slot` from here on.
+    pub(super) fn carry(&mut self, link: u32, slot: u32) {
+        self.links.deadlines.set(link, None);
+        if let Some(entry) = self.links.entry(link) {
+            entry.role = Role::Carrier(slot);
+        }
     }
 
     fn poll_carrier(&mut self, now: Timestamp, link: u32, slot: u32, buf: &mut Vec<u8>) -> Output {
@@ -310,6 +349,9 @@ impl<A: Address> Endpoint<A> {
                 Some(list) => self.say_farewell(link, &Frame::Version(list)),
                 None => self.let_go(link),
             }
+        } else if self.on_stream_claim(now, link, &init, bytes) {
+            self.stats.packets_received += 1;
+            self.stats.bytes_received += bytes.len() as u64;
         } else if let Some(reason) = self.room_for_first() {
             let close = self.busy(reason);
             self.say_farewell(link, &Frame::Close(close));
@@ -332,8 +374,8 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Why there is no room for a client that has said INIT, and counts among the handshakes since it came.
-    fn room_for_first(&self) -> Option<Drop> {
-        let is_full = self.len() >= self.config.max_connections;
+    fn room_for_first(&mut self) -> Option<Drop> {
+        let is_full = self.len() >= self.config.max_connections && !self.make_room();
         let is_undecided = self.config.admission && self.incoming.undecided >= self.config.max_undecided;
         (self.is_draining().then_some(Drop::Draining))
             .or(is_full.then_some(Drop::Busy))
@@ -345,7 +387,9 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = self.entry(slot) else { return };
         entry.conn.wake().handle_first_record(now, way, kind, record);
         let has_failed = entry.conn.look().has_failed(way);
-        if entry.conn.look().state() == State::Established {
+        let is_chosen =
+            entry.conn.look().state() == State::Established || entry.conn.look().has_successor_by(way);
+        if is_chosen {
             entry.link = Some(link);
             if let Some(entry) = self.links.entry(link) {
                 entry.role = Role::Carrier(slot);
@@ -362,13 +406,18 @@ impl<A: Address> Endpoint<A> {
         let (address, role) = (entry.address, core::mem::replace(&mut entry.role, Role::Over));
         if role == Role::Waiting {
             self.incoming.end(address);
+        }
+        if let Role::Bid(_) = role {
+            entry.farewell.clear();
+        }
+        if matches!(role, Role::Waiting | Role::Bid(_)) {
             self.links.deadlines.set(link, None);
         }
         self.links.writable.push(link);
     }
 
     /// The last that is said on a link without a connection.
-    fn say_farewell(&mut self, link: u32, frame: &Frame<'_>) {
+    pub(super) fn say_farewell(&mut self, link: u32, frame: &Frame<'_>) {
         self.let_go(link);
         if let Some(entry) = self.links.entry(link) {
             RecordWriter::new(&mut entry.farewell).write(frame, false);
@@ -379,7 +428,10 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn expire_links(&mut self, now: Timestamp) {
         while let Some((_, link)) = self.links.deadlines.first().filter(|&(at, _)| at <= now) {
             self.count(Drop::HandshakeExpired);
-            self.let_go(link);
+            match self.links.entry(link).map(|entry| entry.role) {
+                Some(Role::Bid(slot)) => self.forget_bid(link, slot),
+                _ => self.let_go(link),
+            }
         }
     }
 }

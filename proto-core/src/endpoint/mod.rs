@@ -102,8 +102,8 @@ struct Entry<A> {
     is_undecided: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
-    /// Its state when it was filed last.
-    filed: State,
+    /// Its state when it was filed last, if it ever was.
+    filed: Option<State>,
 }
 
 impl<A: Address> Endpoint<A> {
@@ -136,13 +136,14 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
-    /// Which shard a packet belongs to; `None` when any will do, as for a new client's. One that claims a session belongs to the
-    /// shard that the session is kept in.
+    /// Which shard a packet belongs to, or the first record of a stream; `None` when any will do, as for a new client's. One that
+    /// claims a session belongs to the shard that the session is kept in.
     pub fn route(packet: &[u8]) -> Option<Shard> {
         let &[first, shard, ..] = packet else { return None };
         match first & 0xC0 {
             0x40 => Some(Shard(shard)),
             0xC0 => sessions::claimed(packet),
+            0x00 => sessions::claimed_by(packet),
             _ => None,
         }
     }
@@ -333,7 +334,7 @@ impl<A: Address> Endpoint<A> {
             self.slots.push(Slot { generation: 0, entry: None });
             self.slots.len() as u32 - 1
         });
-        let (cid, filed) = (conn.local_cid(), conn.state());
+        let cid = conn.local_cid();
         if conn.has_route() {
             self.routes.add_cid(cid, slot);
         }
@@ -358,7 +359,7 @@ impl<A: Address> Endpoint<A> {
             is_pending,
             is_undecided: false,
             is_replaced: false,
-            filed,
+            filed: None,
         };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
@@ -432,8 +433,8 @@ impl<A: Address> Endpoint<A> {
         }
         // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
         let state = conn.state();
-        if state != State::Established || entry.filed != State::Established {
-            entry.filed = state;
+        if state != State::Established || entry.filed != Some(State::Established) {
+            entry.filed = Some(state);
             self.refile_changed(slot);
         } else {
             self.touch(slot);

@@ -172,7 +172,10 @@ impl<A: Address> Endpoint<A> {
         meta: Meta<A>,
         hand_over: impl FnOnce(&mut Connection, Arrival) -> T,
     ) -> Option<T> {
-        let Some(arrival) = self.entry(slot)?.arrival(meta.path, meta.ecn) else {
+        let entry = self.entry(slot)?;
+        // What is carried by a stream gets nothing in datagrams, late answers to its search for a way for example.
+        let arrival = if entry.takes_datagrams() { entry.arrival(meta.path, meta.ecn) } else { None };
+        let Some(arrival) = arrival else {
             self.count(Drop::WrongAddress);
             return None;
         };

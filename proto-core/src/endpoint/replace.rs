@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Address, Endpoint};
-use crate::{ChannelId, Connection, ConnectionId};
+use crate::{Connection, ConnectionId};
 
 impl<A: Address> Endpoint<A> {
     /// A lost client connection is replaced by a new one, if the configuration says so, which gets what nobody has answered for.
@@ -17,16 +17,13 @@ impl<A: Address> Endpoint<A> {
         entry.is_replaced = true;
         let next = self.replace(slot);
         let mut conn = next.and_then(|next| self.connection(next));
-        let moved = unanswered.into_iter().map(|unanswered| {
-            let message = unanswered.message.clone();
-            let sent =
-                conn.as_mut().and_then(|conn| conn.channel(ChannelId::DEFAULT).send(now, message).ok());
-            (unanswered, sent)
-        });
-        let moved: Vec<_> = moved.collect();
+        let moved = match &mut conn {
+            Some(conn) if !unanswered.is_empty() => conn.take_over_unanswered(now, &unanswered),
+            _ => Vec::new(),
+        };
         drop(conn);
-        if let Some(conn) = self.awake(slot).filter(|_| !moved.is_empty()) {
-            conn.settle_unanswered(moved);
+        if let Some(conn) = self.awake(slot).filter(|_| !unanswered.is_empty()) {
+            conn.settle_unanswered(unanswered, moved);
         }
     }
 
@@ -36,12 +33,13 @@ impl<A: Address> Endpoint<A> {
         let now = self.clock;
         let entry = self.entry(slot)?;
         let address = entry.address;
-        let mut race = None;
+        let race = entry.race.as_ref().map(|race| Box::new(race.again()));
+        let mut carrier = None;
         let conn = if let Some(successor) = entry.conn.awake_mut()?.take_successor() {
+            carrier = entry.link.take_if(|_| successor.link().is_stream());
             successor
         } else {
             let (mut legacy, retry_after) = entry.conn.awake()?.lost()?;
-            race = entry.race.as_ref().map(|race| Box::new(race.again()));
             let at = legacy.attempts.next(now, &policy, retry_after, &mut self.rng)?;
             let (config, link) = (Arc::clone(&self.config), self.first_link(legacy.ways));
             let mut conn = Connection::reconnect(config, link, self.rng.bytes(), now, legacy, at);
@@ -49,6 +47,13 @@ impl<A: Address> Endpoint<A> {
             conn
         };
         let next = self.insert(conn, address, None, race);
+        if let Some(link) = carrier {
+            self.carry(link, next.slot);
+            if let Some(entry) = self.entry(next.slot) {
+                entry.link = Some(link);
+            }
+            self.refile(next.slot);
+        }
         self.awake(slot)?.set_next(next);
         Some(next)
     }

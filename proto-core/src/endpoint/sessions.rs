@@ -1,12 +1,13 @@
 //! Sessions without links: claims to them, and how many are kept (docs/spec/connection.md, section 9).
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Address, Endpoint, token};
-use crate::connection::{Verdict, prove};
+use crate::connection::{MAX_WAYS, Verdict, prove};
 use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind, Packet, Record, checksum};
-use crate::{Drop, Meta, SessionId, Shard, Timestamp, code};
+use crate::{Drop, Link, Meta, SessionId, Shard, State, Timestamp, code};
 
 /// Ids of attachments that others have taken the place of; of more the oldest are forgotten.
 const MAX_FENCED: usize = 1024;
@@ -27,6 +28,8 @@ pub(super) struct Sessions {
     /// Ids of fenced attachments, and until when they are known.
     fenced: BTreeMap<Cid, Timestamp>,
     fenced_order: VecDeque<(Timestamp, Cid)>,
+    /// Streams on which sessions were claimed and CONFIRM is awaited, by the slots of the sessions.
+    bids: BTreeMap<u32, Vec<u32>>,
     /// Claims that failed, by prefix, since a time.
     failing: BTreeMap<u64, (Timestamp, u32)>,
 }
@@ -137,6 +140,9 @@ impl<A: Address> Endpoint<A> {
         };
         match (verdict, slot) {
             (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
+                if verdict == Verdict::Valid {
+                    self.take_over(now, slot, claim.incarnation);
+                }
                 self.readdress(slot, client, meta.path);
                 self.hand_in(now, slot, meta, packet);
                 if let Some(conn) = self.awake(slot).filter(|_| is_proven) {
@@ -167,6 +173,111 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
+    /// The session in `slot` gets another link, which the client chooses by its CONFIRM.
+    fn take_over(&mut self, now: Timestamp, slot: u32, incarnation: u32) {
+        let link = self.link;
+        let Some(entry) = self.entry(slot) else { return };
+        let old = entry.link.take();
+        entry.conn.wake().take_over(now, incarnation, link);
+        for link in old.into_iter().chain(self.sessions.bids.remove(&slot).into_iter().flatten()) {
+            self.let_go(link);
+        }
+    }
+
+    /// A client claims a session over a stream. `true`: it is dealt with.
+    pub(super) fn on_stream_claim(
+        &mut self,
+        now: Timestamp,
+        link: u32,
+        init: &Init<'_>,
+        record: &[u8],
+    ) -> bool {
+        let Some(claim) = init.attach.claim() else { return false };
+        let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
+        let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
+            entry.conn.look().judge(init)
+        } else {
+            let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
+            Verdict::Unproven
+        };
+        match (verdict, slot) {
+            (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
+                if verdict == Verdict::Valid {
+                    self.take_over(now, slot, claim.incarnation);
+                }
+                let key = self.incoming.key;
+                let answer = self.awake(slot).and_then(|conn| {
+                    conn.set_server_key(key);
+                    conn.handle_claim(now, init, record.len());
+                    conn.claim_answer().map(<[u8]>::to_vec)
+                });
+                let bids = self.sessions.bids.get(&slot).map_or(0, Vec::len);
+                match answer.filter(|_| bids < MAX_WAYS) {
+                    Some(answer) => {
+                        self.answer_bid(link, slot, answer);
+                        self.sessions.bids.entry(slot).or_default().push(link);
+                    }
+                    None => self.let_go(link),
+                }
+                self.refile(slot);
+            }
+            (Verdict::Stale, _) => {
+                self.count(Drop::Superseded);
+                self.refuse_stream_claim(link, code::SUPERSEDED, Advice::Never, "superseded");
+            }
+            _ => {
+                self.count(Drop::ResumeRefused);
+                if !matches!(init.attach, Attach::Resume(_)) {
+                    return false;
+                }
+                self.refuse_stream_claim(link, code::RESUME_UNKNOWN, Advice::Now, "no such session");
+            }
+        }
+        true
+    }
+
+    fn refuse_stream_claim(&mut self, link: u32, code: u64, advice: Advice, reason: &'static str) {
+        self.say_farewell(link, &Frame::Close(Close { code, advice, retry_after_ms: 0, reason }));
+    }
+
+    /// A record came on a stream that may become the link of the session in `slot`: it does if that is CONFIRM.
+    pub(super) fn on_bid(
+        &mut self,
+        now: Timestamp,
+        link: u32,
+        slot: u32,
+        kind: Link,
+        address: A,
+        record: &[u8],
+    ) {
+        let confirmed = self.awake(slot).filter(|conn| conn.is_confirmed_by(record));
+        let Some(conn) = confirmed else {
+            self.count(Drop::UnexpectedHandshake);
+            return self.forget_bid(link, slot);
+        };
+        conn.choose_link(now, kind);
+        self.carry(link, slot);
+        if let Some(bids) = self.sessions.bids.get_mut(&slot) {
+            bids.retain(|&bid| bid != link);
+        }
+        if let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() {
+            entry.link = Some(link);
+            entry.address = address;
+            if let Some((initial, old)) = entry.initial.take() {
+                self.routes.remove_initial(initial, old);
+            }
+        }
+        self.lend_arena_to(slot, |conn| conn.handle_packet(now, Meta::default(), record));
+    }
+
+    /// A stream does not become the link of the session in `slot`.
+    pub(super) fn forget_bid(&mut self, link: u32, slot: u32) {
+        if let Some(bids) = self.sessions.bids.get_mut(&slot) {
+            bids.retain(|&bid| bid != link);
+        }
+        self.let_go(link);
+    }
+
     fn refuse_claim(&mut self, address: A, client: Cid, code: u64, advice: Advice, reason: &'static str) {
         let close = Close { code, advice, retry_after_ms: 0, reason };
         self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
@@ -189,16 +300,37 @@ impl<A: Address> Endpoint<A> {
     /// Files the session of the connection in `slot`, and ends the one that would end first when there are too many without links.
     pub(super) fn refile_session(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
-        let Some(conn) = entry.conn.awake().filter(|conn| !conn.is_client()) else { return };
+        let Some(conn) = entry.conn.awake() else { return };
+        // A stream that was silent for too long is of no use any more.
+        if conn.state() == State::Suspended
+            && !conn.is_claimed()
+            && let Some(link) = entry.link.take()
+        {
+            return self.let_go_silent(slot, link);
+        }
+        if conn.is_client() {
+            return;
+        }
+        let is_claimed = conn.is_claimed();
         let now = Filed {
             name: conn.is_resumable().then(|| conn.session()),
             suspended: conn.suspended_until().map(|until| (until, conn.held_bytes())),
         };
         self.sessions.file(slot, &mut entry.session, now);
+        if !is_claimed && let Some(bids) = self.sessions.bids.remove(&slot) {
+            for link in bids {
+                self.let_go(link);
+            }
+        }
         let (count, bytes) = (self.config.max_suspended, self.config.suspended_bytes);
         while let Some(surplus) = self.sessions.surplus(count, bytes) {
             self.evict(surplus);
         }
+    }
+
+    fn let_go_silent(&mut self, slot: u32, link: u32) {
+        self.let_go(link);
+        self.refile(slot);
     }
 
     /// Ends the session in `slot`, which has no link.
@@ -223,6 +355,11 @@ impl<A: Address> Endpoint<A> {
 
     /// The connection is gone.
     pub(super) fn forget_session(&mut self, slot: u32, mut filed: Filed) {
+        if let Some(bids) = self.sessions.bids.remove(&slot) {
+            for link in bids {
+                self.let_go(link);
+            }
+        }
         self.sessions.file(slot, &mut filed, Filed::default());
     }
 }
@@ -230,7 +367,12 @@ impl<A: Address> Endpoint<A> {
 /// The shard of the session that a datagram with INIT claims.
 pub(super) fn claimed(packet: &[u8]) -> Option<Shard> {
     let Ok(Packet::Long(long)) = Packet::decode(packet, checksum::crc32c) else { return None };
-    match Record::new(long.payload).next() {
+    claimed_by(long.payload)
+}
+
+/// The shard of the session that a record with INIT claims.
+pub(super) fn claimed_by(record: &[u8]) -> Option<Shard> {
+    match Record::new(record).next() {
         Some(Ok(Frame::Init(init))) => init.attach.claim().map(|claim| Shard(claim.session_id[0])),
         _ => None,
     }

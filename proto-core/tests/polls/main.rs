@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, Connection, ConnectionId, Endpoint, Event, Link,
-    Message, Meta, RequestId, Timestamp,
+    Message, Meta, Reconnect, RequestId, Timestamp,
 };
 
 const TICK: Duration = Duration::from_millis(7);
@@ -257,7 +257,11 @@ impl App {
 }
 
 fn config(accept: bool) -> Arc<Config> {
-    let config = ConfigBuilder {
+    builder(accept).build().expect("a sound configuration")
+}
+
+fn builder(accept: bool) -> ConfigBuilder {
+    ConfigBuilder {
         accept,
         send_messages: 32,
         send_bytes: 40_000,
@@ -268,8 +272,7 @@ fn config(accept: bool) -> Arc<Config> {
         dead: Duration::from_secs(5),
         server_key: Some([3; 32]),
         ..ConfigBuilder::default()
-    };
-    config.build().expect("a sound configuration")
+    }
 }
 
 struct OneConnection {
@@ -369,6 +372,69 @@ fn a_connection_on_a_stream_does_not_care_in_which_order_it_is_polled() {
     };
     try_all(make, WHOLE, |machines| {
         let [client, server] = [&machines[0].0.app, &machines[1].0.app];
+        assert!(client.accepted > 30 && server.accepted > 30);
+        assert_eq!(client.received(), server.accepted + server.asked.len() as u64);
+        assert_eq!(server.received(), client.accepted + client.asked.len() as u64);
+    });
+}
+
+/// One whose client loses its link again and again, once with all that was on its way to it.
+struct Cut(OneConnection);
+
+const CUTS: [u64; 3] = [50, 90, 91];
+
+impl Machine for Cut {
+    const POLLS: u64 = OneConnection::POLLS;
+
+    fn handle_packet(&mut self, now: Timestamp, from: usize, packet: &[u8]) {
+        let is_silent = (40..55).contains(&(now.since(START).as_millis() as u64 / TICK.as_millis() as u64));
+        if self.0.other == 0 || !is_silent {
+            self.0.handle_packet(now, from, packet);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.0.handle_timeout(now);
+    }
+
+    fn poll(&mut self, now: Timestamp, which: u64) -> Out {
+        self.0.poll(now, which)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.0.poll_timeout()
+    }
+
+    fn command(&mut self, now: Timestamp, tick: u64) {
+        self.0.command(now, tick);
+        if self.0.other == 1 && CUTS.contains(&tick) {
+            self.0.conn.link_lost(now);
+        }
+    }
+
+    fn seen(&self) -> &[String] {
+        self.0.seen()
+    }
+}
+
+#[test]
+fn a_session_that_goes_on_does_not_care_in_which_order_it_is_polled() {
+    let make = || {
+        let config = |accept| -> Arc<Config> {
+            let reconnect = Reconnect { spread: Duration::from_millis(100), ..Reconnect::default() };
+            let config = ConfigBuilder { reconnect: Some(reconnect), ..builder(accept) };
+            config.build().expect("a sound configuration")
+        };
+        let client = Connection::connect(config(false), LINK, [1; 32], START);
+        let server = Connection::accept(config(true), LINK, [2; 32], START);
+        let machine = |conn, other| Cut(OneConnection { conn, app: App::default(), other });
+        vec![machine(client, 1), machine(server, 0)]
+    };
+    try_all(make, WHOLE, |machines| {
+        let [client, server] = [&machines[0].0, &machines[1].0];
+        assert_eq!(client.conn.incarnation(), server.conn.incarnation());
+        assert!(client.conn.incarnation() > 2, "{}", client.conn.incarnation());
+        let [client, server] = [&client.app, &server.app];
         assert!(client.accepted > 30 && server.accepted > 30);
         assert_eq!(client.received(), server.accepted + server.asked.len() as u64);
         assert_eq!(server.received(), client.accepted + client.asked.len() as u64);

@@ -47,6 +47,9 @@ struct Accepted {
 /// The longest that a packet is on its way in these campaigns, which does not count against a lifetime.
 const TRANSIT: Duration = Duration::from_millis(350);
 
+/// A batch of a connection: its channel and number.
+type BatchId = (ChannelId, u64);
+
 /// Everything that was seen, and what must follow.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarantees {
@@ -87,6 +90,10 @@ pub(crate) struct Guarantees {
     questions: BTreeMap<(Conn, RequestId), u64>,
     given_up: BTreeSet<(Conn, u64)>,
     closing: BTreeMap<Conn, Closing>,
+    /// Messages of batches: their classes and hashes.
+    members: BTreeMap<(Conn, BatchId), Vec<(Class, u64)>>,
+    /// Batches that the connection which takes the place of this one is to deliver again, in part, on a channel there.
+    moved_batches: BTreeMap<Conn, Vec<(BatchId, bool, ChannelId)>>,
     /// Clients that were told that their server is going away.
     sent_away: BTreeSet<Conn>,
     /// Messages that the connection which takes the place of this one is to deliver again, as what.
@@ -130,6 +137,8 @@ impl Guarantees {
             closing: BTreeMap::new(),
             sent_away: BTreeSet::new(),
             moved: BTreeMap::new(),
+            members: BTreeMap::new(),
+            moved_batches: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             continuing: BTreeSet::new(),
             unrepeated: BTreeMap::new(),
@@ -207,6 +216,9 @@ impl Guarantees {
                 Some(true) => self.check_fate(conn, session, *message, *fate),
                 _ => Err(format!("G5: a fate that is not owed: {event:?}")),
             },
+            Event::Batch { channel, batch, fate: Fate::Moved(new) } => {
+                self.on_batch_moved(conn, (*channel, *batch), new.channel)
+            }
             Event::Batch { channel, batch, fate } => match self.batches.remove(&(conn, (*channel, *batch))) {
                 Some(is_ended) if is_ended || *fate != Fate::Acked && *fate != Fate::Processed => Ok(()),
                 _ => Err(format!("G5: a fate of a batch that is not owed: {event:?}")),
@@ -293,6 +305,8 @@ impl Guarantees {
         }
         match ask.batch {
             Some(batch) => {
+                let members = self.members.entry((conn, (channel, batch.number))).or_default();
+                members.push((class, hash));
                 *self.batches.entry((conn, (channel, batch.number))).or_default() |= batch.is_last;
             }
             None if ask.receipt != ReceiptKind::None => {

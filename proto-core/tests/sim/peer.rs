@@ -445,7 +445,8 @@ impl Node for Peer {
                 if let Some(&(id, request)) = self.asked.last()
                     && let Some(mut conn) = self.endpoint.connection(id)
                 {
-                    assert!(conn.cancel_request(at, request), "its end has not been told");
+                    // Where another link is coming its end may be there and not told yet.
+                    conn.cancel_request(at, request);
                 }
             }
             Cmd::Close { linger } => {

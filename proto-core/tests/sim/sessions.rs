@@ -6,8 +6,9 @@ use std::sync::Arc;
 use proto_core::{Config, ConfigBuilder, Continuity, Event};
 use simtest::{Chaos, FromSeed, Kind, Sim, ms, secs};
 
-use crate::core::{everything, settings};
+use crate::core::{everything, everything_by, settings};
 use crate::peer::{Ev, Peer};
+use crate::streams::By;
 
 /// Links die soon, and sessions do not.
 pub(crate) fn restless(accept: bool) -> ConfigBuilder {
@@ -41,6 +42,20 @@ fn restless_run(seed: u64) -> Sim<Peer> {
 #[test]
 fn sessions_outlive_their_links_in_every_weather() {
     let report = simtest::run_seeds(0..10_000, restless_run);
+    println!("{report}");
+}
+
+/// Streams that break and stand still, alone and beside datagrams: a session goes on over whatever comes next.
+#[test]
+fn sessions_outlive_their_links_whatever_they_are() {
+    let config = |accept| -> Arc<Config> { restless(accept).build().expect("a sound configuration") };
+    let (server, client) = (config(true), config(false));
+    let report = simtest::run_seeds(0..4000, |seed| {
+        let by = if seed.is_multiple_of(3) { By::Streams } else { By::Both };
+        let mut sim = everything_by(by, seed, &server, &client);
+        sim.campaign(weather());
+        sim
+    });
     println!("{report}");
 }
 

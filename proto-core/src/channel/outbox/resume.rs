@@ -75,11 +75,21 @@ impl Outbox {
         .collect()
     }
 
+    /// The messages longer than `max` that are not settled.
+    pub(in crate::channel) fn longer_than(&self, max: u64) -> Vec<u64> {
+        let live = self.slots.iter().filter(|slot| slot.state == State::Live);
+        live.filter(|slot| u64::from(slot.total) > max).map(|slot| slot.id).collect()
+    }
+
     /// Takes the messages that wait for the application's word at the other end, in their order, with what is left of them to ask
-    /// for: those of a batch and requests excepted.
-    pub(in crate::channel) fn take_unanswered(&mut self) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
+    /// for: requests excepted.
+    pub(in crate::channel) fn take_unanswered(
+        &mut self,
+        is_sound: impl Fn(u64) -> bool,
+    ) -> Vec<(Settled, Bytes, Option<Timestamp>)> {
         let asks = |settled: &Settled| {
-            settled.receipt == ReceiptKind::Processing && settled.batch.is_none() && settled.request.is_none()
+            let is_wanted = settled.batch.is_none_or(|batch| is_sound(batch.number));
+            settled.receipt == ReceiptKind::Processing && settled.request.is_none() && is_wanted
         };
         let mut taken = Vec::new();
         let live = self.slots.iter().filter(|slot| slot.state == State::Live);

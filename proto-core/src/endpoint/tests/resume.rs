@@ -6,8 +6,8 @@ use core::time::Duration;
 use super::{SERVER, World, ZERO, client_config, ms, secs, server_config};
 use crate::wire::{Attach, Frame, Packet, Record, checksum};
 use crate::{
-    ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity, Drop,
-    Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
+    Batch, ChannelId, ChannelOptions, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Continuity,
+    Drop, Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
@@ -512,4 +512,133 @@ fn what_nobody_answered_for_goes_to_the_next_server() {
     };
     assert_eq!(world.events[1].iter().filter(processed).count(), 3);
     assert_eq!(world.nodes[1].stats().messages_moved, 3);
+}
+
+#[test]
+fn channels_and_batches_that_nobody_answered_for_go_to_the_next_server() {
+    let (mut world, id, peer) = pair();
+    let now = world.now;
+    let options = ChannelOptions { name: "work".into(), priority: 2, ..ChannelOptions::default() };
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    let idle = conn.open_channel(now, &ChannelOptions::default()).expect("room");
+    let work = conn.open_channel(now, &options).expect("room");
+    conn.channel(idle).send(now, Message::new("nobody asked")).expect("room");
+    for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
+        let batch = Batch { number: 5, is_last: number == 2 };
+        let message = Message::new(text).receipt_of_processing();
+        conn.channel(work).send(now, Message { batch: Some(batch), ..message }).expect("room");
+    }
+    conn.channel(work).send(now, Message::new("alone").receipt_of_processing()).expect("room");
+    drop(conn);
+    world.run(ms(200));
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(peer).expect("there");
+    let first = conn.channel(work).recv(now).and_then(|received| received.receipt).expect("it asks");
+    assert!(conn.ack(now, first));
+    drop(conn);
+    world.run(ms(200));
+    world.restart_server();
+    world.run(secs(5));
+    let next = world.established(1)[0];
+    let told: Vec<_> =
+        world.events[1].iter().filter(|(conn, _)| *conn == id).map(|(_, event)| event).collect();
+    let is_moved = |event: &&&Event| match event {
+        Event::Batch { channel, batch: 5, fate: Fate::Moved(to) } => *channel == work && to.channel != work,
+        Event::Fate { message, fate: Fate::Moved(to) } => message.channel == work && to.channel != work,
+        _ => false,
+    };
+    assert_eq!(told.iter().filter(is_moved).count(), 2, "{told:?}");
+    let server = world.established(SERVER)[0];
+    let opened = world.events[SERVER].iter().rev().find_map(|(_, event)| match event {
+        Event::Readable(channel) => Some(*channel),
+        _ => None,
+    });
+    let channel = opened.expect("it was opened again");
+    let now = world.now;
+    let mut conn = world.nodes[SERVER].connection(server).expect("there");
+    assert_eq!(conn.channel(channel).name(), Some("work"));
+    let mut again = Vec::new();
+    while let Some(received) = conn.channel(channel).recv(now) {
+        again.push((received.payload, received.batch.map(|batch| batch.is_last)));
+        assert!(conn.ack(now, received.receipt.expect("it asks")));
+    }
+    drop(conn);
+    let expected = [("two", Some(false)), ("three", Some(true)), ("alone", None)];
+    assert_eq!(again, expected.map(|(text, batch)| (bytes::Bytes::from_static(text.as_bytes()), batch)));
+    world.run(secs(1));
+    let ended = told_of(&world, next, |event| {
+        matches!(event, Event::Batch { batch: 5, fate: Fate::Processed, .. })
+            || matches!(event, Event::Fate { fate: Fate::Processed, .. })
+    });
+    assert_eq!(ended, 2);
+}
+
+/// Whether a packet of the client has its state in it.
+fn has_state(sent: &super::Sent) -> bool {
+    let Ok(Packet::Short(short)) = Packet::decode(&sent.packet, checksum::crc32c) else { return false };
+    sent.from == 1 && Record::new(short.payload).any(|frame| matches!(frame, Ok(Frame::ResumeState(_))))
+}
+
+/// The server loses the new link before it has heard all about the old one, and the client does not notice.
+#[test]
+fn a_server_that_gave_up_in_the_middle_hears_the_rest() {
+    let (mut world, id, peer) = pair();
+    silence(&mut world, secs(6));
+    world.lose(has_state);
+    world.run(secs(4));
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Established, "it was confirmed");
+    assert_eq!(resumed(&world, SERVER), []);
+    world.lose(|sent| sent.from == 1);
+    world.run(ms(4500));
+    assert_eq!(world.nodes[SERVER].get(peer).unwrap().state(), State::Suspended);
+    world.send(SERVER, peer, Message::new("down"));
+    world.send(1, id, Message::new("up"));
+    world.lose(|_| false);
+    world.run(secs(4));
+    for (side, conn) in [(1, id), (SERVER, peer)] {
+        assert_eq!((suspended(&world, side), resumed(&world, side)), (1, Vec::from([2])));
+        assert_eq!(continuity(&world, side), [Continuity::Continuous]);
+        assert_eq!(take(&mut world, side, conn, ZERO).len(), 1);
+    }
+}
+
+#[test]
+fn what_came_over_a_link_that_was_never_told_is_not_told_at_the_end() {
+    let (mut world, id, _) = pair();
+    silence(&mut world, secs(6));
+    world.lose(has_state);
+    world.run(secs(4));
+    let now = world.now;
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    conn.open_channel(now, &ChannelOptions::default()).expect("room");
+    drop(conn);
+    world.run(ms(100));
+    let now = world.now;
+    world.nodes[1].connection(id).expect("there").close(now, Close::default());
+    world.run(secs(5));
+    let told: Vec<_> = world.events[SERVER].iter().map(|(_, event)| event).collect();
+    assert!(matches!(told[..], [.., Event::Suspended { .. }, Event::Closed(_)]), "{told:?}");
+}
+
+#[test]
+fn batches_that_are_spoilt_are_not_moved() {
+    let (mut world, id, _) = pair();
+    world.lose(|_| true);
+    let now = world.now;
+    for number in 0..2 {
+        let batch = Some(Batch { number: 5, is_last: number == 1 });
+        let message = Message::new("one of them").receipt_of_processing();
+        let mut conn = world.nodes[1].connection(id).expect("there");
+        conn.channel(ZERO).send(now, Message { batch, key: Some(1), ..message }).expect("room");
+    }
+    world.restart_server();
+    world.lose(|_| false);
+    world.run(secs(8));
+    let spoilt = |event: &Event| matches!(event, Event::Batch { batch: 5, fate: Fate::Superseded, .. });
+    assert_eq!(told_of(&world, id, spoilt), 1, "{:?}", world.events[1]);
+    assert_eq!(world.nodes[1].stats().messages_moved, 0);
+}
+
+fn told_of(world: &World, conn: ConnectionId, wanted: impl Fn(&Event) -> bool) -> usize {
+    world.events[1].iter().filter(|(of, event)| *of == conn && wanted(event)).count()
 }

@@ -1,9 +1,9 @@
 //! What is promised of sessions that go on over another link, or whose messages go to the connection that takes their place.
 
-use proto_core::{ChannelId, Continuity, ReceiptKind, SessionId};
+use proto_core::{ChannelId, Class, Continuity, ReceiptKind, SessionId};
 use simtest::{Check, Time};
 
-use super::{Ask, Conn, Guarantees, Phase};
+use super::{Accepted, Ask, Conn, Guarantees, Phase};
 
 impl Guarantees {
     /// What was moved is accepted by the connection that takes the place of this one.
@@ -17,6 +17,28 @@ impl Guarantees {
                 self.mortal.contains(&(conn, old)) || entries.into_iter().any(|left| left.expendable);
             self.on_accepted(now, next, new, hash, &ask, expendable);
         }
+        for ((channel, batch), is_ended, new) in self.moved_batches.remove(&conn).unwrap_or_default() {
+            let next = next.ok_or_else(|| format!("G5: batch {batch} was moved to nowhere"))?;
+            self.batches.insert((next, (new, batch)), is_ended);
+            let members = self.members.get(&(conn, (channel, batch))).cloned().unwrap_or_default();
+            self.members.insert((next, (new, batch)), members.clone());
+            for (class, hash) in members {
+                // Those that were answered for do not come again.
+                let paused = self.all_paused(now);
+                let accepted = Accepted { at: now, paused, lifetime: None, expendable: true };
+                self.accepted.entry((next, new, class, hash)).or_default().push(accepted);
+                *self.expendable.entry((next, new)).or_default() +=
+                    u64::from(class == Class::ReliableOrdered);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_batch_moved(&mut self, conn: Conn, batch: (ChannelId, u64), new: ChannelId) -> Check {
+        let Some(is_ended) = self.batches.remove(&(conn, batch)) else {
+            return Err(format!("G5: a fate of a batch that is not owed: {batch:?}"));
+        };
+        self.moved_batches.entry(conn).or_default().push((batch, is_ended, new));
         Ok(())
     }
 

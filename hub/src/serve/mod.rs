@@ -53,7 +53,9 @@ pub(crate) enum ServeError {
     Config(#[from] ConfigError),
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
-    #[error("the server has stopped by a defect of its own, which is told above; what was acknowledged is kept")]
+    #[error(
+        "the server has stopped by a defect of its own, which is told above; what was acknowledged is kept"
+    )]
     Stopped,
 }
 

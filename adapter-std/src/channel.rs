@@ -1,5 +1,6 @@
 //! The handle of a channel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,20 @@ impl Channel {
             Ok(answer) => answer,
             Err(TimedOut) => Err(RequestError::TimedOut { not_processed: false }),
         }
+    }
+
+    /// See [`Connection::send_all`](crate::Connection::send_all).
+    pub fn send_all(
+        &self,
+        messages: &mut VecDeque<Message>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        self.wait(timeout, self.inner.send_all(messages))
+    }
+
+    /// See [`Connection::recv_many`](crate::Connection::recv_many).
+    pub fn recv_many(&self, limit: usize, timeout: Duration) -> Result<Vec<Received>, TimedOut> {
+        block(&self.engine, timeout, self.inner.recv_many(limit))
     }
 
     /// See [`Connection::recv`](crate::Connection::recv).

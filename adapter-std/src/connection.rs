@@ -1,5 +1,6 @@
 //! The handle of a connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,22 @@ impl Connection {
             Ok(answer) => answer,
             Err(TimedOut) => Err(RequestError::TimedOut { not_processed: false }),
         }
+    }
+
+    /// Sends messages, from the front of `messages` on, waiting while there is no room: the same as so many calls of [`Self::send`], but
+    /// it takes less. What is sent is taken from `messages`: after an error the one at the front was refused.
+    pub fn send_all(
+        &self,
+        messages: &mut VecDeque<Message>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        block(&self.engine, timeout, self.inner.send_all(messages))?.map_err(Error::Failed)
+    }
+
+    /// The messages that arrived, in their order, as soon as there is one: `limit` at most, or one if that is 0. None when the
+    /// connection is over and everything was taken.
+    pub fn recv_many(&self, limit: usize, timeout: Duration) -> Result<Vec<Received>, TimedOut> {
+        block(&self.engine, timeout, self.inner.recv_many(limit))
     }
 
     /// The next message that arrived; `None` when the connection is over and everything was taken.

@@ -1,5 +1,6 @@
 //! What every adapter passes.
 
+use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
@@ -99,6 +100,18 @@ impl Stack for Threads {
 
     fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
         done(connection.recv(wait))
+    }
+
+    fn send_all(
+        connection: &Connection,
+        messages: &mut VecDeque<Message>,
+        wait: Duration,
+    ) -> Option<Result<(), SendError>> {
+        in_time(connection.send_all(messages, wait))
+    }
+
+    fn recv_many(connection: &Connection, limit: usize, wait: Duration) -> Option<Vec<Received>> {
+        done(connection.recv_many(limit, wait))
     }
 
     fn incoming(connection: &Connection, wait: Duration) -> Option<Option<Incoming>> {

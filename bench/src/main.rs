@@ -9,6 +9,7 @@
 mod alloc;
 mod idle;
 mod instructions;
+mod links;
 mod measure;
 mod messages;
 mod pair;
@@ -26,6 +27,7 @@ use self::workload::{Stack, WORKLOADS, Workload};
 
 /// How fast the core is, beside others of its kind in the same run.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct Options {
     /// Only workloads or stacks whose names are given, separated by commas: `w7,w6` or `bowline,kcp` or both.
     #[arg(long, value_delimiter = ',')]
@@ -39,12 +41,18 @@ struct Options {
     /// Measure delay and throughput over sockets and a relay that loses packets, instead.
     #[arg(long)]
     w8: bool,
+    /// Measure adapters over real links, two processes beside raw sockets and others of their kind, instead.
+    #[arg(long)]
+    links: bool,
     /// Count instructions with valgrind instead of measuring time.
     #[arg(long)]
     instructions: bool,
     /// Count what this file has, and fail where there are more than it allows.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
+    /// Be one of the two processes.
+    #[arg(long, hide = true, num_args = 5, value_names = ["WORKLOAD", "STACK", "SIZE", "SECONDS", "ADDRESS"])]
+    link: Vec<String>,
     /// Carry messages and say nothing: what valgrind is to look at.
     #[arg(long, hide = true, num_args = 3, value_names = ["WORKLOAD", "STACK", "COUNT"])]
     carry: Vec<String>,
@@ -74,14 +82,23 @@ fn workload_names() -> Vec<&'static str> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let known: Vec<_> =
-        workload_names().into_iter().chain(Stack::ALL.map(Stack::name)).chain(w8::NAMES).collect();
+    let known: Vec<_> = workload_names()
+        .into_iter()
+        .chain(Stack::ALL.map(Stack::name))
+        .chain(w8::NAMES)
+        .chain(w8::WORKLOADS)
+        .chain(links::names())
+        .collect();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         eprintln!("there is no {unknown}; there are {}", known.join(", "));
         return ExitCode::from(2);
     }
     let result = if let [workload, stack, count] = &options.carry[..] {
         carry(workload, stack, count)
+    } else if !options.link.is_empty() {
+        links::take_part(&options.link)
+    } else if options.links {
+        measure_links(&options)
     } else if options.instructions || options.check.is_some() {
         count_instructions(&options)
     } else if options.w8 {
@@ -122,11 +139,21 @@ fn measure_time(options: &Options) -> Result<(), String> {
 }
 
 fn measure_loss(options: &Options) -> Result<(), String> {
-    let rows = w8::run(if options.quick { 3 } else { 15 }, |stack| {
-        options.only.is_empty() || options.only.iter().any(|only| stack.starts_with(only.as_str()))
-    });
+    let seconds = if options.quick { 3 } else { 15 };
+    let stacks: Vec<_> = options.only.iter().filter(|only| !w8::WORKLOADS.contains(&only.as_str())).collect();
+    let wants = |stack: &str| stacks.is_empty() || stacks.iter().any(|only| stack.starts_with(only.as_str()));
+    let [lossy, narrow] = w8::WORKLOADS.map(|workload| options.wants(workload, &w8::WORKLOADS));
+    let rows = if lossy { w8::run(seconds, wants) } else { Vec::new() };
+    let narrow = if narrow { w8::run_narrow(seconds, wants) } else { Vec::new() };
     let Some(path) = &options.json else { return Ok(()) };
-    std::fs::write(path, report::w8_json(&rows)).map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::write(path, report::w8_json(&rows, &narrow))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn measure_links(options: &Options) -> Result<(), String> {
+    let rows = links::run(if options.quick { 2 } else { 5 }, |name, kind| options.wants(name, kind))?;
+    let Some(path) = &options.json else { return Ok(()) };
+    std::fs::write(path, report::links_json(&rows)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn count_instructions(options: &Options) -> Result<(), String> {

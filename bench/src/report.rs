@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::idle::Idle;
 use crate::measure::Row;
-use crate::w8;
 use crate::workload::Stack;
+use crate::{links, w8};
 
 /// Prints the rows of one workload; `x` is the time over Bowline's without a checksum.
 pub(crate) fn print(rows: &[Row]) {
@@ -63,24 +63,52 @@ pub(crate) fn json(rows: &[Row], idle: &[Idle]) -> String {
 }
 
 /// The rows of W8 as a JSON object.
-pub(crate) fn w8_json(rows: &[w8::Row]) -> String {
+pub(crate) fn w8_json(rows: &[w8::Row], narrow: &[w8::NarrowRow]) -> String {
     // Not a number stands for "nothing arrived".
     let number = |value: f64| if value.is_finite() { format!("{value:.2}") } else { "null".into() };
-    let mut out = String::from("{\n  \"w8\": [\n");
-    for (i, row) in rows.iter().enumerate() {
-        let comma = if i + 1 < rows.len() { "," } else { "" };
-        let _ = writeln!(
-            out,
+    let lossy = rows.iter().map(|row| {
+        format!(
             "    {{\"stack\": \"{}\", \"loss_percent\": {}, \"p50_ms\": {}, \"p99_ms\": {}, \
-             \"steady_per_second\": {:.1}, \"bulk_per_second\": {:.1}}}{comma}",
+             \"steady_per_second\": {:.1}, \"bulk_per_second\": {:.1}}}",
             row.stack,
             row.loss,
             number(row.p50),
             number(row.p99),
             row.steady,
             row.bulk
-        );
-    }
-    out.push_str("  ]\n}\n");
-    out
+        )
+    });
+    let narrow = narrow.iter().map(|row| {
+        format!(
+            "    {{\"stack\": \"{}\", \"used_percent\": {:.1}, \"lost_percent\": {:.2}, \
+             \"queue_p50_ms\": {}, \"queue_p95_ms\": {}}}",
+            row.stack,
+            row.used,
+            row.lost,
+            number(row.p50),
+            number(row.p95)
+        )
+    });
+    let list = |rows: Vec<String>| rows.join(",\n");
+    format!(
+        "{{\n  \"w8\": [\n{}\n  ],\n  \"w8_narrow\": [\n{}\n  ]\n}}\n",
+        list(lossy.collect()),
+        list(narrow.collect())
+    )
+}
+
+/// The rows over real links as a JSON object.
+pub(crate) fn links_json(rows: &[links::Row]) -> String {
+    let rows = rows.iter().map(|row| {
+        let figures = row.figures.iter().map(|(name, figure)| format!("\"{name}\": {figure:.3}"));
+        let figures: Vec<_> = figures.collect();
+        format!(
+            "    {{\"workload\": \"{}\", \"size\": {}, \"stack\": \"{}\", {}}}",
+            row.workload,
+            row.size,
+            row.stack,
+            figures.join(", ")
+        )
+    });
+    format!("{{\n  \"links\": [\n{}\n  ]\n}}\n", rows.collect::<Vec<_>>().join(",\n"))
 }

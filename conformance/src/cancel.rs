@@ -65,6 +65,28 @@ pub fn sending_given_up_sends_nothing_twice<S: Stack>(env: &Env<S>) {
     assert!(S::recv(&there, WAIT).is_some_and(|rest| rest.is_none()), "there is no more");
 }
 
+/// The same for many at once: what was not sent is still there.
+pub fn sending_many_given_up_keeps_the_rest<S: Stack>(env: &Env<S>) {
+    let config = ConfigBuilder { send_messages: 4, receive_messages: 4, ..ConfigBuilder::default() };
+    let Pair { here, there, server: _server, client: _client } = env.pair(config);
+    let sender = thread::spawn(move || {
+        let mut messages = (0..200).map(number).collect();
+        while S::send_all(&here, &mut messages, SOON).is_none() {
+            assert!(!messages.is_empty());
+        }
+        assert!(messages.is_empty());
+        here
+    });
+    for i in 0..200 {
+        assert_eq!(recv::<S>(&there).payload, i.to_string());
+        if i % 10 == 0 {
+            thread::yield_now();
+        }
+    }
+    drop(sender.join().expect("it does not panic"));
+    assert!(S::recv(&there, WAIT).is_some_and(|rest| rest.is_none()), "there is no more");
+}
+
 /// Whoever gives up connecting leaves nothing that stays.
 pub fn connecting_given_up_leaves_nothing<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());

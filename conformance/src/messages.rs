@@ -1,5 +1,6 @@
 //! Messages of all classes and sizes.
 
+use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
@@ -52,6 +53,35 @@ pub fn a_thousand_in_order<S: Stack>(env: &Env<S>) {
         assert_eq!(recv::<S>(&there).payload, i.to_string());
     }
     drop(sender.join().expect("it does not panic"));
+}
+
+/// Many in one call, in the order in which they would come one by one, and no more than were asked for.
+pub fn a_thousand_at_once<S: Stack>(env: &Env<S>) {
+    let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
+    let sender = thread::spawn(move || {
+        let mut messages = (0..1000).map(number).collect();
+        assert_eq!(S::send_all(&here, &mut messages, WAIT), Some(Ok(())));
+        assert!(messages.is_empty());
+        here
+    });
+    let mut next = 0;
+    while next < 1000 {
+        let limit = next % 50;
+        let received = S::recv_many(&there, limit, WAIT).expect("they come");
+        assert!((1..=limit.max(1)).contains(&received.len()), "{} of {limit}", received.len());
+        for received in received {
+            assert_eq!(received.payload, next.to_string());
+            next += 1;
+        }
+    }
+    let here = sender.join().expect("it does not panic");
+    let mut messages = VecDeque::from([number(0), Message::new(vec![0; 64 << 20]), number(1)]);
+    let refused = S::send_all(&here, &mut messages, WAIT);
+    assert!(matches!(refused, Some(Err(SendError::TooLarge { .. }))), "{refused:?}");
+    assert_eq!(messages.len(), 2, "it and what is behind it");
+    assert_eq!(recv::<S>(&there).payload, "0");
+    drop(here);
+    assert_eq!(S::recv_many(&there, 10, WAIT), Some(Vec::new()), "it is over");
 }
 
 fn size<S: Stack>(env: &Env<S>, sizes: &[usize]) {

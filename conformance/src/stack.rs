@@ -1,5 +1,6 @@
 //! What an adapter offers, in calls that block.
 
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -72,6 +73,14 @@ pub trait Stack: 'static {
     fn fate(receipt: &mut Self::Receipt, wait: Duration) -> Option<Fate>;
     /// Receives.
     fn recv(connection: &Self::Connection, wait: Duration) -> Option<Option<Received>>;
+    /// Sends what is in a queue.
+    fn send_all(
+        connection: &Self::Connection,
+        messages: &mut VecDeque<Message>,
+        wait: Duration,
+    ) -> Option<Result<(), SendError>>;
+    /// Receives several.
+    fn recv_many(connection: &Self::Connection, limit: usize, wait: Duration) -> Option<Vec<Received>>;
     /// What comes next.
     fn incoming(connection: &Self::Connection, wait: Duration) -> Option<Option<Incoming>>;
     /// Whether it has a link, once that is not `known` any more.
@@ -214,6 +223,18 @@ impl<R: Runs> Stack for Async<R> {
 
     fn recv(connection: &Connection, wait: Duration) -> Option<Option<Received>> {
         R::within(wait, connection.recv())
+    }
+
+    fn send_all(
+        connection: &Connection,
+        messages: &mut VecDeque<Message>,
+        wait: Duration,
+    ) -> Option<Result<(), SendError>> {
+        R::within(wait, connection.send_all(messages))
+    }
+
+    fn recv_many(connection: &Connection, limit: usize, wait: Duration) -> Option<Vec<Received>> {
+        R::within(wait, connection.recv_many(limit))
     }
 
     fn incoming(connection: &Connection, wait: Duration) -> Option<Option<Incoming>> {

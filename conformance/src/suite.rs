@@ -28,7 +28,7 @@ macro_rules! cases {
                 nobody_listens_there the_first_that_works_is_kept an_address_in_use_says_so;
             messages:
                 ordered_both_ways unordered_both_ways unreliable_both_ways sequenced_both_ways
-                a_thousand_in_order an_empty_message a_message_of_one_byte sizes_around_a_record
+                a_thousand_in_order a_thousand_at_once an_empty_message a_message_of_one_byte sizes_around_a_record
                 sizes_around_sixty_four_kibibytes the_largest_message one_too_large_is_refused
                 large_messages_both_ways_at_once small_ones_between_large_ones
                 a_receipt_is_acked a_receipt_is_processed a_receipt_is_rejected
@@ -45,7 +45,7 @@ macro_rules! cases {
                 one_that_does_not_read_stops_only_itself memory_stays_bounded waking_is_done_once;
             cancel:
                 accepting_given_up_loses_no_connection receiving_given_up_loses_no_message
-                sending_given_up_sends_nothing_twice connecting_given_up_leaves_nothing
+                sending_given_up_sends_nothing_twice sending_many_given_up_keeps_the_rest connecting_given_up_leaves_nothing
                 a_request_given_up_disturbs_nobody waiting_for_the_end_given_up
                 waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
             ends:

@@ -176,7 +176,7 @@ impl Channel {
         })
     }
 
-    fn held(&self) -> &Held {
+    pub(crate) fn held(&self) -> &Held {
         &self.connection.0
     }
 }

@@ -38,7 +38,7 @@ impl Connection {
         Self(Arc::new(Held { shared, id, peer }))
     }
 
-    fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         Channel::new(self.clone(), ChannelId::DEFAULT)
     }
 

@@ -29,6 +29,7 @@ mod endpoint;
 mod error;
 pub mod link;
 mod machine;
+mod many;
 mod node;
 mod open;
 mod path;

@@ -15,6 +15,8 @@ pub(crate) enum Attempt<T> {
     Done(T),
     /// Done, with nothing to send.
     Look(T),
+    /// A part of it is done, and there may be something to send; the rest not before something happens on the topic.
+    Begun(Topic),
     /// Not before something happens on the topic, or the time has passed.
     Wait(Topic, Option<Timestamp>),
 }
@@ -61,6 +63,10 @@ pub(crate) fn poll<T>(
         let (result, wants_io) = match attempt(node, now) {
             Attempt::Done(result) => (result, true),
             Attempt::Look(result) => (result, false),
+            Attempt::Begun(topic) => {
+                node.waiters().wait(ticket, topic, None, cx.waker(), wakes);
+                return (Poll::Pending, true);
+            }
             Attempt::Wait(topic, until) => {
                 let before = node.waiters().deadline();
                 node.waiters().wait(ticket, topic, until, cx.waker(), wakes);

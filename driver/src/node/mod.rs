@@ -2,6 +2,7 @@
 
 mod entry;
 mod lifecycle;
+mod many;
 mod messages;
 mod requests;
 mod sessions;

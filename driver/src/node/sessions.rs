@@ -58,6 +58,7 @@ impl Node {
         match self.recv(now, id, channel) {
             Attempt::Done(received) => Attempt::Done(received.map(Next::Message)),
             Attempt::Look(received) => Attempt::Look(received.map(Next::Message)),
+            Attempt::Begun(topic) => Attempt::Begun(topic),
             Attempt::Wait(topic, until) => Attempt::Wait(topic, until),
         }
     }

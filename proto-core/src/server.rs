@@ -285,7 +285,8 @@ impl<A: Address> Server<A> {
                 }
             }
             Event::Readable(ChannelId::DEFAULT) => self.take_in(now, id),
-            Event::Readable(channel) => self.take_in_room(now, id, channel),
+            // Who opens a channel and only listens is told on it, too.
+            Event::Opened(channel) | Event::Readable(channel) => self.take_in_room(now, id, channel),
             Event::Writable(ChannelId::DEFAULT) => {
                 self.release_held(now, id);
                 self.take_in(now, id);

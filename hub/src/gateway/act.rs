@@ -154,6 +154,12 @@ impl Gateway {
                 }
                 Command::ListRooms(on)
             }
+            "dm" => return self.direct(now, hall, id, message),
+            "custom" => return self.custom(now, id, message),
+            "+custom" | "-custom" => {
+                self.subscribe(id, name == "+custom");
+                return Ok(());
+            }
             // Clients tell of their instruments, which is nobody's business.
             "devices" => return Ok(()),
             _ => return Err(Ignored::Unknown),

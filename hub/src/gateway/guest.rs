@@ -66,6 +66,8 @@ pub(super) struct Guest {
     pub(super) owes_history: bool,
     /// The last line that it was shown.
     pub(super) last_slot: u64,
+    pub(super) direct: Bucket,
+    pub(super) custom: Bucket,
     /// Whether it wants lists of rooms.
     pub(super) lists: bool,
     pub(super) heard: Timestamp,
@@ -93,6 +95,8 @@ impl Guest {
             place: None,
             owes_history: false,
             last_slot: 0,
+            direct: Bucket::default(),
+            custom: Bucket::default(),
             lists: false,
             heard: now,
             behind: None,

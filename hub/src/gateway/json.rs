@@ -134,6 +134,26 @@ impl Text {
         self.0.push('}');
     }
 
+    /// Words of one for another.
+    pub(super) fn direct(&mut self, now_ms: u64, from: &Participant, to: &Participant, text: &str) {
+        self.begin("dm");
+        put!(self, r#","t":{now_ms},"a":"#);
+        self.quoted(text);
+        for (role, person) in [("sender", from), ("recipient", to)] {
+            put!(self, r#","{role}":{{"#);
+            self.person(person.user, &person.name, person.color);
+            self.0.push('}');
+        }
+        self.end();
+    }
+
+    /// A message of one program for others; `data` is JSON.
+    pub(super) fn custom(&mut self, from: UserId, data: &str) {
+        self.begin("custom");
+        put!(self, r#","p":"{from}","data":{data}"#);
+        self.end();
+    }
+
     pub(super) fn here(&mut self, participant: &Participant) {
         self.begin("p");
         self.0.push(',');

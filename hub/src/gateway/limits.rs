@@ -20,6 +20,14 @@ pub(super) const MAX_QUEUE: usize = 1024;
 pub(super) const MESSAGES: Allowed = Allowed { burst: 2000, every: Duration::from_millis(1) };
 /// Kibibytes of one guest: 256 in a second, 1024 at once.
 pub(super) const KIBIBYTES: Allowed = Allowed { burst: 1024, every: Duration::from_micros(3906) };
+/// Words for one: 5 in 6 s (v2).
+pub(super) const DIRECT: Allowed = Allowed { burst: 5, every: Duration::from_millis(1200) };
+/// Custom messages, in units: 16 KiB in 10 s (MPP).
+pub(super) const CUSTOM: Allowed = Allowed { burst: 1024, every: Duration::from_micros(9766) };
+/// Bytes of such a unit.
+pub(super) const CUSTOM_UNIT: usize = 16;
+/// Users that a custom message may name (MPP).
+pub(super) const MAX_TARGETS: usize = 32;
 /// The shortest token that makes its holder the same user everywhere and always, in bytes: shorter ones could be guessed.
 pub(super) const MIN_TOKEN: usize = 16;
 /// The longest, in bytes.

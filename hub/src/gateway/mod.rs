@@ -9,6 +9,7 @@
 //! whole state once the queue is empty, and who does not empty it for 10 s is sent away.
 
 mod act;
+mod direct;
 mod guest;
 mod json;
 mod limits;
@@ -62,6 +63,8 @@ pub(crate) struct Gateway {
     deadlines: BTreeSet<(Timestamp, GuestId)>,
     /// Guests for whom there is something, each once.
     ready: Vec<GuestId>,
+    /// Guests that want what programs tell each other.
+    subscribed: BTreeSet<GuestId>,
     is_draining: bool,
     stats: Stats,
 }
@@ -76,6 +79,7 @@ impl Gateway {
             cursors: tell::Cursors::default(),
             deadlines: BTreeSet::new(),
             ready: Vec::new(),
+            subscribed: BTreeSet::new(),
             is_draining: false,
             stats: Stats::default(),
         }
@@ -116,6 +120,7 @@ impl Gateway {
     pub(crate) fn close(&mut self, now: Now, hall: &mut Hall, id: GuestId) {
         let Some(guest) = self.guests.remove(&id) else { return };
         self.deadlines.remove(&(guest.deadline, id));
+        self.subscribed.remove(&id);
         self.stats.dropped(Dropped::Gone, guest.frames() as u64);
         hall.close(now, Peer::Guest(id), Departure::Left);
     }

@@ -36,6 +36,10 @@ reasons! {
         Again = "hi_again",
         /// Something is missing, of another kind, or out of range.
         BadField = "bad_field",
+        /// Who should hear it is not there.
+        Nobody = "nobody",
+        /// It came more often than may be.
+        TooOften = "too_often",
         /// It came behind `bye`, or while the guest was being sent away.
         Late = "late",
     }

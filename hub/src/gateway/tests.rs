@@ -1,5 +1,7 @@
 //! The gateway on a whole server, whose store is a list.
 
+mod direct;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -161,5 +161,6 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
 /// The stream below, and what was read of it already.
 fn stream_of(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    // A slice would keep the whole buffer of the request for as long as the web socket lasts.
+    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
 }

@@ -53,6 +53,10 @@ pub(crate) enum ServeError {
     Config(#[from] ConfigError),
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
+    #[error(
+        "the server has stopped by a defect of its own, which is told above; what was acknowledged is kept"
+    )]
+    Stopped,
 }
 
 impl ServeError {
@@ -65,7 +69,7 @@ impl ServeError {
                 }
             }
             Self::Restore(_) => exit::DAMAGED,
-            Self::Config(_) | Self::System { .. } => exit::FAILED,
+            Self::Config(_) | Self::System { .. } | Self::Stopped => exit::FAILED,
         }
     }
 }
@@ -143,6 +147,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let signal = tokio::select! {
         signal = signals.recv() => signal,
         operator = site.asked_to_leave() => operator,
+        // Nobody has asked it to.
+        () = pump.ended() => return Err(ServeError::Stopped),
         never = counters::report(&shared, pump) => match never {},
     };
     tracing::info!(signal, "draining; a second signal ends at once");

@@ -244,6 +244,15 @@ const steps = {
     await phone.locator("#piano").dispatchEvent("pointerup", { pointerId: 9 });
     await say(phone, "from a phone");
     await hears(other, "from a phone");
+    // Who has the crown has one button more, and sees still where he is.
+    const holder = await visitor("a room of one's own", { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, colorScheme: "dark" });
+    await holder.locator("#settings-button").waitFor();
+    assert.ok((await holder.locator("#where").boundingBox()).width > 80, "the room's name can be read");
+    // Lying on its side, there is room for piano and chat.
+    await holder.setViewportSize({ width: 667, height: 375 });
+    const lines = await holder.locator("#lines").boundingBox();
+    assert.ok(lines.height > 150, `the chat has ${lines.height} pixels`);
+    await picture(holder, "phone-on-its-side");
     await picture(phone, "phone-light");
     await picture(other, "phone-dark");
   },

@@ -1,7 +1,7 @@
 //! Chats whose address changes under way, that sleep, and whose network is cut; and a server that goes away in good order.
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::{self, JoinHandle, park_timeout};
@@ -90,6 +90,23 @@ impl Drop for Nat {
     }
 }
 
+/// Leads every stream there.
+fn forward(front: TcpListener, to: SocketAddr) {
+    thread::spawn(move || {
+        for near in front.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(to).unwrap();
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                thread::spawn(move || {
+                    // Either side may hang up.
+                    let _ = io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+}
+
 #[test]
 fn a_chat_goes_on_from_another_address() {
     let dir = tempfile::tempdir().unwrap();
@@ -146,12 +163,16 @@ fn a_chat_whose_datagrams_are_blocked_goes_on_over_tcp() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--udp", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
     let nat = Nat::start(server.address());
-    let tcp = server.urls.iter().find(|url| url.starts_with("tcp://")).expect("it listens on TCP");
-    let mut ann = Chat::start(&url(nat.address), &[tcp, "--name", "ann", "--until-slot", "8"]);
+    let tcp = server.urls.iter().find_map(|url| url.strip_prefix("tcp://")).expect("it listens on TCP");
+    // Nothing answers there before the chat goes over UDP.
+    let front = TcpListener::bind("127.0.0.1:0").unwrap();
+    let by_tcp = format!("tcp://{}", front.local_addr().unwrap());
+    let mut ann = Chat::start(&url(nat.address), &[&by_tcp, "--name", "ann", "--until-slot", "8"]);
     let mut bob = Chat::start(&server.url(), &["--name", "bob", "--until-slot", "8"]);
     ann.say("over UDP");
     bob.say("over UDP");
     ann.wait_for(2);
+    forward(front, tcp.parse().unwrap());
     nat.cut(true);
     for line in 0..3 {
         ann.say(&format!("blocked {line}"));

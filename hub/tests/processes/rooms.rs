@@ -2,6 +2,10 @@
 
 use std::net::TcpStream;
 
+use adapter_tokio::{ConfigBuilder, Endpoint};
+use proto_core::Message as Sent;
+use proto_core::chat::ClientSecret;
+use proto_core::room::{Client, Command, Event};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tungstenite::{Message, WebSocket};
@@ -169,4 +173,25 @@ fn rooms_are_listed_joined_and_left_and_a_line_is_said_where_it_was_typed() {
     let ann = ann.0.finish();
     assert_eq!(ann.code, Some(0), "{}", ann.stderr);
     assert_eq!(chat(&server.url(), &[], "").lines.len(), 3);
+}
+
+#[test]
+fn who_only_listens_hears_what_is_played() {
+    let data = tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::client(ConfigBuilder::chat()).unwrap();
+        let connection = endpoint.connect(server.address()).await.unwrap();
+        let [control, play] = Client::channels().map(|options| connection.open_channel(&options).unwrap());
+        let hello = Command::Hello { secret: ClientSecret([5; 32]), name: "lis".into(), color: None };
+        for command in [hello, Command::Enter { room: "a room".into(), set: None }] {
+            control.send(Sent::new(command.to_bytes())).await.unwrap();
+        }
+        while !matches!(Event::decode(&control.recv().await.unwrap().payload), Ok(Event::Snapshot(_))) {}
+        let (mut gus, _) = guest(&server, "gus", "a room");
+        say(&mut gus, &json!({"m": "n", "t": 1, "n": [{"n": "a1", "v": 0.5}]}));
+        let heard = Event::decode(&play.recv().await.unwrap().payload).unwrap();
+        assert!(matches!(&heard, Event::Notes(notes) if &*notes.notes.notes[0].key == "a1"), "{heard:?}");
+    });
 }

@@ -11,7 +11,7 @@ impl Connection {
     pub(super) fn fit_to_peer(&mut self) {
         while u64::from(self.channels.opened_here) > self.channels.peer.max_channels {
             let last = ChannelId(2 * self.channels.opened_here - u32::from(self.is_client));
-            self.settle_early(last, Fate::Unknown, |channel, class| channel.settle_oldest(class));
+            self.settle_early(last, Fate::Unknown, Channel::settle_oldest);
             self.channels.forget_last(last);
         }
         let max = self.channels.peer.max_message;

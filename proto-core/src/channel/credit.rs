@@ -275,7 +275,20 @@ crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
 
 crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
 
-crate::sleep::saved!(Window { size, largest, charged, released, granted, due_from });
+impl crate::sleep::Saved for Window {
+    fn save(&self, to: &mut crate::sleep::Saver) {
+        for number in [self.size, self.largest, self.charged, self.released, self.granted] {
+            number.save(to);
+        }
+    }
+
+    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
+        let mut window = Self::new(u64::load(from)?, u64::load(from)?);
+        (window.charged, window.released) = (u64::load(from)?, u64::load(from)?);
+        window.grant(u64::load(from)?);
+        Some(window)
+    }
+}
 
 #[cfg(test)]
 mod tests {

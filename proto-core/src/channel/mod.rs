@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod scheduler;
 mod settled;
+mod short;
 mod table;
 mod terms;
 mod throttle;

@@ -7,16 +7,14 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::Bytes;
-
 use super::outbox::{Begins, Outbox};
 use super::scheduler::{Scheduler, Turn};
 use super::throttle::{Throttles, are_configured, session_credit};
 use super::window::RECEIVE_WINDOW;
-use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, Plain, ReceiveCredit, Says, SendCredit};
+use super::{Announce, Candidate, Channel, Ends, Inbox, Piece, ReceiveCredit, Says, SendCredit};
 use crate::wire::Kind;
 use crate::wire::params::Params;
-use crate::{ChannelId, Class, Config, ReceiptKind, Timestamp};
+use crate::{ChannelId, Class, Config, Timestamp};
 
 pub(super) const CLASSES: u8 = Class::ALL.len() as u8;
 
@@ -164,33 +162,6 @@ impl Channels {
         Some(result)
     }
 
-    /// Where channel `id` is, if room of what is taken from it may be given back without asking at what rate.
-    #[inline]
-    pub(crate) fn place_to_take(&self, id: ChannelId) -> Option<usize> {
-        let index = self.position(id).ok()?;
-        (index < self.list.len() && self.throttles.is_none()).then_some(index)
-    }
-
-    /// Takes the next message of the channel there, when it is a reliable one that says nothing beside its payload. The caller gives
-    /// its room back, by [`Self::release_at`].
-    #[expect(clippy::inline_always, reason = "every message goes through here, and would be moved each time")]
-    #[inline(always)]
-    pub(crate) fn pop_plain(&mut self, place: usize) -> Option<Plain> {
-        self.list[place].inbox.pop_plain()
-    }
-
-    /// Room for so many messages, and for `bytes` of theirs, is free again.
-    #[inline]
-    pub(crate) fn release_at(&mut self, place: usize, messages: u64, bytes: u64) {
-        let cost = bytes + messages * super::cost(0);
-        let channel = &mut self.list[place];
-        if channel.receive_credit.release(messages, cost) {
-            let id = channel.id;
-            self.owe_credit(id);
-        }
-        self.session_credit_due |= self.session_receive.release(messages, cost);
-    }
-
     /// What the unreliable messages cost that it holds, whole or not, over all channels.
     pub(crate) const fn unreliable_cost(&self) -> usize {
         self.unreliable_cost
@@ -324,31 +295,6 @@ impl Channels {
         let unflushed = indices.find(|&index| !self.list[index].is_flushed());
         self.unflushed = unflushed.unwrap_or(0);
         unflushed.is_none()
-    }
-
-    /// Where channel `id` is, if it has room for a message of `class` that asks for nothing.
-    #[inline]
-    pub(crate) fn place_for(&self, id: ChannelId, class: Class, len: usize) -> Option<usize> {
-        let index = self.position(id).ok()?;
-        let channel = self.list.get(index)?;
-        (channel.allows(class) && channel.takes(class, len)).then_some(index)
-    }
-
-    /// Queues such a message on the channel there; returns its number.
-    #[expect(clippy::inline_always, reason = "the message would be moved once more")]
-    #[inline(always)]
-    pub(crate) fn push_plain(
-        &mut self,
-        now: Timestamp,
-        place: usize,
-        class: Class,
-        payload: Bytes,
-        receipt: ReceiptKind,
-    ) -> u64 {
-        let channel = &mut self.list[place];
-        let number = channel.push_plain(now, class, payload, Kind::OneWay, receipt);
-        self.scheduler.push(channel.id, &mut channel.share, self.packet);
-        number
     }
 
     /// The channel may have something to send now.

@@ -47,6 +47,8 @@ pub(super) struct Ending {
     sent: u32,
     /// This side's application asked for it.
     is_wanted: bool,
+    /// When CLOSE was first due.
+    since: Timestamp,
 }
 
 impl Ending {
@@ -134,9 +136,21 @@ impl Connection {
 
     pub(super) fn begin_closing(&mut self, now: Timestamp) {
         self.ending.due = true;
+        self.ending.since = now;
         self.timers.set(Timer::Drain, now + self.recovery.pto() * 3);
         if !self.link.is_stream() {
             self.timers.set(Timer::Close, now + self.recovery.pto());
+        }
+    }
+
+    /// While it closes, the path may turn out to be shorter than was thought.
+    pub(super) fn hasten_closing(&mut self, now: Timestamp) {
+        let pto = self.recovery.pto();
+        for (timer, latest) in [(Timer::Drain, self.ending.since + pto * 3), (Timer::Close, now + pto)] {
+            let earlier = self.timers.get(timer).filter(|&at| latest < at);
+            if earlier.is_some() {
+                self.timers.set(timer, latest);
+            }
         }
     }
 
@@ -153,7 +167,7 @@ impl Connection {
 
     /// The peer closed: it is answered for as long as it may repeat itself.
     pub(super) fn on_close(&mut self, now: Timestamp, close: &wire::Close<'_>) {
-        self.ending = Ending { close: None, due: true, sent: 0, is_wanted: self.ending.is_wanted };
+        self.ending = Ending { due: true, is_wanted: self.ending.is_wanted, ..Ending::default() };
         let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
@@ -163,7 +177,7 @@ impl Connection {
 
     /// A client is not let in: it is told so, and told again if it asks again.
     pub(super) fn set_refusal(&mut self, close: Close) {
-        self.ending = Ending { close: Some(close), due: true, sent: 0, is_wanted: true };
+        self.ending = Ending { close: Some(close), due: true, is_wanted: true, ..Ending::default() };
     }
 
     /// The peer broke a rule: it is told so, and told again if it goes on.
@@ -174,7 +188,8 @@ impl Connection {
 
     /// It is over here, and the peer is told so.
     pub(super) fn end_with(&mut self, now: Timestamp, close: Close, end: End) {
-        self.ending = Ending { close: Some(close), due: true, sent: 0, is_wanted: self.ending.is_wanted };
+        self.ending =
+            Ending { close: Some(close), due: true, is_wanted: self.ending.is_wanted, ..Ending::default() };
         let answer_for = self.recovery.pto() * 3;
         self.enter_closed(now, end, answer_for);
     }
@@ -215,6 +230,6 @@ pub(super) fn write_close(close: &Close, writer: &mut RecordWriter<'_>) {
     writer.write(&Frame::Close(frame), false);
 }
 
-crate::sleep::saved!(Ending { close, due, sent, is_wanted });
+crate::sleep::saved!(Ending { close, due, sent, is_wanted, since });
 
 crate::sleep::awake!(Close);

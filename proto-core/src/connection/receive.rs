@@ -154,6 +154,9 @@ impl Connection {
                     .on_ack(now, ack, &mut self.rng, &mut self.scratch.outcome, &mut self.stats)
                     .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
                 self.settle_outcome(now);
+                if self.state == State::Closing {
+                    self.hasten_closing(now);
+                }
                 Ok(())
             }
             Frame::Confirm(hash) => {

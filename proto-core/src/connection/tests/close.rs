@@ -242,3 +242,24 @@ fn calls_after_the_end_are_refused_and_change_nothing() {
     pair.run(secs(100));
     assert!(pair.take_events(Client).is_empty());
 }
+
+/// The timers of the end follow what is learned of the path meanwhile.
+#[test]
+fn closing_takes_no_longer_than_the_path_turns_out_to_need() {
+    let mut pair = pair();
+    let (now, conn) = (pair.now, pair.conn(Client));
+    let config = conn.config.clone();
+    conn.recovery.reset_path(now, &config);
+    let guessed = conn.pto();
+    pair.send(Client, 0, Message::new("under way"));
+    pair.run(ms(1));
+    pair.lose(|sent| sent.from == Client);
+    let begun = pair.now;
+    pair.close(Client, Close { linger: Duration::ZERO, ..goodbye() });
+    while pair.closed(Client).is_none() {
+        pair.run(ms(1));
+    }
+    let known = pair.conn(Client).pto();
+    assert!(known * 3 < guessed, "{known:?} of {guessed:?}");
+    assert!(pair.now.since(begun) <= known * 3 + ms(2), "{:?}", pair.now.since(begun));
+}

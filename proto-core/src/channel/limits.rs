@@ -25,6 +25,11 @@ impl Limits {
         }
     }
 
+    /// These limits, with room for whatever is queued.
+    pub(crate) const fn with_any_room(self) -> Self {
+        Self { send_messages: usize::MAX, send_bytes: usize::MAX, policy: Some(Policy::FailFast), ..self }
+    }
+
     pub(crate) fn policy(&self, class: Class) -> Policy {
         self.policy.unwrap_or(Policy::of(class))
     }

@@ -117,9 +117,15 @@ impl Connection {
             channel.send_credit = SendCredit::new(channel_bytes, channel_messages);
             self.channels.insert(channel);
         }
+        // They were accepted once, and nobody waits for room who could be told that there is none.
         let send = |waiting: &Waiting| {
-            let &channel = channels.get(&waiting.channel)?;
-            self.channel(channel).send(now, waiting.message.clone()).ok()
+            let &id = channels.get(&waiting.channel)?;
+            let channel = self.channels.get_mut(id)?;
+            let limits = channel.limits;
+            channel.limits = limits.with_any_room();
+            let sent = self.channel(id).send(now, waiting.message.clone()).ok();
+            self.channels.get_mut(id)?.limits = limits;
+            sent
         };
         left.messages.iter().map(send).collect()
     }

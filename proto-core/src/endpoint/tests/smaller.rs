@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::resume::quick;
 use super::{SERVER, World, ZERO, client_config, ms, secs, server_config};
-use crate::{ChannelOptions, ConfigBuilder, Event, Fate, Message, State};
+use crate::{ChannelOptions, ConfigBuilder, Event, Fate, Message, SendLimits, State};
 
 /// A client that has messages on channels 0 and three of its own, some of them large, when its server is replaced by `less`: the fates
 /// of them all, there and with the new server.
@@ -82,4 +82,29 @@ fn with_shorter_messages_the_long_ones_are_not_sent() {
         assert_eq!(count(&fates, Fate::Processed), 4, "{fates:?}");
         assert_eq!(count(&fates, Fate::Unknown) + count(&fates, Fate::TooLarge), 4, "{fates:?}");
     }
+}
+
+/// The queue was made longer, which the next connection knows nothing of.
+#[test]
+fn with_a_short_queue_of_the_client_all_of_them_are_moved() {
+    let client = ConfigBuilder { send_messages: 4, ..quick(client_config()) };
+    let (mut world, id, _) = World::connected(quick(server_config()), &client);
+    let longer = SendLimits { messages: Some(12), ..SendLimits::default() };
+    let mut conn = world.nodes[1].connection(id).expect("there");
+    conn.channel(ZERO).limit_queue(&longer).expect("sound limits");
+    drop(conn);
+    for _ in 0..12 {
+        world.send(1, id, Message::new("work").receipt_of_processing());
+    }
+    world.run(ms(200));
+    world.events[1].clear();
+    world.restart_server();
+    for _ in 0..100 {
+        world.run(ms(100));
+        process(&mut world);
+    }
+    let told = |wanted: fn(&Event) -> bool| world.events[1].iter().filter(|(_, event)| wanted(event)).count();
+    assert_eq!(told(|event| matches!(event, Event::Fate { fate: Fate::Moved(_), .. })), 12);
+    assert_eq!(told(|event| matches!(event, Event::Fate { fate: Fate::Processed, .. })), 12);
+    assert_eq!(told(|event| matches!(event, Event::Writable(_))), 0, "nobody waits for room");
 }

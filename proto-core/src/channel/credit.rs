@@ -231,6 +231,12 @@ impl ReceiveCredit {
         self.is_due_limited()
     }
 
+    /// Whether the largest message might be shut out by what is left: nothing else than charging makes it so.
+    #[inline]
+    pub(crate) const fn is_tight(&self) -> bool {
+        self.bytes.outstanding() < self.bytes.largest || self.messages.outstanding() < self.messages.largest
+    }
+
     #[inline(never)]
     fn is_due_limited(&self) -> bool {
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());

@@ -130,7 +130,7 @@ fn what_led_to_a_failure_is_told_beside_a_run_that_passes() {
         sim
     };
     let failure = certify(broken, &Bounds::faults(1)).unwrap_err();
-    let shrunk = shrink(&broken(), &failure.schedule, crate::Budget::default()).unwrap();
+    let shrunk = shrink(&broken(), &failure.schedule, Budget::default()).unwrap();
     assert_eq!(shrunk.slice.beside, "f1");
     assert_eq!(
         shrunk.slice.lines,

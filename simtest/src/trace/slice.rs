@@ -79,12 +79,11 @@ impl Trace {
             let mut folded: Vec<(String, usize)> = Vec::new();
             let mut first: BTreeMap<String, usize> = BTreeMap::new();
             for line in &lines {
-                match first.get(&alike(line)) {
-                    Some(at) => folded[*at].1 += 1,
-                    None => {
-                        first.insert(alike(line), folded.len());
-                        folded.push((line.0.clone(), 0));
-                    }
+                if let Some(at) = first.get(&alike(line)) {
+                    folded[*at].1 += 1;
+                } else {
+                    first.insert(alike(line), folded.len());
+                    folded.push((line.0.clone(), 0));
                 }
             }
             let told = |(line, more)| match more {

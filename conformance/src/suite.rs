@@ -8,6 +8,7 @@ macro_rules! suite {
             mod $module {
                 use super::*;
                 $crate::cases!($stack, $link);
+                $crate::sharded!($stack, $link);
                 $($crate::$kind!($stack, $link);)*
             }
         )*
@@ -95,6 +96,31 @@ macro_rules! encrypted {
     };
 }
 
+/// Cases for servers of several shards, where the system can spread a port over them.
+#[macro_export]
+macro_rules! sharded {
+    ($stack:ty, $link:ident) => {
+        #[cfg(target_os = "linux")]
+        mod sharded {
+            use super::*;
+            $crate::tests! { $stack, $link, sharded;
+                lifecycle:
+                    both_ends_have_one_session the_peer_says_what_it_is a_client_closes a_server_closes
+                    an_idle_endpoint_says_so closing_an_endpoint_closes_all a_closed_endpoint_accepts_nobody
+                    twenty_connections_in_turn an_address_in_use_says_so;
+                messages: ordered_both_ways a_thousand_in_order the_largest_message;
+                requests: both_ask_at_once;
+                ends: a_dropped_endpoint_says_goodbye a_restarted_server_is_found;
+                sessions: a_lost_link_is_replaced a_restarted_server_says_that_all_is_lost;
+                limits: a_thousand_connections;
+                shards:
+                    newcomers_are_spread sessions_are_found_from_any_shard sessions_go_on_by_datagrams
+                    a_shared_address_is_nobody_elses;
+            }
+        }
+    };
+}
+
 /// Tests of these cases.
 #[macro_export]
 macro_rules! tests {
@@ -103,6 +129,14 @@ macro_rules! tests {
             #[test]
             fn $case() {
                 $crate::$group::$case(&$crate::Env::<$stack>::new($crate::Scheme::$link));
+            }
+        )*)*
+    };
+    ($stack:ty, $link:ident, $with:ident; $($group:ident: $($case:ident)*;)*) => {
+        $($(
+            #[test]
+            fn $case() {
+                $crate::$group::$case(&$crate::Env::<$stack>::new($crate::Scheme::$link).$with());
             }
         )*)*
     };

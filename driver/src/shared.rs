@@ -64,6 +64,7 @@ impl<M: Machine> Shared<M> {
     pub fn begin_turn(&self, task: &Waker) {
         let mut state = self.lock();
         state.is_woken = false;
+        state.machine.attend(task);
         let is_known = state.task.as_ref().is_some_and(|known| known.will_wake(task));
         let replaced = if is_known { None } else { state.task.replace(task.clone()) };
         drop(state);

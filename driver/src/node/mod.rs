@@ -9,6 +9,7 @@ mod sessions;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::AddAssign;
 
 use proto_core::{
     ChannelId, ConnectionId, Credentials, Dial, DialError, DialId, Endpoint, Event, Fate, Link, LinkId,
@@ -34,6 +35,15 @@ pub struct Counters {
     pub unread_messages: u64,
     /// Replies to requests whose futures had been dropped.
     pub unread_replies: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.backlog_full += other.backlog_full;
+        self.not_accepting += other.not_accepting;
+        self.unread_messages += other.unread_messages;
+        self.unread_replies += other.unread_replies;
+    }
 }
 
 /// An endpoint of the core, with what its handles wait for. It is run by an I/O task and used through the handles.
@@ -195,6 +205,10 @@ impl Machine for Node {
 
     fn link_down(&mut self, now: Now, id: LinkId) {
         self.endpoint.link_down(now.mono, id);
+    }
+
+    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
+        self.endpoint.release_link(id)
     }
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {

@@ -28,14 +28,18 @@ impl Endpoint {
         let options = options.into();
         let runtimes = vec![Smol; options.shards.get().into()];
         let (endpoint, tasks) = driver::listen(runtimes, addresses, options)?;
-        tasks.into_iter().for_each(|task| smol::spawn(task).detach());
+        for task in tasks {
+            smol::spawn(task).detach();
+        }
         Ok(Self(endpoint))
     }
 
     /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
     pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
         let (endpoint, tasks) = driver::client(Smol, options.into())?;
-        tasks.into_iter().for_each(|task| smol::spawn(task).detach());
+        for task in tasks {
+            smol::spawn(task).detach();
+        }
         Ok(Self(endpoint))
     }
 }

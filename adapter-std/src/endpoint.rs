@@ -6,7 +6,9 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Address, BindError, ConnectError, Counters, LinkOptions, Node, Task, Undecided, link, udp};
+use driver::{
+    Address, BindError, ConnectError, Counters, End, LinkOptions, Node, Task, Undecided, link, udp,
+};
 use proto_core::{Close, ConfigBuilder, Shard, Stats};
 
 use crate::block::{Error, TimedOut, block};
@@ -195,6 +197,11 @@ impl Endpoint {
     /// The address of its first UDP socket; port 0 when it has none.
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.local_addr()
+    }
+
+    /// How its I/O has ended, if it has: see [`driver::Endpoint::ended`].
+    pub fn ended(&self) -> Option<End> {
+        self.inner.ended()
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.

@@ -51,7 +51,8 @@ macro_rules! cases {
                 waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
             ends:
                 closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
-                a_large_message_is_delivered_before_the_end a_restarted_server_is_found;
+                a_large_message_is_delivered_before_the_end a_restarted_server_is_found
+                a_panic_is_told_to_all_who_wait;
             sessions:
                 a_lost_link_is_replaced who_does_not_ask_how_it_went_on_gets_messages_only
                 what_is_missing_is_told a_restarted_server_says_that_all_is_lost;

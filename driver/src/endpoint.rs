@@ -10,7 +10,7 @@ use proto_core::{Close, Drain, Now, Stats};
 use crate::link::{self, Places};
 use crate::node::{Counters, Node};
 use crate::{
-    Address, ConnectError, Connecting, Connection, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
+    Address, ConnectError, Connecting, Connection, End, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
 };
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
@@ -228,6 +228,14 @@ impl Endpoint {
         for shard in self.shards() {
             wait::until(shard, |node, _| node.wait_idle()).await;
         }
+    }
+
+    /// How its I/O has ended, if it has, or that of one of its shards; by a panic rather than otherwise. What waits then and what is
+    /// called later does not wait: there is nobody to accept, and connections have ended with
+    /// [`CloseReason::Ended`](proto_core::CloseReason::Ended).
+    pub fn ended(&self) -> Option<End> {
+        let ends = self.shards().iter().filter_map(|shard| shard.inspect(Node::ended));
+        ends.max_by_key(|end| *end == End::Panicked)
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.

@@ -97,10 +97,8 @@ impl Handover {
                 None => machine.handle_packets(now, meta, run, stride),
                 Some(shard) => {
                     let datagrams = Datagrams { meta, stride, bytes: run.to_vec() };
-                    let counter = match self.post(shard, Letter::Datagrams(datagrams)) {
-                        true => &counters.handed_over,
-                        false => &counters.handover_drops,
-                    };
+                    let is_posted = self.post(shard, Letter::Datagrams(datagrams));
+                    let counter = if is_posted { &counters.handed_over } else { &counters.handover_drops };
                     counter.add(count);
                 }
             }

@@ -55,7 +55,7 @@ pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, RequestError};
 pub use link::{LinkOptions, ListenError};
-pub use machine::Machine;
+pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};
 pub use node::{Counters, Node};
 pub use open::{BindError, Options, client, listen};

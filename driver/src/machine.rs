@@ -128,10 +128,22 @@ pub trait Machine: Send + 'static {
         false
     }
 
-    /// The I/O task has ended, for whatever reason: nothing will be sent or received any more.
-    fn handle_end(&mut self, wakes: &mut Wakes) {
-        let _ = wakes;
+    /// The I/O task has ended: nothing will be sent or received any more. After a panic, what was being changed is in no state that
+    /// makes sense.
+    fn handle_end(&mut self, how: End, wakes: &mut Wakes) {
+        let _ = (how, wakes);
     }
+}
+
+/// How an I/O task has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The machine was over.
+    Over,
+    /// It was dropped before, with its runtime for instance.
+    Dropped,
+    /// By a panic, in the machine or in what it called.
+    Panicked,
 }
 
 impl Machine for Endpoint<Path> {

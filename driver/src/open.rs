@@ -46,11 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            config: ConfigBuilder::default(),
-            links: LinkOptions::default(),
-            shards: NonZeroU8::MIN,
-        }
+        Self { config: ConfigBuilder::default(), links: LinkOptions::default(), shards: NonZeroU8::MIN }
     }
 }
 

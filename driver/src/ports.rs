@@ -72,7 +72,9 @@ impl<R: Runtime> Ports<R> {
         let Some(at) = address.socket_addr() else {
             let actual = first.listen(address)?;
             // A path's socket means the same in every shard.
-            others.iter_mut().for_each(|other| other.listeners = first.listeners);
+            for other in others {
+                other.listeners = first.listeners;
+            }
             return Ok(actual);
         };
         let reserved = match address.scheme() {

@@ -11,7 +11,7 @@ use proto_core::{Now, Timestamp};
 use crate::handover::{Datagrams, Handover, Letter};
 use crate::link::{self, Links};
 use crate::udp::{self, Inbound, Outbound};
-use crate::{Machine, Ports, Runtime, Shared, Timer as _};
+use crate::{End, Machine, Ports, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
@@ -38,6 +38,8 @@ pub struct Task<M: Machine, R: Runtime> {
     /// Sockets whose datagrams may be other shards'; those behind them are the shard's alone.
     shared_sockets: usize,
     letters: VecDeque<Letter>,
+    /// How it ends if it is dropped now.
+    end: End,
 }
 
 impl<M: Machine, R: Runtime> Task<M, R> {
@@ -56,6 +58,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
             handover,
             shared_sockets,
             letters: VecDeque::new(),
+            end: End::Dropped,
         }
     }
 
@@ -77,6 +80,17 @@ impl<M: Machine, R: Runtime> Task<M, R> {
 
     /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // It stays so when the turn panics.
+        self.end = End::Panicked;
+        let turned = self.take_turn(cx);
+        self.end = if turned.is_ready() { End::Over } else { End::Dropped };
+        turned
+    }
+
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.has_ended() {
+            return Poll::Ready(());
+        }
         self.counters.turns.add(1);
         self.shared.begin_turn(cx.waker());
         self.links.attend(cx.waker());
@@ -156,9 +170,8 @@ impl<M: Machine, R: Runtime> Task<M, R> {
             while !self.inbound.is_empty() {
                 let Self { shared, inbound, handover, counters, .. } = self;
                 let handover = handover.as_mut().filter(|_| socket < self.shared_sockets);
-                let handed = shared.turn(|machine, now| {
-                    inbound.hand_in(machine, now, socket as u16, handover, counters)
-                });
+                let handed = shared
+                    .turn(|machine, now| inbound.hand_in(machine, now, socket as u16, handover, counters));
                 self.deliver();
                 self.counters.packets_received.add(handed);
                 packets += handed;
@@ -202,7 +215,7 @@ impl<M: Machine, R: Runtime> Future for Task<M, R> {
 
 impl<M: Machine, R: Runtime> Drop for Task<M, R> {
     fn drop(&mut self) {
-        self.shared.end();
+        self.shared.end(self.end);
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Attempt<T> {
     Begun(Topic),
     /// Not before something happens on the topic, or the time has passed.
     Wait(Topic, Option<Timestamp>),
+    /// Once others have had a turn.
+    Yield,
 }
 
 /// Tries again each time that what it waits for happens. Dropping it ends the waiting.
@@ -112,6 +114,10 @@ pub(crate) fn poll<T>(
         let (result, wants_io) = match attempt(node, now) {
             Attempt::Done(result) => (result, true),
             Attempt::Look(result) => (result, false),
+            Attempt::Yield => {
+                wakes.wake(cx.waker().clone());
+                return (Poll::Pending, true);
+            }
             Attempt::Begun(topic) => {
                 node.waiters().wait(ticket, topic, None, cx.waker(), wakes);
                 return (Poll::Pending, true);

@@ -266,11 +266,10 @@ impl<R: Runtime> Links<R> {
         let id = *id;
         let mut cx = Context::from_waker(seat.rope.waker());
         match stream.write(&mut cx, shared, id, &mut self.out, &self.counters) {
-            Went::Idle => {}
+            Went::Idle | Went::Moves(..) => {}
             Went::More => seat.rope.waker().wake_by_ref(),
             Went::Dead => self.leave(number),
             Went::Done => self.end(shared, number, id),
-            Went::Moves(..) => {}
             Went::Unwritable => {
                 self.buffer.resize(READ, 0);
                 let mut went = Went::More;
@@ -322,7 +321,9 @@ impl<R: Runtime> Links<R> {
         let link = Link::stream(self.options.max_record);
         let up = shared.turn(|machine, now| {
             let id = machine.link_up(now, path, link)?;
-            records.iter().for_each(|record| machine.handle_record(now, id, record));
+            for record in &records {
+                machine.handle_record(now, id, record);
+            }
             Some(id)
         });
         self.counters.records_read.add(records.len());

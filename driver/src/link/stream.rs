@@ -192,7 +192,9 @@ impl<I: Ready> Stream<I> {
             let end = match greeted {
                 None => codec.hand_in(machine, now, id, bytes, pending),
                 Some((records, end)) => {
-                    records.iter().for_each(|record| Machine::handle_record(machine, now, id, record));
+                    for record in &records {
+                        Machine::handle_record(machine, now, id, record);
+                    }
                     end
                 }
             };

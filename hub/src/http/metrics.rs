@@ -118,6 +118,7 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
             ("too_large", udp.too_large),
             ("unreachable", udp.unreachable),
             ("send", udp.send_errors),
+            ("handover", udp.handover_drops),
         ],
     );
     let links = site.pumps.link_stats();
@@ -136,7 +137,18 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         "stream_errors_total",
         "Streams that failed, by kind.",
         "kind",
-        [("accept", links.accept_errors), ("handshake", links.handshakes_failed), ("broken", links.broken)],
+        [
+            ("accept", links.accept_errors),
+            ("handshake", links.handshakes_failed),
+            ("broken", links.broken),
+            ("handover", links.handover_drops),
+        ],
+    );
+    page.counters(
+        "handed_over_total",
+        "What came to another shard than its own, and was handed over.",
+        "what",
+        [("datagrams", udp.handed_over), ("streams", links.handed_over)],
     );
 }
 

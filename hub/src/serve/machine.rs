@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use driver::{Machine, Path, Wakes};
+use driver::{End, Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
 use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
@@ -255,7 +255,7 @@ impl Machine for Hub {
         }
     }
 
-    fn handle_end(&mut self, _: &mut Wakes) {
+    fn handle_end(&mut self, _: End, _: &mut Wakes) {
         if let Some(lines) = &self.lines {
             lines.close();
         }

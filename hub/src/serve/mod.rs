@@ -29,9 +29,9 @@ use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
 pub(crate) use guests::Numbers;
 pub(crate) use machine::Hub;
-pub(crate) use shards::Pumps;
 #[cfg(test)]
 pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
+pub(crate) use shards::Pumps;
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 
 use adapter_tokio::udp::{self, Pump, Sockets};
 use adapter_tokio::{ConfigBuilder, LINK, clock, link};
-use driver::{Machine, Mailbox, Path, Shared, Wakes};
+use driver::{End, Machine, Mailbox, Path, Shared, Wakes};
 use proto_core::server::{Front, Order, Report, ServerStats};
 use proto_core::{Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
 
@@ -114,7 +114,7 @@ impl Machine for HubShard {
         self.front.is_drained()
     }
 
-    fn handle_end(&mut self, _: &mut Wakes) {
+    fn handle_end(&mut self, _: End, _: &mut Wakes) {
         self.orders.close();
     }
 }

@@ -4,9 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 
 use super::shards::{Order, Report, TOLD, Told, WINDOW, What, cost};
-use crate::{
-    ChannelId, Close, ConnectionId, Drain, Event, Message, Received, RequestId, SendError, Shard,
-};
+use crate::{ChannelId, Close, ConnectionId, Drain, Event, Message, Received, RequestId, SendError, Shard};
 
 /// The connections of all shards, as the services see them.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! One shard of a server: its connections, and what passes between them and the services.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -218,11 +218,12 @@ impl<A: Address> Front<A> {
                     }
                 }
                 Event::Opened(channel) => {
-                    let name = self.endpoint.connection(id).and_then(|mut conn| {
-                        conn.channel(channel).name().map(ToString::to_string)
-                    });
+                    let name = self
+                        .endpoint
+                        .connection(id)
+                        .and_then(|mut conn| conn.channel(channel).name().map(ToString::to_string));
                     self.lines.entry((id, channel)).or_default();
-                    self.reports.push_back(Told::Opened(id, channel, name.unwrap_or_else(String::new)));
+                    self.reports.push_back(Told::Opened(id, channel, name.unwrap_or_default()));
                     self.take_in(now, id, channel);
                 }
                 Event::Readable(channel) => self.take_in(now, id, channel),
@@ -248,15 +249,13 @@ impl<A: Address> Front<A> {
 
     /// Reports what a channel has received, as long as the services have room: otherwise it stays where the peer feels it.
     fn take_in(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
-        let has_room = |front: &Self| {
-            front.lines.get(&(id, channel)).is_some_and(|line| line.reported < WINDOW)
-        };
+        let has_room =
+            |front: &Self| front.lines.get(&(id, channel)).is_some_and(|line| line.reported < WINDOW);
         while has_room(self) && self.report(now, id, channel) {}
     }
 
     fn report(&mut self, now: Now, id: ConnectionId, channel: ChannelId) -> bool {
-        let received =
-            self.endpoint.connection(id).and_then(|mut conn| conn.channel(channel).recv(now.mono));
+        let received = self.endpoint.connection(id).and_then(|mut conn| conn.channel(channel).recv(now.mono));
         let Some(received) = received else { return false };
         if let Some(line) = self.lines.get_mut(&(id, channel)) {
             line.reported += cost(received.payload.len());
@@ -300,8 +299,7 @@ impl<A: Address> Front<A> {
 
     /// There may be room in a channel's queue.
     fn unpark(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
-        while let Some(message) =
-            self.lines.get(&(id, channel)).and_then(|line| line.parked.front()).cloned()
+        while let Some(message) = self.lines.get(&(id, channel)).and_then(|line| line.parked.front()).cloned()
         {
             if !self.queue(now, id, channel, &message) {
                 return;

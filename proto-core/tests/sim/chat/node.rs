@@ -352,10 +352,9 @@ impl Node for ChatNode {
 
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = match self {
-            Self::Server(node) => node
-                .server
-                .poll_transmit(both(now), out)
-                .or_else(|| node.shards.poll_transmit(now, out)),
+            Self::Server(node) => {
+                node.server.poll_transmit(both(now), out).or_else(|| node.shards.poll_transmit(now, out))
+            }
             Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
         }?;
         Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })

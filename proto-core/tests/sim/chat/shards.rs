@@ -141,4 +141,3 @@ fn everybody_sees_one_log_whatever_shard_has_whom() {
     assert!(never.is_empty(), "nothing came to the wrong shard");
     assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
 }
-

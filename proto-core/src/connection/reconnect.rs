@@ -23,21 +23,13 @@ pub(crate) struct Attempts {
     /// An established connection was lost, maybe together with many others: no attempt follows another one within the spread,
     /// or those that find the server still down would come back in a crowd.
     is_spaced: bool,
-    /// The server has said that it is going away: it will be back soon, and its clients have left it one by one.
-    is_told: bool,
 }
 
 impl Attempts {
     pub(crate) fn on_established(&mut self, now: Timestamp) {
         self.number = 0;
         self.is_spaced = false;
-        self.is_told = false;
         self.established = Some(now);
-    }
-
-    /// The server is going away, and has said so.
-    pub(crate) const fn on_going_away(&mut self) {
-        self.is_told = true;
     }
 
     /// An attempt failed, or the connection was lost: when to begin the next one, if ever.
@@ -57,7 +49,7 @@ impl Attempts {
         }
         self.number += 1;
         let least = if self.is_spaced { policy.spread } else { Duration::ZERO };
-        self.is_spaced |= established.is_some() && !self.is_told;
+        self.is_spaced |= established.is_some();
         let bound = match (established, self.failures) {
             (Some(_), 0) => policy.spread,
             (_, failures) => {
@@ -73,7 +65,7 @@ impl Attempts {
     }
 }
 
-crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced, is_told });
+crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced });
 
 #[cfg(test)]
 mod tests {

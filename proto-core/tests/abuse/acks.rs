@@ -122,13 +122,14 @@ fn row_22_a_packet_counts_once_and_only_among_the_last_1024() {
         proto_core::wire::RecordWriter::new(&mut record).write(&frame, true);
         peer.seal_as(number, &record)
     };
+    world.keep("record", &[0x01]);
     let newest = peer.number + 5000;
     let steps =
         [(0, newest, true), (1, newest - 1023, true), (2, newest - 1024, false), (3, newest - 1023, false)];
     let mut expected = (world.stats().packets_received, 0);
     for (id, number, counts) in steps {
         let packet = sealed(&peer, number, id);
-        world.stranger(peer.at, &packet);
+        world.hand_in(peer.at, &packet);
         let deadline = world.server.poll_timeout();
         if counts {
             expected.0 += 1;

@@ -69,7 +69,9 @@ impl World {
     pub(crate) fn keep(&mut self, kind: &str, bytes: &[u8]) {
         let Some(kept) = &mut self.kept else { return };
         let mut line = format!("{kind} ");
-        bytes.iter().for_each(|byte| write!(line, "{byte:02x}").expect("a string takes everything"));
+        for byte in bytes {
+            write!(line, "{byte:02x}").expect("a string takes everything");
+        }
         if kept.lines.len() < MAX_LINES && kept.bytes + bytes.len() < MAX_BYTES && !kept.lines.contains(&line)
         {
             kept.bytes += bytes.len();

@@ -172,7 +172,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
     let config = ConfigBuilder {
         accept: true,
-        server_key: Some(start.server_key),
+        server_key: Some(start.server_key.into()),
         // Those of rooms.
         max_channels: 2,
         ..ConfigBuilder::chat()

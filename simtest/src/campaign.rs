@@ -56,6 +56,10 @@ impl Default for Chaos {
             reorder_extra: (1_000_000, 100_000_000),
             corrupt: 10_000,
             resealed: 0,
+            replay: 0,
+            replay_extra: (0, 0),
+            splice: 0,
+            splice_resealed: 0,
             bursts: None,
             breaks: 10_000,
             splits: 100_000,
@@ -133,6 +137,28 @@ impl Chaos {
     #[must_use]
     pub fn corrupt_resealed(mut self, ppm: u32) -> Self {
         self.rates.resealed = ppm;
+        self
+    }
+
+    /// Datagrams delivered once more, in parts per million, later by a span from `after`. See [`Link::replay`](crate::Link::replay).
+    #[must_use]
+    pub fn replay(mut self, ppm: u32, after: Range<Duration>) -> Self {
+        self.rates.replay = ppm;
+        self.rates.replay_extra = (nanos(after.start), nanos(after.end));
+        self
+    }
+
+    /// Datagrams with the end of another, in parts per million. See [`Link::splice`](crate::Link::splice).
+    #[must_use]
+    pub fn splice(mut self, ppm: u32) -> Self {
+        self.rates.splice = ppm;
+        self
+    }
+
+    /// The same with their checksum mended. See [`Link::splice_resealed`](crate::Link::splice_resealed).
+    #[must_use]
+    pub fn splice_resealed(mut self, ppm: u32) -> Self {
+        self.rates.splice_resealed = ppm;
         self
     }
 
@@ -223,6 +249,8 @@ impl Chaos {
             Kind::Break => self.rates.breaks = 0,
             Kind::Stall => self.rates.stalls = 0,
             Kind::Split => self.rates.splits = 0,
+            Kind::Replay => self.rates.replay = 0,
+            Kind::Splice => (self.rates.splice, self.rates.splice_resealed) = (0, 0),
             _ => {
                 if kind == Kind::Partition {
                     self.swizzle = None;
@@ -252,6 +280,8 @@ impl Chaos {
             (Kind::Break, own.breaks | link.breaks > 0),
             (Kind::Stall, own.stalls | link.stalls > 0),
             (Kind::Split, own.splits | link.splits > 0),
+            (Kind::Replay, own.replay | link.replay > 0),
+            (Kind::Splice, own.splice | link.splice > 0),
         ];
         can.into_iter().filter_map(|(kind, can)| can.then_some(kind)).collect()
     }
@@ -284,6 +314,11 @@ impl Chaos {
                 .bursts
                 .map(|bursts| Bursts { loss: policy.scale(Kind::Drop, bursts.loss), ..bursts }),
             resealed: policy.scale(Kind::Corrupt, link.resealed.saturating_add(own.resealed)),
+            replay: policy.scale(Kind::Replay, link.replay.saturating_add(own.replay)),
+            replay_extra: either(link.replay_extra, own.replay_extra),
+            splice: policy.scale(Kind::Splice, link.splice.saturating_add(own.splice)),
+            splice_resealed: policy
+                .scale(Kind::Splice, link.splice_resealed.saturating_add(own.splice_resealed)),
             breaks: policy.scale(Kind::Break, link.breaks.saturating_add(own.breaks)),
             splits: policy.scale(Kind::Split, link.splits.saturating_add(own.splits)),
             stalls: policy.scale(Kind::Stall, link.stalls.saturating_add(own.stalls)),
@@ -432,7 +467,7 @@ fn partition(alt: u32, word: u64, victims: &[String]) -> Option<What> {
 
 /// How much of each family a run uses, in thousandths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Policy([u32; 15]);
+pub(crate) struct Policy([u32; 17]);
 
 impl Policy {
     pub(crate) fn draw(chooser: &mut dyn Chooser) -> Self {
@@ -440,7 +475,7 @@ impl Policy {
             |locus, alts: &[Alt]| chooser.choose(ChoiceKey { kind: Kind::Policy, locus, occ: 0 }, alts);
         let quarter = Alt { ppm: 250_000, min: 0, max: 0 };
         let mode = ask(0, &[quarter, quarter]).alt;
-        let mut policy = Self([1_000; 15]);
+        let mut policy = Self([1_000; 17]);
         if mode == 0 {
             return policy;
         }

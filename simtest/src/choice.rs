@@ -10,7 +10,7 @@ use crate::fault::{Timed, What};
 use crate::prf::{mix, prf, scale};
 use crate::schedule::{Line, LineWhat, Schedule, Weather, Without};
 
-/// The family of a choice. One datagram has one choice in each of the first four.
+/// The family of a choice. One datagram has one choice in each of the first four, and in `Replay` and `Splice`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Kind {
@@ -42,11 +42,15 @@ pub enum Kind {
     Stall = 13,
     /// A record is read in two parts.
     Split = 14,
+    /// A datagram arrives once more, long after.
+    Replay = 15,
+    /// A datagram arrives with the end of another one.
+    Splice = 16,
 }
 
 impl Kind {
     /// All kinds of fault, in the order of their numbers.
-    pub const FAULTS: [Self; 13] = [
+    pub const FAULTS: [Self; 15] = [
         Self::Drop,
         Self::Corrupt,
         Self::Delay,
@@ -60,12 +64,22 @@ impl Kind {
         Self::Break,
         Self::Stall,
         Self::Split,
+        Self::Replay,
+        Self::Splice,
     ];
 
     /// Whether it happens to everything that networks and disks are used for. The other kinds are of no concern to a test
     /// that has none of them.
     pub(crate) const fn is_usual(self) -> bool {
-        !matches!(self, Self::Clock | Self::Rebind | Self::Break | Self::Stall | Self::Split)
+        (self as u8) < Self::Policy as u8
+    }
+
+    /// Whether it happens to a datagram.
+    pub(crate) const fn of_datagram(self) -> bool {
+        matches!(
+            self,
+            Self::Drop | Self::Corrupt | Self::Delay | Self::Duplicate | Self::Replay | Self::Splice
+        )
     }
 
     /// Whether it happens to a record of a stream.
@@ -90,6 +104,8 @@ impl Kind {
             Self::Break => "break",
             Self::Stall => "stall",
             Self::Split => "split",
+            Self::Replay => "replay",
+            Self::Splice => "splice",
         }
     }
 }
@@ -153,6 +169,12 @@ pub trait Chooser: CloneChooser {
     /// [`choose`](Self::choose) is asked.
     fn timed(&self) -> Option<Vec<Timed>> {
         None
+    }
+
+    /// Whether it may choose a fault of this kind where none is likely. If [`timed`](Self::timed) is `Some`, it is asked for
+    /// [`Kind::Replay`] and [`Kind::Splice`] only then.
+    fn lists(&self, _kind: Kind) -> bool {
+        true
     }
 
     /// Hosts and commands of the test that are left out.
@@ -287,6 +309,10 @@ impl Chooser for FromSchedule {
 
     fn timed(&self) -> Option<Vec<Timed>> {
         Some(self.timed.clone())
+    }
+
+    fn lists(&self, kind: Kind) -> bool {
+        self.listed.keys().any(|key| key.kind == kind)
     }
 
     fn without(&self) -> Vec<Without> {

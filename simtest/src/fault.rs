@@ -240,6 +240,13 @@ pub enum Then {
     Fault(Fault),
 }
 
+impl Then {
+    /// Whether earlier datagrams have to be kept for it.
+    pub(crate) const fn splices(&self) -> bool {
+        matches!(self, Self::Datagram(Effect::Splice { .. }))
+    }
+}
+
 impl From<Effect> for Then {
     fn from(effect: Effect) -> Self {
         Self::Datagram(effect)

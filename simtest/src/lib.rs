@@ -188,7 +188,7 @@ pub use self::explore::{
 };
 pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
 pub use self::harness::{Class, Test};
-pub use self::link::{Bottleneck, Dist, Link, Passage, Preset};
+pub use self::link::{Bottleneck, Dist, Link, Passage, Preset, RateTrace, RateTraceError};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};
 pub use self::oracle::{Check, CloneOracle, Judgement, Life, Oracle, Phase, Verdict, View};
 pub use self::outcome::Outcome;

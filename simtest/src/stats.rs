@@ -25,7 +25,7 @@ pub struct Stats {
     pub lost_down: u64,
     /// Datagrams that found the queue of a paused node full.
     pub lost_queue: u64,
-    /// Datagrams that found the queue of a bottleneck full.
+    /// Datagrams that were lost in the queue of a bottleneck.
     pub lost_narrow: u64,
     /// Datagrams to an address that no node has.
     pub unroutable: u64,
@@ -45,7 +45,7 @@ pub struct Stats {
     pub records: u64,
     /// Bytes read from streams.
     pub stream_bytes: u64,
-    faults: [Tally; 14],
+    faults: [Tally; 16],
 }
 
 /// How often a kind of fault was chosen, and how often that made a difference.

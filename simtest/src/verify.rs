@@ -3,8 +3,10 @@
 //! A simulator that breaks its laws finds failures that cannot happen, and misses those that can. The laws:
 //!
 //! 1. Time never goes back.
-//! 2. Only what was sent arrives, and the copy only of what was duplicated; each at most once, and not if lost.
-//! 3. It arrives as it was sent, unless it was damaged; then as it was damaged (its copy as it was sent).
+//! 2. Only what was sent arrives, a copy only of what was duplicated, and again only what was replayed; each at most once, and not
+//!    if lost.
+//! 3. It arrives as it was sent, unless it was damaged or spliced; then as that has made it (its copies as it was sent). What was
+//!    spliced is its own begin and the end of an earlier one of its flow.
 //! 4. Nothing arrives sooner than the least delay of its link, or is larger than the link allows.
 //! 5. Nothing arrives over a link that is cut, unless it had come before and waited for a paused node.
 //! 6. A dead node does nothing and gets nothing, a paused one neither. Lives begin and end in turn.
@@ -14,7 +16,8 @@
 //! 10. Every fault in the trace begins before it ends, and nothing goes wrong in the quiet phase.
 //! 11. The records of a stream arrive in their order, without gaps, each once and as it was written; and nothing after the
 //!     reader has found the stream finished or broken.
-//! 12. No more passes a bottleneck than its rate allows, and no more waits before it than its queue holds.
+//! 12. No more passes a bottleneck than its rate, or its trace, allows, and no more waits before it than its queue holds. Where the
+//!     oldest make room, it is the oldest.
 
 mod disk;
 mod narrow;
@@ -25,7 +28,8 @@ use std::collections::BTreeMap;
 
 use self::disk::Disk;
 use self::narrow::Narrow;
-use crate::trace::{Loss, NO_NODE, Record, Trace, What, Wire};
+use crate::schedule::Effect;
+use crate::trace::{Loss, NO_NODE, Record, Trace, What, Which, Wire};
 
 /// Checks a recorded run against the laws. `Err` says which record broke one, and how.
 pub fn laws(trace: &Trace) -> Result<(), String> {
@@ -54,18 +58,20 @@ struct Host {
     disk: Disk,
 }
 
-/// One datagram, or its copy.
+/// One datagram, and its copies.
 #[derive(Default)]
-struct Datagram {
+struct Datagram<'a> {
     sent_at: u64,
+    bytes: &'a [u8],
     content: u64,
     damaged: Option<u64>,
     doubled: bool,
+    replayed: bool,
     too_large: bool,
     /// When it has passed its bottleneck at the earliest.
     passed_at: u64,
-    /// Whether the original, and the copy, have arrived or were lost.
-    ended: [bool; 2],
+    /// Whether the original, the copy and the replay have arrived or were lost.
+    ended: [bool; 3],
 }
 
 struct Verifier<'a> {
@@ -73,7 +79,7 @@ struct Verifier<'a> {
     now: u64,
     hosts: Vec<Host>,
     /// Datagrams by flow, in order.
-    flows: Vec<Vec<Datagram>>,
+    flows: Vec<Vec<Datagram<'a>>>,
     /// For each direction of a stream: how many of its records have arrived; `None` when no more may.
     read: Vec<Option<u32>>,
     /// Partitions by fault: who is cut off from whom.
@@ -107,7 +113,7 @@ impl<'a> Verifier<'a> {
             read: vec![Some(0); trace.flows.len()],
             cuts: BTreeMap::new(),
             quiet: false,
-            gates: trace.gates.iter().map(|promise| Narrow::new(*promise)).collect(),
+            gates: trace.gates.iter().map(Narrow::new).collect(),
             latest: None,
         }
     }
@@ -119,19 +125,28 @@ impl<'a> Verifier<'a> {
         self.life(record)?;
         match record.what {
             What::Send { flow, n } => self.send(record, flow, n),
-            What::Arrive { flow, n, copy } => self.arrive(record, flow, n, copy),
+            What::Arrive { flow, n, which } => self.arrive(record, flow, n, which),
             What::Lost { why: Loss::NoSuchAddress, .. } => Ok(()),
-            What::Lost { flow, n, copy, why, fault } => {
+            What::Lost { flow, n, which, why, fault } => {
                 must(
                     !self.quiet || fault == 0 || matches!(why, Loss::Down | Loss::Moved | Loss::Broken),
                     "a fault in the quiet phase",
                 )?;
                 must(why != Loss::Cut || self.is_cut(flow), "lost to a cut that is not there")?;
-                self.latest = self.latest.filter(|(f, number, _)| (*f, *number, false) != (flow, n, copy));
-                self.ends(flow, n, copy)
+                if which == Which::Original {
+                    self.latest = self.latest.filter(|(f, number, _)| (*f, *number) != (flow, n));
+                }
+                if why == Loss::Narrow {
+                    self.leaves_line(flow, n)?;
+                }
+                self.ends(flow, n, which)
             }
             What::Damaged { flow, n, .. } => self.tampered(flow, n, |d| d.damaged = Some(record.content)),
             What::Doubled { flow, n, .. } => self.tampered(flow, n, |d| d.doubled = true),
+            What::Replayed { flow, n, .. } => self.tampered(flow, n, |d| d.replayed = true),
+            What::Spliced { flow, n, back, at, reseal, .. } => {
+                self.spliced(record, (flow, n), (back, at), reseal)
+            }
             What::Delayed { flow, n, .. } | What::Hurt { flow, n, .. } => self.tampered(flow, n, |_| ()),
             What::Stream { flow, what, .. } => self.stream(record.node, flow, what),
             What::Cut { fault } => self.cut(fault, self.trace.text_of(record)),
@@ -203,7 +218,8 @@ impl<'a> Verifier<'a> {
     }
 
     fn send(&mut self, record: &Record, flow: u32, n: u32) -> Check {
-        let len = self.trace.bytes_of(record).len();
+        let bytes = self.trace.bytes_of(record);
+        let len = bytes.len();
         let limit = self.trace.limits[flow as usize];
         let (src, _) = self.trace.flows[flow as usize];
         must(src == record.node, "sent by another node")?;
@@ -213,6 +229,7 @@ impl<'a> Verifier<'a> {
         must(n as usize == sent.len() + 1, "numbered out of turn")?;
         sent.push(Datagram {
             sent_at: self.now,
+            bytes,
             content: record.content,
             too_large: len > limit.mtu,
             ..Datagram::default()
@@ -220,12 +237,12 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn datagram(&mut self, flow: u32, n: u32) -> Result<&mut Datagram, String> {
+    fn datagram(&mut self, flow: u32, n: u32) -> Result<&mut Datagram<'a>, String> {
         let sent = self.flows.get_mut(flow as usize).ok_or("no such flow")?;
         sent.get_mut((n as usize).wrapping_sub(1)).ok_or_else(|| "it was never sent".into())
     }
 
-    fn tampered(&mut self, flow: u32, n: u32, change: impl FnOnce(&mut Datagram)) -> Check {
+    fn tampered(&mut self, flow: u32, n: u32, change: impl FnOnce(&mut Datagram<'a>)) -> Check {
         must(!self.quiet, "a fault in the quiet phase")?;
         let datagram = self.datagram(flow, n)?;
         must(!datagram.ended[0], "tampered with after its end")?;
@@ -233,10 +250,51 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn ends(&mut self, flow: u32, n: u32, copy: bool) -> Check {
+    fn ends(&mut self, flow: u32, n: u32, which: Which) -> Check {
         let datagram = self.datagram(flow, n)?;
-        must(!copy || datagram.doubled, "a copy of what was not duplicated")?;
-        must(!std::mem::replace(&mut datagram.ended[usize::from(copy)], true), "it has ended already")
+        must(which != Which::Copy || datagram.doubled, "a copy of what was not duplicated")?;
+        must(which != Which::Replay || datagram.replayed, "a replay of what was not replayed")?;
+        must(!std::mem::replace(&mut datagram.ended[which as usize], true), "it has ended already")
+    }
+
+    fn spliced(
+        &mut self,
+        record: &Record,
+        (flow, n): (u32, u32),
+        (back, at): (u32, u32),
+        reseal: bool,
+    ) -> Check {
+        must(n > 1 && back > 0, "spliced with none before it")?;
+        let now = self.trace.bytes_of(record);
+        let own = self.datagram(flow, n)?.bytes;
+        let furthest = back.min(Effect::FURTHEST_BACK).min(n - 1);
+        let other = self.datagram(flow, n - furthest)?.bytes;
+        let begin = &own[..own.len().min(at as usize)];
+        let end = other.get(at as usize..).unwrap_or_default();
+        must(now.len() == begin.len() + end.len(), "a splice that is too long or too short")?;
+        let whole = now.starts_with(begin) && now.ends_with(end);
+        must(reseal || whole, "a splice that is not the end of an earlier one")?;
+        self.tampered(flow, n, |d| d.damaged = Some(record.content))
+    }
+
+    /// A datagram is lost in the line of its bottleneck.
+    fn leaves_line(&mut self, flow: u32, n: u32) -> Check {
+        let Some(gate) = self.line_of(flow) else { return Ok(()) };
+        // Of one instant, who makes room goes before who gets it.
+        if let Some((latest, number, _)) = self.latest
+            && self.datagram(latest, number)?.sent_at < self.now
+        {
+            self.passes()?;
+        }
+        self.gates[gate].lost(self.now, (flow, n))
+    }
+
+    /// The bottleneck of a flow where the oldest are dropped, unless streams go through it too.
+    fn line_of(&self, flow: u32) -> Option<usize> {
+        let gate = self.trace.limits[flow as usize].gate?;
+        let mut all = self.trace.limits.iter().zip(&self.trace.streams);
+        let streams = all.any(|(limit, stream)| limit.gate == Some(gate) && *stream > 0);
+        (self.gates[gate as usize].drops_oldest() && !streams).then_some(gate as usize)
     }
 
     /// The latest datagram was not lost on the way to its bottleneck.
@@ -246,19 +304,27 @@ impl<'a> Verifier<'a> {
         if self.trace.streams[flow as usize] > 0 {
             return Ok(());
         }
+        if self.gates[gate as usize].drops_oldest() && self.line_of(flow).is_none() {
+            return Ok(());
+        }
         let sent_at = self.datagram(flow, n)?.sent_at;
-        let passed_at = self.gates[gate as usize].pass(sent_at, len)?;
-        self.datagram(flow, n)?.passed_at = passed_at;
+        if let Some(passed_at) = self.gates[gate as usize].pass(sent_at, (flow, n), len)? {
+            self.datagram(flow, n)?.passed_at = passed_at;
+        }
         Ok(())
     }
 
-    fn arrive(&mut self, record: &Record, flow: u32, n: u32, copy: bool) -> Check {
+    fn arrive(&mut self, record: &Record, flow: u32, n: u32, which: Which) -> Check {
         must(self.trace.flows[flow as usize].1 == record.node, "at another node")?;
         // What waited while the node stood still had crossed its link before.
         let waited = self.hosts[record.node as usize].resumed_at == Some(self.now);
         must(waited || !self.is_cut(flow), "over a link that is cut")?;
         self.passes()?;
-        self.ends(flow, n, copy)?;
+        self.ends(flow, n, which)?;
+        let original = which == Which::Original && self.trace.streams[flow as usize] == 0;
+        if let Some(gate) = self.line_of(flow).filter(|_| original) {
+            self.datagram(flow, n)?.passed_at = self.gates[gate].has_passed(self.now, (flow, n))?;
+        }
         let (now, least) = (self.now, self.trace.limits[flow as usize].delay);
         if self.trace.streams[flow as usize] > 0 {
             let next = self.read[flow as usize].map(|read| read + 1);
@@ -269,7 +335,7 @@ impl<'a> Verifier<'a> {
         must(!datagram.too_large, "larger than its link allows")?;
         must(now >= datagram.sent_at + least, "sooner than its link allows")?;
         must(now >= datagram.passed_at + least, "sooner than its bottleneck allows")?;
-        let expected = datagram.damaged.filter(|_| !copy).unwrap_or(datagram.content);
+        let expected = datagram.damaged.filter(|_| which == Which::Original).unwrap_or(datagram.content);
         must(record.content == expected, "not as it was sent")
     }
 

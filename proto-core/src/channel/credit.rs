@@ -79,21 +79,11 @@ struct Window {
     charged: u64,
     released: u64,
     granted: u64,
-    /// What is released when a quarter of the window is free that was not granted.
-    due_from: u64,
 }
 
 impl Window {
     const fn new(size: u64, largest: u64) -> Self {
-        let mut window = Self { size, largest, charged: 0, released: 0, granted: 0, due_from: 0 };
-        window.grant(size);
-        window
-    }
-
-    const fn grant(&mut self, granted: u64) {
-        self.granted = granted;
-        let quarter = self.size / 4;
-        self.due_from = (granted + if quarter == 0 { 1 } else { quarter }).saturating_sub(self.size);
+        Self { size, largest, charged: 0, released: 0, granted: size }
     }
 
     const fn outstanding(&self) -> u64 {
@@ -118,7 +108,8 @@ impl Window {
     /// The same as [`Self::is_due`] where no rate limits anything.
     #[inline]
     fn is_due_unlimited(&self) -> bool {
-        self.released >= self.due_from || self.outstanding() < self.largest && self.is_due_largest()
+        self.released + self.size >= self.granted + (self.size / 4).max(1)
+            || self.outstanding() < self.largest && self.is_due_largest()
     }
 
     #[inline(never)]
@@ -152,8 +143,8 @@ impl ReceiveCredit {
     pub(crate) fn limited(mut self, now: Timestamp, rate: Option<Rate>) -> Self {
         self.limit(now, rate);
         let (messages, bytes) = self.available();
-        self.bytes.grant(self.bytes.granted.min(bytes));
-        self.messages.grant(self.messages.granted.min(messages));
+        self.bytes.granted = self.bytes.granted.min(bytes);
+        self.messages.granted = self.messages.granted.min(messages);
         self
     }
 
@@ -161,7 +152,6 @@ impl ReceiveCredit {
     pub(crate) const fn hold_messages(&mut self, size: u64) -> bool {
         let is_other = self.messages.size != size;
         self.messages.size = size;
-        self.messages.grant(self.messages.granted);
         is_other
     }
 
@@ -241,6 +231,12 @@ impl ReceiveCredit {
         self.is_due_limited()
     }
 
+    /// Whether the largest message might be shut out by what is left: nothing else than charging makes it so.
+    #[inline]
+    pub(crate) const fn is_tight(&self) -> bool {
+        self.bytes.outstanding() < self.bytes.largest || self.messages.outstanding() < self.messages.largest
+    }
+
     #[inline(never)]
     fn is_due_limited(&self) -> bool {
         let ((messages, bytes), (message_burst, byte_burst)) = (self.available(), self.burst());
@@ -260,8 +256,8 @@ impl ReceiveCredit {
     /// What the peer may have charged in all, in bytes and messages.
     pub(crate) fn grant(&mut self) -> (u64, u64) {
         let (messages, bytes) = self.available();
-        self.bytes.grant(self.bytes.target(bytes));
-        self.messages.grant(self.messages.target(messages));
+        self.bytes.granted = self.bytes.target(bytes);
+        self.messages.granted = self.messages.target(messages);
         (self.bytes.granted, self.messages.granted)
     }
 
@@ -275,20 +271,7 @@ crate::sleep::saved!(SendCredit { bytes, messages, used_bytes, used_messages });
 
 crate::sleep::saved!(ReceiveCredit { bytes, messages, limit });
 
-impl crate::sleep::Saved for Window {
-    fn save(&self, to: &mut crate::sleep::Saver) {
-        for number in [self.size, self.largest, self.charged, self.released, self.granted] {
-            number.save(to);
-        }
-    }
-
-    fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
-        let mut window = Self::new(u64::load(from)?, u64::load(from)?);
-        (window.charged, window.released) = (u64::load(from)?, u64::load(from)?);
-        window.grant(u64::load(from)?);
-        Some(window)
-    }
-}
+crate::sleep::saved!(Window { size, largest, charged, released, granted });
 
 #[cfg(test)]
 mod tests {

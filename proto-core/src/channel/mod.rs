@@ -555,7 +555,7 @@ mod tests {
 
     #[test]
     fn an_idle_channel_is_small() {
-        assert!(size_of::<Channel>() <= 656, "{} bytes", size_of::<Channel>());
+        assert!(size_of::<Channel>() <= 640, "{} bytes", size_of::<Channel>());
         assert!(size_of::<crate::Connection>() <= 2400, "{} bytes", size_of::<crate::Connection>());
     }
 }

@@ -188,11 +188,13 @@ impl Channels {
     #[inline]
     pub(super) fn owe_due_credit(&mut self, index: usize) {
         let channel = &mut self.list[index];
-        if channel.receive_credit.is_due() {
+        if channel.receive_credit.is_tight() && channel.receive_credit.is_due() {
             let id = channel.id;
             self.owe_credit(id);
         }
-        self.session_credit_due |= self.session_receive.is_due();
+        if self.session_receive.is_tight() {
+            self.session_credit_due |= self.session_receive.is_due();
+        }
     }
 
     /// CREDIT for the channel is to go out.

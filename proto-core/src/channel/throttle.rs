@@ -250,12 +250,18 @@ impl Channels {
         }
     }
 
-    /// What came in or was taken on the channel may have made credit due, now or once time has passed.
+    /// What came in on the channel may have made credit due, now or once time has passed.
+    pub(crate) fn note_charge(&mut self, now: Timestamp, id: ChannelId) {
+        if self.throttles.is_some() {
+            self.meter_credit(now, id);
+        } else if let Ok(index) = self.position(id) {
+            self.owe_due_credit(index);
+        }
+    }
+
+    /// What came in, was taken or was granted on the channel may have made credit due once time has passed.
     pub(crate) fn meter_credit(&mut self, now: Timestamp, id: ChannelId) {
         if self.throttles.is_none() {
-            if let Ok(index) = self.position(id) {
-                self.owe_due_credit(index);
-            }
             return;
         }
         self.fill_credit(now, id);

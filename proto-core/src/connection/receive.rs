@@ -7,7 +7,7 @@ use super::{Arrival, Connection};
 use crate::channel::{
     Announce, Arrival as Piece, Channel, Gone, Inbox, Intake, ReceiveCredit, Refused, SendCredit, Share,
 };
-use crate::wire::{Credit, DecodeError, Fragment, Frame, Msg, OpenChannel, Record};
+use crate::wire::{Ack, Credit, DecodeError, Fragment, Frame, Msg, OpenChannel, Record};
 use crate::{ChannelId, Class, Event, Refusal, Timestamp, code};
 
 /// A rule that the peer broke: code and text of the CLOSE that it gets.
@@ -76,14 +76,20 @@ impl Connection {
     pub(super) fn apply_record(&mut self, now: Timestamp, number: u64, arrival: Arrival, payload: &[u8]) {
         let is_newest = self.received.is_newest(number);
         let mut previous = None;
+        // Messages that come alone or behind an ACK need not be decoded twice.
         let mut record = Record::new(payload);
-        // Messages that nothing else is said with need not be decoded twice.
+        let (ack, mut messages) = record.split_ack();
         let mut probing = false;
-        if record.run().is_some() {
+        if messages.run().is_some() {
             self.note_packet(now, number, arrival, Asks::ACK, payload.len());
-        } else if record.is_at_last() {
-            let applied = record.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
+            if let Err(Violation(code, text)) = ack.map_or(Ok(()), |ack| self.on_ack(now, &ack)) {
+                return self.on_violation(now, code, text);
+            }
+            record = messages;
+        } else if messages.is_at_last() {
+            let applied = messages.next_msg().map_err(|error| violation_of(&error)).and_then(|msg| {
                 self.note_packet(now, number, arrival, Asks::ACK, payload.len());
+                ack.map_or(Ok(()), |ack| self.on_ack(now, &ack))?;
                 if self.state.is_open() { self.on_msg(now, &msg, &mut previous) } else { Ok(()) }
             });
             return match applied {
@@ -149,16 +155,7 @@ impl Connection {
     ) -> Result<(), Violation> {
         let is_open = self.state.is_open();
         match frame {
-            Frame::Ack(ack) => {
-                self.recovery
-                    .on_ack(now, ack, &mut self.rng, &mut self.scratch.outcome, &mut self.stats)
-                    .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
-                self.settle_outcome(now);
-                if self.state == State::Closing {
-                    self.hasten_closing(now);
-                }
-                Ok(())
-            }
+            Frame::Ack(ack) => self.on_ack(now, ack),
             Frame::Confirm(hash) => {
                 if self.on_confirm(now, hash) {
                     Ok(())
@@ -245,6 +242,17 @@ impl Connection {
             | Frame::Sealed(_)
             | Frame::Key { .. } => violation("a handshake frame in an established connection"),
         }
+    }
+
+    fn on_ack(&mut self, now: Timestamp, ack: &Ack<'_>) -> Result<(), Violation> {
+        self.recovery
+            .on_ack(now, ack, &mut self.rng, &mut self.scratch.outcome, &mut self.stats)
+            .map_err(|impossible| Violation(code::PROTOCOL_VIOLATION, impossible.0))?;
+        self.settle_outcome(now);
+        if self.state == State::Closing {
+            self.hasten_closing(now);
+        }
+        Ok(())
     }
 
     fn on_credit(&mut self, credit: &Credit) -> Result<(), Violation> {
@@ -380,7 +388,7 @@ impl Connection {
         }
         self.scratch.deliveries = deliveries;
         self.scratch.gone = gone;
-        self.channels.meter_credit(now, id);
+        self.channels.note_charge(now, id);
         let acted = acted.unwrap_or_else(|| violation("something about a channel that was never opened"))?;
         delivered.map(|()| acted)
     }

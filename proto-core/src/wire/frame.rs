@@ -247,10 +247,26 @@ impl<'a> Record<'a> {
         self.reader.rest().first().is_some_and(|&ty| ty >= MSG)
     }
 
+    /// The ACK that follows, if one does that makes sense, and what comes behind it.
+    #[inline]
+    pub(crate) fn split_ack(&self) -> (Option<Ack<'a>>, Self) {
+        let mut rest = self.clone();
+        let Some(&ty) = self.reader.rest().first().filter(|&&ty| ty == code::ACK || ty == code::ACK_ECN)
+        else {
+            return (None, rest);
+        };
+        rest.frames += 1;
+        match rest.reader.u8().and_then(|_| Ack::decode(&mut rest.reader, ty == code::ACK_ECN)) {
+            Ok(ack) => (Some(ack), rest),
+            Err(_) => (None, self.clone()),
+        }
+    }
+
     /// What follows, if it is nothing but plain messages of one channel and class, the first of this record.
     #[inline]
     pub(crate) fn run(&self) -> Option<PlainRun<'a>> {
-        if self.context.is_new() { PlainRun::read(self.reader.rest()) } else { None }
+        let run = if self.context.is_new() { PlainRun::read(self.reader.rest()) } else { None };
+        run.filter(|run| self.frames + run.count as usize <= MAX_FRAMES)
     }
 
     /// Whether a MSG follows, and nothing behind it.

@@ -445,8 +445,9 @@ impl Node for Peer {
                 if let Some(&(id, request)) = self.asked.last()
                     && let Some(mut conn) = self.endpoint.connection(id)
                 {
-                    // Where another link is coming its end may be there and not told yet.
-                    conn.cancel_request(at, request);
+                    // Where there is another link its end may be there and not told yet.
+                    let is_first_link = conn.state() != State::Suspended && conn.incarnation() < 2;
+                    assert!(conn.cancel_request(at, request) || !is_first_link, "its end has not been told");
                 }
             }
             Cmd::Close { linger } => {

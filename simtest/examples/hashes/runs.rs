@@ -18,7 +18,7 @@ const SEEDS: u64 = 100;
 fn register(seed: u64) -> Sim<Register> {
     let mut sim = Sim::new("register");
     scenario::register(&mut sim, Bug::None, 2, 4);
-    let links = [Link::lan(), Link::lte(), Link::satellite(), Link::hostile()];
+    let links = [Link::lan(), Link::cellular(), Link::satellite(), Link::hostile()];
     sim.links(links[(seed % 4) as usize].clone());
     let chaos = Chaos::default().clock(secs(3), ms(10)..secs(1)).rebind(secs(4)).until(secs(1));
     sim.campaign(chaos.quiet_for(secs(30)));

@@ -6,14 +6,14 @@ fn names() -> Vec<String> {
 }
 
 fn plan(chaos: &Chaos, seed: u64) -> Vec<Timed> {
-    chaos.plan(&mut FromSeed::new(seed), &Policy([1_000; 15]), &names())
+    chaos.plan(&mut FromSeed::new(seed), &Policy([1_000; 17]), &names())
 }
 
 #[test]
 fn policies_are_mixed_half_quarter_quarter() {
     let policies: Vec<Policy> = (0..10_000).map(|seed| Policy::draw(&mut FromSeed::new(seed))).collect();
     let of = |policy: &Policy| Kind::FAULTS.map(|kind| policy.0[kind as usize]);
-    let all_on = policies.iter().filter(|policy| of(policy) == [1_000; 13]).count();
+    let all_on = policies.iter().filter(|policy| of(policy) == [1_000; 15]).count();
     let scaled = policies.iter().filter(|policy| of(policy).iter().any(|x| ![0, 1_000].contains(x))).count();
     assert!((4_800..5_200).contains(&all_on), "{all_on}");
     assert!((2_300..2_700).contains(&scaled), "{scaled}");
@@ -67,5 +67,5 @@ fn partitions_have_two_sides() {
 fn without_leaves_out_a_family() {
     let none = Kind::FAULTS.into_iter().fold(Chaos::default().corrupt_resealed(5), Chaos::without);
     assert_eq!(plan(&none, 1), []);
-    assert!(!none.rates(&Rates::default(), &Policy([1_000; 15])).any());
+    assert!(!none.rates(&Rates::default(), &Policy([1_000; 17])).any());
 }

@@ -17,7 +17,8 @@ use crate::time::nanos;
 /// A fault is one of: a datagram is dropped; a copy of it comes later; it is held back; some of its bits are
 /// flipped; a node crashes at the begin of a time slot and is back after one of a few spans, without what it
 /// had not synced; a stream breaks after the first byte of a record, or after the last; it stands still before a record; the
-/// first byte of a record is read alone. Faults that the test itself sets ([`Sim::fault`](crate::Sim::fault)) happen in every
+/// first byte of a record is read alone. If asked for, also: a datagram comes once more long after; from its second byte on it is the
+/// one before it. Faults that the test itself sets ([`Sim::fault`](crate::Sim::fault)) happen in every
 /// schedule and do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -26,6 +27,7 @@ pub struct Bounds {
     pub(super) kinds: Vec<Kind>,
     pub(super) held: u64,
     pub(super) copied: u64,
+    pub(super) replayed: u64,
     pub(super) soon: bool,
     pub(super) stalled: u64,
     /// `None`: just before each event.
@@ -57,6 +59,7 @@ impl Bounds {
             ],
             held: 30_000_000,
             copied: 30_000_000,
+            replayed: 10_000_000_000,
             soon: false,
             stalled: 300_000_000,
             slot: Some(100_000_000),
@@ -94,12 +97,11 @@ impl Bounds {
     /// Only faults of these kinds.
     ///
     /// # Panics
-    /// If one of them is not drop, duplicate, delay, corrupt, crash, break, stall or split.
+    /// If one of them is not drop, duplicate, delay, corrupt, crash, break, stall, split, replay or splice.
     #[must_use]
     pub fn kinds(self, kinds: impl IntoIterator<Item = Kind>) -> Self {
         let kinds: Vec<Kind> = kinds.into_iter().collect();
-        let able =
-            |kind: &Kind| *kind == Kind::Crash || kind.of_stream() || (*kind as u8) <= Kind::Duplicate as u8;
+        let able = |kind: &Kind| *kind == Kind::Crash || kind.of_stream() || kind.of_datagram();
         let not = kinds.iter().find(|kind| !able(kind));
         assert!(not.is_none(), "faults of this kind are not enumerated: {not:?}");
         Self { kinds, ..self }
@@ -115,6 +117,12 @@ impl Bounds {
     #[must_use]
     pub fn copied_after(self, span: Duration) -> Self {
         Self { copied: nanos(span), ..self }
+    }
+
+    /// How much later a replayed datagram arrives once more (default 10 s).
+    #[must_use]
+    pub fn replayed_after(self, span: Duration) -> Self {
+        Self { replayed: nanos(span), ..self }
     }
 
     /// Also copies that arrive together with the original.
@@ -189,6 +197,8 @@ impl Bounds {
             Kind::Break => (Some(Effect::Break(1)), Some(Effect::Break(u32::MAX))),
             Kind::Stall => (Some(Effect::Stall(self.stalled)), None),
             Kind::Split => (Some(Effect::Split(1)), None),
+            Kind::Replay => (Some(Effect::Replay(self.replayed)), None),
+            Kind::Splice => (Some(Effect::Splice { back: 1, at: 1, reseal: false }), None),
             _ => (None, None),
         };
         let all = effect.into_iter().chain(other).filter(|_| self.kinds.contains(&kind));

@@ -31,6 +31,7 @@ struct Turn {
 
 #[derive(Clone)]
 struct Walking {
+    kinds: Vec<Kind>,
     origin: Origin,
     timed: Vec<Timed>,
     without: Vec<Without>,
@@ -53,6 +54,10 @@ impl Chooser for Walking {
 
     fn timed(&self) -> Option<Vec<Timed>> {
         Some(self.timed.clone())
+    }
+
+    fn lists(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
     }
 
     fn without(&self) -> Vec<Without> {
@@ -100,7 +105,9 @@ impl<'a, N: Node> Walk<'a, N> {
         crashes.extend(
             bounds.timed.iter().filter(|fault| !crashes.contains(fault)).cloned().collect::<Vec<_>>(),
         );
-        let root = Walking { origin, timed: sim.faults.clone(), without: Vec::new(), turn: Rc::default() };
+        let kinds = bounds.kinds.clone();
+        let root =
+            Walking { kinds, origin, timed: sim.faults.clone(), without: Vec::new(), turn: Rc::default() };
         Self { sim, bounds, crashes, root, wanted: None, judged: 0, checked: 0, events: 0 }
     }
 

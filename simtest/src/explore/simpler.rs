@@ -54,6 +54,17 @@ fn effects(effect: Effect) -> Vec<Effect> {
             let shorter = rounder(by, MS).into_iter().map(Effect::Duplicate);
             [Effect::Drop].into_iter().chain(shorter).collect()
         }
+        Effect::Replay(by) => {
+            let shorter = rounder(by, MS).into_iter();
+            let copies = shorter.clone().take(1).map(Effect::Duplicate);
+            [Effect::Drop].into_iter().chain(copies).chain(shorter.map(Effect::Replay)).collect()
+        }
+        Effect::Splice { back, at, reseal } => {
+            let splice = |back, at| Effect::Splice { back, at, reseal };
+            let nearer = [1, 2].into_iter().filter(|less| *less < back).map(|back| splice(back, at));
+            let sooner = [0, 1, at / 2].into_iter().filter(|less| *less < at).map(|at| splice(back, at));
+            [Effect::Drop].into_iter().chain(nearer).chain(sooner).collect()
+        }
         Effect::Corrupt(damage, bits) => {
             let small = [1_u32, 2, 3].into_iter().filter(|small| *small < bits);
             [Effect::Drop].into_iter().chain(small.map(|bits| Effect::Corrupt(damage, bits))).collect()

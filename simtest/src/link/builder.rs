@@ -31,6 +31,10 @@ pub(crate) struct Rates {
     pub(crate) reorder_extra: (u64, u64),
     pub(crate) corrupt: u32,
     pub(crate) resealed: u32,
+    pub(crate) replay: u32,
+    pub(crate) replay_extra: (u64, u64),
+    pub(crate) splice: u32,
+    pub(crate) splice_resealed: u32,
     pub(crate) bursts: Option<Bursts>,
     pub(crate) breaks: u32,
     pub(crate) splits: u32,
@@ -40,7 +44,13 @@ pub(crate) struct Rates {
 
 impl Rates {
     pub(crate) const fn any(&self) -> bool {
-        self.bursts.is_some() || self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed != 0
+        let faults = self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed | self.replay;
+        self.bursts.is_some() || faults != 0 || self.splices()
+    }
+
+    /// Whether earlier datagrams have to be kept.
+    pub(crate) const fn splices(&self) -> bool {
+        self.splice | self.splice_resealed != 0
     }
 
     /// Whether anything can happen to a stream.
@@ -133,6 +143,31 @@ impl Link {
     #[must_use]
     pub fn corrupt_resealed(mut self, ppm: u32) -> Self {
         self.rates.resealed = ppm;
+        self
+    }
+
+    /// Delivers this many datagrams in a million once more, later by a span from `after`: when the connection that it belonged to is
+    /// long over, or the receiver another one at the same address. Be generous with `after`; it may reach into the quiet phase.
+    #[must_use]
+    pub fn replay(mut self, ppm: u32, after: Range<Duration>) -> Self {
+        self.rates.replay = ppm;
+        self.rates.replay_extra = (nanos(after.start), nanos(after.end));
+        self
+    }
+
+    /// Gives this many datagrams in a million the end of one that was sent up to 16 before it on the same flow, from any byte on: what
+    /// a buffer does that is used again too early.
+    #[must_use]
+    pub fn splice(mut self, ppm: u32) -> Self {
+        self.rates.splice = ppm;
+        self
+    }
+
+    /// The same, and the checksum is mended with [`Dissect::reseal`](crate::Dissect::reseal). What was said of
+    /// [`corrupt_resealed`](Self::corrupt_resealed) holds here too.
+    #[must_use]
+    pub fn splice_resealed(mut self, ppm: u32) -> Self {
+        self.rates.splice_resealed = ppm;
         self
     }
 

@@ -17,6 +17,8 @@ enum Shape {
     Exp { min: u64, mean: u64 },
     Normal { mean: u64, deviation: u64 },
     Bimodal { usual: u64, rare: u64, ppm: u32 },
+    Pareto { least: u64, most: u64, shape: u32 },
+    AnyOf(&'static [Duration]),
 }
 
 impl Dist {
@@ -51,12 +53,34 @@ impl Dist {
         Self(Shape::Bimodal { usual: nanos(usual), rare: nanos(rare), ppm })
     }
 
+    /// At least `least`, with a heavy tail (Pareto): longer than `t` with probability `(least / t)` to the power of `shape / 1000`.
+    /// Cut at `most`. The smaller the shape, the heavier the tail; below 2,000 the variance, below 1,000 even the mean would be
+    /// infinite without the cut.
+    ///
+    /// # Panics
+    /// If `least` or `shape` is 0, or `most` is less than `least`.
+    pub fn pareto(least: Duration, shape: u32, most: Duration) -> Self {
+        assert!(!least.is_zero() && shape > 0 && most >= least, "{least:?} to {most:?}, shape {shape}");
+        Self(Shape::Pareto { least: nanos(least), most: nanos(most), shape })
+    }
+
+    /// One of `spans`, as they were measured, each equally likely.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn any_of(spans: &'static [Duration]) -> Self {
+        assert!(!spans.is_empty(), "one of no spans");
+        Self(Shape::AnyOf(spans))
+    }
+
     /// The least span.
     pub fn min(self) -> Duration {
         Duration::from_nanos(match self.0 {
             Shape::Fixed(min) | Shape::Uniform { min, .. } | Shape::Exp { min, .. } => min,
             Shape::Normal { mean, deviation } => mean.saturating_sub(deviation.saturating_mul(6)),
             Shape::Bimodal { usual, rare, .. } => usual.min(rare),
+            Shape::Pareto { least, .. } => least,
+            Shape::AnyOf(spans) => spans.iter().copied().map(nanos).min().unwrap_or_default(),
         })
     }
 
@@ -85,6 +109,15 @@ impl Dist {
                 } else {
                     usual
                 }
+            }
+            Shape::Pareto { least, most, shape } => {
+                // -log2 of a number between 0 and 1 with 32 fractional bits, divided by the shape.
+                let doublings = (33 << 32) - log2(2 * (word >> 32) + 1);
+                let doublings = u128::from(doublings) * 1_000 / u128::from(shape);
+                times_2_to(least, doublings as u64).min(most)
+            }
+            Shape::AnyOf(spans) => {
+                spans.get(scale(word, spans.len() as u64) as usize).copied().map_or(0, nanos)
             }
         }
     }
@@ -127,10 +160,32 @@ const fn log2(x: u64) -> u64 {
     result
 }
 
+/// `x` times 2 to the power of a number with 32 fractional bits, or `u64::MAX`.
+fn times_2_to(x: u64, power: u64) -> u64 {
+    let set = (0..32).filter(|i| power >> (31 - i) & 1 == 1);
+    let product = set.fold(1 << 62, |product: u128, i| (product * u128::from(ROOTS[i])) >> 62);
+    let whole = (power >> 32) as u32;
+    let scaled = (u128::from(x) * product) >> 62;
+    if whole >= 64 { u64::MAX } else { u64::try_from(scaled << whole).unwrap_or(u64::MAX) }
+}
+
+/// The square root of 2, its square root, and so on, with 62 fractional bits.
+const ROOTS: [u64; 32] = {
+    let mut roots = [0; 32];
+    let mut last: u128 = 2 << 62;
+    let mut i = 0;
+    while i < 32 {
+        last = (last << 62).isqrt();
+        roots[i] = last as u64;
+        i += 1;
+    }
+    roots
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::ms;
+    use crate::time::{ms, secs};
 
     fn mean(dist: Dist) -> u64 {
         (0..100_000).map(|i| dist.sample(mix(i))).sum::<u64>() / 100_000
@@ -153,6 +208,25 @@ mod tests {
         assert!(spans.iter().all(|span| *span >= dist.min().as_nanos() as u64));
         assert_eq!(Dist::normal(ms(1), ms(1)).min(), ms(0), "never less than nothing");
         assert_eq!(Dist::bimodal(ms(9), ms(2), 1).min(), ms(2));
+    }
+
+    #[test]
+    fn tails_are_as_heavy_as_they_should_be() {
+        assert_eq!(ROOTS[..2], [6_521_908_912_666_391_106, 5_484_249_825_272_419_511]);
+        assert_eq!((times_2_to(1_000, 3 << 32), times_2_to(1_000, 3 << 31)), (8_000, 2_828));
+        assert_eq!(times_2_to(5, 64 << 32), u64::MAX);
+        let dist = Dist::pareto(ms(10), 2_000, secs(100));
+        let spans: Vec<u64> = (0..100_000).map(|i| dist.sample(mix(i))).collect();
+        let longer = |span| spans.iter().filter(|of| **of > span).count();
+        assert!(spans.iter().all(|span| *span >= 9_999_999), "{:?}", spans.iter().min());
+        assert!((24_500..25_500).contains(&longer(20_000_000)), "a quarter twice as long");
+        assert!((900..1_100).contains(&longer(100_000_000)), "a hundredth ten times as long");
+        assert!((5..=20).contains(&longer(1_000_000_000)), "{}", longer(1_000_000_000));
+        let cut = Dist::pareto(ms(10), 500, ms(40));
+        assert_eq!(((0..999).map(|i| cut.sample(mix(i))).max(), cut.min()), (Some(40_000_000), ms(10)));
+        let measured = Dist::any_of(const { &[ms(3), ms(1), ms(8)] });
+        assert_eq!(measured.min(), ms(1));
+        assert_eq!(mean(measured) / 10_000, 400);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Links with well-known names.
 
-use super::{Bottleneck, Dist, Link};
+use super::{Bottleneck, Dist, Link, RateTrace};
 use crate::time::{ms, secs, us};
 
 /// The presets as data.
@@ -74,6 +74,16 @@ impl Link {
             .mtu(1_400)
     }
 
+    /// A mobile network whose rate varies: 25 ms with a heavy tail up to 300 ms (longer than 50 ms: 6 %); as fast as
+    /// [`RateTrace::cell`], with a queue of 200,000 bytes (half a second); 0.1 % lost; datagrams up to 1,400 bytes.
+    pub fn cellular() -> Self {
+        Self::new()
+            .delay(Dist::pareto(ms(25), 4_000, ms(300)))
+            .loss(1_000)
+            .bottleneck(Bottleneck::traced(RateTrace::cell(), 200_000))
+            .mtu(1_400)
+    }
+
     /// Between planets: 8 minutes, 0.1 % lost, 1 % damaged, 64,000 bytes a second with a queue of 1 MB.
     pub fn mars() -> Self {
         Self::new()
@@ -85,7 +95,7 @@ impl Link {
     }
 
     /// As bad as it gets: 5 to 60 ms; 30 % lost, 10 % repeated within 100 ms, 20 % held back by up to 200 ms,
-    /// 1 % damaged, datagrams up to 1,280 bytes.
+    /// 1 % damaged, 0.5 % spliced, 0.5 % again 1 to 10 s later; datagrams up to 1,280 bytes.
     pub fn hostile() -> Self {
         Self::new()
             .delay(Dist::uniform(ms(5)..ms(60)))
@@ -93,6 +103,8 @@ impl Link {
             .duplicate(100_000, us(0)..ms(100))
             .reorder(200_000, ms(1)..ms(200))
             .corrupt(10_000)
+            .splice(5_000)
+            .replay(5_000, secs(1)..secs(10))
             .mtu(1_280)
     }
 }

@@ -25,6 +25,12 @@ fn presets() {
         "Dist(Fixed(480000000000)) mtu 1400 loss 1000 duplicate 0 (0, 0) reorder 0 (0, 0) corrupt 10000 resealed 0"
     );
     assert_eq!(Link::mars().bottleneck, Some(Bottleneck::new(64_000, 1_000_000)));
+    let Rates { splice, splice_resealed, replay, replay_extra, .. } = Link::hostile().rates;
+    assert_eq!((splice, splice_resealed, replay), (5_000, 0, 5_000));
+    assert_eq!(replay_extra, (1_000_000_000, 10_000_000_000));
+    assert_eq!(Link::cellular().delay, Dist::pareto(ms(25), 4_000, ms(300)));
+    assert_eq!(Link::cellular().bottleneck, Some(Bottleneck::traced(RateTrace::cell(), 200_000)));
+    assert_eq!((Link::cellular().rates.loss, Link::cellular().mtu), (1_000, 1_400));
     insta::assert_snapshot!(numbers(&Link::hostile()), @"Dist(Uniform { min: 5000000, span: 55000000 }) mtu 1280 loss 300000 duplicate 100000 (0, 100000000) reorder 200000 (1000000, 200000000) corrupt 10000 resealed 0");
 }
 

@@ -12,6 +12,7 @@ use crate::stats::Stats;
 use crate::time::Time;
 use crate::trace::{Recorder, What};
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(crate) struct Core {
     pub(crate) now: Time,
     pub(crate) phase: Phase,
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) weather: Weather,
     /// The chooser lists faults: it must be asked even where none is likely.
     pub(crate) replay: bool,
+    /// The chooser lists replays or splices.
+    pub(crate) rare: bool,
     /// No further fault will be chosen: nobody is asked.
     pub(crate) calm: bool,
     /// Which of the `sometimes` have been hit.

@@ -51,6 +51,7 @@ impl<N: Node> Run<N> {
         let origin = chooser.origin();
         let listed = chooser.timed();
         let replay = listed.is_some();
+        let rare = faults::rare(&sim, &*chooser, replay);
         let triggers = chooser.triggers() && !sim.triggers.is_empty();
         let (plan, unmatched) = faults::plan(&sim, &policy, &mut *chooser, listed);
         let without = chooser.without();
@@ -83,6 +84,7 @@ impl<N: Node> Run<N> {
             verdict: None,
             weather: origin.weather,
             replay,
+            rare,
             calm: false,
             marks: Marks::default(),
             triggered: Vec::new(),
@@ -132,6 +134,10 @@ impl<N: Node> Run<N> {
             Job::Begin(index) => self.begin(index),
             Job::End(index) => self.end(index),
             Job::Stream(code) => self.stream(code),
+            Job::Departs(gate) => {
+                self.net.departs(&mut self.core, gate);
+                self.observe();
+            }
             Job::Writable(code) => self.writable(code),
             Job::GiveUp(code) => self.give_up(code),
             Job::Quiet => self.quiet(),

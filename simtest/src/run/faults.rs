@@ -45,12 +45,19 @@ pub(super) fn plan<N: Node>(
     (plan, unmatched)
 }
 
+/// Whether there may be replays or splices besides those that links and campaign make likely.
+pub(super) fn rare<N: Node>(sim: &Sim<N>, chooser: &dyn Chooser, listed: bool) -> bool {
+    let lists = || chooser.lists(Kind::Replay) || chooser.lists(Kind::Splice);
+    listed && lists() || sim.triggers.iter().any(|(_, then)| then.splices())
+}
+
 impl<N: Node> Run<N> {
     /// Forgets the faults that are yet to begin, and plans those of another chooser.
     pub(crate) fn plan_anew(&mut self, chooser: &mut dyn Chooser) {
         self.core.heap.retain(|job| !matches!(job, Job::Begin(_)));
         let listed = chooser.timed();
         self.core.replay = listed.is_some();
+        self.core.rare = rare(&self.sim, chooser, self.core.replay);
         let (plan, late) = plan(&self.sim, &self.policy, chooser, listed);
         self.unmatched = late;
         let now = self.core.now;

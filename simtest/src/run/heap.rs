@@ -21,6 +21,8 @@ pub(crate) enum Job {
     End(u32),
     /// What this end of a stream has sent arrives.
     Stream(u32),
+    /// The first in line at a bottleneck has passed.
+    Departs(u32),
     /// This end of a stream learns that there is room.
     Writable(u32),
     /// This end of a stream gives up, unless something comes through.

@@ -7,7 +7,9 @@ mod heap;
 mod host;
 mod inputs;
 mod net;
+mod onward;
 mod stream;
+mod tamper;
 #[cfg(test)]
 mod tests;
 

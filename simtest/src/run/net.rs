@@ -1,21 +1,24 @@
 //! The network: flows, datagrams under way, and what happens to them.
 
+use std::collections::VecDeque;
+
 use super::core::Core;
-use super::heap::Job;
+use super::onward::{depart, gate};
 use super::stream::Wires;
+use super::tamper::hurt;
 use crate::campaign::Policy;
-use crate::choice::{Alt, ChoiceKey, Kind};
+use crate::choice::{Alt, Choice, ChoiceKey, Kind};
 use crate::fault::Then;
-use crate::link::{Bottleneck, Bursts, Dist, Gate, Passage, Rates};
-use crate::node::{Addr, Dissect, Ecn, Node, Transmit};
+use crate::link::{Bursts, Dist, Gate, Onward, Passage, Rates};
+use crate::node::{Addr, Ecn, Node, Transmit};
 use crate::oracle::Phase;
 use crate::outcome::Named;
-use crate::prf::{hash_bytes, mix, scale};
+use crate::prf::{hash_bytes, mix};
 use crate::schedule::{Damage, Effect, flow_locus, label_locus, ordinal_locus};
 use crate::sim::Sim;
 use crate::table::Table;
 use crate::time::Time;
-use crate::trace::{Limit, Loss, What};
+use crate::trace::{Limit, Loss, What, Which};
 
 /// Families of weather.
 const WEATHER_LINK: u8 = 0x80;
@@ -43,6 +46,8 @@ pub(crate) struct Flow {
     pub(super) last_at: Time,
     /// The latest datagram that was delivered.
     newest: u32,
+    /// What was sent lately, the newest last: kept only where datagrams are spliced.
+    pub(super) past: VecDeque<Vec<u8>>,
     /// How many partitions cut it, and the latest of them by its index in the plan.
     pub(crate) cuts: u32,
     pub(crate) cut_by: u32,
@@ -52,13 +57,14 @@ pub(crate) struct Flow {
 pub(crate) struct Packet {
     pub(crate) flow: u32,
     pub(crate) n: u32,
-    pub(crate) copy: bool,
+    pub(crate) which: Which,
     pub(crate) ecn: Ecn,
     /// The addresses of sender and receiver when it was sent.
     pub(crate) from: Addr,
     to: Addr,
     delayed: bool,
     damaged: bool,
+    pub(super) spliced: bool,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -73,6 +79,8 @@ pub(crate) struct Net {
     /// How often each content has been sent.
     pub(super) occurrences: Table,
     label: String,
+    /// What a line at a bottleneck has just lost; empty but while it is looked at.
+    pub(super) lost: Vec<Onward>,
     /// How many datagrams each trigger has seen.
     seen: Vec<u32>,
     hosts: u32,
@@ -154,6 +162,7 @@ impl Net {
                 sent: 0,
                 last_at: Time::ZERO,
                 newest: 0,
+                past: VecDeque::new(),
                 cuts: 0,
                 cut_by: 0,
             });
@@ -203,7 +212,8 @@ impl Net {
             if n / self.hosts < times {
                 core.touch(by, Kind::Rebind);
             }
-            let lost = What::Lost { flow: u32::MAX, n, copy: false, why: Loss::NoSuchAddress, fault: 0 };
+            let lost =
+                What::Lost { flow: u32::MAX, n, which: Which::Original, why: Loss::NoSuchAddress, fault: 0 };
             core.put(src, lost, content, |text| {
                 label_text(&self.packets[index as usize].bytes, text, N::dissect);
             });
@@ -234,8 +244,11 @@ impl Net {
         let (varies, locus) = (flow.delay.varies(), flow.locus);
         let bytes = std::mem::take(&mut self.packets[index as usize].bytes);
         let name = (faulty || varies).then(|| self.name(core, locus, n, &bytes, N::dissect));
-        self.packets[index as usize].bytes = bytes;
         let flow = &mut self.flows[flow_index as usize];
+        if faulty && (flow.rates.splices() || core.rare) {
+            flow.remember(&bytes);
+        }
+        self.packets[index as usize].bytes = bytes;
         if self.packets[index as usize].bytes.len() > flow.mtu {
             core.stats.lost_mtu += 1;
             return self.lose(core, index, Loss::Mtu, 0);
@@ -249,12 +262,16 @@ impl Net {
         match name {
             Some(name) if faulty => self.send_faulty::<N>(core, source, index, &name, jitter),
             _ => {
-                let flow = &mut self.flows[flow_index as usize];
+                let gate = self.flows[flow_index as usize].gate;
+                let onward = Onward { index, jitter, ..Onward::default() };
+                if let Some(gate) = self.line(gate) {
+                    return self.join(core, gate, onward);
+                }
                 let packet = &mut self.packets[index as usize];
-                let Some(departs) = depart(&mut self.gates, flow.gate, packet, core.now) else {
+                let Some(departs) = depart(&mut self.gates, gate, packet, core.now) else {
                     return self.lose_in_queue(core, index);
                 };
-                core.heap.push(flow.due(departs, jitter), Job::Deliver(index));
+                self.go_on(core, &onward, departs);
             }
         }
     }
@@ -281,29 +298,47 @@ impl Net {
             return self.lose(core, index, Loss::Drop, fault);
         }
         let gate = self.flows[flow as usize].gate;
-        let Some(departs) = depart(&mut self.gates, gate, &mut self.packets[index as usize], core.now) else {
-            return self.lose_in_queue(core, index);
+        let line = self.line(gate);
+        let departs = match line {
+            Some(_) => Some(core.now),
+            None => depart(&mut self.gates, gate, &mut self.packets[index as usize], core.now),
         };
+        let Some(departs) = departs else { return self.lose_in_queue(core, index) };
         let held = ask(self, core, Kind::Delay, &span(rates.reorder, rates.reorder_extra));
         let doubled = ask(self, core, Kind::Duplicate, &span(rates.duplicate, rates.duplicate_extra));
+        let rarely = |net: &Self, core: &mut Core, kind, alts: &[Alt]| {
+            let asked = core.rare || forced.is_some() || alts.iter().any(|alt| alt.ppm > 0);
+            asked.then(|| ask(net, core, kind, alts)).flatten()
+        };
+        let replayed = rarely(self, core, Kind::Replay, &span(rates.replay, rates.replay_extra));
+        let spliced = rarely(self, core, Kind::Splice, &self.ways_to_splice(index));
         let part = |ppm| Alt { ppm, min: 0, max: u64::from(u32::MAX) };
         let cut = rates.corrupt / 4;
         let ways = [part(rates.corrupt - cut), part(rates.resealed), part(cut)];
         let damaged = ask(self, core, Kind::Corrupt, &ways);
 
         let sender = self.flows[flow as usize].src;
-        let due = match held {
-            Some((Effect::Delay(extra), fault)) => {
-                core.put(sender, What::Delayed { flow, n, fault }, extra, |_| ());
-                self.packets[index as usize].delayed = true;
-                departs.plus(self.flows[flow as usize].delay.sample(jitter)).plus(extra)
-            }
-            _ => self.flows[flow as usize].due(departs, jitter),
-        };
+        let mut onward = Onward { index, jitter, ..Onward::default() };
+        if let Some((Effect::Delay(extra), fault)) = held {
+            core.put(sender, What::Delayed { flow, n, fault }, extra, |_| ());
+            self.packets[index as usize].delayed = true;
+            onward.held = Some(extra);
+        }
         if let Some((Effect::Duplicate(extra), fault)) = doubled {
-            let copy = self.copy(index);
             core.put(sender, What::Doubled { flow, n, fault }, extra, |_| ());
-            core.heap.push(due.plus(extra), Job::Deliver(copy));
+            onward.copies[0] = Some((self.copy(index, Which::Copy), extra));
+        }
+        if let Some((Effect::Replay(extra), fault)) = replayed {
+            core.put(sender, What::Replayed { flow, n, fault }, extra, |_| ());
+            onward.copies[1] = Some((self.copy(index, Which::Replay), extra));
+        }
+        if let Some((Effect::Splice { back, at, reseal }, fault)) = spliced
+            && self.splice::<N>(index, back, at, reseal)
+        {
+            let packet = &self.packets[index as usize];
+            let content = hash_bytes(0, &packet.bytes);
+            core.put(sender, What::Spliced { flow, n, back, at, reseal, fault }, content, |_| ());
+            core.rec.keep(&packet.bytes, || content);
         }
         if let Some((Effect::Corrupt(damage, word), fault)) = damaged {
             let packet = &mut self.packets[index as usize];
@@ -313,7 +348,10 @@ impl Net {
             core.put(sender, What::Damaged { flow, n, fault }, content, |_| ());
             core.rec.keep(&packet.bytes, || content);
         }
-        core.heap.push(due, Job::Deliver(index));
+        match line {
+            Some(gate) => self.join(core, gate, onward),
+            None => self.go_on(core, &onward, departs),
+        }
     }
 
     /// What happens to what has this name, in one family; and by which line of the schedule.
@@ -326,6 +364,10 @@ impl Net {
         kind: Kind,
         alts: &[Alt],
     ) -> Option<(Effect, u32)> {
+        let decode = |choice: Choice| match kind {
+            Kind::Splice => self.spliced(flow, choice),
+            _ => effect(kind, choice.alt, choice.param),
+        };
         let (effect, line) = if let Some(effect) = forced.filter(|effect| effect.kind() == kind) {
             (effect, 0)
         } else {
@@ -333,7 +375,7 @@ impl Net {
                 return None;
             }
             let choice = core.chooser.choose(ChoiceKey { kind, locus: name.locus, occ: name.occ }, alts);
-            (effect(kind, choice.alt, choice.param)?, choice.line)
+            (decode(choice)?, choice.line)
         };
         core.stats.chosen(kind);
         let named = if name.labelled { Named::Label(&self.label) } else { Named::Ordinal(name.n) };
@@ -361,23 +403,17 @@ impl Net {
         forced
     }
 
-    fn lose_in_queue(&mut self, core: &mut Core, index: u32) {
-        core.stats.lost_narrow += 1;
-        self.lose(core, index, Loss::Narrow, 0);
-    }
-
     pub(crate) fn passages(self) -> Vec<Passage> {
         self.gates.into_iter().map(|gate| gate.passage).collect()
     }
 
-    fn copy(&mut self, index: u32) -> u32 {
+    fn copy(&mut self, index: u32, which: Which) -> u32 {
         let copy = self.buffer();
         let mut bytes = std::mem::take(&mut self.packets[copy as usize].bytes);
         let original = &self.packets[index as usize];
         bytes.extend_from_slice(&original.bytes);
         let (flow, n, ecn, from, to) = (original.flow, original.n, original.ecn, original.from, original.to);
-        self.packets[copy as usize] =
-            Packet { flow, n, copy: true, ecn, from, to, bytes, ..Packet::default() };
+        self.packets[copy as usize] = Packet { flow, n, which, ecn, from, to, bytes, ..Packet::default() };
         copy
     }
 
@@ -405,30 +441,35 @@ impl Net {
     }
 
     pub(crate) fn lose(&mut self, core: &mut Core, index: u32, why: Loss, fault: u32) {
-        let Packet { flow, n, copy, .. } = self.packets[index as usize];
+        let Packet { flow, n, which, .. } = self.packets[index as usize];
         let Flow { src, dst, .. } = self.flows[flow as usize];
         let node = if matches!(why, Loss::Down | Loss::Queue) { dst } else { src };
-        core.put(node, What::Lost { flow, n, copy, why, fault }, 0, |_| ());
+        core.put(node, What::Lost { flow, n, which, why, fault }, 0, |_| ());
         self.release(index);
     }
 
     /// The datagram has reached a node that takes it.
     pub(crate) fn arrived(&mut self, core: &mut Core, index: u32) {
         let packet = &self.packets[index as usize];
-        let (flow, n, copy) = (packet.flow, packet.n, packet.copy);
+        let (flow, n, which) = (packet.flow, packet.n, packet.which);
         let of = &mut self.flows[flow as usize];
         core.stats.delivered += 1;
         if packet.delayed && n < of.newest {
             core.stats.mattered(Kind::Delay);
         }
-        if copy {
-            core.stats.mattered(Kind::Duplicate);
+        match which {
+            Which::Original => {}
+            Which::Copy => core.stats.mattered(Kind::Duplicate),
+            Which::Replay => core.stats.mattered(Kind::Replay),
+        }
+        if packet.spliced {
+            core.stats.mattered(Kind::Splice);
         }
         if packet.damaged {
             core.stats.mattered(Kind::Corrupt);
         }
         of.newest = of.newest.max(n);
-        core.put(of.dst, What::Arrive { flow, n, copy }, 0, |_| ());
+        core.put(of.dst, What::Arrive { flow, n, which }, 0, |_| ());
         core.rec.keep(&[], || hash_bytes(0, &packet.bytes));
     }
 }
@@ -474,29 +515,6 @@ impl Flow {
     }
 }
 
-/// When a datagram will have passed its bottleneck, which may mark it; `None` when it is lost there.
-fn depart(gates: &mut [Gate], gate: Option<u32>, packet: &mut Packet, now: Time) -> Option<Time> {
-    let Some(gate) = gate else { return Some(now) };
-    let gate = &mut gates[gate as usize];
-    let capable = matches!(packet.ecn, Ecn::Ect0 | Ecn::Ect1);
-    let (departs, marks) = gate.pass(now, packet.bytes.len(), capable)?;
-    if marks && capable {
-        packet.ecn = Ecn::Ce;
-        gate.passage.marked += 1;
-    }
-    Some(departs)
-}
-
-/// The gate of a bottleneck: an existing one when it is shared and in use already.
-fn gate(gates: &mut Vec<Gate>, bottleneck: &Bottleneck, name: impl Fn() -> String) -> u32 {
-    let shared = bottleneck.name.as_deref();
-    let known = shared.and_then(|shared| gates.iter().position(|gate| gate.passage.name == shared));
-    known.unwrap_or_else(|| {
-        gates.push(Gate::new(bottleneck, shared.map_or_else(name, String::from)));
-        gates.len() - 1
-    }) as u32
-}
-
 fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {
     Some(match (kind, alt) {
         (Kind::Drop, 1) => Effect::Drop,
@@ -504,6 +522,7 @@ fn effect(kind: Kind, alt: u32, param: u64) -> Option<Effect> {
         (Kind::Duplicate, 1) => Effect::Duplicate(param),
         (Kind::Break, 1) => Effect::Break(param as u32),
         (Kind::Stall, 1) => Effect::Stall(param),
+        (Kind::Replay, 1) => Effect::Replay(param),
         (Kind::Split, 1) => Effect::Split(param as u32),
         (Kind::Corrupt, 1) => Effect::Corrupt(Damage::Flip, param as u32),
         (Kind::Corrupt, 2) => Effect::Corrupt(Damage::FlipResealed, param as u32),
@@ -534,26 +553,5 @@ pub(super) fn label_text(bytes: &[u8], out: &mut String, dissect: Dissector) {
     } else {
         out.push_str("len=");
         out.push_str(&bytes.len().to_string());
-    }
-}
-
-fn hurt<D: Dissect>(bytes: &mut Vec<u8>, damage: Damage, word: u32) {
-    let random = |i: u32| mix(u64::from(word) << 8 | u64::from(i));
-    if damage == Damage::Truncate {
-        let len = scale(random(0), bytes.len() as u64) as usize;
-        return bytes.truncate(len);
-    }
-    let original = (damage == Damage::FlipResealed).then(|| bytes.clone());
-    let bits = bytes.len() as u64 * 8;
-    let mut flipped = [u64::MAX; 3];
-    for i in 0..=word % 3 {
-        let bit = scale(random(1 + i), bits);
-        if bits > 0 && !flipped.contains(&bit) {
-            flipped[i as usize] = bit;
-            bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
-        }
-    }
-    if let Some(original) = original {
-        D::reseal(&original, bytes);
     }
 }

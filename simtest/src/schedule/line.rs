@@ -30,6 +30,8 @@ use crate::time::Time;
 /// f11 break a>s "Put seq=1" occ=1 after=3       (the stream breaks after 3 bytes of this record; or all)
 /// f12 stall a>s "Put seq=2" occ=1 by=300ms      (the record, and what is behind it, comes later)
 /// f13 split a>s "Put seq=3" occ=1 at=5          (the first 5 bytes are read alone)
+/// f14 replay a>s "Put seq=1" occ=1 by=12s       (it arrives once more, so much later)
+/// f15 splice a>s "Put seq=4" occ=1 back=2 at=9  (from byte 9 on it is the datagram 2 before it on this flow; or reseal)
 /// expect exactly-once
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,7 +115,7 @@ pub enum Content {
     Ordinal(u32),
 }
 
-/// What can happen to a datagram, or (the last three) to a record of a stream. Spans are in nanoseconds.
+/// What can happen to a datagram, or (`Break`, `Stall`, `Split`) to a record of a stream. Spans are in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// It is lost.
@@ -130,6 +132,18 @@ pub enum Effect {
     Stall(u64),
     /// So many of its bytes are read alone, the others after them.
     Split(u32),
+    /// It arrives once more, this much later.
+    Replay(u64),
+    /// From byte `at` on it is as the datagram that was sent `back` before it on the same flow, from 1; at most the
+    /// [16th](Self::FURTHEST_BACK), or the first. Of no effect on the first of its flow.
+    Splice {
+        /// How many datagrams earlier the other was sent.
+        back: u32,
+        /// How many of its own bytes are kept.
+        at: u32,
+        /// Whether its checksum is mended.
+        reseal: bool,
+    },
 }
 
 /// Ways to damage a datagram.
@@ -144,6 +158,9 @@ pub enum Damage {
 }
 
 impl Effect {
+    /// A datagram is spliced with none that was sent earlier than so many before it.
+    pub const FURTHEST_BACK: u32 = 16;
+
     /// The family that it belongs to.
     pub const fn kind(self) -> Kind {
         match self {
@@ -154,13 +171,20 @@ impl Effect {
             Self::Break(_) => Kind::Break,
             Self::Stall(_) => Kind::Stall,
             Self::Split(_) => Kind::Split,
+            Self::Replay(_) => Kind::Replay,
+            Self::Splice { .. } => Kind::Splice,
         }
     }
 
     pub(crate) fn choice(self) -> Choice {
         let (alt, param) = match self {
             Self::Drop => (1, 0),
-            Self::Delay(extra) | Self::Duplicate(extra) | Self::Stall(extra) => (1, extra),
+            Self::Delay(extra) | Self::Duplicate(extra) | Self::Stall(extra) | Self::Replay(extra) => {
+                (1, extra)
+            }
+            Self::Splice { back, at, reseal } => {
+                (3 + u32::from(reseal), u64::from(back) << 32 | u64::from(at))
+            }
             Self::Break(bytes) | Self::Split(bytes) => (1, u64::from(bytes)),
             Self::Corrupt(damage, word) => (damage as u32 + 1, u64::from(word)),
         };

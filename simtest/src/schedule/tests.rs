@@ -18,10 +18,15 @@ fn names(g: &mut Gen) -> Vec<String> {
 impl Arbitrary for Effect {
     fn arbitrary(g: &mut Gen) -> Self {
         let ways = [Damage::Flip, Damage::FlipResealed, Damage::Truncate];
-        match u8::arbitrary(g) % 7 {
+        match u8::arbitrary(g) % 9 {
             4 => Self::Break(*g.choose(&[0, 17, u32::MAX]).unwrap()),
             5 => Self::Stall(u64::arbitrary(g)),
             6 => Self::Split(u32::arbitrary(g)),
+            7 => Self::Replay(u64::arbitrary(g)),
+            8 => {
+                let (back, at) = (1 + u32::arbitrary(g) % Self::FURTHEST_BACK, u32::arbitrary(g));
+                Self::Splice { back, at, reseal: bool::arbitrary(g) }
+            }
             0 => Self::Drop,
             1 => Self::Delay(u64::arbitrary(g)),
             2 => Self::Duplicate(u64::from(u32::arbitrary(g)) * 1_000_000),
@@ -152,11 +157,11 @@ fn errors_say_where_and_what() {
         ("weather wet", "expected `flat` or a seed, found `wet`"),
         (
             "f1",
-            "expected drop, delay, duplicate, corrupt, break, stall, split, crash, pause, partition, disk, clock or rebind at the end",
+            "expected drop, delay, duplicate, replay, corrupt, splice, break, stall, split, crash, pause, partition, disk, clock or rebind at the end",
         ),
         (
             "f1 lose",
-            "expected drop, delay, duplicate, corrupt, break, stall, split, crash, pause, partition, disk, clock or rebind, found `lose`",
+            "expected drop, delay, duplicate, replay, corrupt, splice, break, stall, split, crash, pause, partition, disk, clock or rebind, found `lose`",
         ),
         ("f1 drop sa", "expected a flow like a>s, found `sa`"),
         ("f1 drop s>a Ack", "expected a label in quotes or #n, found `Ack`"),

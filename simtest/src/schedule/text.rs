@@ -155,6 +155,15 @@ impl<'a> Words<'a> {
         Err("the label has no closing quote".into())
     }
 
+    /// Whether `reseal` is the rest, which is taken then.
+    fn reseal(&mut self) -> bool {
+        let reseal = self.0.trim() == "reseal";
+        if reseal {
+            self.0 = "";
+        }
+        reseal
+    }
+
     fn end(&self) -> Result<(), String> {
         let rest = self.0.trim();
         if rest.is_empty() { Ok(()) } else { Err(format!("expected the end of the line, found `{rest}`")) }
@@ -182,11 +191,11 @@ fn span(text: &str) -> Result<u64, String> {
 }
 
 fn fault(words: &mut Words<'_>) -> Result<LineWhat, String> {
-    const KINDS: &str = "drop, delay, duplicate, corrupt, break, stall, split, crash, pause, partition, disk, clock or \
-                         rebind";
+    const KINDS: &str = "drop, delay, duplicate, replay, corrupt, splice, break, stall, split, crash, pause, partition, disk, \
+                         clock or rebind";
     let kind = words.next(KINDS)?;
     let what = match kind {
-        "drop" | "delay" | "duplicate" | "corrupt" | "break" | "stall" | "split" => {
+        "drop" | "delay" | "duplicate" | "replay" | "corrupt" | "splice" | "break" | "stall" | "split" => {
             LineWhat::Datagram(datagram(kind, words)?)
         }
         "crash" | "pause" | "partition" | "disk" | "clock" | "rebind" => timed(kind, words)?,
@@ -209,6 +218,8 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
         "drop" => Effect::Drop,
         "delay" => Effect::Delay(words.span("by")?),
         "duplicate" => Effect::Duplicate(words.span("by")?),
+        "replay" => Effect::Replay(words.span("by")?),
+        "splice" => splice(words)?,
         "stall" => Effect::Stall(words.span("by")?),
         "split" => {
             Effect::Split(number(words.value("at", "a number of bytes")?, "a number of bytes")? as u32)
@@ -222,16 +233,21 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
     Ok(DatagramFault { src: src.into(), dst: dst.into(), content, occ, effect })
 }
 
+fn splice(words: &mut Words<'_>) -> Result<Effect, String> {
+    let mut count = |name| number(words.value(name, "a number")?, "a number").map(|n| n as u32);
+    let (back, at) = (count("back")?, count("at")?);
+    if !(1..=Effect::FURTHEST_BACK).contains(&back) {
+        return Err(format!("expected back=1 to back={}, found back={back}", Effect::FURTHEST_BACK));
+    }
+    Ok(Effect::Splice { back, at, reseal: words.reseal() })
+}
+
 fn damage(words: &mut Words<'_>) -> Result<Effect, String> {
     const EXPECTED: &str = "flip=0x.. or cut=0x..";
     let word = words.next(EXPECTED)?;
     let (how, bits) = word.split_once('=').ok_or_else(|| format!("expected {EXPECTED}, found `{word}`"))?;
     let bits = number(bits, "a number")? as u32;
-    let reseal = words.0.trim() == "reseal";
-    if reseal {
-        words.0 = "";
-    }
-    match (how, reseal) {
+    match (how, words.reseal()) {
         ("flip", false) => Ok(Effect::Corrupt(Damage::Flip, bits)),
         ("flip", true) => Ok(Effect::Corrupt(Damage::FlipResealed, bits)),
         ("cut", false) => Ok(Effect::Corrupt(Damage::Truncate, bits)),
@@ -360,7 +376,12 @@ impl fmt::Display for DatagramFault {
         }
         match self.effect {
             Effect::Drop => Ok(()),
-            Effect::Delay(by) | Effect::Duplicate(by) | Effect::Stall(by) => write!(f, " by={}", Span(by)),
+            Effect::Delay(by) | Effect::Duplicate(by) | Effect::Stall(by) | Effect::Replay(by) => {
+                write!(f, " by={}", Span(by))
+            }
+            Effect::Splice { back, at, reseal } => {
+                write!(f, " back={back} at={at}{}", if reseal { " reseal" } else { "" })
+            }
             Effect::Split(at) => write!(f, " at={at}"),
             Effect::Break(u32::MAX) => f.write_str(" after=all"),
             Effect::Break(bytes) => write!(f, " after={bytes}"),

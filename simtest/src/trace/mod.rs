@@ -15,4 +15,4 @@ pub use self::view::{Level, Order, Times, TraceView};
 
 pub(crate) use self::watch::Watch;
 
-pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What, Wire};
+pub(crate) use self::record::{Loss, NO_NODE, Record, Recorder, What, Which, Wire};

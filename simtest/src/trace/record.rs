@@ -34,6 +34,36 @@ pub(crate) enum Loss {
     Broken,
 }
 
+/// Which of the deliveries of a datagram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Which {
+    #[default]
+    Original,
+    Copy,
+    Replay,
+}
+
+impl Which {
+    /// What is put before its fate.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Original => "",
+            Self::Copy => "copy ",
+            Self::Replay => "replay ",
+        }
+    }
+
+    /// What is put behind its name.
+    pub(super) const fn primes(self) -> &'static str {
+        match self {
+            Self::Original => "",
+            Self::Copy => "'",
+            Self::Replay => "''",
+        }
+    }
+}
+
 /// What happens to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
@@ -84,7 +114,7 @@ pub(crate) enum What {
     Lost {
         flow: u32,
         n: u32,
-        copy: bool,
+        which: Which,
         why: Loss,
         fault: u32,
     },
@@ -103,10 +133,24 @@ pub(crate) enum What {
         n: u32,
         fault: u32,
     },
+    Replayed {
+        flow: u32,
+        n: u32,
+        fault: u32,
+    },
+    /// It goes on, from byte `at`, as the one `back` before it.
+    Spliced {
+        flow: u32,
+        n: u32,
+        back: u32,
+        at: u32,
+        reseal: bool,
+        fault: u32,
+    },
     Arrive {
         flow: u32,
         n: u32,
-        copy: bool,
+        which: Which,
     },
     Timer {
         n: u32,
@@ -178,13 +222,18 @@ impl What {
             Self::CmdLost { n } => (2, n as u64),
             Self::Event => (3, 0),
             Self::Send { flow, n } => datagram(4, flow, n),
-            Self::Lost { flow, n, copy, why, .. } => {
-                datagram(5 | (copy as u64) << 8 | (why as u64) << 16, flow, n)
+            Self::Lost { flow, n, which, why, .. } => {
+                datagram(5 | (which as u64) << 8 | (why as u64) << 16, flow, n)
             }
             Self::Damaged { flow, n, .. } => datagram(6, flow, n),
             Self::Delayed { flow, n, .. } => datagram(7, flow, n),
             Self::Doubled { flow, n, .. } => datagram(8, flow, n),
-            Self::Arrive { flow, n, copy } => datagram(9 | (copy as u64) << 8, flow, n),
+            Self::Arrive { flow, n, which } => datagram(9 | (which as u64) << 8, flow, n),
+            Self::Replayed { flow, n, .. } => datagram(0x1c, flow, n),
+            Self::Spliced { flow, n, back, at, .. } => {
+                let (code, number) = datagram(0x1d | (back as u64) << 8, flow, n);
+                (code, number | (at as u64) << 32)
+            }
             Self::Timer { n } => (10, n as u64),
             Self::Store { op } => (11, op),
             Self::Stored { op, ok } => (0x0c | (ok as u64) << 8, op),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Trace;
-use super::record::{Loss, NO_NODE, Record, What, Wire};
+use super::record::{Loss, NO_NODE, Record, What, Which, Wire};
 use crate::time::Time;
 
 /// How much of a trace is shown; each level holds the one before.
@@ -41,7 +41,7 @@ pub enum Order {
 
 /// What to show of a trace, and how.
 ///
-/// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy; commands `a!2`; timers
+/// Datagrams are called `a>s#3`, the third from a to s, and `a>s#3'` for a copy, `a>s#3''` for a replay; commands `a!2`; timers
 /// `a.timer#4`; streams `a>s~1`, the first between a and s, dialed by a; the third record from a on it `a>s~1#3`; faults `f5`,
 /// as in the schedule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,14 +134,15 @@ fn fates(trace: &Trace) -> BTreeMap<Id, String> {
     let mut fates: BTreeMap<Id, String> = BTreeMap::new();
     for record in &trace.records {
         let (flow, n, fate) = match record.what {
-            What::Arrive { flow, n, copy } => (flow, n, if copy { "copy ok" } else { "ok" }.to_owned()),
-            What::Lost { flow, n, copy, why, fault } => {
-                let copy = if copy { "copy " } else { "" };
-                (flow, n, format!("{copy}{}", lost(why, fault)))
+            What::Arrive { flow, n, which } => (flow, n, format!("{}ok", which.word())),
+            What::Lost { flow, n, which, why, fault } => {
+                (flow, n, format!("{}{}", which.word(), lost(why, fault)))
             }
             What::Damaged { flow, n, fault } => (flow, n, format!("f{fault} corrupt")),
             What::Delayed { flow, n, fault } => (flow, n, format!("f{fault} delay")),
             What::Doubled { flow, n, fault } => (flow, n, format!("f{fault} duplicate")),
+            What::Replayed { flow, n, fault } => (flow, n, format!("f{fault} replay")),
+            What::Spliced { flow, n, fault, .. } => (flow, n, format!("f{fault} splice")),
             What::Hurt { flow, n, kind, fault } => (flow, n, format!("f{fault} {}", kind.word())),
             _ => continue,
         };
@@ -242,14 +243,14 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn id(&self, flow: u32, n: u32, copy: bool) -> String {
-        self.trace.id(flow, n, copy)
+    fn id(&self, flow: u32, n: u32, which: Which) -> String {
+        self.trace.id(flow, n, which)
     }
 
     fn sent(&mut self, record: &Record, indent: &str) {
         let What::Send { flow, n } = record.what else { return };
         self.last = self.stamp(record.at);
-        let id = self.id(flow, n, false);
+        let id = self.id(flow, n, Which::Original);
         let text = self.trace.text_of(record);
         let fate = self.fates.get(&(flow, n)).map_or("under way", String::as_str);
         let _ = writeln!(self.out, "{indent}{id:<8} {text:<30} {fate}");
@@ -308,9 +309,9 @@ impl<'a> Page<'a> {
         let arrivals = self.view.level >= Level::Packets;
         match record.what {
             What::Send { .. } => self.sent(record, ""),
-            What::Arrive { flow, n, copy } if arrivals => {
+            What::Arrive { flow, n, which } if arrivals => {
                 self.last = self.stamp(record.at);
-                let id = self.id(flow, n, copy);
+                let id = self.id(flow, n, which);
                 let name = self.name(record.node);
                 let _ = writeln!(self.out, "{name}   < {id}");
             }

@@ -1,11 +1,12 @@
 use super::*;
+use crate::link::Pace;
 use crate::probe::{Cmd, three};
-use crate::{Bottleneck, Chaos, DiskOp, Fault, FromSeed, Link, Time, at, ms, secs};
+use crate::{Bottleneck, Chaos, DiskOp, Fault, FromSeed, Link, RateTrace, Time, at, ms, secs};
 
 /// A run in which everything happens that the laws speak of.
 fn busy(seed: u64) -> Trace {
     let (mut sim, [a, b, c]) = three();
-    sim.links(Link::hostile().mtu(40));
+    sim.links(Link::hostile().mtu(40).splice(50_000).replay(50_000, ms(100)..secs(3)));
     sim.campaign(Chaos::default().until(secs(4)).quiet_for(secs(1)));
     sim.fault(at(ms(700)), Fault::partition(["a"], ["b", "c"]).for_(ms(400)));
     sim.workload(|w| {
@@ -16,7 +17,7 @@ fn busy(seed: u64) -> Trace {
                 DiskOp::Append { file: "log".into(), bytes: vec![7; i as usize] }
             };
             w.at(ms(i * 50))
-                .cmd(a, Cmd::Send(b, vec!["X", "Y", "a text that is larger than the link allows"]));
+                .cmd(a, Cmd::Send(b, vec!["X", "Yes, indeed", "a text that is larger than the link allows"]));
             w.cmd(b, Cmd::Store(store)).cmd(c, Cmd::Every(i * 50 + 20, 10));
         }
     });
@@ -33,8 +34,9 @@ fn runs_keep_the_laws() {
 /// Changes the first record that `change` can change, and expects a law to be broken.
 #[track_caller]
 fn broken(expected: &str, change: impl Fn(&mut Record) -> bool) {
-    let mut trace = busy(1);
-    assert!(trace.records.iter_mut().any(change), "nothing to change");
+    let changed =
+        (1..60).map(busy).find_map(|mut trace| trace.records.iter_mut().any(&change).then_some(trace));
+    let trace = changed.expect("something to change");
     let why = laws(&trace).expect_err("a law is broken");
     assert!(why.contains(expected), "{why}");
 }
@@ -62,11 +64,50 @@ fn crowded() -> Trace {
 fn bottlenecks_keep_their_promises() {
     laws(&crowded()).unwrap();
     let mut trace = crowded();
-    trace.gates[0].rate -= 20;
+    trace.gates[0].pace = Pace::Rate(980);
     assert!(laws(&trace).unwrap_err().contains("sooner than its bottleneck allows"));
     let mut trace = crowded();
     trace.gates[0].queue = 15;
     assert!(laws(&trace).unwrap_err().contains("wait before a bottleneck"));
+}
+
+/// The same, where the oldest make room, as fast as a trace.
+fn lined_up() -> Trace {
+    let (mut sim, [a, b, _]) = three();
+    let trace = RateTrace::parse("0\n3\n7\n20\n").unwrap();
+    sim.links(Link::new().bottleneck(Bottleneck::traced(trace, 600).overhead(700).drop_head()).loss(100_000));
+    sim.workload(|w| {
+        for i in 0..200 {
+            w.at(ms(i * 3)).cmd(a, Cmd::Flood(b, 1)).cmd(a, Cmd::Send(b, vec!["A", "B"]));
+        }
+        w.at(ms(30)).cmd(a, Cmd::Flood(b, 1_000));
+    });
+    sim.run(FromSeed::new(1)).trace
+}
+
+#[test]
+fn lines_keep_their_promises() {
+    laws(&lined_up()).unwrap();
+    let broken = |expected: &str, change: &dyn Fn(&mut Trace)| {
+        let mut trace = lined_up();
+        change(&mut trace);
+        let why = laws(&trace).expect_err("a law is broken");
+        assert!(why.contains(expected), "{why}");
+    };
+    broken("sooner than its bottleneck allows", &|trace| {
+        trace.gates[0].pace = Pace::Trace(RateTrace::parse("1\n4\n8\n20\n").unwrap());
+    });
+    broken("wait before a bottleneck", &|trace| trace.gates[0].queue = 300);
+    broken("not the oldest makes room", &|trace| {
+        let lost = trace
+            .records
+            .iter()
+            .position(|r| matches!(r.what, What::Lost { why: Loss::Narrow, .. }))
+            .unwrap();
+        if let What::Lost { n, .. } = &mut trace.records[lost].what {
+            *n += 4;
+        }
+    });
 }
 
 #[test]
@@ -130,9 +171,27 @@ fn each_law_can_be_broken() {
         }
         _ => false,
     });
+    broken("a replay of what was not replayed", |r| match &mut r.what {
+        What::Arrive { which, .. } if *which == Which::Original => {
+            *which = Which::Replay;
+            true
+        }
+        _ => false,
+    });
+    broken("spliced with none before it", |r| match &mut r.what {
+        What::Spliced { back, .. } => std::mem::take(back) > 0,
+        _ => false,
+    });
+    broken("a splice", |r| match &mut r.what {
+        What::Spliced { at, back: 1, .. } => {
+            *at = 0;
+            true
+        }
+        _ => false,
+    });
     broken("a copy of what was not duplicated", |r| match &mut r.what {
-        What::Arrive { copy, .. } if !*copy => {
-            *copy = true;
+        What::Arrive { which, n: 1, .. } if *which == Which::Original => {
+            *which = Which::Copy;
             true
         }
         _ => false,

@@ -174,17 +174,62 @@ fn what_cannot_be_decoded_has_no_effect_but_the_end() {
     ];
     for (what, code, bytes) in cases {
         let mut pair = Pair::established(small());
-        let mut buf = Vec::new();
-        let conn = pair.conn(Client);
-        let (number, len) = conn.recovery.next_number();
-        crate::wire::packet::start_short(&mut buf, conn.remote_cid, number, len);
         // A whole message before the bad bytes: it must not be delivered.
-        buf.extend_from_slice(&[0x8A, 0, 0, 1, b'x']);
-        buf.extend_from_slice(bytes);
-        crate::wire::packet::finish_short(&mut buf, 0, conn.guard, number, conn.config.checksum);
-        pair.hand_in(Server, &buf);
+        inject_bytes(&mut pair, &[&[0x8A, 0, 0, 1, b'x'], bytes].concat());
         assert_ended(&mut pair, Server, code, what);
         assert!(pair.recv(Server, 0).is_none(), "{what}");
+    }
+}
+
+/// A packet of the client's with these bytes as its record.
+fn inject_bytes(pair: &mut Pair, record: &[u8]) {
+    let mut buf = Vec::new();
+    let conn = pair.conn(Client);
+    let (number, len) = conn.recovery.next_number();
+    crate::wire::packet::start_short(&mut buf, conn.remote_cid, number, len);
+    buf.extend_from_slice(record);
+    crate::wire::packet::finish_short(&mut buf, 0, conn.guard, number, conn.config.checksum);
+    pair.hand_in(Server, &buf);
+}
+
+#[test]
+fn messages_behind_an_ack_are_judged_with_it() {
+    let messages = |count: usize| {
+        let mut record = vec![0x8A, 0, 0, 0];
+        record.extend((2..count).flat_map(|_| [0x82, 0]));
+        record.push(0x80);
+        record
+    };
+    let ack = |largest: u64| {
+        let mut ack = vec![0x03];
+        crate::wire::varint::encode(largest, &mut ack);
+        ack.extend([0, 0, 0]);
+        ack
+    };
+    for (what, behind, result) in [
+        ("512 frames", messages(511), Ok(511)),
+        ("513 frames", messages(512), Err(code::FRAME_ENCODING)),
+        ("an extension that ends too soon", vec![0x89, 0, 0, 5], Err(code::FRAME_ENCODING)),
+        ("a message that comes last", vec![0x88, 0, 0], Ok(1)),
+    ] {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        pair.send(Server, 0, Message::new("x"));
+        pair.run(ms(1));
+        let newest = pair.conn(Server).recovery.next_number().0 - 1;
+        inject_bytes(&mut pair, &[ack(newest), behind].concat());
+        match result {
+            Ok(count) => assert_eq!(core::iter::from_fn(|| pair.recv(Server, 0)).count(), count, "{what}"),
+            Err(code) => {
+                assert_ended(&mut pair, Server, code, what);
+                assert!(pair.recv(Server, 0).is_none(), "{what}");
+            }
+        }
+    }
+    for behind in [vec![0x88, 0, 0], messages(3)] {
+        let mut pair = Pair::established(small());
+        inject_bytes(&mut pair, &[ack(1 << 20), behind].concat());
+        assert_ended(&mut pair, Server, code::PROTOCOL_VIOLATION, "an ACK of what was not sent");
+        assert!(pair.recv(Server, 0).is_none());
     }
 }
 

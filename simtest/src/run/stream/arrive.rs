@@ -14,7 +14,7 @@ use crate::prf::{hash_bytes, scale};
 use crate::run::heap::Job;
 use crate::stream::{StreamEvent, StreamId};
 use crate::time::Time;
-use crate::trace::{Loss, What, Wire};
+use crate::trace::{Loss, What, Which, Wire};
 
 const WEATHER_STREAM: u8 = 0x83;
 /// The most bytes that are read at once.
@@ -258,7 +258,7 @@ impl Net {
         {
             end.records.pop_front();
             let whole: Vec<u8> = end.reading.drain(..record.len).collect();
-            core.put(host, What::Arrive { flow, n: record.n, copy: false }, 0, |_| ());
+            core.put(host, What::Arrive { flow, n: record.n, which: Which::Original }, 0, |_| ());
             core.rec.keep(&[], || hash_bytes(0, &whole));
         }
         if end.asked.replace(false) {
@@ -278,7 +278,7 @@ impl Net {
         let (flow, host) = (end.flow, end.host);
         end.reading.clear();
         for record in std::mem::take(&mut end.records) {
-            let lost = What::Lost { flow, n: record.n, copy: false, why: Loss::Broken, fault };
+            let lost = What::Lost { flow, n: record.n, which: Which::Original, why: Loss::Broken, fault };
             core.put(host, lost, 0, |_| ());
         }
     }

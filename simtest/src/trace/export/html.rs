@@ -42,7 +42,7 @@ impl Trace {
         let mut rows = String::new();
         for record in &self.records {
             let parts = parts(record);
-            let (of, n, copy) = parts.datagram.unwrap_or_default();
+            let (of, n, which) = parts.datagram.unwrap_or_default();
             let number = parts.number.unwrap_or(n.into());
             let flow = parts.datagram.map(|_| of).or(parts.way).map_or(-1, i64::from);
             let _ = write!(
@@ -51,7 +51,7 @@ impl Trace {
                 record.at.as_nanos() / 1_000,
                 node(record.node),
                 kinds.number(parts.word),
-                u8::from(copy),
+                which as u8,
                 parts.fault,
                 texts.number(self.text_of(record).trim())
             );

@@ -17,8 +17,8 @@ impl Trace {
             let parts = parts(record);
             let (at, name) = (record.at.as_nanos(), json(self.name(record.node)));
             let _ = write!(out, "{{\"v\":1,\"n\":{number},\"t\":{at},\"h\":{name},\"k\":\"{}\"", parts.word);
-            if let Some((flow, n, copy)) = parts.datagram {
-                let _ = write!(out, ",\"id\":{}", json(&self.id(flow, n, copy)));
+            if let Some((flow, n, which)) = parts.datagram {
+                let _ = write!(out, ",\"id\":{}", json(&self.id(flow, n, which)));
             }
             if let Some(flow) = parts.way {
                 let _ = write!(out, ",\"id\":{}", json(&self.way(flow)));

@@ -55,7 +55,9 @@ impl Trace {
                 | What::Damaged { .. }
                 | What::Hurt { .. }
                 | What::Delayed { .. }
-                | What::Doubled { .. } => {}
+                | What::Doubled { .. }
+                | What::Replayed { .. }
+                | What::Spliced { .. } => {}
                 _ => {
                     let over = if record.node == NO_NODE {
                         self.names.join(",")

@@ -13,7 +13,7 @@ pub use self::mermaid::TooLarge;
 
 use std::fmt::Write as _;
 
-use super::record::{Loss, NO_NODE, Record, What};
+use super::record::{Loss, NO_NODE, Record, What, Which};
 use super::{Level, Trace};
 
 /// Text as a JSON string, with its quotes.
@@ -41,9 +41,9 @@ impl Trace {
         if node == NO_NODE { "-" } else { &self.names[node as usize] }
     }
 
-    /// As in the views: `a>b#3`, and `a>b#3'` for a copy.
-    pub(super) fn id(&self, flow: u32, n: u32, copy: bool) -> String {
-        format!("{}#{n}{}", self.way(flow), if copy { "'" } else { "" })
+    /// As in the views: `a>b#3`, `a>b#3'` for a copy, `a>b#3''` for a replay.
+    pub(super) fn id(&self, flow: u32, n: u32, which: Which) -> String {
+        format!("{}#{n}{}", self.way(flow), which.primes())
     }
 
     /// A flow of datagrams, `a>b`; or a direction of a stream, `a>b~1`.
@@ -54,10 +54,10 @@ impl Trace {
     }
 }
 
-/// The word for a record, its datagram (flow, number, copy), and its fault.
+/// The word for a record, its datagram (flow, number, which delivery), and its fault.
 struct Parts {
     word: &'static str,
-    datagram: Option<(u32, u32, bool)>,
+    datagram: Option<(u32, u32, Which)>,
     number: Option<u64>,
     /// The stream that it is about.
     way: Option<u32>,
@@ -67,15 +67,15 @@ struct Parts {
 fn parts(record: &Record) -> Parts {
     let plain = |word, fault| Parts { word, datagram: None, number: None, way: None, fault };
     let datagram =
-        |word, flow, n, copy, fault| Parts { datagram: Some((flow, n, copy)), ..plain(word, fault) };
+        |word, flow, n, which, fault| Parts { datagram: Some((flow, n, which)), ..plain(word, fault) };
     let numbered = |word, n| Parts { number: Some(n), ..plain(word, 0) };
     match record.what {
         What::Cmd { n } => numbered("cmd", n.into()),
         What::CmdLost { n } => numbered("cmd-lost", n.into()),
         What::Event => plain("event", 0),
-        What::Send { flow, n } => datagram("tx", flow, n, false, 0),
+        What::Send { flow, n } => datagram("tx", flow, n, Which::Original, 0),
         What::Lost { why: Loss::NoSuchAddress, n, .. } => numbered("no-such-address", n.into()),
-        What::Lost { flow, n, copy, why, fault } => {
+        What::Lost { flow, n, which, why, fault } => {
             let word = match why {
                 Loss::Drop => "drop",
                 Loss::Cut => "cut-off",
@@ -86,12 +86,14 @@ fn parts(record: &Record) -> Parts {
                 Loss::Moved | Loss::NoSuchAddress => "old-address",
                 Loss::Broken => "broken-off",
             };
-            datagram(word, flow, n, copy, fault)
+            datagram(word, flow, n, which, fault)
         }
-        What::Damaged { flow, n, fault } => datagram("corrupt", flow, n, false, fault),
-        What::Delayed { flow, n, fault } => datagram("delay", flow, n, false, fault),
-        What::Doubled { flow, n, fault } => datagram("duplicate", flow, n, false, fault),
-        What::Arrive { flow, n, copy } => datagram("rx", flow, n, copy, 0),
+        What::Damaged { flow, n, fault } => datagram("corrupt", flow, n, Which::Original, fault),
+        What::Delayed { flow, n, fault } => datagram("delay", flow, n, Which::Original, fault),
+        What::Doubled { flow, n, fault } => datagram("duplicate", flow, n, Which::Original, fault),
+        What::Replayed { flow, n, fault } => datagram("replay", flow, n, Which::Original, fault),
+        What::Spliced { flow, n, fault, .. } => datagram("splice", flow, n, Which::Original, fault),
+        What::Arrive { flow, n, which } => datagram("rx", flow, n, which, 0),
         What::Timer { n } => numbered("timer", n.into()),
         What::Store { op } => numbered("store", op),
         What::Stored { op, ok: true } => numbered("stored", op),
@@ -110,6 +112,6 @@ fn parts(record: &Record) -> Parts {
         What::ClockRight { fault } => plain("clock-right", fault),
         What::Rebind { fault } => plain("rebind", fault),
         What::Stream { flow, what, fault } => Parts { way: Some(flow), ..plain(what.word(), fault) },
-        What::Hurt { flow, n, kind, fault } => datagram(kind.word(), flow, n, false, fault),
+        What::Hurt { flow, n, kind, fault } => datagram(kind.word(), flow, n, Which::Original, fault),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::parts;
-use crate::trace::record::{What, Wire};
+use crate::trace::record::{What, Which, Wire};
 use crate::trace::{Trace, TraceView};
 
 /// The bytes of a datagram as they were sent, and as they may have been damaged.
@@ -50,12 +50,13 @@ impl Trace {
                 }
                 What::Send { flow, n } if self.streams[flow as usize] > 0 => {
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
-                    let comment = format!("{} {} [{fate}]", self.id(flow, n, false), self.text_of(record));
+                    let comment =
+                        format!("{} {} [{fate}]", self.id(flow, n, Which::Original), self.text_of(record));
                     let segment = tcp.record(flow, n, bytes);
                     Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                 }
                 What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => {
-                    let comment = format!("{} arrives", self.id(flow, n, false));
+                    let comment = format!("{} arrives", self.id(flow, n, Which::Original));
                     if let Some(segment) = tcp.again(flow, n) {
                         Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                     }
@@ -63,18 +64,19 @@ impl Trace {
                 What::Send { flow, n } => {
                     sent.insert((flow, n), (bytes, bytes));
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
-                    let comment = format!("{} {} [{fate}]", self.id(flow, n, false), self.text_of(record));
+                    let comment =
+                        format!("{} {} [{fate}]", self.id(flow, n, Which::Original), self.text_of(record));
                     self.packet(&mut out, record.node, record.at.as_nanos(), flow, bytes, &comment);
                 }
-                What::Damaged { flow, n, .. } => {
+                What::Damaged { flow, n, .. } | What::Spliced { flow, n, .. } => {
                     if let Some((_, now)) = sent.get_mut(&(flow, n)) {
                         *now = bytes;
                     }
                 }
-                What::Arrive { flow, n, copy } => {
+                What::Arrive { flow, n, which } => {
                     let (original, damaged) = sent.get(&(flow, n)).copied().unwrap_or_default();
-                    let bytes = if copy { original } else { damaged };
-                    let comment = format!("{} arrives", self.id(flow, n, copy));
+                    let bytes = if which == Which::Original { damaged } else { original };
+                    let comment = format!("{} arrives", self.id(flow, n, which));
                     self.packet(&mut out, record.node, record.at.as_nanos(), flow, bytes, &comment);
                 }
                 _ => {}

@@ -22,7 +22,8 @@ impl Trace {
             let micros = record.at.as_nanos() / 1_000;
             let (ms, rest) = (micros / 1_000, micros % 1_000);
             let name = json(self.name(record.node));
-            let id = parts.datagram.map(|(flow, n, copy)| json(&self.id(flow, n, copy))).unwrap_or_default();
+            let id =
+                parts.datagram.map(|(flow, n, which)| json(&self.id(flow, n, which))).unwrap_or_default();
             let text = json(self.text_of(record).trim());
             let (event, data) = match record.what {
                 What::Send { .. } => {

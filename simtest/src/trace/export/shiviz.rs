@@ -17,7 +17,12 @@ impl Trace {
         for record in self.records.iter().filter(|record| record.node != NO_NODE) {
             let quiet =
                 matches!(record.what, What::Lost { .. } | What::Damaged { .. } | What::Delayed { .. });
-            if quiet || matches!(record.what, What::Doubled { .. } | What::Hurt { .. }) {
+            if quiet
+                || matches!(
+                    record.what,
+                    What::Doubled { .. } | What::Replayed { .. } | What::Spliced { .. } | What::Hurt { .. }
+                )
+            {
                 continue;
             }
             let clock = &mut clocks[record.node as usize];
@@ -34,7 +39,7 @@ impl Trace {
             let times: Vec<String> =
                 clock.iter().map(|(node, count)| format!("{}:{count}", json(self.name(*node)))).collect();
             let parts = parts(record);
-            let id = parts.datagram.map(|(flow, n, copy)| self.id(flow, n, copy)).unwrap_or_default();
+            let id = parts.datagram.map(|(flow, n, which)| self.id(flow, n, which)).unwrap_or_default();
             let text = [parts.word, &id, self.text_of(record).trim()].join(" ");
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             let _ = writeln!(out, "{} {{{}}}\n{text}", self.name(record.node), times.join(","));

@@ -1,3 +1,6 @@
+mod line;
+mod tamper;
+
 use crate::probe::{Cmd, Event, Probe, got, replay, three, times};
 use crate::{
     Addr, Bottleneck, Chaos, DiskOp, Fault, FromSeed, Kind, Life, Link, NodeId, Now, Oracle, Phase, Sim,
@@ -599,8 +602,8 @@ fn measured(link: Link) -> [u64; 5] {
     for record in &outcome.trace.records {
         match record.what {
             crate::trace::What::Send { .. } => sent.push(record.at),
-            crate::trace::What::Arrive { copy: true, .. } => copies += 1,
-            crate::trace::What::Arrive { n, .. } => {
+            crate::trace::What::Arrive { which: crate::trace::Which::Copy, .. } => copies += 1,
+            crate::trace::What::Arrive { n, which: crate::trace::Which::Original, .. } => {
                 delays.push(record.at.since(sent[n as usize - 1]).as_micros() as u64 / 100);
                 late += u64::from(n < newest);
                 newest = newest.max(n);

@@ -83,7 +83,7 @@ impl Keys {
     }
 
     /// Seals the packet `number` that begins at `start` of `buf`; `acked` is the largest number that is known to have arrived.
-    #[inline]
+    #[inline(never)]
     pub(super) fn seal(
         &mut self,
         now: Timestamp,
@@ -125,7 +125,6 @@ impl Keys {
 
     /// Opens `packet` where it is; `expand` makes whole numbers of truncated ones, `pto` says how long packets may be late, `next` is
     /// the number of the next packet that goes out. `None`: it is not the peer's.
-    #[inline]
     pub(super) fn open(
         &mut self,
         now: Timestamp,

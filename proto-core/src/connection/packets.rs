@@ -59,6 +59,7 @@ impl Connection {
     }
 
     /// Whether a packet for `dcid` may be one of this connection as it stands; otherwise it is dealt with.
+    #[inline]
     pub(super) fn expects(&mut self, now: Timestamp, arrival: Arrival, dcid: Cid, datagram: &[u8]) -> bool {
         if !self.is_dialling() && arrival.path != self.active_path() && !self.may_roam() {
             self.stats.drops.count(Drop::WrongAddress);
@@ -86,6 +87,7 @@ impl Connection {
     }
 
     /// Takes in the record of packet `number`, whose tag is right; the packet has `len` bytes.
+    #[inline]
     pub(super) fn on_authentic(
         &mut self,
         now: Timestamp,

@@ -35,12 +35,10 @@ impl Connection {
     /// Ends packet `number`, which begins at `start` with its header.
     #[inline]
     pub(super) fn finish_datagram(&mut self, now: Timestamp, buf: &mut Vec<u8>, start: usize, number: u64) {
-        if self.secrecy.is_some() {
-            let acked = self.recovery.largest_acked();
-            let Self { config, secrecy, .. } = self;
-            if let Some(keys) = secrecy.as_mut().and_then(|secrecy| secrecy.keys.as_mut()) {
-                return keys.seal(now, config, (number, acked), (buf, start));
-            }
+        let acked = self.recovery.largest_acked();
+        let Self { config, secrecy, .. } = self;
+        if let Some(keys) = secrecy.as_mut().and_then(|secrecy| secrecy.keys.as_mut()) {
+            return keys.seal(now, config, (number, acked), (buf, start));
         }
         packet::finish_short(buf, start, self.guard, number, self.config.checksum);
     }

@@ -15,6 +15,7 @@ mod rates;
 mod roaming;
 mod rooms;
 mod scenarios;
+mod sealed;
 mod sessions;
 mod story;
 mod streams;

@@ -37,7 +37,7 @@ fn establish_with(connections: usize, encrypts: bool) -> Server {
         ..ConfigBuilder::default()
     };
     let [mut server, mut client] = [2, 1].map(|seed| {
-        let crypto = if encrypts { crypto(seed) } else { None };
+        let crypto = encrypts.then(|| crypto(seed));
         let config = ConfigBuilder { crypto, ..config.clone() }.build().expect("a sound configuration");
         Endpoint::new(config, Link::datagram(MTU), [seed; 32], now)
     });

@@ -47,9 +47,9 @@ struct End {
 pub(crate) const CRC: Checksum = crc32c::crc32c_append;
 
 /// What an adapter encrypts datagrams by.
-pub(crate) fn crypto(seed: u8) -> Option<Crypto> {
+pub(crate) fn crypto(seed: u8) -> Crypto {
     let server = Party::from_private(&[2; 32]).public_key();
-    Some(Crypto::new(Arc::new(Party::from_private(&[seed; 32])), Trust::Pinned(server)))
+    Crypto::new(Arc::new(Party::from_private(&[seed; 32])), Trust::Pinned(server))
 }
 
 /// For the cost of everything else.
@@ -70,7 +70,7 @@ impl Bowline {
                 receive_bytes: 4 << 20,
                 session_messages: 8192,
                 session_bytes: 8 << 20,
-                crypto: if encrypts { crypto(1 + u8::from(accept)) } else { None },
+                crypto: encrypts.then(|| crypto(1 + u8::from(accept))),
                 ..ConfigBuilder::default()
             };
             let config = config.build().expect("a sound configuration");

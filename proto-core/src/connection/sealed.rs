@@ -81,7 +81,7 @@ impl Connection {
         match self.open(now, &mut packet) {
             Some(Opened { has_reserved: true, .. }) => self.stats.drops.count(Drop::MalformedHeader),
             Some(opened) => {
-                self.on_opened(now, arrival, &opened, &packet[opened.record.clone()], datagram.len())
+                self.on_opened(now, arrival, &opened, &packet[opened.record.clone()], datagram.len());
             }
             None => self.on_forged(now, datagram),
         }

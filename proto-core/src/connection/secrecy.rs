@@ -187,7 +187,7 @@ impl Connection {
         RecordWriter::new(&mut sealed).write(&Frame::Sealed(&message), false);
         self.handshake.sealed_accept = sealed;
         if let Some(secrecy) = &mut self.secrecy {
-            *secrecy = Box::new(Secrecy { peer: Some(peer), keys: Keys::new(now, session, &self.config) });
+            **secrecy = Secrecy { peer: Some(peer), keys: Keys::new(now, session, &self.config) };
         }
     }
 

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::stack::Stack;
-use crate::pair::{Protection, quinn_configs, quinn_transport};
+use crate::pair::{Protection, quinn_configs, quinn_transport, wide_windows};
 
 /// What the others gather before they write.
 const GATHERED: usize = 60 * 1024;
@@ -26,7 +26,7 @@ const TOGETHER: usize = 256;
 /// One end of a connection.
 pub(super) enum End {
     Bowline(Box<BowlineEnd>),
-    Codec(Framed<TcpStream, LengthDelimitedCodec>),
+    Codec(Box<Framed<TcpStream, LengthDelimitedCodec>>),
     WebSocket(Box<WebSocketStream<TcpStream>>),
     Quinn(Box<QuinnEnd>),
 }
@@ -67,17 +67,11 @@ pub(super) enum Dialer {
 
 fn config() -> Options {
     let builder = ConfigBuilder {
-        send_messages: 4096,
-        send_bytes: 8 << 20,
-        receive_messages: 4096,
-        receive_bytes: 8 << 20,
-        session_bytes: 16 << 20,
-        session_messages: 8192,
         max_connections: 20_000,
         max_pending: 2000,
         // A sender of unreliable messages waits for room instead of dropping them.
         policy: Some(Policy::FailFast),
-        ..adapter_tokio::config(ConfigBuilder::default())
+        ..adapter_tokio::config(wide_windows())
     };
     builder.into()
 }
@@ -123,7 +117,7 @@ fn codec(stream: TcpStream) -> End {
     let mut framed =
         Framed::new(stream, LengthDelimitedCodec::builder().max_frame_length(1 << 20).new_codec());
     framed.set_backpressure_boundary(GATHERED);
-    End::Codec(framed)
+    End::Codec(Box::new(framed))
 }
 
 impl Listener {
@@ -329,6 +323,15 @@ impl End {
         match self {
             Self::Quinn(end) => end.conn.read_datagram().await.ok(),
             other => other.recv().await,
+        }
+    }
+
+    /// Gives back the room for what is sent together and came together, which is not the connection's.
+    pub(super) fn rest(&mut self) {
+        match self {
+            Self::Bowline(end) => (end.gathered, end.arrived) = Default::default(),
+            Self::Quinn(end) => (end.gathered, end.arrived) = Default::default(),
+            Self::Codec(_) | Self::WebSocket(_) => {}
         }
     }
 

@@ -170,7 +170,7 @@ async fn count_idle(job: &Job) {
     let (listener, address) = Listener::bind(job.stack).await;
     let before = alloc::live();
     println!("{address}");
-    let mut ends = Vec::new();
+    let mut ends = Vec::with_capacity(IDLE);
     for _ in 0..IDLE {
         ends.push(listener.accept().await);
     }
@@ -178,6 +178,7 @@ async fn count_idle(job: &Job) {
         let received = end.recv().await.expect("a message");
         end.feed(received).await;
         end.flush().await;
+        end.rest();
     }
     sleep(REST).await;
     tell("bytes each", (alloc::live() - before) as f64 / IDLE as f64);

@@ -43,6 +43,19 @@ struct End {
     id: Option<ConnectionId>,
 }
 
+/// Windows that no link within one machine fills.
+pub(crate) fn wide_windows() -> ConfigBuilder {
+    ConfigBuilder {
+        send_messages: 4096,
+        send_bytes: 8 << 20,
+        receive_messages: 4096,
+        receive_bytes: 8 << 20,
+        session_messages: 8192,
+        session_bytes: 16 << 20,
+        ..ConfigBuilder::default()
+    }
+}
+
 /// What an adapter computes its checksums by.
 pub(crate) const CRC: Checksum = crc32c::crc32c_append;
 

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_tokio::{ConfigBuilder, Message};
+use adapter_tokio::Message;
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::SIZE;
-use crate::pair::{MTU, Protection, quinn_configs, quinn_transport};
+use crate::pair::{MTU, Protection, quinn_configs, quinn_transport, wide_windows};
 
 /// A connected client: messages go in.
 #[expect(dead_code, reason = "connections and endpoints are held so that they live")]
@@ -95,7 +95,8 @@ impl Server {
         let any: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 0));
         match kind {
             Kind::Bowline => {
-                let endpoint = adapter_tokio::Endpoint::bind(any, bowline()).expect("a socket on loopback");
+                let endpoint =
+                    adapter_tokio::Endpoint::bind(any, wide_windows()).expect("a socket on loopback");
                 let address = endpoint.local_addr();
                 (Self::Bowline(endpoint), address)
             }
@@ -129,7 +130,7 @@ impl Server {
         let any: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 0));
         match self {
             Self::Bowline(server) => {
-                let client = adapter_tokio::Endpoint::client(bowline()).expect("a socket on loopback");
+                let client = adapter_tokio::Endpoint::client(wide_windows()).expect("a socket on loopback");
                 let (near, far) = tokio::join!(client.connect(address), server.accept());
                 let near = near.expect("a connection");
                 (Sender::Bowline(near, client), Receiver::Bowline(far.expect("a connection"), server))
@@ -157,18 +158,6 @@ impl Server {
                 (Sender::Quinn(send, near, client), Receiver::Quinn(receive, far, server))
             }
         }
-    }
-}
-
-fn bowline() -> ConfigBuilder {
-    ConfigBuilder {
-        send_messages: 4096,
-        send_bytes: 8 << 20,
-        receive_messages: 4096,
-        receive_bytes: 8 << 20,
-        session_bytes: 16 << 20,
-        session_messages: 8192,
-        ..ConfigBuilder::default()
     }
 }
 

@@ -150,7 +150,7 @@ impl Node {
 
     /// How the connection fares.
     pub(crate) fn entry(&self, id: ConnectionId) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(&id).map(Box::as_ref)
     }
 
     /// How the connection ended.
@@ -310,7 +310,7 @@ impl Node {
     }
 
     fn insert(&mut self, id: ConnectionId, path: Path, progress: Progress, holder: Holder) {
-        self.entries.insert(id, Entry::new(path.peer, progress, holder));
+        self.entries.insert(id, Box::new(Entry::new(path.peer, progress, holder)));
         self.open += 1;
     }
 

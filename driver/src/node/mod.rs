@@ -40,7 +40,8 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Node {
     endpoint: Endpoint<Path>,
-    entries: BTreeMap<ConnectionId, Entry>,
+    /// Boxed, since a node of the map keeps room for many.
+    entries: BTreeMap<ConnectionId, Box<Entry>>,
     waiters: Waiters,
     /// The receipts that somebody holds, with their fates once known.
     receipts: BTreeMap<(ConnectionId, MessageId), Option<Fate>>,

@@ -307,9 +307,11 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn poll_carrier(&mut self, now: Timestamp, link: u32, slot: u32, buf: &mut Vec<u8>) -> Output {
-        let Some(entry) = self.entry(slot) else { return Output::Idle };
-        let transmit = entry.conn.wake().poll_transmit(now, buf);
-        let (is_done, has_events) = (entry.conn.wake().is_done_writing(), entry.conn.wake().has_events());
+        let Some(conn) = self.entry(slot).and_then(|entry| entry.conn.awake_mut()) else {
+            return Output::Idle;
+        };
+        let transmit = conn.poll_transmit(now, buf);
+        let (is_done, has_events) = (conn.is_done_writing(), conn.has_events());
         if has_events {
             self.speaking.push(slot);
         }
@@ -323,7 +325,13 @@ impl<A: Address> Endpoint<A> {
                 self.links.remove(link);
                 Output::Close
             }
-            None => Output::Idle,
+            None => {
+                let Self { slots, config, .. } = self;
+                if let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) {
+                    entry.conn.doze(config);
+                }
+                Output::Idle
+            }
         }
     }
 

@@ -411,6 +411,29 @@ fn an_idle_stream_carries_a_ping_and_a_pong_and_a_dead_one_is_found_out() {
 }
 
 #[test]
+fn what_is_idle_on_a_stream_is_put_away_until_it_is_touched() {
+    let (mut world, id, peer) = World::connected();
+    let are_asleep = |world: &World| {
+        let entries = world.nodes.iter().flat_map(|node| &node.slots).filter_map(|slot| slot.entry.as_ref());
+        entries.map(|entry| entry.conn.awake().is_none()).collect::<Vec<_>>()
+    };
+    for round in 0..3_u8 {
+        world.send(CLIENT, id, Message::new(vec![round; 2000]));
+        world.send(SERVER, peer, Message::new(vec![round]));
+        world.run(ms(500));
+        assert_eq!(are_asleep(&world), [false, false], "round {round}");
+        assert_eq!(world.recv_all(SERVER, peer), [vec![round; 2000]]);
+        assert_eq!(world.recv_all(CLIENT, id), [[round]]);
+        world.run(secs(4));
+        assert_eq!(are_asleep(&world), [true, true], "round {round}");
+    }
+    world.cut();
+    world.run(ms(100));
+    assert_eq!(world.end(CLIENT), CloseReason::LinkLost);
+    assert_eq!(world.end(SERVER), CloseReason::LinkLost);
+}
+
+#[test]
 fn a_stream_that_takes_nothing_is_felt_by_the_sender() {
     let (mut world, id, peer) = World::connected();
     world.room = 10_000;

@@ -1,5 +1,7 @@
 //! What sealing and opening a packet costs, both ends together, and what a handshake does: `cargo run --release -p bench --bin seal`.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "what is measured is time")]
+
 use std::time::{Duration, Instant};
 
 use proto_core::crypto::{Identity, Key, Session, TAG_LEN};

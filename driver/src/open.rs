@@ -80,6 +80,7 @@ fn open<R: Runtime>(
     if builder.wall_epoch.is_zero() {
         builder.wall_epoch = clock::wall_epoch();
     }
+    let encrypts = builder.crypto.is_some();
     let settings = config(builder).build()?;
     let seed = seed().map_err(BindError::Seed)?;
     let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);
@@ -96,6 +97,7 @@ fn open<R: Runtime>(
         resolver: Some(resolver),
         sockets,
         addresses,
+        encrypts,
     };
     Ok((Endpoint::on_ports(shared, known), task))
 }

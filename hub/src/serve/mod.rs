@@ -17,10 +17,11 @@ use adapter_tokio::udp::{Pump, Sockets};
 use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
 use driver::{Path, Shared};
 use proto_core::chat::{ChatConfig, RestoreError, RoomState};
+use proto_core::crypto::{Crypto, PublicKey};
 use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
-use crate::cli::{self, SecretError, ServeArgs, TlsFileError, exit};
+use crate::cli::{self, CryptoError, SecretError, ServeArgs, TlsFileError, exit};
 use crate::gateway::GatewayConfig;
 use crate::http::{self, Site};
 use crate::record::{Record, Start};
@@ -46,6 +47,8 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log cannot be served: {0}")]
     Restore(#[from] RestoreError),
@@ -62,12 +65,15 @@ pub(crate) enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Secret(_) | Self::Store(_) => {
-                match self {
-                    Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
-                    _ => exit::UNAVAILABLE,
-                }
-            }
+            Self::Listen(_)
+            | Self::Tls(_)
+            | Self::Http { .. }
+            | Self::Secret(_)
+            | Self::Crypto(_)
+            | Self::Store(_) => match self {
+                Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
+                _ => exit::UNAVAILABLE,
+            },
             Self::Restore(_) => exit::DAMAGED,
             Self::Config(_) | Self::System { .. } | Self::Stopped => exit::FAILED,
         }
@@ -117,6 +123,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
+    let crypto = args.crypto.of(&addresses, &server_key, args.record.is_some())?;
+    let key = crypto.as_ref().map(|crypto| crypto.identity.public_key());
     let (start, now) = (Start { seed, server_key }, clock::now());
     let record = args.record.as_deref().map(|file| {
         let limit = args.record_limit.saturating_mul(1 << 20);
@@ -128,7 +136,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         limits: !args.web.unlimited,
         ..GatewayConfig::default()
     };
-    let server = born(&start, rooms, now)?.with_rooms(room_config);
+    let server = born(&start, crypto, rooms, now)?.with_rooms(room_config);
     let shared = Shared::new(Hub::new(server, record, gateway, now), clock::now);
 
     let copier = reader.copier();
@@ -141,7 +149,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .into_iter()
         .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
         .collect();
-    announce(&addresses, &web);
+    announce(&addresses, &web, key);
     let pump = site.pump();
 
     let signal = tokio::select! {
@@ -169,10 +177,16 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 }
 
 /// A server with these rooms, as it was at `now`.
-pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
+pub(crate) fn born(
+    start: &Start,
+    crypto: Option<Crypto>,
+    rooms: Vec<RoomState>,
+    now: Now,
+) -> Result<Server<Path>, ServeError> {
     let config = ConfigBuilder {
         accept: true,
         server_key: Some(start.server_key.into()),
+        crypto,
         // Those of rooms.
         max_channels: 2,
         ..ConfigBuilder::chat()
@@ -220,20 +234,25 @@ async fn end(shared: &Shared<Hub>, pump: &Pump, threads: [JoinHandle<()>; 2]) {
     }
 }
 
-/// Says where the server listens, and what to type next.
-fn announce(addresses: &[Address], web: &[SocketAddr]) {
+/// Says where the server listens, what its key is where it encrypts, and what to type next.
+fn announce(addresses: &[Address], web: &[SocketAddr], key: Option<PublicKey>) {
     let mut stdout = io::stdout().lock();
     let said = addresses
         .iter()
         .try_for_each(|address| writeln!(stdout, "listening {address}"))
         .and_then(|()| web.iter().try_for_each(|address| writeln!(stdout, "listening http://{address}")))
+        .and_then(|()| key.map_or(Ok(()), |key| writeln!(stdout, "key {key}")))
         .and_then(|()| writeln!(stdout, "ready"))
         .and_then(|()| stdout.flush());
     if let Err(error) = said {
         tracing::warn!(%error, "nobody reads stdout");
     }
     if let Some(address) = addresses.first() {
-        let chat = cli::command(&["chat", &reachable(address).to_string()]);
+        let (address, key) = (reachable(address).to_string(), key.map(|key| key.to_string()));
+        let chat = match &key {
+            Some(key) => cli::command(&["chat", &address, "--server-key", key]),
+            None => cli::command(&["chat", &address]),
+        };
         // Not a matter of the log's level. Nobody may read stderr, and the server runs all the same.
         let _ = writeln!(io::stderr(), "to chat, type in another terminal: {chat}");
     }

@@ -105,7 +105,7 @@ fn what_is_forged_on_the_way_changes_nothing() {
         let nodes = (0..3).filter_map(|node| outcome.node(NodeId::new(node)));
         nodes.map(|peer| peer.endpoint.stats().drops.get(Drop::ForgedPacket)).sum::<u64>()
     };
-    assert!((0..1000).map(forged).sum::<u64>() > 5000, "the campaign meets what it judges");
+    assert!((0..1000).map(forged).sum::<u64>() > 100, "the campaign meets what it judges");
 }
 
 fn forged(view: &View<'_, Peer>) -> Result<(), String> {

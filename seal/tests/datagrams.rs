@@ -51,7 +51,7 @@ fn both_sides_know_each_other_and_nobody_else_reads_a_word() {
 
 #[test]
 fn a_client_that_knows_no_key_is_shown_one() {
-    let client = ConfigBuilder { crypto: encrypts(party(8), Trust::FirstUse), ..client_config() };
+    let client = ConfigBuilder { crypto: Some(encrypts(party(8), Trust::FirstUse)), ..client_config() };
     let mut world = World::new(client, server_config());
     let id = world.connect();
     world.run(SECOND);
@@ -61,7 +61,7 @@ fn a_client_that_knows_no_key_is_shown_one() {
 
 #[test]
 fn another_server_is_found_out() {
-    let server = ConfigBuilder { crypto: encrypts(party(9), Trust::FirstUse), ..server_config() };
+    let server = ConfigBuilder { crypto: Some(encrypts(party(9), Trust::FirstUse)), ..server_config() };
     let mut world = World::new(client_config(), server);
     world.connect();
     world.run(SECOND);
@@ -89,7 +89,7 @@ fn plaintext_is_never_fallen_back_to() {
 #[test]
 fn a_closed_group_lets_in_who_has_its_secret() {
     let secret = b"sixteen bytes or more";
-    let with = |seed, secret: &[u8], trust| encrypts(party(seed).with_secret(secret).unwrap(), trust);
+    let with = |seed, secret: &[u8], trust| Some(encrypts(party(seed).with_secret(secret).unwrap(), trust));
     let server = || ConfigBuilder { crypto: with(7, secret, Trust::FirstUse), ..server_config() };
     let pinned = Trust::Pinned(server_key());
 

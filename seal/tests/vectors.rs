@@ -6,7 +6,7 @@ use seal::Party;
 const SPEC: &str = include_str!("../../docs/spec/wire.md");
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A packet as section 2.5 has it.

@@ -102,7 +102,7 @@ fn a_closed_group_has_a_secret_that_no_log_has() {
     assert!(outsider.stderr.contains("group secret"), "{}", outsider.stderr);
     let private = fs::read(log.join("server.key")).expect("it has one");
     let logged = server.end_and_read_log();
-    let hex: String = private.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = private.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     for secret in [secret, &hex, &format!("{private:?}")] {
         assert!(!logged.contains(secret) && !said.stderr.contains(secret), "{logged}");
     }

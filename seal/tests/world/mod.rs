@@ -25,8 +25,8 @@ pub(crate) fn party(seed: u8) -> Party {
     Party::from_private(&[seed; 32]).repeatable()
 }
 
-pub(crate) fn encrypts(party: Party, trust: Trust) -> Option<Crypto> {
-    Some(Crypto::new(Arc::new(party), trust))
+pub(crate) fn encrypts(party: Party, trust: Trust) -> Crypto {
+    Crypto::new(Arc::new(party), trust)
 }
 
 pub(crate) fn server_key() -> PublicKey {
@@ -37,14 +37,14 @@ pub(crate) fn server_config() -> ConfigBuilder {
     ConfigBuilder {
         accept: true,
         server_key: Some([5; 32].into()),
-        crypto: encrypts(party(7), Trust::FirstUse),
+        crypto: Some(encrypts(party(7), Trust::FirstUse)),
         ..ConfigBuilder::default()
     }
 }
 
 pub(crate) fn client_config() -> ConfigBuilder {
     ConfigBuilder {
-        crypto: encrypts(party(8), Trust::Pinned(server_key())),
+        crypto: Some(encrypts(party(8), Trust::Pinned(server_key()))),
         reconnect: Some(Reconnect::default()),
         ..ConfigBuilder::default()
     }
@@ -110,7 +110,7 @@ impl World {
                     self.events[from].push(event);
                 }
             }
-            self.now = self.now + Duration::from_millis(5);
+            self.now += Duration::from_millis(5);
         }
     }
 

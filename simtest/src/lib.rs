@@ -184,7 +184,7 @@ pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
 pub use self::explore::{
-    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, certify, shrink, why,
+    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, Slice, certify, shrink, why,
 };
 pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
 pub use self::harness::{Class, Test};

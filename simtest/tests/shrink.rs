@@ -32,6 +32,7 @@ fn small(bug: Bug) -> Shrunk {
     let shrunk = first(bug);
     assert!(shrunk.after.faults <= 2, "{bug:?}: {shrunk}");
     assert!(shrunk.after.commands <= 2 && shrunk.after.hosts <= 3, "{bug:?}: {shrunk}");
+    assert!((1..=40).contains(&shrunk.slice.lines.len()), "{bug:?}: {shrunk}");
     shrunk
 }
 

@@ -33,14 +33,14 @@ impl Drop for Guest<'_> {
     }
 }
 
-/// Serves a guest until one of both ends it.
+/// Serves a guest until one of both ends it. What is awaited at the end only is boxed: a silent guest has no room for it.
 pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], address: SocketAddr) {
     let mut socket = Socket::new(stream, part, MAX_TEXT);
     let opened = shared.command(|hub, now| hub.guest_came(now, address));
     let Some(id) = opened else {
         let End { code, reason } = End::FULL;
         let _ = socket.close(code, reason);
-        let _ = timeout(GOODBYE, linger(&mut socket)).await;
+        let _ = Box::pin(timeout(GOODBYE, linger(&mut socket))).await;
         return;
     };
     let mut guest = Guest { shared, id, texts: Vec::new() };
@@ -52,11 +52,11 @@ pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], 
                 linger(&mut socket).await
             };
             // The guest is gone in either case.
-            let _ = timeout(GOODBYE, goodbye).await;
+            let _ = Box::pin(timeout(GOODBYE, goodbye)).await;
         }
         Err(error) => {
             tracing::debug!(guest = id, %error, "web socket");
-            accuse(socket, &error).await;
+            Box::pin(accuse(socket, &error)).await;
         }
     }
 }

@@ -150,7 +150,7 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
         let Ok(upgraded) = upgrade.await else { return site.counts.broken() };
         let Some((stream, part)) = stream_of(upgraded) else { return site.counts.broken() };
         if is_echo {
-            echo::serve(stream, &part).await;
+            Box::pin(echo::serve(stream, &part)).await;
         } else {
             piano::serve(&site.shared, stream, &part, peer).await;
         }

@@ -13,7 +13,7 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext}
 use tungstenite::{Error, Message};
 
 /// What is read at once: small, for there may be tens of thousands of sockets.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 /// The longest header of a frame from a server.
 const MAX_HEAD: usize = 10;
 /// Frames that are handed to the system at once.

@@ -15,5 +15,5 @@ mod why;
 pub use self::bounds::Bounds;
 pub use self::certificate::{Certificate, certify};
 pub use self::shrink::{Budget, shrink};
-pub use self::story::{Inevitable, Shrunk, Size};
+pub use self::story::{Inevitable, Shrunk, Size, Slice};
 pub use self::why::{Curve, Moment, why};

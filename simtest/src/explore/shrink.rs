@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::ddmin::ddmin;
 use super::enumerate::{Stopped, Walk};
-use super::story::{Shrunk, Size, inevitable};
+use super::story::{Shrunk, Size, inevitable, slice};
 use super::{Bounds, simpler};
 use crate::choice::{Alt, Choice, ChoiceKey, Chooser, FromSchedule, FromSeed, Kind, Origin};
 use crate::node::{Node, NodeId};
@@ -191,7 +191,7 @@ impl<N: Node> Shrinker<N> {
     }
 
     /// The commands that are given, in order.
-    fn given(&self) -> Vec<Without> {
+    pub(super) fn given(&self) -> Vec<Without> {
         let name = |node: NodeId| self.sim.names[node.index()].clone();
         let all = self.sim.workload.iter().zip(&self.sim.numbers);
         let all = all.map(|((_, node, _), number)| Without::Cmd(name(*node), *number));
@@ -357,7 +357,9 @@ impl<N: Node> Shrinker<N> {
         let after = self.size(&schedule, run.core.stats.events);
         let verdict = run.core.verdict.unwrap_or(Verdict::Pass);
         let inevitable = inevitable(&mut self, &schedule, &verdict);
-        Shrunk { schedule, verdict, before: self.before, after, runs: self.runs, least, without, inevitable }
+        let slice = slice(&self, &schedule, &verdict);
+        let (before, runs) = (self.before, self.runs);
+        Shrunk { schedule, verdict, before, after, runs, least, without, inevitable, slice }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::oracle::Verdict;
 use crate::run::Run;
 use crate::schedule::Schedule;
 use crate::time::Time;
+use crate::trace::Trace;
 
 /// How large a failing run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,6 +35,18 @@ pub struct Inevitable {
     pub what: String,
 }
 
+/// What led to a failure.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Slice {
+    /// Commands, faults and what these did, and what lies in the causal past of the failure and would not have happened otherwise: a line
+    /// each, as in [`TraceView::packets`](crate::TraceView::packets). If that is more than 40 lines, those that are alike are
+    /// folded into the first of them.
+    pub lines: Vec<String>,
+    /// What is left out (`any fault`, a fault `f1`, a command `a!2`) of the run that this one was laid beside, and that does not fail
+    /// likewise. Empty if there is none: then all of the past is there.
+    pub beside: String,
+}
+
 /// The smallest failure that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shrunk {
@@ -54,6 +67,8 @@ pub struct Shrunk {
     pub without: Vec<(String, Verdict)>,
     /// Where the failure became certain: from there on it fails even if nothing else goes wrong.
     pub inevitable: Option<Inevitable>,
+    /// What led to it.
+    pub slice: Slice,
 }
 
 impl fmt::Display for Shrunk {
@@ -89,10 +104,17 @@ impl fmt::Display for Shrunk {
             writeln!(f, "no schedule with fewer faults fails likewise here")?;
         }
         match &self.inevitable {
-            Some(Inevitable { step: 0, .. }) => write!(f, "it fails without any fault"),
-            Some(Inevitable { at, what, .. }) => write!(f, "inevitable after {at} s: {what}"),
-            None => write!(f, "avoidable until the end"),
+            Some(Inevitable { step: 0, .. }) => write!(f, "it fails without any fault")?,
+            Some(Inevitable { at, what, .. }) => write!(f, "inevitable after {at} s: {what}")?,
+            None => write!(f, "avoidable until the end")?,
         }
+        let Slice { lines, beside } = &self.slice;
+        match &beside[..] {
+            _ if lines.is_empty() => return Ok(()),
+            "" => write!(f, "\nwhat led to it:")?,
+            beside => write!(f, "\nwhat led to it, beside a run without {beside}:")?,
+        }
+        lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -135,6 +157,50 @@ pub(super) fn inevitable<N: Node>(
         (low, high) = (last_pass, (last_pass + stride).min(high));
     }
     describe(shrinker, schedule, high)
+}
+
+/// What led to the failure, beside a run that passes: one without any fault, or where that leaves too many lines, without one fault; if
+/// it fails without faults, without one command.
+pub(super) fn slice<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, verdict: &Verdict) -> Slice {
+    let (failing, at_end) = traced(shrinker, schedule);
+    let less = schedule.lines.iter().map(|line| {
+        let lines = schedule.lines.iter().filter(|other| *other != line).cloned().collect();
+        (format!("f{}", line.id), Schedule { lines, ..schedule.clone() })
+    });
+    let given = shrinker.given();
+    let quieter = given.iter().rev().take(COMMANDS).map(|command| {
+        let mut without = schedule.without.clone();
+        without.push(command.clone());
+        (command.to_string().replacen("without ", "", 1), Schedule { without, ..schedule.clone() })
+    });
+    let calm = Schedule { lines: Vec::new(), ..schedule.clone() };
+    let candidates: Vec<_> = match schedule.lines.len() {
+        0 => quieter.collect(),
+        1 => less.collect(),
+        _ => [("any fault".to_owned(), calm)].into_iter().chain(less).collect(),
+    };
+    let beside = candidates.into_iter().filter_map(|(beside, schedule)| {
+        let (trace, _) = traced(shrinker, &schedule);
+        let likewise = verdict.oracle().is_some_and(|oracle| trace.verdict.contains(oracle));
+        (!likewise).then(|| Slice { lines: failing.slice(&trace, at_end), beside })
+    });
+    let all = beside.collect::<Vec<_>>().into_iter();
+    let short = |slice: &Slice| slice.beside == "any fault" && slice.lines.len() <= Trace::SLICE;
+    let best = all.clone().find(short).or_else(|| all.min_by_key(|slice| slice.lines.len()));
+    best.unwrap_or_else(|| Slice { lines: failing.slice(&Trace::default(), at_end), beside: String::new() })
+}
+
+/// So many commands are left out in turn, the last first.
+const COMMANDS: usize = 12;
+
+/// A run with its records, and whether it went on to its end.
+fn traced<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule) -> (Trace, bool) {
+    let mut sim = (*shrinker.sim).clone();
+    sim.record(true);
+    let mut run = Run::new(sim.into(), Box::new(FromSchedule::new(schedule)));
+    run.judge();
+    let at_end = run.core.now >= shrinker.sim.end();
+    (run.outcome().trace, at_end)
 }
 
 fn describe<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, step: u64) -> Option<Inevitable> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::probe::{Cmd, Probe, three};
+use crate::probe::{Cmd, Event, Probe, three};
 use crate::{
     Chaos, FromSchedule, FromSeed, Kind, Line, LineWhat, Link, NodeId, Schedule, Sim, Time, Verdict, ms, secs,
 };
@@ -114,6 +114,37 @@ fn schedules_replay() {
     let failure = certify(broken, &Bounds::faults(1)).unwrap_err();
     let schedule = Schedule::parse(&failure.schedule.to_text()).unwrap();
     assert_eq!(broken().run(FromSchedule::new(&schedule)).verdict, failure.verdict);
+}
+
+#[test]
+fn what_led_to_a_failure_is_told_beside_a_run_that_passes() {
+    let broken = || {
+        let (mut sim, [a, b, c]) = three();
+        sim.record(false).run_for(ms(50)).workload(|w| {
+            w.at(ms(1)).cmd(c, Cmd::Send(b, vec!["other"])).cmd(a, Cmd::Send(b, vec!["X"]));
+            w.at(ms(5)).cmd(a, Cmd::Send(c, vec!["Y"])).cmd(c, Cmd::Send(a, vec!["no matter"]));
+        });
+        sim.keep_events(true).invariant("once", move |v| {
+            v.events(b).filter(|event| **event == Event::Got(0, "X".into())).count() < 2
+        });
+        sim
+    };
+    let failure = certify(broken, &Bounds::faults(1)).unwrap_err();
+    let shrunk = shrink(&broken(), &failure.schedule, Budget::default()).unwrap();
+    assert_eq!(shrunk.slice.beside, "f1");
+    assert_eq!(
+        shrunk.slice.lines,
+        [
+            "   0.001 a!1 Send(NodeId(1), [\"X\"])",
+            "   0.001 a>b#1    Text X                         f1 duplicate, ok, copy ok",
+            "   0.003 b   < a>b#1'",
+            "   0.003 b   Got(0, \"X\")"
+        ]
+    );
+    assert!(
+        shrunk.to_string().contains("what led to it, beside a run without f1:\n     0.001 a!1"),
+        "{shrunk}"
+    );
 }
 
 /// Loss on every link, and crashes.

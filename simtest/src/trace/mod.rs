@@ -3,6 +3,7 @@
 mod export;
 mod kept;
 mod record;
+mod slice;
 #[cfg(test)]
 mod tests;
 mod view;

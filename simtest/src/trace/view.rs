@@ -121,6 +121,18 @@ impl TraceView {
         })
     }
 
+    /// What one record looks like, in time order; nothing if it is not shown.
+    pub(super) fn lines_of(self, trace: &Trace, index: usize) -> impl Iterator<Item = String> {
+        let record = &trace.records[index];
+        let fate = match record.what {
+            What::Send { flow, n } => fates_from(&trace.records[index..], Some((flow, n))),
+            _ => BTreeMap::new(),
+        };
+        let mut page = Page { view: self, trace, fates: fate, out: String::new(), last: Time::ZERO };
+        page.merged(record);
+        (!page.out.is_empty()).then_some(page.out).into_iter()
+    }
+
     pub(super) fn render(self, trace: &Trace) -> String {
         Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
     }
@@ -131,8 +143,13 @@ type Id = (u32, u32);
 
 /// What became of each datagram that was sent.
 fn fates(trace: &Trace) -> BTreeMap<Id, String> {
+    fates_from(&trace.records, None)
+}
+
+/// The same of some records, or of one datagram only.
+fn fates_from(records: &[Record], only: Option<Id>) -> BTreeMap<Id, String> {
     let mut fates: BTreeMap<Id, String> = BTreeMap::new();
-    for record in &trace.records {
+    for record in records {
         let (flow, n, fate) = match record.what {
             What::Arrive { flow, n, which } => (flow, n, format!("{}ok", which.word())),
             What::Lost { flow, n, which, why, fault } => {
@@ -146,6 +163,9 @@ fn fates(trace: &Trace) -> BTreeMap<Id, String> {
             What::Hurt { flow, n, kind, fault } => (flow, n, format!("f{fault} {}", kind.word())),
             _ => continue,
         };
+        if only.is_some_and(|id| id != (flow, n)) {
+            continue;
+        }
         let all = fates.entry((flow, n)).or_default();
         if !all.is_empty() {
             all.push_str(", ");

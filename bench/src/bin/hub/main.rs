@@ -5,6 +5,7 @@
 mod durable;
 mod figures;
 mod native;
+mod peer;
 mod process;
 mod socket;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use figures::Spread;
+use peer::Peer;
 use process::Hub;
 
 /// Measures a hub.
@@ -50,7 +52,7 @@ enum What {
     Base,
     /// One note to all in a room, until the last has it: native clients.
     NativeBroadcast,
-    /// The same over web sockets.
+    /// The same over web sockets, and what nothing but sockets takes.
     SocketBroadcast,
     /// Notes delivered in a second: native clients.
     NativeDeliveries,
@@ -111,6 +113,10 @@ fn full(arguments: &Arguments) {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(peer::ROLE) {
+        process::run(peer::serve());
+        return ExitCode::SUCCESS;
+    }
     let arguments = Arguments::parse();
     let all = What::value_variants();
     let what: &[What] = if arguments.what.is_empty() { all } else { &arguments.what };
@@ -123,8 +129,14 @@ fn main() -> ExitCode {
             What::NativeDeliveries => process::run(native::deliveries(&hub(), &arguments)),
             What::NativeIntake => process::run(native::intake(&hub(), &arguments)),
             What::NativeIdle => process::run(native::idle(&hub(), &arguments)),
-            What::SocketBroadcast => process::run(socket::broadcast(&hub(), &arguments)),
-            What::SocketDeliveries => process::run(socket::deliveries(&hub(), &arguments)),
+            What::SocketBroadcast => {
+                process::run(socket::broadcast("web socket", hub().http, &arguments));
+                process::run(socket::broadcast("fastwebsockets", Peer::start().address, &arguments));
+            }
+            What::SocketDeliveries => {
+                process::run(socket::deliveries("web socket", hub().http, &arguments));
+                process::run(socket::deliveries("fastwebsockets", Peer::start().address, &arguments));
+            }
             What::SocketIntake => process::run(socket::intake(&hub(), &arguments)),
             What::SocketLatency => process::run(socket::latency(&hub(), &arguments)),
             What::SocketIdle => process::run(socket::idle(&hub(), &arguments)),

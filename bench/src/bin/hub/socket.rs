@@ -153,11 +153,11 @@ fn listen(socket: &mut Socket, heard: &Arc<Heard>, start: Instant) {
     });
 }
 
-async fn crowd(hub: &Hub, count: usize, rooms: usize) -> (Vec<Socket>, Arc<Heard>, Instant) {
+async fn crowd(server: SocketAddr, count: usize, rooms: usize) -> (Vec<Socket>, Arc<Heard>, Instant) {
     let (heard, start) = (Arc::new(Heard::default()), Instant::now());
     let mut sockets = Vec::new();
     for number in 0..count {
-        let mut socket = enter(hub.http, &format!("room {}", number % rooms)).await;
+        let mut socket = enter(server, &format!("room {}", number % rooms)).await;
         listen(&mut socket, &heard, start);
         sockets.push(socket);
     }
@@ -169,8 +169,8 @@ fn note() -> Vec<u8> {
     framed(r#"[{"m":"n","t":1700000000000,"n":[{"n":"a1","v":0.5},{"n":"c2","v":0.5,"d":7}]}]"#)
 }
 
-pub(crate) async fn broadcast(hub: &Hub, arguments: &Arguments) {
-    let (sockets, heard, _) = crowd(hub, arguments.clients, 1).await;
+pub(crate) async fn broadcast(name: &str, server: SocketAddr, arguments: &Arguments) {
+    let (sockets, heard, _) = crowd(server, arguments.clients, 1).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -185,11 +185,11 @@ pub(crate) async fn broadcast(hub: &Hub, arguments: &Arguments) {
         times.push(begun.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    println!("web socket broadcast to {}: {}", sockets.len() - 1, Spread::of(times));
+    println!("{name} broadcast to {}: {}", sockets.len() - 1, Spread::of(times));
 }
 
-pub(crate) async fn deliveries(hub: &Hub, arguments: &Arguments) {
-    let (sockets, heard, _) = crowd(hub, arguments.clients, 1).await;
+pub(crate) async fn deliveries(name: &str, server: SocketAddr, arguments: &Arguments) {
+    let (sockets, heard, _) = crowd(server, arguments.clients, 1).await;
     let others = sockets.len() as u64 - 1;
     let (begun, mut sent) = (Instant::now(), 0_u64);
     while begun.elapsed() < arguments.seconds() {
@@ -200,11 +200,11 @@ pub(crate) async fn deliveries(hub: &Hub, arguments: &Arguments) {
         tokio::task::yield_now().await;
     }
     let count = heard.count.load(Ordering::Relaxed);
-    println!("web socket deliveries: {} /s", rate(count, begun.elapsed()));
+    println!("{name} deliveries: {} /s", rate(count, begun.elapsed()));
 }
 
 pub(crate) async fn intake(hub: &Hub, arguments: &Arguments) {
-    let (sockets, _, _) = crowd(hub, 1, 1).await;
+    let (sockets, _, _) = crowd(hub.http, 1, 1).await;
     let many = framed(r#"[{"m":"n","t":1700000000000,"n":[{"n":"a1","s":1}]}]"#).repeat(64);
     let (begun, before) = (Instant::now(), hub.metric("bowline_guest_messages_received_total"));
     while begun.elapsed() < arguments.seconds() {
@@ -216,7 +216,7 @@ pub(crate) async fn intake(hub: &Hub, arguments: &Arguments) {
 
 pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
     const RATE: u64 = 50_000;
-    let (sockets, heard, start) = crowd(hub, arguments.clients, 200).await;
+    let (sockets, heard, start) = crowd(hub.http, arguments.clients, 200).await;
     let (begun, mut sent) = (Instant::now(), 0_u64);
     while begun.elapsed() < arguments.seconds() {
         let due = begun.elapsed().as_micros() as u64 * RATE / 1_000_000;
@@ -237,7 +237,7 @@ pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
 
 pub(crate) async fn idle(hub: &Hub, arguments: &Arguments) {
     let before = hub.resident();
-    let (sockets, _, _) = crowd(hub, arguments.idle, 200).await;
+    let (sockets, _, _) = crowd(hub.http, arguments.idle, 200).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let (ticks, begun) = (hub.ticks(), Instant::now());
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -55,16 +55,16 @@ impl Trace {
 }
 
 /// The word for a record, its datagram (flow, number, which delivery), and its fault.
-struct Parts {
-    word: &'static str,
-    datagram: Option<(u32, u32, Which)>,
+pub(super) struct Parts {
+    pub(super) word: &'static str,
+    pub(super) datagram: Option<(u32, u32, Which)>,
     number: Option<u64>,
     /// The stream that it is about.
-    way: Option<u32>,
-    fault: u32,
+    pub(super) way: Option<u32>,
+    pub(super) fault: u32,
 }
 
-fn parts(record: &Record) -> Parts {
+pub(super) fn parts(record: &Record) -> Parts {
     let plain = |word, fault| Parts { word, datagram: None, number: None, way: None, fault };
     let datagram =
         |word, flow, n, which, fault| Parts { datagram: Some((flow, n, which)), ..plain(word, fault) };

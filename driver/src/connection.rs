@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proto_core::crypto::PublicKey;
 use proto_core::{
     ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId,
-    OpenError, Rate, RequestId, SendError, SessionId, Stats,
+    OpenError, Rate, RequestId, SendError, SessionId, Shard, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
@@ -222,6 +222,11 @@ impl Connection {
     /// The public key that the peer has proven to have; `None` where datagrams are not encrypted, and on streams.
     pub fn peer_key(&self) -> Option<PublicKey> {
         self.0.shared.inspect(|node| node.look(self.0.id)?.peer_key())
+    }
+
+    /// The shard of its endpoint that has it.
+    pub fn shard(&self) -> Shard {
+        self.0.id.shard()
     }
 
     /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.

@@ -1,4 +1,4 @@
-//! Encrypted datagrams: what [`proto_core::crypto`] asks for, by libraries (docs/decisions/0025-encryption.md).
+//! Encrypted datagrams: what [`proto_core::crypto`] asks for, by libraries (docs/decisions/0026-encryption.md).
 //!
 //! The handshake is Noise IK by `snow`, with a shared secret IKpsk1; packets are sealed with AES-128-GCM by `ring`, under keys
 //! that HKDF-SHA256 makes of what the handshake leaves. The bytes are in docs/spec/wire.md, sections 2.5 and 3.4.

@@ -52,7 +52,8 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let secret = ClientSecret(adapter_tokio::seed()?);
     let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
     let (crypto, stranger) = known::crypto(&args.crypto, &args.urls).map_err(io::Error::other)?;
-    let options = Options { config: ConfigBuilder { crypto, ..ConfigBuilder::chat() }, links };
+    let options =
+        Options { config: ConfigBuilder { crypto, ..ConfigBuilder::chat() }, links, ..Options::default() };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();

@@ -173,7 +173,7 @@ impl<A: Address> Endpoint<A> {
             conn.set_address_validated();
         }
         let id = self.insert(conn, meta.path, Some(client), None);
-        self.hand_in(now, id.slot, meta, packet);
+        self.hand_in(now, id.index(), meta, packet);
         if self.config.crypto.is_some() && self.lookup(id).is_none() {
             self.refuse_key(meta.path, client);
         }

@@ -1,0 +1,176 @@
+//! Every row of `docs/security.md` names tests that there are, and what it counts is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proto_core::Drop;
+
+/// Rows of which something is still missing, and the table says what.
+const NOT_YET: [u8; 4] = [13, 30, 40, 51];
+/// Rows whose tests make their packets out of a state that no file could hold, or that are about links and programs.
+const WITHOUT_SEED: [u8; 24] =
+    [6, 8, 11, 12, 14, 21, 24, 25, 26, 27, 31, 33, 37, 38, 39, 40, 42, 43, 44, 45, 46, 47, 51, 52];
+const ROWS: u8 = 54;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
+}
+
+/// The Rust files under a directory of the workspace.
+pub(crate) fn sources(under: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut left = vec![root().join(under)];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).expect("it is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("it can be read");
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The cells of each row, by its number.
+fn rows() -> BTreeMap<u8, Vec<String>> {
+    let text = fs::read_to_string(root().join("docs/security.md")).expect("the table");
+    let mut rows = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<String> =
+            line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+        let Ok(number) = cells[0].parse::<u8>() else { continue };
+        assert_eq!(cells.len(), 5, "row {number}: number, what, what happens, tests, counters");
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "row {number} has an empty cell");
+        assert!(rows.insert(number, cells).is_none(), "row {number} comes twice");
+    }
+    rows
+}
+
+/// What is between backticks.
+fn words(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+/// `name` and path of each `[name](path)`.
+fn links(cell: &str) -> Vec<(&str, &str)> {
+    let parts = cell.split('[').skip(1).filter_map(|part| part.split_once("]("));
+    parts.filter_map(|(name, rest)| Some((name, rest.split_once(')')?.0))).collect()
+}
+
+fn is_test(text: &str, name: &str) -> bool {
+    let is_fn = |line: &str, start: &str| {
+        line.trim_start().strip_prefix(start).is_some_and(|rest| rest.starts_with('('))
+    };
+    let plain = format!("fn {name}");
+    let case = format!("pub fn {name}<S: Stack>");
+    let mut is_marked = false;
+    text.lines().any(|line| {
+        if line.trim_start().starts_with("#[test]") || line.trim_start().starts_with("#[tokio::test") {
+            is_marked = true;
+        } else if line.contains("fn ") {
+            let marked = std::mem::take(&mut is_marked);
+            // Properties take arguments, and are tests by a macro.
+            let property =
+                text.contains("quickcheck! {") && line.trim_start().starts_with(&format!("{plain}("));
+            return marked && is_fn(line, &plain) || property || line.starts_with(&case);
+        }
+        false
+    })
+}
+
+#[test]
+fn every_row_has_tests_that_exist() {
+    let rows = rows();
+    assert!(rows.keys().copied().eq(1..=ROWS), "{:?}", rows.keys());
+    let suite = fs::read_to_string(root().join("conformance/src/suite.rs")).expect("the list of cases");
+    for (number, cells) in &rows {
+        let links = links(&cells[3]);
+        assert!(!links.is_empty(), "row {number} has no test");
+        for (name, path) in links {
+            let file = root().join("docs").join(path);
+            let text =
+                fs::read_to_string(&file).unwrap_or_else(|error| panic!("row {number}: {path}: {error}"));
+            assert!(is_test(&text, name), "row {number}: no test {name} in {path}");
+            let is_case = path.contains("conformance/src");
+            assert!(
+                !is_case || suite.split_whitespace().any(|case| case.trim_end_matches(';') == name),
+                "{name} is not run"
+            );
+        }
+        let is_open = cells[2].contains("**Not yet**");
+        assert_eq!(
+            is_open,
+            NOT_YET.contains(number),
+            "row {number}: what is missing is listed here and there"
+        );
+    }
+}
+
+#[test]
+fn every_scenario_of_a_row_is_in_the_table() {
+    let rows = rows();
+    let listed: BTreeSet<&str> =
+        rows.values().flat_map(|cells| links(&cells[3])).map(|(name, _)| name).collect();
+    let mut count = 0;
+    for (_, text) in sources("proto-core/tests/abuse") {
+        for name in text.lines().filter_map(|line| line.strip_prefix("fn row_")) {
+            let name = format!("row_{}", name.split('(').next().expect("a name"));
+            assert!(listed.contains(name.as_str()), "{name} is in no row");
+            let number: u8 = name[4..6].parse().expect("a number");
+            assert!(
+                links(&rows[&number][3]).iter().any(|(listed, _)| *listed == name),
+                "{name} is in another row"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 25, "{count}");
+}
+
+#[test]
+fn every_counter_of_a_row_exists() {
+    let drops: BTreeSet<&str> = Drop::ALL.iter().map(|reason| reason.name()).collect();
+    let files = [
+        "proto-core/src/stats.rs",
+        "proto-core/src/event.rs",
+        "proto-core/src/chat/server/stats.rs",
+        "proto-core/src/room/hall/stats.rs",
+        "proto-core/src/server.rs",
+        "hub/src/gateway/stats.rs",
+        "driver/src/link/stats.rs",
+    ];
+    let texts = files.map(|file| fs::read_to_string(root().join(file)).expect("it is there"));
+    for (number, cells) in &rows() {
+        let mut counters = words(&cells[4]).peekable();
+        assert!(counters.peek().is_some() || cells[4].starts_with('—'), "row {number} counts nothing");
+        for counter in counters {
+            let field = [
+                format!("pub {counter}: "),
+                format!("pub(crate) {counter}: "),
+                format!("pub const {counter}: "),
+                format!("    {counter} = "),
+                format!("{counter} {{"),
+            ];
+            let is_known = drops.contains(counter)
+                || texts.iter().any(|text| {
+                    field.iter().any(|field| text.contains(field.as_str()))
+                        || text.contains(&format!("    {counter},"))
+                });
+            assert!(is_known, "row {number}: nothing counts {counter}");
+        }
+    }
+}
+
+#[test]
+fn every_row_about_packets_has_seeds() {
+    for number in 1..=ROWS {
+        let path = crate::seeds::corpus().join(format!("row_{number:02}.txt"));
+        let is_missing = !path.exists();
+        assert_eq!(is_missing, WITHOUT_SEED.contains(&number), "{}", path.display());
+    }
+}

@@ -4,6 +4,7 @@
 
 mod durable;
 mod figures;
+mod hostile;
 mod native;
 mod peer;
 mod process;
@@ -76,6 +77,8 @@ enum What {
     Durable,
     /// The start with a full store, after a kill.
     Full,
+    /// Round trips of a few beside half-open handshakes, clients that do not read, and junk.
+    Hostile,
     /// Two restarts under 2,000 clients over UDP and TCP: what is lost, and how long they wait.
     Rolling,
 }
@@ -152,6 +155,7 @@ fn main() -> ExitCode {
             What::SocketIntake => process::run(socket::intake(&hub(), &arguments)),
             What::SocketLatency => process::run(socket::latency(&hub(), &arguments)),
             What::SocketIdle => process::run(socket::idle(&hub(), &arguments)),
+            What::Hostile => process::run(hostile::hostile(&hub(), &arguments)),
             What::Durable => process::run(durable::durable(&hub(), &arguments)),
         }
     }

@@ -25,15 +25,21 @@ impl Endpoint {
 
     /// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect. Port 0 picks one that is free.
     pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
-        let (endpoint, task) = driver::listen(&Smol, addresses, options.into())?;
-        smol::spawn(task).detach();
+        let options = options.into();
+        let runtimes = vec![Smol; options.shards.get().into()];
+        let (endpoint, tasks) = driver::listen(runtimes, addresses, options)?;
+        for task in tasks {
+            smol::spawn(task).detach();
+        }
         Ok(Self(endpoint))
     }
 
     /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
     pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
-        let (endpoint, task) = driver::client(&Smol, options.into())?;
-        smol::spawn(task).detach();
+        let (endpoint, tasks) = driver::client(Smol, options.into())?;
+        for task in tasks {
+            smol::spawn(task).detach();
+        }
         Ok(Self(endpoint))
     }
 }

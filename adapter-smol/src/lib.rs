@@ -25,7 +25,7 @@ mod endpoint;
 mod runtime;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
     Incoming, LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided,
     UnixCredentials, UnixName, clock, link, udp,
 };

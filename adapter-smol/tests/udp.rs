@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adapter_smol::{Class, Close, CloseReason, ConfigBuilder, Endpoint, Fate, Message};
+use adapter_smol::{Class, Close, CloseReason, ConfigBuilder, Endpoint, Fate, Message, Policy};
 use smol::future::FutureExt as _;
 
 /// No test takes nearly that long.
@@ -45,4 +45,23 @@ fn every_call_of_a_connection() {
         assert!(matches!(there.closed().await.reason, CloseReason::Peer { .. }));
         client.wait_idle().await;
     });
+}
+
+/// smol's executor has one thread, for the sender and the I/O.
+#[test]
+fn whoever_never_waits_lets_the_io_have_its_turns() {
+    within(smol::spawn(async {
+        let config = ConfigBuilder { policy: Some(Policy::DropNew), ..ConfigBuilder::default() };
+        let server = Endpoint::bind(SocketAddr::from(([127, 0, 0, 1], 0)), config.clone()).unwrap();
+        let client = Endpoint::client(config).unwrap();
+        let here = client.connect(server.local_addr()).await.unwrap();
+        let there = server.accept().await.unwrap();
+        let before = client.udp_stats().packets_sent;
+        for _ in 0..5000 {
+            here.send(Message::new("x")).await.unwrap();
+        }
+        let sent = client.udp_stats().packets_sent - before;
+        assert!(sent >= 5, "{sent} packets");
+        assert!(there.recv().await.is_some());
+    }));
 }

@@ -1,19 +1,26 @@
 //! An endpoint on threads.
 
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Address, BindError, ConnectError, Counters, LinkOptions, Node, Task, Undecided, link, udp};
-use proto_core::{Close, ConfigBuilder, Stats};
+use driver::{
+    Address, BindError, ConnectError, Counters, End, LinkOptions, Node, Task, Undecided, link, udp,
+};
+use proto_core::{Close, ConfigBuilder, Shard, Stats};
 
 use crate::block::{Error, TimedOut, block};
 use crate::engine::Engine;
 use crate::runtime::Reactor;
 use crate::{Connecting, Connection};
 
+/// The handle of an endpoint, and what is to be run for it.
+type Opened = (driver::Endpoint, Vec<Task<Node, Reactor>>);
+
 /// How an endpoint is run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// The protocol's settings.
@@ -24,6 +31,15 @@ pub struct Options {
     /// latency, for a processor that does nothing else. While no thread waits, the endpoint's own thread does the I/O as ever,
     /// a millisecond later at most.
     pub busy_poll: bool,
+    /// Over how many shards an endpoint that listens spreads its connections, each with a thread of its own: see
+    /// [`driver::Options::shards`]. 1.
+    pub shards: NonZeroU8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        ConfigBuilder::default().into()
+    }
 }
 
 impl Options {
@@ -32,22 +48,28 @@ impl Options {
     pub fn busy_poll(self, busy_poll: bool) -> Self {
         Self { busy_poll, ..self }
     }
+
+    /// The same in so many shards.
+    #[must_use]
+    pub fn shards(self, shards: NonZeroU8) -> Self {
+        Self { shards, ..self }
+    }
 }
 
 impl From<ConfigBuilder> for Options {
     fn from(config: ConfigBuilder) -> Self {
-        Self { config, ..Self::default() }
+        Self { config, links: LinkOptions::default(), busy_poll: false, shards: NonZeroU8::MIN }
     }
 }
 
-/// An endpoint, run by a thread of its own. Clones are handles of the same one.
+/// An endpoint, run by a thread of its own for each shard. Clones are handles of the same one.
 ///
 /// When the last handle is dropped no connection is accepted any more; once those that exist are over, the thread ends and the
 /// sockets close. Call [`Self::wait_idle`] before the program ends.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     inner: driver::Endpoint,
-    engine: Arc<Engine>,
+    engines: Arc<[Arc<Engine>]>,
 }
 
 impl Endpoint {
@@ -59,23 +81,43 @@ impl Endpoint {
 
     /// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect. Port 0 picks one that is free.
     pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
-        Self::start(options.into(), |reactor, options| driver::listen(reactor, addresses, options))
+        let options = options.into();
+        Self::start(options.shards, options, |reactors, options| driver::listen(reactors, addresses, options))
     }
 
     /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it.
     pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
-        Self::start(options.into(), driver::client)
+        Self::start(NonZeroU8::MIN, options.into(), |mut reactors, options| {
+            driver::client(reactors.remove(0), options)
+        })
     }
 
     fn start(
+        shards: NonZeroU8,
         options: Options,
-        open: impl FnOnce(&Reactor, driver::Options) -> Result<(driver::Endpoint, Task<Node, Reactor>), BindError>,
+        open: impl FnOnce(Vec<Reactor>, driver::Options) -> Result<Opened, BindError>,
     ) -> Result<Self, BindError> {
-        let Options { config, links, busy_poll } = options;
-        let (reactor, poll) = Reactor::new().map_err(BindError::Runtime)?;
-        let (inner, task) = open(&reactor, driver::Options { config, links })?;
-        let engine = Engine::start(task, reactor, poll, busy_poll).map_err(BindError::Runtime)?;
-        Ok(Self { inner, engine })
+        let Options { config, links, busy_poll, .. } = options;
+        let reactors = (0..shards.get()).map(|_| Reactor::new()).collect::<io::Result<Vec<_>>>();
+        let (reactors, polls): (Vec<_>, Vec<_>) = reactors.map_err(BindError::Runtime)?.into_iter().unzip();
+        let (inner, tasks) = open(reactors.clone(), driver::Options { config, links, shards })?;
+        let start = |((task, reactor), poll)| Engine::start(task, reactor, poll, busy_poll);
+        let engines = tasks.into_iter().zip(reactors).zip(polls).map(start).collect::<io::Result<Vec<_>>>();
+        Ok(Self { inner, engines: engines.map_err(BindError::Runtime)?.into() })
+    }
+
+    /// The thread that waits for any connection does the I/O of the first shard meanwhile, where it does any.
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engines[0]
+    }
+
+    fn engine_of(&self, Shard(shard): Shard) -> Arc<Engine> {
+        Arc::clone(self.engines.get(usize::from(shard)).unwrap_or_else(|| self.engine()))
+    }
+
+    fn connection(&self, inner: driver::Connection) -> Connection {
+        let engine = self.engine_of(inner.shard());
+        Connection::new(inner, engine)
     }
 
     /// Connects to a UDP address.
@@ -90,9 +132,8 @@ impl Endpoint {
         addresses: &[Address],
         timeout: Duration,
     ) -> Result<Connection, Error<ConnectError>> {
-        let connected = block(&self.engine, timeout, self.inner.connect_to(addresses))?;
-        let inner = connected.map_err(Error::Failed)?;
-        Ok(Connection::new(inner, Arc::clone(&self.engine)))
+        let connected = block(self.engine(), timeout, self.inner.connect_to(addresses))?;
+        Ok(self.connection(connected.map_err(Error::Failed)?))
     }
 
     /// The same, showing `credentials` to the server: at most 1024 bytes.
@@ -102,30 +143,34 @@ impl Endpoint {
         credentials: &[u8],
         timeout: Duration,
     ) -> Result<Connection, Error<ConnectError>> {
-        let connected = block(&self.engine, timeout, self.inner.connect_to_with(addresses, credentials))?;
-        let inner = connected.map_err(Error::Failed)?;
-        Ok(Connection::new(inner, Arc::clone(&self.engine)))
+        let connected = block(self.engine(), timeout, self.inner.connect_to_with(addresses, credentials))?;
+        Ok(self.connection(connected.map_err(Error::Failed)?))
     }
 
     /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses.
     pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
-        Ok(Connecting::new(self.inner.dial_to(addresses, credentials)?, Arc::clone(&self.engine)))
+        Ok(self.connecting(self.inner.dial_to(addresses, credentials)?))
     }
 
     /// Begins to connect to a UDP address; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
-        Ok(Connecting::new(self.inner.dial(address)?, Arc::clone(&self.engine)))
+        Ok(self.connecting(self.inner.dial(address)?))
+    }
+
+    fn connecting(&self, inner: driver::Connecting) -> Connecting {
+        let engine = self.engine_of(inner.shard());
+        Connecting::new(inner, engine)
     }
 
     /// The next connection that a peer has made; `None` when the endpoint is closed, or takes none.
     pub fn accept(&self, timeout: Duration) -> Result<Option<Connection>, TimedOut> {
-        let accepted = block(&self.engine, timeout, self.inner.accept())?;
-        Ok(accepted.map(|inner| Connection::new(inner, Arc::clone(&self.engine))))
+        let accepted = block(self.engine(), timeout, self.inner.accept())?;
+        Ok(accepted.map(|inner| self.connection(inner)))
     }
 
     /// The next peer that waits to be let in: see [`driver::Endpoint::undecided`]. `None` when the endpoint is closed, or takes none.
     pub fn undecided(&self, timeout: Duration) -> Result<Option<Undecided>, TimedOut> {
-        block(&self.engine, timeout, self.inner.undecided())
+        block(self.engine(), timeout, self.inner.undecided())
     }
 
     /// Begins to close every connection, and takes no new ones.
@@ -136,7 +181,7 @@ impl Endpoint {
     /// Waits until every connection is over and has said its last words. To be called before a program ends, or its peers learn of
     /// that only by its silence.
     pub fn wait_idle(&self, timeout: Duration) -> Result<(), TimedOut> {
-        block(&self.engine, timeout, self.inner.wait_idle())
+        block(self.engine(), timeout, self.inner.wait_idle())
     }
 
     /// Where it listens, in the order that was asked for, with the ports that were picked.
@@ -152,6 +197,11 @@ impl Endpoint {
     /// The address of its first UDP socket; port 0 when it has none.
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.local_addr()
+    }
+
+    /// How its I/O has ended, if it has: see [`driver::Endpoint::ended`].
+    pub fn ended(&self) -> Option<End> {
+        self.inner.ended()
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.

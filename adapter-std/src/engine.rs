@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Waker};
@@ -60,7 +61,7 @@ impl Engine {
             }
             let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(running) = task.as_mut() else { return };
-            if running.turn(&mut cx).is_ready() {
+            if turn(running, &mut cx).is_ready() {
                 *task = None;
                 return;
             }
@@ -100,13 +101,19 @@ impl Engine {
             }
         };
         let waker = Waker::from(&self.reactor);
-        let ended = task.as_mut().map(|task| task.turn(&mut Context::from_waker(&waker)).is_ready());
+        let ended = task.as_mut().map(|task| turn(task, &mut Context::from_waker(&waker)).is_ready());
         if ended == Some(true) {
             *task = None;
         }
         // Once the I/O has ended there is nothing to spin for.
         ended.is_some()
     }
+}
+
+/// One turn. After a panic, which was told as panics are, the task is dropped and everybody hears of it.
+fn turn(task: &mut Task<Node, Reactor>, cx: &mut Context<'_>) -> std::task::Poll<()> {
+    let turned = catch_unwind(AssertUnwindSafe(|| task.turn(cx)));
+    turned.unwrap_or(std::task::Poll::Ready(()))
 }
 
 /// A thread does the I/O while it waits.

@@ -39,8 +39,8 @@ pub use channel::Channel;
 pub use connecting::Connecting;
 pub use connection::Connection;
 pub use driver::{
-    Address, AddressError, BindError, ConnectError, Counters, Host, Incoming, LinkOptions, Peer, Received,
-    RequestError, Scheme, Status, Undecided, UnixCredentials, UnixName, clock, link, udp,
+    Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, Peer,
+    Received, RequestError, Scheme, Status, Undecided, UnixCredentials, UnixName, clock, link, udp,
 };
 pub use endpoint::{Endpoint, Options};
 pub use proto_core::{

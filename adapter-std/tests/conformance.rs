@@ -29,6 +29,7 @@ fn done<T>(result: Result<T, TimedOut>) -> Option<T> {
 fn options(options: driver::Options) -> adapter_std::Options {
     let mut own = adapter_std::Options::from(options.config);
     own.links = options.links;
+    own.shards = options.shards;
     own
 }
 

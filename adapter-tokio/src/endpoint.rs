@@ -35,8 +35,10 @@ impl Endpoint {
     /// When the present tokio runtime was built without I/O or time.
     pub fn listen(addresses: &[Address], options: impl Into<Options>) -> Result<Self, BindError> {
         inside()?;
-        let (endpoint, task) = driver::listen(&Tokio, addresses, options.into())?;
-        udp::run(task);
+        let options = options.into();
+        let runtimes = vec![Tokio; options.shards.get().into()];
+        let (endpoint, tasks) = driver::listen(runtimes, addresses, options)?;
+        tasks.into_iter().for_each(udp::run);
         Ok(Self(endpoint))
     }
 
@@ -46,8 +48,8 @@ impl Endpoint {
     /// When the present tokio runtime was built without I/O or time.
     pub fn client(options: impl Into<Options>) -> Result<Self, BindError> {
         inside()?;
-        let (endpoint, task) = driver::client(&Tokio, options.into())?;
-        udp::run(task);
+        let (endpoint, tasks) = driver::client(Tokio, options.into())?;
+        tasks.into_iter().for_each(udp::run);
         Ok(Self(endpoint))
     }
 }

@@ -27,7 +27,7 @@ mod runtime;
 pub mod udp;
 
 pub use driver::{
-    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, Host,
+    Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
     Incoming, LINK, LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RequestError,
     Scheme, Shared, Status, Undecided, UnixCredentials, UnixName, Wakes, clock, config, link, seed,
 };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use driver::udp::{Counters, bind};
@@ -32,8 +33,8 @@ impl Socket {
     }
 }
 
-/// Sockets of all kinds for a machine that is run by a [`Pump`].
-pub struct Sockets(Ports<Tokio>);
+/// Sockets of all kinds for a machine that is run by a [`Pump`], or for the shards of one, each of which has a pump.
+pub struct Sockets(Vec<Ports<Tokio>>);
 
 impl fmt::Debug for Sockets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,15 +45,20 @@ impl fmt::Debug for Sockets {
 impl Sockets {
     /// None yet.
     pub fn new(options: LinkOptions) -> Self {
-        Self(Ports::new(Tokio, options))
+        Self(vec![Ports::new(Tokio, options)])
+    }
+
+    /// None yet, for so many shards.
+    pub fn sharded(shards: NonZeroU8, options: &LinkOptions) -> Self {
+        Self(Ports::shards(vec![Tokio; shards.get().into()], options))
     }
 
     /// Listens at `address`, whose host must be an IP address; returns where that is. Port 0 picks one that is free. A path's socket
-    /// is its place among those of UDP, or among the others. Fails outside of a tokio runtime.
+    /// is its place among those of UDP, or among the others. Several shards have it together. Fails outside of a tokio runtime.
     pub fn listen(&mut self, address: &Address) -> Result<Address, ListenError> {
         let is_inside = Handle::try_current().map_err(io::Error::other);
         is_inside.map_err(|error| ListenError { address: address.clone(), error })?;
-        self.0.listen(address)
+        Ports::listen_all(&mut self.0, address)
     }
 }
 
@@ -84,12 +90,21 @@ impl Pump {
         Self::start(shared, ports)
     }
 
-    /// The same on sockets of all kinds.
+    /// The same on sockets of all kinds, which are one shard's.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or when that was built without time.
-    pub fn spawn_on<M: Machine>(shared: Shared<M>, sockets: Sockets) -> Self {
-        Self::start(shared, sockets.0)
+    pub fn spawn_on<M: Machine>(shared: Shared<M>, mut sockets: Sockets) -> Self {
+        let ports = sockets.0.pop().unwrap_or_else(|| Ports::new(Tokio, LinkOptions::default()));
+        Self::start(shared, ports)
+    }
+
+    /// The same for each shard of a machine.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or when that was built without time.
+    pub fn spawn_shards<M: Machine>(shards: Vec<Shared<M>>, sockets: Sockets) -> Vec<Self> {
+        shards.into_iter().zip(sockets.0).map(|(shared, ports)| Self::start(shared, ports)).collect()
     }
 
     fn start<M: Machine>(shared: Shared<M>, ports: Ports<Tokio>) -> Self {

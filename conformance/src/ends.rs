@@ -1,8 +1,11 @@
 //! Ends that are in nobody's way.
 
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use proto_core::{Close, CloseReason, ConfigBuilder, Message};
+use bytes::Bytes;
+use driver::RequestError;
+use proto_core::{Close, CloseReason, ConfigBuilder, Message, SendError};
 
 use crate::env::{accept, connect, number, pattern, recv, send};
 use crate::{Env, Pair, Stack, WAIT};
@@ -62,11 +65,62 @@ pub fn a_restarted_server_is_found<S: Stack>(env: &Env<S>) {
         // The old task may need a moment to end.
         match S::listen(std::slice::from_ref(&address), env.options(ConfigBuilder::default())) {
             Ok(server) => break server,
-            Err(_) => std::thread::yield_now(),
+            Err(_) => thread::yield_now(),
         }
     };
     let here = connect::<S>(&client, &address);
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
+}
+
+/// A payload of an application that panics when its memory is given back, but for one thread.
+struct Fragile(ThreadId);
+
+impl AsRef<[u8]> for Fragile {
+    fn as_ref(&self) -> &[u8] {
+        b"fragile"
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(thread::panicking() || thread::current().id() == self.0, "the application's memory is gone");
+    }
+}
+
+/// When the I/O ends by a panic, in code of the application's for instance, nobody waits for ever, and the end says why.
+pub fn a_panic_is_told_to_all_who_wait<S: Stack>(env: &Env<S>) {
+    let Pair { here, there, server, client: _client } = env.pair(ConfigBuilder::default());
+    let (receiver, closer, acceptor) = (there.clone(), there.clone(), server.clone());
+    let asked = S::ask(&there, Message::new("?"), 2 * WAIT);
+    let receiver = thread::spawn(move || S::recv(&receiver, WAIT));
+    let closer = thread::spawn(move || S::closed(&closer, WAIT));
+    let acceptor = thread::spawn(move || S::accept(&acceptor, WAIT).map(|accepted| accepted.is_some()));
+    let asked = thread::spawn(asked);
+    // What is given back by this thread, before the I/O has done with it, does no harm.
+    let fragile = || Message::new(Bytes::from_owner(Fragile(thread::current().id())));
+    let refused = loop {
+        match S::send(&there, fragile(), WAIT).expect("the sender hangs") {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, SendError::Closed);
+    let reason = |closed: Option<proto_core::Closed>| closed.expect("the end hangs").reason;
+    assert_eq!(reason(closer.join().expect("no panic")), CloseReason::Ended { panicked: true });
+    assert_eq!(receiver.join().expect("no panic"), Some(None));
+    assert_eq!(acceptor.join().expect("no panic"), Some(false));
+    // Asked before the end, or after it.
+    let asked = asked.join().expect("no panic");
+    let is_over = matches!(
+        asked,
+        Err(RequestError::Disconnected { not_processed: false } | RequestError::Refused(SendError::Closed))
+    );
+    assert!(is_over, "{asked:?}");
+    assert_eq!(reason(S::closed(&there, WAIT)), CloseReason::Ended { panicked: true });
+    assert_eq!(S::recv(&there, WAIT), Some(None));
+    assert!(matches!(S::accept(&server, WAIT), Some(None)));
+    assert_eq!(S::wait_idle(&server, WAIT), Some(()));
+    drop(here);
 }

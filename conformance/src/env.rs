@@ -1,6 +1,7 @@
 //! What a case is given: a link, and ways to make endpoints on it.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU8;
 use std::sync::{Arc, LazyLock};
 
 use driver::link::tls;
@@ -45,6 +46,7 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
 pub struct Env<S> {
     /// The kind of link.
     pub scheme: Scheme,
+    shards: NonZeroU8,
     dir: TempDir,
     stack: PhantomData<S>,
 }
@@ -65,7 +67,13 @@ impl<S: Stack> Env<S> {
     /// Endpoints on links of this kind.
     pub fn new(scheme: Scheme) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        Self { scheme, dir, stack: PhantomData }
+        Self { scheme, shards: NonZeroU8::MIN, dir, stack: PhantomData }
+    }
+
+    /// The same with servers of three shards.
+    #[must_use]
+    pub fn sharded(self) -> Self {
+        Self { shards: NonZeroU8::MIN.saturating_add(2), ..self }
     }
 
     /// Where to listen.
@@ -87,7 +95,7 @@ impl<S: Stack> Env<S> {
             links.tls_server = Some(server.expect("sound certificates"));
             links.tls_client = Some(tls::client(ca.as_bytes(), None).expect("sound certificates"));
         }
-        Options { config, links }
+        Options { config, links, shards: self.shards }
     }
 
     /// A server, and where it is.

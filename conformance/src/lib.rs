@@ -19,6 +19,7 @@ mod relay;
 pub mod requests;
 pub mod secure;
 pub mod sessions;
+pub mod shards;
 mod stack;
 mod suite;
 

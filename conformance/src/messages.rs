@@ -240,7 +240,7 @@ pub fn an_expired_message_is_told<S: Stack>(env: &Env<S>) {
     // The peer reads nothing, so the last one waits until its time is over.
     let mut last = None;
     for i in 0..16 {
-        last = Some(receipt::<S>(here, number(i).receipt().lifetime(Duration::from_millis(50))));
+        last = Some(receipt::<S>(here, number(i).receipt().lifetime(Duration::from_millis(500))));
     }
     let fate = fate::<S>(last.as_mut().expect("there are some"));
     assert!(matches!(fate, Fate::Expired { .. }), "{fate:?}");

@@ -11,7 +11,7 @@ fn client<S: Stack>(ca: &str, own: Option<&(String, String)>) -> S::Endpoint {
     let own = own.map(|(chain, key)| (chain.as_bytes(), key.as_bytes()));
     let tls_client = Some(tls::client(ca.as_bytes(), own).expect("sound certificates"));
     let links = LinkOptions { tls_client, ..LinkOptions::default() };
-    S::client(Options { config: ConfigBuilder::default(), links })
+    S::client(Options { links, ..Options::default() })
 }
 
 fn server<S: Stack>(env: &Env<S>, asks: bool) -> (S::Endpoint, driver::Address) {
@@ -19,7 +19,7 @@ fn server<S: Stack>(env: &Env<S>, asks: bool) -> (S::Endpoint, driver::Address) 
     let ca = asks.then_some(CERTIFICATES.ca.as_bytes());
     let tls_server = Some(tls::server(chain.as_bytes(), key.as_bytes(), ca).expect("sound certificates"));
     let links = LinkOptions { tls_server, ..LinkOptions::default() };
-    let options = Options { config: ConfigBuilder::default(), links };
+    let options = Options { links, ..Options::default() };
     let server = S::listen(&[env.address()], options).expect("an address is free");
     let address = S::addresses(&server).remove(0);
     (server, address)

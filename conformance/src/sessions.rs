@@ -10,7 +10,7 @@ use crate::relay::Relay;
 use crate::{Env, Stack, WAIT};
 
 /// A silence is noticed soon, and the way back is looked for at once.
-fn restless() -> ConfigBuilder {
+pub(crate) fn restless() -> ConfigBuilder {
     let soon = Duration::from_millis(100);
     let reconnect = Reconnect { first: soon, cap: soon, spread: soon, ..Reconnect::default() };
     ConfigBuilder {

@@ -8,6 +8,7 @@ macro_rules! suite {
             mod $module {
                 use super::*;
                 $crate::cases!($stack, $link);
+                $crate::sharded!($stack, $link);
                 $($crate::$kind!($stack, $link);)*
             }
         )*
@@ -50,7 +51,8 @@ macro_rules! cases {
                 waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
             ends:
                 closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
-                a_large_message_is_delivered_before_the_end a_restarted_server_is_found;
+                a_large_message_is_delivered_before_the_end a_restarted_server_is_found
+                a_panic_is_told_to_all_who_wait;
             sessions:
                 a_lost_link_is_replaced who_does_not_ask_how_it_went_on_gets_messages_only
                 what_is_missing_is_told a_restarted_server_says_that_all_is_lost;
@@ -95,6 +97,31 @@ macro_rules! encrypted {
     };
 }
 
+/// Cases for servers of several shards, where the system can spread a port over them.
+#[macro_export]
+macro_rules! sharded {
+    ($stack:ty, $link:ident) => {
+        #[cfg(target_os = "linux")]
+        mod sharded {
+            use super::*;
+            $crate::tests! { $stack, $link, sharded;
+                lifecycle:
+                    both_ends_have_one_session the_peer_says_what_it_is a_client_closes a_server_closes
+                    an_idle_endpoint_says_so closing_an_endpoint_closes_all a_closed_endpoint_accepts_nobody
+                    twenty_connections_in_turn an_address_in_use_says_so;
+                messages: ordered_both_ways a_thousand_in_order the_largest_message;
+                requests: both_ask_at_once;
+                ends: a_dropped_endpoint_says_goodbye a_restarted_server_is_found;
+                sessions: a_lost_link_is_replaced a_restarted_server_says_that_all_is_lost;
+                limits: a_thousand_connections;
+                shards:
+                    newcomers_are_spread sessions_are_found_from_any_shard sessions_go_on_by_datagrams
+                    a_shared_address_is_nobody_elses;
+            }
+        }
+    };
+}
+
 /// Tests of these cases.
 #[macro_export]
 macro_rules! tests {
@@ -103,6 +130,14 @@ macro_rules! tests {
             #[test]
             fn $case() {
                 $crate::$group::$case(&$crate::Env::<$stack>::new($crate::Scheme::$link));
+            }
+        )*)*
+    };
+    ($stack:ty, $link:ident, $with:ident; $($group:ident: $($case:ident)*;)*) => {
+        $($(
+            #[test]
+            fn $case() {
+                $crate::$group::$case(&$crate::Env::<$stack>::new($crate::Scheme::$link).$with());
             }
         )*)*
     };

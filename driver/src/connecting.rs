@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use proto_core::{Closed, Now};
+use proto_core::{Closed, Now, Shard};
 
 use crate::connection::Held;
 use crate::node::{Entry, Progress, Ticket, Topic, What};
@@ -52,6 +52,11 @@ impl Connecting {
     pub(crate) const fn new(connection: Connection) -> Self {
         let last = Status::Connecting { attempt: 1 };
         Self { connection: Some(connection), told: None, last, ticket: None }
+    }
+
+    /// The shard of its endpoint that has it; 0 once the connection was handed over.
+    pub fn shard(&self) -> Shard {
+        self.connection.as_ref().map(Connection::shard).unwrap_or_default()
     }
 
     /// How it goes.

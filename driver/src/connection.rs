@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto_core::{
     ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId,
-    OpenError, Rate, RequestId, SendError, SessionId, Stats,
+    OpenError, Rate, RequestId, SendError, SessionId, Shard, Stats,
 };
 
 use crate::node::{Node, ReplyKind};
@@ -216,6 +216,11 @@ impl Connection {
     /// The public name of the session.
     pub fn session(&self) -> Option<SessionId> {
         self.0.shared.inspect(|node| node.entry(self.0.id)?.session)
+    }
+
+    /// The shard of its endpoint that has it.
+    pub fn shard(&self) -> Shard {
+        self.0.id.shard()
     }
 
     /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.

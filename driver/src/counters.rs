@@ -11,6 +11,12 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        impl std::ops::AddAssign for Stats {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+
         /// The same, while they are counted.
         #[derive(Debug, Default)]
         pub struct Counters {

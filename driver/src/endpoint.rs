@@ -3,13 +3,14 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto_core::{Close, Drain, Now, Stats};
 
 use crate::link::{self, Places};
 use crate::node::{Counters, Node};
 use crate::{
-    Address, ConnectError, Connecting, Connection, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
+    Address, ConnectError, Connecting, Connection, End, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
 };
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
@@ -19,7 +20,9 @@ pub struct Endpoint(Arc<Owner>);
 
 #[derive(Debug)]
 struct Owner {
-    shared: Shared<Node>,
+    shards: Box<[Shared<Node>]>,
+    /// The shard that is asked first next time.
+    next: AtomicUsize,
     known: Known,
 }
 
@@ -35,19 +38,23 @@ impl fmt::Debug for Resolver {
 /// What an I/O task has, and its endpoint's handle must know.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) udp: Arc<udp::Counters>,
-    pub(crate) links: Arc<link::Counters>,
+    pub(crate) udp: Vec<Arc<udp::Counters>>,
+    pub(crate) links: Vec<Arc<link::Counters>>,
     pub(crate) places: Arc<Places>,
     pub(crate) resolver: Option<Resolver>,
-    /// The addresses of its UDP sockets.
+    /// The addresses of its UDP sockets, the same in each shard but for those that it connects from.
     pub(crate) sockets: Vec<SocketAddr>,
+    /// The first of them that it connects from.
+    pub(crate) dials_from: usize,
     /// Where it listens.
     pub(crate) addresses: Vec<Address>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.with(|node, now, wakes| (node.disown(now, wakes), true));
+        for shard in &self.shards {
+            shard.with(|node, now, wakes| (node.disown(now, wakes), true));
+        }
     }
 }
 
@@ -60,16 +67,29 @@ impl Endpoint {
         max_backlog: usize,
     ) -> (Self, Shared<Node>) {
         let shared = Shared::new(Node::new(endpoint, max_backlog), clock);
-        (Self::on_ports(shared.clone(), Known::default()), shared)
+        (Self::on_ports(vec![shared.clone()], Known::default()), shared)
     }
 
-    /// A handle of the endpoint in `shared`, which an I/O task runs.
-    pub(crate) fn on_ports(shared: Shared<Node>, known: Known) -> Self {
-        Self(Arc::new(Owner { shared, known }))
+    /// A handle of the endpoint in `shards`, each of which an I/O task runs.
+    pub(crate) fn on_ports(shards: Vec<Shared<Node>>, known: Known) -> Self {
+        Self(Arc::new(Owner { shards: shards.into(), next: AtomicUsize::new(0), known }))
     }
 
-    fn shared(&self) -> &Shared<Node> {
-        &self.0.shared
+    fn shards(&self) -> &[Shared<Node>] {
+        &self.0.shards
+    }
+
+    /// How many shards it has.
+    pub fn shard_count(&self) -> usize {
+        self.shards().len()
+    }
+
+    /// The number of the shard that is asked first this time.
+    fn first(&self) -> usize {
+        match self.shards().len() {
+            1 => 0,
+            shards => self.0.next.fetch_add(1, Ordering::Relaxed) % shards,
+        }
     }
 
     /// Connects to a UDP address.
@@ -152,7 +172,9 @@ impl Endpoint {
 
     fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
         let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
-        let socket = self.0.known.sockets.iter().position(reaches).ok_or(ConnectError::NoSocket(address))?;
+        let Known { sockets, dials_from, .. } = &self.0.known;
+        let socket = sockets.iter().skip(*dials_from).position(reaches);
+        let socket = dials_from + socket.ok_or(ConnectError::NoSocket(address))?;
         Ok(Path { socket: socket as u16, peer: address.into() })
     }
 
@@ -162,51 +184,72 @@ impl Endpoint {
     }
 
     fn dial_paths(&self, paths: &[Path], credentials: &[u8]) -> Result<Connecting, ConnectError> {
-        let id = self.shared().command(|node, now| node.connect(now, paths, credentials))?;
+        let shard = &self.shards()[self.first()];
+        let id = shard.command(|node, now| node.connect(now, paths, credentials))?;
         let peer = paths.first().map_or_else(|| unspecified().into(), |path| path.peer);
-        Ok(Connecting::new(Connection::new(self.shared().clone(), id, peer)))
+        Ok(Connecting::new(Connection::new(shard.clone(), id, peer)))
     }
 
     /// The next connection that a peer has made; `None` when the endpoint is closed, or takes none.
     pub async fn accept(&self) -> Option<Connection> {
-        let accepted = wait::until(self.shared(), |node, _| node.accept()).await;
-        accepted.map(|(id, peer)| Connection::new(self.shared().clone(), id, peer))
+        let accepted = wait::any(self.shards(), self.first(), |node, _| node.accept()).await;
+        accepted.map(|(shard, (id, peer))| Connection::new(shard, id, peer))
     }
 
     /// The next peer that wants to come in, when the configuration has
     /// [`admission`](proto_core::ConfigBuilder::admission): [`Undecided::admit`] or [`Undecided::refuse`] decides. `None` when the
     /// endpoint is closed, or takes none. Whom nobody decides about in time is refused.
     pub async fn undecided(&self) -> Option<Undecided> {
-        let undecided = wait::until(self.shared(), |node, _| node.undecided()).await;
-        undecided.map(|peer| Undecided::new(self.shared().clone(), peer))
+        let undecided = wait::any(self.shards(), self.first(), |node, _| node.undecided()).await;
+        undecided.map(|(shard, peer)| Undecided::new(shard, peer))
     }
 
     /// Begins to close every connection, and takes no new ones.
     pub fn close(&self, close: &Close) {
-        self.shared().with(|node, now, wakes| (node.close_all(now, close, wakes), true));
+        for shard in self.shards() {
+            shard.with(|node, now, wakes| (node.close_all(now, close, wakes), true));
+        }
     }
 
     /// Goes away in good order: each peer that has connected here is told, and its connection closes once both sides have finished
     /// what they had begun, at the latest after `how.timeout`. Newcomers are told to come back. [`Self::wait_idle`] waits for the
     /// end.
     pub fn drain(&self, how: Drain) {
-        self.shared().with(|node, now, wakes| (node.drain(now, how, wakes), true));
+        let [first, others @ ..] = self.shards() else { return };
+        for shard in others {
+            shard.with(|node, now, wakes| (node.drain(now, how.clone(), wakes), true));
+        }
+        first.with(|node, now, wakes| (node.drain(now, how, wakes), true));
     }
 
     /// Waits until every connection is over and has said its last words. To be awaited before a program ends, or its peers learn of
     /// that only by its silence.
     pub async fn wait_idle(&self) {
-        wait::until(self.shared(), |node, _| node.wait_idle()).await;
+        for shard in self.shards() {
+            wait::until(shard, |node, _| node.wait_idle()).await;
+        }
+    }
+
+    /// How its I/O has ended, if it has, or that of one of its shards; by a panic rather than otherwise. What waits then and what is
+    /// called later does not wait: there is nobody to accept, and connections have ended with
+    /// [`CloseReason::Ended`](proto_core::CloseReason::Ended).
+    pub fn ended(&self) -> Option<End> {
+        let ends = self.shards().iter().filter_map(|shard| shard.inspect(Node::ended));
+        ends.max_by_key(|end| *end == End::Panicked)
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.
     pub fn stats(&self) -> Stats {
-        self.shared().inspect(Node::stats)
+        let mut stats = Stats::default();
+        self.shards().iter().for_each(|shard| stats += &shard.inspect(Node::stats));
+        stats
     }
 
     /// What the handles had to refuse or throw away.
     pub fn counters(&self) -> Counters {
-        self.shared().inspect(Node::counters)
+        let mut counters = Counters::default();
+        self.shards().iter().for_each(|shard| counters += shard.inspect(Node::counters));
+        counters
     }
 
     /// The address of its first UDP socket; port 0 when it has none.
@@ -221,12 +264,16 @@ impl Endpoint {
 
     /// What the UDP sockets did.
     pub fn udp_stats(&self) -> udp::Stats {
-        self.0.known.udp.get()
+        let mut stats = udp::Stats::default();
+        self.0.known.udp.iter().for_each(|counters| stats += counters.get());
+        stats
     }
 
     /// What the streams did.
     pub fn link_stats(&self) -> link::Stats {
-        self.0.known.links.get()
+        let mut stats = link::Stats::default();
+        self.0.known.links.iter().for_each(|counters| stats += counters.get());
+        stats
     }
 }
 

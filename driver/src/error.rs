@@ -30,6 +30,12 @@ pub enum ConnectError {
     /// The endpoint was closed.
     #[error("the endpoint is closed")]
     EndpointClosed,
+    /// The endpoint's I/O task has ended.
+    #[error("the endpoint's I/O task has ended{}", if *.panicked { " by a panic" } else { ": it was dropped" })]
+    EndpointEnded {
+        /// By a panic; otherwise it was dropped, with its runtime for instance.
+        panicked: bool,
+    },
     /// No attempt succeeded.
     #[error("cannot connect: {}", Reason(&.0.reason))]
     Failed(Closed),
@@ -90,6 +96,8 @@ impl fmt::Display for Reason<'_> {
                 write!(f, "the server could not show who it is, or speaks something else")
             }
             CloseReason::Dial(DialError::NotAllowed) => write!(f, "this side may not go there"),
+            CloseReason::Ended { panicked: true } => write!(f, "this side's I/O task has ended by a panic"),
+            CloseReason::Ended { panicked: false } => write!(f, "this side's I/O task was dropped"),
             CloseReason::VersionMismatch => write!(f, "the server speaks none of this side's versions"),
             other => write!(f, "{other:?}"),
         }

@@ -1,6 +1,7 @@
 //! Anything that the I/O task of an adapter can run.
 
 use std::iter;
+use std::task::Waker;
 
 use proto_core::{Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit};
 
@@ -56,6 +57,12 @@ pub trait Machine: Send + 'static {
         let _ = (now, id);
     }
 
+    /// A stream is another shard's from here on; `false` when it stays.
+    fn release_link(&mut self, now: Now, id: LinkId) -> bool {
+        let _ = (now, id);
+        false
+    }
+
     /// What came on a stream makes no sense.
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
         let _ = (now, id, why);
@@ -105,6 +112,11 @@ pub trait Machine: Send + 'static {
         let _ = (now, id, error);
     }
 
+    /// A turn of the I/O task begins: whoever brings the machine something is to wake `task`, who then settles it.
+    fn attend(&mut self, task: &Waker) {
+        let _ = task;
+    }
+
     /// Runs after each turn of the I/O task and after each command, under the lock: the place to poll events, and whatever else
     /// must reach others. It must not block.
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {
@@ -116,10 +128,22 @@ pub trait Machine: Send + 'static {
         false
     }
 
-    /// The I/O task has ended, for whatever reason: nothing will be sent or received any more.
-    fn handle_end(&mut self, wakes: &mut Wakes) {
-        let _ = wakes;
+    /// The I/O task has ended: nothing will be sent or received any more. After a panic, what was being changed is in no state that
+    /// makes sense.
+    fn handle_end(&mut self, how: End, wakes: &mut Wakes) {
+        let _ = (how, wakes);
     }
+}
+
+/// How an I/O task has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The machine was over.
+    Over,
+    /// It was dropped before, with its runtime for instance.
+    Dropped,
+    /// By a panic, in the machine or in what it called.
+    Panicked,
 }
 
 impl Machine for Endpoint<Path> {
@@ -159,6 +183,10 @@ impl Machine for Endpoint<Path> {
 
     fn link_down(&mut self, now: Now, id: LinkId) {
         self.link_down(now.mono, id);
+    }
+
+    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
+        self.release_link(id)
     }
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use proto_core::{ConfigBuilder, ConfigError};
@@ -31,71 +32,98 @@ pub enum BindError {
 }
 
 /// The settings of an endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// The protocol's.
+    /// The protocol's. Its limits hold for each shard; with several, they are numbered here.
     pub config: ConfigBuilder,
     /// Those of its streams.
     pub links: LinkOptions,
+    /// Over how many shards an endpoint that listens spreads its connections: each has sockets, a lock and an I/O task of its own, so
+    /// that they run on as many processors. What comes to another shard than its own is handed over without waiting: a session
+    /// goes on over whatever link its client finds. More than one needs Linux. 1.
+    pub shards: NonZeroU8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { config: ConfigBuilder::default(), links: LinkOptions::default(), shards: NonZeroU8::MIN }
+    }
 }
 
 impl From<ConfigBuilder> for Options {
     fn from(config: ConfigBuilder) -> Self {
-        Self { config, links: LinkOptions::default() }
+        Self { config, ..Self::default() }
     }
 }
 
-/// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect, by UDP from its UDP sockets; and its
-/// I/O task. Port 0 picks one that is free.
+/// An endpoint that takes connections at `addresses`, of whatever kinds, and can also connect; and an I/O task for each of its shards,
+/// which one of `runtimes` is to run. Port 0 picks one that is free.
+///
+/// With one shard it connects by UDP from its UDP sockets, and with several from others of the same hosts.
 pub fn listen<R: Runtime>(
-    runtime: &R,
+    runtimes: Vec<R>,
     addresses: &[Address],
     options: Options,
-) -> Result<(Endpoint, Task<Node, R>), BindError> {
-    let mut ports = Ports::new(runtime.clone(), options.links);
+) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
+    let mut ports = Ports::shards(runtimes, &options.links);
     for address in addresses {
-        ports.listen(address)?;
+        Ports::listen_all(&mut ports, address)?;
     }
-    open(runtime, ports, options.config, true)
+    for shard in &mut ports {
+        shard.add_private()?;
+    }
+    open(ports, options.config, true)
 }
 
-/// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it; and its I/O task.
-pub fn client<R: Runtime>(runtime: &R, options: Options) -> Result<(Endpoint, Task<Node, R>), BindError> {
-    let mut ports = Ports::new(runtime.clone(), options.links);
+/// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it; and its I/O task. It is
+/// one shard.
+pub fn client<R: Runtime>(runtime: R, options: Options) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
+    let mut ports = Ports::new(runtime, options.links);
     let any = |ip| Address::from(SocketAddr::new(ip, 0));
     ports.listen(&any(Ipv4Addr::UNSPECIFIED.into()))?;
     // A machine without IPv6 does without.
     let _ = ports.listen(&any(Ipv6Addr::UNSPECIFIED.into()));
     ports.addresses.clear();
-    open(runtime, ports, options.config, false)
+    open(vec![ports], options.config, false)
 }
 
 fn open<R: Runtime>(
-    runtime: &R,
-    mut ports: Ports<R>,
+    ports: Vec<Ports<R>>,
     mut builder: ConfigBuilder,
     accept: bool,
-) -> Result<(Endpoint, Task<Node, R>), BindError> {
+) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
     builder.accept = accept;
     if builder.wall_epoch.is_zero() {
         builder.wall_epoch = clock::wall_epoch();
     }
-    let settings = config(builder).build()?;
-    let seed = seed().map_err(BindError::Seed)?;
-    let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);
-    let shared = Shared::new(Node::new(machine, BACKLOG), clock::now);
-    let sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();
-    let (places, addresses) = (Arc::clone(&ports.places), std::mem::take(&mut ports.addresses));
-    let task = Task::new(shared.clone(), ports);
-    let runtime = runtime.clone();
-    let resolver = Resolver(Box::new(move |host, port| runtime.look_up(host, port)));
-    let known = Known {
-        udp: task.udp_counters(),
-        links: task.link_counters(),
-        places,
-        resolver: Some(resolver),
-        sockets,
-        addresses,
-    };
-    Ok((Endpoint::on_ports(shared, known), task))
+    let is_sharded = ports.len() > 1;
+    if is_sharded && builder.server_key.is_none() {
+        // Where one shard has ended, another says so to its peers.
+        builder.server_key = Some(seed().map_err(BindError::Seed)?);
+    }
+    let (mut shards, mut tasks, mut known) = (Vec::new(), Vec::new(), Known::default());
+    for (number, mut ports) in ports.into_iter().enumerate() {
+        let mut builder = builder.clone();
+        if is_sharded {
+            builder.shard = number as u8;
+        }
+        let settings = config(builder).build()?;
+        let seed = seed().map_err(BindError::Seed)?;
+        let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);
+        let shared = Shared::new(Node::new(machine, BACKLOG), clock::now);
+        if number == 0 {
+            known.sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();
+            known.dials_from = ports.shared_sockets;
+            known.places = Arc::clone(&ports.places);
+            known.addresses = std::mem::take(&mut ports.addresses);
+            let runtime = ports.runtime().clone();
+            known.resolver = Some(Resolver(Box::new(move |host, port| runtime.look_up(host, port))));
+        }
+        let task = Task::new(shared.clone(), ports);
+        known.udp.push(task.udp_counters());
+        known.links.push(task.link_counters());
+        shards.push(shared);
+        tasks.push(task);
+    }
+    Ok((Endpoint::on_ports(shards, known), tasks))
 }

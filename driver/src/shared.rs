@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use proto_core::Now;
 
-use crate::{Machine, Wakes};
+use crate::{End, Machine, Wakes};
 
 /// A machine that one I/O task and any number of other threads use.
 ///
@@ -24,6 +24,8 @@ struct State<M> {
     task: Option<Waker>,
     /// The task has been woken and has not begun a turn since.
     is_woken: bool,
+    /// How the task has ended, if it has.
+    ended: Option<End>,
 }
 
 impl<M> Clone for Shared<M> {
@@ -41,7 +43,7 @@ impl<M> fmt::Debug for Shared<M> {
 impl<M: Machine> Shared<M> {
     /// `clock` is read once for each turn and each command.
     pub fn new(machine: M, clock: fn() -> Now) -> Self {
-        let state = State { machine, task: None, is_woken: false };
+        let state = State { machine, task: None, is_woken: false, ended: None };
         Self(Arc::new(Inner { clock, state: Mutex::new(state) }))
     }
 
@@ -64,6 +66,7 @@ impl<M: Machine> Shared<M> {
     pub fn begin_turn(&self, task: &Waker) {
         let mut state = self.lock();
         state.is_woken = false;
+        state.machine.attend(task);
         let is_known = state.task.as_ref().is_some_and(|known| known.will_wake(task));
         let replaced = if is_known { None } else { state.task.replace(task.clone()) };
         drop(state);
@@ -77,6 +80,7 @@ impl<M: Machine> Shared<M> {
 
     /// The same, but those who wait are woken later, by the caller, who delivers `wakes`.
     pub(crate) fn turn_with<T>(&self, wakes: &mut Wakes, work: impl FnOnce(&mut M, Now) -> T) -> T {
+        let _watch = Watch(self);
         let mut state = self.lock();
         let now = self.now();
         let result = work(&mut state.machine, now);
@@ -84,20 +88,31 @@ impl<M: Machine> Shared<M> {
         result
     }
 
-    /// For the I/O task, when it ends: nobody will do the machine's I/O any more.
-    pub fn end(&self) {
+    /// For the I/O task, when it ends: nobody will do the machine's I/O any more. Only the first end counts.
+    pub fn end(&self, how: End) {
         let mut wakes = Wakes::default();
         let mut state = self.lock();
-        state.machine.handle_end(&mut wakes);
-        let task = state.task.take();
+        self.0.state.clear_poison();
+        if state.ended.is_some() {
+            return;
+        }
+        state.ended = Some(how);
+        state.machine.handle_end(how, &mut wakes);
+        // A task that has not ended itself has nothing more to do.
+        state.task.take().into_iter().for_each(|task| wakes.wake(task));
         drop(state);
-        drop(task);
         wakes.deliver();
+    }
+
+    /// Whether nobody does the machine's I/O any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended.is_some()
     }
 
     /// Runs `work`, settles the machine, and wakes the I/O task when `work` says so.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut M, Now, &mut Wakes) -> (T, bool)) -> T {
         let mut wakes = Wakes::default();
+        let watch = Watch(self);
         let mut state = self.lock();
         let now = self.now();
         let (result, wants_io) = work(&mut state.machine, now, &mut wakes);
@@ -110,6 +125,7 @@ impl<M: Machine> Shared<M> {
             wakes.wake(task);
         }
         drop(state);
+        drop(watch);
         wakes.deliver();
         result
     }
@@ -117,12 +133,23 @@ impl<M: Machine> Shared<M> {
     /// Changes something that neither the I/O task nor anybody else waits for. What `change` returns is dropped by the caller,
     /// after the lock was released.
     pub(crate) fn quietly<T>(&self, change: impl FnOnce(&mut M) -> T) -> T {
+        let _watch = Watch(self);
         change(&mut self.lock().machine)
     }
 
-    /// The machine's calls either complete or change nothing that matters, so a panic in one of them (which only a defect can
-    /// cause) leaves the others usable.
+    /// Whoever panics under the lock ends the machine before anybody else uses it for more than to hear so.
     fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a machine that is left by a panic.
+struct Watch<'a, M: Machine>(&'a Shared<M>);
+
+impl<M: Machine> Drop for Watch<'_, M> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.0.0.state.is_poisoned() {
+            self.0.end(End::Panicked);
+        }
     }
 }

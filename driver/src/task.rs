@@ -1,5 +1,6 @@
 //! The task that runs a machine on sockets.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::task::{Context, Poll};
 
 use proto_core::{Now, Timestamp};
 
+use crate::handover::{Datagrams, Handover, Letter};
 use crate::link::{self, Links};
 use crate::udp::{self, Inbound, Outbound};
-use crate::{Machine, Ports, Runtime, Shared, Timer as _};
+use crate::{End, Machine, Ports, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
@@ -32,12 +34,18 @@ pub struct Task<M: Machine, R: Runtime> {
     outbound: Outbound,
     late_turns: u32,
     timer: R::Timer,
+    handover: Option<Handover>,
+    /// Sockets whose datagrams may be other shards'; those behind them are the shard's alone.
+    shared_sockets: usize,
+    letters: VecDeque<Letter>,
+    /// How it ends if it is dropped now.
+    end: End,
 }
 
 impl<M: Machine, R: Runtime> Task<M, R> {
     /// Runs the machine in `shared` on `ports`.
     pub fn new(shared: Shared<M>, ports: Ports<R>) -> Self {
-        let Ports { sockets, links, timer, .. } = ports;
+        let Ports { sockets, links, timer, handover, shared_sockets, .. } = ports;
         Self {
             shared,
             inbound: Inbound::new(!sockets.is_empty()),
@@ -47,6 +55,10 @@ impl<M: Machine, R: Runtime> Task<M, R> {
             outbound: Outbound::default(),
             late_turns: 0,
             timer,
+            handover,
+            shared_sockets,
+            letters: VecDeque::new(),
+            end: End::Dropped,
         }
     }
 
@@ -68,13 +80,26 @@ impl<M: Machine, R: Runtime> Task<M, R> {
 
     /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // It stays so when the turn panics.
+        self.end = End::Panicked;
+        let turned = self.take_turn(cx);
+        self.end = if turned.is_ready() { End::Over } else { End::Dropped };
+        turned
+    }
+
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.has_ended() {
+            return Poll::Ready(());
+        }
         self.counters.turns.add(1);
         self.shared.begin_turn(cx.waker());
         self.links.attend(cx.waker());
         let began = self.shared.now();
         let is_due = self.shared.inspect(|machine| machine.poll_timeout().is_some_and(|at| at <= began.mono));
+        self.take_over(cx);
         let all_read = self.receive(cx, is_due);
-        self.links.receive(&self.shared);
+        self.links.receive(&self.shared, self.handover.as_mut());
+        self.deliver();
         if is_due {
             self.fire(began, all_read);
         }
@@ -103,6 +128,29 @@ impl<M: Machine, R: Runtime> Task<M, R> {
         }
     }
 
+    /// Hands in what has come to other shards and is this one's.
+    fn take_over(&mut self, cx: &mut Context<'_>) {
+        let Some(handover) = &self.handover else { return };
+        handover.attend(cx.waker());
+        handover.take(&mut self.letters);
+        while let Some(letter) = self.letters.pop_front() {
+            match letter {
+                Letter::Datagrams(Datagrams { meta, stride, bytes }) => {
+                    self.shared.turn(|machine, now| machine.handle_packets(now, meta, &bytes, stride));
+                    self.transmit(cx, 1);
+                }
+                Letter::Stream(moved) => self.links.take_over(&self.shared, *moved),
+            }
+        }
+    }
+
+    /// Wakes the shards that got something.
+    fn deliver(&mut self) {
+        if let Some(handover) = &mut self.handover {
+            handover.deliver();
+        }
+    }
+
     /// Hands in what has arrived; returns whether that was all. `ask`: see [`Inbound::read`].
     fn receive(&mut self, cx: &mut Context<'_>, ask: bool) -> bool {
         let mut was_all = true;
@@ -120,8 +168,11 @@ impl<M: Machine, R: Runtime> Task<M, R> {
                 return true;
             }
             while !self.inbound.is_empty() {
-                let Self { shared, inbound, .. } = self;
-                let handed = shared.turn(|machine, now| inbound.hand_in(machine, now, socket as u16));
+                let Self { shared, inbound, handover, counters, .. } = self;
+                let handover = handover.as_mut().filter(|_| socket < self.shared_sockets);
+                let handed = shared
+                    .turn(|machine, now| inbound.hand_in(machine, now, socket as u16, handover, counters));
+                self.deliver();
                 self.counters.packets_received.add(handed);
                 packets += handed;
                 self.transmit(cx, 1);
@@ -164,7 +215,7 @@ impl<M: Machine, R: Runtime> Future for Task<M, R> {
 
 impl<M: Machine, R: Runtime> Drop for Task<M, R> {
     fn drop(&mut self) {
-        self.shared.end();
+        self.shared.end(self.end);
     }
 }
 

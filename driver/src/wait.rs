@@ -19,6 +19,8 @@ pub(crate) enum Attempt<T> {
     Begun(Topic),
     /// Not before something happens on the topic, or the time has passed.
     Wait(Topic, Option<Timestamp>),
+    /// Once others have had a turn.
+    Yield,
 }
 
 /// Tries again each time that what it waits for happens. Dropping it ends the waiting.
@@ -52,6 +54,55 @@ impl<F> Drop for Wait<'_, F> {
     }
 }
 
+/// Tries each shard again whenever what it waits for happens there.
+#[derive(Debug)]
+pub(crate) struct Any<'a, F> {
+    shards: &'a [Shared<Node>],
+    first: usize,
+    attempt: F,
+    /// Where it waits, in each shard.
+    tickets: Vec<Option<Ticket>>,
+    /// Shards that will never have anything.
+    ended: Vec<bool>,
+}
+
+/// The future of whatever comes first in any of `shards`, beginning with number `first`, and the shard; `None` when nothing will come
+/// in any.
+pub(crate) fn any<T, F>(shards: &[Shared<Node>], first: usize, attempt: F) -> Any<'_, F>
+where
+    F: FnMut(&mut Node, Now) -> Attempt<Option<T>> + Unpin,
+{
+    let tickets = shards.iter().map(|_| None).collect();
+    Any { shards, first, attempt, tickets, ended: vec![false; shards.len()] }
+}
+
+impl<T, F: FnMut(&mut Node, Now) -> Attempt<Option<T>> + Unpin> Future for Any<'_, F> {
+    type Output = Option<(Shared<Node>, T)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { shards, first, attempt, tickets, ended } = self.get_mut();
+        for number in (*first..shards.len()).chain(0..*first) {
+            if ended[number] {
+                continue;
+            }
+            match poll(&shards[number], cx, &mut tickets[number], &mut *attempt) {
+                Poll::Ready(Some(result)) => return Poll::Ready(Some((shards[number].clone(), result))),
+                Poll::Ready(None) => ended[number] = true,
+                Poll::Pending => {}
+            }
+        }
+        if ended.iter().all(|ended| *ended) { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl<F> Drop for Any<'_, F> {
+    fn drop(&mut self) {
+        for (shard, ticket) in self.shards.iter().zip(&mut self.tickets) {
+            leave(shard, ticket);
+        }
+    }
+}
+
 /// One try; `ticket` is where the future waits.
 pub(crate) fn poll<T>(
     shared: &Shared<Node>,
@@ -63,6 +114,10 @@ pub(crate) fn poll<T>(
         let (result, wants_io) = match attempt(node, now) {
             Attempt::Done(result) => (result, true),
             Attempt::Look(result) => (result, false),
+            Attempt::Yield => {
+                wakes.wake(cx.waker().clone());
+                return (Poll::Pending, true);
+            }
             Attempt::Begun(topic) => {
                 node.waiters().wait(ticket, topic, None, cx.waker(), wakes);
                 return (Poll::Pending, true);

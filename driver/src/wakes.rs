@@ -1,5 +1,6 @@
 //! Wakers that wait for the lock to be released.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// Wakers that are woken, or dropped, after the lock has been released: either may run code of any kind, even such as takes the
@@ -26,9 +27,17 @@ impl Wakes {
     }
 
     /// Wakes everybody. The lock must not be held.
+    ///
+    /// # Panics
+    /// When one of them does, after all have been woken.
     pub(crate) fn deliver(self) {
+        let mut panicked = None;
         for waker in self.due {
-            waker.wake();
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            panicked = panicked.or(woken.err());
+        }
+        if let Some(panic) = panicked.filter(|_| !std::thread::panicking()) {
+            resume_unwind(panic);
         }
     }
 }

@@ -230,6 +230,12 @@ pub enum CloseReason {
     LinkLost,
     /// The stream that was to carry it could not be opened.
     Dial(DialError),
+    /// Whoever ran the endpoint has ended, and the connection with it. The core itself never says so.
+    Ended {
+        /// By a panic, which is a defect: here, or in code of the application that was called. Otherwise it was thrown away, with its
+        /// runtime for instance.
+        panicked: bool,
+    },
 }
 
 /// Why a stream could not be opened.
@@ -261,7 +267,9 @@ impl CloseReason {
     /// Whether trying again can help.
     pub const fn is_retryable(&self, advice: Advice) -> bool {
         match self {
-            Self::Local { .. } | Self::VersionMismatch | Self::PeerMisbehaved(_) => false,
+            Self::Local { .. } | Self::VersionMismatch | Self::PeerMisbehaved(_) | Self::Ended { .. } => {
+                false
+            }
             Self::Peer { .. } => matches!(advice, Advice::Now | Advice::After),
             Self::TimedOut | Self::Reset | Self::LinkLost => true,
             Self::Dial(error) => error.is_retryable(),

@@ -2,16 +2,39 @@
 
 use core::fmt;
 
-/// A connection of one endpoint: a slot and the generation that occupies it, so that a stale handle never meets a stranger.
+/// A connection of one endpoint: a slot and the generation that occupies it, so that a stale handle never meets a stranger. The
+/// shard is a part of it: no two shards of a server have the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
 }
 
+impl ConnectionId {
+    /// Bits of a slot; those above name the shard.
+    const SLOT_BITS: u32 = 24;
+
+    pub(crate) const fn new(shard: Shard, index: u32, generation: u32) -> Self {
+        Self { slot: (shard.0 as u32) << Self::SLOT_BITS | index, generation }
+    }
+
+    /// The slot among those of its shard.
+    pub(crate) const fn index(self) -> u32 {
+        self.slot & ((1 << Self::SLOT_BITS) - 1)
+    }
+
+    /// The shard that has it.
+    pub const fn shard(self) -> Shard {
+        Shard((self.slot >> Self::SLOT_BITS) as u8)
+    }
+}
+
 impl fmt::Debug for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{}.{}", self.slot, self.generation)
+        match self.shard() {
+            Shard(0) => write!(f, "c{}.{}", self.slot, self.generation),
+            Shard(shard) => write!(f, "s{shard}c{}.{}", self.index(), self.generation),
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! A server, whole: endpoint, chat log, rooms, and what must be persisted, joined as one machine. The hub runs it on sockets and
 //! a store; the simulator runs the very same one.
 
+mod board;
+mod front;
 mod links;
+mod peers;
 mod rooms;
+mod shards;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -19,10 +23,14 @@ use crate::room::hall::{Hall, Output};
 use crate::room::{Departure, RoomConfig};
 use crate::{
     Address, ChannelId, Close, Closed, Config, ConnectionId, Drain, Endpoint, Event, Link, Message, Meta,
-    SendError, Stats, Timestamp, Transmit, code,
+    SendError, Shard, Stats, Timestamp, Transmit, code,
 };
 use crate::{Now, chat::StoredEntry};
 
+use self::board::Board;
+pub use self::front::{Front, FrontStats};
+use self::peers::Peers;
+pub use self::shards::{Order, Report};
 pub use rooms::{CLOSE_SENT_AWAY, CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
 
 /// Code of a CLOSE that ends a connection for what the chat log says of it.
@@ -75,7 +83,7 @@ pub struct ServerStats {
 /// The whole server as a state machine: packets and what the store says in; packets and what the store must do out.
 #[derive(Clone, Debug)]
 pub struct Server<A: Address = SocketAddr> {
-    endpoint: Endpoint<A>,
+    peers: Peers<A>,
     chat: chat::Server,
     /// What could not be queued yet for a connection whose queue is full, in order. While there is any, nothing of that
     /// connection is taken in, which bounds it (see [`chat::Server`]).
@@ -99,7 +107,7 @@ impl<A: Address> Server<A> {
         let hall_seed = *blake3::keyed_hash(&seed, b"hall").as_bytes();
         let chat_seed = *blake3::keyed_hash(&seed, b"chat").as_bytes();
         Self {
-            endpoint: Endpoint::new(config, link, seed, now.mono),
+            peers: Peers { endpoint: Endpoint::new(config, link, seed, now.mono), board: None },
             chat: chat::Server::new(chat, chat_seed),
             held: BTreeMap::new(),
             skipped: BTreeMap::new(),
@@ -120,6 +128,26 @@ impl<A: Address> Server<A> {
         self
     }
 
+    /// The same with its connections in `shards` [`Front`]s, whose configurations number them from 0; only before the first packet. It
+    /// is given no packets itself, but the shards' [reports](Self::handle_report), and says what they are to
+    /// [do](Self::poll_order).
+    #[must_use]
+    pub fn with_shards(mut self, shards: u8) -> Self {
+        self.peers.board = Some(Board::new(shards));
+        self
+    }
+
+    /// A shard has something to report. Reports of one shard must come in their order.
+    pub fn handle_report(&mut self, now: Now, report: Report<A>) {
+        self.peers.handle_report(report);
+        self.pump(now);
+    }
+
+    /// What a shard is to do next. Orders to one shard must be handed to it in their order.
+    pub fn poll_order(&mut self) -> Option<(Shard, Order)> {
+        self.peers.poll_order()
+    }
+
     /// Takes a room over from the store; only before the first packet.
     pub fn restore(&mut self, room: chat::RoomState) -> Result<(), chat::RestoreError> {
         self.chat.restore(room)
@@ -127,19 +155,19 @@ impl<A: Address> Server<A> {
 
     /// Takes in a packet.
     pub fn handle_packet(&mut self, now: Now, meta: Meta<A>, packet: &[u8]) {
-        self.endpoint.handle_packet(now.mono, meta, packet);
+        self.peers.endpoint.handle_packet(now.mono, meta, packet);
         self.pump(now);
     }
 
     /// Takes in packets that came together: see [`Endpoint::handle_packets`].
     pub fn handle_packets(&mut self, now: Now, meta: Meta<A>, packets: &[u8], stride: usize) {
-        self.endpoint.handle_packets(now.mono, meta, packets, stride);
+        self.peers.endpoint.handle_packets(now.mono, meta, packets, stride);
         self.pump(now);
     }
 
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.endpoint.handle_timeout(now.mono);
+        self.peers.endpoint.handle_timeout(now.mono);
         self.chat.handle_timeout(now);
         self.hall.handle_timeout(now);
         self.close_slow(now);
@@ -148,7 +176,7 @@ impl<A: Address> Server<A> {
 
     /// Appends one packet to `buf`, if there is one to send.
     pub fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<A>> {
-        self.endpoint.poll_transmit(now.mono, buf)
+        self.peers.endpoint.poll_transmit(now.mono, buf)
     }
 
     /// Appends up to `max` packets to `buf`: see [`Endpoint::poll_packets`].
@@ -159,7 +187,7 @@ impl<A: Address> Server<A> {
         buf: &mut Vec<u8>,
         packets: &mut Vec<Transmit<A>>,
     ) -> usize {
-        self.endpoint.poll_packets(now.mono, max, buf, packets)
+        self.peers.endpoint.poll_packets(now.mono, max, buf, packets)
     }
 
     /// The next event for the operator.
@@ -170,7 +198,7 @@ impl<A: Address> Server<A> {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let services = [self.chat.poll_timeout(), self.hall.poll_timeout(), self.links.deadline()];
-        services.into_iter().chain([self.endpoint.poll_timeout()]).flatten().min()
+        services.into_iter().chain([self.peers.endpoint.poll_timeout()]).flatten().min()
     }
 
     /// The next batch to make durable.
@@ -220,28 +248,28 @@ impl<A: Address> Server<A> {
     /// Goes away in good order: takes no new clients, lets the others finish what they have begun, and asks them to come back as
     /// `how` says.
     pub fn drain(&mut self, now: Now, how: Drain) {
-        self.endpoint.drain(now.mono, how);
+        self.peers.drain(now, how);
         self.pump(now);
     }
 
     /// Whether everybody is gone after [`drain`](Self::drain), and the store has answered.
     pub fn is_drained(&self) -> bool {
-        self.endpoint.is_draining() && self.endpoint.is_empty() && self.answered >= self.handed_out
+        self.peers.is_drained() && self.answered >= self.handed_out
     }
 
     /// Connections, the handshakes under way included.
     pub fn connections(&self) -> usize {
-        self.endpoint.len()
+        self.peers.endpoint.len()
     }
 
     /// Messages accepted for sending and not settled.
     pub fn unsettled(&self) -> usize {
-        self.endpoint.unsettled()
+        self.peers.endpoint.unsettled()
     }
 
     /// Totals of the endpoint.
     pub fn endpoint_stats(&self) -> Stats {
-        self.endpoint.stats()
+        self.peers.endpoint.stats()
     }
 
     /// Totals of the chat log.
@@ -258,7 +286,7 @@ impl<A: Address> Server<A> {
     fn pump(&mut self, now: Now) {
         loop {
             let mut quiet = true;
-            while let Some((id, event)) = self.endpoint.poll_event() {
+            while let Some((id, event)) = self.peers.poll_event() {
                 self.on_event(now, id, event);
                 quiet = false;
             }
@@ -280,7 +308,7 @@ impl<A: Address> Server<A> {
     fn on_event(&mut self, now: Now, id: ConnectionId, event: Event) {
         match event {
             Event::Established { .. } => {
-                if let Some(address) = self.endpoint.address(id) {
+                if let Some(address) = self.peers.address(id) {
                     self.tell(ServerEvent::Connected(id, address));
                 }
             }
@@ -300,6 +328,7 @@ impl<A: Address> Server<A> {
                 self.close_room_link(now, id, &closed);
                 // What could not be taken in was never acknowledged by the chat log; the client has it still.
                 self.throw_away(now, id, ChannelId::DEFAULT);
+                self.peers.forget(id);
                 self.tell(ServerEvent::Disconnected(id, closed));
             }
             _ => {}
@@ -310,10 +339,8 @@ impl<A: Address> Server<A> {
         match event {
             chat::ServerEvent::Ready(id) => self.take_in(now, id),
             chat::ServerEvent::Ended(id, reason) => {
-                if let Some(mut conn) = self.endpoint.connection(id) {
-                    let reason = alloc::format!("{reason}");
-                    conn.close(now.mono, Close { code: CLOSE_CHAT, reason, ..Close::default() });
-                }
+                let said = alloc::format!("{reason}");
+                self.peers.close(now, id, Close { code: CLOSE_CHAT, reason: said, ..Close::default() });
                 self.tell(ServerEvent::Ended(id, reason));
             }
             chat::ServerEvent::DiskFull => {
@@ -335,16 +362,12 @@ impl<A: Address> Server<A> {
     /// feels them.
     fn take_in(&mut self, now: Now, id: ConnectionId) {
         while self.chat.is_ready(id) && !self.held.contains_key(&id) && !self.links.is_entering(id) {
-            let Some(mut conn) = self.endpoint.connection(id) else { return };
-            let Some(message) = conn.channel(ChannelId::DEFAULT).recv(now.mono) else { return };
+            let Some(message) = self.peers.recv(now, id, ChannelId::DEFAULT) else { return };
             if let Some(request) = message.request {
-                // Refused or not, the request ends: by this answer or by its deadline.
-                let _ = conn.reply_error(now.mono, request, UNKNOWN_REQUEST, Bytes::new());
-                drop(conn);
+                self.peers.refuse(now, id, request, UNKNOWN_REQUEST);
                 self.stats.not_chat += 1;
                 continue;
             }
-            drop(conn);
             self.handle_chat(now, id, &message.payload);
             while let Some(outgoing) = self.chat.poll_message() {
                 self.send(now, outgoing);
@@ -353,8 +376,7 @@ impl<A: Address> Server<A> {
     }
 
     fn throw_away(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
-        let Some(mut conn) = self.endpoint.connection(id) else { return };
-        while conn.channel(channel).recv(now.mono).is_some() {
+        while self.peers.recv(now, id, channel).is_some() {
             self.stats.not_chat += 1;
         }
     }
@@ -391,8 +413,7 @@ impl<A: Address> Server<A> {
     }
 
     fn queue(&mut self, now: Now, id: ConnectionId, payload: &Bytes) -> Option<SendError> {
-        let Some(mut conn) = self.endpoint.connection(id) else { return Some(SendError::Closed) };
-        conn.channel(ChannelId::DEFAULT).send(now.mono, Message::new(payload.clone())).err()
+        self.peers.send(now, id, ChannelId::DEFAULT, Message::new(payload.clone())).err()
     }
 
     fn release_held(&mut self, now: Now, id: ConnectionId) {

@@ -3,6 +3,7 @@
 mod bad_network;
 mod loopback;
 mod relay;
+mod yields;
 
 use std::net::SocketAddr;
 use std::time::Duration;

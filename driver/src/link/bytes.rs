@@ -85,6 +85,16 @@ impl<I: Ready> Bytes<I> {
         self.plain.io()
     }
 
+    /// The socket, and TLS as far as it has come.
+    pub(super) fn into_parts(self) -> (I, Option<Box<Connection>>) {
+        (self.plain.io, self.tls)
+    }
+
+    /// The reverse, with the same socket in other hands.
+    pub(super) const fn from_parts(io: I, tls: Option<Box<Connection>>) -> Self {
+        Self { plain: Plain { io, is_drained: false, is_full: false }, tls }
+    }
+
     /// The socket may have something to read again.
     pub(super) const fn wake(&mut self) {
         self.plain.is_drained = false;

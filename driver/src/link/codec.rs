@@ -12,6 +12,25 @@ use crate::Machine;
 /// What a web socket says when it closes: normally (RFC 6455, section 7.4.1).
 const CLOSE_NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
 
+/// Whoever takes records in.
+pub(super) trait Records {
+    /// How long the next record of a stream may be, in bytes.
+    fn record_limit(&self, id: LinkId) -> usize;
+
+    /// Takes in a record.
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]);
+}
+
+impl<M: Machine> Records for M {
+    fn record_limit(&self, id: LinkId) -> usize {
+        Machine::record_limit(self, id)
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        Machine::handle_record(self, now, id, record);
+    }
+}
+
 /// How records lie in bytes.
 #[derive(Debug)]
 pub(super) enum Codec {
@@ -40,7 +59,7 @@ impl Codec {
     /// Hands in every record that is whole with `input`; what must be answered is appended to `answers`.
     pub(super) fn hand_in(
         &mut self,
-        machine: &mut impl Machine,
+        machine: &mut impl Records,
         now: Now,
         id: LinkId,
         mut input: &[u8],

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use proto_core::{Dial, DialError, DialId, Link, LinkId, Timestamp};
+use proto_core::{Dial, DialError, DialId, Link, LinkId, Shard, Timestamp};
 use rustls::{Connection, ServerConnection};
 
 use super::bell::{Belfry, Rope};
 use super::bytes::Bytes;
 use super::dial::Dialing;
 use super::handshake::Handshake;
-use super::listen::{Listening, SocketFile, peer, tune};
+use super::listen::{Listening, Sharing, SocketFile, peer, tune};
+use super::moved::{Greeting, Moved};
 use super::stream::{READ, Stream, Went, lost};
 use super::upgrade::Upgrade;
 use super::{Counters, LinkOptions, Places};
+use crate::handover::{Handover, Letter};
 use crate::{Machine, Path, Ready as _, Runtime, Scheme, Shared, Socket};
 
 /// Streams that are accepted from one listener in a turn.
@@ -59,7 +61,7 @@ struct Seat<R: Runtime> {
 enum What<R: Runtime> {
     Listener(Listener<R>),
     Dialing(DialId, Box<Dialing<R>>),
-    Accepted(Path, Box<Handshake<R::Io>>),
+    Accepted(Greeting, Box<Handshake<R::Io>>),
     Stream(LinkId, Stream<R::Io>),
     /// It has said its last, and is read to its end.
     Ending(Stream<R::Io>),
@@ -69,6 +71,8 @@ struct Listener<R: Runtime> {
     io: R::Io,
     scheme: Scheme,
     number: u16,
+    /// No other shard accepts here.
+    is_alone: bool,
     is_pausing: bool,
     _file: Option<SocketFile>,
 }
@@ -98,10 +102,16 @@ impl<R: Runtime> Links<R> {
     }
 
     /// Takes a listener; its number is its place among them.
-    pub(crate) fn add_listener(&mut self, number: u16, listening: Listening) -> std::io::Result<()> {
+    pub(crate) fn add_listener(
+        &mut self,
+        number: u16,
+        listening: Listening,
+        sharing: Sharing,
+    ) -> std::io::Result<()> {
         let io = self.runtime.register(listening.socket)?;
         let scheme = listening.address.scheme();
-        let listener = Listener { io, scheme, number, is_pausing: false, _file: listening.file };
+        let is_alone = sharing == Sharing::Alone;
+        let listener = Listener { io, scheme, number, is_alone, is_pausing: false, _file: listening.file };
         let number = self.seat(What::Listener(listener), None);
         if let Some(seat) = &self.seats[number] {
             seat.rope.waker().wake_by_ref();
@@ -125,13 +135,14 @@ impl<R: Runtime> Links<R> {
         self.belfry.attend(task);
     }
 
-    /// Looks at whatever was woken, and hands in what has arrived. What has reached its work limit wakes the task again.
-    pub(crate) fn receive<M: Machine>(&mut self, shared: &Shared<M>) {
+    /// Looks at whatever was woken, and hands in what has arrived. What has reached its work limit wakes the task again. Streams of
+    /// other shards go by `handover`.
+    pub(crate) fn receive<M: Machine>(&mut self, shared: &Shared<M>, mut handover: Option<&mut Handover>) {
         self.expire(shared);
         let mut rung = std::mem::take(&mut self.rung);
         self.belfry.take(&mut rung);
         for seat in rung.drain(..) {
-            self.look(shared, seat);
+            self.look(shared, seat, handover.as_deref_mut());
         }
         self.rung = rung;
         if self.by_link.is_empty() {
@@ -191,13 +202,13 @@ impl<R: Runtime> Links<R> {
         }
     }
 
-    fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
+    fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize, handover: Option<&mut Handover>) {
         let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
         seat.rope.quiet();
         let waker = seat.rope.waker().clone();
         let mut cx = Context::from_waker(&waker);
         match &mut seat.what {
-            What::Listener(_) => self.accept(&mut cx, shared, number),
+            What::Listener(_) => self.accept(&mut cx, shared, number, handover),
             What::Dialing(id, dialing) => {
                 let id = *id;
                 match dialing.poll(&mut cx, &self.runtime, &self.options) {
@@ -206,11 +217,16 @@ impl<R: Runtime> Links<R> {
                     Poll::Ready(Err(error)) => self.dial_failed(shared, number, id, error),
                 }
             }
-            What::Accepted(path, handshake) => {
-                let path = *path;
+            What::Accepted(greeting, handshake) => {
+                let greeting = *greeting;
                 match handshake.poll(&mut cx) {
                     Poll::Pending => {}
-                    Poll::Ready(Ok(stream)) => self.link_up(shared, number, path, stream),
+                    Poll::Ready(Ok(mut stream)) => {
+                        if handover.is_some() {
+                            stream.greet(greeting);
+                        }
+                        self.link_up(shared, number, greeting.path, stream);
+                    }
                     Poll::Ready(Err(_)) => {
                         self.counters.handshakes_failed.add(1);
                         self.leave(number);
@@ -219,10 +235,15 @@ impl<R: Runtime> Links<R> {
             }
             What::Stream(id, stream) => {
                 self.buffer.resize(READ, 0);
-                let went = stream.read(&mut cx, shared, *id, &mut self.buffer, &self.counters);
-                match went {
-                    Went::Dead => self.leave(number),
-                    went => {
+                let mut handover = handover;
+                let way = handover.as_deref_mut();
+                let went = stream.read(&mut cx, shared, *id, &mut self.buffer, way, &self.counters);
+                match (went, handover) {
+                    (Went::Dead, _) => self.leave(number),
+                    (Went::Moves(shard, records), Some(handover)) => {
+                        self.hand_over(shared, number, shard, records, handover);
+                    }
+                    (went, _) => {
                         if matches!(went, Went::More) {
                             waker.wake();
                         }
@@ -245,7 +266,7 @@ impl<R: Runtime> Links<R> {
         let id = *id;
         let mut cx = Context::from_waker(seat.rope.waker());
         match stream.write(&mut cx, shared, id, &mut self.out, &self.counters) {
-            Went::Idle => {}
+            Went::Idle | Went::Moves(..) => {}
             Went::More => seat.rope.waker().wake_by_ref(),
             Went::Dead => self.leave(number),
             Went::Done => self.end(shared, number, id),
@@ -253,13 +274,65 @@ impl<R: Runtime> Links<R> {
                 self.buffer.resize(READ, 0);
                 let mut went = Went::More;
                 while matches!(went, Went::More) {
-                    went = stream.read(&mut cx, shared, id, &mut self.buffer, &self.counters);
+                    went = stream.read(&mut cx, shared, id, &mut self.buffer, None, &self.counters);
                 }
                 if !matches!(went, Went::Dead) {
                     lost(shared, id);
                 }
                 self.leave(number);
             }
+        }
+    }
+
+    /// A stream is another shard's.
+    fn hand_over<M: Machine>(
+        &mut self,
+        shared: &Shared<M>,
+        number: usize,
+        shard: Shard,
+        records: Vec<Vec<u8>>,
+        handover: &mut Handover,
+    ) {
+        let Some(What::Stream(id, _)) = self.seats[number].as_ref().map(|seat| &seat.what) else { return };
+        let id = *id;
+        if !shared.turn(|machine, now| machine.release_link(now, id)) {
+            // There was no room for it, which it is being told.
+            return self.write(shared, number);
+        }
+        self.by_link.remove(&id);
+        self.free.push(number);
+        let Some(Seat { what: What::Stream(_, stream), .. }) = self.seats[number].take() else { return };
+        let is_posted = stream.path().is_some_and(|path| {
+            let packed = stream.pack(path, records);
+            packed.is_ok_and(|moved| handover.post(shard, Letter::Stream(Box::new(moved))))
+        });
+        if is_posted {
+            self.counters.handed_over.add(1);
+        } else {
+            self.counters.handover_drops.add(1);
+        }
+    }
+
+    /// Takes a stream that another shard has handed over.
+    pub(crate) fn take_over<M: Machine>(&mut self, shared: &Shared<M>, moved: Moved) {
+        let Moved { path, socket, tls, codec, records, pending } = moved;
+        let Ok(io) = self.runtime.register(socket) else { return self.counters.accept_errors.add(1) };
+        let stream = Stream::unpack(io, tls, codec, pending);
+        let link = Link::stream(self.options.max_record);
+        let up = shared.turn(|machine, now| {
+            let id = machine.link_up(now, path, link)?;
+            for record in &records {
+                machine.handle_record(now, id, record);
+            }
+            Some(id)
+        });
+        self.counters.records_read.add(records.len());
+        let Some(id) = up else { return };
+        let number = self.seat(What::Stream(id, stream), None);
+        self.by_link.insert(id, number);
+        if let Some(seat) = &self.seats[number] {
+            // Something may have arrived already.
+            seat.rope.waker().wake_by_ref();
         }
     }
 
@@ -279,7 +352,13 @@ impl<R: Runtime> Links<R> {
         self.seats[number] = Some(Seat { deadline: Some(at), what: What::Ending(stream), ..seat });
     }
 
-    fn accept<M: Machine>(&mut self, cx: &mut Context<'_>, shared: &Shared<M>, number: usize) {
+    fn accept<M: Machine>(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared<M>,
+        number: usize,
+        mut handover: Option<&mut Handover>,
+    ) {
         for _ in 0..MAX_ACCEPTS {
             let has_room = self.handshakes < self.options.max_handshakes;
             let Some(What::Listener(listener)) = self.seats[number].as_ref().map(|seat| &seat.what) else {
@@ -296,9 +375,11 @@ impl<R: Runtime> Links<R> {
             } else {
                 Err(std::io::ErrorKind::QuotaExceeded.into())
             };
-            let (scheme, listener) = (listener.scheme, listener.number);
+            let (scheme, listener, is_dealt) = (listener.scheme, listener.number, listener.is_alone);
             match accepted {
-                Ok(socket) => self.take(shared, scheme, listener, socket),
+                Ok(socket) => {
+                    self.take(shared, scheme, (listener, is_dealt), socket, handover.as_deref_mut());
+                }
                 Err(error) if is_transient(&error) => {}
                 Err(_) => {
                     self.counters.accept_errors.add(usize::from(has_room));
@@ -322,7 +403,14 @@ impl<R: Runtime> Links<R> {
     }
 
     /// A stream was accepted.
-    fn take<M: Machine>(&mut self, shared: &Shared<M>, scheme: Scheme, listener: u16, socket: Socket) {
+    fn take<M: Machine>(
+        &mut self,
+        shared: &Shared<M>,
+        scheme: Scheme,
+        (listener, is_dealt): (u16, bool),
+        socket: Socket,
+        handover: Option<&mut Handover>,
+    ) {
         self.counters.accepted.add(1);
         let Ok(io) = self.runtime.register(socket) else { return self.counters.accept_errors.add(1) };
         if scheme != Scheme::Uds {
@@ -344,8 +432,9 @@ impl<R: Runtime> Links<R> {
         let handshake = Box::new(Handshake::new(Bytes::new(io, tls), upgrade));
         let deadline = shared.now().mono + self.options.handshake_timeout;
         self.handshakes += 1;
-        let number = self.seat(What::Accepted(path, handshake), Some(deadline));
-        self.look(shared, number);
+        let greeting = Greeting { path, is_dealt };
+        let number = self.seat(What::Accepted(greeting, handshake), Some(deadline));
+        self.look(shared, number, handover);
     }
 
     fn link_up<M: Machine>(&mut self, shared: &Shared<M>, number: usize, path: Path, stream: Stream<R::Io>) {
@@ -362,7 +451,7 @@ impl<R: Runtime> Links<R> {
         let dialing = Box::new(Dialing::new(address));
         let number = self.seat(What::Dialing(id, dialing), Some(deadline));
         self.by_dial.insert(id, number);
-        self.look(shared, number);
+        self.look(shared, number, None);
     }
 
     fn dialed<M: Machine>(&mut self, shared: &Shared<M>, number: usize, id: DialId, stream: Stream<R::Io>) {

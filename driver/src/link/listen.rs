@@ -48,22 +48,41 @@ impl Drop for SocketFile {
     }
 }
 
+/// Who else listens at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody.
+    Alone,
+    /// Other sockets of the process, each of which gets what the system gives it.
+    Shared,
+}
+
+/// Finds out where an address can be had that several sockets are to share, and that no other program has it.
+pub(crate) fn reserve(at: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = tcp_socket(at, Sharing::Alone)?;
+    Ok(socket.local_addr()?.as_socket().unwrap_or(at))
+}
+
 /// Listens at `address`, whose name must not need a lookup.
-pub(crate) fn listen(address: &Address, options: &LinkOptions) -> Result<Listening, ListenError> {
+pub(crate) fn listen(
+    address: &Address,
+    options: &LinkOptions,
+    sharing: Sharing,
+) -> Result<Listening, ListenError> {
     let needs_tls = matches!(address.scheme(), Scheme::Tls | Scheme::Wss);
     let opened = if needs_tls && options.tls_server.is_none() {
         Err(io::Error::new(io::ErrorKind::InvalidInput, "a certificate and its key are needed"))
     } else {
         match (address.unix(), address.socket_addr()) {
             (Some(name), _) => unix(address, name),
-            (None, Some(at)) => tcp(address, at),
+            (None, Some(at)) => tcp(address, at, sharing),
             (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a name is no address")),
         }
     };
     opened.map_err(|error| ListenError { address: address.clone(), error })
 }
 
-fn tcp(address: &Address, at: SocketAddr) -> io::Result<Listening> {
+fn tcp_socket(at: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -71,7 +90,15 @@ fn tcp(address: &Address, at: SocketAddr) -> io::Result<Listening> {
     // Elsewhere it would let another program take the port away.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    if sharing == Sharing::Shared {
+        crate::udp::share_port(&socket)?;
+    }
     socket.bind(&at.into())?;
+    Ok(socket)
+}
+
+fn tcp(address: &Address, at: SocketAddr, sharing: Sharing) -> io::Result<Listening> {
+    let socket = tcp_socket(at, sharing)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let at = socket.local_addr()?.as_socket().unwrap_or(at);

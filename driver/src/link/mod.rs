@@ -14,6 +14,7 @@ mod frames;
 mod handshake;
 mod links;
 mod listen;
+mod moved;
 mod options;
 mod places;
 mod stats;
@@ -25,7 +26,8 @@ mod upgrade;
 
 pub(crate) use links::Links;
 pub use listen::ListenError;
-pub(crate) use listen::listen;
+pub(crate) use listen::{Sharing, listen, reserve};
+pub(crate) use moved::Moved;
 pub use options::LinkOptions;
 pub(crate) use places::Places;
 pub use stats::{Counters, Stats};

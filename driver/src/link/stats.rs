@@ -10,6 +10,10 @@ counters! {
     accept_errors,
     /// Accepted streams whose TLS or upgrade failed or took too long.
     handshakes_failed,
+    /// Streams that were handed to the shard which has their session, or shall have it.
+    handed_over,
+    /// Streams for another shard that found no room there, and were closed.
+    handover_drops,
     /// Streams dialed.
     dialed,
     /// Dials that failed.

@@ -3,12 +3,14 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use proto_core::{LinkId, Now, Output};
+use proto_core::{Endpoint, LinkId, Now, Output, Shard};
 
 use super::bytes::Bytes;
 use super::codec::{Codec, End, is_blocked};
+use super::moved::{Greeted, Greeting, Moved, again};
 use super::stats::Counters;
-use crate::{Direction, Machine, Ready, Shared, Wakes};
+use crate::handover::Handover;
+use crate::{Direction, Machine, Path, Ready, Shared, Wakes};
 
 /// Bytes that are read at once; the buffer is one for all streams of an endpoint.
 pub(super) const READ: usize = 64 << 10;
@@ -32,6 +34,15 @@ pub(super) enum Went {
     Dead,
     /// Nothing more can be written. What the peer wrote before may still say why.
     Unwritable,
+    /// It is another shard's, with these records.
+    Moves(Shard, Vec<Vec<u8>>),
+}
+
+/// What became of bytes that were handed in.
+enum Handed {
+    Open,
+    Closed,
+    Moves(Shard, Vec<Vec<u8>>),
 }
 
 /// A stream that carries records.
@@ -48,11 +59,50 @@ pub(super) struct Stream<I> {
     is_closing: bool,
     /// What came made no sense, so nothing behind it does.
     is_deaf: bool,
+    /// It may be another shard's: its first record tells.
+    greeting: Option<Greeting>,
 }
 
 impl<I: Ready> Stream<I> {
     pub(super) const fn new(bytes: Bytes<I>, codec: Codec, early: Vec<u8>) -> Self {
-        Self { bytes, codec, early, pending: Vec::new(), sent: 0, is_closing: false, is_deaf: false }
+        Self {
+            bytes,
+            codec,
+            early,
+            pending: Vec::new(),
+            sent: 0,
+            is_closing: false,
+            is_deaf: false,
+            greeting: None,
+        }
+    }
+
+    /// Its first record is to tell whether it is another shard's.
+    pub(super) const fn greet(&mut self, greeting: Greeting) {
+        self.greeting = Some(greeting);
+    }
+
+    /// Where it came in, as long as it may be another shard's.
+    pub(super) fn path(&self) -> Option<Path> {
+        self.greeting.map(|greeting| greeting.path)
+    }
+
+    /// Makes it ready to go to another shard.
+    pub(super) fn pack(self, path: Path, records: Vec<Vec<u8>>) -> io::Result<Moved> {
+        let (io, tls) = self.bytes.into_parts();
+        let socket = again(path, &io.socket())?;
+        let pending = self.pending[self.sent..].to_vec();
+        Ok(Moved { path, socket, tls, codec: self.codec, records, pending })
+    }
+
+    /// A stream that came from another shard, on `io`.
+    pub(super) fn unpack(
+        io: I,
+        tls: Option<Box<rustls::Connection>>,
+        codec: Codec,
+        pending: Vec<u8>,
+    ) -> Self {
+        Self { pending, ..Self::new(Bytes::from_parts(io, tls), codec, Vec::new()) }
     }
 
     /// Hands in what has arrived. `buffer` has [`READ`] bytes.
@@ -62,12 +112,15 @@ impl<I: Ready> Stream<I> {
         shared: &Shared<M>,
         id: LinkId,
         buffer: &mut [u8],
+        mut handover: Option<&mut Handover>,
         counters: &Counters,
     ) -> Went {
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
-            if !self.hand_in(shared, id, &early, counters) {
-                return Went::Dead;
+            match self.hand_in(shared, id, &early, handover.as_deref_mut(), counters) {
+                Handed::Open => {}
+                Handed::Closed => return Went::Dead,
+                Handed::Moves(shard, records) => return Went::Moves(shard, records),
             }
         }
         self.bytes.wake();
@@ -77,8 +130,10 @@ impl<I: Ready> Stream<I> {
                 Ok(len) => {
                     counters.reads.add(1);
                     counters.bytes_read.add(len);
-                    if !self.hand_in(shared, id, &buffer[..len], counters) {
-                        return Went::Dead;
+                    match self.hand_in(shared, id, &buffer[..len], handover.as_deref_mut(), counters) {
+                        Handed::Open => {}
+                        Handed::Closed => return Went::Dead,
+                        Handed::Moves(shard, records) => return Went::Moves(shard, records),
                     }
                 }
                 Err(error) if is_blocked(&error) => match self.bytes.io().poll_ready(cx, Direction::Read) {
@@ -101,20 +156,49 @@ impl<I: Ready> Stream<I> {
         Went::More
     }
 
-    /// Whether the stream is still of use.
     fn hand_in<M: Machine>(
         &mut self,
         shared: &Shared<M>,
         id: LinkId,
         bytes: &[u8],
+        handover: Option<&mut Handover>,
         counters: &Counters,
-    ) -> bool {
+    ) -> Handed {
         if self.is_deaf {
-            return true;
+            return Handed::Open;
+        }
+        let mut greeted = None;
+        if let (Some(greeting), Some(handover)) = (self.greeting, handover) {
+            let limit = shared.inspect(|machine| machine.record_limit(id));
+            let mut takes = Greeted { limit, records: Vec::new() };
+            let end = self.codec.hand_in(&mut takes, shared.now(), id, bytes, &mut self.pending);
+            let Greeted { records, .. } = takes;
+            match (records.first(), &end) {
+                (None, Ok(_)) => return Handed::Open,
+                (Some(first), Ok(_)) => {
+                    let is_anyones = greeting.is_dealt && Endpoint::<Path>::route(first).is_none();
+                    let to = if is_anyones { handover.next() } else { handover.shard_of(first) };
+                    if let Some(shard) = to {
+                        return Handed::Moves(shard, records);
+                    }
+                }
+                (_, Err(_)) => {}
+            }
+            self.greeting = None;
+            greeted = Some((records, end));
         }
         let Self { codec, pending, is_deaf, .. } = self;
         let is_open = shared.turn(|machine, now| {
-            match codec.hand_in(machine, now, id, bytes, pending) {
+            let end = match greeted {
+                None => codec.hand_in(machine, now, id, bytes, pending),
+                Some((records, end)) => {
+                    for record in &records {
+                        Machine::handle_record(machine, now, id, record);
+                    }
+                    end
+                }
+            };
+            match end {
                 Ok(records) => counters.records_read.add(records),
                 Err(End::Broken(why)) => {
                     counters.broken.add(1);
@@ -132,8 +216,9 @@ impl<I: Ready> Stream<I> {
             // A goodbye for a goodbye, if there is room for it.
             self.codec.farewell(&mut self.pending);
             let _ = self.try_flush(counters);
+            return Handed::Closed;
         }
-        is_open
+        Handed::Open
     }
 
     /// Writes what the machine has to send, as far as there is room. `out` is empty, and shared by all streams.

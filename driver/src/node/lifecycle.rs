@@ -1,16 +1,19 @@
 //! How connections come, pass from hand to hand, and go.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Drain, Fate, GoAway, Now, SessionId, code,
+    Advice, Close, CloseReason, Closed, ConnectionId, Credentials, Drain, Endpoint, Fate, GoAway, Now,
+    SessionId, Timestamp, code,
 };
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
 use super::{Node, Topic, What};
 use crate::wait::Attempt;
-use crate::{ConnectError, Path, Peer, Wakes};
+use crate::{ConnectError, End, LINK, Path, Peer, Wakes};
 
 impl Node {
     /// Begins to connect, showing `credentials`; the caller makes the handle.
@@ -20,8 +23,11 @@ impl Node {
         paths: &[Path],
         credentials: &[u8],
     ) -> Result<ConnectionId, ConnectError> {
-        if self.is_ended || !self.has_owner {
-            return Err(ConnectError::EndpointClosed);
+        match self.ended {
+            None | Some(End::Over) if !self.has_owner => return Err(ConnectError::EndpointClosed),
+            None => {}
+            Some(End::Over) => return Err(ConnectError::EndpointClosed),
+            Some(how) => return Err(ConnectError::EndpointEnded { panicked: how == End::Panicked }),
         }
         let id = self.endpoint.connect_any_with(now.mono, paths, credentials)?;
         let first = self.endpoint.address(id).ok_or(ConnectError::EndpointClosed)?;
@@ -285,12 +291,18 @@ impl Node {
     }
 
     /// The I/O task has ended: whatever is not over ends here.
-    pub(super) fn end(&mut self, wakes: &mut Wakes) {
-        self.is_ended = true;
+    pub(super) fn end(&mut self, how: End, wakes: &mut Wakes) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(how);
+        if how == End::Panicked {
+            self.discard_endpoint();
+        }
         self.is_accepting = false;
         for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {
             entry.set_progress(Progress::Closed(Closed {
-                reason: CloseReason::Local { code: code::NO_ERROR },
+                reason: CloseReason::Ended { panicked: how == End::Panicked },
                 advice: Advice::Never,
                 retry_after: None,
                 unsent: 0,
@@ -307,6 +319,15 @@ impl Node {
             answer.get_or_insert(LOST);
         }
         self.waiters.wake_all(wakes);
+    }
+
+    /// After a panic nobody can say what the endpoint would do: there is an empty one in its place.
+    fn discard_endpoint(&mut self) {
+        let config = Arc::clone(self.endpoint.config());
+        let empty = Endpoint::new(config, LINK, [0; 32], Timestamp::ZERO);
+        let broken = std::mem::replace(&mut self.endpoint, empty);
+        // What panicked once may do so again.
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(broken)));
     }
 
     fn insert(&mut self, id: ConnectionId, path: Path, progress: Progress, holder: Holder) {

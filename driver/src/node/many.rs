@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use proto_core::{ChannelId, ConnectionId, Message, Now, ReceiptKind, Received, SendError};
+use proto_core::{ChannelId, ConnectionId, Message, Now, Policy, ReceiptKind, Received, SendError};
 
 use super::{Node, Topic, What};
 use crate::wait::Attempt;
@@ -16,14 +16,19 @@ impl Node {
         channel: ChannelId,
         messages: &mut VecDeque<Message>,
     ) -> Attempt<Result<(), SendError>> {
+        if self.must_yield() {
+            return Attempt::Yield;
+        }
         let Some(mut conn) = self.open(id) else { return Attempt::Look(Err(SendError::Closed)) };
         let mut channel_state = conn.channel(channel);
-        let mut has_sent = false;
+        let (mut has_sent, mut unbraked) = (false, 0);
         while let Some(message) = messages.front() {
+            let class = message.class;
             let message = Message { receipt: ReceiptKind::None, ..message.clone() };
             match channel_state.send(now.mono, message) {
                 Ok(_) => {
                     has_sent = true;
+                    unbraked += usize::from(channel_state.policy(class) != Policy::FailFast);
                     messages.pop_front();
                 }
                 Err(SendError::Full) => {
@@ -35,6 +40,8 @@ impl Node {
                 Err(error) => return Attempt::Done(Err(error)),
             }
         }
+        drop(conn);
+        self.unbraked += unbraked;
         Attempt::Done(Ok(()))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto_core::{
     Cancel, ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError,
-    ReceiptId, ReceiptKind, Received, SendError, SendLimits,
+    Policy, ReceiptId, ReceiptKind, Received, SendError, SendLimits,
 };
 
 use super::entry::Holder;
@@ -33,9 +33,13 @@ impl Node {
     ) -> Result<MessageId, SendError> {
         let wants_receipt = message.receipt != ReceiptKind::None;
         let batch = message.batch;
+        let class = message.class;
         let mut conn = self.open(id).ok_or(SendError::Closed)?;
-        let sent = conn.channel(channel).send(now.mono, message);
+        let mut channel_state = conn.channel(channel);
+        let sent = channel_state.send(now.mono, message);
+        let is_braked = channel_state.policy(class) == Policy::FailFast;
         drop(conn);
+        self.unbraked += usize::from(!is_braked);
         match sent {
             Ok(message) if wants_receipt => {
                 self.receipts.insert((id, message), None);
@@ -59,6 +63,9 @@ impl Node {
         channel: ChannelId,
         message: &Message,
     ) -> Attempt<Result<MessageId, SendError>> {
+        if self.must_yield() {
+            return Attempt::Yield;
+        }
         match self.send_now(now, id, channel, message.clone()) {
             Ok(message) => Attempt::Done(Ok(message)),
             Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::Writable(channel)), None),

@@ -9,6 +9,8 @@ mod sessions;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::AddAssign;
+use std::task::Waker;
 
 use proto_core::{
     ChannelId, ConnectionId, Credentials, Dial, DialError, DialId, Endpoint, Event, Fate, Link, LinkId,
@@ -21,7 +23,7 @@ pub(crate) use self::requests::ReplyKind;
 pub(crate) use self::sessions::Next;
 use self::sessions::Sessions;
 pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
-use crate::{Machine, Path, Wakes};
+use crate::{End, Machine, Path, Wakes};
 
 /// What the handles had to refuse or throw away. Everything else that is dropped is in the core's [`Stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,15 @@ pub struct Counters {
     pub unread_messages: u64,
     /// Replies to requests whose futures had been dropped.
     pub unread_replies: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.backlog_full += other.backlog_full;
+        self.not_accepting += other.not_accepting;
+        self.unread_messages += other.unread_messages;
+        self.unread_replies += other.unread_replies;
+    }
 }
 
 /// An endpoint of the core, with what its handles wait for. It is run by an I/O task and used through the handles.
@@ -61,13 +72,18 @@ pub struct Node {
     /// An endpoint handle exists.
     has_owner: bool,
     /// The I/O task has ended.
-    is_ended: bool,
+    ended: Option<End>,
     /// Entries that are not closed.
     open: usize,
     /// Connections that are closed and may have last words to send.
     leaving: VecDeque<ConnectionId>,
     counters: Counters,
+    /// Messages since the last turn of the I/O task that would have found room in any case, others being dropped for them.
+    unbraked: usize,
 }
+
+/// So many of them in a row, and the I/O task gets a turn.
+const MAX_UNBRAKED: usize = 256;
 
 impl Node {
     pub(crate) fn new(endpoint: Endpoint<Path>, max_backlog: usize) -> Self {
@@ -85,10 +101,11 @@ impl Node {
             undecided: VecDeque::new(),
             max_backlog,
             has_owner: true,
-            is_ended: false,
+            ended: None,
             open: 0,
             leaving: VecDeque::new(),
             counters: Counters::default(),
+            unbraked: 0,
         }
     }
 
@@ -98,6 +115,11 @@ impl Node {
 
     pub(crate) const fn endpoint_mut(&mut self) -> &mut Endpoint<Path> {
         &mut self.endpoint
+    }
+
+    /// How the I/O task has ended, if it has.
+    pub(crate) const fn ended(&self) -> Option<End> {
+        self.ended
     }
 
     pub(crate) const fn counters(&self) -> Counters {
@@ -111,7 +133,7 @@ impl Node {
 
     /// Whether every connection is over and has said its last words.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open == 0 && (self.is_ended || self.leaving.is_empty())
+        self.open == 0 && (self.ended.is_some() || self.leaving.is_empty())
     }
 
     #[cfg(test)]
@@ -144,6 +166,15 @@ impl Node {
             // The core may learn to tell more than the handles can show.
             _ => {}
         }
+    }
+
+    /// Whether whoever sends must let the I/O task have a turn first: what is never full does not make him wait.
+    fn must_yield(&mut self) -> bool {
+        let must_yield = self.unbraked >= MAX_UNBRAKED;
+        if must_yield {
+            self.unbraked = 0;
+        }
+        must_yield
     }
 
     /// Forgets the connections that have said their last words.
@@ -198,6 +229,10 @@ impl Machine for Node {
         self.endpoint.link_down(now.mono, id);
     }
 
+    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
+        self.endpoint.release_link(id)
+    }
+
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
         self.endpoint.link_broken(now.mono, id, why);
     }
@@ -234,6 +269,10 @@ impl Machine for Node {
         self.endpoint.dial_failed(now.mono, id, error);
     }
 
+    fn attend(&mut self, _: &Waker) {
+        self.unbraked = 0;
+    }
+
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {
         self.waiters.wake_due(now.mono, wakes);
         while let Some((id, event)) = self.endpoint.poll_event() {
@@ -246,7 +285,7 @@ impl Machine for Node {
         !self.has_owner && self.is_idle()
     }
 
-    fn handle_end(&mut self, wakes: &mut Wakes) {
-        self.end(wakes);
+    fn handle_end(&mut self, how: End, wakes: &mut Wakes) {
+        self.end(how, wakes);
     }
 }

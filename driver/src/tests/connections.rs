@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto_core::{Advice, Close, CloseReason, ConfigBuilder, Fate, Message, SendError, code};
 
 use super::harness::{CLIENT, Net, SERVER, Task, now, small};
-use crate::{ConnectError, Machine, RequestError, Status};
+use crate::{ConnectError, End, Machine, RequestError, Status};
 
 #[test]
 fn both_sides_know_the_session() {
@@ -186,14 +186,14 @@ fn the_end_of_the_io_task_ends_all_that_waits() {
     let mut recv = Task::waiting(client.recv());
     let mut closed = Task::waiting(client.closed());
     let mut fate = Task::waiting(receipt);
-    net.client().shared.end();
+    net.client().shared.end(End::Dropped);
     assert_eq!(send.poll(), Some(Err(SendError::Closed)));
     assert_eq!(recv.poll(), Some(None));
-    assert_eq!(closed.poll().unwrap().reason, CloseReason::Local { code: code::NO_ERROR });
+    assert_eq!(closed.poll().unwrap().reason, CloseReason::Ended { panicked: false });
     assert_eq!(fate.poll(), Some(Fate::Unknown));
     assert_eq!(request.poll(), Some(Err(RequestError::Disconnected { not_processed: false })));
     let dial = net.client().endpoint().dial_path(net.server().path, &[]);
-    assert!(matches!(dial, Err(ConnectError::EndpointClosed)));
+    assert!(matches!(dial, Err(ConnectError::EndpointEnded { panicked: false })));
     net.run(net.client().endpoint().wait_idle());
     assert_eq!(net.client().waiting(), 0);
 }

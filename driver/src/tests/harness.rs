@@ -11,7 +11,7 @@ use std::time::Duration;
 use proto_core::{ConfigBuilder, Link, Meta, Now, Timestamp};
 
 use crate::node::Node;
-use crate::{Connection, Endpoint, Machine, Path, Shared};
+use crate::{Connection, End, Endpoint, Machine, Path, Shared};
 
 thread_local! {
     static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::from_millis(1_000_000)) };
@@ -158,7 +158,7 @@ impl Net {
 
     /// A server of the same key and address, which has forgotten everything.
     pub(super) fn restart_server(&mut self, seed: u8) {
-        self.hosts[SERVER].shared.end();
+        self.hosts[SERVER].shared.end(End::Dropped);
         let config = ConfigBuilder { accept: true, server_key: Some([9; 32]), ..self.config.clone() };
         self.hosts[SERVER] = Host::new(2, seed, config, BACKLOG);
     }

@@ -8,6 +8,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
 
 use super::Socket;
 use super::stats::Counters;
+use crate::handover::Handover;
 use crate::{Machine, Path, Peer, Ready};
 
 /// Packets that are handed in before the machine gets a chance to answer: it can hold only so many answers to strangers.
@@ -94,7 +95,15 @@ impl Inbound {
     }
 
     /// Hands in some of what was read from `socket`; returns how many packets.
-    pub(crate) fn hand_in(&mut self, machine: &mut impl Machine, now: Now, socket: u16) -> usize {
+    /// What is for another shard goes by `handover`.
+    pub(crate) fn hand_in(
+        &mut self,
+        machine: &mut impl Machine,
+        now: Now,
+        socket: u16,
+        mut handover: Option<&mut Handover>,
+        counters: &Counters,
+    ) -> usize {
         let mut handed = 0;
         while handed < MAX_HANDED && self.buffer < self.filled {
             let meta = &self.metas[self.buffer];
@@ -104,7 +113,10 @@ impl Inbound {
             let packets = &rest[..rest.len().min(stride * (MAX_HANDED - handed))];
             let path = Path { socket, peer: Peer::Udp(meta.addr) };
             let meta = Meta { path, ecn: meta.ecn.map(from_codepoint) };
-            machine.handle_packets(now, meta, packets, stride);
+            match &mut handover {
+                None => machine.handle_packets(now, meta, packets, stride),
+                Some(handover) => handover.sort(machine, now, meta, packets, stride, counters),
+            }
             handed += packets.len().div_ceil(stride).max(1);
             self.offset += packets.len();
             if self.offset >= memory.len() {

@@ -15,6 +15,15 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A UDP socket, bound to `address`, that does not block; port 0 picks one that is free. An IPv6 socket carries IPv6 only.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    open(address, false)
+}
+
+/// The same for an address that other sockets of the process have, too: each gets what the system gives it (`SO_REUSEPORT`).
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    open(address, true)
+}
+
+fn open(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -22,8 +31,22 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     // With less, bursts are lost sooner; nothing else changes.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    if is_shared {
+        share_port(&socket)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Lets other sockets of the process have the same port; the system spreads what comes there over them by its senders.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn share_port(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn share_port(_: &socket2::Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system spreads no port over several sockets"))
 }
 
 /// A UDP socket that sends and receives in batches.

@@ -14,6 +14,10 @@ counters! {
     packets_received,
     /// System calls that read them.
     receives,
+    /// Datagrams that were handed to the shard which has their connection.
+    handed_over,
+    /// Datagrams for another shard that found no room there.
+    handover_drops,
     /// Datagrams sent.
     packets_sent,
     /// System calls that sent them: each a train of one datagram or more.

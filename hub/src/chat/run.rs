@@ -50,7 +50,7 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(user_name);
     let secret = ClientSecret(adapter_tokio::seed()?);
     let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
-    let options = Options { config: ConfigBuilder::chat(), links };
+    let options = Options { config: ConfigBuilder::chat(), links, ..Options::default() };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();

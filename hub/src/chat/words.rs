@@ -95,6 +95,7 @@ pub(super) fn why(closed: &Closed) -> String {
         CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),
+        CloseReason::Ended { .. } => "this program's own I/O has ended by a defect".to_owned(),
         _ => "for a reason that this version does not know".to_owned(),
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn text(args: &ServeArgs, matches: &ArgMatches, sources: &BTreeMap<St
                         .take(usize::from(args.has_no_listener())),
                 );
             }
+            "shards" => values = vec![args.shards().to_string()],
             "http" => values = args.http().iter().map(ToString::to_string).collect(),
             _ => {}
         }

@@ -12,7 +12,7 @@ mod tests;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU8, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -198,12 +198,16 @@ pub(crate) struct ServeArgs {
     pub(crate) certificates: ServerTls,
     #[command(flatten)]
     pub(crate) web: HttpArgs,
+    /// Over how many shards the connections are spread, each with sockets and a processor of its own. More than one needs Linux.
+    /// By default one for every two processors, at most 8; one while recording.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) shards: Option<u8>,
     /// Directory of the log. One server at a time uses it.
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
-    /// secrets. Such a server has no HTTP.
-    #[arg(long, value_name = "FILE", conflicts_with = "http")]
+    /// secrets. Such a server has no HTTP, and one shard.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "shards"])]
     pub(crate) record: Option<PathBuf>,
     /// End recording when the file has this size.
     #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]
@@ -237,6 +241,16 @@ impl ServeArgs {
         } else {
             self.web.http.clone()
         }
+    }
+
+    /// Over how many shards the connections are spread.
+    pub(crate) fn shards(&self) -> NonZeroU8 {
+        let by_default = || {
+            let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            let may_spread = cfg!(target_os = "linux") && self.record.is_none();
+            if may_spread { (processors / 2).clamp(1, 8) as u8 } else { 1 }
+        };
+        NonZeroU8::new(self.shards.unwrap_or_else(by_default)).unwrap_or(NonZeroU8::MIN)
     }
 
     /// What to show to clients of TLS.

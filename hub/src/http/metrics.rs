@@ -54,7 +54,9 @@ impl Page {
 
 /// All numbers, as they are now.
 pub(super) fn render(site: &Site) -> String {
-    let numbers = site.shared.inspect(crate::serve::Hub::numbers);
+    let mut numbers = site.shared.inspect(crate::serve::Hub::numbers);
+    let Numbers { connections, endpoint, server, .. } = &mut numbers;
+    site.pumps.add_to(connections, endpoint, server);
     let mut page = Page(String::with_capacity(16 * 1024));
     process(&mut page, &numbers);
     transport(&mut page, site, &numbers);
@@ -99,7 +101,7 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         "reason",
         Dropped::ALL.iter().map(|reason| (reason.name().replace('-', "_"), endpoint.drops.get(*reason))),
     );
-    let udp = site.pump.stats();
+    let udp = site.pumps.stats();
     page.counters(
         "udp_datagrams_total",
         "Datagrams read and sent by the UDP sockets.",
@@ -116,9 +118,10 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
             ("too_large", udp.too_large),
             ("unreachable", udp.unreachable),
             ("send", udp.send_errors),
+            ("handover", udp.handover_drops),
         ],
     );
-    let links = site.pump.link_stats();
+    let links = site.pumps.link_stats();
     page.counter(
         "streams_accepted_total",
         "Streams of TCP, TLS, WebSocket and Unix sockets.",
@@ -134,7 +137,18 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         "stream_errors_total",
         "Streams that failed, by kind.",
         "kind",
-        [("accept", links.accept_errors), ("handshake", links.handshakes_failed), ("broken", links.broken)],
+        [
+            ("accept", links.accept_errors),
+            ("handshake", links.handshakes_failed),
+            ("broken", links.broken),
+            ("handover", links.handover_drops),
+        ],
+    );
+    page.counters(
+        "handed_over_total",
+        "What came to another shard than its own, and was handed over.",
+        "what",
+        [("datagrams", udp.handed_over), ("streams", links.handed_over)],
     );
 }
 

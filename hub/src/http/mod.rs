@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_tokio::udp::Pump;
 use driver::Shared;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,7 +25,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::serve::Hub;
+use crate::serve::{Hub, Pumps};
 use crate::store::Copier;
 pub(crate) use admin::Admin;
 use copies::Copies;
@@ -45,7 +44,7 @@ const BREATHE: Duration = Duration::from_millis(100);
 /// What the routes know.
 pub(crate) struct Site {
     shared: Shared<Hub>,
-    pump: Pump,
+    pumps: Pumps,
     /// Where pages may come from that open web sockets; empty: from anywhere.
     origins: Vec<String>,
     doors: Doors,
@@ -62,7 +61,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(
         shared: Shared<Hub>,
-        pump: Pump,
+        pumps: Pumps,
         origins: Vec<String>,
         limits: Limits,
         admin: Option<Admin>,
@@ -70,7 +69,7 @@ impl Site {
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
-            pump,
+            pumps,
             origins,
             doors: Doors::new(limits),
             admin,
@@ -81,8 +80,8 @@ impl Site {
         })
     }
 
-    pub(crate) const fn pump(&self) -> &Pump {
-        &self.pump
+    pub(crate) const fn pumps(&self) -> &Pumps {
+        &self.pumps
     }
 
     /// Waits until the operator wants the server to go away.

@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use adapter_tokio::link;
-use adapter_tokio::udp::{self, Pump};
+use adapter_tokio::udp;
 use driver::Shared;
 use proto_core::{Stats, chat, server};
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::machine::Hub;
+use super::shards::Pumps;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -25,9 +26,9 @@ struct Counters {
 }
 
 impl Counters {
-    fn read(shared: &Shared<Hub>, pump: &Pump) -> Self {
-        let (udp, links) = (pump.stats(), pump.link_stats());
-        shared.inspect(|hub| {
+    fn read(shared: &Shared<Hub>, pumps: &Pumps) -> Self {
+        let (udp, links) = (pumps.stats(), pumps.link_stats());
+        let mut counters = shared.inspect(|hub| {
             let server = hub.server();
             Self {
                 connections: server.connections(),
@@ -37,7 +38,10 @@ impl Counters {
                 udp,
                 links,
             }
-        })
+        });
+        let Self { connections, endpoint, server, .. } = &mut counters;
+        pumps.add_to(connections, endpoint, server);
+        counters
     }
 }
 
@@ -52,18 +56,18 @@ impl Counters {
 }
 
 /// Tells the totals.
-pub(super) fn total(shared: &Shared<Hub>, pump: &Pump) {
-    Counters::read(shared, pump).tell();
+pub(super) fn total(shared: &Shared<Hub>, pumps: &Pumps) {
+    Counters::read(shared, pumps).tell();
 }
 
 /// Tells for as long as it is polled, whenever something more was dropped.
-pub(super) async fn report(shared: &Shared<Hub>, pump: &Pump) -> Infallible {
+pub(super) async fn report(shared: &Shared<Hub>, pumps: &Pumps) -> Infallible {
     let mut ticks = interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = Counters::read(shared, pump).endpoint.drops;
+    let mut told = Counters::read(shared, pumps).endpoint.drops;
     loop {
         ticks.tick().await;
-        let counters = Counters::read(shared, pump);
+        let counters = Counters::read(shared, pumps);
         if counters.endpoint.drops != told {
             counters.tell();
             told = counters.endpoint.drops;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use driver::{Machine, Path, Wakes};
+use driver::{End, Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
 use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
+use super::shards::Lines;
 use crate::gateway::{Gateway, GatewayConfig, GuestId};
 use crate::record::Record;
 use crate::store::{Answer, Librarian, Persister, Report};
@@ -28,6 +29,8 @@ pub(crate) struct Hub {
     /// Why the log cannot be written, if so.
     pub(super) trouble: Option<&'static str>,
     pub(super) started: Now,
+    /// Where its connections are in shards.
+    lines: Option<Lines>,
 }
 
 impl Hub {
@@ -46,7 +49,13 @@ impl Hub {
             watchers: BTreeMap::new(),
             trouble: None,
             started: now,
+            lines: None,
         }
+    }
+
+    /// The same with its connections in shards.
+    pub(super) fn with_lines(self, lines: Option<Lines>) -> Self {
+        Self { lines, ..self }
     }
 
     pub(super) const fn server(&self) -> &Server<Path> {
@@ -219,7 +228,16 @@ impl Machine for Hub {
         self.server.has_link(id)
     }
 
+    fn attend(&mut self, task: &Waker) {
+        if let Some(lines) = &self.lines {
+            lines.attend(task);
+        }
+    }
+
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {
+        if let Some(lines) = &mut self.lines {
+            lines.hear(&mut self.server, now);
+        }
         self.ask_store(now);
         self.record.iter_mut().for_each(|record| record.settle(now));
         while let Some(event) = self.server.poll_event() {
@@ -232,6 +250,15 @@ impl Machine for Hub {
             }
         }
         self.tell_guests(now, wakes);
+        if let Some(lines) = &self.lines {
+            lines.tell(&mut self.server, wakes);
+        }
+    }
+
+    fn handle_end(&mut self, _: End, _: &mut Wakes) {
+        if let Some(lines) = &self.lines {
+            lines.close();
+        }
     }
 
     fn is_over(&self) -> bool {

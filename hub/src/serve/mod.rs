@@ -5,6 +5,7 @@ mod files;
 mod guests;
 mod machine;
 mod operator;
+mod shards;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use adapter_tokio::udp::{Pump, Sockets};
+use adapter_tokio::udp::Sockets;
 use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
 use driver::{Path, Shared};
 use proto_core::chat::{ChatConfig, RestoreError, RoomState};
@@ -30,6 +31,7 @@ pub(crate) use guests::Numbers;
 pub(crate) use machine::Hub;
 #[cfg(test)]
 pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
+pub(crate) use shards::Pumps;
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -80,7 +82,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 
 /// Serves until a signal comes.
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let shards = args.shards();
+    let mut builder = match shards.get() {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    // One for the chat log and the rooms.
+    let runtime = builder.worker_threads(usize::from(shards.get()) + 1).enable_all().build();
     let served = runtime.map_err(system("the runtime cannot start")).and_then(|runtime| {
         let served = runtime.block_on(serve(args));
         runtime.shutdown_background();
@@ -97,7 +105,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(system("signals cannot be received"))?;
-    let mut sockets = Sockets::new(LinkOptions { tls_server: args.tls()?, ..LinkOptions::default() });
+    let links = LinkOptions { tls_server: args.tls()?, ..LinkOptions::default() };
+    let mut sockets = Sockets::sharded(args.shards(), &links);
     let addresses: Vec<Address> =
         args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;
 
@@ -128,55 +137,59 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         limits: !args.web.unlimited,
         ..GatewayConfig::default()
     };
-    let server = born(&start, rooms, now)?.with_rooms(room_config);
-    let shared = Shared::new(Hub::new(server, record, gateway, now), clock::now);
+    let mut server = born(&start, rooms, now)?.with_rooms(room_config);
+    let (planned, lines) = shards::plan(args.shards(), &config(), &start)?;
+    if lines.is_some() {
+        server = server.with_shards(args.shards().get());
+    }
+    let hub = Hub::new(server, record, gateway, now).with_lines(lines);
+    let shared = Shared::new(hub, clock::now);
 
     let copier = reader.copier();
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
-    let pump = Pump::spawn_on(shared.clone(), sockets);
+    let pumps = Pumps::start(&shared, planned, sockets);
     let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
-    let site = Site::new(shared.clone(), pump, args.web.origin.clone(), limits, admin, copier);
+    let site = Site::new(shared.clone(), pumps, args.web.origin.clone(), limits, admin, copier);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
         .collect();
     announce(&addresses, &web);
-    let pump = site.pump();
+    let pumps = site.pumps();
 
     let signal = tokio::select! {
         signal = signals.recv() => signal,
         operator = site.asked_to_leave() => operator,
         // Nobody has asked it to.
-        () = pump.ended() => return Err(ServeError::Stopped),
-        never = counters::report(&shared, pump) => match never {},
+        () = pumps.any_ended() => return Err(ServeError::Stopped),
+        never = counters::report(&shared, pumps) => match never {},
     };
     tracing::info!(signal, "draining; a second signal ends at once");
     site.drain();
     shared.command(Hub::drain);
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::select! {
-        ended = timeout(DRAIN, end(&shared, pump, threads)) => {
+        ended = timeout(DRAIN, end(&shared, pumps, threads)) => {
             if ended.is_err() {
                 tracing::warn!("not everybody was told within {} s", DRAIN.as_secs());
             }
         }
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
-    counters::total(&shared, pump);
+    counters::total(&shared, pumps);
     shared.command(|hub, _| hub.flush_record());
     Ok(())
 }
 
+fn config() -> ConfigBuilder {
+    // The channels are those of rooms.
+    ConfigBuilder { accept: true, max_channels: 2, ..ConfigBuilder::chat() }
+}
+
 /// A server with these rooms, as it was at `now`.
 pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
-    let config = ConfigBuilder {
-        accept: true,
-        server_key: Some(start.server_key),
-        // Those of rooms.
-        max_channels: 2,
-        ..ConfigBuilder::chat()
-    };
+    let config = ConfigBuilder { server_key: Some(start.server_key), ..config() };
     let config = adapter_tokio::config(config).build()?;
     let mut server = Server::new(config, LINK, chat(), start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
@@ -211,8 +224,8 @@ fn start_store(
 }
 
 /// Waits until every client is told and everything is durable.
-async fn end(shared: &Shared<Hub>, pump: &Pump, threads: [JoinHandle<()>; 2]) {
-    pump.ended().await;
+async fn end(shared: &Shared<Hub>, pumps: &Pumps, threads: [JoinHandle<()>; 2]) {
+    pumps.all_ended().await;
     shared.command(|hub, _| hub.set_store(None));
     let joined = tokio::task::spawn_blocking(|| threads.into_iter().try_for_each(JoinHandle::join));
     if !matches!(joined.await, Ok(Ok(()))) {

@@ -76,8 +76,18 @@ fn ca(files: &Files) -> [String; 2] {
 
 #[test]
 fn one_room_over_links_of_every_kind() {
+    meet(&[]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn one_room_over_links_of_every_kind_whatever_shard_has_whom() {
+    meet(&["--shards", "4"]);
+}
+
+fn meet(more: &[&str]) {
     let (files, data) = (Files::new(), tempdir().unwrap());
-    let server = start(&files, data.path(), &listeners(&files), &[]);
+    let server = start(&files, data.path(), &listeners(&files), more);
     let ca = ca(&files);
     let clients = server.urls.len();
     let mut chats: Vec<Chat> = (0..clients)
@@ -99,8 +109,18 @@ fn one_room_over_links_of_every_kind() {
 
 #[test]
 fn a_killed_server_is_found_again_over_every_link() {
+    come_back(&[]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_server_of_several_shards_is_found_again_over_every_link() {
+    come_back(&["--shards", "4"]);
+}
+
+fn come_back(more: &[&str]) {
     let (files, data) = (Files::new(), tempdir().unwrap());
-    let mut server = start(&files, data.path(), &listeners(&files), &[]);
+    let mut server = start(&files, data.path(), &listeners(&files), more);
     let ca = ca(&files);
     let (clients, half) = (server.urls.len(), 3);
     let mut chats: Vec<Chat> = (0..clients)
@@ -125,7 +145,7 @@ fn a_killed_server_is_found_again_over_every_link() {
     }
     let listeners = again(&server);
     drop(server);
-    let _server = start(&files, data.path(), &listeners, &[]);
+    let _server = start(&files, data.path(), &listeners, more);
     for finished in chats.into_iter().map(Chat::finish) {
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         assert_whole(&finished.lines, clients, 2 * half);

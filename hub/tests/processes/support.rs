@@ -170,7 +170,8 @@ impl Chat {
     pub(crate) fn wait_for(&mut self, count: usize) {
         while self.seen.len() < count {
             let Ok(line) = self.stdout.recv() else {
-                panic!("the chat has ended: {:?}", self.stderr.iter().collect::<Vec<_>>());
+                let told: Vec<_> = self.stderr.iter().collect();
+                panic!("the chat has ended ({:?}) after {:?}: {told:?}", self.child.wait(), self.seen);
             };
             self.seen.push(line);
         }

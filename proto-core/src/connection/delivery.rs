@@ -9,7 +9,7 @@ use super::{Connection, Timer};
 use crate::channel::{Ends, Settled};
 use crate::wire::Batch;
 use crate::{
-    Cancel, ChannelId, Class, Event, Fate, MessageId, OpenError, ReceiptKind, SendLimits, Timestamp,
+    Cancel, ChannelId, Class, Event, Fate, MessageId, OpenError, Policy, ReceiptKind, SendLimits, Timestamp,
 };
 
 /// What became of a message that arrived.
@@ -160,6 +160,11 @@ impl Channel<'_> {
     pub fn queue_time(&self, now: Timestamp) -> Duration {
         let now = now.max(self.conn.clock);
         self.conn.channels.get(self.id).map_or(Duration::ZERO, |channel| channel.queue_time(now))
+    }
+
+    /// What happens to a message of this class when the queue is full.
+    pub fn policy(&self, class: Class) -> Policy {
+        self.conn.channels.get(self.id).map_or(Policy::of(class), |channel| channel.limits.policy(class))
     }
 
     /// Changes how much this side queues on the channel, channel 0 included. What is queued already stays.

@@ -177,7 +177,7 @@ impl<A: Address> Endpoint<A> {
             return Err(ConnectError::CredentialsTooLong { max });
         }
         let id = self.connect_any(now, addresses)?;
-        if let Some(entry) = self.entry(id.slot) {
+        if let Some(entry) = self.entry(id.index()) {
             entry.conn.wake().set_credentials(credentials)?;
         }
         Ok(id)

@@ -169,7 +169,7 @@ impl<A: Address> Endpoint<A> {
             conn.set_address_validated();
         }
         let id = self.insert(conn, meta.path, Some(client), None);
-        self.hand_in(now, id.slot, meta, packet);
+        self.hand_in(now, id.index(), meta, packet);
     }
 
     /// Whether there is room for another client, or why not.

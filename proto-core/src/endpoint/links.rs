@@ -178,6 +178,15 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
+    /// The stream is another shard's from here on, which its first record named: it is forgotten, and counted nowhere. `false` when
+    /// it is too late for that, or nobody knows the link.
+    pub fn release_link(&mut self, id: LinkId) -> bool {
+        let Some(&Entry { address, role: Role::Waiting, .. }) = self.links.lookup(id) else { return false };
+        self.links.remove(id.slot());
+        self.incoming.end(address);
+        true
+    }
+
     /// Takes in a record, whole. What makes no sense is counted and ends the link; no timer fires.
     pub fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
         let now = self.advance(now);
@@ -368,7 +377,7 @@ impl<A: Address> Endpoint<A> {
             if let Some(vouched) = self.links.entry(link).and_then(|entry| entry.vouched.take()) {
                 conn.set_vouched(*vouched);
             }
-            let slot = self.insert(conn, address, None, None).slot;
+            let slot = self.insert(conn, address, None, None).index();
             self.links.deadlines.set(link, None);
             if let Some(entry) = self.links.entry(link) {
                 entry.role = Role::Carrier(slot);

@@ -186,7 +186,7 @@ impl<A: Address> Endpoint<A> {
                 None => self.speaking.pop(),
                 Some(event) => {
                     self.remove_if_over(slot);
-                    return Some((ConnectionId { slot, generation }, event));
+                    return Some((ConnectionId::new(self.shard(), slot, generation), event));
                 }
             }
         }
@@ -211,10 +211,10 @@ impl<A: Address> Endpoint<A> {
     /// The connection `id`, for commands; `None` once it is over and everything of it was polled and received.
     pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, A>> {
         self.lookup(id)?;
-        if let Some(entry) = self.entry(id.slot) {
+        if let Some(entry) = self.entry(id.index()) {
             entry.conn.wake();
         }
-        Some(ConnectionMut::new(self, id.slot))
+        Some(ConnectionMut::new(self, id.index()))
     }
 
     /// The connection `id`, to look at.
@@ -267,7 +267,7 @@ impl<A: Address> Endpoint<A> {
     /// still sends learns of it by a stateless reset.
     pub fn forget(&mut self, id: ConnectionId) {
         if self.lookup(id).is_some() {
-            self.remove(id.slot);
+            self.remove(id.index());
         }
     }
 
@@ -301,6 +301,11 @@ impl<A: Address> Endpoint<A> {
         &self.config
     }
 
+    /// The shard that it is.
+    pub fn shard(&self) -> Shard {
+        Shard(self.config.shard)
+    }
+
     fn count(&mut self, reason: Drop) {
         self.stats.drops.count(reason);
     }
@@ -311,8 +316,8 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn lookup(&self, id: ConnectionId) -> Option<&Entry<A>> {
-        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
-        slot.entry.as_deref()
+        let slot = self.slots.get(id.index() as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.entry.as_deref().filter(|_| id.shard() == self.shard())
     }
 
     fn entry(&mut self, slot: u32) -> Option<&mut Entry<A>> {
@@ -362,7 +367,7 @@ impl<A: Address> Endpoint<A> {
             filed: None,
         };
         self.slots[slot as usize].entry = Some(Box::new(entry));
-        let id = ConnectionId { slot, generation: self.slots[slot as usize].generation };
+        let id = ConnectionId::new(self.shard(), slot, self.slots[slot as usize].generation);
         self.refile(slot);
         id
     }

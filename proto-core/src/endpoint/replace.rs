@@ -48,11 +48,11 @@ impl<A: Address> Endpoint<A> {
         };
         let next = self.insert(conn, address, None, race);
         if let Some(link) = carrier {
-            self.carry(link, next.slot);
-            if let Some(entry) = self.entry(next.slot) {
+            self.carry(link, next.index());
+            if let Some(entry) = self.entry(next.index()) {
                 entry.link = Some(link);
             }
-            self.refile(next.slot);
+            self.refile(next.index());
         }
         self.awake(slot)?.set_next(next);
         Some(next)

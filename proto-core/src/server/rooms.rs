@@ -101,13 +101,9 @@ impl<A: Address> Server<A> {
 
     /// Ends a client's connection: the operator wants it.
     pub fn send_away(&mut self, now: Now, id: ConnectionId) {
-        if let Some(mut conn) = self.endpoint.connection(id) {
-            let reason = "sent away by the operator".into();
-            conn.close(
-                now.mono,
-                Close { code: CLOSE_SENT_AWAY, reason, advice: Advice::After, ..Close::default() },
-            );
-        }
+        let reason = "sent away by the operator".into();
+        let close = Close { code: CLOSE_SENT_AWAY, reason, advice: Advice::After, ..Close::default() };
+        self.peers.close(now, id, close);
         self.pump(now);
     }
 
@@ -226,15 +222,10 @@ impl<A: Address> Server<A> {
             return;
         }
         let Some(channel) = channel else { return };
-        let Some(mut conn) = self.endpoint.connection(id) else {
-            self.stats.undeliverable += 1;
-            return;
-        };
-        let sent = conn.channel(channel).send(now.mono, message);
-        drop(conn);
-        match sent {
-            Ok(_) if is_play => {}
-            Ok(_) => self.links.set_behind(id, None),
+        match self.peers.send(now, id, channel, message) {
+            Ok(()) if is_play => {}
+            Ok(()) => self.links.set_behind(id, None),
+            Err(SendError::Closed) => self.stats.undeliverable += 1,
             Err(_) if is_play => self.stats.notes_skipped += 1,
             Err(SendError::Full) => {
                 self.stats.room_events_skipped += 1;
@@ -270,43 +261,30 @@ impl<A: Address> Server<A> {
         while let Some(&(_, id)) = self.links.slow.first().filter(|(at, _)| *at <= now.mono) {
             self.links.set_behind(id, None);
             self.stats.slow += 1;
-            if let Some(mut conn) = self.endpoint.connection(id) {
-                let reason = "what happens in the room was not taken".into();
-                let close = Close { code: CLOSE_SLOW, reason, advice: Advice::After, ..Close::default() };
-                conn.close(now.mono, close);
-            }
+            let reason = "what happens in the room was not taken".into();
+            let close = Close { code: CLOSE_SLOW, reason, advice: Advice::After, ..Close::default() };
+            self.peers.close(now, id, close);
         }
     }
 
     pub(super) fn take_in_room(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
-        let Some(mut conn) = self.endpoint.connection(id) else { return };
+        let Some(address) = self.peers.address(id) else { return };
         let link = self.links.by_id.get(&id).copied().unwrap_or_default();
-        match conn.channel(channel).name() {
-            Some(ROOM_CHANNEL) => {
-                self.links.by_id.insert(id, Link { control: Some(channel), ..link });
-            }
-            Some(PLAY_CHANNEL) => {
-                self.links.by_id.insert(id, Link { play: Some(channel), ..link });
-            }
-            _ => {
-                drop(conn);
-                self.throw_away(now, id, channel);
-                return;
-            }
+        if self.peers.is_called(id, channel, ROOM_CHANNEL) {
+            self.links.by_id.insert(id, Link { control: Some(channel), ..link });
+        } else if self.peers.is_called(id, channel, PLAY_CHANNEL) {
+            self.links.by_id.insert(id, Link { play: Some(channel), ..link });
+        } else {
+            return self.throw_away(now, id, channel);
         }
-        drop(conn);
         let peer = Peer::Native(id);
-        let prefix = self.endpoint.address(id).and_then(|address| address.prefix());
-        while let Some(mut conn) = self.endpoint.connection(id)
-            && let Some(message) = conn.channel(channel).recv(now.mono)
-        {
+        let prefix = address.prefix();
+        while let Some(message) = self.peers.recv(now, id, channel) {
             if let Some(request) = message.request {
-                // Refused or not, the request ends: by this answer or by its deadline.
-                let _ = conn.reply_error(now.mono, request, super::UNKNOWN_REQUEST, Bytes::new());
+                self.peers.refuse(now, id, request, super::UNKNOWN_REQUEST);
                 self.stats.not_chat += 1;
                 continue;
             }
-            drop(conn);
             match Command::decode(&message.payload) {
                 Ok(command) => {
                     let renames = matches!(command, Command::Rename(_));
@@ -384,7 +362,7 @@ impl<A: Address> Server<A> {
             return;
         }
         if self.hall.user_of(peer).is_none() {
-            let prefix = self.endpoint.address(id).and_then(|address| address.prefix());
+            let prefix = self.peers.address(id).and_then(|address| address.prefix());
             let who = Who { user, prefix, name: join.name.into(), color: None, is_plain: true };
             if self.hall.open(now, peer, who).is_err() {
                 self.chat.refuse_join(id, join.room, RejectReason::TooManyClients);

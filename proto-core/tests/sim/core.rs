@@ -211,6 +211,7 @@ pub(crate) fn chaos() -> Chaos {
 }
 
 /// A small generator for workloads.
+#[derive(Clone, Debug)]
 pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {

@@ -13,6 +13,7 @@ mod planted;
 mod priorities;
 mod rates;
 mod roaming;
+mod rolling;
 mod rooms;
 mod scenarios;
 mod sessions;

@@ -4,9 +4,11 @@
 
 mod durable;
 mod figures;
+mod hostile;
 mod native;
 mod peer;
 mod process;
+mod rolling;
 mod socket;
 
 use std::path::PathBuf;
@@ -37,6 +39,9 @@ pub(crate) struct Arguments {
     /// Sockets of UDP that native clients share; each client its own if there are as many.
     #[arg(long, default_value_t = 100)]
     sockets: usize,
+    /// Shards of the server that is restarted; as many as it takes by default.
+    #[arg(long)]
+    shards: Option<u8>,
     /// How long a rate is measured, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -72,6 +77,10 @@ enum What {
     Durable,
     /// The start with a full store, after a kill.
     Full,
+    /// Round trips of a few beside half-open handshakes, clients that do not read, and junk.
+    Hostile,
+    /// Two restarts under 2,000 clients over UDP and TCP: what is lost, and how long they wait.
+    Rolling,
 }
 
 impl Arguments {
@@ -125,6 +134,12 @@ fn main() -> ExitCode {
         match what {
             What::Base => base(&arguments),
             What::Full => full(&arguments),
+            What::Rolling => {
+                let data = tempfile_dir();
+                process::run(rolling::rolling(&arguments, data.clone()));
+                // Whoever ran it may look at what is left otherwise.
+                let _ = std::fs::remove_dir_all(data);
+            }
             What::NativeBroadcast => process::run(native::broadcast(&hub(), &arguments)),
             What::NativeDeliveries => process::run(native::deliveries(&hub(), &arguments)),
             What::NativeIntake => process::run(native::intake(&hub(), &arguments)),
@@ -140,6 +155,7 @@ fn main() -> ExitCode {
             What::SocketIntake => process::run(socket::intake(&hub(), &arguments)),
             What::SocketLatency => process::run(socket::latency(&hub(), &arguments)),
             What::SocketIdle => process::run(socket::idle(&hub(), &arguments)),
+            What::Hostile => process::run(hostile::hostile(&hub(), &arguments)),
             What::Durable => process::run(durable::durable(&hub(), &arguments)),
         }
     }

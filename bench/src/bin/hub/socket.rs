@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Mutex, Notify};
 
 use crate::Arguments;
@@ -15,16 +15,19 @@ use crate::process::Hub;
 
 const ROUNDS: u64 = 300;
 
+/// Clients that listen, what they hear, and when they began.
+pub(crate) type Crowd = (Vec<Socket>, Arc<Heard>, Instant);
+
 /// The end of a connection.
-struct Socket {
-    stream: Arc<TcpStream>,
+pub(crate) struct Socket {
+    pub(crate) stream: Arc<TcpStream>,
     /// What was read and belongs to no whole frame yet.
     rest: Vec<u8>,
 }
 
 /// What arrives at all of them together.
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     count: AtomicU64,
     wanted: AtomicU64,
     all: Notify,
@@ -33,7 +36,7 @@ struct Heard {
 }
 
 /// A text as a client frames it; its mask is zero.
-fn framed(text: &str) -> Vec<u8> {
+pub(crate) fn framed(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
         len @ ..126 => frame.push(0x80 | len as u8),
@@ -47,7 +50,7 @@ fn framed(text: &str) -> Vec<u8> {
     frame
 }
 
-async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
         match stream.try_write(bytes) {
@@ -94,8 +97,13 @@ async fn read(stream: &TcpStream, buf: &mut Vec<u8>, mut visit: impl FnMut(&[u8]
     }
 }
 
-async fn enter(server: SocketAddr, room: &str) -> Socket {
-    let stream = TcpStream::connect(server).await.expect("the server listens");
+/// A client in a room, whose system takes about `buffer` bytes before they are read, if that is given.
+pub(crate) async fn enter(server: SocketAddr, room: &str, buffer: Option<u32>) -> Socket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    if let Some(buffer) = buffer {
+        socket.set_recv_buffer_size(buffer).expect("an option");
+    }
+    let stream = socket.connect(server).await.expect("the server listens");
     stream.set_nodelay(true).expect("a socket of TCP");
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -153,11 +161,11 @@ fn listen(socket: &mut Socket, heard: &Arc<Heard>, start: Instant) {
     });
 }
 
-async fn crowd(server: SocketAddr, count: usize, rooms: usize) -> (Vec<Socket>, Arc<Heard>, Instant) {
+pub(crate) async fn crowd(server: SocketAddr, count: usize, rooms: usize) -> Crowd {
     let (heard, start) = (Arc::new(Heard::default()), Instant::now());
     let mut sockets = Vec::new();
     for number in 0..count {
-        let mut socket = enter(server, &format!("room {}", number % rooms)).await;
+        let mut socket = enter(server, &format!("room {}", number % rooms), None).await;
         listen(&mut socket, &heard, start);
         sockets.push(socket);
     }
@@ -214,12 +222,13 @@ pub(crate) async fn intake(hub: &Hub, arguments: &Arguments) {
     println!("web socket intake: {} /s", rate(taken, begun.elapsed()));
 }
 
-pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
-    const RATE: u64 = 50_000;
-    let (sockets, heard, start) = crowd(hub.http, arguments.clients, 200).await;
+/// Sends so many `t` a second from one after the other, and waits for the last answers; how many, and their round trips.
+pub(crate) async fn round_trips(crowd: &Crowd, rate: u64, time: Duration) -> (u64, Spread) {
+    let (sockets, heard, start) = crowd;
+    heard.trips.lock().await.clear();
     let (begun, mut sent) = (Instant::now(), 0_u64);
-    while begun.elapsed() < arguments.seconds() {
-        let due = begun.elapsed().as_micros() as u64 * RATE / 1_000_000;
+    while begun.elapsed() < time {
+        let due = begun.elapsed().as_micros() as u64 * rate / 1_000_000;
         while sent < due {
             let micros = start.elapsed().as_micros();
             let socket = &sockets[(sent as usize * 7919) % sockets.len()];
@@ -231,8 +240,13 @@ pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let trips = std::mem::take(&mut *heard.trips.lock().await);
-    println!("web socket round trips at {} /s: {}", rate(sent, arguments.seconds()), Spread::of(trips));
+    (sent, Spread::of(std::mem::take(&mut *heard.trips.lock().await)))
+}
+
+pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
+    let crowd = crowd(hub.http, arguments.clients, 200).await;
+    let (sent, trips) = round_trips(&crowd, 50_000, arguments.seconds()).await;
+    println!("web socket round trips at {} /s: {trips}", rate(sent, arguments.seconds()));
 }
 
 pub(crate) async fn idle(hub: &Hub, arguments: &Arguments) {

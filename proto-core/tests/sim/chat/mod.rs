@@ -2,13 +2,14 @@
 
 mod node;
 mod oracle;
+mod shards;
 pub(crate) mod store;
 
 use std::sync::Arc;
 
 use proto_core::chat::ChatConfig;
 use proto_core::{Config, ConfigBuilder};
-use simtest::{Chaos, Kind, Link, Sim, ms, secs};
+use simtest::{Boot, Chaos, Kind, Link, Sim, ms, secs};
 
 use self::node::{ChatNode, ClientNode, Say, ServerNode};
 use self::oracle::OneLog;
@@ -37,10 +38,20 @@ pub(crate) fn chat(
     client: &Arc<Config>,
     chat: &ChatConfig,
 ) -> Sim<ChatNode> {
+    let (server, for_server) = (Arc::clone(server), chat.clone());
+    chat_of(seed, move |boot| ServerNode::boot(boot, &server, &for_server), client, chat)
+}
+
+/// The same with a server that is booted in this way.
+fn chat_of(
+    seed: u64,
+    server: impl Fn(&Boot<'_>) -> ChatNode + 'static,
+    client: &Arc<Config>,
+    chat: &ChatConfig,
+) -> Sim<ChatNode> {
     let mut sim = Sim::new("chat");
-    let (server, chat) = (Arc::clone(server), chat.clone());
     let for_clients = chat.clone();
-    let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &chat));
+    let s = sim.node("s", server);
     let clients: Vec<_> = [("a", None), ("b", None), ("c", Some(3))]
         .into_iter()
         .map(|(name, last)| {
@@ -72,7 +83,7 @@ pub(crate) fn chat(
     });
     sim.invariant("conservation", |view| {
         let mut servers = view.nodes().filter_map(|(_, node)| match node {
-            ChatNode::Server(node) => Some(node.server()),
+            ChatNode::Server(node) => Some(node),
             ChatNode::Client(_) => None,
         });
         servers.try_for_each(|server| balanced(&server.endpoint_stats(), server.unsettled()))

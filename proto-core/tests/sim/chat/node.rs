@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::chat::{self, ChatConfig, ClientConfig, ClientEvent, ClientSecret, Kind};
+use proto_core::server::Front;
 use proto_core::{
-    ChannelId, Config, ConnectionId, Endpoint, Event, Link, Message, SendError, Server, SessionId,
+    ChannelId, Config, ConnectionId, Endpoint, Event, Link, Message, SendError, Server, SessionId, Stats,
 };
 use simtest::{
     Addr, Boot, Dissect, Node, Now, OpId, RecvMeta, StoreError, StoreOp, Time, Transmit, hash_bytes,
 };
 
+use super::shards::Shards;
 use super::store::{Outcome, Store};
 use crate::net::{At, both, dissect, ecn_to, meta, reseal, time, timestamp};
 use crate::oracles::Connects;
@@ -64,27 +66,50 @@ pub(crate) enum ChatNode {
 #[derive(Clone, Debug)]
 pub(crate) struct ServerNode {
     server: Server<At>,
+    shards: Shards,
     store: Store,
 }
 
 impl ServerNode {
     pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, chat: &ChatConfig) -> ChatNode {
+        Self::start(boot, config, chat, Shards::default())
+    }
+
+    /// A server whose connections are in shards of these configurations.
+    pub(crate) fn boot_sharded(boot: &Boot<'_>, configs: &[Arc<Config>], chat: &ChatConfig) -> ChatNode {
+        Self::start(boot, &configs[0], chat, Shards::new(boot, configs))
+    }
+
+    fn start(boot: &Boot<'_>, config: &Arc<Config>, chat: &ChatConfig, shards: Shards) -> ChatNode {
         let store = Store::open(boot);
         let link = Link::datagram(1200);
         let mut server = Server::new(Arc::clone(config), link, chat.clone(), boot.seed, both(boot.now));
+        if shards.count() > 0 {
+            server = server.with_shards(shards.count());
+        }
         for room in store.rooms() {
             server.restore(room.clone()).expect("a store restores what it stored");
         }
-        ChatNode::Server(Box::new(Self { server, store }))
+        ChatNode::Server(Box::new(Self { server, shards, store }))
     }
 
-    pub(crate) fn server(&self) -> &Server<At> {
-        &self.server
+    pub(crate) fn endpoint_stats(&self) -> Stats {
+        let mut stats = self.server.endpoint_stats();
+        self.shards.fronts().for_each(|front| stats += &front.endpoint_stats());
+        stats
+    }
+
+    pub(crate) const fn has_handed_over(&self) -> bool {
+        self.shards.has_handed_over
+    }
+
+    pub(crate) fn unsettled(&self) -> usize {
+        self.server.unsettled() + self.shards.fronts().map(Front::unsettled).sum::<usize>()
     }
 
     fn pump(&mut self, now: Now) {
         loop {
-            let mut quiet = true;
+            let mut quiet = !self.shards.exchange(now, &mut self.server);
             while let Some(batch) = self.server.poll_persist(both(now)) {
                 self.store.persist(batch);
                 quiet = false;
@@ -276,7 +301,11 @@ impl Node for ChatNode {
     fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
         match self {
             Self::Server(node) => {
-                node.server.handle_packet(both(now), meta(from, with.ecn), bytes);
+                if node.shards.count() > 0 {
+                    node.shards.on_datagram(now, from, bytes, with);
+                } else {
+                    node.server.handle_packet(both(now), meta(from, with.ecn), bytes);
+                }
                 node.pump(now);
             }
             Self::Client(node) => {
@@ -290,6 +319,7 @@ impl Node for ChatNode {
         match self {
             Self::Server(node) => {
                 node.server.handle_timeout(both(now));
+                node.shards.on_timeout(now);
                 node.store.on_timeout(now.mono);
                 node.pump(now);
             }
@@ -322,7 +352,9 @@ impl Node for ChatNode {
 
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = match self {
-            Self::Server(node) => node.server.poll_transmit(both(now), out),
+            Self::Server(node) => {
+                node.server.poll_transmit(both(now), out).or_else(|| node.shards.poll_transmit(now, out))
+            }
             Self::Client(node) => node.endpoint.poll_transmit(timestamp(now.mono), out),
         }?;
         Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
@@ -338,7 +370,10 @@ impl Node for ChatNode {
     fn poll_timeout(&self) -> Option<Time> {
         match self {
             Self::Server(node) => {
-                [node.server.poll_timeout().map(time), node.store.deadline()].into_iter().flatten().min()
+                [node.server.poll_timeout().map(time), node.store.deadline(), node.shards.deadline()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Self::Client(node) => {
                 [node.endpoint.poll_timeout(), node.chat.poll_timeout()].into_iter().flatten().min().map(time)

@@ -1,0 +1,247 @@
+//! Restarts of the hub under load: whether anything is lost or doubled, and how long its clients wait.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use adapter_tokio::{Address, ConfigBuilder, Connection, Endpoint, Message, clock};
+use proto_core::Reconnect;
+use proto_core::chat::{Client, ClientConfig, ClientEvent, ClientSecret, Kind};
+use tokio::task::JoinSet;
+
+use crate::Arguments;
+use crate::figures::{Spread, millis};
+
+const CLIENTS: usize = 2000;
+/// Clients of one room.
+const ROOM: usize = 20;
+/// Each client says a line so often.
+const EVERY: Duration = Duration::from_secs(2);
+const RESTARTS: usize = 2;
+/// Between the restarts, and before and after them.
+const QUIET: Duration = Duration::from_secs(6);
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// A server that runs.
+struct Server {
+    child: Child,
+    addresses: Vec<Address>,
+    ready: Instant,
+}
+
+impl Server {
+    fn start(bowline: &Path, data: &Path, listeners: &[String]) -> Self {
+        let mut child = Command::new(bowline)
+            .args(["serve", "--log", "error", "--unlimited"])
+            .args(listeners)
+            .arg("--data")
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts: build it with cargo build --release");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let addresses = lines
+            .take_while(|line| line != "ready")
+            .map(|line| {
+                let address = line.strip_prefix("listening ").expect("it says where it listens");
+                address.parse().expect("an address")
+            })
+            .collect();
+        Self { child, addresses, ready: Instant::now() }
+    }
+
+    /// Ends it as an operator does; how long that takes.
+    fn end(mut self) -> Duration {
+        let begun = Instant::now();
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the server runs");
+        let ended = self.child.wait().expect("it is this process's");
+        assert!(ended.success(), "{ended}");
+        begun.elapsed()
+    }
+}
+
+/// What all clients have in common.
+struct Course {
+    is_over: AtomicBool,
+    /// From when to when clients were without connections.
+    gaps: Mutex<Vec<(Instant, Instant)>>,
+}
+
+/// What a client has seen.
+struct Seen {
+    said: u64,
+    acked: u64,
+    entries: u64,
+    doubled: u64,
+}
+
+/// One client's part in the log.
+struct Writer {
+    chat: Client,
+    seen: Seen,
+    last_slot: u64,
+    next: Instant,
+}
+
+impl Writer {
+    fn new(number: usize) -> Self {
+        let mut secret = [5; 32];
+        secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let room = format!("room {}", number / ROOM);
+        let config = ClientConfig::new(&*room, &*format!("client {number}"), ClientSecret(secret));
+        Self {
+            chat: Client::new(config).expect("a name and a room"),
+            seen: Seen { said: 0, acked: 0, entries: 0, doubled: 0 },
+            last_slot: 0,
+            next: Instant::now() + EVERY * (number % 100) as u32 / 100,
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.chat.poll_event() {
+            match event {
+                ClientEvent::Acked { .. } => self.seen.acked += 1,
+                ClientEvent::Entry(entry) => {
+                    self.seen.doubled += u64::from(entry.slot <= self.last_slot);
+                    self.last_slot = entry.slot;
+                    self.seen.entries += 1;
+                }
+                ClientEvent::Rejected { reason, .. } => panic!("an append is refused: {reason:?}"),
+                ClientEvent::LogReset { .. } => panic!("the log is another"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Goes on until the connection ends; true when everything is done.
+    async fn go_on(&mut self, connection: &Connection, course: &Course) -> bool {
+        loop {
+            let is_over = course.is_over.load(Ordering::Relaxed);
+            if is_over && self.chat.unacknowledged() == 0 {
+                return true;
+            }
+            if !is_over && self.next <= Instant::now() {
+                let line = format!("line {}", self.seen.said);
+                if self.chat.append(clock::now(), Kind::TEXT, line.into()).is_ok() {
+                    self.seen.said += 1;
+                }
+                self.next += EVERY;
+            }
+            while let Some(payload) = self.chat.poll_message() {
+                if connection.send(Message::new(payload)).await.is_err() {
+                    break;
+                }
+            }
+            let timer = self.chat.poll_timeout().map(clock::instant);
+            let soon = if is_over { Instant::now() + Duration::from_millis(100) } else { self.next };
+            let at = timer.map_or(soon, |timer| timer.min(soon));
+            tokio::select! {
+                message = connection.recv() => match message {
+                    Some(message) => self.chat.handle_message(clock::now(), &message.payload),
+                    None => return false,
+                },
+                () = tokio::time::sleep_until(at.into()) => self.chat.handle_timeout(clock::now()),
+            }
+            self.tell();
+        }
+    }
+}
+
+async fn client(endpoint: Endpoint, server: Address, number: usize, course: Arc<Course>) -> Seen {
+    let mut writer = Writer::new(number);
+    let mut connection = endpoint.connect_to(&[server]).await.expect("the server lets it in");
+    loop {
+        writer.chat.handle_connected(clock::now());
+        let is_done = writer.go_on(&connection, &course).await;
+        let lost = Instant::now();
+        if is_done {
+            return writer.seen;
+        }
+        writer.chat.handle_disconnected(clock::now());
+        connection.closed().await;
+        let next = connection.next().expect("it reconnects by itself");
+        connection = next.await.expect("the server is back");
+        course.gaps.lock().expect("nobody panics").push((lost, Instant::now()));
+    }
+}
+
+fn endpoint() -> Endpoint {
+    let reconnect = Reconnect { spread: SPREAD, ..Reconnect::default() };
+    let config = ConfigBuilder { reconnect: Some(reconnect), ..ConfigBuilder::chat() };
+    Endpoint::client(config).expect("a socket")
+}
+
+/// Two thousand clients, half of them over TCP, and the hub restarted under them.
+pub(crate) async fn rolling(arguments: &Arguments, data: PathBuf) {
+    let any = |scheme: &str| [format!("--{scheme}"), "127.0.0.1:0".to_owned()];
+    let shards = arguments.shards.iter().flat_map(|shards| ["--shards".to_owned(), shards.to_string()]);
+    let more: Vec<String> = shards.collect();
+    let first: Vec<String> = any("udp").into_iter().chain(any("tcp")).chain(more.clone()).collect();
+    let mut server = Server::start(&arguments.bowline, &data, &first);
+    let addresses = server.addresses.clone();
+    let again: Vec<String> = addresses
+        .iter()
+        .flat_map(|address| {
+            let place = address.socket_addr().expect("an IP address");
+            [format!("--{}", address.scheme()), place.to_string()]
+        })
+        .chain(more)
+        .collect();
+    let course = Arc::new(Course { is_over: AtomicBool::new(false), gaps: Mutex::default() });
+    let endpoints: Vec<_> = (0..arguments.sockets.max(1)).map(|_| endpoint()).collect();
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        let endpoint = endpoints[number % endpoints.len()].clone();
+        clients.spawn(client(endpoint, addresses[number % 2].clone(), number, Arc::clone(&course)));
+        if number.is_multiple_of(20) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let (mut ready, mut down) = (Vec::new(), Vec::new());
+    for _ in 0..RESTARTS {
+        tokio::time::sleep(QUIET).await;
+        let (bowline, data, again) = (arguments.bowline.clone(), data.clone(), again.clone());
+        let restarted = tokio::task::spawn_blocking(move || {
+            let drained = server.end();
+            (drained, Server::start(&bowline, &data, &again))
+        });
+        let (drained, started) = restarted.await.expect("it restarts");
+        down.push(drained);
+        ready.push(started.ready);
+        server = started;
+    }
+    tokio::time::sleep(QUIET).await;
+    course.is_over.store(true, Ordering::Relaxed);
+    let (mut said, mut acked, mut entries, mut doubled) = (0, 0, 0, 0);
+    while let Some(seen) = clients.join_next().await {
+        let seen = seen.expect("no client panics");
+        said += seen.said;
+        acked += seen.acked;
+        entries += seen.entries;
+        doubled += seen.doubled;
+    }
+    server.end();
+    let gaps = course.gaps.lock().expect("nobody panics");
+    // Nobody could be back before the server was.
+    let waits = gaps.iter().map(|(lost, back)| {
+        let could = ready.iter().filter(|ready| *ready > lost).min().unwrap_or(lost);
+        back.saturating_duration_since(*could)
+    });
+    let drained: Vec<_> = down.iter().map(|time| format!("{:.0} ms", millis(*time))).collect();
+    println!("rolling: {CLIENTS} clients, {RESTARTS} restarts, drained in {}", drained.join(" and "));
+    println!(
+        "rolling: {said} lines, {} not acknowledged, {doubled} entries of {entries} twice",
+        said - acked
+    );
+    println!(
+        "rolling: without a connection {}",
+        Spread::of(gaps.iter().map(|(lost, back)| *back - *lost).collect())
+    );
+    println!("rolling: of that after the server was back {}", Spread::of(waits.collect()));
+    assert_eq!((said, doubled), (acked, 0), "a line is lost, or an entry came twice");
+}

@@ -1,0 +1,35 @@
+//! Bodies of fuzz targets: each takes any bytes, and panics where something does not hold. They are run by libFuzzer
+//! (`fuzz/libfuzzer`), by the mutator of this package's program, and over the committed corpus by its tests.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod input;
+mod messages;
+mod server;
+mod wire;
+
+/// A name and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 5] = [
+    ("records", wire::records),
+    ("deframer", wire::deframer),
+    ("messages", messages::decode),
+    ("channel", channel::keeps_its_promise),
+    ("server", server::survives),
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.into_iter().find(|&(other, _)| other == name)
+}
+
+/// Does with `bytes` what the target of that name does.
+///
+/// # Panics
+/// When something does not hold, or there is no such target.
+pub fn run(name: &str, bytes: &[u8]) {
+    let (_, body) = target(name).unwrap_or_else(|| panic!("there is no target {name}"));
+    body(bytes);
+}

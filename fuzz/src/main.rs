@@ -1,0 +1,164 @@
+//! Runs targets on stable: inputs of the corpus, changed by a small mutator. It has no eye for coverage, which libFuzzer has.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it runs for as long as it is told")]
+
+use std::fs;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use fuzz::{TARGETS, Target, target};
+
+/// How long one input may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST: usize = 4096;
+
+/// Runs fuzz targets on inputs made from their corpora.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Targets; all of them if none is named.
+    targets: Vec<String>,
+    /// How long each is run.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Another number makes other inputs.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the corpora are, a folder for each target.
+    #[arg(long, default_value = "fuzz/corpus")]
+    corpus: PathBuf,
+    /// Where an input that fails is put.
+    #[arg(long, default_value = "fuzz/failed")]
+    failed: PathBuf,
+}
+
+/// `SplitMix64`.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+/// An input like one of `corpus`.
+fn mutate(draw: &mut Draw, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut input = corpus.get(draw.below(corpus.len())).cloned().unwrap_or_default();
+    for _ in 0..=draw.below(6) {
+        let at = draw.below(input.len());
+        match draw.below(6) {
+            0 if !input.is_empty() => input[at] ^= 1 << draw.below(8),
+            1 if !input.is_empty() => input[at] = [0, 1, 0x3F, 0x40, 0x7F, 0x80, 0xFE, 0xFF][draw.below(8)],
+            2 if !input.is_empty() => drop(input.drain(at..(at + draw.below(8)).min(input.len()))),
+            3 => {
+                let part: Vec<u8> = (0..draw.below(16)).map(|_| draw.next() as u8).collect();
+                drop(input.splice(at..at, part));
+            }
+            4 => {
+                let other = corpus.get(draw.below(corpus.len())).map_or(&[][..], Vec::as_slice);
+                let from = draw.below(other.len());
+                let part = other[from..(from + draw.below(64)).min(other.len())].to_vec();
+                drop(input.splice(at..at, part));
+            }
+            _ => input.extend((0..draw.below(32)).map(|_| draw.next() as u8)),
+        }
+    }
+    input.truncate(LONGEST);
+    input
+}
+
+fn read_corpus(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let files = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut paths: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).collect()
+}
+
+/// Keeps an input that failed, and says where.
+fn keep(failed: &Path, name: &str, input: &[u8]) -> String {
+    let mark = input.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    let path = failed.join(format!("{name}-{mark:016x}"));
+    let written = fs::create_dir_all(failed).and_then(|()| fs::write(&path, input));
+    match written {
+        Ok(()) => path.display().to_string(),
+        Err(error) => format!("an input that could not be kept ({}: {error})", path.display()),
+    }
+}
+
+/// Runs a target until its time is over; how many inputs.
+fn run(arguments: &Arguments, (name, body): Target) -> Result<u64, String> {
+    let mut corpus = read_corpus(&arguments.corpus.join(name))?;
+    corpus.push(Vec::new());
+    let mut draw = Draw(arguments.seed);
+    let begun = Instant::now();
+    let current = Arc::new(Mutex::new((begun, Vec::new())));
+    let (watched, failed) = (Arc::clone(&current), arguments.failed.clone());
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            if Arc::strong_count(&watched) == 1 {
+                return;
+            }
+            if let Ok(now) = watched.lock()
+                && now.0.elapsed() > PATIENCE
+            {
+                eprintln!("{name} hangs: {}", keep(&failed, name, &now.1));
+                std::process::exit(1);
+            }
+        }
+    });
+    let mut count = 0;
+    while begun.elapsed().as_secs() < arguments.seconds {
+        let input = mutate(&mut draw, &corpus);
+        if let Ok(mut now) = current.lock() {
+            *now = (Instant::now(), input.clone());
+        }
+        if panic::catch_unwind(|| body(&input)).is_err() {
+            return Err(format!("{name} failed: {}", keep(&arguments.failed, name, &input)));
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut targets = Vec::new();
+    for name in &arguments.targets {
+        let Some(found) = target(name) else {
+            let names: Vec<_> = TARGETS.iter().map(|target| target.0).collect();
+            eprintln!("there is no target {name}; there are {}", names.join(", "));
+            return ExitCode::from(2);
+        };
+        targets.push(found);
+    }
+    if targets.is_empty() {
+        targets.extend(TARGETS);
+    }
+    for target in targets {
+        match run(&arguments, target) {
+            Ok(count) => {
+                println!("{}: {count} inputs in {} s, seed {}", target.0, arguments.seconds, arguments.seed);
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,248 @@
+//! The shards of a server that has several: the connections of each have a task of their own, and the chat log and the rooms hear
+//! of them by letters.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU8;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use adapter_tokio::udp::{self, Pump, Sockets};
+use adapter_tokio::{ConfigBuilder, LINK, clock, link};
+use driver::{End, Machine, Mailbox, Path, Shared, Wakes};
+use proto_core::server::{Front, Order, Report, ServerStats};
+use proto_core::{Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
+
+use super::{Hub, ServeError, system};
+use crate::record::Start;
+
+/// What may wait between the services and a shard is bounded for each connection: there is no other limit.
+const LETTERS: usize = usize::MAX;
+
+/// The connections of one shard.
+pub(crate) struct HubShard {
+    front: Front<Path>,
+    orders: Arc<Mailbox<Order>>,
+    taken: VecDeque<Order>,
+    reports: Arc<Mailbox<Report<Path>>>,
+}
+
+impl Machine for HubShard {
+    fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]) {
+        self.front.handle_packet(now, meta, packet);
+    }
+
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        self.front.handle_packets(now, meta, packets, stride);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.front.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
+        self.front.poll_transmit(now, buf)
+    }
+
+    fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        self.front.poll_packets(now, max, buf, packets)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.front.poll_timeout()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
+        Some(self.front.link_up(now, path, link))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.front.link_down(now, id);
+    }
+
+    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
+        self.front.release_link(id)
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.front.link_broken(now, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.front.handle_record(now, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.front.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.front.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.front.poll_record(now, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.front.has_link(id)
+    }
+
+    fn attend(&mut self, task: &Waker) {
+        self.orders.attend(task);
+    }
+
+    fn settle(&mut self, now: Now, wakes: &mut Wakes) {
+        self.orders.take(&mut self.taken);
+        while let Some(order) = self.taken.pop_front() {
+            self.front.handle_order(now, order);
+        }
+        while let Some(report) = self.front.poll_report() {
+            // Nobody hears it any more when the services have ended.
+            let posted = self.reports.post(report);
+            posted.ok().flatten().into_iter().for_each(|task| wakes.wake(task));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.front.is_drained()
+    }
+
+    fn handle_end(&mut self, _: End, _: &mut Wakes) {
+        self.orders.close();
+    }
+}
+
+/// The ways of the services to the shards and back.
+pub(super) struct Lines {
+    reports: Arc<Mailbox<Report<Path>>>,
+    taken: VecDeque<Report<Path>>,
+    orders: Vec<Arc<Mailbox<Order>>>,
+}
+
+impl Lines {
+    pub(super) fn attend(&self, task: &Waker) {
+        self.reports.attend(task);
+    }
+
+    /// Hands in what the shards have to report.
+    pub(super) fn hear(&mut self, server: &mut Server<Path>, now: Now) {
+        self.reports.take(&mut self.taken);
+        while let Some(report) = self.taken.pop_front() {
+            server.handle_report(now, report);
+        }
+    }
+
+    /// Tells the shards what they are to do.
+    pub(super) fn tell(&self, server: &mut Server<Path>, wakes: &mut Wakes) {
+        while let Some((Shard(shard), order)) = server.poll_order() {
+            let Some(orders) = self.orders.get(usize::from(shard)) else { continue };
+            // A shard that has ended has no connections.
+            let posted = orders.post(order);
+            posted.ok().flatten().into_iter().for_each(|task| wakes.wake(task));
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.reports.close();
+    }
+}
+
+/// Shards whose tasks are not started yet.
+pub(super) struct Planned(Vec<Shared<HubShard>>);
+
+/// So many shards, and the ways of the services to them; none when all is one.
+pub(super) fn plan(
+    count: NonZeroU8,
+    config: &ConfigBuilder,
+    start: &Start,
+) -> Result<(Planned, Option<Lines>), ServeError> {
+    if count == NonZeroU8::MIN {
+        return Ok((Planned(Vec::new()), None));
+    }
+    let reports = Arc::new(Mailbox::new(LETTERS));
+    let (mut shards, mut orders) = (Vec::new(), Vec::new());
+    for shard in 0..count.get() {
+        let config = ConfigBuilder { shard, server_key: Some(start.server_key), ..config.clone() };
+        let config = adapter_tokio::config(config).build()?;
+        let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
+        let front = Front::new(config, LINK, seed, clock::now().mono);
+        let mailbox = Arc::new(Mailbox::new(LETTERS));
+        orders.push(Arc::clone(&mailbox));
+        let reports = Arc::clone(&reports);
+        let machine = HubShard { front, orders: mailbox, taken: VecDeque::new(), reports };
+        shards.push(Shared::new(machine, clock::now));
+    }
+    Ok((Planned(shards), Some(Lines { reports, taken: VecDeque::new(), orders })))
+}
+
+/// The tasks of a server.
+pub(crate) struct Pumps {
+    home: Pump,
+    shards: Vec<(Shared<HubShard>, Pump)>,
+}
+
+impl Pumps {
+    /// Starts them. The sockets are the shards', where there are any.
+    pub(super) fn start(hub: &Shared<Hub>, Planned(shards): Planned, sockets: Sockets) -> Self {
+        if shards.is_empty() {
+            return Self { home: Pump::spawn_on(hub.clone(), sockets), shards: Vec::new() };
+        }
+        let home = Pump::spawn(hub.clone(), Vec::new());
+        let pumps = Pump::spawn_shards(shards.clone(), sockets);
+        Self { home, shards: shards.into_iter().zip(pumps).collect() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Pump> {
+        std::iter::once(&self.home).chain(self.shards.iter().map(|(_, pump)| pump))
+    }
+
+    /// What the UDP sockets did.
+    pub(crate) fn stats(&self) -> udp::Stats {
+        let mut stats = udp::Stats::default();
+        self.all().for_each(|pump| stats += pump.stats());
+        stats
+    }
+
+    /// What the streams did.
+    pub(crate) fn link_stats(&self) -> link::Stats {
+        let mut stats = link::Stats::default();
+        self.all().for_each(|pump| stats += pump.link_stats());
+        stats
+    }
+
+    /// Adds what is counted in the shards.
+    pub(crate) fn add_to(&self, connections: &mut usize, endpoint: &mut Stats, server: &mut ServerStats) {
+        for (shard, _) in &self.shards {
+            shard.inspect(|shard| {
+                *connections += shard.front.connections();
+                *endpoint += &shard.front.endpoint_stats();
+                server.undeliverable += shard.front.stats().undeliverable;
+            });
+        }
+    }
+
+    /// Waits until any of them has ended.
+    pub(super) async fn any_ended(&self) {
+        let mut ends: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> =
+            self.all().map(|pump| Box::pin(pump.ended()) as _).collect();
+        std::future::poll_fn(|cx| {
+            let has_ended = ends.iter_mut().any(|end| end.as_mut().poll(cx).is_ready());
+            if has_ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Waits until all of them have.
+    pub(super) async fn all_ended(&self) {
+        for pump in self.all() {
+            pump.ended().await;
+        }
+    }
+}

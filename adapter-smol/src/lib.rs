@@ -33,5 +33,5 @@ pub use endpoint::Endpoint;
 pub use proto_core::{
     Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
     ConfigBuilder, Continuity, Fate, Message, MessageId, Phase, Policy, Rate, ReceiptKind, ReceiveLimits,
-    Refusal, RequestId, SendError, SendLimits, Stats,
+    Refusal, RequestId, SendError, SendLimits, Stats, crypto,
 };

@@ -35,5 +35,5 @@ pub use endpoint::Endpoint;
 pub use proto_core::{
     Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
     ConfigBuilder, Continuity, Credentials, Drain, Fate, GoAway, Message, MessageId, Phase, Policy, Rate,
-    ReceiptKind, ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code,
+    ReceiptKind, ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code, crypto,
 };

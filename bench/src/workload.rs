@@ -73,6 +73,7 @@ pub(crate) enum Stack {
     Baseline,
     Bowline,
     BowlineCrc,
+    BowlineAes,
     Kcp,
     Enet,
     Quinn,
@@ -80,14 +81,23 @@ pub(crate) enum Stack {
 }
 
 impl Stack {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Baseline, Self::Bowline, Self::BowlineCrc, Self::Kcp, Self::Enet, Self::Quinn, Self::QuinnAes];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Baseline,
+        Self::Bowline,
+        Self::BowlineCrc,
+        Self::BowlineAes,
+        Self::Kcp,
+        Self::Enet,
+        Self::Quinn,
+        Self::QuinnAes,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Baseline => "copy",
             Self::Bowline => "bowline",
             Self::BowlineCrc => "bowline+crc",
+            Self::BowlineAes => "bowline+aes",
             Self::Kcp => "kcp",
             Self::Enet => "enet",
             Self::Quinn => "quinn-plain",
@@ -108,8 +118,9 @@ impl Stack {
     pub(crate) fn start<'a>(self, messages: &'a Messages, workload: Workload) -> Box<dyn Run + 'a> {
         match self {
             Self::Baseline => run(Baseline::default(), messages, workload),
-            Self::Bowline => run(Bowline::new(no_crc), messages, workload),
-            Self::BowlineCrc => run(Bowline::new(CRC), messages, workload),
+            Self::Bowline => run(Bowline::new(no_crc, false), messages, workload),
+            Self::BowlineCrc => run(Bowline::new(CRC, false), messages, workload),
+            Self::BowlineAes => run(Bowline::new(CRC, true), messages, workload),
             Self::Kcp => run(Kcp::new(), messages, workload),
             Self::Enet => run(Enet::new(), messages, workload),
             Self::Quinn => run(Quinn::new(Protection::None), messages, workload),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto_core::crypto::PublicKey;
 use proto_core::{
     ChannelId, ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId,
     OpenError, Rate, RequestId, SendError, SessionId, Shard, Stats,
@@ -216,6 +217,11 @@ impl Connection {
     /// The public name of the session.
     pub fn session(&self) -> Option<SessionId> {
         self.0.shared.inspect(|node| node.entry(self.0.id)?.session)
+    }
+
+    /// The public key that the peer has proven to have; `None` where datagrams are not encrypted, and on streams.
+    pub fn peer_key(&self) -> Option<PublicKey> {
+        self.0.shared.inspect(|node| node.look(self.0.id)?.peer_key())
     }
 
     /// The shard of its endpoint that has it.

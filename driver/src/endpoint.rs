@@ -48,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) dials_from: usize,
     /// Where it listens.
     pub(crate) addresses: Vec<Address>,
+    /// It encrypts datagrams.
+    pub(crate) encrypts: bool,
 }
 
 impl Drop for Owner {
@@ -136,6 +138,9 @@ impl Endpoint {
         let path = |address: &Address| match (address.scheme(), address.socket_addr()) {
             (Scheme::Udp, Some(at)) => self.udp_path(at),
             (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
+            (Scheme::Tcp | Scheme::Ws, _) if self.0.known.encrypts => {
+                Err(ConnectError::NotEncrypted(address.clone()))
+            }
             _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
         };
         self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?, credentials)

@@ -27,6 +27,9 @@ pub enum ConnectError {
     /// The endpoint has dialed too many different addresses.
     #[error("the endpoint has dialed too many different addresses")]
     TooManyAddresses,
+    /// The endpoint encrypts datagrams, and this stream would not be encrypted.
+    #[error("{0} is not encrypted, and this endpoint encrypts what it sends")]
+    NotEncrypted(Address),
     /// The endpoint was closed.
     #[error("the endpoint is closed")]
     EndpointClosed,
@@ -96,6 +99,7 @@ impl fmt::Display for Reason<'_> {
                 write!(f, "the server could not show who it is, or speaks something else")
             }
             CloseReason::Dial(DialError::NotAllowed) => write!(f, "this side may not go there"),
+            CloseReason::NotEncrypted => write!(f, "the server does not encrypt, and this side asks for it"),
             CloseReason::Ended { panicked: true } => write!(f, "this side's I/O task has ended by a panic"),
             CloseReason::Ended { panicked: false } => write!(f, "this side's I/O task was dropped"),
             CloseReason::VersionMismatch => write!(f, "the server speaks none of this side's versions"),

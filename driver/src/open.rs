@@ -99,9 +99,11 @@ fn open<R: Runtime>(
     let is_sharded = ports.len() > 1;
     if is_sharded && builder.server_key.is_none() {
         // Where one shard has ended, another says so to its peers.
-        builder.server_key = Some(seed().map_err(BindError::Seed)?);
+        builder.server_key = Some(seed().map_err(BindError::Seed)?.into());
     }
-    let (mut shards, mut tasks, mut known) = (Vec::new(), Vec::new(), Known::default());
+    let encrypts = builder.crypto.is_some();
+    let (mut shards, mut tasks) = (Vec::new(), Vec::new());
+    let mut known = Known { encrypts, ..Known::default() };
     for (number, mut ports) in ports.into_iter().enumerate() {
         let mut builder = builder.clone();
         if is_sharded {

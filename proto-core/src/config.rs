@@ -6,10 +6,11 @@ mod presets;
 use core::ops::Deref;
 use core::time::Duration;
 
-use crate::Policy;
 use crate::channel::DEFAULT_PRIORITY;
+use crate::crypto::Crypto;
 use crate::wire::packet::Checksum;
 use crate::wire::{Rate, checksum};
+use crate::{Policy, Secret};
 
 /// What every queued message costs beside its payload, in bytes, so that empty messages are not free.
 pub const MESSAGE_COST: usize = 64;
@@ -199,7 +200,11 @@ pub struct ConfigBuilder {
     pub shard: u8,
     /// Makes reset tokens. A server keeps it with its data, so that after a restart it can still tell
     /// clients that their connections are gone. `None`: derived from the endpoint's seed.
-    pub server_key: Option<[u8; 32]>,
+    pub server_key: Option<Secret>,
+
+    /// What encrypts datagrams. A server then takes no others, and a client falls back to no others; streams are as secret as what
+    /// carries them. `None`: nothing is encrypted.
+    pub crypto: Option<Crypto>,
 
     /// What a wall clock shows at `Timestamp::ZERO`, since 1970, for `Connection::clock_offset`; lifetimes and timers never use it.
     /// Zero: this side asks for no samples of the peer's clock, and answers with its monotonic one.
@@ -263,6 +268,7 @@ impl Default for ConfigBuilder {
             busy_retry_after: Duration::from_secs(2),
             shard: 0,
             server_key: None,
+            crypto: None,
             wall_epoch: Duration::ZERO,
             checksum: checksum::crc32c,
             #[cfg(planted)]

@@ -5,6 +5,8 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::crypto::PublicKey;
+
 /// What is known about a peer that wants to come in. What the link vouches for is there only on links of that kind.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +18,9 @@ pub struct Credentials {
     pub unix: Option<UnixPeer>,
     /// The certificates of a TLS client, in DER and its own first, which the link has verified; empty without any.
     pub certificates: Vec<Bytes>,
+    /// The key that the peer has proven to have, on encrypted datagrams. The proof is fresh: it is good for the token that this
+    /// server has just given to this address.
+    pub key: Option<PublicKey>,
 }
 
 impl Credentials {
@@ -30,6 +35,7 @@ impl fmt::Debug for Credentials {
             .field("token", &format_args!("{} bytes", self.token.len()))
             .field("unix", &self.unix)
             .field("certificates", &self.certificates.len())
+            .field("key", &self.key)
             .finish()
     }
 }

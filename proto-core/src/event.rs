@@ -226,6 +226,8 @@ pub enum CloseReason {
     PeerMisbehaved(&'static str),
     /// The server speaks none of this side's versions.
     VersionMismatch,
+    /// The server answers without encryption, which this side asks for.
+    NotEncrypted,
     /// The stream that carried it died.
     LinkLost,
     /// The stream that was to carry it could not be opened.
@@ -267,9 +269,11 @@ impl CloseReason {
     /// Whether trying again can help.
     pub const fn is_retryable(&self, advice: Advice) -> bool {
         match self {
-            Self::Local { .. } | Self::VersionMismatch | Self::PeerMisbehaved(_) | Self::Ended { .. } => {
-                false
-            }
+            Self::Local { .. }
+            | Self::VersionMismatch
+            | Self::PeerMisbehaved(_)
+            | Self::NotEncrypted
+            | Self::Ended { .. } => false,
             Self::Peer { .. } => matches!(advice, Advice::Now | Advice::After),
             Self::TimedOut | Self::Reset | Self::LinkLost => true,
             Self::Dial(error) => error.is_retryable(),
@@ -303,6 +307,14 @@ pub mod code {
     pub const RESUME_UNKNOWN: u64 = 0x0A;
     /// The session has a newer attachment.
     pub const SUPERSEDED: u64 = 0x0B;
+    /// The server takes encrypted datagrams only.
+    pub const ENCRYPTED_ONLY: u64 = 0x0C;
+    /// The server does not encrypt, and the client asks for it.
+    pub const NOT_ENCRYPTED: u64 = 0x0D;
+    /// The client's handshake was made for another key than the server's, or with another shared secret.
+    pub const WRONG_KEY: u64 = 0x0E;
+    /// The keys have sealed, or failed to open, as many packets as they may.
+    pub const KEYS_USED_UP: u64 = 0x0F;
     /// First code of the application.
     pub const APPLICATION: u64 = 0x100;
     /// A request that the peer's transport refused for want of room: surely not processed.

@@ -73,6 +73,10 @@ pub enum Planted {
     MovesUnproven,
     /// Probing packets move a client.
     ProbesMove,
+    /// A packet that was not proven to be the peer's is remembered as one that arrived.
+    WindowBeforeTag,
+    /// The peer's new key is taken, and its own is not replaced.
+    UpdateForgetsSide,
 }
 
 /// A seed that no other run has, if that is the defect.

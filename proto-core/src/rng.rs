@@ -2,24 +2,26 @@
 
 use core::time::Duration;
 
+use crate::Secret;
+
 /// BLAKE3 in keyed counter mode: block `n` is `keyed_hash(key, n as 8 bytes little-endian)`.
 ///
 /// Chosen over a stream cipher because it needs 40 bytes of state where ChaCha keeps a 256-byte block, and a
 /// connection draws only a handful of numbers in its life. Same seed, same numbers, on every platform.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng {
-    key: [u8; 32],
+    key: Secret,
     counter: u64,
 }
 
 impl Rng {
     /// A generator for one `purpose`, independent of every other purpose of the same seed.
     pub(crate) fn new(seed: &[u8; 32], purpose: &str) -> Self {
-        Self { key: *blake3::keyed_hash(seed, purpose.as_bytes()).as_bytes(), counter: 0 }
+        Self { key: Secret::from(*blake3::keyed_hash(seed, purpose.as_bytes()).as_bytes()), counter: 0 }
     }
 
     fn block(&mut self) -> [u8; 32] {
-        let block = blake3::keyed_hash(&self.key, &self.counter.to_le_bytes());
+        let block = blake3::keyed_hash(self.key.expose(), &self.counter.to_le_bytes());
         self.counter += 1;
         *block.as_bytes()
     }
@@ -29,6 +31,10 @@ impl Rng {
         const { assert!(N <= 32) };
         let block = self.block();
         core::array::from_fn(|i| block[i])
+    }
+
+    pub(crate) fn secret(&mut self) -> Secret {
+        Secret::from(self.block())
     }
 
     pub(crate) fn u64(&mut self) -> u64 {

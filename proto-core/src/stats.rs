@@ -35,6 +35,14 @@ drops! {
     MalformedHeader = "malformed-header",
     /// A packet whose checksum is wrong.
     BadChecksum = "bad-checksum",
+    /// A packet of an encrypted connection whose tag is wrong.
+    ForgedPacket = "forged-packet",
+    /// An INIT that is not encrypted, at an endpoint that takes no such one.
+    NotEncrypted = "not-encrypted",
+    /// An INIT that is encrypted, at an endpoint that encrypts nothing.
+    Encrypted = "encrypted",
+    /// An INIT, or the answer to one, that was encrypted with another key.
+    WrongKey = "wrong-key",
     /// A packet for a connection that does not exist.
     UnknownConnection = "unknown-connection",
     /// A packet of a connection from an address that is not its peer's.

@@ -75,7 +75,7 @@ fn settings() -> ConfigBuilder {
         max_channels: 1,
         max_requests: 4,
         max_partials: PARTIALS,
-        server_key: Some([4; 32]),
+        server_key: Some([4; 32].into()),
         ..ConfigBuilder::default()
     }
 }

@@ -190,8 +190,11 @@ fn a_killed_peer_is_noticed() {
 #[test]
 fn a_restarted_server_is_noticed_with_the_next_packet_and_found_again() {
     let reconnect = Reconnect { spread: Duration::from_millis(10), ..Reconnect::default() };
-    let config =
-        ConfigBuilder { server_key: Some([7; 32]), reconnect: Some(reconnect), ..ConfigBuilder::default() };
+    let config = ConfigBuilder {
+        server_key: Some([7; 32].into()),
+        reconnect: Some(reconnect),
+        ..ConfigBuilder::default()
+    };
     let (runtime, server) = start_server(localhost(), config.clone());
     let address = server.local_addr();
     let client = Builder::new_current_thread().enable_all().build().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_core::{ChannelId, ConfigBuilder, Endpoint, Event, Link, Message, Meta, Timestamp};
 
 use super::Server;
-use crate::pair::{MTU, no_crc};
+use crate::pair::{MTU, crypto, no_crc};
 
 const WAVE: usize = 16;
 const SERVER: u16 = 1;
@@ -18,6 +18,15 @@ fn address(port: u16) -> SocketAddr {
 
 /// Each connection has carried a message each way, then nothing for two seconds.
 pub(super) fn establish(connections: usize) -> Server {
+    establish_with(connections, false)
+}
+
+/// The same, encrypted.
+pub(super) fn establish_encrypted(connections: usize) -> Server {
+    establish_with(connections, true)
+}
+
+fn establish_with(connections: usize, encrypts: bool) -> Server {
     let mut now = Timestamp::from_millis(1000);
     let config = ConfigBuilder {
         accept: true,
@@ -27,9 +36,11 @@ pub(super) fn establish(connections: usize) -> Server {
         checksum: no_crc,
         ..ConfigBuilder::default()
     };
-    let config = config.build().expect("a sound configuration");
-    let [mut server, mut client] =
-        [1, 2].map(|i| Endpoint::new(config.clone(), Link::datagram(MTU), [i; 32], now));
+    let [mut server, mut client] = [2, 1].map(|seed| {
+        let crypto = encrypts.then(|| crypto(seed));
+        let config = ConfigBuilder { crypto, ..config.clone() }.build().expect("a sound configuration");
+        Endpoint::new(config, Link::datagram(MTU), [seed; 32], now)
+    });
     let mut established = 0;
     let mut packet = Vec::new();
     let mut step = |now: Timestamp, server: &mut Endpoint, client: &mut Endpoint| {

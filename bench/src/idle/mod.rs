@@ -24,8 +24,9 @@ pub(crate) struct Idle {
 
 /// Measures every stack that can hold connections, and prints it.
 pub(crate) fn run(connections: usize) -> Vec<Idle> {
-    let stacks: [(_, _, Establish); 4] = [
+    let stacks: [(_, _, Establish); 5] = [
         ("bowline", connections, bowline::establish),
+        ("bowline+aes", connections, bowline::establish_encrypted),
         ("kcp", connections, kcp::establish),
         ("enet", connections.min(enet::MAX), enet::establish),
         ("quinn-plain", connections, quinn::establish),

@@ -2,14 +2,17 @@
 
 use std::iter;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto_core::crypto::{Crypto, Identity, Trust};
 use proto_core::wire::packet::Checksum;
 use proto_core::{
     ChannelId, Class as CoreClass, ConfigBuilder, ConnectionId, Endpoint, Event, Link, Message, Meta,
     RequestId, Timestamp, Transmit,
 };
+use seal::Party;
 
 use super::{Class, MTU, Pair};
 use crate::messages::Check;
@@ -56,13 +59,19 @@ pub(crate) fn wide_windows() -> ConfigBuilder {
 /// What an adapter computes its checksums by.
 pub(crate) const CRC: Checksum = crc32c::crc32c_append;
 
+/// What an adapter encrypts datagrams by.
+pub(crate) fn crypto(seed: u8) -> Crypto {
+    let server = Party::from_private(&[2; 32]).public_key();
+    Crypto::new(Arc::new(Party::from_private(&[seed; 32])), Trust::Pinned(server))
+}
+
 /// For the cost of everything else.
 pub(crate) fn no_crc(_: u32, _: &[u8]) -> u32 {
     0
 }
 
 impl Bowline {
-    pub(crate) fn new(checksum: Checksum) -> Self {
+    pub(crate) fn new(checksum: Checksum, encrypts: bool) -> Self {
         let now = Timestamp::from_millis(1000);
         let end = |accept: bool| {
             let config = ConfigBuilder {
@@ -74,6 +83,7 @@ impl Bowline {
                 receive_bytes: 4 << 20,
                 session_messages: 8192,
                 session_bytes: 8 << 20,
+                crypto: encrypts.then(|| crypto(1 + u8::from(accept))),
                 ..ConfigBuilder::default()
             };
             let config = config.build().expect("a sound configuration");

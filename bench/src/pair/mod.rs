@@ -7,7 +7,7 @@ mod kcp;
 mod quinn;
 
 pub(crate) use self::baseline::Baseline;
-pub(crate) use self::bowline::{Bowline, CRC, no_crc, wide_windows};
+pub(crate) use self::bowline::{Bowline, CRC, crypto, no_crc, wide_windows};
 pub(crate) use self::enet::{Enet, Time, Wire};
 pub(crate) use self::kcp::Kcp;
 pub(crate) use self::quinn::crypto::Protection;

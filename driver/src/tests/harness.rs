@@ -134,7 +134,7 @@ pub(super) struct Net {
 
 impl Net {
     pub(super) fn new(config: ConfigBuilder) -> Self {
-        let server = ConfigBuilder { accept: true, server_key: Some([9; 32]), ..config.clone() };
+        let server = ConfigBuilder { accept: true, server_key: Some([9; 32].into()), ..config.clone() };
         let hosts = vec![Host::new(1, 1, config.clone(), BACKLOG), Host::new(2, 2, server, BACKLOG)];
         Self { hosts, config }
     }
@@ -159,7 +159,7 @@ impl Net {
     /// A server of the same key and address, which has forgotten everything.
     pub(super) fn restart_server(&mut self, seed: u8) {
         self.hosts[SERVER].shared.end(End::Dropped);
-        let config = ConfigBuilder { accept: true, server_key: Some([9; 32]), ..self.config.clone() };
+        let config = ConfigBuilder { accept: true, server_key: Some([9; 32].into()), ..self.config.clone() };
         self.hosts[SERVER] = Host::new(2, seed, config, BACKLOG);
     }
 

@@ -7,6 +7,7 @@ use proto_core::room::{Carriage, Client};
 use proto_core::{Close, Closed, Message, SendError};
 use tokio::time::{Instant, sleep_until};
 
+use super::known::Stranger;
 use super::words;
 
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
@@ -60,13 +61,26 @@ pub(super) struct Link {
     urls: Vec<Address>,
     /// Whether each connection gets the channels of rooms.
     has_rooms: bool,
+    /// The server, if its key is not known yet.
+    stranger: Option<Stranger>,
     state: State,
 }
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
     pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>, has_rooms: bool) -> Self {
-        Self { endpoint, urls, has_rooms, state: State::Down(Instant::now()) }
+        Self { endpoint, urls, has_rooms, stranger: None, state: State::Down(Instant::now()) }
+    }
+
+    /// The same, to a server whose key is not known yet.
+    pub(super) fn to(self, stranger: Option<Stranger>) -> Self {
+        Self { stranger, ..self }
+    }
+
+    /// Keeps the key that the server has shown, if that was the first time; what to tell the user.
+    pub(super) fn learn(&mut self) -> Option<String> {
+        let key = self.connection()?.peer_key()?;
+        Some(self.stranger.take()?.learn(key))
     }
 
     /// The connection, while there is one.

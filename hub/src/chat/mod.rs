@@ -11,6 +11,7 @@ mod ending;
 mod escape;
 mod front;
 mod input;
+mod known;
 mod link;
 mod member;
 mod outage;

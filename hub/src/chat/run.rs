@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::ending;
 use super::front::{self, Front, Shown};
 use super::input::Input;
+use super::known::{self, Stranger};
 use super::link::{Link, LinkEvent, Writer, until};
 use super::member::Member;
 use super::outage::Outage;
@@ -50,7 +51,9 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(user_name);
     let secret = ClientSecret(adapter_tokio::seed()?);
     let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
-    let options = Options { config: ConfigBuilder::chat(), links, ..Options::default() };
+    let (crypto, stranger) = known::crypto(&args.crypto, &args.urls).map_err(io::Error::other)?;
+    let options =
+        Options { config: ConfigBuilder { crypto, ..ConfigBuilder::chat() }, links, ..Options::default() };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();
@@ -62,26 +65,26 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
         let config = room::ClientConfig { last: args.last, ..room::ClientConfig::new(secret, &*name) };
         let client = room::Client::new(config);
         let member = Member::new(client, &args.room, shelf, give_up_after, now);
-        talk(args, member, endpoint, front, signals).await
+        talk(args, member, (endpoint, stranger), front, signals).await
     } else {
         let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, &*name, secret) };
         let client = Client::new(config).map_err(io::Error::other)?;
         let goal =
             Goal { follow: args.follow, until_slot: args.until_slot, give_up_after, interactive: false };
-        talk(args, Session::new(client, goal, now), endpoint, front, signals).await
+        talk(args, Session::new(client, goal, now), (endpoint, stranger), front, signals).await
     }
 }
 
 async fn talk(
     args: &ChatArgs,
     session: impl Talk,
-    endpoint: Endpoint,
+    (endpoint, stranger): (Endpoint, Option<Stranger>),
     front: Front,
     mut signals: Signals,
 ) -> io::Result<ExitCode> {
     let mut chat = Chat {
         session,
-        link: Link::new(endpoint, args.urls.clone(), front.takes_part),
+        link: Link::new(endpoint, args.urls.clone(), front.takes_part).to(stranger),
         outage: Outage::new(args.server(), clock::now().mono),
         server: args.server(),
         front,
@@ -222,7 +225,7 @@ impl<T: Talk> Chat<T> {
             LinkEvent::Up => {
                 self.outage.answering();
                 self.session.handle_connected(now);
-                None
+                self.link.learn()
             }
             LinkEvent::Silent => {
                 self.outage.lost(now.mono);

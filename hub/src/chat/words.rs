@@ -77,6 +77,15 @@ pub(super) fn why(closed: &Closed) -> String {
         CloseReason::Local { .. } => "this side closed".to_owned(),
         CloseReason::Peer { code: code::BUSY, .. } => "the server is busy".to_owned(),
         CloseReason::Peer { code: code::GOING_AWAY, .. } => "the server is going away".to_owned(),
+        CloseReason::Peer { code: code::WRONG_KEY, .. } => {
+            "the server has another key than the one that is known for it, or another group secret".to_owned()
+        }
+        CloseReason::Peer { code: code::ENCRYPTED_ONLY, .. } => {
+            "the server takes encrypted datagrams only (--encrypt always)".to_owned()
+        }
+        CloseReason::NotEncrypted | CloseReason::Peer { code: code::NOT_ENCRYPTED, .. } => {
+            "the server does not encrypt datagrams (--encrypt never goes on without)".to_owned()
+        }
         CloseReason::Peer { code, reason } if reason.is_empty() => {
             format!("the server closed with code {code:#x}")
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod address;
+mod crypto;
 mod effective;
 mod http;
 mod layers;
@@ -22,6 +23,9 @@ use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
 
 use address::server;
+#[cfg(test)]
+pub(crate) use crypto::Encrypt;
+pub(crate) use crypto::{ClientCrypto, CryptoError, ServerCrypto};
 use driver::{Address, Scheme};
 pub(crate) use http::{HttpArgs, SecretError};
 pub(crate) use layers::SettingError;
@@ -96,7 +100,7 @@ pub(crate) enum Command {
     Store(StoreCommand),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
-    Chat(ChatArgs),
+    Chat(Box<ChatArgs>),
 }
 
 impl Cli {
@@ -197,6 +201,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) certificates: ServerTls,
     #[command(flatten)]
+    pub(crate) crypto: ServerCrypto,
+    #[command(flatten)]
     pub(crate) web: HttpArgs,
     /// Over how many shards the connections are spread, each with sockets and a processor of its own. More than one needs Linux.
     /// By default one for every two processors, at most 8; one while recording.
@@ -272,6 +278,8 @@ pub(crate) struct ChatArgs {
     pub(crate) urls: Vec<Address>,
     #[command(flatten)]
     pub(crate) certificates: ClientTls,
+    #[command(flatten)]
+    pub(crate) crypto: ClientCrypto,
     /// The room: 1 to 64 bytes.
     #[arg(long, default_value = "lobby", value_parser = room)]
     pub(crate) room: String,

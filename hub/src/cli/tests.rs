@@ -12,7 +12,7 @@ fn serve(arguments: &[&str]) -> ServeArgs {
 
 fn chat(arguments: &[&str]) -> ChatArgs {
     match Cli::try_parse_from([&["bowline", "chat"], arguments].concat()).unwrap().into_command() {
-        Command::Chat(chat) => chat,
+        Command::Chat(chat) => *chat,
         other => panic!("{other:?}"),
     }
 }

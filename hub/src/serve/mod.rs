@@ -18,10 +18,11 @@ use adapter_tokio::udp::Sockets;
 use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
 use driver::{Path, Shared};
 use proto_core::chat::{ChatConfig, RestoreError, RoomState};
+use proto_core::crypto::{Crypto, PublicKey};
 use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
-use crate::cli::{self, SecretError, ServeArgs, TlsFileError, exit};
+use crate::cli::{self, CryptoError, SecretError, ServeArgs, TlsFileError, exit};
 use crate::gateway::GatewayConfig;
 use crate::http::{self, Site};
 use crate::record::{Record, Start};
@@ -48,6 +49,8 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log cannot be served: {0}")]
     Restore(#[from] RestoreError),
@@ -64,12 +67,15 @@ pub(crate) enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen(_) | Self::Tls(_) | Self::Http { .. } | Self::Secret(_) | Self::Store(_) => {
-                match self {
-                    Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
-                    _ => exit::UNAVAILABLE,
-                }
-            }
+            Self::Listen(_)
+            | Self::Tls(_)
+            | Self::Http { .. }
+            | Self::Secret(_)
+            | Self::Crypto(_)
+            | Self::Store(_) => match self {
+                Self::Store(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => exit::DAMAGED,
+                _ => exit::UNAVAILABLE,
+            },
             Self::Restore(_) => exit::DAMAGED,
             Self::Config(_) | Self::System { .. } | Self::Stopped => exit::FAILED,
         }
@@ -126,6 +132,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
+    let crypto = args.crypto.of(&addresses, &server_key, args.record.is_some())?;
+    let key = crypto.as_ref().map(|crypto| crypto.identity.public_key());
     let (start, now) = (Start { seed, server_key }, clock::now());
     let record = args.record.as_deref().map(|file| {
         let limit = args.record_limit.saturating_mul(1 << 20);
@@ -137,8 +145,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         limits: !args.web.unlimited,
         ..GatewayConfig::default()
     };
-    let mut server = born(&start, rooms, now)?.with_rooms(room_config);
-    let (planned, lines) = shards::plan(args.shards(), &config(), &start)?;
+    let mut server = born(&start, crypto.clone(), rooms, now)?.with_rooms(room_config);
+    let (planned, lines) = shards::plan(args.shards(), &config(crypto), &start)?;
     if lines.is_some() {
         server = server.with_shards(args.shards().get());
     }
@@ -155,7 +163,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .into_iter()
         .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
         .collect();
-    announce(&addresses, &web);
+    announce(&addresses, &web, key);
     let pumps = site.pumps();
 
     let signal = tokio::select! {
@@ -182,14 +190,19 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn config() -> ConfigBuilder {
+fn config(crypto: Option<Crypto>) -> ConfigBuilder {
     // The channels are those of rooms.
-    ConfigBuilder { accept: true, max_channels: 2, ..ConfigBuilder::chat() }
+    ConfigBuilder { accept: true, max_channels: 2, crypto, ..ConfigBuilder::chat() }
 }
 
 /// A server with these rooms, as it was at `now`.
-pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
-    let config = ConfigBuilder { server_key: Some(start.server_key), ..config() };
+pub(crate) fn born(
+    start: &Start,
+    crypto: Option<Crypto>,
+    rooms: Vec<RoomState>,
+    now: Now,
+) -> Result<Server<Path>, ServeError> {
+    let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config(crypto) };
     let config = adapter_tokio::config(config).build()?;
     let mut server = Server::new(config, LINK, chat(), start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
@@ -233,20 +246,25 @@ async fn end(shared: &Shared<Hub>, pumps: &Pumps, threads: [JoinHandle<()>; 2]) 
     }
 }
 
-/// Says where the server listens, and what to type next.
-fn announce(addresses: &[Address], web: &[SocketAddr]) {
+/// Says where the server listens, what its key is where it encrypts, and what to type next.
+fn announce(addresses: &[Address], web: &[SocketAddr], key: Option<PublicKey>) {
     let mut stdout = io::stdout().lock();
     let said = addresses
         .iter()
         .try_for_each(|address| writeln!(stdout, "listening {address}"))
         .and_then(|()| web.iter().try_for_each(|address| writeln!(stdout, "listening http://{address}")))
+        .and_then(|()| key.map_or(Ok(()), |key| writeln!(stdout, "key {key}")))
         .and_then(|()| writeln!(stdout, "ready"))
         .and_then(|()| stdout.flush());
     if let Err(error) = said {
         tracing::warn!(%error, "nobody reads stdout");
     }
     if let Some(address) = addresses.first() {
-        let chat = cli::command(&["chat", &reachable(address).to_string()]);
+        let (address, key) = (reachable(address).to_string(), key.map(|key| key.to_string()));
+        let chat = match &key {
+            Some(key) => cli::command(&["chat", &address, "--server-key", key]),
+            None => cli::command(&["chat", &address]),
+        };
         // Not a matter of the log's level. Nobody may read stderr, and the server runs all the same.
         let _ = writeln!(io::stderr(), "to chat, type in another terminal: {chat}");
     }

@@ -169,7 +169,7 @@ pub(super) fn plan(
     let reports = Arc::new(Mailbox::new(LETTERS));
     let (mut shards, mut orders) = (Vec::new(), Vec::new());
     for shard in 0..count.get() {
-        let config = ConfigBuilder { shard, server_key: Some(start.server_key), ..config.clone() };
+        let config = ConfigBuilder { shard, server_key: Some(start.server_key.into()), ..config.clone() };
         let config = adapter_tokio::config(config).build()?;
         let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
         let front = Front::new(config, LINK, seed, clock::now().mono);

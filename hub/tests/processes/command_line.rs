@@ -121,6 +121,7 @@ fn what_to_type_next_is_said_whatever_is_logged_and_works_from_anywhere() {
         let output = server.wait_with_output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(stdout.starts_with("listening udp://0.0.0.0:") && stdout.ends_with("\nready\n"), "{stdout}");
-        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+        assert!(stdout.contains("\nkey "), "beyond loopback it encrypts: {stdout}");
+        assert_eq!(stdout.lines().count(), 3, "{stdout}");
     }
 }

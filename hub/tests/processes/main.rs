@@ -5,6 +5,7 @@ mod backup;
 mod bad_network;
 mod chat;
 mod command_line;
+mod encryption;
 mod full_disk;
 mod links;
 mod node;

@@ -24,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Where it listens.
     pub(crate) urls: Vec<String>,
+    /// The public key that it has said, where it encrypts.
+    pub(crate) key: Option<String>,
 }
 
 impl Server {
@@ -46,11 +48,15 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let log = lines("server: ", child.stderr.take().unwrap());
-        let mut server = Self { child, stdout, log, addresses: Vec::new(), urls: Vec::new() };
+        let mut server = Self { child, stdout, log, addresses: Vec::new(), urls: Vec::new(), key: None };
         loop {
             let line = server.stdout.next().expect("the server says that it is ready").unwrap();
             if line == "ready" {
                 return server;
+            }
+            if let Some(key) = line.strip_prefix("key ") {
+                server.key = Some(key.to_owned());
+                continue;
             }
             let url = line.strip_prefix("listening ").expect("nothing else is on stdout");
             server

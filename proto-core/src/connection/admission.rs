@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::close::write_close;
 use super::state::{End, State};
 use super::{Close, Connection, Timer};
+use crate::crypto::PublicKey;
 use crate::wire::{Advice, LongKind, RecordWriter};
 use crate::{CloseReason, Credentials, Drop, Event, Timestamp, code};
 
@@ -82,7 +83,7 @@ impl Connection {
     }
 
     /// The agreement is prepared: ACCEPT goes out when the application says so, if it wants to be asked.
-    pub(super) fn ask_for_admission(&mut self, token: &[u8]) {
+    pub(super) fn ask_for_admission(&mut self, token: Bytes, key: Option<PublicKey>) {
         // A session that goes on was let in when it began.
         if !self.config.admission || self.state == State::Suspended {
             return self.owe_accept();
@@ -90,7 +91,7 @@ impl Connection {
         self.handshake.admission = Admission::Undecided;
         self.timers.set(Timer::HandshakeDeadline, self.clock + self.config.admission_timeout);
         let vouched = self.handshake.vouched.take().map_or_else(Credentials::default, |vouched| *vouched);
-        let credentials = Credentials { token: Bytes::copy_from_slice(token), ..vouched };
+        let credentials = Credentials { token, key, ..vouched };
         self.events.push_back(Event::Undecided(Box::new(credentials)));
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::AdmitsAnyone) {

@@ -1,14 +1,15 @@
 //! How a message fits into what is left of a packet.
 
+use super::Connection;
 use crate::channel::Candidate;
-use crate::wire::packet;
-use crate::wire::{WireId, varint};
+use crate::wire::{WireId, packet, sealed, varint};
 
 /// A message is not cut for less room than this.
 const MIN_PIECE: usize = 64;
 
 /// Header, tag, confirmation and the longest head of a message.
-pub(super) const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
+const PACKET_OVERHEAD: usize = packet::short_overhead(4) + 17 + 32;
+const SEALED_OVERHEAD: usize = sealed::overhead(4) + 17 + 32;
 
 /// How a message goes into a record.
 #[derive(Clone, Copy)]
@@ -21,6 +22,14 @@ pub(super) struct Fit {
     pub(super) is_last: bool,
     /// Its channel is to be announced before it.
     pub(super) must_announce: bool,
+}
+
+impl Connection {
+    /// Bytes of a packet that the longest whole message leaves for everything else.
+    #[inline]
+    pub(super) fn packet_overhead(&self) -> usize {
+        if self.is_sealed() { SEALED_OVERHEAD } else { PACKET_OVERHEAD }
+    }
 }
 
 /// How much of `candidate` to write into `room` bytes, and whether nothing can follow it; `None` when it should wait for the next

@@ -5,46 +5,50 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::admission::Admission;
+use super::secrecy::Begun;
 use super::state::{End, State};
 use super::ways::Way;
-use super::{Connection, Timer, Verdict, prove};
+use super::{Connection, Timer, Verdict};
 use crate::lazy::Blank;
-use crate::wire::packet::{self, MIN_INIT, TAG_LEN, VERSION};
-use crate::wire::params::{self, Params};
+use crate::wire::packet::{self, VERSION};
+use crate::wire::params::Params;
 use crate::wire::{
-    Accept, Advice, Attach, Cid, Claim, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter,
-    Version,
+    Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
 };
-use crate::{CloseReason, Credentials, Drop, Link, SessionId, Timestamp, code};
+use crate::{CloseReason, Credentials, Drop, Link, Secret, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
-/// An INIT with the longest token and the longest credentials.
-const LONGEST_INIT: usize = 1280;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
 /// What both sides remember until they agree.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshake {
-    client_random: [u8; 32],
+    pub(super) client_random: [u8; 32],
     /// The client's: the ways to the server.
     pub(super) ways: Vec<Way>,
     /// The client's: the destination of its INIT.
-    original: Cid,
+    pub(super) original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
-    transcripts: Vec<[u8; 16]>,
+    pub(super) transcripts: Vec<[u8; 16]>,
+    /// The client's: what it has encrypted. ACCEPT may answer any of them.
+    pub(super) begun: Vec<Begun>,
     /// The server's: the record that answers INIT.
     pub(super) accept: Vec<u8>,
+    /// The same, encrypted: what goes out in datagrams then.
+    pub(super) sealed_accept: Vec<u8>,
     pub(super) due: bool,
-    sent: u32,
+    pub(super) sent: u32,
     sent_at: Timestamp,
     /// The server's: bytes that may go to an address that has not been proven.
     pub(super) budget: Option<usize>,
-    pub(super) server_key: Option<[u8; 32]>,
+    pub(super) server_key: Option<Secret>,
     pub(super) admission: Admission,
     /// The server's: what the link vouches for.
     pub(super) vouched: Option<Box<Credentials>>,
@@ -56,7 +60,9 @@ impl Blank for Handshake {
         ways: Vec::new(),
         original: Cid([0; Cid::LEN]),
         transcripts: Vec::new(),
+        begun: Vec::new(),
         accept: Vec::new(),
+        sealed_accept: Vec::new(),
         due: false,
         sent: 0,
         sent_at: Timestamp::ZERO,
@@ -83,7 +89,7 @@ pub(crate) fn reset_token(key: &[u8; 32], cid: Cid) -> [u8; 16] {
     first_half(hasher.finalize().as_bytes())
 }
 
-fn first_half(hash: &[u8; 32]) -> [u8; 16] {
+pub(super) fn first_half(hash: &[u8; 32]) -> [u8; 16] {
     core::array::from_fn(|i| hash[i])
 }
 
@@ -120,13 +126,13 @@ impl Connection {
     }
 
     /// The key that reset tokens are made with; the configuration's, or a random one, when the endpoint has none to give.
-    pub(crate) fn set_server_key(&mut self, key: [u8; 32]) {
+    pub(crate) fn set_server_key(&mut self, key: Secret) {
         self.handshake.server_key = Some(key);
     }
 
     /// Proves ownership of the session when it is resumed on another link. It is known to both sides and to nobody else.
     pub const fn session_secret(&self) -> &[u8; 32] {
-        &self.secret
+        self.secret.expose()
     }
 
     pub(super) fn on_handshake_timer(&mut self, now: Timestamp) {
@@ -138,7 +144,7 @@ impl Connection {
         self.arm_repeat(now);
     }
 
-    fn arm_repeat(&mut self, now: Timestamp) {
+    pub(super) fn arm_repeat(&mut self, now: Timestamp) {
         let first = self.recovery.rtt.pto_base().max(MIN_REPEAT);
         let doublings = self.handshake.sent.saturating_sub(EAGER_REPEATS).min(16);
         let wait = first.saturating_mul(1 << doublings).min(self.config.pto_cap);
@@ -177,7 +183,7 @@ impl Connection {
         self.attempts.next(now, policy, retry_after, &mut self.rng)
     }
 
-    fn params(&self) -> Params {
+    pub(super) fn params(&self) -> Params {
         let config = &self.config;
         let (session_bytes, session_messages) = self.channels.session_receive.granted();
         let (channel_bytes, channel_messages) = self.channels.first_credit();
@@ -214,68 +220,20 @@ impl Connection {
         Some(0)
     }
 
-    /// Writes the INIT of a way, which is a bare record on a stream.
-    pub(super) fn write_init(&mut self, now: Timestamp, way: u8, buf: &mut Vec<u8>) {
-        let is_stream = self.ways.is_stream(way);
-        let Some(state) = self.handshake.ways.get_mut(usize::from(way)) else { return };
-        state.on_init_sent(now);
-        let token = core::mem::take(&mut state.token);
-        let start = buf.len();
-        self.build_init(&token, is_stream, buf);
-        if !is_stream {
-            self.handshake.sent += 1;
-            self.arm_repeat(now);
-            debug_assert!(buf.len() - start <= usize::from(self.link.max_packet).max(LONGEST_INIT));
-        }
-        self.handshake.ways[usize::from(way)].token = token;
-    }
-
-    fn build_init(&mut self, token: &[u8], is_stream: bool, buf: &mut Vec<u8>) {
-        let claim = self.next_claim();
-        // Whether those with credentials get a new session is not the transport's decision: they ask for the old one only.
-        let credentials = self.credentials.as_deref().filter(|_| claim.is_none()).unwrap_or_default();
-        let mut params = Vec::new();
-        self.params().encode_with(credentials, &mut params);
-        let versions = VERSION.to_be_bytes();
-        let mut init = Init {
-            versions: Version::from_bytes(&versions).expect("one version is between 1 and 16"),
-            client_random: self.handshake.client_random,
-            token,
-            attach: Attach::New,
-            params: &params,
-        };
-        if let Some(claim) = claim {
-            let takes_new = self.attempts.is_replaceable && self.credentials.is_none();
-            let attach = if takes_new { Attach::ResumeOrNew } else { Attach::Resume };
-            init.attach = attach(claim);
-            let proof = *prove(&self.secret, &init).as_bytes();
-            init.attach = attach(Claim { proof, ..claim });
-        }
-        let mut record = Vec::new();
-        RecordWriter::new(&mut record).write(&Frame::Init(init), false);
-        let transcript = first_half(blake3::hash(&record).as_bytes());
-        if !self.handshake.transcripts.contains(&transcript) {
-            self.handshake.transcripts.push(transcript);
-        }
-        if is_stream {
-            return buf.extend_from_slice(&record);
-        }
-        let header = 1 + 4 + 2 * (1 + Cid::LEN);
-        record.resize(record.len().max(MIN_INIT - header - TAG_LEN), 0);
-        let long = Long {
-            kind: LongKind::Init,
-            version: VERSION,
-            dcid: &self.handshake.original.0,
-            scid: &self.local_cid.0,
-            payload: &record,
-        };
-        long.encode(buf, self.config.checksum);
-    }
-
     fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
-        let accept = core::mem::take(&mut self.handshake.accept);
-        let written = self.write_long_answer(LongKind::Accept, &accept, buf);
-        self.handshake.accept = accept;
+        let is_sealed = !self.handshake.sealed_accept.is_empty() && !self.link.is_stream();
+        let accept = |this: &mut Self| {
+            let handshake = &mut *this.handshake;
+            let accept = if is_sealed { &mut handshake.sealed_accept } else { &mut handshake.accept };
+            core::mem::take(accept)
+        };
+        let record = accept(self);
+        let written = self.write_long_answer(LongKind::Accept, &record, buf);
+        if is_sealed {
+            self.handshake.sealed_accept = record;
+        } else {
+            self.handshake.accept = record;
+        }
         self.handshake.due = false;
         written
     }
@@ -332,6 +290,16 @@ impl Connection {
                 Ok(())
             }
             (LongKind::Retry, Frame::Retry(token)) if self.is_client => self.on_retry(now, way, token),
+            (LongKind::Retry, Frame::Key { key, token }) if self.is_client => {
+                self.on_key(now, way, key, token)
+            }
+            (LongKind::Accept, Frame::Accept(accept)) if self.is_client && self.secrecy.is_some() => {
+                self.on_plain_accept(now, &accept)
+            }
+            (LongKind::Accept, Frame::Sealed(message)) if self.is_client => {
+                let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
+                sender.map_or(malformed, |sender| self.on_sealed_accept(now, way, link, sender, message))
+            }
             (LongKind::Accept, Frame::Accept(accept)) if self.is_client => {
                 let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
                 sender.map_or(malformed, |sender| self.on_accept(now, way, link, sender, &accept))
@@ -357,7 +325,7 @@ impl Connection {
         Ok(())
     }
 
-    fn on_retry(&mut self, now: Timestamp, way: u8, token: &[u8]) -> Result<(), Drop> {
+    pub(super) fn on_retry(&mut self, now: Timestamp, way: u8, token: &[u8]) -> Result<(), Drop> {
         let state = self.handshake.ways.get_mut(usize::from(way));
         let is_sound = !token.is_empty() && token.len() <= MAX_TOKEN;
         let state = state.filter(|state| is_sound && state.retries < MAX_RETRIES);
@@ -381,7 +349,7 @@ impl Connection {
         self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
     }
 
-    /// A client asks.
+    /// A client asks. On an endpoint that encrypts, an INIT with a message is answered by one.
     pub(super) fn on_init(&mut self, remote: Cid, init: &Init<'_>, size: usize) -> Result<(), Drop> {
         if let Some(budget) = &mut self.handshake.budget {
             *budget += 3 * size;
@@ -395,10 +363,20 @@ impl Connection {
                 self.guard = packet::guard(remote, self.local_cid, self.config.checksum);
             }
             self.handshake.due = !self.is_undecided();
-            return Ok(());
+            return self.encrypt_again(init);
         }
-        let peer = Params::decode(init.params).map_err(|_| Drop::MalformedHandshake)?;
-        let token = params::credentials(init.params).map_err(|_| Drop::MalformedHandshake)?;
+        let mut responder = None;
+        if self.is_encrypted(init) {
+            let random = self.rng.bytes();
+            responder = self.respond(random, init);
+            if responder.is_none() {
+                self.enter_closed(self.clock, End::of(CloseReason::NotEncrypted), Duration::ZERO);
+                return Err(Drop::WrongKey);
+            }
+        }
+        let (peer, token) = Self::decrypt_params(responder.as_deref(), init)?;
+        let peer_key = responder.as_ref().map(|responder| responder.peer());
+        let token = Bytes::copy_from_slice(token);
         self.remote_cid = remote;
         self.agree(peer, remote, self.local_cid);
         let mut record = Vec::new();
@@ -409,12 +387,14 @@ impl Connection {
             let mut session: [u8; 16] = self.rng.bytes();
             session[0] = self.config.shard;
             self.session = SessionId(session);
-            self.secret = self.rng.bytes();
+            self.secret = self.rng.secret();
             self.incarnation = 1;
         }
-        let key = self.handshake.server_key.or(self.config.server_key).unwrap_or_else(|| self.rng.bytes());
+        let key = self.handshake.server_key.as_ref().or(self.config.server_key.as_ref()).cloned();
+        let key = key.unwrap_or_else(|| self.rng.secret());
         // Nothing but a new handshake finds its way back to a stream that is gone.
-        let reset_token = if self.link.is_stream() { [0; 16] } else { reset_token(&key, self.local_cid) };
+        let reset_token =
+            if self.link.is_stream() { [0; 16] } else { reset_token(key.expose(), self.local_cid) };
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let accept = Accept {
@@ -422,7 +402,7 @@ impl Connection {
             server_random: self.rng.bytes(),
             session_id: self.session.0,
             incarnation: self.incarnation.into(),
-            secret: self.secret,
+            secret: *self.secret.expose(),
             reset_token,
             transcript,
             params: &params,
@@ -430,8 +410,11 @@ impl Connection {
         record.clear();
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
         self.confirmation = confirm_hash(&transcript, &record);
+        if let Some(responder) = responder {
+            self.encrypt_accept(self.clock, responder, &record);
+        }
         self.handshake.accept = record;
-        self.ask_for_admission(token);
+        self.ask_for_admission(token, peer_key);
         Ok(())
     }
 
@@ -466,7 +449,7 @@ impl Connection {
         let mut record = Vec::new();
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &record);
-        self.secret = accept.secret;
+        self.secret = accept.secret.into();
         // Who shows credentials may have waited for somebody to look at them.
         if let Some(sent) = sent.filter(|_| self.credentials.is_none() || self.state == State::Suspended) {
             self.recovery.rtt.sample(now, sent, Duration::ZERO);
@@ -502,6 +485,7 @@ impl Connection {
         next.local_cid = core::mem::replace(&mut self.local_cid, Cid(self.rng.bytes()));
         *next.handshake = core::mem::take(&mut *self.handshake);
         next.recovery.rtt = self.recovery.rtt;
+        next.secrecy = self.secrecy.take();
         next.on_accept(now, way, link, remote, accept)?;
         self.set_successor(next);
         self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);

@@ -20,6 +20,9 @@ impl Connection {
         mut rest: &'p [u8],
         stride: usize,
     ) -> &'p [u8] {
+        if self.is_sealed() {
+            return self.handle_sealed(now, arrival, packet, rest, stride);
+        }
         let now = self.advance(now);
         let is_usual = self.state == State::Established
             && arrival.path == self.active_path()
@@ -74,15 +77,7 @@ impl Connection {
         if !short.verify(self.guard, number, self.config.checksum) {
             return false;
         }
-        let arena = self.arena.get_or_insert_default();
-        let accepted = self.channels.accept(&run, 0, self.config.max_message, arena);
-        let Some(accepted) = accepted else { return false };
-        self.received.insert_next(now, self.config.max_ack_delay);
-        self.received.note_mark(arrival.ecn);
-        if accepted.is_first {
-            self.on_first_ready(ChannelId(run.channel));
-        }
-        true
+        self.accept_next(now, arrival, &run)
     }
 
     /// The rest of a record that is nothing but such messages, and the first of its messages: whether it could be taken in so.

@@ -14,7 +14,9 @@ mod goaway;
 mod handover;
 mod handshake;
 mod heartbeat;
+mod init;
 mod intake;
+mod keys;
 mod news;
 mod packets;
 mod paths;
@@ -25,6 +27,8 @@ mod reconnect;
 mod recv_all;
 mod requests;
 mod resume;
+mod sealed;
+mod secrecy;
 mod settle;
 mod sleep;
 mod state;
@@ -43,8 +47,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem;
 use core::time::Duration;
+use core::{fmt, mem};
 
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
@@ -59,6 +63,7 @@ use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::recv_all::RecvAll;
 pub(crate) use self::resume::{Verdict, prove};
+use self::secrecy::Secrecy;
 pub use self::state::State;
 use self::stream::Echo;
 use self::timers::{Timer, TimerTable};
@@ -66,13 +71,14 @@ use self::urgent::Overdraft;
 pub(crate) use self::ways::{MAX_WAYS, Ways};
 use crate::arena::Arena;
 use crate::channel::{Channels, Delivery, Ends, Gone, Next};
+use crate::crypto::PublicKey;
 use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::Cid;
 use crate::{
-    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, SessionId, Stats, Timestamp, Transmit,
+    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, Secret, SessionId, Stats, Timestamp, Transmit,
 };
 
 /// One peer.
@@ -80,7 +86,7 @@ use crate::{
 /// Inputs are [`handle_packet`](Self::handle_packet) and [`handle_timeout`](Self::handle_timeout), outputs
 /// [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event) and [`poll_timeout`](Self::poll_timeout).
 /// Polls come in any order, any number of times; none is required before another or before the next input.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connection {
     config: Arc<Config>,
     link: Link,
@@ -96,7 +102,9 @@ pub struct Connection {
     /// Hash of INIT and ACCEPT, which CONFIRM carries.
     confirmation: [u8; 16],
     /// Proves ownership of the session.
-    secret: [u8; 32],
+    secret: Secret,
+    /// What encrypts its datagrams, if they are to be.
+    secrecy: Option<Box<Secrecy>>,
     /// Attachments of the session so far.
     incarnation: u32,
     resume: Option<Box<resume::Resume>>,
@@ -142,12 +150,28 @@ pub struct Connection {
     stats: Stats,
 }
 
+/// Tells what it is and how it is, and nothing that it keeps for itself.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("is_client", &self.is_client)
+            .field("state", &self.state)
+            .field("session", &self.session)
+            .field("incarnation", &self.incarnation)
+            .field("link", &self.link)
+            .field("peer_key", &self.peer_key())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a lost connection leaves to the one that takes its place.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Legacy {
     pub(crate) attempts: Attempts,
     pub(crate) ways: Ways,
     credentials: Option<Arc<[u8]>>,
+    peer: Option<PublicKey>,
 }
 
 /// Lists that are filled and emptied within one call, kept for their memory.
@@ -158,6 +182,8 @@ struct Scratch {
     deliveries: Vec<Delivery>,
     gone: Vec<Gone>,
     ends: Ends,
+    /// A packet that was sealed.
+    opened: Vec<u8>,
     /// What did not fit into the packet before, as of that time. Anything but another packet makes it void.
     next: Option<(Timestamp, Next)>,
 }
@@ -169,6 +195,7 @@ impl Blank for Scratch {
         deliveries: Vec::new(),
         gone: Vec::new(),
         ends: Vec::new(),
+        opened: Vec::new(),
         next: None,
     };
 }
@@ -203,6 +230,9 @@ impl Connection {
             return Err(ConnectError::CredentialsTooLong { max });
         }
         self.credentials = (!credentials.is_empty()).then(|| credentials.into());
+        if let Some(handshake) = self.handshake.get_mut() {
+            handshake.ways.iter_mut().for_each(|way| way.init.clear());
+        }
         Ok(())
     }
 
@@ -226,6 +256,9 @@ impl Connection {
         conn.ways = legacy.ways;
         conn.attempts = legacy.attempts;
         conn.credentials = legacy.credentials;
+        if let Some(secrecy) = &mut conn.secrecy {
+            secrecy.peer = legacy.peer;
+        }
         conn.enter_backoff(at);
         conn
     }
@@ -249,7 +282,8 @@ impl Connection {
             handshake: Lazy::default(),
             confirm: Confirm::Done,
             confirmation: [0; 16],
-            secret: [0; 32],
+            secret: Secret::from([0; 32]),
+            secrecy: Secrecy::first(&config, is_client),
             incarnation: 0,
             resume: None,
             unanswered: None,
@@ -418,7 +452,8 @@ impl Connection {
                 if closed.reason.is_retryable(closed.advice) && !self.ending.is_wanted() =>
             {
                 let credentials = self.credentials.clone();
-                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials };
+                let peer = self.secrecy.as_ref().and_then(|secrecy| secrecy.peer);
+                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials, peer };
                 Some((legacy, closed.retry_after))
             }
             _ => None,

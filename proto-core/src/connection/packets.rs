@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::state::{End, State};
 use super::{Arrival, Connection};
-use crate::wire::{DecodeError, Frame, Packet, Record, Short};
+use crate::wire::{Cid, DecodeError, Frame, Packet, Record, Short};
 use crate::{CloseReason, Drop, Meta, Timestamp};
 
 impl Connection {
@@ -19,6 +19,7 @@ impl Connection {
             Ok(Packet::Long(long)) => {
                 self.on_long(now, meta.path.0, &long, datagram.len());
             }
+            Ok(Packet::Short(_)) | Err(_) if self.is_sealed() => self.on_sealed(now, arrival, datagram),
             Ok(Packet::Short(short)) => self.on_short(now, arrival, &short, datagram),
             Err(DecodeError::BadChecksum) => self.stats.drops.count(Drop::BadChecksum),
             Err(_) => self.on_garbage(now, datagram, Drop::MalformedHeader),
@@ -42,37 +43,65 @@ impl Connection {
     }
 
     pub(super) fn on_short(&mut self, now: Timestamp, arrival: Arrival, short: &Short<'_>, datagram: &[u8]) {
-        if !self.is_dialling() && arrival.path != self.active_path() && !self.may_roam() {
-            return self.stats.drops.count(Drop::WrongAddress);
-        }
-        if self.link.is_stream() {
-            return self.stats.drops.count(Drop::UnknownConnection);
-        }
-        let is_expected = match self.state {
-            State::Connecting | State::Backoff => false,
-            State::Suspended => !self.is_client,
-            State::Accepting => self.has_agreed(),
-            State::Drained => return self.stats.drops.count(Drop::AfterClose),
-            _ => true,
-        };
         #[cfg(planted)]
         if self.is_unfenced(short.dcid) {
             let number = self.received.expand(short.number, short.number_len);
             return self.apply_record(now, number, arrival, short.payload);
         }
-        if !is_expected || short.dcid != self.local_cid {
-            return self.on_garbage(now, datagram, Drop::UnknownConnection);
+        if !self.expects(now, arrival, short.dcid, datagram) {
+            return;
         }
         let number = self.received.expand(short.number, short.number_len);
         if !short.verify(self.guard, number, self.config.checksum) {
             return self.on_garbage(now, datagram, Drop::BadChecksum);
         }
+        self.on_authentic(now, arrival, number, short.payload, datagram.len());
+    }
+
+    /// Whether a packet for `dcid` may be one of this connection as it stands; otherwise it is dealt with.
+    #[inline]
+    pub(super) fn expects(&mut self, now: Timestamp, arrival: Arrival, dcid: Cid, datagram: &[u8]) -> bool {
+        if !self.is_dialling() && arrival.path != self.active_path() && !self.may_roam() {
+            self.stats.drops.count(Drop::WrongAddress);
+            return false;
+        }
+        if self.link.is_stream() {
+            self.stats.drops.count(Drop::UnknownConnection);
+            return false;
+        }
+        let is_expected = match self.state {
+            State::Connecting | State::Backoff => false,
+            State::Suspended => !self.is_client,
+            State::Accepting => self.has_agreed(),
+            State::Drained => {
+                self.stats.drops.count(Drop::AfterClose);
+                return false;
+            }
+            _ => true,
+        };
+        if !is_expected || dcid != self.local_cid {
+            self.on_garbage(now, datagram, Drop::UnknownConnection);
+            return false;
+        }
+        true
+    }
+
+    /// Takes in the record of packet `number`, whose tag is right; the packet has `len` bytes.
+    #[inline]
+    pub(super) fn on_authentic(
+        &mut self,
+        now: Timestamp,
+        arrival: Arrival,
+        number: u64,
+        payload: &[u8],
+        len: usize,
+    ) {
         if !self.received.is_new(number) {
             return self.stats.drops.count(Drop::DuplicatePacket);
         }
         if self.state == State::Draining {
             self.stats.drops.count(Drop::AfterClose);
-            let is_close = Record::new(short.payload).any(|frame| matches!(frame, Ok(Frame::Close(_))));
+            let is_close = Record::new(payload).any(|frame| matches!(frame, Ok(Frame::Close(_))));
             return self.answer_late_packet(is_close);
         }
         let must_confirm = match self.state {
@@ -80,8 +109,8 @@ impl Connection {
             State::Suspended => self.is_accepting(),
             _ => false,
         };
-        if must_confirm && !self.confirms(now, short.payload) {
-            let is_close = first_frame(short.payload).is_some_and(|frame| matches!(frame, Frame::Close(_)));
+        if must_confirm && !self.confirms(now, payload) {
+            let is_close = first_frame(payload).is_some_and(|frame| matches!(frame, Frame::Close(_)));
             if is_close && self.state == State::Accepting {
                 return self.on_withdrawn(now);
             }
@@ -91,9 +120,9 @@ impl Connection {
             self.revive(now);
         }
         self.stats.packets_received += 1;
-        self.stats.bytes_received += datagram.len() as u64;
-        self.set_arrival(arrival.path, datagram.len());
-        self.apply_record(now, number, arrival, short.payload);
+        self.stats.bytes_received += len as u64;
+        self.set_arrival(arrival.path, len);
+        self.apply_record(now, number, arrival, payload);
     }
 
     /// The client says that it will not come: it found another way.

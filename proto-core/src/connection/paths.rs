@@ -9,8 +9,8 @@ use super::receive::{Violation, violation};
 use super::state::State;
 use super::{Connection, Timer};
 use crate::recovery::{Mark, Mtu};
-use crate::wire::packet::{self, MIN_INIT, TAG_LEN};
-use crate::wire::{Frame, RecordWriter};
+use crate::wire::packet::{self, MIN_INIT};
+use crate::wire::{Frame, RecordWriter, sealed};
 use crate::{Drop, Ecn, PathId, Timestamp, code};
 
 /// What an address that is not proven may get for each byte that came from there.
@@ -23,7 +23,7 @@ const TRIES: u8 = 3;
 const MAX_FRAMES: u32 = 100;
 
 /// A packet with nothing but a frame about paths.
-const SHORTEST: usize = packet::short_overhead(4) + 1 + 8;
+const SHORTEST: usize = sealed::overhead(4) + 1 + 8;
 
 /// How a packet came in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -325,8 +325,8 @@ impl Connection {
             let (number, number_len) = self.recovery.next_number();
             packet::start_short(buf, self.remote_cid, number, number_len);
             RecordWriter::new(buf).write(&frame, false);
-            buf.resize(start + len - TAG_LEN, 0);
-            packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+            buf.resize(start + len - self.tag_len(), 0);
+            self.finish_datagram(now, buf, start, number);
             // Its loss says nothing about the path in use; it is repeated by the timer, or not at all.
             self.recovery.on_sent(now, buf.len() - start, false, Mark::default(), &[]);
             self.paths.written = path;

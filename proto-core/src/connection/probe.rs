@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::Connection;
 use crate::Timestamp;
 use crate::recovery::{Carried, Mark};
-use crate::wire::packet::{self, TAG_LEN};
+use crate::wire::packet;
 use crate::wire::{Frame, RecordWriter};
 
 impl Connection {
@@ -23,8 +23,8 @@ impl Connection {
         let (number, number_len) = self.recovery.next_number();
         packet::start_short(buf, self.remote_cid, number, number_len);
         RecordWriter::new(buf).write(&Frame::Ping, false);
-        buf.resize(start + usize::from(size) - TAG_LEN, 0);
-        packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+        buf.resize(start + usize::from(size) - self.tag_len(), 0);
+        self.finish_datagram(now, buf, start, number);
         let mark = Mark { ecn: false, mtu_probe: true };
         self.recovery.on_sent(now, size.into(), true, mark, &[Carried::MtuProbe(size)]);
         self.mtu.on_probe_sent(size);

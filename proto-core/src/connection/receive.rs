@@ -235,9 +235,12 @@ impl Connection {
             | Frame::MsgAck(_)
             | Frame::ResumeState(_)
             | Frame::Msg(_) => Ok(()),
-            Frame::Init(_) | Frame::Retry(_) | Frame::Version(_) | Frame::Accept(_) => {
-                violation("a handshake frame in an established connection")
-            }
+            Frame::Init(_)
+            | Frame::Retry(_)
+            | Frame::Version(_)
+            | Frame::Accept(_)
+            | Frame::Sealed(_)
+            | Frame::Key { .. } => violation("a handshake frame in an established connection"),
         }
     }
 

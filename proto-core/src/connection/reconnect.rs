@@ -9,6 +9,8 @@ use crate::{Reconnect, Timestamp};
 
 /// No server can keep a client away for longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// Attempts for which a server that said that it is going away is thought to be back soon.
+const SOON: u32 = 8;
 
 /// The attempts of one side to reach another, over any number of connections.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,13 +25,21 @@ pub(crate) struct Attempts {
     /// An established connection was lost, maybe together with many others: no attempt follows another one within the spread,
     /// or those that find the server still down would come back in a crowd.
     is_spaced: bool,
+    /// The server has said that it is going away: it will be back soon, and its clients have left it one by one.
+    is_told: bool,
 }
 
 impl Attempts {
     pub(crate) fn on_established(&mut self, now: Timestamp) {
         self.number = 0;
         self.is_spaced = false;
+        self.is_told = false;
         self.established = Some(now);
+    }
+
+    /// The server is going away, and has said so.
+    pub(crate) const fn on_going_away(&mut self) {
+        self.is_told = true;
     }
 
     /// An attempt failed, or the connection was lost: when to begin the next one, if ever.
@@ -48,7 +58,8 @@ impl Attempts {
             return None;
         }
         self.number += 1;
-        let least = if self.is_spaced { policy.spread } else { Duration::ZERO };
+        let is_soon = self.is_told && self.number <= SOON;
+        let least = if self.is_spaced && !is_soon { policy.spread } else { Duration::ZERO };
         self.is_spaced |= established.is_some();
         let bound = match (established, self.failures) {
             (Some(_), 0) => policy.spread,
@@ -57,6 +68,7 @@ impl Attempts {
                 policy.first.saturating_mul(1 << doublings).min(policy.cap)
             }
         };
+        let bound = if is_soon { bound.min(policy.spread) } else { bound };
         self.failures = self.failures.saturating_add(1);
         let drawn = Duration::from_nanos(rng.below(nanos(bound).saturating_add(1)));
         Some(
@@ -65,7 +77,7 @@ impl Attempts {
     }
 }
 
-crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced });
+crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced, is_told });
 
 #[cfg(test)]
 mod tests {

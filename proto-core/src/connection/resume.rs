@@ -13,7 +13,7 @@ use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::recovery::{Carried, Mtu, Received as ReceivedPackets, Recovery, Rtt};
 use crate::wire::{Claim, Frame, Init, RecordWriter, StateLine};
-use crate::{ChannelId, CloseReason, Continuity, Event, Link, Timestamp};
+use crate::{ChannelId, CloseReason, Continuity, Event, Link, Secret, Timestamp};
 
 /// What a session needs only while it has no link, or has just got a new one.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Resume {
     /// The client's: the last incarnation that it asked for.
     asked: u32,
     /// The server's: what proved ownership before the new attachment, and does until that is confirmed.
-    pub(super) previous: Option<[u8; 32]>,
+    pub(super) previous: Option<Secret>,
     /// The server's: a client has claimed the session, and its CONFIRM is awaited.
     pub(super) is_claimed: bool,
     /// Events that may be polled before those of the new link.
@@ -157,6 +157,7 @@ impl Connection {
         self.marks = false;
         self.ping_due = false;
         self.probes_due = 0;
+        self.forget_keys();
     }
 
     /// The next attempt's claim to the session, whose proof the caller puts in.
@@ -186,11 +187,12 @@ impl Connection {
     /// Judges a claim to this session.
     pub(crate) fn judge(&self, init: &Init<'_>) -> Verdict {
         let Some(claim) = init.attach.claim() else { return Verdict::Unproven };
-        let previous = self.resume.as_ref().and_then(|resume| resume.previous);
+        let previous = self.resume.as_ref().and_then(|resume| resume.previous.as_ref());
         // Comparing hashes takes the same time whatever they are, and all are compared.
-        let is_right = |secret: &[u8; 32]| blake3::Hash::from(claim.proof) == prove(secret, init);
+        let is_right = |secret: &Secret| blake3::Hash::from(claim.proof) == prove(secret.expose(), init);
         let is_proven =
-            [Some(self.secret), previous].iter().flatten().filter(|&secret| is_right(secret)).count() > 0;
+            [Some(&self.secret), previous].into_iter().flatten().filter(|secret| is_right(secret)).count()
+                > 0;
         if !is_proven {
             Verdict::Unproven
         } else if self.is_claimed() && self.is_same_client(init) {
@@ -198,7 +200,7 @@ impl Connection {
         } else if claim.incarnation <= self.incarnation {
             Verdict::Stale
         } else {
-            Verdict::Valid
+            self.judge_key(init)
         }
     }
 
@@ -210,7 +212,7 @@ impl Connection {
         self.link = link;
         self.suspend(now + self.window());
         self.incarnation = incarnation;
-        let secret = self.secret;
+        let secret = self.secret.clone();
         if let Some(resume) = &mut self.resume {
             resume.previous.get_or_insert(secret);
             resume.is_claimed = true;
@@ -221,12 +223,12 @@ impl Connection {
         {
             resume.unfenced = Some(self.local_cid);
         }
-        let key = self.handshake.server_key;
+        let key = self.handshake.server_key.clone();
         self.handshake.clear();
         self.handshake.server_key = key;
         self.renew_attachment(now);
         self.await_init(now);
-        self.secret = self.rng.bytes();
+        self.secret = self.rng.secret();
     }
 
     /// Whether what came over the new link must wait for `Event::Resumed`.

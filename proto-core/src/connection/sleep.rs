@@ -74,6 +74,7 @@ crate::sleep::saved!(Connection {
     confirm,
     confirmation,
     secret,
+    secrecy,
     incarnation,
     resume,
     unanswered,

@@ -29,6 +29,9 @@ impl Connection {
         self.mtu = Mtu::new(link.max_packet, if link.is_stream() { 0 } else { self.config.max_packet });
         self.channels.set_packet(link.max_packet);
         self.echo = Echo::default();
+        if link.is_stream() {
+            self.forget_keys();
+        }
     }
 
     /// The link over which it goes.

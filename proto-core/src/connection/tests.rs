@@ -303,6 +303,8 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::Version(_) => "VERSION",
         Frame::Accept(_) => "ACCEPT",
         Frame::Confirm(_) => "CONFIRM",
+        Frame::Sealed(_) => "SEALED",
+        Frame::Key { .. } => "KEY",
         Frame::Msg(_) => "MSG",
         Frame::Extension { .. } => "EXTENSION",
     }

@@ -9,7 +9,7 @@ use super::transmit::{MIN_TRIGGER, pad};
 use super::{Connection, Timer};
 use crate::recovery::{Carried, Mark};
 use crate::wire::RecordWriter;
-use crate::wire::packet::{self, TAG_LEN};
+use crate::wire::packet;
 use crate::{Ecn, Timestamp, Transmit};
 
 impl Connection {
@@ -38,14 +38,16 @@ impl Connection {
         let now = self.clock;
         let run = if max > 0 && self.has_only_messages(now) { self.channels.run() } else { None };
         let Some(run) = run else { return 0 };
-        let (size, room, before) = (self.packet_limit() - TAG_LEN, self.room(), buf.len());
+        let tag_len = self.tag_len();
+        let (size, room, before) = (self.packet_limit() - tag_len, self.room(), buf.len());
         // Who may have forgotten the connection must be able to answer with something shorter.
-        let least = if self.reset_token.is_some() { MIN_TRIGGER - TAG_LEN } else { 0 };
+        let least = if self.reset_token.is_some() { MIN_TRIGGER - tag_len } else { 0 };
         let (cid, guard, path) = (self.remote_cid, self.guard, self.active_path());
         let checksum = self.config.checksum;
         self.scratch.next = None;
         let mut carried = mem::take(&mut self.scratch.carried);
-        let Self { channels, recovery, mtu, .. } = self;
+        let Self { channels, recovery, mtu, secrecy, config, .. } = self;
+        let mut keys = secrecy.as_mut().and_then(|secrecy| secrecy.keys.as_mut());
         let mut lane = channels.lane(run);
         let mut written = 0;
         while written < max && recovery.is_open(now) && mtu.wants_probe(now).is_none() {
@@ -63,7 +65,12 @@ impl Connection {
             if buf.len() < start + least {
                 pad(buf, record, start + least);
             }
-            packet::finish_short(buf, start, guard, number, checksum);
+            match &mut keys {
+                Some(keys) => {
+                    keys.seal(now, config, (number, recovery.largest_acked()), (buf, start));
+                }
+                None => packet::finish_short(buf, start, guard, number, checksum),
+            }
             let (len, ecn) = (buf.len() - start, recovery.wants_mark());
             recovery.on_sent(now, len, true, Mark { ecn, mtu_probe: false }, &carried);
             carried.clear();

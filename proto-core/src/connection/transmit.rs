@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use super::fit::{Fit, PACKET_OVERHEAD, head_len, share};
+use super::fit::{Fit, head_len, share};
 use super::handshake::Confirm;
 use super::news::{announcement_len, write_announcement};
 use super::state::State;
 use super::{Connection, Timer};
 use crate::channel::{Announce, Candidate, Messages, Next, Piece, Position, Room, Run, Says};
 use crate::recovery::{Carried, Mark};
-use crate::wire::packet::{self, TAG_LEN};
+use crate::wire::packet;
 use crate::wire::{Extras, Fragment, Frame, Msg, Options, RecordWriter, TimeSample, WireId, varint};
 use crate::{ChannelId, Class, Fate, Timestamp};
 
@@ -57,9 +57,9 @@ impl Connection {
     }
 
     /// Writes the tag of the packet that begins at `start`; on a stream it has none.
-    fn finish_packet(&self, buf: &mut Vec<u8>, start: usize, number: u64) {
+    fn finish_packet(&mut self, now: Timestamp, buf: &mut Vec<u8>, start: usize, number: u64) {
         if !self.link.is_stream() {
-            packet::finish_short(buf, start, self.guard, number, self.config.checksum);
+            self.finish_datagram(now, buf, start, number);
         }
     }
 
@@ -79,9 +79,9 @@ impl Connection {
         }
         frames(&mut writer);
         if self.reset_token.is_some() {
-            pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
+            pad(buf, record, start + MIN_TRIGGER - self.tag_len());
         }
-        self.finish_packet(buf, start, number);
+        self.finish_packet(now, buf, start, number);
         self.recovery.on_sent(now, buf.len() - start, false, Mark::default(), &[]);
     }
 
@@ -122,8 +122,7 @@ impl Connection {
         let record = buf.len();
         let mut carried = mem::take(&mut self.scratch.carried);
         let mut writer = RecordWriter::new(buf);
-        let tag = if self.link.is_stream() { 0 } else { TAG_LEN };
-        let limit = start + self.packet_limit() - tag;
+        let limit = start + self.packet_limit() - self.tag_len();
         let eliciting = self.write_frames(now, permit, next, limit, &mut writer, &mut carried);
         let is_empty = writer.frames() == 0;
         if is_empty {
@@ -160,10 +159,10 @@ impl Connection {
         carried: &[Carried],
         buf: &mut Vec<u8>,
     ) {
-        if buf.len() < start + MIN_TRIGGER - TAG_LEN && eliciting && self.reset_token.is_some() {
-            pad(buf, record, start + MIN_TRIGGER - TAG_LEN);
+        if eliciting && self.reset_token.is_some() && buf.len() < start + MIN_TRIGGER - self.tag_len() {
+            pad(buf, record, start + MIN_TRIGGER - self.tag_len());
         }
-        self.finish_packet(buf, start, number);
+        self.finish_packet(now, buf, start, number);
         let len = buf.len() - start;
         self.marks = eliciting && self.recovery.wants_mark();
         let mark = Mark { ecn: self.marks, mtu_probe: false };
@@ -316,7 +315,7 @@ impl Connection {
 
     /// What a packet has room for.
     pub(super) fn room(&self) -> Room {
-        Room { max_whole: self.packet_limit() - PACKET_OVERHEAD, messages: MAX_MESSAGES }
+        Room { max_whole: self.packet_limit() - self.packet_overhead(), messages: MAX_MESSAGES }
     }
 
     /// Messages from `next` on.
@@ -379,7 +378,7 @@ impl Connection {
         carried: &[Carried],
     ) -> Option<Fit> {
         let (channel_id, class, candidate) = (next.channel(), next.class, &next.candidate);
-        let largest = self.packet_limit();
+        let most = self.packet_limit() - self.packet_overhead();
         let channel = next.of(&mut self.channels)?;
         let must_announce =
             channel.announce != Announce::Known && !carried.contains(&Carried::OpenChannel(channel_id.0));
@@ -390,7 +389,7 @@ impl Connection {
             if is_next { WireId::Next } else { channel.outboxes[class as usize].wire_id(candidate.number) };
         let is_named = channel_id != previous.map_or(ChannelId::DEFAULT, |(channel, ..)| channel);
         let name_len = if is_named { varint::len(channel_id.0.into()) } else { 0 };
-        let max_whole = largest - PACKET_OVERHEAD - announcement - usize::from(candidate.says_len);
+        let max_whole = most - announcement - usize::from(candidate.says_len);
         let room = limit.saturating_sub(used);
         let (len, is_last) = share(candidate, name_len, id, room, max_whole)?;
         let size = head_len(candidate, name_len, id, len != candidate.total)

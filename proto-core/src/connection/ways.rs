@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::state::End;
 use super::{Connection, Timer};
+use crate::crypto::PublicKey;
 use crate::{CloseReason, Timestamp};
 
 /// The next way is tried when nothing was heard for this long.
@@ -77,6 +78,10 @@ pub(super) struct Way {
     is_due: bool,
     /// What RETRY brought.
     pub(super) token: Vec<u8>,
+    /// The key that the server has shown.
+    pub(super) key: Option<PublicKey>,
+    /// The INIT with this token, where it is encrypted: to encrypt another one in its place would use the key twice.
+    pub(super) init: Vec<u8>,
     pub(super) retries: u32,
     /// INITs sent with this token.
     sent: u32,
@@ -92,6 +97,7 @@ impl Way {
 
     pub(super) fn on_retry(&mut self, token: &[u8]) {
         self.token = token.to_vec();
+        self.init.clear();
         self.retries += 1;
         self.sent = 0;
         self.is_due = true;

@@ -10,7 +10,7 @@ use crate::connection::reset_token;
 use crate::rng::Rng;
 use crate::wire::packet::{self, MIN_INIT, VERSION};
 use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
-use crate::{Connection, Drop, Meta, Retry, Timestamp, code};
+use crate::{Connection, Drop, Meta, Retry, Secret, Timestamp, code};
 
 /// Answers that wait to be sent.
 const MAX_ANSWERS: usize = 64;
@@ -25,11 +25,11 @@ const RESET_MIN: usize = 1 + 4 + 16;
 #[derive(Clone, Debug)]
 pub(super) struct Incoming<A> {
     /// Makes reset tokens; the same in every life of a server.
-    pub(super) key: [u8; 32],
+    pub(super) key: Secret,
     /// Makes retry tokens; fresh in every life, for they name times of this one's clock.
-    pub(super) retry_key: [u8; 32],
+    pub(super) retry_key: Secret,
     /// Tells addresses apart in a way that no stranger can predict.
-    bucket_key: [u8; 32],
+    bucket_key: Secret,
     pending: usize,
     /// Of those, the ones that wait for the application's decision.
     pub(super) undecided: usize,
@@ -42,11 +42,11 @@ pub(super) struct Incoming<A> {
 }
 
 impl<A: Address> Incoming<A> {
-    pub(super) fn new(key: [u8; 32], rng: &mut Rng) -> Self {
+    pub(super) fn new(key: Secret, rng: &mut Rng) -> Self {
         Self {
             key,
-            retry_key: rng.bytes(),
-            bucket_key: rng.bytes(),
+            retry_key: rng.secret(),
+            bucket_key: rng.secret(),
             pending: 0,
             undecided: 0,
             by_prefix: BTreeMap::new(),
@@ -82,7 +82,7 @@ impl<A: Address> Incoming<A> {
     fn may_reset(&mut self, now: Timestamp, address: A) -> bool {
         self.scratch.clear();
         address.token_bytes(&mut self.scratch);
-        let hash = blake3::keyed_hash(&self.bucket_key, &self.scratch);
+        let hash = blake3::keyed_hash(self.bucket_key.expose(), &self.scratch);
         let bucket =
             usize::from(u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]])) % RESET_BUCKETS;
         self.next_reset.resize(RESET_BUCKETS, Timestamp::ZERO);
@@ -128,6 +128,9 @@ impl<A: Address> Endpoint<A> {
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);
         };
+        if self.refuses_secrecy(now, meta.path, client, &init) {
+            return;
+        }
         if self.on_claim(now, meta, client, &init, packet) {
             return;
         }
@@ -139,19 +142,20 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, packet: &[u8]) {
-        let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
+        let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
         #[cfg(planted)]
         let is_proven = is_proven
             || self.config.planted == Some(crate::planted::Planted::TokenForAnyone) && !init.token.is_empty();
         let is_crowded = self.is_crowded(meta.path);
         let must_prove = match self.config.retry {
-            _ if self.config.admission => true,
+            _ if self.config.admission || self.config.crypto.is_some() => true,
             Retry::Always => true,
             Retry::UnderPressure => is_crowded || self.incoming.pending * 4 > self.config.max_pending,
         };
         if must_prove && !is_proven {
             self.count(Drop::Retried);
-            let token = token::issue(&self.incoming.retry_key, now, self.rng.bytes(), client, meta.path);
+            let token =
+                token::issue(self.incoming.retry_key.expose(), now, self.rng.bytes(), client, meta.path);
             return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
         }
         let made_room = self.make_room();
@@ -164,12 +168,15 @@ impl<A: Address> Endpoint<A> {
         if self.routes.by_cid(conn.local_cid()).is_some() {
             return self.count(Drop::Busy);
         }
-        conn.set_server_key(self.incoming.key);
+        conn.set_server_key(self.incoming.key.clone());
         if is_proven {
             conn.set_address_validated();
         }
         let id = self.insert(conn, meta.path, Some(client), None);
         self.hand_in(now, id.index(), meta, packet);
+        if self.config.crypto.is_some() && self.lookup(id).is_none() {
+            self.refuse_key(meta.path, client);
+        }
     }
 
     /// Whether there is room for another client, or why not.
@@ -277,9 +284,9 @@ impl<A: Address> Endpoint<A> {
         let noise: [u8; 32] = self.rng.bytes();
         let extra = usize::from(noise[31] % 8).min(trigger - RESET_MIN - 1);
         let mut packet = Vec::with_capacity(RESET_MIN + extra);
-        packet.push(0x40 | noise[30] & 0x18);
+        packet.push(0x40 | noise[30] & if self.config.crypto.is_some() { 0x3F } else { 0x18 });
         packet.extend_from_slice(&noise[..4 + extra]);
-        packet.extend_from_slice(&reset_token(&self.incoming.key, cid));
+        packet.extend_from_slice(&reset_token(self.incoming.key.expose(), cid));
         self.answers.push_back((address, packet));
     }
 }

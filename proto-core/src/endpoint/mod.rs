@@ -11,6 +11,7 @@ mod replace;
 mod roaming;
 mod routes;
 mod schedule;
+mod secrecy;
 mod sessions;
 mod sleeper;
 mod token;
@@ -110,7 +111,7 @@ impl<A: Address> Endpoint<A> {
     /// An endpoint without connections. `seed` must be unpredictable: ids, tokens and jitter come from it.
     pub fn new(config: Arc<Config>, link: Link, seed: [u8; 32], now: Timestamp) -> Self {
         let mut rng = Rng::new(&seed, "endpoint");
-        let key = config.server_key.unwrap_or_else(|| rng.bytes());
+        let key = config.server_key.clone().unwrap_or_else(|| rng.secret());
         Self {
             incoming: Incoming::new(key, &mut rng),
             is_accepting: config.accept,

@@ -51,7 +51,7 @@ impl<A: Address> Endpoint<A> {
             },
             Ok(Packet::Long(long)) => self.on_long(now, meta, &long, packet),
             Err(DecodeError::BadChecksum) => self.count(Drop::BadChecksum),
-            Err(_) => self.on_unknown(now, meta, None, packet),
+            Err(_) => return self.take_in_sealed(now, meta, packet, rest, stride),
         }
         rest
     }
@@ -166,7 +166,7 @@ impl<A: Address> Endpoint<A> {
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.
     #[inline]
-    fn lend_arena<T>(
+    pub(super) fn lend_arena<T>(
         &mut self,
         slot: u32,
         meta: Meta<A>,

@@ -126,7 +126,7 @@ impl<A: Address> Endpoint<A> {
     ) -> bool {
         let Some(claim) = init.attach.claim() else { return false };
         let prefix = meta.path.prefix();
-        let is_proven = token::is_valid(&self.incoming.retry_key, now, init.token, client, meta.path);
+        let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
         if self.sessions.has_failed(now, prefix) && !is_proven {
             return false;
         }
@@ -135,7 +135,7 @@ impl<A: Address> Endpoint<A> {
             entry.conn.look().judge(init)
         } else {
             // The same work, so that nobody learns by the clock which sessions there are.
-            let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
+            let _ = prove(self.incoming.key.expose(), init) == blake3::Hash::from(claim.proof);
             Verdict::Unproven
         };
         match (verdict, slot) {
@@ -197,7 +197,7 @@ impl<A: Address> Endpoint<A> {
         let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
             entry.conn.look().judge(init)
         } else {
-            let _ = prove(&self.incoming.key, init) == blake3::Hash::from(claim.proof);
+            let _ = prove(self.incoming.key.expose(), init) == blake3::Hash::from(claim.proof);
             Verdict::Unproven
         };
         match (verdict, slot) {
@@ -205,7 +205,7 @@ impl<A: Address> Endpoint<A> {
                 if verdict == Verdict::Valid {
                     self.take_over(now, slot, claim.incarnation);
                 }
-                let key = self.incoming.key;
+                let key = self.incoming.key.clone();
                 let answer = self.awake(slot).and_then(|conn| {
                     conn.set_server_key(key);
                     conn.handle_claim(now, init, record.len());
@@ -285,7 +285,7 @@ impl<A: Address> Endpoint<A> {
 
     /// The connection in `slot` goes on at another address.
     fn readdress(&mut self, slot: u32, client: Cid, address: A) {
-        let key = self.incoming.key;
+        let key = self.incoming.key.clone();
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };

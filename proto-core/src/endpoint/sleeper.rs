@@ -14,11 +14,25 @@ pub(super) enum Sleeper {
     Asleep(Asleep),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Asleep {
     config: Arc<Config>,
     deadline: Option<Timestamp>,
     bytes: Box<[u8]>,
+}
+
+impl fmt::Debug for Asleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asleep").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// What is put away has secrets in it.
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        self.bytes.fill(0);
+        core::hint::black_box(&mut self.bytes);
+    }
 }
 
 const SAVED: &str = "what is put away was saved by the same program and never changed";

@@ -72,7 +72,7 @@ struct World {
 }
 
 fn server_config() -> ConfigBuilder {
-    ConfigBuilder { accept: true, server_key: Some([5; 32]), ..ConfigBuilder::default() }
+    ConfigBuilder { accept: true, server_key: Some([5; 32].into()), ..ConfigBuilder::default() }
 }
 
 impl World {

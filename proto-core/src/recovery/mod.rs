@@ -188,6 +188,11 @@ impl Recovery {
         (self.next, packet::number_len(self.next, unacked))
     }
 
+    /// The largest number that is known to have arrived.
+    pub(crate) const fn largest_acked(&self) -> Option<u64> {
+        self.largest_acked
+    }
+
     /// Whether every number has been used.
     pub(crate) const fn is_exhausted(&self) -> bool {
         self.next >= packet::MAX_PACKET_NUMBER

@@ -7,9 +7,9 @@ use super::delivery::{Reported, Skipped, Status};
 use super::message::{Context, HAS_LENGTH, MSG, Plain};
 use super::run::PlainRun;
 use super::{
-    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_TOKEN, Msg,
-    MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample, Version,
-    WireId,
+    Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_MESSAGE,
+    MAX_TOKEN, Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample,
+    Version, WireId,
 };
 use super::{ack, delivery, resume, varint};
 
@@ -53,6 +53,8 @@ pub mod code {
     pub const VERSION: u8 = 0x22;
     pub const ACCEPT: u8 = 0x23;
     pub const CONFIRM: u8 = 0x24;
+    pub const SEALED: u8 = 0x25;
+    pub const KEY: u8 = 0x26;
     /// First of the negotiated extensions, which always carry their length.
     pub const EXTENSION_FIRST: u8 = 0x40;
     /// Last of the negotiated extensions.
@@ -114,6 +116,15 @@ pub enum Frame<'a> {
     Accept(Accept<'a>),
     /// The client has understood ACCEPT; the hash of both.
     Confirm([u8; 16]),
+    /// ACCEPT inside a message of a handshake that encrypts.
+    Sealed(&'a [u8]),
+    /// The client must prove its address with the token, and the server has this key.
+    Key {
+        /// The server's public key.
+        key: [u8; 32],
+        /// What RETRY brings.
+        token: &'a [u8],
+    },
     /// A message or a piece of one.
     Msg(Msg<'a>),
     /// An extension that this version does not know, to be skipped.
@@ -143,6 +154,8 @@ impl<'a> Frame<'a> {
                 | Self::Retry(_)
                 | Self::Version(_)
                 | Self::Accept(_)
+                | Self::Sealed(_)
+                | Self::Key { .. }
         )
     }
 
@@ -185,6 +198,11 @@ impl<'a> Frame<'a> {
             code::VERSION => Self::Version(Version::decode(reader)?),
             code::ACCEPT => Self::Accept(Accept::decode(reader)?),
             code::CONFIRM => Self::Confirm(reader.array()?),
+            code::SEALED => Self::Sealed(reader.bytes(MAX_MESSAGE, "SEALED: a message over 2048 bytes")?),
+            code::KEY => Self::Key {
+                key: reader.array()?,
+                token: reader.bytes(MAX_TOKEN, "KEY: token over 96 bytes")?,
+            },
             code::EXTENSION_FIRST..=code::EXT => {
                 let id = if ty == code::EXT { reader.vi64()? } else { 0 };
                 Self::Extension { code: ty, id, body: reader.bytes(usize::MAX, "an endless extension")? }
@@ -440,6 +458,17 @@ impl<'b> RecordWriter<'b> {
             Frame::Confirm(hash) => {
                 buf.push(code::CONFIRM);
                 buf.extend_from_slice(hash);
+            }
+            Frame::Sealed(message) => {
+                buf.push(code::SEALED);
+                varint::encode(message.len() as u64, buf);
+                buf.extend_from_slice(message);
+            }
+            Frame::Key { key, token } => {
+                buf.push(code::KEY);
+                buf.extend_from_slice(key);
+                varint::encode(token.len() as u64, buf);
+                buf.extend_from_slice(token);
             }
             Frame::Msg(msg) => msg.encode(last, &mut self.context, buf),
             Frame::Extension { code, id, body } => {

@@ -7,6 +7,8 @@ use super::{Attach, Claim, DecodeError, Reader, varint};
 
 /// Longest token in bytes.
 pub const MAX_TOKEN: usize = 96;
+/// Longest message of a handshake that encrypts, in bytes.
+pub const MAX_MESSAGE: usize = 2048;
 /// Most versions that INIT or VERSION lists.
 pub const MAX_VERSIONS: usize = 16;
 

@@ -17,6 +17,7 @@ mod rate;
 mod reader;
 mod resume;
 mod run;
+pub(crate) mod sealed;
 mod time;
 pub mod varint;
 
@@ -27,7 +28,7 @@ pub(crate) use control::{MAX_NAME, MAX_REASON, MAX_URI};
 pub use delivery::{FragAbort, MsgAck, Report, Reported, Skip, Skipped, Status};
 pub(crate) use delivery::{MAX_RECEIPT_RANGES, MAX_REPORTS, MAX_SKIPS};
 pub use frame::{Frame, Record, RecordWriter};
-pub use handshake::{Accept, Init, MAX_TOKEN, MAX_VERSIONS, Version};
+pub use handshake::{Accept, Init, MAX_MESSAGE, MAX_TOKEN, MAX_VERSIONS, Version};
 pub(crate) use message::Plain;
 pub use message::{Fragment, Kind, Msg, WireId};
 pub(crate) use options::MAX_TTL_MS;

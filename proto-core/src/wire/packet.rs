@@ -27,10 +27,10 @@ pub const MAX_PACKET_NUMBER: u64 = (1 << 62) - 1;
 /// Continues a CRC-32C over bytes: the table of [`super::checksum`] or a hardware one that computes the same.
 pub type Checksum = fn(u32, &[u8]) -> u32;
 
-const FORM_LONG: u8 = 0x80;
-const FIXED: u8 = 0x40;
-const KEY_PHASE: u8 = 0x20;
-const SHORT_RESERVED: u8 = 0x07;
+pub(super) const FORM_LONG: u8 = 0x80;
+pub(super) const FIXED: u8 = 0x40;
+pub(super) const KEY_PHASE: u8 = 0x20;
+pub(super) const SHORT_RESERVED: u8 = 0x07;
 const LONG_RESERVED: u8 = 0x0F;
 const MAX_CID: usize = 20;
 const WRONG_BITS: DecodeError =

@@ -11,6 +11,9 @@ pub const MAX_PARAMS: usize = 2048;
 /// Longest credentials in bytes.
 pub const MAX_CREDENTIALS: usize = 1024;
 
+/// A message of the handshake that encrypts.
+const SECRECY: u64 = 17;
+
 /// What the client's application shows to the server's.
 const CREDENTIALS: u64 = 16;
 
@@ -168,6 +171,21 @@ pub fn credentials(block: &[u8]) -> Result<&[u8], DecodeError> {
         }
     }
     Ok(&[])
+}
+
+/// Appends a block with nothing but the message of a handshake that encrypts, and the grease.
+pub fn encode_secrecy(message: &[u8], buf: &mut Vec<u8>) {
+    for (id, value) in [(SECRECY, message), (GREASE, &[])] {
+        varint::encode(id, buf);
+        varint::encode(value.len() as u64, buf);
+        buf.extend_from_slice(value);
+    }
+}
+
+/// The message of a handshake that encrypts; empty when the client asks for the server's key, `None` when it asks for no
+/// encryption.
+pub fn secrecy(block: &[u8]) -> Option<&[u8]> {
+    tlvs(block).map_while(Result::ok).find_map(|(id, message)| (id == SECRECY).then_some(message))
 }
 
 /// Succeeds when `block` is a sequence of TLVs with strictly ascending ids.

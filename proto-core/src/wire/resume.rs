@@ -72,6 +72,15 @@ impl Attach {
             Self::Resume(claim) | Self::ResumeOrNew(claim) => Some(claim),
         }
     }
+
+    /// The same with another claim, where there is one.
+    pub(crate) const fn with(self, claim: Claim) -> Self {
+        match self {
+            Self::New => Self::New,
+            Self::Resume(_) => Self::Resume(claim),
+            Self::ResumeOrNew(_) => Self::ResumeOrNew(claim),
+        }
+    }
 }
 
 /// What its sender has of the messages of both directions: one of the frames that tell it of every channel and class.

@@ -11,7 +11,7 @@ use proto_core::{Config, ConfigBuilder, ConnectionId, Endpoint, Event, Message, 
 use crate::{BUSY, LINK, Machine, Out, START, WHOLE, ZERO, address, index, meta, try_all};
 
 fn chat_config(accept: bool) -> Arc<Config> {
-    let config = ConfigBuilder { accept, server_key: Some([3; 32]), ..ConfigBuilder::chat() };
+    let config = ConfigBuilder { accept, server_key: Some([3; 32].into()), ..ConfigBuilder::chat() };
     config.build().expect("a sound configuration")
 }
 

@@ -270,7 +270,7 @@ fn builder(accept: bool) -> ConfigBuilder {
         receive_bytes: 20_000,
         heartbeat: Duration::from_secs(1),
         dead: Duration::from_secs(5),
-        server_key: Some([3; 32]),
+        server_key: Some([3; 32].into()),
         ..ConfigBuilder::default()
     }
 }

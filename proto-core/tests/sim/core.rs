@@ -35,7 +35,7 @@ pub(crate) fn settings(accept: bool) -> ConfigBuilder {
         session_messages: 12,
         session_bytes: 32_000,
         resume_window: secs(8),
-        server_key: Some([9; 32]),
+        server_key: Some([9; 32].into()),
         ..ConfigBuilder::default()
     }
 }

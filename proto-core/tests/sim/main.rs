@@ -16,6 +16,7 @@ mod roaming;
 mod rolling;
 mod rooms;
 mod scenarios;
+mod sealed;
 mod sessions;
 mod story;
 mod streams;

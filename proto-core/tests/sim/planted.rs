@@ -355,3 +355,34 @@ fn gaps_that_are_announced_and_are_not_there_are_found() {
 fn the_credit_of_what_was_skipped_is_missed() {
     core_finds(Planted::SkipLeak, &["guarantees", "settled"]);
 }
+
+/// Encrypted campaigns find `planted`.
+fn sealed_finds(
+    planted: Planted,
+    oracles: &[&str],
+    build: fn(u64, &Arc<Config>, &Arc<Config>) -> Sim<crate::peer::Peer>,
+) {
+    let config = |accept| {
+        let config = ConfigBuilder { planted: Some(planted), ..settings(accept) };
+        crate::sealed::encrypted(config, true)
+    };
+    let (server, client) = (config(true), config(false));
+    let build = move |seed| build(seed, &server, &client);
+    let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
+    let oracle = failure.verdict.oracle().unwrap_or_default();
+    assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+}
+
+#[test]
+fn a_window_that_is_written_before_the_tag_is_verified_is_found() {
+    sealed_finds(Planted::WindowBeforeTag, &["guarantees", "settled"], |seed, server, client| {
+        let mut sim = everything(seed, server, client);
+        sim.campaign(chaos());
+        sim
+    });
+}
+
+#[test]
+fn a_key_update_that_forgets_a_side_is_found() {
+    sealed_finds(Planted::UpdateForgetsSide, &["nothing is forged"], crate::sealed::chatty);
+}

@@ -10,7 +10,6 @@ use crate::{
     Drop, Event, Fate, Message, Reconnect, RequestOutcome, State, Timestamp,
 };
 
-#[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
 pub(super) fn quick(config: ConfigBuilder) -> ConfigBuilder {
     let reconnect = Some(Reconnect { spread: ms(200), cap: secs(1), ..Reconnect::default() });
     ConfigBuilder { heartbeat: secs(1), dead: secs(4), handshake_timeout: secs(5), reconnect, ..config }

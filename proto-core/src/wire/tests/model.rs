@@ -86,6 +86,8 @@ pub(super) enum Model {
     Version(Vec<u32>),
     Accept(ModelAccept),
     Confirm([u8; 16]),
+    Sealed(Vec<u8>),
+    Key([u8; 32], Vec<u8>),
     Msg(ModelMsg),
     Extension {
         code: u8,
@@ -206,6 +208,8 @@ impl Model {
             Self::Blocked(credit) => Frame::Blocked(*credit),
             Self::Retry(token) => Frame::Retry(token),
             Self::Confirm(hash) => Frame::Confirm(*hash),
+            Self::Sealed(message) => Frame::Sealed(message),
+            Self::Key(key, token) => Frame::Key { key: *key, token },
             &Self::Skip { channel, class, ref messages } => {
                 return writer.write_skip(channel, class, messages);
             }
@@ -334,6 +338,8 @@ impl From<Frame<'_>> for Model {
                 params: accept.params.to_vec(),
             }),
             Frame::Confirm(hash) => Self::Confirm(hash),
+            Frame::Sealed(message) => Self::Sealed(message.to_vec()),
+            Frame::Key { key, token } => Self::Key(key, token.to_vec()),
             Frame::Msg(Msg { class, channel, id, fragment, kind, extras, payload }) => Self::Msg(ModelMsg {
                 class,
                 channel,
@@ -523,7 +529,9 @@ fn any_advice(g: &mut Gen) -> Advice {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 31) {
+        match below(g, 33) {
+            31 => Self::Sealed(bytes_upto(g, 200)),
+            32 => Self::Key(random(g), bytes_upto(g, MAX_TOKEN)),
             29 => Self::PathChallenge(random(g)),
             30 => Self::PathResponse(random(g)),
             27 => Self::GoAway {

@@ -41,6 +41,8 @@ fn core_types_without_a_frame_are_refused() {
         code::VERSION,
         code::ACCEPT,
         code::CONFIRM,
+        code::SEALED,
+        code::KEY,
     ];
     for ty in 0..code::EXTENSION_FIRST {
         for tail in [&[][..], &[0; 64]] {

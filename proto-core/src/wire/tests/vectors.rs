@@ -243,6 +243,8 @@ fn expected_record(name: &str) -> Vec<Model> {
         "version" => Model::Version(vec![3, 1]),
         "accept" => accept(),
         "confirm" => Model::Confirm(sequence(0xB0)),
+        "sealed" => Model::Sealed(sequence::<16>(0xA0).to_vec()),
+        "key" => Model::Key(sequence(0xC0), sequence::<16>(0xA0).to_vec()),
         "extension" => extension(0x40, 0, b""),
         "extension-body" => extension(0x7E, 0, b"abc"),
         "ext" => extension(0x7F, 1000, b"abc"),
@@ -381,7 +383,7 @@ macro_rules! variants {
 
 variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Pong, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
     OpenChannel, PathChallenge, PathResponse, ResumeState, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
-    Accept, Confirm, Msg, Extension);
+    Accept, Confirm, Sealed, Key, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);
 
@@ -612,6 +614,8 @@ fn the_frame_table_is_that_of_the_code() {
         VERSION,
         ACCEPT,
         CONFIRM,
+        SEALED,
+        KEY,
         EXT,
     ];
     let vectors = with_prefix("record");

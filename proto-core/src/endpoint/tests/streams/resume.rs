@@ -9,7 +9,6 @@ use crate::{
     Shard, State,
 };
 
-#[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
 fn quick(config: ConfigBuilder) -> ConfigBuilder {
     let reconnect = Some(Reconnect { spread: ms(200), cap: secs(1), ..Reconnect::default() });
     ConfigBuilder { heartbeat: secs(1), dead: secs(4), reconnect, ..config }

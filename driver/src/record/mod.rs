@@ -1,11 +1,17 @@
 //! A flight recorder: the inputs of a machine, in a file, so that a session can be run again.
 
+#[cfg(test)]
+mod tests;
+mod writer;
+
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use proto_core::Now;
+
+use self::writer::{FULL, Writer};
 
 /// Writes inputs to a file of bounded size, as `simtest replay` reads them.
 ///
@@ -13,11 +19,13 @@ use proto_core::Now;
 /// a ring that forgets the beginning could not be replayed, for the state of a machine is not written down. The file holds
 /// what the inputs hold, secrets and messages included.
 ///
-/// An input costs a few copies into a buffer; the buffer is written when it is full, on [`flush`](Self::flush), when the recorder
-/// is dropped, and when the machine panics within [`guarded`](Self::guarded). If writing fails, recording ends.
+/// An input costs a few copies into a buffer. A thread of its own writes the buffers that are full; the last one is written on
+/// [`flush`](Self::flush), when the recorder is dropped, and when the machine panics within [`guarded`](Self::guarded). If the disk
+/// takes less than comes, noting waits for it as soon as 1 MiB is under way. If writing fails, recording ends.
 #[derive(Debug)]
 pub struct Recorder {
-    out: Option<BufWriter<File>>,
+    out: Option<Writer>,
+    buffer: Vec<u8>,
     left: u64,
     at: u64,
     unix_ms: u64,
@@ -29,13 +37,14 @@ impl Recorder {
     /// A new file (one of that name is replaced) of at most `limit` bytes, for inputs of `protocol`.
     ///
     /// # Errors
-    /// If the file cannot be made.
+    /// If the file cannot be made, or the thread.
     pub fn create(path: &Path, protocol: &str, limit: u64) -> io::Result<Self> {
-        let mut out = BufWriter::with_capacity(1 << 16, File::create(path)?);
+        let out = Writer::new(File::create(path)?)?;
         let line = format!("simtest-rec 1 {protocol}\n");
-        out.write_all(line.as_bytes())?;
+        let mut buffer = Vec::with_capacity(FULL);
+        buffer.extend_from_slice(line.as_bytes());
         let left = limit.saturating_sub(line.len() as u64);
-        Ok(Self { out: Some(out), left, at: 0, unix_ms: 0, head: Vec::with_capacity(32), why: None })
+        Ok(Self { out: Some(out), buffer, left, at: 0, unix_ms: 0, head: Vec::with_capacity(32), why: None })
     }
 
     /// Notes an input: its sort, and what comes with it, in parts.
@@ -49,7 +58,9 @@ impl Recorder {
     }
 
     fn put(&mut self, at: u64, unix_ms: u64, kind: u8, parts: &[&[u8]]) {
-        let Some(out) = &mut self.out else { return };
+        if self.out.is_none() {
+            return;
+        }
         let step = unix_ms.wrapping_sub(self.unix_ms).cast_signed();
         let head = &mut self.head;
         head.clear();
@@ -65,16 +76,26 @@ impl Recorder {
         }
         self.left -= size;
         (self.at, self.unix_ms) = (at, unix_ms);
-        let written =
-            out.write_all(head).and_then(|()| parts.iter().try_for_each(|part| out.write_all(part)));
-        if let Err(error) = written {
-            self.end(&error.to_string());
+        for part in [&head[..]].iter().chain(parts) {
+            self.buffer.extend_from_slice(part);
+        }
+        if self.buffer.len() >= FULL - LARGE {
+            self.pass_on();
         }
     }
 
-    /// Writes what is in the buffer.
+    fn pass_on(&mut self) {
+        let Some(out) = &mut self.out else { return };
+        match out.write(std::mem::take(&mut self.buffer)) {
+            Ok(empty) => self.buffer = empty,
+            Err(error) => self.end(&error.to_string()),
+        }
+    }
+
+    /// Writes what is in the buffer, and waits until it has been written.
     pub fn flush(&mut self) {
-        if let Some(Err(error)) = self.out.as_mut().map(Write::flush) {
+        self.pass_on();
+        if let Some(Err(error)) = self.out.as_mut().map(Writer::settle) {
             self.end(&error.to_string());
         }
     }
@@ -93,10 +114,21 @@ impl Recorder {
     }
 
     fn end(&mut self, why: &str) {
-        let flushed = self.out.take().map_or(Ok(()), |mut out| out.flush());
+        let buffer = std::mem::take(&mut self.buffer);
+        let flush = |mut out: Writer| out.write(buffer).and_then(|_| out.settle());
+        let flushed = self.out.take().map_or(Ok(()), flush);
         self.why = Some(flushed.map_or_else(|error| format!("{why}; {error}"), |()| why.to_owned()));
     }
 }
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// An input of this size finds room in a buffer that is not full yet.
+const LARGE: usize = 1 << 11;
 
 fn number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {

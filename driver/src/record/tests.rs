@@ -1,0 +1,53 @@
+use std::fs;
+
+use proto_core::Timestamp;
+
+use super::*;
+
+fn now(millis: u64) -> Now {
+    Now { mono: Timestamp::from_millis(millis), unix_ms: 1_700_000_000_000 + millis }
+}
+
+#[test]
+fn all_is_written_in_order_however_much_it_is() {
+    let path = std::env::temp_dir().join(format!("driver-recorder-{}.rec", std::process::id()));
+    let mut recorder = Recorder::create(&path, "test/1", u64::MAX).unwrap();
+    recorder.flush();
+    assert_eq!(fs::read(&path).unwrap(), b"simtest-rec 1 test/1\n");
+    for i in 0..20_000_u64 {
+        let len = if i == 7 { 300_000 } else { 200 };
+        recorder.note(now(1), 3, &[&i.to_le_bytes(), &vec![b'x'; len]]);
+    }
+    drop(recorder);
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let mut rest = &bytes[b"simtest-rec 1 test/1\n".len()..];
+    for i in 0..20_000_u64 {
+        let (head, len) = match i {
+            // Nanoseconds and milliseconds since zero, the sort, the length.
+            0 => (3 + 6 + 1 + 2, 200),
+            7 => (1 + 1 + 1 + 3, 300_000),
+            _ => (1 + 1 + 1 + 2, 200),
+        };
+        let (input, after) = rest.split_at(head + 8 + len);
+        assert_eq!(input[head..head + 8], i.to_le_bytes());
+        assert!(input[head + 8..].iter().all(|byte| *byte == b'x'));
+        rest = after;
+    }
+    assert!(rest.is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_ends_it() {
+    let mut recorder = Recorder::create(Path::new("/dev/full"), "test/1", u64::MAX).unwrap();
+    for i in 0..40_000 {
+        recorder.note(now(i), 3, &[&[0; 200]]);
+    }
+    recorder.flush();
+    let why = recorder.ended().expect("a reason");
+    assert!(why.contains("No space left"), "{why}");
+    recorder.note(now(1), 3, &[]);
+    recorder.flush();
+    assert_eq!(recorder.ended(), None);
+}

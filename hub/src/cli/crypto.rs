@@ -1,0 +1,151 @@
+//! Whether datagrams are encrypted, and for whom.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use driver::{Address, Scheme};
+use proto_core::crypto::{Crypto, PublicKey, Trust};
+use seal::Party;
+
+/// What the private key of a server is derived for.
+const SERVER_CONTEXT: &str = "bowline 2026-11-21 private key of a server for encrypted datagrams";
+
+/// When datagrams are encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encrypt {
+    /// When one of the addresses for UDP is not loopback.
+    Auto,
+    Always,
+    Never,
+}
+
+impl Encrypt {
+    fn applies_to(self, addresses: &[Address]) -> bool {
+        match self {
+            Self::Auto => {
+                addresses.iter().any(|address| address.scheme() == Scheme::Udp && !is_loopback(address))
+            }
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+fn is_loopback(address: &Address) -> bool {
+    match address.socket_addr().map(|place| place.ip()) {
+        Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+        Some(IpAddr::V4(ip)) => ip.is_loopback(),
+        None => address.host().is_some_and(|host| host.to_string().eq_ignore_ascii_case("localhost")),
+    }
+}
+
+/// Why nothing can be encrypted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CryptoError {
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    Secret { path: PathBuf, error: seal::Error },
+    #[error(transparent)]
+    Party(#[from] seal::Error),
+    #[error("a server that records cannot encrypt: listen on loopback, or add --encrypt never")]
+    Recorded,
+    #[error(
+        "{0} is not encrypted, and other addresses of the server are: use tls:// or wss://, or --encrypt never"
+    )]
+    Mixed(Address),
+    #[error("nothing says whose key to expect: add --server-key or --known-servers, or set HOME")]
+    NoKnownServers,
+    #[error("{}, line {line}: expected an address and a key", path.display())]
+    KnownServers { path: PathBuf, line: usize },
+}
+
+fn with_secret(party: Party, file: Option<&Path>) -> Result<Party, CryptoError> {
+    let Some(path) = file else { return Ok(party) };
+    let secret = std::fs::read(path).map_err(|error| CryptoError::Read { path: path.to_owned(), error })?;
+    let secret = secret.trim_ascii();
+    party.with_secret(secret).map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
+}
+
+/// What a server encrypts.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerCrypto {
+    /// Encrypt datagrams: auto (when a UDP address is not loopback), always or never. Without, everybody on the way can read and
+    /// change what is said.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, hide_possible_values = true)]
+    pub(crate) encrypt: Encrypt,
+    /// A file with a secret of 16 bytes or more that cannot be guessed. By UDP only those who have it come in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) group_secret: Option<PathBuf>,
+}
+
+impl ServerCrypto {
+    /// What a server at these addresses encrypts by. Its private key comes of the `server_key` in its data directory.
+    pub(crate) fn of(
+        &self,
+        addresses: &[Address],
+        server_key: &[u8; 32],
+        is_recorded: bool,
+    ) -> Result<Option<Crypto>, CryptoError> {
+        if !self.encrypt.applies_to(addresses) {
+            return Ok(None);
+        }
+        if is_recorded {
+            return Err(CryptoError::Recorded);
+        }
+        let party = Party::from_private(&blake3::derive_key(SERVER_CONTEXT, server_key));
+        let party = with_secret(party, self.group_secret.as_deref())?;
+        Ok(Some(Crypto::new(Arc::new(party), Trust::FirstUse)))
+    }
+}
+
+/// Whom a client trusts, by UDP.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ClientCrypto {
+    /// Encrypt datagrams: auto (when a udp:// address is not loopback, or with --server-key), always or never.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, hide_possible_values = true)]
+    pub(crate) encrypt: Encrypt,
+    /// The server's public key, which it prints when it starts: 64 hexadecimal digits. Without it, the one in the file of known
+    /// servers; and the first time the one that the server shows, which nobody vouches for.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) server_key: Option<PublicKey>,
+    /// Where the keys of servers are kept. Without it, bowline/known-servers where this user's data are.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_servers: Option<PathBuf>,
+    /// A file with the secret of a closed group.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) group_secret: Option<PathBuf>,
+}
+
+impl ClientCrypto {
+    /// Whether datagrams to these addresses are encrypted.
+    pub(crate) fn applies_to(&self, urls: &[Address]) -> Result<bool, CryptoError> {
+        let has_udp = urls.iter().any(|url| url.scheme() == Scheme::Udp);
+        let is_wanted = self.encrypt.applies_to(urls)
+            || self.encrypt == Encrypt::Auto && (self.server_key.is_some() || self.group_secret.is_some());
+        if !has_udp || !is_wanted {
+            return Ok(false);
+        }
+        let is_plain = |url: &&Address| matches!(url.scheme(), Scheme::Tcp | Scheme::Ws);
+        match urls.iter().find(is_plain) {
+            Some(url) => Err(CryptoError::Mixed(url.clone())),
+            None => Ok(true),
+        }
+    }
+
+    /// This side's keys: new ones each time.
+    pub(crate) fn party(&self) -> Result<Party, CryptoError> {
+        with_secret(Party::generate()?, self.group_secret.as_deref())
+    }
+
+    /// Where the keys of servers are kept.
+    pub(crate) fn known_servers(&self) -> Result<PathBuf, CryptoError> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let data = || variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+        let file = self.known_servers.clone().or_else(|| Some(data()?.join("bowline/known-servers")));
+        file.ok_or(CryptoError::NoKnownServers)
+    }
+}

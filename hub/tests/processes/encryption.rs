@@ -1,0 +1,113 @@
+//! Encrypted datagrams: whom a chat trusts, and what nobody learns.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use crate::support::{Server, chat, run};
+
+const ALWAYS: [&str; 4] = ["--udp", "127.0.0.1:0", "--encrypt", "always"];
+
+fn key(server: &Server) -> &str {
+    server.key.as_deref().expect("it encrypts")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_chat_with_the_servers_key_is_encrypted_and_one_with_another_is_refused() {
+    let data = tempdir().unwrap();
+    let server = Server::start_with(data.path(), &ALWAYS);
+    let said = chat(&server.url(), &["--server-key", key(&server), "--name", "ann"], "hello\n");
+    assert_eq!((said.code, said.lines), (Some(0), vec!["1\tann\thello".to_owned()]), "{}", said.stderr);
+    let other = "00".repeat(31) + "09";
+    let refused = chat(&server.url(), &["--server-key", &other], "hello\n");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another key"), "{}", refused.stderr);
+    let plain = chat(&server.url(), &[], "hello\n");
+    assert_eq!(plain.code, Some(1));
+    assert!(plain.stderr.contains("encrypted datagrams only"), "{}", plain.stderr);
+}
+
+#[test]
+fn a_key_is_trusted_on_first_use_and_said_so_and_kept() {
+    let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let known = data.path().join("known-servers");
+    let trusting = ["--encrypt", "always", "--known-servers", text(&known), "--name", "ann"];
+    let server = Server::start_with(data.path(), &ALWAYS);
+    let (url, address, first) = (server.url(), server.address().to_string(), key(&server).to_owned());
+    let met = chat(&url, &trusting, "hello\n");
+    assert_eq!(met.code, Some(0), "{}", met.stderr);
+    assert!(met.stderr.contains("nobody vouches") && met.stderr.contains(&first), "{}", met.stderr);
+    let again = chat(&url, &trusting, "again\n");
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(!again.stderr.contains("nobody vouches"), "{}", again.stderr);
+
+    drop(server);
+    let same = Server::start_with(data.path(), &["--udp", &address, "--encrypt", "always"]);
+    assert_eq!(key(&same), first, "a server keeps its key");
+    drop(same);
+    let impostor = Server::start_with(other.path(), &["--udp", &address, "--encrypt", "always"]);
+    assert_ne!(key(&impostor), first);
+    let refused = chat(&url, &trusting, "hello?\n");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another key"), "{}", refused.stderr);
+}
+
+#[test]
+fn plaintext_is_not_fallen_back_to() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    assert_eq!(server.key, None, "on loopback nothing is encrypted unless asked");
+    let refused = chat(&server.url(), &["--server-key", &"01".repeat(32)], "hello\n");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("does not encrypt"), "{}", refused.stderr);
+    let mixed = ["tcp://192.0.2.1:1", "--encrypt", "always"];
+    let refused = chat(&server.url(), &mixed, "hello\n");
+    assert!(refused.code == Some(1) && refused.stderr.contains("is not encrypted"), "{}", refused.stderr);
+}
+
+#[test]
+fn beyond_loopback_datagrams_are_encrypted_unless_told_otherwise() {
+    let data = tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--udp", "0.0.0.0:0"]);
+    assert!(server.key.is_some());
+    drop(server);
+    let plain = Server::start_with(data.path(), &["--udp", "0.0.0.0:0", "--encrypt", "never"]);
+    assert_eq!(plain.key, None);
+    drop(plain);
+    let record = data.path().join("recording");
+    let told = run(&["serve", "--data", text(data.path()), "--udp", "0.0.0.0:0", "--record", text(&record)]);
+    assert!(!told.status.success());
+    assert!(String::from_utf8_lossy(&told.stderr).contains("cannot encrypt"), "{told:?}");
+}
+
+#[test]
+fn a_closed_group_has_a_secret_that_no_log_has() {
+    let data = tempdir().unwrap();
+    let file = data.path().join("group");
+    let secret = "a secret of the whole group";
+    fs::write(&file, format!("{secret}\n")).unwrap();
+    let log = data.path().join("log");
+    let arguments = [&ALWAYS[..], &["--group-secret", text(&file), "--log", "trace"]].concat();
+    let server = Server::start_with(&log, &arguments);
+    let member = ["--server-key", key(&server), "--group-secret", text(&file), "--name", "ann"];
+    let said = chat(&server.url(), &member, "hello\n");
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let outsider = chat(&server.url(), &["--server-key", key(&server)], "hello\n");
+    assert_eq!(outsider.code, Some(1));
+    assert!(outsider.stderr.contains("group secret"), "{}", outsider.stderr);
+    let private = fs::read(log.join("server.key")).expect("it has one");
+    let logged = server.end_and_read_log();
+    let hex: String = private.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    for secret in [secret, &hex, &format!("{private:?}")] {
+        assert!(!logged.contains(secret) && !said.stderr.contains(secret), "{logged}");
+    }
+    fs::write(&file, "short").unwrap();
+    let told = run(&["serve", "--data", text(&log), "--encrypt", "always", "--group-secret", text(&file)]);
+    assert!(!told.status.success());
+    assert!(String::from_utf8_lossy(&told.stderr).contains("at least 16 bytes"), "{told:?}");
+}

@@ -7,7 +7,7 @@ use super::handshake::Confirm;
 use super::state::End;
 use crate::channel::{Announce, Piece, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
-use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, RequestId, Timestamp};
+use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, RequestId, Timestamp, code};
 
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
@@ -225,6 +225,7 @@ impl Connection {
             Timeout::Repair => self.repair(now),
             Timeout::Probe => self.begin_probe(now),
             Timeout::GiveUp => self.lose_link(now, End::of(CloseReason::TimedOut)),
+            Timeout::Refused => self.on_violation(now, code::EXCESSIVE, "nothing is acknowledged"),
         }
     }
 

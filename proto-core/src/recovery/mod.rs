@@ -35,6 +35,8 @@ use crate::{Config, Congestion, Link, Stats, Timestamp};
 /// Probe timeouts in a row after which the peer is given up, when they took at least [`GIVE_UP_AFTER`].
 const GIVE_UP_PROBES: u32 = 10;
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+/// Times in a row that a peer which was given up and heard again is waited for, while it acknowledges nothing.
+const MAX_FORGIVEN: u8 = 3;
 /// Packets that one probe timeout sends. Where three packets in ten are lost in each direction, half of all single probes go
 /// unanswered, and doubling the timeout after each would outrun them; of pairs, a quarter do.
 pub(crate) const PROBE_PACKETS: u8 = 2;
@@ -70,6 +72,8 @@ pub(crate) enum Timeout {
     Probe,
     /// The peer has not answered for too long.
     GiveUp,
+    /// Likewise, and it was heard all the while: it does not want to.
+    Refused,
 }
 
 /// The sending half of a packet number space, and the estimates that go with it.
@@ -109,6 +113,8 @@ struct Flight {
     probes: u32,
     probing_since: Timestamp,
     app_limited: bool,
+    /// How often the peer was heard again after it was given up, since it acknowledged anything.
+    forgiven: u8,
 }
 
 impl Flight {
@@ -128,6 +134,7 @@ impl Flight {
             probes: 0,
             probing_since: now,
             app_limited: true,
+            forgiven: 0,
         }
     }
 }
@@ -376,6 +383,7 @@ impl Recovery {
             let Packet { number, sent, snapshot, .. } = *packet;
             arrived.newest = Some(Newest { number, sent, snapshot });
             flight.probes = 0;
+            flight.forgiven = 0;
         }
         arrived
     }
@@ -475,7 +483,7 @@ impl Recovery {
         flight.probes += 1;
         stats.probes += 1;
         if flight.probes > GIVE_UP_PROBES && now.since(flight.probing_since) >= GIVE_UP_AFTER {
-            return Timeout::GiveUp;
+            return if flight.forgiven < MAX_FORGIVEN { Timeout::GiveUp } else { Timeout::Refused };
         }
         // The probe counts from now, whether or not it can go out at once: the timer must move.
         self.last_eliciting = now;

@@ -7,6 +7,7 @@ impl Recovery {
     pub(crate) fn forgive(&mut self) {
         if let Some(flight) = &mut self.flight {
             flight.probes = 0;
+            flight.forgiven = flight.forgiven.saturating_add(1);
         }
     }
 

@@ -4,6 +4,7 @@
 mod acks;
 mod control;
 mod memory;
+mod numbers;
 mod peer;
 mod rows;
 mod seeds;

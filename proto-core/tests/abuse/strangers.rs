@@ -133,6 +133,7 @@ fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_come
         world.run(ms(49));
         // Anything but the CONFIRM.
         let packet = peer.seal_as(40_001 + u64::from(step), &[0x01]);
+        world.keep("datagram", &packet);
         world.hand_in(host(1), &packet);
         assert_eq!(world.server.len(), 1);
         assert!(world.now < begun + secs(10));

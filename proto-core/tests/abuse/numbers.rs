@@ -1,0 +1,154 @@
+//! Numbers at the edges, and packets of others that are shown again.
+
+use proto_core::wire::checksum::crc32c;
+use proto_core::wire::packet::MAX_PACKET_NUMBER;
+use proto_core::wire::{Cid, Claim, Frame, Long, LongKind, RecordWriter};
+use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, code};
+
+use crate::peer::{Peer, answer, frames, init, msg, plenty};
+use crate::world::{World, host, ms, secs};
+
+fn joined() -> (World, Peer) {
+    let mut world = World::new(ConfigBuilder::default());
+    let peer = Peer::join(&mut world, host(1));
+    (world, peer)
+}
+
+#[test]
+fn row_06_nobody_gets_more_than_three_times_what_came() {
+    let mut world = World::new(ConfigBuilder::default());
+    let mut small = Vec::new();
+    for len in [1, 100, 1167] {
+        small.clear();
+        let payload = &[0; 1167][..len];
+        let long = Long { kind: LongKind::Init, version: 1, dcid: &[1; 8], scid: &[2; 8], payload };
+        long.encode(&mut small, crc32c);
+        world.stranger(host(1), &small);
+    }
+    let mut other = Vec::new();
+    let long = Long { kind: LongKind::Init, version: 77, dcid: &[1; 8], scid: &[2; 8], payload: &[0; 1200] };
+    long.encode(&mut other, crc32c);
+    let (first, _) = init(Cid([3; 8]), &[], &plenty(), None);
+    for packet in [&other, &first, &vec![0x40; 1200], &vec![0x40; 22]] {
+        world.run(ms(20));
+        world.sent.clear();
+        world.stranger(host(1), packet);
+        world.drain();
+        let sent: usize = world.sent_to(host(1)).map(<[u8]>::len).sum();
+        assert!(sent > 0 && sent < packet.len(), "{sent} bytes for {}", packet.len());
+    }
+    assert_eq!((world.dropped(Drop::SmallInit), world.server.is_empty()), (3, true));
+}
+
+#[test]
+fn row_12_ranges_beyond_measure_are_refused_or_cost_nothing() {
+    let (mut world, mut peer) = joined();
+    world.run(secs(1));
+    let last = *peer.came(&world).last().expect("the handshake was acknowledged");
+    // Over and over what it has: nothing happens.
+    for _ in 0..100 {
+        peer.write(&mut world, |writer| writer.write_ack(u64::MAX, [last..=last].into_iter()));
+    }
+    peer.assert_open(&world, "an ACK");
+    peer.write(&mut world, |writer| writer.write_ack(0, [0..=MAX_PACKET_NUMBER].into_iter()));
+    peer.assert_ended(&mut world, code::PROTOCOL_VIOLATION, "all numbers that there are");
+    let (mut world, mut peer) = joined();
+    let record = [&[0x03, 0x40, 0x00, 64, 0][..], &[0; 128]].concat();
+    peer.raw(&mut world, &record);
+    world.run(ms(1));
+    assert!(world.blames(peer.id()).is_some());
+}
+
+#[test]
+fn row_21_numbers_that_leap_by_powers_of_two_are_told_apart() {
+    let (mut world, mut peer) = joined();
+    let mut at = 0_u64;
+    for power in 0..31 {
+        at += 1 << power;
+        for number in [at, at + 1, at] {
+            peer.say(&mut world, &[Frame::Msg(msg(Class::Unreliable, number as u32, b"x"))]);
+        }
+        let now = world.now;
+        let mut conn = world.server.connection(peer.id()).expect("it goes on");
+        let taken: Vec<_> = std::iter::from_fn(|| conn.channel(ChannelId::DEFAULT).recv(now)).collect();
+        let numbers: Vec<_> = taken.iter().map(|received| received.number).collect();
+        assert!(numbers.ends_with(&[at + 1]) && numbers.len() <= 2, "{numbers:?} at {at}");
+    }
+    assert!(world.dropped(Drop::DuplicateMessage) >= 31);
+}
+
+#[test]
+fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
+    let (mut world, peer) = joined();
+    let mut wrong = peer.secret;
+    wrong[31] ^= 1;
+    let claims = |guess: [u8; 32]| {
+        let claim = Claim { session_id: peer.session, incarnation: 2, proof: [0; 32] };
+        init(Cid([9; 8]), &[], &plenty(), Some((claim, &guess))).0
+    };
+    for index in 0..20_u64 {
+        let guess = std::array::from_fn(|at| wrong[at] ^ if at == 0 { index as u8 } else { 0 });
+        let packet = claims(guess);
+        world.keep("datagram", &packet);
+        let answered = answer(&mut world, host(2), &packet);
+        let refused =
+            matches!(&frames(&answered)[0], Frame::Close(close) if close.code == code::RESUME_UNKNOWN);
+        // After five failures the address must be proven.
+        assert_eq!(refused, index < 5, "{index}");
+        assert!(refused || matches!(frames(&answered)[0], Frame::Retry(_)));
+    }
+    assert_eq!((world.dropped(Drop::ResumeRefused), world.dropped(Drop::Retried)), (5, 1 + 15));
+    assert_eq!(world.server.len(), 1);
+    peer.assert_open(&world, "its owner has it");
+    // Another prefix is not concerned.
+    let answered = answer(&mut world, host(3), &claims(wrong));
+    assert!(matches!(frames(&answered)[0], Frame::Close(_)));
+}
+
+#[test]
+fn row_26_who_was_overtaken_is_fenced_and_its_claim_is_old() {
+    let (mut world, mut old) = joined();
+    let mut new = old.resume(&mut world, host(2));
+    let confirm = Frame::Confirm(new.confirm);
+    new.say(&mut world, &[confirm]);
+    new.write(&mut world, |writer| writer.write_resume_state(0, true, &[]));
+    for round in 0..10 {
+        old.say(&mut world, &[Frame::Msg(msg(Class::ReliableOrdered, round, b"late")), Frame::CloseAck]);
+    }
+    assert_eq!((world.dropped(Drop::Fenced), old.held(&world)), (10, 0));
+    assert!(!world.events.iter().any(|(_, event)| matches!(event, Event::Readable(_))));
+    // The claim that was good once, from elsewhere and with the old secret: it is over.
+    let claim = Claim { session_id: old.session, incarnation: 2, proof: [0; 32] };
+    let (again, _) = init(Cid([8; 8]), &[], &plenty(), Some((claim, &old.secret)));
+    let answered = answer(&mut world, host(4), &again);
+    assert!(matches!(frames(&answered)[0], Frame::Close(_)), "{:?}", frames(&answered));
+    let refused = world.dropped(Drop::ResumeRefused) + world.dropped(Drop::Superseded);
+    assert_eq!((refused, world.server.len()), (1, 1));
+    new.assert_open(&world, "the new one");
+}
+
+#[test]
+fn row_27_a_packet_shown_again_from_elsewhere_moves_nobody() {
+    let (mut world, mut peer) = joined();
+    world.run(secs(1));
+    world.sent.clear();
+    peer.number += 1;
+    let mut record = Vec::new();
+    RecordWriter::new(&mut record).write(&Frame::Msg(msg(Class::ReliableOrdered, 0, b"x")), true);
+    world.keep("record", &record);
+    let packet = peer.seal_as(peer.number, &record);
+    // The copy is there first, from a hundred places.
+    for thief in 10..110 {
+        world.hand_in(host(thief), &packet);
+        world.drain();
+    }
+    world.hand_in(peer.at, &packet);
+    peer.say(&mut world, &[Frame::Ping]);
+    world.run(secs(2));
+    let bytes: usize = (10..110).flat_map(|thief| world.sent_to(host(thief))).map(<[u8]>::len).sum();
+    assert!(bytes > 0 && bytes <= 3 * packet.len(), "{bytes} bytes for {}", packet.len());
+    let stats = world.stats();
+    assert_eq!((stats.moves, stats.paths_challenged, stats.paths_given_up), (0, 1, 1));
+    assert_eq!(world.server.address(peer.id()), Some(peer.at));
+    assert_eq!(peer.held(&world), 1);
+}

@@ -183,7 +183,7 @@ fn a_killed_peer_is_noticed() {
         let pair = Pair::through(server.local_addr(), server, config).await;
         runtime.shutdown_background();
         assert_eq!(pair.here.closed().await.reason, CloseReason::TimedOut);
-        assert_eq!(pair.there.closed().await.reason, CloseReason::Local { code: 0 });
+        assert_eq!(pair.there.closed().await.reason, CloseReason::Ended { panicked: false });
     }));
 }
 

@@ -1,6 +1,7 @@
 //! Settings of a server from a file and from the environment. Each becomes an argument before those of the command line, where
 //! that does not say it itself.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -44,12 +45,11 @@ pub(super) enum Shape {
 impl Shape {
     pub(super) fn of(setting: &Arg) -> Self {
         let kind = setting.get_value_parser().type_id();
+        let numbers = [TypeId::of::<u8>(), TypeId::of::<u64>(), TypeId::of::<usize>()];
         match setting.get_action() {
             ArgAction::SetTrue => Self::Switch,
             ArgAction::Append => Self::List,
-            _ if kind == std::any::TypeId::of::<u64>() || kind == std::any::TypeId::of::<usize>() => {
-                Self::Number
-            }
+            _ if numbers.iter().any(|number| kind == *number) => Self::Number,
             _ => Self::Text,
         }
     }

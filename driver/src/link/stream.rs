@@ -279,17 +279,19 @@ impl<I: Ready> Stream<I> {
         !out.is_empty()
     }
 
-    /// Writes `out`, and keeps what finds no room.
+    /// Writes `out`, keeps what finds no room, and leaves it empty in any case: the next stream fills it.
     fn write_out(&mut self, out: &mut Vec<u8>, counters: &Counters) -> io::Result<()> {
         let written = match self.bytes.write(out) {
-            Ok(written) => written,
-            Err(error) if is_blocked(&error) => 0,
-            Err(error) => return Err(error),
+            Err(error) if is_blocked(&error) => Ok(0),
+            written => written,
         };
-        counters.writes.add(1);
-        counters.bytes_written.add(written);
-        self.pending.extend_from_slice(&out[written..]);
+        if let Ok(written) = written {
+            counters.writes.add(1);
+            counters.bytes_written.add(written);
+            self.pending.extend_from_slice(&out[written..]);
+        }
         out.clear();
+        written?;
         match self.bytes.flush() {
             Err(error) if !is_blocked(&error) => Err(error),
             _ => Ok(()),
@@ -358,4 +360,36 @@ impl<I: Ready> Stream<I> {
 pub(super) fn lost<M: Machine>(shared: &Shared<M>, id: LinkId) -> Went {
     shared.turn(|machine, now| machine.link_down(now, id));
     Went::Dead
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// A socket that is always ready.
+    struct Socket(UnixStream);
+
+    impl Ready for Socket {
+        fn socket(&self) -> SockRef<'_> {
+            SockRef::from(&self.0)
+        }
+
+        fn poll_ready(&self, _: &mut Context<'_>, _: Direction) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_a_dead_stream_could_not_write_is_not_written_on_the_next_one() {
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        let mut dead = Stream::new(Bytes::new(Socket(near), None), Codec::framed(), Vec::new());
+        let mut out = b"for one peer only".to_vec();
+        dead.write_out(&mut out, &Counters::default()).unwrap_err();
+        assert_eq!(out, b"");
+    }
 }

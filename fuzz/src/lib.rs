@@ -1,10 +1,13 @@
 //! Bodies of fuzz targets: each takes any bytes, and panics where something does not hold. They are run by libFuzzer
 //! (`fuzz/libfuzzer`), by the mutator of this package's program, and over the committed corpus by its tests.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod cap;
 mod channel;
+mod chat;
 mod input;
 mod messages;
+mod room;
 mod server;
 mod wire;
 
@@ -12,12 +15,17 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 10] = [
     ("records", wire::records),
     ("deframer", wire::deframer),
     ("messages", messages::decode),
     ("channel", channel::keeps_its_promise),
     ("server", server::survives),
+    ("chat", chat::server),
+    ("room", room::hall),
+    ("gateway", hub::fuzzing::gateway),
+    ("store", hub::fuzzing::store),
+    ("settings", hub::fuzzing::settings),
 ];
 
 /// The target of that name.

@@ -1,17 +1,21 @@
-//! Runs targets on stable: inputs of the corpus, changed by a small mutator. It has no eye for coverage, which libFuzzer has.
+//! Runs targets on stable, each in a process of its own: inputs of the corpus, changed by a small mutator. It has no eye for
+//! coverage, which libFuzzer has.
 
-#![forbid(unsafe_code)]
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it runs for as long as it is told")]
 
 use std::fs;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use fuzz::cap::{CAP_OF_AN_INPUT, Capped, measured};
 use fuzz::{TARGETS, Target, target};
+
+#[global_allocator]
+static ALLOCATOR: Capped = Capped;
 
 /// How long one input may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +29,9 @@ struct Arguments {
     /// How long each is run.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// How many targets are run at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Another number makes other inputs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -100,7 +107,7 @@ fn keep(failed: &Path, name: &str, input: &[u8]) -> String {
 }
 
 /// Runs a target until its time is over; how many inputs.
-fn run(arguments: &Arguments, (name, body): Target) -> Result<u64, String> {
+fn run(arguments: &Arguments, (name, body): Target) -> Result<(u64, usize), String> {
     let mut corpus = read_corpus(&arguments.corpus.join(name))?;
     corpus.push(Vec::new());
     let mut draw = Draw(arguments.seed);
@@ -121,18 +128,56 @@ fn run(arguments: &Arguments, (name, body): Target) -> Result<u64, String> {
             }
         }
     });
-    let mut count = 0;
+    let (mut count, mut most) = (0, 0);
     while begun.elapsed().as_secs() < arguments.seconds {
         let input = mutate(&mut draw, &corpus);
         if let Ok(mut now) = current.lock() {
             *now = (Instant::now(), input.clone());
         }
-        if panic::catch_unwind(|| body(&input)).is_err() {
+        let mut is_sound = false;
+        let taken = measured(|| is_sound = panic::catch_unwind(|| body(&input)).is_ok());
+        if !is_sound {
             return Err(format!("{name} failed: {}", keep(&arguments.failed, name, &input)));
         }
-        count += 1;
+        if taken > CAP_OF_AN_INPUT {
+            return Err(format!("{name} took {taken} bytes: {}", keep(&arguments.failed, name, &input)));
+        }
+        (count, most) = (count + 1, most.max(taken));
     }
-    Ok(count)
+    Ok((count, most))
+}
+
+/// Runs each target in a process of its own, some at a time; whether all went well.
+fn run_each(arguments: &Arguments, targets: &[Target]) -> bool {
+    let next = Mutex::new(targets.iter());
+    let alone = |name: &str| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(name).args(["--seconds", &arguments.seconds.to_string()]);
+        command.args(["--seed", &arguments.seed.to_string()]);
+        command.arg("--corpus").arg(&arguments.corpus).arg("--failed").arg(&arguments.failed);
+        command.status()
+    };
+    let work = || {
+        let mut is_well = true;
+        while let Some((name, _)) = next.lock().ok().and_then(|mut next| next.next()) {
+            match alone(name) {
+                Ok(status) if status.success() => {}
+                Ok(status) => {
+                    eprintln!("{name} ended with {status}; seed {}", arguments.seed);
+                    is_well = false;
+                }
+                Err(error) => {
+                    eprintln!("{name} cannot be run: {error}");
+                    is_well = false;
+                }
+            }
+        }
+        is_well
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or(false)).fold(true, |all, one| all && one)
+    })
 }
 
 fn main() -> ExitCode {
@@ -149,16 +194,22 @@ fn main() -> ExitCode {
     if targets.is_empty() {
         targets.extend(TARGETS);
     }
-    for target in targets {
-        match run(&arguments, target) {
-            Ok(count) => {
-                println!("{}: {count} inputs in {} s, seed {}", target.0, arguments.seconds, arguments.seed);
-            }
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
+    let [target] = targets[..] else {
+        return if run_each(&arguments, &targets) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    };
+    match run(&arguments, target) {
+        Ok((count, most)) => {
+            let Arguments { seconds, seed, .. } = arguments;
+            println!(
+                "{}: {count} inputs in {seconds} s, seed {seed}, at most {} KiB each",
+                target.0,
+                most / 1024
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }

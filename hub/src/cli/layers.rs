@@ -4,6 +4,7 @@
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -87,6 +88,15 @@ pub(crate) fn arguments(
     given: Vec<OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Layered, SettingError> {
+    arguments_of(given, environment, |file| std::fs::read_to_string(file))
+}
+
+/// The same with files from elsewhere than the disk.
+pub(super) fn arguments_of(
+    given: Vec<OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+    open: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Layered, SettingError> {
     let first = given.get(1).map(|first| first.to_string_lossy().into_owned());
     let head = match first.as_deref() {
         Some("serve" | "config") => 2,
@@ -117,7 +127,7 @@ pub(crate) fn arguments(
     }
     let named = named_file(given.get(1..).unwrap_or_default());
     if let Some(file) = named.or_else(|| environment("BOWLINE_CONFIG")) {
-        for Found { name, values, shape, place } in read(&server, &PathBuf::from(file))? {
+        for Found { name, values, shape, place } in read(&server, &PathBuf::from(file), open)? {
             // A list that is empty, or a switch that is off, is set as well.
             if !is_given(&name) && !sources.contains_key(&name) {
                 added.extend(checked(&server, &name, shape, &values, &place)?);
@@ -166,11 +176,14 @@ struct Found {
     place: String,
 }
 
-fn read(server: &Command, file: &Path) -> Result<Vec<Found>, SettingError> {
+fn read(
+    server: &Command,
+    file: &Path,
+    open: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Vec<Found>, SettingError> {
     let shown = file.display();
     let wrong = |place: String, what: String| SettingError { place, what };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(shown.to_string(), format!("it cannot be read: {error}")))?;
+    let text = open(file).map_err(|error| wrong(shown.to_string(), format!("it cannot be read: {error}")))?;
     let line = |at: usize| text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
     let table = DeTable::parse(&text).map_err(|error| {
         let at = error.span().map_or_else(String::new, |span| format!(":{}", line(span.start)));
@@ -277,11 +290,7 @@ pub(crate) fn warn_of_unknown(names: impl Iterator<Item = String>) {
         if let Some((known, _)) = like {
             use std::io::Write as _;
             // Nobody may read stderr.
-            let _ = writeln!(
-                std::io::stderr(),
-                "bowline: {name} sets nothing; did you mean {}?",
-                variable(known)
-            );
+            let _ = writeln!(io::stderr(), "bowline: {name} sets nothing; did you mean {}?", variable(known));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod crypto;
 mod effective;
+pub(crate) mod fuzzing;
 mod http;
 mod layers;
 mod program;

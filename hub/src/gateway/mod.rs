@@ -10,6 +10,7 @@
 
 mod act;
 mod direct;
+pub(crate) mod fuzzing;
 mod guest;
 mod json;
 mod limits;

@@ -21,7 +21,7 @@ use super::redb_log::{FIRST, RedbWriter, Shared};
 use super::row;
 use super::segment::{Sealed, View, guarded};
 
-const HEAD: &[u8] = b"bowline\0\x01";
+pub(super) const HEAD: &[u8] = b"bowline\0\x01";
 const FRAME: u8 = 1;
 const END: u8 = 0;
 /// A piece of a copy is about this long.
@@ -44,6 +44,20 @@ pub(crate) struct Copying {
     hash: blake3::Hasher,
     is_begun: bool,
     is_over: bool,
+}
+
+pub(super) fn put_frame(number: u64, frame: &[u8], copy: &mut Vec<u8>) {
+    copy.push(FRAME);
+    varint::encode(number, copy);
+    varint::encode(frame.len() as u64, copy);
+    copy.extend_from_slice(&row::seal(&number.to_be_bytes(), frame));
+}
+
+/// `hash` is that of everything before.
+pub(super) fn put_end(last: u64, hash: &blake3::Hash, copy: &mut Vec<u8>) {
+    copy.push(END);
+    varint::encode(last, copy);
+    copy.extend_from_slice(hash.as_bytes());
 }
 
 fn closed() -> StoreError {
@@ -85,19 +99,14 @@ impl Copying {
         }
         if self.next <= self.last {
             for (number, frame) in self.frames()? {
-                piece.push(FRAME);
-                varint::encode(number, &mut piece);
-                varint::encode(frame.len() as u64, &mut piece);
-                piece.extend_from_slice(&row::seal(&number.to_be_bytes(), &frame));
+                put_frame(number, &frame, &mut piece);
                 self.next = number + 1;
             }
             self.hash.update(&piece);
         } else {
             self.hash.update(&piece);
             self.is_over = true;
-            piece.push(END);
-            varint::encode(self.last, &mut piece);
-            piece.extend_from_slice(self.hash.finalize().as_bytes());
+            put_end(self.last, &self.hash.finalize(), &mut piece);
         }
         Ok(Some(piece))
     }

@@ -15,6 +15,7 @@ mod data_dir;
 mod disk;
 mod error;
 mod frame;
+pub(crate) mod fuzzing;
 mod index;
 mod librarian;
 mod log;

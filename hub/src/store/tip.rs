@@ -24,7 +24,7 @@ const SLOTS: [u64; 2] = [0, 512];
 /// The bytes of a slot.
 const SLOT: usize = 8 + 8 + 8 + 4 + 8;
 /// What the checksum of a slot also covers.
-const KEY: &[u8] = b"tip";
+pub(super) const KEY: &[u8] = b"tip";
 
 /// Which log it is, its newest segment, and the last frame that is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ fn encode(turn: u64, tip: Tip) -> Vec<u8> {
     row::seal(KEY, &contents)
 }
 
-fn decode(bytes: &[u8]) -> Result<(u64, Tip), DecodeError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<(u64, Tip), DecodeError> {
     let slot = bytes.get(..SLOT).ok_or(DecodeError::Invalid("the file is too short"))?;
     let mut reader = Reader::new(row::open(KEY, slot)?);
     let turn = reader.u64()?;

@@ -145,8 +145,7 @@ impl World {
             let mut state = State::new(RoomKind::of(room.name()));
             let known = entries.iter().all(|entry| state.apply(entry).is_ok());
             assert!(known && state == *room.state(), "{log} is what its log says");
-            let people = room.participants();
-            for one in people.iter() {
+            for one in &room.participants() {
                 assert!(
                     state.banned_for(one.user, None, self.now.unix_ms).is_none(),
                     "{} is banned",

@@ -6,6 +6,7 @@ pub mod fuzzing;
 mod gateway;
 mod http;
 mod keep;
+mod key;
 mod record;
 mod serve;
 mod signals;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
             log_to_stderr(LevelFilter::WARN, LogFormat::Text);
             keep::run(&command)
         }
+        Command::Key(command) => key::run(&command),
         Command::Chat(args) => chat::run(&args),
     }
 }

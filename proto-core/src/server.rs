@@ -3,6 +3,7 @@
 
 mod board;
 mod front;
+mod gate;
 mod links;
 mod peers;
 mod rooms;
@@ -29,6 +30,7 @@ use crate::{Now, chat::StoredEntry};
 
 use self::board::Board;
 pub use self::front::{Front, FrontStats};
+pub use self::gate::Gate;
 use self::peers::Peers;
 pub use self::shards::{Order, Report};
 pub use rooms::{CLOSE_SENT_AWAY, CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
@@ -99,6 +101,7 @@ pub struct Server<A: Address = SocketAddr> {
     handed_out: u64,
     answered: u64,
     stats: ServerStats,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl<A: Address> Server<A> {
@@ -118,6 +121,7 @@ impl<A: Address> Server<A> {
             handed_out: 0,
             answered: 0,
             stats: ServerStats::default(),
+            gate: None,
         }
     }
 
@@ -311,6 +315,10 @@ impl<A: Address> Server<A> {
                 if let Some(address) = self.peers.address(id) {
                     self.tell(ServerEvent::Connected(id, address));
                 }
+            }
+            // In shards it is their affair.
+            Event::Undecided(credentials) => {
+                gate::decide(&mut self.peers.endpoint, now.mono, id, &credentials, self.gate.as_deref());
             }
             Event::Readable(ChannelId::DEFAULT) => self.take_in(now, id),
             // Who opens a channel and only listens is told on it, too.

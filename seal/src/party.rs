@@ -23,6 +23,9 @@ pub enum Error {
     /// A secret that can be guessed protects nothing: who answers a client in its server's place can try them all.
     #[error("a shared secret has at least {MIN_SECRET} bytes")]
     ShortSecret,
+    /// A text is no private key.
+    #[error("a private key is 64 hexadecimal digits")]
+    NoKey,
 }
 
 /// Where the ephemeral keys of handshakes come from.
@@ -55,6 +58,32 @@ impl Party {
     pub fn from_private(private: &[u8; 32]) -> Self {
         let public = handshake::public_key(private);
         Self { private: Zeroizing::new(*private), public, shared: None, entropy: Entropy::System }
+    }
+
+    /// The party whose private key this is as text: 64 hexadecimal digits.
+    pub fn from_text(text: &str) -> Result<Self, Error> {
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(Error::NoKey) };
+        let mut private = Zeroizing::new([0; 32]);
+        if pairs.len() != private.len() {
+            return Err(Error::NoKey);
+        }
+        for (byte, pair) in private.iter_mut().zip(pairs) {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+            let (Some(high), Some(low)) = (high, low) else { return Err(Error::NoKey) };
+            *byte = (high << 4 | low) as u8;
+        }
+        Ok(Self::from_private(&private))
+    }
+
+    /// The private key as text, to be kept.
+    pub fn private_text(&self) -> Zeroizing<String> {
+        let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or_default();
+        let mut text = Zeroizing::new(String::with_capacity(2 * self.private.len()));
+        for byte in *self.private {
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 15));
+        }
+        text
     }
 
     /// Talks only to those who have the same `secret`: at least 16 bytes that cannot be guessed.

@@ -1,5 +1,6 @@
 //! Whether datagrams are encrypted, and for whom.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,10 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use driver::{Address, Scheme};
 use proto_core::crypto::{Crypto, PublicKey, Trust};
+use proto_core::server::Gate;
+use proto_core::{Close, Credentials};
 use seal::Party;
+use zeroize::Zeroizing;
 
 /// What the private key of a server is derived for.
 const SERVER_CONTEXT: &str = "bowline 2026-11-21 private key of a server for encrypted datagrams";
@@ -57,10 +61,44 @@ pub(crate) enum CryptoError {
         "{0} is not encrypted, and other addresses of the server are: use tls:// or wss://, or --encrypt never"
     )]
     Mixed(Address),
+    #[error("{}, line {line}: expected a key", path.display())]
+    AllowedKeys { path: PathBuf, line: usize },
+    #[error("keys are shown on encrypted datagrams only: add --encrypt always, or leave --allowed-keys out")]
+    NoKeys,
+    #[error("{}: others can read this key: chmod 600", path.display())]
+    NotPrivate { path: PathBuf },
     #[error("nothing says whose key to expect: add --server-key or --known-servers, or set HOME")]
     NoKnownServers,
     #[error("{}, line {line}: expected an address and a key", path.display())]
     KnownServers { path: PathBuf, line: usize },
+}
+
+/// The party whose private key is in a file that nobody else can read.
+pub(crate) fn read_key(path: &Path) -> Result<Party, CryptoError> {
+    let failed = |error| CryptoError::Read { path: path.to_owned(), error };
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(failed)?) & 0o077 != 0 {
+        return Err(CryptoError::NotPrivate { path: path.to_owned() });
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+    Party::from_text(text.trim()).map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
+}
+
+/// Lets those in whose key is listed, or whose certificate the link has verified.
+#[derive(Debug)]
+struct Allowed(BTreeSet<PublicKey>);
+
+impl Gate for Allowed {
+    fn judge(&self, credentials: &Credentials) -> Result<(), Close> {
+        if credentials.key.is_some_and(|key| self.0.contains(&key)) || !credentials.certificates.is_empty() {
+            return Ok(());
+        }
+        let reason = match credentials.key {
+            Some(key) => format!("the key {key} is not allowed here"),
+            None => "only those with a key that is allowed come in here".to_owned(),
+        };
+        Err(Close { reason, ..Close::default() })
+    }
 }
 
 fn with_secret(party: Party, file: Option<&Path>) -> Result<Party, CryptoError> {
@@ -80,9 +118,30 @@ pub(crate) struct ServerCrypto {
     /// A file with a secret of 16 bytes or more that cannot be guessed. By UDP only those who have it come in.
     #[arg(long, value_name = "FILE")]
     pub(crate) group_secret: Option<PathBuf>,
+    /// A file with a public key on each line, and after it whose it is. Of those who come by UDP, TCP, TLS, WebSocket and Unix sockets
+    /// only the ones with such a key come in, and those whose certificate --tls-client-ca vouches for.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allowed_keys: Option<PathBuf>,
 }
 
 impl ServerCrypto {
+    /// Who decides about clients, if anybody does. `crypto` is what the server encrypts by.
+    pub(crate) fn gate(&self, crypto: Option<&Crypto>) -> Result<Option<Arc<dyn Gate>>, CryptoError> {
+        let Some(path) = &self.allowed_keys else { return Ok(None) };
+        if crypto.is_none() {
+            return Err(CryptoError::NoKeys);
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|error| CryptoError::Read { path: path.clone(), error })?;
+        let lines = (1..).zip(text.lines().map(str::trim));
+        let keys =
+            lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(line, text)| {
+                let key = text.split_whitespace().next().and_then(|key| key.parse().ok());
+                key.ok_or_else(|| CryptoError::AllowedKeys { path: path.clone(), line })
+            });
+        Ok(Some(Arc::new(Allowed(keys.collect::<Result<_, _>>()?))))
+    }
+
     /// What a server at these addresses encrypts by. Its private key comes of the `server_key` in its data directory.
     pub(crate) fn of(
         &self,
@@ -105,7 +164,7 @@ impl ServerCrypto {
 /// Whom a client trusts, by UDP.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ClientCrypto {
-    /// Encrypt datagrams: auto (when a udp:// address is not loopback, or with --server-key), always or never.
+    /// Encrypt datagrams: auto (when a udp:// address is not loopback, or with --server-key, --group-secret or --identity), always or never.
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, hide_possible_values = true)]
     pub(crate) encrypt: Encrypt,
     /// The server's public key, which it prints when it starts: 64 hexadecimal digits. Without it, the one in the file of known
@@ -118,6 +177,10 @@ pub(crate) struct ClientCrypto {
     /// A file with the secret of a closed group.
     #[arg(long, value_name = "FILE")]
     pub(crate) group_secret: Option<PathBuf>,
+    /// A file with this user's private key, which `bowline key new` makes, for servers that let certain keys in. Without it, a new
+    /// key each time.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 impl ClientCrypto {
@@ -125,7 +188,8 @@ impl ClientCrypto {
     pub(crate) fn applies_to(&self, urls: &[Address]) -> Result<bool, CryptoError> {
         let has_udp = urls.iter().any(|url| url.scheme() == Scheme::Udp);
         let is_wanted = self.encrypt.applies_to(urls)
-            || self.encrypt == Encrypt::Auto && (self.server_key.is_some() || self.group_secret.is_some());
+            || self.encrypt == Encrypt::Auto
+                && (self.server_key.is_some() || self.group_secret.is_some() || self.identity.is_some());
         if !has_udp || !is_wanted {
             return Ok(false);
         }
@@ -136,9 +200,10 @@ impl ClientCrypto {
         }
     }
 
-    /// This side's keys: new ones each time.
+    /// This side's keys: those of its file, or new ones.
     pub(crate) fn party(&self) -> Result<Party, CryptoError> {
-        with_secret(Party::generate()?, self.group_secret.as_deref())
+        let party = self.identity.as_deref().map_or_else(|| Ok(Party::generate()?), read_key)?;
+        with_secret(party, self.group_secret.as_deref())
     }
 
     /// Where the keys of servers are kept.

@@ -26,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 use address::server;
 #[cfg(test)]
 pub(crate) use crypto::Encrypt;
-pub(crate) use crypto::{ClientCrypto, CryptoError, ServerCrypto};
+pub(crate) use crypto::{ClientCrypto, CryptoError, ServerCrypto, read_key};
 use driver::{Address, Scheme};
 pub(crate) use http::{HttpArgs, SecretError};
 pub(crate) use layers::SettingError;
@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Look after the log while no server runs on it.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Make a key to be known by, or show it.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Enter a room of a server.
     #[command(after_help = CHAT_HELP)]
     Chat(Box<ChatArgs>),
@@ -109,6 +112,22 @@ impl Cli {
     pub(crate) fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(Box::new(self.serve)))
     }
+}
+
+/// What to do with a key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a private key in a file that does not exist, for `bowline chat --identity`, and print its public key, for
+    /// `bowline serve --allowed-keys`.
+    New {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the public key of a private one.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// What to do with a log.

@@ -22,7 +22,7 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
         let broken = |error| format!("input {number}: {error}");
         if input.kind == kind::START {
             let (start, rooms) = Start::decode(bytes).map_err(broken)?;
-            server = Some(serve::born(&start, None, rooms, now).map_err(|error| error.to_string())?);
+            server = Some(serve::born(&start, rooms, now).map_err(|error| error.to_string())?);
             continue;
         }
         let server = server.as_mut().ok_or("it does not begin with a birth")?;

@@ -18,7 +18,7 @@ fn path(port: u16) -> Path {
 }
 
 fn hub(start: &Start, record: Record) -> Hub {
-    let server = born(start, None, Vec::new(), at(1_000)).unwrap();
+    let server = born(start, Vec::new(), at(1_000)).unwrap();
     Hub::new(server, Some(record), GatewayConfig::default(), at(1_000))
 }
 

@@ -145,8 +145,13 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         limits: !args.web.unlimited,
         ..GatewayConfig::default()
     };
-    let mut server = born(&start, crypto.clone(), rooms, now)?.with_rooms(room_config);
-    let (planned, lines) = shards::plan(args.shards(), &config(crypto), &start)?;
+    let gate = args.crypto.gate(crypto.as_ref())?;
+    let config = ConfigBuilder { admission: gate.is_some(), ..config(crypto) };
+    let mut server = born_as(config.clone(), &start, rooms, now)?.with_rooms(room_config);
+    if let Some(gate) = &gate {
+        server = server.with_gate(Arc::clone(gate));
+    }
+    let (planned, lines) = shards::plan(args.shards(), &config, gate.as_ref(), &start)?;
     if lines.is_some() {
         server = server.with_shards(args.shards().get());
     }
@@ -196,13 +201,17 @@ fn config(crypto: Option<Crypto>) -> ConfigBuilder {
 }
 
 /// A server with these rooms, as it was at `now`.
-pub(crate) fn born(
+pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
+    born_as(config(None), start, rooms, now)
+}
+
+fn born_as(
+    config: ConfigBuilder,
     start: &Start,
-    crypto: Option<Crypto>,
     rooms: Vec<RoomState>,
     now: Now,
 ) -> Result<Server<Path>, ServeError> {
-    let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config(crypto) };
+    let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config };
     let config = adapter_tokio::config(config).build()?;
     let mut server = Server::new(config, LINK, chat(), start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;

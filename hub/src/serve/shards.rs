@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 use adapter_tokio::udp::{self, Pump, Sockets};
 use adapter_tokio::{ConfigBuilder, LINK, clock, link};
 use driver::{End, Machine, Mailbox, Path, Shared, Wakes};
-use proto_core::server::{Front, Order, Report, ServerStats};
+use proto_core::server::{Front, Gate, Order, Report, ServerStats};
 use proto_core::{Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
 
 use super::{Hub, ServeError, system};
@@ -161,6 +161,7 @@ pub(super) struct Planned(Vec<Shared<HubShard>>);
 pub(super) fn plan(
     count: NonZeroU8,
     config: &ConfigBuilder,
+    gate: Option<&Arc<dyn Gate>>,
     start: &Start,
 ) -> Result<(Planned, Option<Lines>), ServeError> {
     if count == NonZeroU8::MIN {
@@ -172,7 +173,10 @@ pub(super) fn plan(
         let config = ConfigBuilder { shard, server_key: Some(start.server_key.into()), ..config.clone() };
         let config = adapter_tokio::config(config).build()?;
         let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
-        let front = Front::new(config, LINK, seed, clock::now().mono);
+        let mut front = Front::new(config, LINK, seed, clock::now().mono);
+        if let Some(gate) = gate {
+            front = front.with_gate(Arc::clone(gate));
+        }
         let mailbox = Arc::new(Mailbox::new(LETTERS));
         orders.push(Arc::clone(&mailbox));
         let reports = Arc::clone(&reports);

@@ -111,3 +111,73 @@ fn a_closed_group_has_a_secret_that_no_log_has() {
     assert!(!told.status.success());
     assert!(String::from_utf8_lossy(&told.stderr).contains("at least 16 bytes"), "{told:?}");
 }
+
+/// Makes a key; its file and its public half.
+fn new_key(file: &Path) -> String {
+    let made = run(&["key", "new", text(file)]);
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn only_those_whose_key_is_listed_come_in_and_they_go_on_after_a_restart() {
+    let data = tempdir().unwrap();
+    let [ann, eve, list] = ["ann", "eve", "allowed"].map(|name| data.path().join(name));
+    let key_of_ann = new_key(&ann);
+    new_key(&eve);
+    fs::write(&list, format!("# who may come in\n\n{key_of_ann} ann, at home\n")).unwrap();
+    for shards in ["1", "2"] {
+        let arguments = [&ALWAYS[..], &["--tcp", "127.0.0.1:0", "--shards", shards]].concat();
+        let arguments = [&arguments[..], &["--allowed-keys", text(&list)]].concat();
+        let server = Server::start_with(data.path(), &arguments);
+        let pinned = ["--server-key", key(&server), "--name", "ann"];
+        let as_ann = [&pinned[..], &["--identity", text(&ann), "--last", "1"]].concat();
+        let said = chat(&server.url(), &as_ann, "hello\n");
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let as_eve = [&pinned[..], &["--identity", text(&eve)]].concat();
+        let refused = chat(&server.url(), &as_eve, "hello\n");
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.stderr.contains("is not allowed here"), "{}", refused.stderr);
+        let nobody = chat(&server.url(), &pinned, "hello\n");
+        assert!(nobody.code == Some(1) && nobody.stderr.contains("is not allowed here"), "{}", nobody.stderr);
+        let tcp = server.urls.iter().find(|url| url.starts_with("tcp://")).expect("it listens");
+        let keyless = chat(tcp, &["--name", "ann"], "hello\n");
+        assert!(
+            keyless.code == Some(1) && keyless.stderr.contains("only those with a key"),
+            "{}",
+            keyless.stderr
+        );
+        let private = fs::read_to_string(&ann).unwrap();
+        let logged = server.end_and_read_log();
+        assert!(!logged.contains(private.trim()) && !said.stderr.contains(private.trim()), "{logged}");
+    }
+}
+
+#[test]
+fn keys_are_made_once_and_lists_that_make_no_sense_are_refused() {
+    let data = tempdir().unwrap();
+    let [file, list] = ["key", "allowed"].map(|name| data.path().join(name));
+    let made = new_key(&file);
+    let again = run(&["key", "new", text(&file)]);
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("is there already"));
+    let shown = run(&["key", "show", text(&file)]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), made);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let shown = run(&["key", "show", text(&file)]);
+        assert!(!shown.status.success() && String::from_utf8_lossy(&shown.stderr).contains("chmod 600"));
+    }
+    let told = |list: &str, arguments: &[&str]| {
+        let serve = ["serve", "--data", text(data.path()), "--allowed-keys", list];
+        let told = run(&[&serve[..], arguments].concat());
+        assert!(!told.status.success());
+        String::from_utf8_lossy(&told.stderr).into_owned()
+    };
+    fs::write(&list, "\nnot a key\n").unwrap();
+    assert!(told(text(&list), &ALWAYS).contains("line 2: expected a key"));
+    assert!(told(text(&list), &["--udp", "127.0.0.1:0"]).contains("--encrypt always"));
+    assert!(told("/nowhere", &ALWAYS).contains("cannot read /nowhere"));
+}

@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::gate::{Gate, decide};
 use super::shards::{Order, Report, TOLD, Told, WINDOW, What, cost};
 use crate::{
     Address, ChannelId, Config, ConnectionId, Endpoint, Event, Link, LinkId, Message, Meta, Now, Output,
@@ -33,6 +34,7 @@ pub struct Front<A: Address = SocketAddr> {
     reports: VecDeque<Told<A>>,
     is_over: bool,
     stats: FrontStats,
+    pub(super) gate: Option<Arc<dyn Gate>>,
 }
 
 /// One channel of a connection, both ways.
@@ -55,6 +57,7 @@ impl<A: Address> Front<A> {
             reports: VecDeque::new(),
             is_over: false,
             stats: FrontStats::default(),
+            gate: None,
         }
     }
 
@@ -216,6 +219,9 @@ impl<A: Address> Front<A> {
                         self.lines.entry((id, ChannelId::DEFAULT)).or_default();
                         self.reports.push_back(Told::Connected(id, address));
                     }
+                }
+                Event::Undecided(credentials) => {
+                    decide(&mut self.endpoint, now.mono, id, &credentials, self.gate.as_deref());
                 }
                 Event::Opened(channel) => {
                     let name = self

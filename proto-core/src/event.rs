@@ -79,7 +79,8 @@ pub enum Event {
     /// A part of the reply to this side's request is there, which `take_reply` has. Comes once for each, before `RequestDone`.
     PartialReply(RequestId),
     /// The peer no longer waits for the reply to this request of its, which the application has received: it was cancelled, or
-    /// `reply_timeout` has passed.
+    /// `reply_timeout` has passed. Whoever works for it can stop, and says so by `reply` or `reply_error`, which are refused: until
+    /// then it counts among those under way, or for 10 s.
     RequestCancelled(RequestId),
     /// What became of a batch, once its last message was sent and all of its messages have fates. Comes once for each, in place of
     /// theirs.

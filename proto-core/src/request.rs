@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,6 +10,9 @@ use crate::{ChannelId, MessageId, RequestId, RequestOutcome, Timestamp};
 
 /// Cancellations that came before their requests and are remembered.
 const EARLY_CANCELS: usize = 64;
+/// A request that the application has taken and the peer has cancelled counts until it is answered all the same, and as long as this
+/// at most: what is done for it may go on.
+const CANCELLED_COUNTS: Duration = Duration::from_secs(10);
 
 /// A request of this side.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ struct Owed {
     deadline: Timestamp,
     /// The application has seen it.
     taken: bool,
+    /// Nobody waits for its reply any more.
+    cancelled: bool,
     /// Parts of the reply that were sent.
     parts: u32,
 }
@@ -258,19 +264,28 @@ impl Requests {
         if self.owed.len() >= limit || self.owed.contains_key(&id) {
             return Asked::Refused;
         }
-        self.owed.insert(id, Owed { channel, deadline, taken: false, parts: 0 });
+        self.owed.insert(id, Owed { channel, deadline, taken: false, cancelled: false, parts: 0 });
         self.owed_deadlines.insert((deadline, id));
         Asked::Owed
     }
 
     /// The application has taken the peer's request; `false` when nobody waits for a reply any more.
     pub(crate) fn take_owed(&mut self, id: RequestId) -> bool {
-        self.owed.get_mut(&id.0).map(|owed| owed.taken = true).is_some()
+        let owed = self.owed.get_mut(&id.0).filter(|owed| !owed.cancelled);
+        owed.map(|owed| owed.taken = true).is_some()
     }
 
     /// Where the peer's request came from, and how many parts of its reply were sent.
     pub(crate) fn owed(&self, id: RequestId) -> Option<(ChannelId, u32)> {
-        self.owed.get(&id.0).map(|owed| (owed.channel, owed.parts))
+        let owed = self.owed.get(&id.0).filter(|owed| !owed.cancelled);
+        owed.map(|owed| (owed.channel, owed.parts))
+    }
+
+    /// The application is done with a request that was cancelled.
+    pub(crate) fn end_cancelled(&mut self, id: RequestId) {
+        if self.owed.get(&id.0).is_some_and(|owed| owed.cancelled) {
+            self.settle_owed(id);
+        }
     }
 
     /// A part of the reply was sent: there is time until `deadline` for the next.
@@ -291,15 +306,32 @@ impl Requests {
     }
 
     /// The next request of the peer that has gone unanswered for too long.
-    pub(crate) fn overdue(&self, now: Timestamp) -> Option<RequestId> {
-        let &(_, id) = self.owed_deadlines.first().filter(|&&(deadline, _)| deadline <= now)?;
-        Some(RequestId(id))
+    pub(crate) fn overdue(&mut self, now: Timestamp) -> Option<RequestId> {
+        loop {
+            let &(_, id) = self.owed_deadlines.first().filter(|&&(deadline, _)| deadline <= now)?;
+            if self.owed.get(&id).is_none_or(|owed| !owed.cancelled) {
+                return Some(RequestId(id));
+            }
+            self.settle_owed(RequestId(id));
+        }
     }
 
     /// The peer no longer waits for the reply to its request `id`; `true` when the application has seen it.
-    pub(crate) fn on_cancel(&mut self, id: u64) -> bool {
-        if let Some(taken) = self.settle_owed(RequestId(id)) {
-            return taken;
+    pub(crate) fn on_cancel(&mut self, now: Timestamp, id: u64) -> bool {
+        match self.owed.get_mut(&id) {
+            Some(Owed { cancelled: true, .. }) => return false,
+            Some(owed) if owed.taken => {
+                owed.cancelled = true;
+                self.owed_deadlines.remove(&(owed.deadline, id));
+                owed.deadline = owed.deadline.min(now + CANCELLED_COUNTS);
+                self.owed_deadlines.insert((owed.deadline, id));
+                return true;
+            }
+            Some(_) => {
+                self.settle_owed(RequestId(id));
+                return false;
+            }
+            None => {}
         }
         if self.early_cancels.len() >= EARLY_CANCELS {
             self.early_cancels.pop_front();

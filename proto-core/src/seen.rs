@@ -154,6 +154,41 @@ mod tests {
         assert_eq!((next, ranges.len(), ranges[0].clone()), (48, 16, 49..=49));
     }
 
+    /// All ways to take five steps of lengths at which something could change.
+    #[test]
+    fn no_five_steps_lead_away_from_the_set() {
+        const STEPS: [i64; 13] = [1, 2, 63, 64, 65, 1023, 1024, 1025, -1, -64, -1023, -1024, -1025];
+        const START: u64 = (1 << 62) - 6000;
+        let count = STEPS.len().pow(5);
+        for path in 0..count {
+            let (mut window, mut model) = (SeenWindow::default(), Vec::new());
+            let (mut at, mut left) = (START, path);
+            window.insert(at);
+            model.push(at);
+            for _ in 0..5 {
+                at = at.saturating_add_signed(STEPS[left % STEPS.len()]);
+                left /= STEPS.len();
+                let largest = model.iter().copied().max().unwrap_or(0);
+                let expected = match at {
+                    at if at + WINDOW <= largest => Seen::TooOld,
+                    at if model.contains(&at) => Seen::Before,
+                    _ => Seen::New,
+                };
+                assert_eq!(window.check(at), expected, "{model:?}, {at}");
+                if expected == Seen::New {
+                    window.insert(at);
+                    model.push(at);
+                }
+            }
+            // What lies between was never there.
+            let largest = model.iter().copied().max().unwrap_or(0);
+            for number in [START - 1, START + 1, largest - 1, largest - WINDOW + 1] {
+                let is_known = model.contains(&number) || number + WINDOW <= largest;
+                assert_eq!(window.check(number) == Seen::New, !is_known, "{model:?}, {number}");
+            }
+        }
+    }
+
     #[test]
     fn the_first_number_may_be_anything() {
         let mut window = SeenWindow::default();

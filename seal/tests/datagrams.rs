@@ -2,11 +2,12 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::crypto::{Identity, Trust};
+use proto_core::crypto::{Crypto, Identity, Limits, Trust};
 use proto_core::{CloseReason, ConfigBuilder, Drop, Event, code};
-use world::{CLIENT, SERVER, World, client_config, encrypts, party, server_config, server_key};
+use world::{CLIENT, Limited, SERVER, World, client_config, encrypts, party, server_config, server_key};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -257,4 +258,40 @@ fn secrets_are_in_no_debug_output() {
     }
     let text = format!("{:?}", world.nodes[SERVER].config());
     assert!(!text.contains(&format!("{:?}", [5_u8; 32])), "{text}");
+}
+
+/// The usual, with keys that are good for this much.
+fn limited(config: ConfigBuilder, seed: u8, limits: Limits) -> ConfigBuilder {
+    let crypto = config.crypto.clone().unwrap();
+    let identity = Arc::new(Limited(party(seed), limits));
+    ConfigBuilder { crypto: Some(Crypto { identity, ..crypto }), reconnect: None, ..config }
+}
+
+/// The limit is 2^52, which nobody waits for: it is another number here, and `Limited` looks at the real one.
+#[test]
+fn as_many_forgeries_as_a_key_can_bear_end_the_connection() {
+    const FORGED: u64 = 500;
+    let limits = Limits { sealed: 1 << 23, forged: FORGED };
+    let mut world = World::new(limited(client_config(), 8, limits), limited(server_config(), 7, limits));
+    let id = world.connect();
+    world.run(SECOND);
+    let served = world.served();
+    world.send(CLIENT, id, b"first");
+    world.run(SECOND);
+    let mut packet = world.seen.iter().rfind(|(from, _)| *from == CLIENT).unwrap().1.clone();
+    *packet.last_mut().unwrap() ^= 1;
+    let before = world.nodes[SERVER].stats();
+    for _ in 1..FORGED {
+        world.hand_in(SERVER, &packet);
+    }
+    world.send(CLIENT, id, b"second");
+    world.run(SECOND);
+    assert_eq!(world.recv(SERVER, served), [&b"first"[..], b"second"], "one less is one too few");
+    assert_eq!(ended(&world, SERVER), None);
+    world.hand_in(SERVER, &packet);
+    world.run(SECOND);
+    assert_eq!(world.drops(SERVER, Drop::ForgedPacket) - before.drops.get(Drop::ForgedPacket), FORGED);
+    let end = ended(&world, SERVER);
+    assert_eq!(end, Some(CloseReason::PeerMisbehaved("too many packets were forged")));
+    assert!(is_refused_with(&world, code::KEYS_USED_UP), "{:?}", world.events[CLIENT]);
 }

@@ -94,6 +94,7 @@ mod tests {
             encrypt: Encrypt::Auto,
             server_key: None,
             known_servers: Some(file.clone()),
+            identity: None,
             group_secret: None,
         };
         let url = ["udp://192.0.2.1:4100".parse().unwrap()];

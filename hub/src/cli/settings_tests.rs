@@ -27,7 +27,7 @@ fn serve(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> ServeA
     let layered = layered(arguments, environment, file).unwrap();
     match Cli::from_arg_matches(&Cli::command().get_matches_from(layered.arguments)).unwrap().into_command() {
         Command::Serve(args) | Command::Config(args) => *args,
-        other @ (Command::Chat(_) | Command::Store(_)) => panic!("{other:?}"),
+        other @ (Command::Chat(_) | Command::Store(_) | Command::Key(_)) => panic!("{other:?}"),
     }
 }
 

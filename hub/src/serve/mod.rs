@@ -201,6 +201,7 @@ fn config(crypto: Option<Crypto>) -> ConfigBuilder {
 }
 
 /// A server with these rooms, as it was at `now`.
+#[cfg(test)]
 pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
     born_as(config(None), start, rooms, now)
 }

@@ -216,7 +216,7 @@ impl Connection {
             }
             Frame::ResumeState(state) if is_open => self.on_resume_state(now, state),
             Frame::Cancel(request) if is_open => {
-                self.on_cancel(*request);
+                self.on_cancel(now, *request);
                 Ok(())
             }
             // All but the first two come too late to matter: the connection is being closed.

@@ -20,7 +20,8 @@ use crate::{
 pub(super) struct Impossible(pub(super) &'static str);
 
 impl Connection {
-    /// Answers the peer's request, or sends the last part of an answer.
+    /// Answers the peer's request, or sends the last part of an answer. One that was cancelled is refused with
+    /// [`SendError::NoRequest`], and makes room for another.
     pub fn reply(
         &mut self,
         now: Timestamp,
@@ -31,7 +32,7 @@ impl Connection {
             0 => Kind::Reply(request.0),
             _ => Kind::ReplyPart { request: request.0, index, last: true },
         };
-        self.answer(now, request, kind, payload.into()).map(|()| self.end_owed(request))
+        self.answer_last(now, request, kind, payload.into())
     }
 
     /// Sends a part of the answer to the peer's request: any number of them, which arrive in their order, before the `reply` or
@@ -49,7 +50,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers the peer's request with an error; `code` is the application's: 0x100 or more.
+    /// Answers the peer's request with an error; `code` is the application's: 0x100 or more. One that was cancelled is as in
+    /// [`reply`](Self::reply).
     pub fn reply_error(
         &mut self,
         now: Timestamp,
@@ -59,12 +61,23 @@ impl Connection {
     ) -> Result<(), SendError> {
         let code = code.max(code::APPLICATION);
         let kind = |index| Kind::ReplyError { request: request.0, code, index: NonZeroU32::new(index) };
-        self.answer(now, request, kind, payload.into()).map(|()| self.end_owed(request))
+        self.answer_last(now, request, kind, payload.into())
     }
 
-    fn end_owed(&mut self, request: RequestId) {
-        self.requests.settle_owed(request);
+    fn answer_last(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        kind: impl FnOnce(u32) -> Kind,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        let answered = self.answer(now, request, kind, payload);
+        match answered {
+            Ok(()) => drop(self.requests.settle_owed(request)),
+            Err(_) => self.requests.end_cancelled(request),
+        }
         self.timers.set(Timer::Request, self.requests.deadline());
+        answered
     }
 
     fn answer(
@@ -211,9 +224,10 @@ impl Connection {
     }
 
     /// The peer no longer waits for the reply to its request.
-    pub(super) fn on_cancel(&mut self, request: u64) {
-        if self.requests.on_cancel(request) {
+    pub(super) fn on_cancel(&mut self, now: Timestamp, request: u64) {
+        if self.requests.on_cancel(now, request) {
             self.events.push_back(Event::RequestCancelled(RequestId(request)));
+            self.timers.set(Timer::Request, self.requests.deadline());
         }
     }
 

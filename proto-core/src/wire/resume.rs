@@ -190,7 +190,7 @@ pub(super) fn encode_state(part: u64, last: bool, lines: &[StateLine], buf: &mut
 }
 
 impl StateLine {
-    fn encode(&self, buf: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         varint::encode(self.channel.into(), buf);
         buf.push(self.class);
         for value in [self.sent, self.next, self.ranges.len() as u64] {

@@ -1,5 +1,6 @@
 //! The specification's vectors, properties over generated frames, and sweeps over damaged bytes.
 
+mod builders;
 mod model;
 mod properties;
 mod rules;

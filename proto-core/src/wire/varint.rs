@@ -110,6 +110,52 @@ mod tests {
         assert_eq!(len(u64::MAX), 9);
     }
 
+    /// All encodings of up to 3 bytes, and of the longer ones all first bytes with edges behind them.
+    #[test]
+    fn every_short_encoding_means_one_value_or_nothing() {
+        let check = |bytes: &[u8]| {
+            let length = bytes[0].leading_ones() as usize + 1;
+            match decode(bytes) {
+                Ok((value, taken)) => {
+                    assert_eq!((taken, len(value)), (length, length), "{bytes:x?}");
+                    let mut again = Vec::new();
+                    encode(value, &mut again);
+                    assert_eq!(again, bytes[..taken]);
+                }
+                Err(DecodeError::Truncated) => assert!(bytes.len() < length, "{bytes:x?}"),
+                Err(error) => {
+                    assert_eq!(error, DecodeError::NotMinimal, "{bytes:x?}");
+                    // What it stands for fits into a byte less: of the bits behind the length the 7 highest are 0.
+                    let head = u64::from(bytes[0] & 0xFF_u8.checked_shr(length as u32).unwrap_or(0));
+                    let value =
+                        bytes[1..length].iter().fold(head, |value, &byte| value << 8 | u64::from(byte));
+                    let fits = 7 * (length as u32 - 1);
+                    assert!(value.checked_shr(fits).unwrap_or(0) == 0, "{bytes:x?}");
+                }
+            }
+        };
+        for bits in 0..1_u32 << 24 {
+            let [_, bytes @ ..] = bits.to_be_bytes();
+            // Behind a short one nothing matters.
+            if bytes[0] >= 0xC0 || bytes[2] == 0 && (bytes[0] >= 0x80 || bytes[1] == 0) {
+                check(&bytes);
+            }
+        }
+        for first in 0xE0..=0xFF {
+            for (edge, rest) in
+                [0, 1, 0x7F, 0x80, 0xFF].into_iter().flat_map(|edge| [(edge, 0), (edge, 0xFF)])
+            {
+                for at in 1..9 {
+                    let mut bytes = [rest; 9];
+                    bytes[0] = first;
+                    bytes[1..at].fill(0);
+                    bytes[at] = edge;
+                    (1..=9).for_each(|cut| check(&bytes[..cut]));
+                }
+            }
+        }
+    }
+
     #[test]
     fn longer_forms_are_refused() {
         assert_eq!(decode(&[0x80, 0x7F]), Err(DecodeError::NotMinimal));

@@ -1,7 +1,7 @@
 //! Peers that want the other side's memory, or its time.
 
 use proto_core::wire::{Extras, Fragment, Frame, Kind, Msg};
-use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, Message, Rate, code};
+use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, Message, Rate, RequestId, SendError, code};
 
 use crate::peer::{Peer, msg, piece};
 use crate::world::{World, host, ms, secs};
@@ -189,6 +189,50 @@ fn row_30_requests_and_their_cancellations_are_bounded() {
         peer.say(&mut world, &[Frame::Cancel((1 << 40) + request)]);
     }
     assert_eq!(peer.held(&world), 0);
+    peer.assert_open(&world, "cancelling is legal");
+}
+
+#[test]
+fn row_30_a_request_that_was_taken_counts_until_its_handler_ends() {
+    let (mut world, mut peer) = joined(ConfigBuilder::default());
+    let ask = |peer: &mut Peer, world: &mut World, requests: std::ops::Range<u64>| {
+        for request in requests {
+            let kind = Kind::Request(request);
+            peer.say(world, &[Frame::Msg(Msg { kind, ..msg(UNRELIABLE, request as u32, b"?") })]);
+        }
+    };
+    ask(&mut peer, &mut world, 0..256);
+    assert_eq!(take(&mut world, &peer).len(), 256);
+    for request in 0..256 {
+        peer.say(&mut world, &[Frame::Cancel(request), Frame::Cancel(request)]);
+    }
+    let told = world.events.iter().filter(|(_, event)| matches!(event, Event::RequestCancelled(_))).count();
+    assert_eq!(told, 256, "each once");
+    // All are cancelled and none of their handlers has ended: no other begins.
+    ask(&mut peer, &mut world, 256..300);
+    assert_eq!((take(&mut world, &peer).len(), world.dropped(Drop::RequestRejected)), (0, 44));
+    let now = world.now;
+    let mut conn = world.server.connection(peer.id()).expect("it is there");
+    for request in 0..10 {
+        let refused = conn.reply_part(now, RequestId(request), "more");
+        assert_eq!(refused, Err(SendError::NoRequest), "nobody waits for it");
+        let refused = match request % 2 {
+            0 => conn.reply(now, RequestId(request), "done"),
+            _ => conn.reply_error(now, RequestId(request), 0x123, "stopped"),
+        };
+        assert_eq!(refused, Err(SendError::NoRequest), "nobody waits for it");
+    }
+    drop(conn);
+    ask(&mut peer, &mut world, 300..320);
+    assert_eq!((take(&mut world, &peer).len(), world.dropped(Drop::RequestRejected)), (10, 54));
+    // A handler that never says that it has ended counts for 10 s.
+    world.run(ms(9_900));
+    ask(&mut peer, &mut world, 320..330);
+    assert_eq!(world.dropped(Drop::RequestRejected), 64);
+    world.run(ms(200));
+    ask(&mut peer, &mut world, 330..600);
+    assert_eq!((take(&mut world, &peer).len(), world.dropped(Drop::RequestRejected)), (246, 88));
+    assert_eq!(world.dropped(Drop::RequestExpired), 0, "of none that somebody waits for");
     peer.assert_open(&world, "cancelling is legal");
 }
 

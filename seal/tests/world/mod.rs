@@ -1,6 +1,8 @@
 //! Two endpoints, and a network between them that does what it is told.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod limited;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use proto_core::crypto::{Crypto, Identity, PublicKey, Trust};
 use proto_core::{
     ChannelId, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link, Message, Meta, Reconnect, Timestamp,
 };
+pub(crate) use limited::Limited;
 use seal::Party;
 
 /// Who is where.

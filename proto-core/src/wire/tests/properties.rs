@@ -85,6 +85,25 @@ fn assert_expands(number: u64, unacked: u64) {
     }
 }
 
+/// The definition: of all numbers that end in `low` the nearest, of two that are as near the larger.
+#[test]
+fn a_byte_expands_to_the_nearest_number_wherever_it_is() {
+    let all = |expected: u64| {
+        for low in 0..256_u32 {
+            let base = expected & !0xFF;
+            let candidates = [base.checked_sub(256), Some(base), base.checked_add(256)];
+            let candidates = candidates.into_iter().flatten().map(|base| base + u64::from(low));
+            let nearest = candidates
+                .filter(|&candidate| candidate <= MAX_PACKET_NUMBER)
+                .min_by_key(|&candidate| (candidate.abs_diff(expected), core::cmp::Reverse(candidate)));
+            assert_eq!(Some(expand_number(expected, low, 1)), nearest, "{expected}, {low}");
+        }
+    };
+    (0..2000).for_each(all);
+    (MAX_PACKET_NUMBER - 2000..=MAX_PACKET_NUMBER).for_each(all);
+    (8..62).for_each(|bits| ((1 << bits) - 2..=(1 << bits) + 2).for_each(all));
+}
+
 #[test]
 fn numbers_expand_at_every_boundary() {
     let powers = [

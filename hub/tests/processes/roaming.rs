@@ -47,17 +47,18 @@ impl Nat {
                     seen = changes.load(Ordering::Relaxed);
                     back = bind(host.load(Ordering::Relaxed));
                 }
-                let passes = !is_cut.load(Ordering::Relaxed);
+                // What is said once the way is cut must find it cut: hence after receiving.
+                let passes = || !is_cut.load(Ordering::Relaxed);
                 if let Ok((len, from)) = front.recv_from(&mut buffer) {
                     client = Some(from);
-                    if passes {
+                    if passes() {
                         // Refused while the server is down.
                         let _ = back.send_to(&buffer[..len], server);
                     }
                 }
                 match back.recv_from(&mut buffer) {
                     Ok((len, _)) => {
-                        if let Some(client) = client.filter(|_| passes) {
+                        if let Some(client) = client.filter(|_| passes()) {
                             let _ = front.send_to(&buffer[..len], client);
                         }
                     }

@@ -7,6 +7,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
+
+/// What has not come by then never comes: the test says so, instead of waiting for ever.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The program with these arguments.
 pub(crate) fn bowline<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
@@ -76,7 +80,7 @@ impl Server {
 
     /// Waits until the server logs something that contains `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        while !self.log.recv().expect("the server goes on").contains(text) {}
+        while !self.log.recv_timeout(PATIENCE).expect(text).contains(text) {}
     }
 
     /// Ends it as a power cut would, and starts it again on the same data and address.
@@ -175,9 +179,9 @@ impl Chat {
     /// Reads until `count` lines were seen.
     pub(crate) fn wait_for(&mut self, count: usize) {
         while self.seen.len() < count {
-            let Ok(line) = self.stdout.recv() else {
-                let told: Vec<_> = self.stderr.iter().collect();
-                panic!("the chat has ended ({:?}) after {:?}: {told:?}", self.child.wait(), self.seen);
+            let Ok(line) = self.stdout.recv_timeout(PATIENCE) else {
+                let told: Vec<_> = self.stderr.try_iter().collect();
+                panic!("{count} lines never came, but {:?} and {told:?}", self.seen);
             };
             self.seen.push(line);
         }
@@ -186,7 +190,7 @@ impl Chat {
     /// Reads stderr until something there contains `text`.
     pub(crate) fn wait_for_words(&mut self, text: &str) {
         while !self.told.last().is_some_and(|line| line.contains(text)) {
-            self.told.push(self.stderr.recv().expect("the chat goes on"));
+            self.told.push(self.stderr.recv_timeout(PATIENCE).expect(text));
         }
     }
 

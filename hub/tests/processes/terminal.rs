@@ -2,9 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
-use super::support::{Server, chat, url};
+use super::support::{PATIENCE, Server, chat, url};
 
 const BOWLINE: &str = env!("CARGO_BIN_EXE_bowline");
 
@@ -12,7 +14,7 @@ const BOWLINE: &str = env!("CARGO_BIN_EXE_bowline");
 struct Terminal {
     program: Child,
     keys: ChildStdin,
-    output: ChildStdout,
+    output: Receiver<String>,
     text: String,
 }
 
@@ -32,7 +34,15 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (keys, output) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
+        let (keys, mut screen) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = screen.read(&mut bytes) {
+                // The test may have ended.
+                let _ = sender.send(String::from_utf8_lossy(&bytes[..len]).into_owned());
+            }
+        });
         Some(Self { program, keys, output, text: String::new() })
     }
 
@@ -48,10 +58,10 @@ impl Terminal {
                 self.text.drain(..at + text.len());
                 return before;
             }
-            let mut bytes = [0; 4096];
-            let len = self.output.read(&mut bytes).unwrap();
-            assert!(len > 0, "{text:?} never came, but {:?}", self.text);
-            self.text.push_str(&String::from_utf8_lossy(&bytes[..len]));
+            let Ok(more) = self.output.recv_timeout(PATIENCE) else {
+                panic!("{text:?} never came, but {:?}", self.text);
+            };
+            self.text.push_str(&more);
         }
     }
 

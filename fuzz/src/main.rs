@@ -176,7 +176,8 @@ fn run_each(arguments: &Arguments, targets: &[Target]) -> bool {
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or(false)).fold(true, |all, one| all && one)
+        // The scope waits for all of them.
+        workers.into_iter().all(|worker| worker.join().unwrap_or(false))
     })
 }
 

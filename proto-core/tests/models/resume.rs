@@ -53,7 +53,7 @@ enum Step {
     Deliver(usize, usize),
     Lose(usize),
     Repeat(usize),
-    /// The client's link dies, and it says one thing more.
+    /// The client's link dies, and the client says one thing more.
     Cut,
     /// Time passes until something is due.
     Timeout,
@@ -217,7 +217,8 @@ impl Model for Small {
                 actions.push(Step::Repeat(to));
             }
         }
-        if world.cuts < self.cuts && world.is_up {
+        // A session that the server has not yet could only begin anew.
+        if world.cuts < self.cuts && world.is_up && !world.served.is_empty() {
             actions.push(Step::Cut);
         }
         if world.timeouts < self.timeouts {

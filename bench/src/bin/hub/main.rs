@@ -9,6 +9,7 @@ mod native;
 mod peer;
 mod process;
 mod rolling;
+mod soak;
 mod socket;
 
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ enum What {
     Full,
     /// Round trips of a few beside half-open handshakes, clients that do not read, and junk.
     Hostile,
+    /// Native clients and guests for `--seconds` under loss, kills and junk; not among everything.
+    Soak,
     /// Two restarts under 2,000 clients over UDP and TCP: what is lost, and how long they wait.
     Rolling,
 }
@@ -138,6 +141,12 @@ fn main() -> ExitCode {
                 let data = tempfile_dir();
                 process::run(rolling::rolling(&arguments, data.clone()));
                 // Whoever ran it may look at what is left otherwise.
+                let _ = std::fs::remove_dir_all(data);
+            }
+            What::Soak if arguments.what.is_empty() => {}
+            What::Soak => {
+                let data = tempfile_dir();
+                process::run(soak::soak(&arguments, data.clone()));
                 let _ = std::fs::remove_dir_all(data);
             }
             What::NativeBroadcast => process::run(native::broadcast(&hub(), &arguments)),

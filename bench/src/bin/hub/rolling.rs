@@ -17,7 +17,7 @@ use crate::figures::{Spread, millis};
 
 const CLIENTS: usize = 2000;
 /// Clients of one room.
-const ROOM: usize = 20;
+pub(crate) const ROOM: usize = 20;
 /// Each client says a line so often.
 const EVERY: Duration = Duration::from_secs(2);
 const RESTARTS: usize = 2;
@@ -26,14 +26,14 @@ const QUIET: Duration = Duration::from_secs(6);
 const SPREAD: Duration = Duration::from_secs(1);
 
 /// A server that runs.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    addresses: Vec<Address>,
+    pub(crate) addresses: Vec<Address>,
     ready: Instant,
 }
 
 impl Server {
-    fn start(bowline: &Path, data: &Path, listeners: &[String]) -> Self {
+    pub(crate) fn start(bowline: &Path, data: &Path, listeners: &[String]) -> Self {
         let mut child = Command::new(bowline)
             .args(["serve", "--log", "error", "--unlimited"])
             .args(listeners)
@@ -42,19 +42,35 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts: build it with cargo build --release");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let addresses = lines
-            .take_while(|line| line != "ready")
+            .by_ref()
+            .take_while(|line| line != "ready" && !line.contains("http://"))
             .map(|line| {
                 let address = line.strip_prefix("listening ").expect("it says where it listens");
                 address.parse().expect("an address")
             })
             .collect();
+        // Those of HTTP come last.
+        let _ = lines.find(|line| line == "ready" || !listeners.iter().any(|option| option == "--http"));
         Self { child, addresses, ready: Instant::now() }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Ends it as an operator does; how long that takes.
-    fn end(mut self) -> Duration {
+    pub(crate) fn end(mut self) -> Duration {
         let begun = Instant::now();
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
@@ -66,18 +82,19 @@ impl Server {
 }
 
 /// What all clients have in common.
-struct Course {
-    is_over: AtomicBool,
+pub(crate) struct Course {
+    pub(crate) is_over: AtomicBool,
     /// From when to when clients were without connections.
-    gaps: Mutex<Vec<(Instant, Instant)>>,
+    pub(crate) gaps: Mutex<Vec<(Instant, Instant)>>,
 }
 
 /// What a client has seen.
-struct Seen {
-    said: u64,
-    acked: u64,
-    entries: u64,
-    doubled: u64,
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(crate) said: u64,
+    pub(crate) acked: u64,
+    pub(crate) entries: u64,
+    pub(crate) doubled: u64,
 }
 
 /// One client's part in the log.
@@ -96,7 +113,7 @@ impl Writer {
         let config = ClientConfig::new(&*room, &*format!("client {number}"), ClientSecret(secret));
         Self {
             chat: Client::new(config).expect("a name and a room"),
-            seen: Seen { said: 0, acked: 0, entries: 0, doubled: 0 },
+            seen: Seen::default(),
             last_slot: 0,
             next: Instant::now() + EVERY * (number % 100) as u32 / 100,
         }
@@ -152,7 +169,7 @@ impl Writer {
     }
 }
 
-async fn client(endpoint: Endpoint, server: Address, number: usize, course: Arc<Course>) -> Seen {
+pub(crate) async fn client(endpoint: Endpoint, server: Address, number: usize, course: Arc<Course>) -> Seen {
     let mut writer = Writer::new(number);
     let mut connection = endpoint.connect_to(&[server]).await.expect("the server lets it in");
     loop {
@@ -170,7 +187,7 @@ async fn client(endpoint: Endpoint, server: Address, number: usize, course: Arc<
     }
 }
 
-fn endpoint() -> Endpoint {
+pub(crate) fn endpoint() -> Endpoint {
     let reconnect = Reconnect { spread: SPREAD, ..Reconnect::default() };
     let config = ConfigBuilder { reconnect: Some(reconnect), ..ConfigBuilder::chat() };
     Endpoint::client(config).expect("a socket")

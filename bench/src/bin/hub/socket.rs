@@ -63,7 +63,11 @@ pub(crate) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()
 }
 
 /// Frames as they come; `visit` sees each text.
-async fn read(stream: &TcpStream, buf: &mut Vec<u8>, mut visit: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+pub(crate) async fn read(
+    stream: &TcpStream,
+    buf: &mut Vec<u8>,
+    mut visit: impl FnMut(&[u8]) -> bool,
+) -> io::Result<()> {
     loop {
         stream.readable().await?;
         match stream.try_read_buf(buf) {
@@ -99,37 +103,44 @@ async fn read(stream: &TcpStream, buf: &mut Vec<u8>, mut visit: impl FnMut(&[u8]
 
 /// A client in a room, whose system takes about `buffer` bytes before they are read, if that is given.
 pub(crate) async fn enter(server: SocketAddr, room: &str, buffer: Option<u32>) -> Socket {
-    let socket = TcpSocket::new_v4().expect("a socket");
+    try_enter(server, room, buffer).await.expect("the server lets it in")
+}
+
+/// The same, while the server may be away.
+pub(crate) async fn try_enter(server: SocketAddr, room: &str, buffer: Option<u32>) -> io::Result<Socket> {
+    let socket = TcpSocket::new_v4()?;
     if let Some(buffer) = buffer {
-        socket.set_recv_buffer_size(buffer).expect("an option");
+        socket.set_recv_buffer_size(buffer)?;
     }
-    let stream = socket.connect(server).await.expect("the server listens");
-    stream.set_nodelay(true).expect("a socket of TCP");
+    let stream = socket.connect(server).await?;
+    stream.set_nodelay(true)?;
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    write(&stream, request.as_bytes()).await.expect("the server reads");
+    write(&stream, request.as_bytes()).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        stream.readable().await.expect("the server answers");
+        stream.readable().await?;
         let mut byte = [0];
         match stream.try_read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            Ok(_) => panic!("the server refused: {}", String::from_utf8_lossy(&head)),
-            Err(_) => {}
+            Ok(_) => {
+                let said = format!("the server refused: {}", String::from_utf8_lossy(&head));
+                return Err(io::Error::new(ErrorKind::ConnectionReset, said));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-    write(&stream, &framed(&format!(r#"[{{"m":"hi"}},{{"m":"ch","_id":"{room}"}}]"#)))
-        .await
-        .expect("the server reads");
+    write(&stream, &framed(&format!(r#"[{{"m":"hi"}},{{"m":"ch","_id":"{room}"}}]"#))).await?;
     let mut is_in = false;
     let mut rest = Vec::with_capacity(4096);
     let entered = read(&stream, &mut rest, |text| {
         is_in |= text.starts_with(br#"[{"m":"ch""#) || text.windows(10).any(|part| part == br#"{"m":"ch","#);
         is_in
     });
-    entered.await.expect("the server answers");
-    Socket { stream: Arc::new(stream), rest }
+    entered.await?;
+    if is_in { Ok(Socket { stream: Arc::new(stream), rest }) } else { Err(ErrorKind::UnexpectedEof.into()) }
 }
 
 fn listen(socket: &mut Socket, heard: &Arc<Heard>, start: Instant) {

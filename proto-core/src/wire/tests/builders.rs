@@ -24,26 +24,48 @@ fn a_plain_message_is_what_any_message_is() {
                 writer.write_plain(class, channel, WireId::Low8(9), b"first", false);
             }
             writer.write_plain(class, channel, *id, payload, last);
+            let before = writer.frames() - 1;
+            if !last {
+                writer.write(&Frame::CloseAck, true);
+            }
             let frames = writer.frames();
             let read: Vec<_> = Record::new(&short).collect::<Result<_, _>>().expect("it can be read");
             assert_eq!(read.len(), frames, "each is counted");
             let mut writer = RecordWriter::new(&mut long);
-            read.iter().enumerate().for_each(|(at, frame)| writer.write(frame, last && at + 1 == read.len()));
+            read.iter().enumerate().for_each(|(at, frame)| writer.write(frame, at + 1 == read.len()));
             assert_eq!(short, long);
-            let Some(Frame::Msg(msg)) = read.last() else { panic!("{read:?}") };
+            let Frame::Msg(msg) = &read[before] else { panic!("{read:?}") };
             assert_eq!((msg.class, msg.channel, msg.id, msg.payload), (class, channel, *id, &payload[..]));
 
             let mut record = Record::new(&short);
-            for at in 1..frames {
+            for _ in 0..before {
                 assert!(record.is_at_msg() && !record.is_at_last());
                 record.next_plain().expect("it is plain").expect("it can be read");
-                assert!(!record.is_empty(), "{at} of {frames}");
             }
-            assert_eq!(record.is_at_last(), last);
+            assert!(record.is_at_msg() && record.is_at_last() == last);
             let plain = record.next_plain().expect("it is plain").expect("it can be read");
             assert_eq!(plain.to_msg(), *msg);
-            assert!(record.is_empty() && !record.is_at_last() && !record.is_at_msg());
+            assert!(record.is_empty() == last && !record.is_at_last() && !record.is_at_msg());
         }
+    }
+}
+
+#[test]
+fn between_two_of_its_kind_a_message_is_its_type_and_its_bytes() {
+    for (class, payload) in
+        (0..4).flat_map(|class| [0, 0x7F, 0x80, 0x3FFF, 0x4000].map(|len| (class, vec![7; len])))
+    {
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        let mut writer = RecordWriter::new(&mut short);
+        writer.write_plain(class, 5, WireId::Low16(9), b"first", false);
+        writer.write_between(class, &payload);
+        writer.write_plain(class, 5, WireId::Next, b"last", true);
+        assert_eq!(writer.frames(), 3);
+        let mut writer = RecordWriter::new(&mut long);
+        writer.write_plain(class, 5, WireId::Low16(9), b"first", false);
+        writer.write_plain(class, 5, WireId::Next, &payload, false);
+        writer.write_plain(class, 5, WireId::Next, b"last", true);
+        assert_eq!(short, long);
     }
 }
 

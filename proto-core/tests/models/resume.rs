@@ -202,7 +202,14 @@ impl Model for Small {
     type Action = Step;
 
     fn init_states(&self) -> Vec<Self::State> {
-        vec![Whole::new(World::new())]
+        let mut world = World::new();
+        // How a session begins has a test of its own.
+        while self.cuts > 0
+            && let Some(to) = [CLIENT, SERVER].into_iter().find(|&to| !world.under_way[to].is_empty())
+        {
+            world.take(Step::Deliver(to, 0));
+        }
+        vec![Whole::new(world)]
     }
 
     fn actions(&self, world: &Self::State, actions: &mut Vec<Step>) {
@@ -267,10 +274,10 @@ fn explore(small: Small) {
 
 #[test]
 fn a_handshake_over_a_bad_network() {
-    explore(Small { losses: 1, repeats: 1, cuts: 0, timeouts: 2 });
+    explore(Small { losses: 1, repeats: 1, cuts: 0, timeouts: 1 });
 }
 
 #[test]
 fn a_session_that_goes_on_over_a_bad_network() {
-    explore(Small { losses: 1, repeats: 0, cuts: 1, timeouts: 1 });
+    explore(Small { losses: 1, repeats: 0, cuts: 1, timeouts: 3 });
 }

@@ -1,6 +1,8 @@
 //! Keys that are good for less than those of their party, so that a test can use them up.
 
-use proto_core::crypto::{Identity, Initiator, Key, Limits, PublicKey, Responder, SAMPLE_LEN, Session, TAG_LEN};
+use proto_core::crypto::{
+    Identity, Initiator, Key, Limits, PublicKey, Responder, SAMPLE_LEN, Session, TAG_LEN,
+};
 use seal::Party;
 
 #[derive(Debug)]

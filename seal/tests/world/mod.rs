@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub(crate) use limited::Limited;
 use proto_core::crypto::{Crypto, Identity, PublicKey, Trust};
 use proto_core::{
     ChannelId, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link, Message, Meta, Reconnect, Timestamp,
 };
-pub(crate) use limited::Limited;
 use seal::Party;
 
 /// Who is where.

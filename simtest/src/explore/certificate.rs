@@ -62,25 +62,47 @@ pub fn certify<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Box<Failure>> {
+    match certify_levels(build, bounds) {
+        (Some(certificate), None) => Ok(certificate),
+        (_, stopped) => Err(stopped.expect("without a failure there is a certificate")),
+    }
+}
+
+/// The same, level by level: what holds so far, and what ended it.
+pub(crate) fn certify_levels<N: Node>(
+    build: impl Fn() -> Sim<N> + Sync,
+    bounds: &Bounds,
+) -> (Option<Certificate>, Option<Box<Failure>>) {
     let mut schedules = Vec::new();
     let mut checked = 0;
+    let mut stopped = None;
     for faults in 0..=bounds.faults {
         let done: u64 = schedules.iter().sum();
-        let (judged, again) = level(&build, bounds, faults, done)?;
-        schedules.push(judged);
-        checked += again;
+        match level(&build, bounds, faults, done) {
+            Ok((judged, again)) => {
+                schedules.push(judged);
+                checked += again;
+            }
+            Err(failure) => {
+                stopped = Some(failure);
+                break;
+            }
+        }
     }
-    let sim = build();
+    let most = (schedules.len() as u32).checked_sub(1);
+    (most.map(|faults| certificate(&build(), bounds, faults, schedules, checked)), stopped)
+}
+
+fn certificate<N: Node>(
+    sim: &Sim<N>,
+    bounds: &Bounds,
+    faults: u32,
+    schedules: Vec<u64>,
+    checked: u64,
+) -> Certificate {
     let streams = sim.run(FromSchedule::new(&Schedule::empty(&sim.test))).stats.streams > 0;
     let kinds = bounds.kinds.iter().copied().filter(|kind| streams || !kind.of_stream()).collect();
-    Ok(Certificate {
-        test: sim.test,
-        faults: bounds.faults,
-        weathers: bounds.weathers,
-        schedules,
-        kinds,
-        checked,
-    })
+    Certificate { test: sim.test.clone(), faults, weathers: bounds.weathers, schedules, kinds, checked }
 }
 
 type Found = (u32, Stopped);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto_core::chat::ClientEvent;
+use proto_core::chat::{ClientEvent, RejectReason};
 use simtest::check::{LogSpec, SlotLog};
 use simtest::{Check, Life, NodeId, Now, Oracle, View, hash_bytes};
 
@@ -72,6 +72,8 @@ impl OneLog {
                 self.answer(client, *sequence)?;
                 Err(format!("append {sequence} was rejected: {reason:?}"))
             }
+            // Nobody else has its secret, so it can only have been its own earlier connection.
+            ClientEvent::Refused { reason: RejectReason::Fenced } => Err("G18: driven out by itself".into()),
             ClientEvent::LogReset { .. } => Err("G19: a log reset although nothing was lost".into()),
             _ => Ok(()),
         }

@@ -289,12 +289,19 @@ impl<A: Address> Server<A> {
                 Ok(command) => {
                     let renames = matches!(command, Command::Rename(_));
                     self.hall.handle(now, peer, prefix, command);
-                    if let Some(name) = self.hall.name_of(peer).filter(|_| renames) {
-                        self.chat.rename(id, &name);
+                    if renames {
+                        self.sign(id);
                     }
                 }
                 Err(_) => self.hall.handle_malformed(now, peer),
             }
+        }
+    }
+
+    /// What this connection says is signed with the name that its user has in rooms.
+    fn sign(&mut self, id: ConnectionId) {
+        if let Some(name) = self.hall.name_of(Peer::Native(id)) {
+            self.chat.rename(id, &name);
         }
     }
 
@@ -318,6 +325,8 @@ impl<A: Address> Server<A> {
                     let is_there = self.hall.place_of(peer).is_some_and(|log| **log == *join.room);
                     if is_there && self.hall.user_of(peer) == Some(user) {
                         self.chat.handle_message(now, id, payload);
+                        // It may have been renamed since it asked.
+                        self.sign(id);
                     } else {
                         self.chat.refuse_join(id, join.room, RejectReason::Barred);
                     }

@@ -78,11 +78,15 @@ impl Room {
         if let Some(member) = self.members.get_mut(&user) {
             member.online_since = member.online_since.min(online_since);
             member.is_plain &= is_plain;
-            if let Some(until) = member.suspended_until.take() {
+            let was_suspended = member.suspended_until.take();
+            let position = member.participant.position;
+            let participant = Participant { user, name, color, position, suspended: false };
+            if member.participant != participant {
+                member.participant = participant.clone();
+                self.note_presence(now, Change::Here(participant), effects);
+            }
+            if let Some(until) = was_suspended {
                 self.suspended.remove(&(until, user));
-                member.participant.suspended = false;
-                let change = Change::Here(member.participant.clone());
-                self.note_presence(now, change, effects);
                 self.crown_newcomer(now, user, None);
             }
         } else {

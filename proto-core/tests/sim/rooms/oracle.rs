@@ -23,6 +23,18 @@ struct Heard {
     /// It has said goodbye.
     gone: bool,
     notes: BTreeMap<UserId, (Time, u64)>,
+    /// The names that it has been told to have, one after the other.
+    names: Vec<Arc<str>>,
+    /// How many of these it knew when it said something, by number.
+    known: BTreeMap<u64, usize>,
+}
+
+impl Heard {
+    fn is_called(&mut self, name: &Arc<str>) {
+        if self.names.last() != Some(name) {
+            self.names.push(Arc::clone(name));
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -32,6 +44,9 @@ pub(crate) struct InRooms {
     crowns: BTreeMap<(Arc<str>, u64), Option<UserId>>,
     /// What stands in a slot of a log, by the log's epoch.
     slots: BTreeMap<(u64, u64), u64>,
+    /// What each entry is signed with; who wrote it, and how many names of his own he knew then.
+    signed: BTreeMap<(u64, u64), String>,
+    said: BTreeMap<(u64, u64), (NodeId, usize)>,
     crashes: u64,
 }
 
@@ -40,6 +55,19 @@ impl InRooms {
         let before = self.crowns.insert((Arc::clone(room), crown.epoch), crown.holder);
         if before.is_some_and(|holder| holder != crown.holder) {
             return Err(format!("G17: two holders of the crown of {room} under epoch {}", crown.epoch));
+        }
+        Ok(())
+    }
+
+    /// Who knows that he is called otherwise now says nothing more by a name that he had before.
+    fn check_name(&self, slot: (u64, u64)) -> Check {
+        let (Some(name), Some((node, known))) = (self.signed.get(&slot), self.said.get(&slot)) else {
+            return Ok(());
+        };
+        let names = self.heard.get(node).map(|heard| &heard.names[..]).unwrap_or_default();
+        let past = &names[..known.saturating_sub(1).min(names.len())];
+        if past.iter().any(|past| **past == **name) {
+            return Err(format!("slot {} is signed {name}, after which its author was called {names:?}", slot.1));
         }
         Ok(())
     }
@@ -55,6 +83,10 @@ impl InRooms {
                     heard.next = None;
                 }
                 heard.room = Some((Arc::clone(&snapshot.room), snapshot.version));
+                let me = heard.me;
+                for one in snapshot.participants.iter().filter(|one| Some(one.user) == me) {
+                    heard.is_called(&one.name);
+                }
                 snapshot.crown.map_or(Ok(()), |crown| self.crown(&snapshot.room, &crown))
             }
             ClientEvent::Changed(diff) => {
@@ -66,6 +98,13 @@ impl InRooms {
                 }
                 *version = diff.version;
                 let room = Arc::clone(room);
+                for change in &diff.changes {
+                    if let Change::Here(one) = change
+                        && Some(one.user) == heard.me
+                    {
+                        heard.is_called(&one.name);
+                    }
+                }
                 diff.changes.iter().try_for_each(|change| match change {
                     Change::Crown(crown) => self.crown(&room, crown),
                     _ => Ok(()),
@@ -107,9 +146,17 @@ impl InRooms {
                 if before.is_some_and(|other| other != hash) {
                     return Err(format!("G19: slot {} has two contents", entry.slot));
                 }
-                Ok(())
+                self.signed.insert((entry.epoch, entry.slot), entry.name.clone());
+                self.check_name((entry.epoch, entry.slot))
             }
-            ClientEvent::Said { number, .. } => answered(heard, *number),
+            ClientEvent::Said { number, slot } => {
+                let at = (heard.epoch, *slot);
+                if let Some(known) = heard.known.remove(number) {
+                    self.said.insert(at, (node, known));
+                }
+                answered(heard, *number)?;
+                self.check_name(at)
+            }
             ClientEvent::Rejected { number, reason } => {
                 let expected = matches!(reason, RejectReason::Unknown | RejectReason::Forbidden);
                 if !expected {
@@ -141,6 +188,7 @@ impl Oracle<RoomNode> for InRooms {
                 let heard = self.heard.entry(node).or_default();
                 if !heard.gone {
                     heard.waiting.insert(*number);
+                    heard.known.insert(*number, heard.names.len());
                 }
                 Ok(())
             }
@@ -157,6 +205,7 @@ impl Oracle<RoomNode> for InRooms {
     fn lifecycle(&mut self, _: Now, node: NodeId, life: Life) -> Check {
         if life == Life::Crashed {
             self.heard.remove(&node);
+            self.said.retain(|_, (author, _)| *author != node);
             self.crashes += 1;
         }
         Ok(())

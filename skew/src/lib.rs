@@ -333,13 +333,13 @@ macro_rules! peer {
                     self.wires.insert(stream, Wire { link: Some(link), ..Wire::default() });
                 }
 
-                /// Whether it was there.
+                /// Whether this side has not finished it before.
                 fn lose(&mut self, now: Time, stream: StreamId) -> bool {
-                    let Some(wire) = self.wires.remove(&stream) else { return false };
-                    if let Some(link) = wire.link {
+                    let link = self.wires.remove(&stream).and_then(|wire| wire.link);
+                    if let Some(link) = link {
                         self.endpoint.link_down(at(now), link);
                     }
-                    true
+                    link.is_some()
                 }
 
                 fn records(&mut self, now: Time, stream: StreamId, mut bytes: &[u8]) {

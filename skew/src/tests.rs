@@ -114,7 +114,7 @@ fn versions_understand_each_other() {
             let Case { by, what, is_encrypted } = case;
             let how = if is_encrypted { "encrypted" } else { "in the open" };
             let name = format!("{what:?} over {by:?}, {how}, server {server:?}, clients of both");
-            match search(0..40, |_| mixed(server, case)) {
+            match search(0..25, |_| mixed(server, case)) {
                 Ok(report) => {
                     println!("{name}: {} seeds passed", report.seeds);
                     assert!(what != What::Sessions || report.never.is_empty(), "{name}: {:?}", report.never);

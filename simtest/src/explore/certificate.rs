@@ -62,20 +62,16 @@ pub fn certify<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Box<Failure>> {
-    match certify_levels(build, bounds) {
-        (Some(certificate), None) => Ok(certificate),
-        (_, stopped) => Err(stopped.expect("without a failure there is a certificate")),
-    }
+    certify_levels(build, bounds).map_err(|(failure, _)| failure)
 }
 
-/// The same, level by level: what holds so far, and what ended it.
+/// The same; beside the failure, what holds of the levels before it.
 pub(crate) fn certify_levels<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
-) -> (Option<Certificate>, Option<Box<Failure>>) {
+) -> Result<Certificate, (Box<Failure>, Option<Certificate>)> {
     let mut schedules = Vec::new();
     let mut checked = 0;
-    let mut stopped = None;
     for faults in 0..=bounds.faults {
         let done: u64 = schedules.iter().sum();
         match level(&build, bounds, faults, done) {
@@ -84,13 +80,13 @@ pub(crate) fn certify_levels<N: Node>(
                 checked += again;
             }
             Err(failure) => {
-                stopped = Some(failure);
-                break;
+                let less = faults.checked_sub(1);
+                let holds = less.map(|less| certificate(&build(), bounds, less, schedules, checked));
+                return Err((failure, holds));
             }
         }
     }
-    let most = (schedules.len() as u32).checked_sub(1);
-    (most.map(|faults| certificate(&build(), bounds, faults, schedules, checked)), stopped)
+    Ok(certificate(&build(), bounds, bounds.faults, schedules, checked))
 }
 
 fn certificate<N: Node>(

@@ -217,17 +217,18 @@ impl Test {
     ) -> Result<(), Stop> {
         let Some(faults) = self.faults else { return Ok(()) };
         let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
-        let (certificate, stopped) = certify_levels(|| build(0), &bounds);
-        if let Some(failure) = stopped {
-            if !failure.undecided() {
-                return Err(Stop::Failed(failure));
+        let certificate = match certify_levels(|| build(0), &bounds) {
+            Ok(certificate) => Some(certificate),
+            Err((failure, holds)) if failure.undecided() => {
+                let faults = holds.as_ref().map_or(0, |holds| holds.faults + 1);
+                remarks.vacuous.push(format!(
+                    "schedules with {faults} faults were not all tried: there are more than {}",
+                    self.most
+                ));
+                holds
             }
-            let faults = certificate.as_ref().map_or(0, |certificate| certificate.faults + 1);
-            remarks.vacuous.push(format!(
-                "schedules with {faults} faults were not all tried: there are more than {}",
-                self.most
-            ));
-        }
+            Err((failure, _)) => return Err(Stop::Failed(failure)),
+        };
         remarks.summary.extend(certificate.map(|certificate| certificate.to_string()));
         Ok(())
     }

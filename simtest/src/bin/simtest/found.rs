@@ -302,11 +302,9 @@ impl Bar {
             let bar: String = (0..20).map(|i| if i < full { '█' } else { '░' }).collect();
             let _ = write!(io::stderr(), "\r\x1b[2K {} {bar} {counts}", self.of);
             let _ = io::stderr().flush();
-        } else {
-            if quarter > self.told {
-                let _ = writeln!(io::stderr(), "{} {counts}", self.of);
-                self.told = quarter;
-            }
+        } else if quarter > self.told {
+            let _ = writeln!(io::stderr(), "{} {counts}", self.of);
+            self.told = quarter;
         }
     }
 

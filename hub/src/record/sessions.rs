@@ -117,9 +117,10 @@ fn killed(flag: &str, scheme: Scheme) {
     let mut turns = 0;
     while !has_both(&read(&file)) {
         turns += 1;
-        assert!(turns < 2_000, "the recording is never written");
-        second.say(&format!("go on {turns}"));
-        thread::sleep(Duration::from_millis(100));
+        assert!(turns < 100_000, "the recording is never written");
+        let line = format!("go on {turns}");
+        second.say(&line);
+        second.wait_for(&line);
     }
     drop(server);
     drop(second);

@@ -129,6 +129,11 @@ impl Failure {
 
     /// What to print: the reason, where schedule and trace were written, and how to see it again.
     pub fn report(&self) -> String {
+        self.report_of(None)
+    }
+
+    /// The same for a test made with the attribute, whose path in its binary is `path`.
+    pub(crate) fn report_of(&self, path: Option<&str>) -> String {
         let what = if self.seed.is_some() { "seeds" } else { "schedules" };
         let mut out = format!("{} failed after {} {what}\n", self.test, self.seeds);
         if let Some(seed) = self.seed {
@@ -159,18 +164,21 @@ impl Failure {
         files.extend(self.page.clone().map(|page| ("page", "html", page)));
         for (word, end, text) in files {
             let path = self.path(end);
+            let near = near(&path).display();
             let _ = match fs::write(&path, text) {
-                Ok(()) => writeln!(out, "  {word:<9} {}", path.display()),
-                Err(error) => {
-                    writeln!(out, "  {word:<9} could not be written to {}: {error}", path.display())
-                }
+                Ok(()) => writeln!(out, "  {word:<9} {near}"),
+                Err(error) => writeln!(out, "  {word:<9} could not be written to {near}: {error}"),
             };
         }
-        if let Some(seed) = self.seed {
-            let _ = writeln!(out, "  replay    SIMTEST_SEED={seed} cargo test <this test> -- --nocapture");
+        let least = self.path(if self.shrunk.is_some() { "min.sched" } else { "sched" });
+        let least = near(&least).display();
+        let test = path.unwrap_or("<this test>");
+        if path.is_some() {
+            let _ = writeln!(out, "  replay    simtest replay --sched {least}");
+        } else if let Some(seed) = self.seed {
+            let _ = writeln!(out, "  replay    SIMTEST_SEED={seed} cargo test {test} -- --nocapture");
         }
-        let _ =
-            write!(out, "  or        SIMTEST_SCHEDULE=<schedule file> cargo test <this test> -- --nocapture");
+        let _ = write!(out, "  or        SIMTEST_SCHEDULE={least} cargo test {test} -- --nocapture");
         out
     }
 }
@@ -328,10 +336,14 @@ pub(crate) fn run_single<N: Node>(
     };
     let trace = outcome.trace.view(TraceView::packets());
     show(&outcome, &trace);
-    if env::var_os("SIMTEST_WHY").is_some()
+    if let Ok(form) = env::var("SIMTEST_WHY")
         && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)
     {
-        println!("{curve}");
+        if form == "json" {
+            println!("{{\"curve\":{}}}", curve.json());
+        } else {
+            println!("{curve}");
+        }
     }
     tell_verdict(&outcome.verdict);
     let schedule = outcome.schedule();
@@ -358,6 +370,11 @@ pub(crate) fn run_single<N: Node>(
 pub(crate) fn threads() -> usize {
     let asked = env::var("SIMTEST_THREADS").ok().and_then(|threads| threads.parse().ok());
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// As it is called from the present folder, if it lies below.
+fn near(path: &Path) -> &Path {
+    env::current_dir().ok().and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(path)
 }
 
 /// `target/simtest`, found from the place of the test binary; the folder for temporary files if that is

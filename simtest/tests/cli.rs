@@ -39,6 +39,9 @@ fn wrong_usage_has_its_exit_code() {
         "run --budget 60",
         "certify t --faults two",
         "replay t 1 --until f2",
+        "replay t 1 --view everything",
+        "replay t 1 --seeds 0..5",
+        "bench no-such-figure",
     ] {
         let (output, _) = simtest(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments}");
@@ -46,6 +49,8 @@ fn wrong_usage_has_its_exit_code() {
     }
     let (output, text) = simtest(&folder, "help");
     assert!(output.status.success() && text.contains("exit codes: 0 pass"));
+    let (output, text) = simtest(&folder, "--version");
+    assert!(output.status.success() && text.starts_with("simtest "), "{text}");
 }
 
 #[test]

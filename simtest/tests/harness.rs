@@ -78,6 +78,9 @@ fn a_failure_is_told_with_its_smallest_story() {
         assert!(text.contains(part), "{part} in {text}");
     }
     let path = text.lines().find_map(|line| line.trim().strip_prefix("smallest")).unwrap().trim();
+    assert!(text.contains(&format!("  replay    simtest replay --sched {path}\n")), "{text}");
+    let again = format!("SIMTEST_SCHEDULE={path} cargo test breaks_when_told_to::simtest -- --nocapture\n");
+    assert!(text.contains(&again), "{text}");
     let replay = [("LEDGER_BREAKS", "1"), ("SIMTEST_SCHEDULE", path)];
     let (output, _) = child("breaks_when_told_to", &replay);
     assert!(String::from_utf8_lossy(&output.stdout).contains("f1 CRASH"));
@@ -102,4 +105,96 @@ fn vacuity_is_said_and_fails_when_strict() {
 fn seeds_are_chosen_by_the_environment() {
     let (_, result) = child("breaks_when_told_to", &[("SIMTEST_SEEDS", "100..103")]);
     assert!(result.contains("3 seeds passed"), "{result}");
+}
+
+/// The command line, with this binary for all that cargo has built.
+#[cfg(unix)]
+mod command_line {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn simtest(name: &str, breaks: bool, arguments: &str) -> (Option<i32>, String, String) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let cargo = folder.join("cargo");
+        let exe = env::current_exe().unwrap();
+        let message = format!("{{\"test\":true}},\"executable\":\"{}\"", exe.display());
+        fs::write(&cargo, format!("#!/bin/sh\necho '{message}'\n")).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simtest"));
+        command.args(arguments.split_whitespace()).current_dir(&folder).env("CARGO", cargo);
+        if breaks {
+            command.env("LEDGER_BREAKS", "1");
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// A seed that fails where the defect is.
+    fn failing(name: &str) -> String {
+        let (code, text, _) = simtest(name, true, "run breaks_when_told_to");
+        assert_eq!(code, Some(3), "{text}");
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("seed "));
+        line.unwrap_or_else(|| panic!("{text}")).trim().to_owned()
+    }
+
+    #[test]
+    fn progress_is_told_in_lines_or_objects() {
+        let (code, _, errors) = simtest("cli-progress", false, "run ledger_survives --seeds 0..80");
+        assert_eq!(code, Some(0), "{errors}");
+        let of = "1/1 ledger_survives_chaos";
+        assert!(errors.contains(&format!("{of} weathers with 1 faults ")), "{errors}");
+        assert!(errors.contains(&format!("{of} seeds ")), "{errors}");
+        let quarters = errors.lines().filter(|line| line.contains(" seeds ")).count();
+        assert!(quarters <= 5 && !errors.contains('\r'), "{errors}");
+        let (_, objects, errors) = simtest("cli-progress", false, "run ledger_survives --seeds 0..80 --json");
+        assert!(!errors.contains("seeds"), "{errors}");
+        let head = "{\"command\":\"run\",\"test\":\"ledger_survives_chaos\",";
+        assert!(objects.lines().all(|line| line.starts_with(head) && line.ends_with('}')), "{objects}");
+        assert!(objects.contains("\"phase\":\"seeds\",\"done\":0,\"of\":80}"), "{objects}");
+        assert!(objects.lines().last().is_some_and(|line| line.contains("\"result\":\"pass\",\"code\":0")));
+    }
+
+    #[test]
+    fn what_passes_has_nothing_to_shrink_or_explain() {
+        for (word, end) in [("shrink", "shrink"), ("why", "explain")] {
+            let (code, text, _) = simtest("cli-passes", false, &format!("{word} breaks_when_told_to 1"));
+            let expected = format!("breaks_when_told_to passes: there is nothing to {end}\n");
+            assert_eq!((code, text), (Some(0), expected));
+        }
+    }
+
+    #[test]
+    fn a_curve_is_told_in_words_or_json() {
+        let seed = failing("cli-why");
+        let (code, text, _) = simtest("cli-why", true, &format!("why breaks_when_told_to {seed}"));
+        assert_eq!(code, Some(3));
+        assert!(text.starts_with("how often history fails") && !text.contains("shrunk"), "{text}");
+        let (code, text, _) = simtest("cli-why", true, &format!("why breaks_when_told_to {seed} --json"));
+        assert_eq!(code, Some(3));
+        let curve = "\"curve\":{\"oracle\":\"history\",\"moments\":[{\"step\":0,\"t\":";
+        assert!(text.contains(curve) && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
+    fn what_a_run_does_not_have_cannot_be_shown() {
+        for (view, why) in [
+            ("host=nobody", "there is no host `nobody`, only "),
+            ("around=f999", "nothing in this run is called f999"),
+        ] {
+            let command = format!("replay breaks_when_told_to 1 --view {view}");
+            let (code, _, errors) = simtest("cli-view", false, &command);
+            assert_eq!(code, Some(64));
+            assert!(errors.contains(why) && !errors.contains("panicked"), "{errors}");
+        }
+        let shown = simtest("cli-view", false, "show breaks_when_told_to 1 --html --out page.html");
+        assert_eq!((shown.0, shown.1), (Some(0), "page.html\n".into()));
+        // What was there before is not taken for what was asked for.
+        let (code, text, errors) =
+            simtest("cli-view", false, "show breaks_when_told_to 1 --html --out cargo/x");
+        assert_eq!((code, text), (Some(64), String::new()));
+        assert!(errors.contains("cargo/x: "), "{errors}");
+    }
 }

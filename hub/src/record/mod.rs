@@ -9,6 +9,8 @@ mod links;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

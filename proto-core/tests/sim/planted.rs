@@ -15,7 +15,7 @@ const SEEDS: std::ops::Range<u64> = 0..1000;
 const LINES: usize = 40;
 
 /// The fewest faults with which each defect has ever shown in these tests. A story has at most one more.
-const LEAST_FAULTS: [(&str, usize); 36] = [
+const LEAST_FAULTS: [(&str, usize); 40] = [
     ("AnySequence", 1),
     ("BusyLoop", 0),
     ("ClosedTwice", 1),
@@ -40,17 +40,21 @@ const LEAST_FAULTS: [(&str, usize); 36] = [
     ("SkipLeak", 1),
     ("SkipOnce", 3),
     ("SleepForgets", 1),
+    ("TokenForAnyone", 1),
     ("Uncounted", 1),
     ("WritableTwice", 0),
     ("chat AckBeforePersist", 3),
     ("chat DedupOff", 3),
     ("chat DeliverOverGap", 3),
     ("chat Panics", 0),
+    ("chat StaleIncarnation", 4),
     ("rooms BansIgnored", 0),
     ("rooms CrownBeforeDurable", 2),
     ("rooms DiffsLost", 4),
     ("rooms Ghosts", 1),
     ("rooms QuotaOff", 0),
+    ("sealed UpdateForgetsSide", 0),
+    ("sealed WindowBeforeTag", 1),
     ("streams WrittenIsAcked", 1),
 ];
 
@@ -371,6 +375,7 @@ fn sealed_finds(
     let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
     let oracle = failure.verdict.oracle().unwrap_or_default();
     assert!(oracles.contains(&oracle), "{planted:?} was found by {oracle}: {}", failure.verdict);
+    told_shortly(&format!("sealed {planted:?}"), &failure, build);
 }
 
 #[test]
@@ -385,4 +390,23 @@ fn a_window_that_is_written_before_the_tag_is_verified_is_found() {
 #[test]
 fn a_key_update_that_forgets_a_side_is_found() {
     sealed_finds(Planted::UpdateForgetsSide, &["nothing is forged"], crate::sealed::chatty);
+}
+
+#[test]
+fn a_token_that_is_good_for_everybody_is_found() {
+    let planted = Some(Planted::TokenForAnyone);
+    let build = move |_| crate::roaming::knocking(|config| ConfigBuilder { planted, ..config });
+    let failure = search(SEEDS, build).expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("proven"), "{}", failure.verdict);
+    told_shortly("TokenForAnyone", &failure, build);
+}
+
+#[test]
+fn a_join_from_the_grave_is_found() {
+    let planted = Some(chat::Planted::StaleIncarnation);
+    let config = ChatConfig { planted, ..ChatConfig::default() };
+    let build = move |_| crate::chat::hasty_with(&config);
+    let failure = search(SEEDS, &build).expect_err("a planted defect went unnoticed");
+    assert_eq!(failure.verdict.oracle(), Some("one log"), "{}", failure.verdict);
+    told_shortly("chat StaleIncarnation", &failure, build);
 }

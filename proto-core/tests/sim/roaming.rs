@@ -1,9 +1,13 @@
 //! Clients whose addresses change under way, in any weather: their connections go on, and nothing is lost or repeated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::Event;
-use simtest::{Dist, Fault, FromSeed, Link, Sim, at, ms, secs};
+use proto_core::{Config, ConfigBuilder, Event, Retry};
+use simtest::{
+    Addr, Check, Dissect, Dist, Fault, FromSeed, Kind, Link, Node, Now, RecvMeta, Sim, Time, Transmit, at,
+    ms, secs,
+};
 
 use crate::core::{chaos, everything, settings};
 use crate::oracles::Guarantees;
@@ -74,4 +78,102 @@ fn everything_holds_while_addresses_change() {
         }
         sim
     });
+}
+
+/// Notes to whom it has shown a token, and whom it has let in without.
+#[derive(Clone, Debug)]
+pub(crate) struct Doorstep {
+    peer: Peer,
+    shown: BTreeSet<Addr>,
+    unproven: Option<Addr>,
+}
+
+impl Dissect for Doorstep {
+    fn dissect(bytes: &[u8], text: &mut String) -> Option<&'static str> {
+        Peer::dissect(bytes, text)
+    }
+
+    fn reseal(original: &[u8], corrupted: &mut [u8]) {
+        Peer::reseal(original, corrupted);
+    }
+}
+
+impl Node for Doorstep {
+    type Cmd = Cmd;
+    type Event = Ev;
+
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
+        self.peer.on_datagram(now, from, bytes, with);
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        self.peer.on_timeout(now);
+    }
+
+    fn on_cmd(&mut self, now: Now, cmd: Cmd) {
+        self.peer.on_cmd(now, cmd);
+    }
+
+    fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
+        let transmit = self.peer.poll_transmit(now, out)?;
+        match Self::dissect(out, &mut String::new()) {
+            Some("RETRY") => {
+                self.shown.insert(transmit.dst);
+            }
+            Some("ACCEPT") if !self.shown.contains(&transmit.dst) => self.unproven = Some(transmit.dst),
+            _ => {}
+        }
+        Some(transmit)
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.peer.poll_timeout()
+    }
+
+    fn poll_event(&mut self) -> Option<Ev> {
+        self.peer.poll_event()
+    }
+}
+
+fn proven(doorstep: &Doorstep) -> Check {
+    let from = |addr| format!("G14: let in from {addr:?}, which has never been shown a token");
+    doorstep.unproven.map_or(Ok(()), |addr| Err(from(addr)))
+}
+
+/// Clients that come and go, and change their addresses meanwhile, at a server that lets in nobody who has not proven theirs.
+pub(crate) fn knocking(change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<Doorstep> {
+    let config = |accept| -> Arc<Config> {
+        let config = ConfigBuilder { retry: Retry::Always, ..settings(accept) };
+        change(config).build().expect("sound")
+    };
+    let (server, client) = (config(true), config(false));
+    let mut sim = Sim::new("knocking");
+    let doorstep = |peer| Doorstep { peer, shown: BTreeSet::new(), unproven: None };
+    let s =
+        sim.node("s", move |boot| doorstep(Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono)));
+    for name in ["a", "b"] {
+        let client = Arc::clone(&client);
+        let client = sim.node(name, move |boot| {
+            let peer = Peer::new(Arc::clone(&client), Some(s.addr()), boot.seed, boot.now.mono);
+            doorstep(if boot.life == 0 { peer } else { peer.connected(boot.now.mono) })
+        });
+        sim.workload(|w| {
+            for step in 0..6 {
+                w.at(ms(100 + 1000 * step)).cmd(client, Cmd::Connect);
+                w.at(ms(900 + 1000 * step)).cmd(client, Cmd::Close { linger: ms(50) });
+            }
+            w.at(ms(6100)).cmd(client, Cmd::Connect);
+        });
+    }
+    sim.links(Link::new().delay(Dist::uniform(ms(20)..ms(60))));
+    sim.campaign(chaos().loss(200_000).rebind(ms(500)).victims(Kind::Rebind, ["a", "b"]));
+    sim.invariant("proven", |v| v.nodes().try_for_each(|(_, doorstep)| proven(doorstep)));
+    sim.eventually("let in", |v| v.nodes().all(|(_, doorstep)| doorstep.peer.is_connected()));
+    sim
+}
+
+#[test]
+fn only_who_has_proven_an_address_is_let_in_from_there() {
+    let report = simtest::run_seeds(0..2000, |_| knocking(|config| config));
+    println!("{report}");
 }

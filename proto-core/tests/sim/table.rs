@@ -30,6 +30,7 @@ fn least_faults(guarantee: &str, defect: &str) -> Option<usize> {
         "G17" => "rooms ",
         "G18" | "G19" => "chat ",
         _ if defect == "WrittenIsAcked" => "streams ",
+        _ if ["WindowBeforeTag", "UpdateForgetsSide"].contains(&defect) => "sealed ",
         _ => "",
     };
     let head = format!("    (\"{what}{defect}\", ");

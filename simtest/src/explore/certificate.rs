@@ -62,25 +62,43 @@ pub fn certify<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Box<Failure>> {
+    certify_levels(build, bounds).map_err(|(failure, _)| failure)
+}
+
+/// The same; beside the failure, what holds of the levels before it.
+pub(crate) fn certify_levels<N: Node>(
+    build: impl Fn() -> Sim<N> + Sync,
+    bounds: &Bounds,
+) -> Result<Certificate, (Box<Failure>, Option<Certificate>)> {
     let mut schedules = Vec::new();
     let mut checked = 0;
     for faults in 0..=bounds.faults {
         let done: u64 = schedules.iter().sum();
-        let (judged, again) = level(&build, bounds, faults, done)?;
-        schedules.push(judged);
-        checked += again;
+        match level(&build, bounds, faults, done) {
+            Ok((judged, again)) => {
+                schedules.push(judged);
+                checked += again;
+            }
+            Err(failure) => {
+                let less = faults.checked_sub(1);
+                let holds = less.map(|less| certificate(&build(), bounds, less, schedules, checked));
+                return Err((failure, holds));
+            }
+        }
     }
-    let sim = build();
+    Ok(certificate(&build(), bounds, bounds.faults, schedules, checked))
+}
+
+fn certificate<N: Node>(
+    sim: &Sim<N>,
+    bounds: &Bounds,
+    faults: u32,
+    schedules: Vec<u64>,
+    checked: u64,
+) -> Certificate {
     let streams = sim.run(FromSchedule::new(&Schedule::empty(&sim.test))).stats.streams > 0;
     let kinds = bounds.kinds.iter().copied().filter(|kind| streams || !kind.of_stream()).collect();
-    Ok(Certificate {
-        test: sim.test,
-        faults: bounds.faults,
-        weathers: bounds.weathers,
-        schedules,
-        kinds,
-        checked,
-    })
+    Certificate { test: sim.test.clone(), faults, weathers: bounds.weathers, schedules, kinds, checked }
 }
 
 type Found = (u32, Stopped);

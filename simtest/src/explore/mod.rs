@@ -17,3 +17,5 @@ pub use self::certificate::{Certificate, certify};
 pub use self::shrink::{Budget, shrink};
 pub use self::story::{Inevitable, Shrunk, Size, Slice};
 pub use self::why::{Curve, Moment, why};
+
+pub(crate) use self::certificate::certify_levels;

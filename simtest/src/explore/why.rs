@@ -68,6 +68,19 @@ pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) 
     Some(Curve { oracle, moments })
 }
 
+impl Curve {
+    /// The same as JSON, in one line: `{"oracle":"…","moments":[{"step":0,"t":0,"failed":3,"tried":64},…]}`, `t` in nanoseconds.
+    pub fn json(&self) -> String {
+        let moment = |&Moment { step, at, failed, tried }: &Moment| {
+            let t = at.as_nanos();
+            format!("{{\"step\":{step},\"t\":{t},\"failed\":{failed},\"tried\":{tried}}}")
+        };
+        let moments: Vec<String> = self.moments.iter().map(moment).collect();
+        let oracle = self.oracle.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{{\"oracle\":\"{oracle}\",\"moments\":[{}]}}", moments.join(","))
+    }
+}
+
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "how often {} fails when everything later is decided anew", self.oracle)?;

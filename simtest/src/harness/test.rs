@@ -8,7 +8,7 @@ use std::{env, fs};
 use super::Class;
 use super::corpus;
 use crate::choice::{FromSchedule, FromSeed};
-use crate::explore::{Bounds, Budget, certify};
+use crate::explore::{Bounds, Budget, certify_levels};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, say, search, single};
@@ -21,7 +21,7 @@ use crate::sim::Sim;
 /// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are also
 /// checked against the simulator's own [laws](crate::verify).
 ///
-/// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())).
+/// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
 /// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
 /// million events for each second; `SIMTEST_STRICT=1` makes every test strict.
 #[derive(Clone, Debug)]
@@ -133,11 +133,12 @@ impl Test {
                 note("pass", &text);
             }
             Err(Stop::Failed(mut failure)) => {
-                let replayed = env::var("SIMTEST_ONLY").is_ok_and(|only| only == "replay");
+                let only = env::var("SIMTEST_ONLY").unwrap_or_default();
+                let replayed = ["replay", "why"].contains(&only.as_str());
                 if env::var_os("SIMTEST_VERDICT").is_none() && !replayed {
                     failure.shrink(&build(0), budget());
                 }
-                let mut report = failure.report();
+                let mut report = failure.report_of(Some(&self.path));
                 let nested = env::var_os("SIMTEST_VERDICT").is_some();
                 if !nested && let Some(word) = self.in_another_process(&failure) {
                     report.push_str("\n  verified  ");
@@ -214,25 +215,21 @@ impl Test {
         build: &(impl Fn(u64) -> Sim<N> + Sync),
         remarks: &mut Remarks,
     ) -> Result<(), Stop> {
-        let mut done = None;
-        for faults in 0..=self.faults.unwrap_or(0) {
-            if self.faults.is_none() {
-                break;
+        let Some(faults) = self.faults else { return Ok(()) };
+        let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
+        let certificate = match certify_levels(|| build(0), &bounds) {
+            Ok(certificate) => Some(certificate),
+            Err((failure, holds)) if failure.undecided() => {
+                let faults = holds.as_ref().map_or(0, |holds| holds.faults + 1);
+                remarks.vacuous.push(format!(
+                    "schedules with {faults} faults were not all tried: there are more than {}",
+                    self.most
+                ));
+                holds
             }
-            let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
-            match certify(|| build(0), &bounds) {
-                Ok(certificate) => done = Some(certificate),
-                Err(failure) if failure.undecided() => {
-                    remarks.vacuous.push(format!(
-                        "schedules with {faults} faults were not all tried: there are more than {}",
-                        self.most
-                    ));
-                    break;
-                }
-                Err(failure) => return Err(Stop::Failed(failure)),
-            }
-        }
-        remarks.summary.extend(done.map(|certificate| certificate.to_string()));
+            Err((failure, _)) => return Err(Stop::Failed(failure)),
+        };
+        remarks.summary.extend(certificate.map(|certificate| certificate.to_string()));
         Ok(())
     }
 
@@ -251,7 +248,8 @@ impl Test {
     /// Runs the smallest schedule in a process of its own.
     fn in_another_process(&self, failure: &Failure) -> Option<String> {
         let shrunk = failure.shrunk.as_ref()?;
-        let path = failure.path("min.sched");
+        // Of its own, for another process may run the same test.
+        let path = failure.path(&format!("{}.sched", std::process::id()));
         let text = shrunk.schedule.to_text();
         fs::write(&path, text).ok()?;
         let result = path.with_extension("result");
@@ -261,10 +259,11 @@ impl Test {
             .env("SIMTEST_VERDICT", &result)
             .env_remove("SIMTEST_RESULT")
             .env_remove("SIMTEST_SEED")
-            .output()
-            .ok()?;
+            .output();
         let verdict = fs::read_to_string(&result).unwrap_or_default();
         let _ = fs::remove_file(&result);
+        let _ = fs::remove_file(&path);
+        let run = run.ok()?;
         let same = !run.status.success() && verdict == shrunk.verdict.to_string();
         Some(if same {
             "it fails in the same way in a new process".into()

@@ -6,6 +6,7 @@ mod shards;
 pub(crate) mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto_core::chat::ChatConfig;
 use proto_core::{Config, ConfigBuilder};
@@ -17,18 +18,20 @@ use crate::core::{Draw, balanced, settings};
 use crate::oracles::Guarantees;
 
 fn config(accept: bool) -> Arc<Config> {
-    let settings = settings(accept);
+    roomy(settings(accept)).build().expect("a sound configuration")
+}
+
+fn roomy(settings: ConfigBuilder) -> ConfigBuilder {
     // The server's queue for each client is short, so that entries are skipped and clients meet gaps.
-    let send_messages = if accept { 6 } else { settings.send_messages };
-    let roomy = ConfigBuilder {
+    let send_messages = if settings.accept { 6 } else { settings.send_messages };
+    ConfigBuilder {
         send_messages,
         max_message: 256 * 1024,
         send_bytes: 512 * 1024,
         receive_bytes: 1024 * 1024,
         session_bytes: 2 * 1024 * 1024,
         ..settings
-    };
-    roomy.build().expect("a sound configuration")
+    }
 }
 
 /// Three clients in one room, one of which joins late and wants only the last entries.
@@ -91,6 +94,31 @@ fn chat_of(
     sim
 }
 
+/// A client that gives a connection up long before the server does, and packets that are under way for so long that a join arrives
+/// behind that of the next connection.
+pub(crate) fn hasty_with(config_of_chat: &ChatConfig) -> Sim<ChatNode> {
+    let settings = |accept| ConfigBuilder { resume_window: Duration::ZERO, ..settings(accept) };
+    let server = ConfigBuilder { dead: secs(9), ..settings(true) };
+    let client =
+        ConfigBuilder { heartbeat: ms(200), dead: ms(700), handshake_timeout: secs(2), ..settings(false) };
+    let [server, client] = [server, client].map(|config| roomy(config).build().expect("sound"));
+    let mut sim = Sim::new("hasty");
+    let (for_server, for_client) = (config_of_chat.clone(), config_of_chat.clone());
+    let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &for_server));
+    let a = sim.node("a", move |boot| ClientNode::boot(boot, &client, &for_client, s.addr(), None));
+    sim.workload(|w| {
+        w.at(ms(100)).cmd(a, Say("ahoy".into()));
+        w.at(ms(4000)).cmd(a, Say("belay".into()));
+    });
+    sim.links(Link::new().delay(simtest::Dist::uniform(ms(5)..ms(40))));
+    sim.oracle("one log", OneLog::default());
+    sim.oracle("guarantees", Guarantees::new(None));
+    sim.eventually("settled", |v| v.nodes().all(|(_, node)| node.is_settled()));
+    let late = Chaos::none().until(secs(6)).quiet_for(secs(20)).reorder(300_000, ms(100)..secs(4));
+    sim.campaign(late.partition(secs(1), ms(300)..ms(1500)));
+    sim
+}
+
 /// Two clients that say one word each.
 pub(crate) fn two_words(chat: &ChatConfig) -> Sim<ChatNode> {
     let mut sim = Sim::new("two_words");
@@ -132,6 +160,12 @@ fn everybody_sees_one_log_whatever_happens() {
     let idle = report.without_effect();
     // One seed, run again by hand, need not meet them all.
     assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
+}
+
+#[test]
+fn who_comes_back_is_not_driven_out_by_what_it_said_before() {
+    let report = simtest::run_seeds(0..1000, |_| hasty_with(&ChatConfig::default()));
+    println!("{report}");
 }
 
 #[test]

@@ -275,6 +275,15 @@ impl ClientNode {
     }
 }
 
+impl ChatNode {
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Server(_) => true,
+            Self::Client(client) => client.settled().is_some(),
+        }
+    }
+}
+
 impl Connects for ChatNode {
     fn core(event: &Ev) -> Option<&peer::Ev> {
         match event {

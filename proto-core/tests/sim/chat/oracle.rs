@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto_core::chat::ClientEvent;
+use proto_core::{CloseReason, Event};
 use simtest::check::{LogSpec, SlotLog};
 use simtest::{Check, Life, NodeId, Now, Oracle, View, hash_bytes};
 
 use super::node::{ChatNode, Ev};
+
+/// With what the chat log closes a connection.
+const ENDED: u64 = 0x100;
 
 /// The history of all clients, and what each append was answered.
 #[derive(Clone, Debug)]
@@ -33,6 +37,14 @@ impl Default for OneLog {
 /// A client in one life of a node, as one number.
 fn key(node: &str, life: u32) -> u64 {
     hash_bytes(life.into(), node.as_bytes())
+}
+
+/// All clients keep to the protocol, and nobody else has the secret of one: at most its own earlier connection can drive it out.
+fn not_ended(reason: &CloseReason) -> Check {
+    match reason {
+        CloseReason::Peer { code: ENDED, reason } => Err(format!("G18: a client is sent away: {reason}")),
+        _ => Ok(()),
+    }
 }
 
 impl OneLog {
@@ -85,6 +97,7 @@ impl Oracle<ChatNode> for OneLog {
         match event {
             Ev::Said { sequence, hash } => self.log.invoke(client, *sequence, *hash),
             Ev::Chat(event) => self.on_chat(client, event),
+            Ev::Core(crate::peer::Ev::Core { event: Event::Closed(closed), .. }) => not_ended(&closed.reason),
             Ev::Core(_) => Ok(()),
         }
     }

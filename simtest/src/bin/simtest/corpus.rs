@@ -87,7 +87,7 @@ fn prune(arguments: &Arguments) -> Result<u8, String> {
                         ("SIMTEST_VIEW".to_owned(), "none".to_owned()),
                         ("SIMTEST_VERDICT".to_owned(), "/dev/null".to_owned()),
                     ];
-                    let run = test.run(&set, false)?;
+                    let run = test.run(&set)?;
                     run.unmatched().then(|| "lines of it match nothing any more".to_owned())
                 }
             }

@@ -66,7 +66,7 @@ pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, String>
         ("SIMTEST_ONLY".to_owned(), word.to_owned()),
     ];
     for test in listed(arguments, "simtest_recording")? {
-        let run = test.run(&set, false)?;
+        let run = test.run(&set)?;
         // One that replays another protocol says nothing.
         if run.word == "crash" && run.output.is_empty() {
             continue;
@@ -151,12 +151,11 @@ pub(crate) fn one(
     set: &[(String, String)],
 ) -> Result<u8, String> {
     let test = named(name, arguments)?;
+    let run = if word == "certify" { test.run_shown(word, set, name, arguments)? } else { test.run(set)? };
     if arguments.has("json") {
-        let run = test.run(set, false)?;
         report(word, &test, &run, true);
         return Ok(run.code());
     }
-    let run = if word == "certify" { test.run_shown(set, name, false)? } else { test.run(set, false)? };
     for line in run.own(&test).lines() {
         println!("{line}");
         if arguments.has("step") {
@@ -167,6 +166,12 @@ pub(crate) fn one(
     // What a test prints when it passes has been shown; a failure is told on the other stream.
     if run.code() != 0 {
         println!("{}", run.output);
+    } else if ["shrink", "why"].contains(&word) {
+        println!(
+            "{} passes: there is nothing to {}",
+            test.name(),
+            if word == "why" { "explain" } else { word }
+        );
     }
     Ok(run.code())
 }
@@ -177,23 +182,30 @@ impl Found {
     }
 
     /// Runs it in the folder that we are in.
-    pub(crate) fn run(&self, set: &[(String, String)], progress: bool) -> Result<Run, String> {
-        self.start(set, progress.then_some(""))
+    pub(crate) fn run(&self, set: &[(String, String)]) -> Result<Run, String> {
+        self.start(set, None)
     }
 
     /// The same, and tells how far it is.
-    pub(crate) fn run_shown(&self, set: &[(String, String)], of: &str, json: bool) -> Result<Run, String> {
-        self.start(set, (!json).then_some(of))
+    pub(crate) fn run_shown(
+        &self,
+        command: &str,
+        set: &[(String, String)],
+        of: &str,
+        arguments: &Arguments,
+    ) -> Result<Run, String> {
+        let head = Object::default().text("command", command).text("test", self.name());
+        self.start(set, Some(Bar::new(of, arguments.has("json").then_some(head))))
     }
 
-    fn start(&self, set: &[(String, String)], progress: Option<&str>) -> Result<Run, String> {
+    fn start(&self, set: &[(String, String)], mut bar: Option<Bar>) -> Result<Run, String> {
         let name = format!("simtest-{}-{}", process::id(), self.path.replace("::", "-"));
         let result = env::temp_dir().join(name);
         let begun = Instant::now();
         let mut command = Command::new(&self.binary);
         command.args(["--exact", &self.path, "--nocapture"]).env("SIMTEST_RESULT", &result);
         command.envs(set.iter().map(|(name, value)| (name, value)));
-        if progress.is_some() {
+        if bar.is_some() {
             command.env("SIMTEST_PROGRESS", "1");
         }
         command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped());
@@ -206,7 +218,6 @@ impl Found {
             String::from_utf8_lossy(&text).into_owned()
         });
         let mut errors = String::new();
-        let mut bar = progress.map(Bar::new);
         for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
             let Ok(line) = line else { break };
             match (line.strip_prefix('\u{1}'), &mut bar) {
@@ -226,6 +237,9 @@ impl Found {
         let took = begun.elapsed();
         let told = read_and_remove(&result);
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
+        if word == "usage" {
+            return Err(text.trim_end().to_owned());
+        }
         let output = if word == "crash" && text.is_empty() { errors } else { text.trim_end().to_owned() };
         Ok(Run { word: word.to_owned(), output, shown, took })
     }
@@ -237,19 +251,23 @@ fn read_and_remove(path: &Path) -> String {
     text
 }
 
-/// How far a test is: one line that is redrawn; where nobody looks, a plain line for each quarter.
+/// How far a test is: one line that is redrawn; where nobody looks, a plain line for each quarter, or an object.
 struct Bar {
     of: String,
+    /// What each object begins with, if such are asked for.
+    json: Option<Object>,
     redrawn: bool,
     last: Option<Instant>,
-    told: String,
+    /// How many quarters of the phase have been told.
+    told: u64,
     phase: (String, Instant),
 }
 
 impl Bar {
-    fn new(of: &str) -> Self {
+    fn new(of: &str, json: Option<Object>) -> Self {
         let phase = (String::new(), Instant::now());
-        Self { of: of.into(), redrawn: io::stderr().is_terminal(), last: None, told: String::new(), phase }
+        let redrawn = json.is_none() && io::stderr().is_terminal();
+        Self { of: of.into(), json, redrawn, last: None, told: 0, phase }
     }
 
     /// `news` is phase, done, all.
@@ -259,14 +277,23 @@ impl Bar {
         let (Ok(done), Ok(all)) = (done.parse::<u64>(), all.parse::<u64>()) else { return };
         if self.phase.0 != phase {
             self.phase = (phase.into(), Instant::now());
+            self.told = 0;
         }
         let all = all.max(1);
         let done = done.min(all);
         let millis = self.phase.1.elapsed().as_millis().max(1);
         let speed = u128::from(done) * 1_000 / millis;
         let left = Duration::from_millis((millis * u128::from(all - done) / u128::from(done.max(1))) as u64);
-        let counts = format!("{phase} {done}/{all}  {speed}/s  {:.1} s left", left.as_secs_f64());
-        if self.redrawn {
+        let words = phase.replace('-', " ");
+        let counts = format!("{words} {done}/{all}  {speed}/s  {:.1} s left", left.as_secs_f64());
+        let quarter = done * 4 / all + 1;
+        if let Some(head) = &self.json {
+            if quarter > self.told {
+                let object = head.clone().text("phase", phase).number("done", done.into());
+                object.number("of", all.into()).print();
+                self.told = quarter;
+            }
+        } else if self.redrawn {
             if self.last.is_some_and(|last| last.elapsed() < Duration::from_millis(100)) {
                 return;
             }
@@ -275,12 +302,9 @@ impl Bar {
             let bar: String = (0..20).map(|i| if i < full { '█' } else { '░' }).collect();
             let _ = write!(io::stderr(), "\r\x1b[2K {} {bar} {counts}", self.of);
             let _ = io::stderr().flush();
-        } else {
-            let quarter = format!("{phase} {}", done * 4 / all);
-            if quarter != self.told {
-                let _ = writeln!(io::stderr(), "{} {counts}", self.of);
-                self.told = quarter;
-            }
+        } else if quarter > self.told {
+            let _ = writeln!(io::stderr(), "{} {counts}", self.of);
+            self.told = quarter;
         }
     }
 
@@ -296,7 +320,16 @@ pub(crate) fn report(command: &str, test: &Found, run: &Run, json: bool) {
         let object =
             Object::default().text("command", command).text("test", test.name()).text("result", &run.word);
         let object = object.number("code", run.code().into()).number("ms", run.took.as_millis());
-        object.text("text", &run.output).text("shown", &run.own(test)).print();
+        let shown = run.own(test);
+        // What is JSON already, such as a curve, is part of the object.
+        let (data, shown): (Vec<&str>, Vec<&str>) =
+            shown.lines().partition(|line| line.starts_with("{\"curve\":"));
+        let object = object.text("text", &run.output).text("shown", &shown.join("\n"));
+        let curve = data.first().and_then(|line| line.strip_prefix("{\"curve\":")?.strip_suffix('}'));
+        match curve {
+            Some(curve) => object.raw("curve", curve).print(),
+            None => object.print(),
+        }
         return;
     }
     println!(" {:<40} {:<12} {:>6.1} s", test.name(), run.word, run.took.as_secs_f64());

@@ -20,7 +20,7 @@ use std::{env, fs};
 
 use simtest::Schedule;
 
-use self::found::{Found, Run};
+use self::found::Found;
 use self::json::Object;
 use self::usage::{Arguments, USAGE};
 
@@ -35,9 +35,25 @@ fn main() -> ExitCode {
     }
 }
 
+const COMMANDS: [&str; 9] = ["run", "replay", "shrink", "why", "show", "certify", "diff", "corpus", "bench"];
+
 fn command(arguments: &[String]) -> Result<u8, String> {
     let Some((word, rest)) = arguments.split_first() else { return Err("what shall it do?".into()) };
-    let arguments = Arguments::parse(rest)?;
+    match word.as_str() {
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return Ok(0);
+        }
+        "--version" | "-V" => {
+            println!("simtest {}", env!("CARGO_PKG_VERSION"));
+            return Ok(0);
+        }
+        _ => {}
+    }
+    if !COMMANDS.contains(&word.as_str()) {
+        return Err(format!("there is no command `{word}`"));
+    }
+    let arguments = Arguments::of(word, rest)?;
     if let ("run" | "certify", [_, other, ..]) = (word.as_str(), &arguments.words[..]) {
         return Err(format!("expected one name, found `{other}` too"));
     }
@@ -49,15 +65,19 @@ fn command(arguments: &[String]) -> Result<u8, String> {
             let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
             set.push(("SIMTEST_VIEW".into(), view.into()));
             set.push(("SIMTEST_ONLY".into(), word.clone()));
-            for (name, variable) in [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET")] {
+            for (name, variable) in
+                [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET"), ("jobs", "SIMTEST_THREADS")]
+            {
                 set.extend(arguments.value(name).map(|value| (variable.to_owned(), value.to_owned())));
             }
             found::one(word, &test, &arguments, &set)
         }
         "why" => {
             let (test, mut set) = one(&arguments)?;
-            set.push(("SIMTEST_WHY".into(), "1".into()));
+            let form = if arguments.has("json") { "json" } else { "text" };
+            set.push(("SIMTEST_WHY".into(), form.into()));
             set.push(("SIMTEST_VIEW".into(), "none".into()));
+            set.push(("SIMTEST_ONLY".into(), word.clone()));
             found::one(word, &test, &arguments, &set)
         }
         "show" => show(&arguments),
@@ -68,12 +88,7 @@ fn command(arguments: &[String]) -> Result<u8, String> {
         }
         "diff" => diff(&arguments),
         "corpus" => corpus::corpus(&arguments),
-        "bench" => bench::bench(&arguments),
-        "help" | "--help" | "-h" => {
-            println!("{USAGE}");
-            Ok(0)
-        }
-        other => Err(format!("there is no command `{other}`")),
+        _ => bench::bench(&arguments),
     }
 }
 
@@ -127,7 +142,7 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut code = 0;
     for (number, test) in found.iter().enumerate() {
         let of = format!("{}/{} {}", number + 1, found.len(), test.name());
-        let run = test.run_shown(&set, &of, arguments.has("json"))?;
+        let run = test.run_shown("run", &set, &of, arguments)?;
         found::report("run", test, &run, arguments.has("json"));
         if code == 0 {
             code = run.code();
@@ -156,10 +171,7 @@ fn show(arguments: &Arguments) -> Result<u8, String> {
     set.push(("SIMTEST_SHOW".into(), format!("{form}:{}", path.display())));
     set.push(("SIMTEST_VIEW".into(), "none".into()));
     set.push(("SIMTEST_VERDICT".into(), "/dev/null".into()));
-    let run: Run = found::named(&test, &arguments)?.run(&set, false)?;
-    if !path.exists() {
-        return Err(format!("nothing was written:\n{}", run.output));
-    }
+    found::named(&test, &arguments)?.run(&set)?;
     if arguments.has("json") {
         Object::default().text("command", "show").text("file", &out).print();
     } else {

@@ -4,7 +4,7 @@ pub(crate) const USAGE: &str = "\
 usage:
   simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
   simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|host=NAME|around=f2+20] [--until EVENT] [--step]
-  simtest shrink TEST SEED | --sched FILE  [--budget 60s]
+  simtest shrink TEST SEED | --sched FILE  [--budget 60s] [--jobs N]
   simtest replay FILE.rec, simtest shrink FILE.rec: a recorded session
   simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
@@ -12,6 +12,7 @@ usage:
   simtest diff A.jsonl B.jsonl
   simtest corpus add FILE... | list | prune [--dry-run]
   simtest bench [NAME]... [--strict]
+  simtest help, simtest --version
 all take --json (one object a line on stdout), and --package NAME and --release for cargo.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict, 64 usage";
 
@@ -38,14 +39,56 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
             (ends.is_some_and(|(from, to)| is_number(from) && is_number(to)), "a range like 0..1000")
         }
         "budget" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
+        "view" => (is_view(value), "outcomes, messages, packets, host=NAME or around=f2+20"),
         "jobs" | "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
         _ => (true, ""),
     };
     (!right).then_some(expected)
 }
 
+/// The options of a command, besides those that all take.
+fn options(command: &str) -> &'static [&'static str] {
+    match command {
+        "run" => &["seeds", "budget", "jobs", "strict"],
+        "replay" => &["sched", "view", "until", "step", "trace"],
+        "shrink" => &["sched", "budget", "jobs"],
+        "why" => &["sched"],
+        "show" => &["sched", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "out"],
+        "certify" => &["faults"],
+        "corpus" => &["dry-run"],
+        "bench" => &["strict"],
+        _ => &[],
+    }
+}
+
+/// Whether it is one of the views of a run.
+fn is_view(text: &str) -> bool {
+    let around = |rest: &str| {
+        let (fault, lines) = rest.split_once(['+', '±']).unwrap_or((rest, "0"));
+        fault.strip_prefix('f').is_some_and(|n| n.parse::<u32>().is_ok()) && lines.parse::<u32>().is_ok()
+    };
+    match text.split_once('=') {
+        None => ["outcomes", "messages", "packets", "none"].contains(&text),
+        Some(("host", names)) => !names.is_empty(),
+        Some(("around", rest)) => around(rest),
+        Some(_) => false,
+    }
+}
+
 impl Arguments {
-    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+    /// Those of `command`: with an option that it does not know, it would do something else than it was told.
+    pub(crate) fn of(command: &str, arguments: &[String]) -> Result<Self, String> {
+        const ALL: [&str; 3] = ["json", "package", "release"];
+        let parsed = Self::parse(arguments)?;
+        let mut names = parsed.values.iter().map(|(name, _)| name).chain(&parsed.flags);
+        let known = |name: &String| ALL.contains(&&name[..]) || options(command).contains(&&name[..]);
+        match names.find(|name| !known(name)) {
+            Some(name) => Err(format!("`{command}` does not take --{name}")),
+            None => Ok(parsed),
+        }
+    }
+
+    fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut all = Self::default();
         let mut rest = arguments.iter().peekable();
         while let Some(word) = rest.next() {
@@ -84,6 +127,25 @@ impl Arguments {
 mod tests {
     use super::*;
 
+    #[test]
+    fn each_command_has_its_own_options() {
+        let of = |text: &str| {
+            let words: Vec<String> = text.split(' ').map(String::from).collect();
+            Arguments::of(&words[0], &words[1..]).map(|_| ())
+        };
+        assert_eq!(of("run --seeds 0..5 --json"), Ok(()));
+        assert_eq!(of("replay t 1 --seeds 0..5"), Err("`replay` does not take --seeds".into()));
+        assert_eq!(of("diff a b --strict"), Err("`diff` does not take --strict".into()));
+        for line in USAGE.lines().filter_map(|line| line.strip_prefix("  simtest ")) {
+            let command = line.split(' ').next().unwrap_or_default();
+            for part in line.split("--").skip(1) {
+                let name: String = part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                let known = options(command).contains(&&name[..]) || name == "version";
+                assert!(known, "{command} --{name} is in the usage");
+            }
+        }
+    }
+
     fn parse(text: &str) -> Result<Arguments, String> {
         Arguments::parse(&text.split(' ').map(String::from).collect::<Vec<_>>())
     }
@@ -99,6 +161,8 @@ mod tests {
         assert_eq!(parse("--seeds 5"), Err("--seeds 5: expected a range like 0..1000".into()));
         assert_eq!(parse("--budget 60"), Err("--budget 60: expected seconds like 60s".into()));
         assert_eq!(parse("--faults two"), Err("--faults two: expected a number".into()));
+        assert!(parse("--view around=f2±20").is_ok() && parse("--view host=a,b").is_ok());
+        assert!(parse("--view all").is_err() && parse("--view around=2+x").is_err());
         assert_eq!(parse("--speed 1"), Err("there is no option `--speed`".into()));
     }
 }

@@ -78,7 +78,6 @@ fn a_join_that_was_overtaken_does_not_fence_the_newer_connection() {
     assert_eq!(f.said(), ["3: joined 1 1"]);
 }
 
-/// The campaigns do not find it: a join that comes so late needs a connection that outlives the next one's handshake.
 #[cfg(planted)]
 #[test]
 fn a_planted_join_from_the_grave_is_found() {

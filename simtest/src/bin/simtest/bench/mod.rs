@@ -20,6 +20,7 @@ enum Goal {
 
 struct Figures<'a> {
     arguments: &'a Arguments,
+    told: u64,
     missed: u64,
 }
 
@@ -36,6 +37,7 @@ impl Figures<'_> {
             Goal::AtLeast(least) => ("at least", least, value >= least),
             Goal::AtMost(most) => ("at most", most, value <= most),
         };
+        self.told += 1;
         self.missed += u64::from(!met);
         if self.arguments.has("json") {
             let object =
@@ -63,12 +65,15 @@ const fn rate(count: u64, nanos: u64) -> u64 {
 /// Measures, each for about a second or less, on one core. The clock counts this program's own processor time where the system
 /// tells it.
 pub(crate) fn bench(arguments: &Arguments) -> Result<u8, String> {
-    let mut figures = Figures { arguments, missed: 0 };
+    let mut figures = Figures { arguments, told: 0, missed: 0 };
     speed(&mut figures);
     faults(&mut figures);
     copies(&mut figures);
     certificates(&mut figures)?;
     shrinking(&mut figures)?;
+    if figures.told == 0 {
+        return Err(format!("no figure is called like {}", arguments.words.join(" or ")));
+    }
     if cfg!(debug_assertions) {
         eprintln!("simtest: this is a build without optimization; install it with `cargo install`");
     }

@@ -1,0 +1,164 @@
+//! Sessions of real processes on real sockets, of which one is killed: what was recorded runs again bit for bit.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path as File;
+use std::process::{Child, Command as Process, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use std::{env, process, thread};
+
+use clap::Parser as _;
+use driver::{Peer, Scheme};
+use simtest::Recording;
+
+use super::replay::replay;
+use super::{decode, kind};
+use crate::cli::{Cli, Command};
+use crate::{chat, serve};
+
+/// The arguments of a process, one a line.
+const ARGUMENTS: &str = "BOWLINE_TEST_ARGUMENTS";
+
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// The processes are this binary: told so, this test is the program.
+#[test]
+fn the_program() {
+    let Ok(arguments) = env::var(ARGUMENTS) else { return };
+    let cli = Cli::try_parse_from(["bowline"].into_iter().chain(arguments.lines())).expect("sound arguments");
+    let code = match cli.into_command() {
+        Command::Serve(args) => serve::run(&args),
+        Command::Chat(args) => chat::run(&args),
+        _ => ExitCode::FAILURE,
+    };
+    process::exit(i32::from(code != ExitCode::SUCCESS));
+}
+
+/// A process, and the lines that it prints.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Process::new(env::current_exe().unwrap())
+            .args(["--exact", "record::sessions::the_program", "--nocapture"])
+            .env(ARGUMENTS, arguments.join("\n"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, lines }
+    }
+
+    /// Reads until there is a line with `text` in it.
+    fn wait_for(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+}
+
+/// As a power cut would end it.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(file: &File) -> Recording {
+    Recording::parse(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Two clients over links of this kind, the first of which is killed, and then the server.
+fn killed(flag: &str, scheme: Scheme) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session.rec");
+    let data = folder.path().join("data");
+    let paths = [&data, &file].map(|path| path.to_str().unwrap());
+    let server = Running::start(&["serve", "--data", paths[0], flag, "127.0.0.1:0", "--record", paths[1]]);
+    let line = server.wait_for("listening ");
+    let url = line.split_once("listening ").unwrap().1.to_owned();
+    server.wait_for("ready");
+
+    let mut first = Running::start(&["chat", &url, "--name", "first"]);
+    for number in 0..20 {
+        first.say(&format!("first {number} {}", "x".repeat(number * 40)));
+    }
+    first.wait_for("first 19");
+    first.say("perhaps this one is on its way");
+    drop(first);
+
+    let mut second = Running::start(&["chat", &url, "--name", "second"]);
+    second.say("second 0");
+    second.wait_for("second 0");
+    // Until what was said has been written down.
+    let has_both = |recording: &Recording| {
+        let bytes = |text: &str| {
+            let holds =
+                |input: &simtest::Input| input.bytes.windows(text.len()).any(|part| part == text.as_bytes());
+            recording.inputs.iter().any(holds)
+        };
+        bytes("first 19") && bytes("second 0")
+    };
+    let mut turns = 0;
+    while !has_both(&read(&file)) {
+        turns += 1;
+        assert!(turns < 100_000, "the recording is never written");
+        let line = format!("go on {turns}");
+        second.say(&line);
+        second.wait_for(&line);
+    }
+    drop(server);
+    drop(second);
+
+    let recording = read(&file);
+    let peers: Vec<Peer> = recording
+        .inputs
+        .iter()
+        .filter(|input| input.kind == kind::PATH)
+        .map(|input| decode::path(&input.bytes[4..]).unwrap().peer)
+        .collect();
+    let of_kind = |peer: &Peer| match peer {
+        Peer::Udp(_) => scheme == Scheme::Udp,
+        Peer::Stream(of, _) => *of == scheme,
+        _ => false,
+    };
+    assert!(peers.len() >= 2 && peers.iter().all(of_kind), "{peers:?}");
+    let output = |input: &&simtest::Input| match input.kind {
+        kind::TRANSMIT => !input.bytes.is_empty(),
+        // With the number of the stream, and more than the word that there is nothing.
+        kind::POLL_RECORD => input.bytes.len() > 9,
+        _ => false,
+    };
+    assert!(recording.inputs.iter().filter(output).count() > 5, "the server has answered");
+    replay(&recording, true).unwrap();
+}
+
+#[test]
+fn a_session_over_udp_outlives_its_processes() {
+    killed("--udp", Scheme::Udp);
+}
+
+#[test]
+fn a_session_over_tcp_outlives_its_processes() {
+    killed("--tcp", Scheme::Tcp);
+}
+
+#[test]
+fn a_session_over_websocket_outlives_its_processes() {
+    killed("--ws", Scheme::Ws);
+}

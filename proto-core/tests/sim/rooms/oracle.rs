@@ -67,7 +67,10 @@ impl InRooms {
         let names = self.heard.get(node).map(|heard| &heard.names[..]).unwrap_or_default();
         let past = &names[..known.saturating_sub(1).min(names.len())];
         if past.iter().any(|past| **past == **name) {
-            return Err(format!("slot {} is signed {name}, after which its author was called {names:?}", slot.1));
+            return Err(format!(
+                "slot {} is signed {name}, after which its author was called {names:?}",
+                slot.1
+            ));
         }
         Ok(())
     }

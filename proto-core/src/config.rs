@@ -123,6 +123,9 @@ pub struct ConfigBuilder {
     /// How long a session is kept without a link; the lesser of both sides' counts, and a client without `reconnect` keeps none.
     /// 120 s; zero: not at all.
     pub resume_window: Duration,
+    /// Connection ids of the peer that are kept beside the one in use, so that packets of two networks cannot be told to be of one
+    /// connection; the lesser of both sides' counts. Only where datagrams are encrypted. 2; at most 3.
+    pub spare_cids: u8,
     /// Sessions without links that an endpoint which takes connections keeps; of more, the one that would end first ends at
     /// once. 4096.
     pub max_suspended: usize,
@@ -233,6 +236,7 @@ impl Default for ConfigBuilder {
             dead: Duration::from_secs(35),
             reconnect: None,
             resume_window: Duration::from_mins(2),
+            spare_cids: 2,
             max_suspended: 4096,
             suspended_bytes: 64 << 20,
             max_message: 256 * 1024,

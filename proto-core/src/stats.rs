@@ -49,6 +49,8 @@ drops! {
     WrongAddress = "wrong-address",
     /// An answer to a PATH_CHALLENGE that found too many others waiting.
     PathAnswerDropped = "path-answer-dropped",
+    /// A connection id that was given back twice.
+    CidUnknown = "cid-unknown",
     /// A PATH_RESPONSE that nobody waits for.
     PathAnswerUnexpected = "path-answer-unexpected",
     /// A packet that has arrived before, or too late to tell.
@@ -265,6 +267,8 @@ pub struct Stats {
     pub paths_given_up: u64,
     /// Moves of clients to another address.
     pub moves: u64,
+    /// Times that the peer was called by another connection id from there on.
+    pub cids_renewed: u64,
     /// Peers that the application let in.
     pub peers_admitted: u64,
     /// Peers that were refused by the application, or by its silence.
@@ -326,6 +330,7 @@ impl AddAssign<&Self> for Stats {
         self.paths_challenged += other.paths_challenged;
         self.paths_given_up += other.paths_given_up;
         self.moves += other.moves;
+        self.cids_renewed += other.cids_renewed;
         self.peers_admitted += other.peers_admitted;
         self.peers_refused += other.peers_refused;
         self.messages_accepted += other.messages_accepted;
@@ -377,6 +382,7 @@ crate::sleep::saved!(Stats {
     paths_challenged,
     paths_given_up,
     moves,
+    cids_renewed,
     peers_admitted,
     peers_refused,
     messages_accepted,

@@ -12,8 +12,8 @@ use proto_core::wire::packet::{self, MAX_PACKET_NUMBER, MIN_INIT, VERSION};
 use proto_core::wire::params::Params;
 use proto_core::wire::{
     Advice, Cid, Close, Credit, Extras, FragAbort, Fragment, Frame, GoAway, Init, Kind, Long, LongKind, Msg,
-    OpenChannel, Options, Packet, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped,
-    StateLine, Status, TimeSample, Version, WireId,
+    NewCid, OpenChannel, Options, Packet, Rate, RateLimit, RateScope, Record, RecordWriter, Reported,
+    Skipped, StateLine, Status, TimeSample, Version, WireId,
 };
 use proto_core::{
     ChannelId, ChannelOptions, Class, Config, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link,
@@ -308,6 +308,11 @@ fn random_record(draw: &mut Draw, said: &mut Said, came: Option<(u64, u64)>, buf
             26 if draw.below(3) == 0 => Frame::Ping,
             26 if draw.below(9) == 0 => Frame::PathChallenge(draw.any().to_be_bytes()),
             26 if draw.below(9) == 0 => Frame::PathResponse(draw.any().to_be_bytes()),
+            26 if draw.below(9) == 0 => Frame::RetireCid(draw.below(9)),
+            26 if draw.below(9) == 0 => {
+                let (cid, number) = (Cid(draw.any().to_be_bytes()), 1 + draw.below(9));
+                Frame::NewCid(NewCid { number, cid, token: [number as u8; 16] })
+            }
             26 if draw.below(9) == 0 => {
                 let lines =
                     [StateLine { sent: draw.any() >> 2, next: draw.any() >> 2, ..StateLine::default() }];

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::{Config, ConfigBuilder, Congestion};
+use crate::connection::MAX_SPARE;
 use crate::error::{ConfigError, Setting, SettingRange};
 use crate::{MESSAGE_COST, Rate};
 
@@ -95,6 +96,7 @@ impl ConfigBuilder {
 
     fn check_path(&self) -> Result<(), ConfigError> {
         bytes("max_packet", self.max_packet.into(), 0, 65_507)?;
+        count("spare_cids", self.spare_cids.into(), 0, MAX_SPARE.into())?;
         let Congestion::Fixed { rate, window } = self.congestion else { return Ok(()) };
         let measured = |field, value, min, max| {
             check(field, Setting::Bytes(value), Setting::Bytes(min), Setting::Bytes(max))

@@ -198,6 +198,7 @@ impl Connection {
             dead: config.dead,
             max_ack_delay: config.max_ack_delay,
             resume_window: self.own_window(),
+            spare_cids: if config.crypto.is_some() { config.spare_cids.into() } else { 0 },
         }
     }
 
@@ -393,6 +394,9 @@ impl Connection {
         let key = self.handshake.server_key.as_ref().or(self.config.server_key.as_ref()).cloned();
         let key = key.unwrap_or_else(|| self.rng.secret());
         // Nothing but a new handshake finds its way back to a stream that is gone.
+        if responder.is_some() {
+            self.prepare_cids(key.clone());
+        }
         let reset_token =
             if self.link.is_stream() { [0; 16] } else { reset_token(key.expose(), self.local_cid) };
         let mut params = Vec::new();

@@ -42,6 +42,9 @@ impl Connection {
     pub(super) fn on_dead_timer(&mut self, now: Timestamp, deadline: Timestamp) {
         if now.since(deadline) > self.heartbeat {
             self.ping_due = true;
+            if self.is_client {
+                self.renew_cid();
+            }
             self.timers.set(Timer::Dead, now + self.recovery.pto().max(self.config.pto_cap / 3) * 3);
         } else {
             self.lose_link(now, End::of(CloseReason::TimedOut));

@@ -2,6 +2,7 @@
 
 mod admission;
 mod blocked;
+mod cids;
 mod clock;
 mod close;
 mod commands;
@@ -50,6 +51,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use core::{fmt, mem};
 
+pub(crate) use self::cids::MAX_SPARE;
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};
 use self::delivery::Batches;

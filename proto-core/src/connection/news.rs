@@ -22,6 +22,7 @@ impl Connection {
         if let Some(credit) = self.take_blocked(now) {
             writer.write(&Frame::Blocked(credit), false);
         }
+        self.write_cids(limit, writer, carried);
         self.write_credit(now, limit, writer, carried);
         self.write_announcements(limit, writer, carried);
         self.write_rates(limit, writer, carried);

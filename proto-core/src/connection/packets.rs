@@ -79,7 +79,7 @@ impl Connection {
             }
             _ => true,
         };
-        if !is_expected || dcid != self.local_cid {
+        if !is_expected || !self.is_called(dcid) {
             self.on_garbage(now, datagram, Drop::UnknownConnection);
             return false;
         }

@@ -5,12 +5,13 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::cids::Theirs;
 use super::receive::{Violation, violation};
 use super::state::State;
 use super::{Connection, Timer};
 use crate::recovery::{Mark, Mtu};
 use crate::wire::packet::{self, MIN_INIT};
-use crate::wire::{Frame, RecordWriter, sealed};
+use crate::wire::{Cid, Frame, RecordWriter, sealed};
 use crate::{Drop, Ecn, PathId, Timestamp, code};
 
 /// What an address that is not proven may get for each byte that came from there.
@@ -70,6 +71,8 @@ struct Moving {
     challenge: [u8; 8],
     due: bool,
     tries: u8,
+    /// What the client is called there, if it has given an id for that.
+    cid: Option<Theirs>,
     /// The address so far is asked as well: whoever answers there has not moved.
     old_challenge: [u8; 8],
     old_due: bool,
@@ -164,11 +167,18 @@ impl Connection {
             return;
         }
         if let Some((_, until)) = roaming.old.filter(|&(old, until)| old == path && until > now) {
+            self.renew_cid();
             return self.move_to(now, path, arrival.is_same_host, until);
         }
         let challenge = self.rng.bytes();
         let old_challenge = self.rng.bytes();
         let is_same_host = arrival.is_same_host;
+        // Another address than was asked before.
+        if let Some(cid) = roaming.moving.take().and_then(|moving| moving.cid) {
+            self.give_cid_back(cid);
+        }
+        let cid = self.take_spare();
+        let roaming = self.paths.roaming.get_or_insert_default();
         roaming.moving = Some(Moving {
             to: path,
             is_same_host,
@@ -177,6 +187,7 @@ impl Connection {
             challenge,
             due: true,
             tries: 1,
+            cid,
             old_challenge,
             old_due: true,
         });
@@ -198,10 +209,12 @@ impl Connection {
     }
 
     fn give_up_moving(&mut self) {
-        if let Some(roaming) = &mut self.paths.roaming
-            && roaming.moving.take().is_some()
-        {
+        let moving = self.paths.roaming.as_mut().and_then(|roaming| roaming.moving.take());
+        if let Some(moving) = moving {
             self.stats.paths_given_up += 1;
+            if let Some(cid) = moving.cid {
+                self.give_cid_back(cid);
+            }
         }
         self.forget_roaming();
     }
@@ -241,7 +254,7 @@ impl Connection {
     }
 
     /// Too many frames about paths, for nothing.
-    fn count_path_frame(&mut self, now: Timestamp) -> Result<(), Violation> {
+    pub(super) fn count_path_frame(&mut self, now: Timestamp) -> Result<(), Violation> {
         if now.since(self.paths.since) > self.recovery.pto() {
             (self.paths.since, self.paths.frames) = (now, 0);
         }
@@ -289,6 +302,9 @@ impl Connection {
             return;
         };
         let until = now + self.recovery.pto() * 3;
+        if let Some(cid) = moving.cid {
+            self.adopt_cid(cid);
+        }
         self.move_to(now, moving.to, moving.is_same_host, until);
     }
 
@@ -323,7 +339,7 @@ impl Connection {
             }
             let start = buf.len();
             let (number, number_len) = self.recovery.next_number();
-            packet::start_short(buf, self.remote_cid, number, number_len);
+            packet::start_short(buf, self.cid_on(path), number, number_len);
             RecordWriter::new(buf).write(&frame, false);
             buf.resize(start + len - self.tag_len(), 0);
             self.finish_datagram(now, buf, start, number);
@@ -335,6 +351,13 @@ impl Connection {
         }
         self.forget_roaming();
         false
+    }
+
+    /// What the peer is called on a path.
+    fn cid_on(&self, path: PathId) -> Cid {
+        let moving = self.paths.roaming.as_ref().and_then(|roaming| roaming.moving);
+        let other = moving.filter(|moving| moving.to == path).and_then(|moving| moving.cid);
+        other.map_or(self.remote_cid, |theirs| theirs.cid)
     }
 
     fn next_path_frame(&mut self) -> Option<(PathId, Frame<'static>, usize)> {

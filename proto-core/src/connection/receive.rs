@@ -165,6 +165,14 @@ impl Connection {
             }
             Frame::PathChallenge(data) if is_open => self.on_path_challenge(now, *data),
             Frame::PathResponse(data) if is_open => self.on_path_response(now, *data),
+            Frame::NewCid(new) if is_open => {
+                self.count_path_frame(now)?;
+                self.on_new_cid(new)
+            }
+            Frame::RetireCid(retired) if is_open => {
+                self.count_path_frame(now)?;
+                self.on_retire_cid(*retired)
+            }
             Frame::GoAway(goaway) if is_open => self.on_goaway(now, goaway),
             Frame::Close(close) => {
                 self.on_close(now, close);
@@ -228,6 +236,8 @@ impl Connection {
             | Frame::GoAway(_)
             | Frame::PathChallenge(_)
             | Frame::PathResponse(_)
+            | Frame::NewCid(_)
+            | Frame::RetireCid(_)
             | Frame::Time(_)
             | Frame::Cancel(_)
             | Frame::Skip(_)

@@ -129,6 +129,8 @@ impl Connection {
                 | Carried::Messages(_)
                 | Carried::MtuProbe(_)
                 | Carried::State(_)
+                | Carried::NewCid(_)
+                | Carried::RetireCid(_)
                 | Carried::Confirm => {}
                 carried => self.on_lost(now, carried),
             }

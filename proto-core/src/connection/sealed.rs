@@ -56,7 +56,7 @@ impl Connection {
         self.on_sealed(now, arrival, packet);
         while !rest.is_empty() && self.state == State::Established && !self.is_roaming() && self.is_sealed() {
             let (packet, behind) = rest.split_at(stride.min(rest.len()));
-            if sealed::dcid(packet) != Some(self.local_cid()) {
+            if !sealed::dcid(packet).is_some_and(|cid| self.is_called(cid)) {
                 break;
             }
             self.on_sealed(now, arrival, packet);
@@ -81,6 +81,7 @@ impl Connection {
         match self.open(now, &mut packet) {
             Some(Opened { has_reserved: true, .. }) => self.stats.drops.count(Drop::MalformedHeader),
             Some(opened) => {
+                self.note_called(dcid);
                 self.on_opened(now, arrival, &opened, &packet[opened.record.clone()], datagram.len());
             }
             None => self.on_forged(now, datagram),

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::cids::Cids;
 use super::keys::Keys;
 use super::state::End;
 use super::{Connection, Verdict};
@@ -18,6 +19,8 @@ pub(super) struct Secrecy {
     pub(super) peer: Option<PublicKey>,
     /// Those of the present attachment, when it encrypts.
     pub(super) keys: Option<Keys>,
+    /// The connection ids beside those of the handshake, if there are any.
+    pub(super) cids: Option<Box<Cids>>,
 }
 
 impl Secrecy {
@@ -27,7 +30,7 @@ impl Secrecy {
             Trust::Pinned(key) if is_client => Some(key),
             Trust::Pinned(_) | Trust::FirstUse => None,
         };
-        Some(Box::new(Self { peer, keys: None }))
+        Some(Box::new(Self { peer, keys: None, cids: None }))
     }
 }
 
@@ -71,6 +74,7 @@ impl Connection {
     pub(super) fn forget_keys(&mut self) {
         if let Some(secrecy) = &mut self.secrecy {
             secrecy.keys = None;
+            secrecy.cids = None;
         }
     }
 
@@ -187,7 +191,7 @@ impl Connection {
         RecordWriter::new(&mut sealed).write(&Frame::Sealed(&message), false);
         self.handshake.sealed_accept = sealed;
         if let Some(secrecy) = &mut self.secrecy {
-            **secrecy = Secrecy { peer: Some(peer), keys: Keys::new(now, session, &self.config) };
+            (secrecy.peer, secrecy.keys) = (Some(peer), Keys::new(now, session, &self.config));
         }
     }
 
@@ -203,5 +207,5 @@ impl Connection {
     }
 }
 
-crate::sleep::saved!(Secrecy { peer, keys });
+crate::sleep::saved!(Secrecy { peer, keys, cids });
 crate::sleep::awake!(Begun);

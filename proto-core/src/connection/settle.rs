@@ -9,6 +9,9 @@ use crate::channel::{Announce, Piece, Settled};
 use crate::recovery::{Carried, PROBE_PACKETS, Timeout};
 use crate::{ChannelId, Class, CloseReason, Drop, Event, Fate, RequestId, Timestamp, code};
 
+/// Probe timeouts in a row after which a client may have moved.
+const SILENT: u32 = 2;
+
 impl Connection {
     /// Hands the outcome of an ACK or a loss to the owners.
     pub(super) fn settle_outcome(&mut self, now: Timestamp) {
@@ -33,7 +36,8 @@ impl Connection {
     fn on_arrived(&mut self, carried: Carried) {
         match carried {
             Carried::Ack(largest) => self.received.on_ack_acked(largest),
-            Carried::Credit(_) | Carried::Rate(_) => {}
+            Carried::Credit(_) | Carried::Rate(_) | Carried::NewCid(_) => {}
+            Carried::RetireCid(number) => self.on_cid_retired(number),
             Carried::Cancel(request) => self.requests.cancel_known(request),
             Carried::OpenChannel(id) => {
                 if let Some(channel) = self.channels.get_mut(ChannelId(id)) {
@@ -81,6 +85,7 @@ impl Connection {
     pub(super) fn on_lost(&mut self, now: Timestamp, carried: Carried) {
         match carried {
             Carried::Ack(_) => {}
+            Carried::NewCid(_) | Carried::RetireCid(_) => self.on_cid_lost(carried),
             Carried::MtuProbe(size) => self.mtu.on_probe_lost(size),
             Carried::State(part) => self.on_state_lost(part),
             Carried::Credit(None) => self.channels.session_credit_due = true,
@@ -223,7 +228,13 @@ impl Connection {
             Timeout::Nothing => {}
             Timeout::Lost => self.settle_outcome(now),
             Timeout::Repair => self.repair(now),
-            Timeout::Probe => self.begin_probe(now),
+            Timeout::Probe => {
+                // It may be on another network by now, which nobody tells.
+                if self.is_client && self.recovery.probes() == SILENT {
+                    self.renew_cid();
+                }
+                self.begin_probe(now);
+            }
             Timeout::GiveUp => self.lose_link(now, End::of(CloseReason::TimedOut)),
             Timeout::Refused => self.on_violation(now, code::EXCESSIVE, "nothing is acknowledged"),
         }

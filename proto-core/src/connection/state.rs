@@ -110,6 +110,7 @@ impl Connection {
     pub(super) fn enter_established(&mut self, now: Timestamp, incarnation: u32) {
         self.incarnation = incarnation;
         self.enter_attached(now);
+        self.begin_cids();
         self.events.push_back(Event::Established { session: self.session, incarnation });
         #[cfg(planted)]
         if self.config.planted == Some(crate::planted::Planted::EstablishedTwice) {
@@ -120,6 +121,7 @@ impl Connection {
     /// The session goes on over another link; the event follows once the peer has said what it has.
     pub(super) fn enter_resumed(&mut self, now: Timestamp) {
         self.enter_attached(now);
+        self.begin_cids();
         self.begin_exchange(now);
     }
 

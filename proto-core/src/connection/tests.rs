@@ -298,6 +298,8 @@ fn frame_name(frame: &Frame<'_>) -> &'static str {
         Frame::GoAway(_) => "GOAWAY",
         Frame::PathChallenge(_) => "PATH_CHALLENGE",
         Frame::PathResponse(_) => "PATH_RESPONSE",
+        Frame::NewCid(_) => "NEW_CID",
+        Frame::RetireCid(_) => "RETIRE_CID",
         Frame::Init(_) => "INIT",
         Frame::Retry(_) => "RETRY",
         Frame::Version(_) => "VERSION",

@@ -183,6 +183,7 @@ impl Connection {
         let mut wants = has_next
             || self.ping_due
             || self.owes_goaway()
+            || self.owes_cids()
             || self.confirm == Confirm::Due
             || self.is_state_due()
             || self.channels.has_news()
@@ -276,6 +277,7 @@ impl Connection {
             || self.channels.may_have_news()
             || self.requests.may_have_cancels()
             || self.owes_goaway()
+            || self.owes_cids()
         {
             self.write_news(now, limit, writer, carried);
         }

@@ -94,6 +94,8 @@ struct Entry<A> {
     race: Option<Box<Race<A>>>,
     /// The routes that lead here.
     cid: Cid,
+    /// More ids of its own.
+    cids: Option<Box<[Cid]>>,
     reset: Option<[u8; 16]>,
     initial: Option<(Cid, A)>,
     session: Filed,
@@ -359,6 +361,7 @@ impl<A: Address> Endpoint<A> {
             link: None,
             race,
             cid,
+            cids: None,
             reset: None,
             initial: initial.map(|initial| (initial, address)),
             session: Filed::default(),
@@ -376,6 +379,9 @@ impl<A: Address> Endpoint<A> {
     fn remove(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.take() else { return };
         self.routes.remove_cid(entry.cid);
+        for &cid in entry.cids.iter().flatten() {
+            self.routes.remove_cid(cid);
+        }
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
@@ -437,9 +443,9 @@ impl<A: Address> Endpoint<A> {
             Some(link) => self.links.writable.push(link),
             None => self.sending.push(slot),
         }
-        // Ids and routes change on the way to `Established` only, and nothing is over while it lasts.
+        // Ids and routes change on the way to `Established`, and where it says so, and nothing is over while it lasts.
         let state = conn.state();
-        if state != State::Established || entry.filed != Some(State::Established) {
+        if state != State::Established || entry.filed != Some(State::Established) || conn.has_new_cids() {
             entry.filed = Some(state);
             self.refile_changed(slot);
         } else {
@@ -478,6 +484,8 @@ impl<A: Address> Endpoint<A> {
             self.routes.add_cid(cid, slot);
             entry.cid = cid;
         }
+        self.refile_cids(slot);
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         if reset != entry.reset {
             if let Some(old) = entry.reset {
                 self.routes.remove_reset(old);
@@ -497,6 +505,27 @@ impl<A: Address> Endpoint<A> {
             _ => {}
         }
         entry.is_undecided = is_undecided;
+    }
+
+    /// Ids that the peer was given lead here, and those that it has given back do no more.
+    fn refile_cids(&mut self, slot: u32) {
+        let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
+        let Some(conn) = entry.conn.awake_mut() else { return };
+        conn.take_cids();
+        let now: Box<[Cid]> = conn.other_cids().collect();
+        let first = conn.is_first_given_back().then_some(entry.cid);
+        let before = entry.cids.take().unwrap_or_default();
+        let late = self.clock + conn.pto() * 3;
+        for &gone in before.iter().filter(|cid| !now.contains(cid)).chain(&first) {
+            if self.routes.by_cid(gone) == Some(slot) {
+                self.routes.remove_cid(gone);
+                self.sessions.fence(gone, late);
+            }
+        }
+        for &cid in now.iter().filter(|cid| !before.contains(cid)) {
+            self.routes.add_cid(cid, slot);
+        }
+        entry.cids = (!now.is_empty()).then_some(now);
     }
 
     /// The deadline of the connection may have changed.

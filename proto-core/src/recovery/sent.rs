@@ -27,6 +27,10 @@ pub(crate) enum Carried {
     /// A part of what is told of a session that goes on.
     State(u64),
     GoAway,
+    /// An id of this side, by its number.
+    NewCid(u64),
+    /// That an id of the peer's is given back.
+    RetireCid(u64),
     Piece(Piece),
     Messages(Messages),
     /// Padding, to see whether so large a packet arrives.

@@ -8,8 +8,8 @@ use super::message::{Context, HAS_LENGTH, MSG, Plain};
 use super::run::PlainRun;
 use super::{
     Accept, Ack, AckRange, Close, Credit, DecodeError, EcnCounts, FragAbort, GoAway, Init, MAX_MESSAGE,
-    MAX_TOKEN, Msg, MsgAck, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine, TimeSample,
-    Version, WireId,
+    MAX_TOKEN, Msg, MsgAck, NewCid, OpenChannel, RateLimit, Reader, Report, ResumeState, Skip, StateLine,
+    TimeSample, Version, WireId,
 };
 use super::{ack, delivery, resume, varint};
 
@@ -92,6 +92,10 @@ pub enum Frame<'a> {
     PathChallenge([u8; 8]),
     /// The bytes that were asked for.
     PathResponse([u8; 8]),
+    /// Another id that its sender may be called by.
+    NewCid(NewCid),
+    /// The id of this number is not used any more.
+    RetireCid(u64),
     /// The server is going away.
     GoAway(GoAway<'a>),
     /// The end.
@@ -161,7 +165,7 @@ impl<'a> Frame<'a> {
 
     /// Whether a packet of nothing else says nothing about where its sender is.
     pub const fn is_probing(&self) -> bool {
-        matches!(self, Self::Padding | Self::PathChallenge(_) | Self::PathResponse(_))
+        matches!(self, Self::Padding | Self::PathChallenge(_) | Self::PathResponse(_) | Self::NewCid(_))
     }
 
     #[inline(never)]
@@ -186,6 +190,8 @@ impl<'a> Frame<'a> {
             code::OPEN_CHANNEL => Self::OpenChannel(OpenChannel::decode(reader)?),
             code::PATH_CHALLENGE => Self::PathChallenge(reader.array()?),
             code::PATH_RESPONSE => Self::PathResponse(reader.array()?),
+            code::NEW_CID => Self::NewCid(NewCid::decode(reader)?),
+            code::RETIRE_CID => Self::RetireCid(reader.vi64()?),
             code::RESUME_STATE => Self::ResumeState(ResumeState::decode(reader)?),
             code::GOAWAY => Self::GoAway(GoAway::decode(reader)?),
             code::CLOSE => Self::Close(Close::decode(reader)?),
@@ -412,6 +418,14 @@ impl<'b> RecordWriter<'b> {
             Frame::PathResponse(data) => {
                 buf.push(code::PATH_RESPONSE);
                 buf.extend_from_slice(data);
+            }
+            Frame::NewCid(new) => {
+                buf.push(code::NEW_CID);
+                new.encode(buf);
+            }
+            Frame::RetireCid(number) => {
+                buf.push(code::RETIRE_CID);
+                varint::encode(*number, buf);
             }
             Frame::ResumeState(state) => {
                 buf.push(code::RESUME_STATE);

@@ -5,6 +5,7 @@
 
 mod ack;
 pub mod checksum;
+mod cid;
 mod control;
 mod delivery;
 pub mod frame;
@@ -23,6 +24,7 @@ pub mod varint;
 
 pub(crate) use ack::MAX_RANGES;
 pub use ack::{Ack, AckRange, EcnCounts};
+pub use cid::NewCid;
 pub use control::{Advice, Close, Credit, GoAway, OpenChannel};
 pub(crate) use control::{MAX_NAME, MAX_REASON, MAX_URI};
 pub use delivery::{FragAbort, MsgAck, Report, Reported, Skip, Skipped, Status};

@@ -46,6 +46,8 @@ pub struct Params {
     pub max_ack_delay: Duration,
     /// How long it keeps a session without a link: at most 24 h. Zero: not at all.
     pub resume_window: Duration,
+    /// Connection ids of its peer that it keeps beside the one in use, where datagrams are encrypted: at most 3.
+    pub spare_cids: u64,
 }
 
 impl Default for Params {
@@ -61,13 +63,14 @@ impl Default for Params {
             dead: Duration::from_secs(35),
             max_ack_delay: Duration::from_millis(25),
             resume_window: Duration::ZERO,
+            spare_cids: 0,
         }
     }
 }
 
 impl Params {
     /// The values in the order of their ids, which begin with 1.
-    fn values(&self) -> [u64; 10] {
+    fn values(&self) -> [u64; 11] {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         [
             self.max_message,
@@ -80,6 +83,7 @@ impl Params {
             millis(self.dead),
             millis(self.max_ack_delay),
             millis(self.resume_window),
+            self.spare_cids,
         ]
     }
 
@@ -130,6 +134,7 @@ impl Params {
             dead,
             max_ack_delay,
             resume_window,
+            spare_cids,
         ] = values;
         if !(100..=HOUR_MS).contains(&heartbeat) {
             return Err(DecodeError::Invalid("a heartbeat outside 100 ms to 1 h"));
@@ -143,6 +148,9 @@ impl Params {
         if resume_window > 24 * HOUR_MS {
             return Err(DecodeError::Invalid("a resume window over 24 h"));
         }
+        if spare_cids > 3 {
+            return Err(DecodeError::Invalid("more than 3 spare connection ids"));
+        }
         Ok(Self {
             max_message,
             session_bytes,
@@ -154,6 +162,7 @@ impl Params {
             dead: Duration::from_millis(dead),
             max_ack_delay: Duration::from_millis(max_ack_delay),
             resume_window: Duration::from_millis(resume_window),
+            spare_cids,
         })
     }
 }
@@ -226,4 +235,5 @@ crate::sleep::saved!(Params {
     dead,
     max_ack_delay,
     resume_window,
+    spare_cids,
 });

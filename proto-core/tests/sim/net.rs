@@ -121,6 +121,8 @@ fn dissect_frames(mut kind: &'static str, payload: &[u8], text: &mut String) -> 
             Frame::GoAway(_) => "GOAWAY",
             Frame::PathChallenge(_) => "PATH_CHALLENGE",
             Frame::PathResponse(_) => "PATH_RESPONSE",
+            Frame::NewCid(_) => "NEW_CID",
+            Frame::RetireCid(_) => "RETIRE_CID",
             _ => "OTHER",
         };
         if kind == "ACK" {

@@ -1,6 +1,6 @@
 //! A node of the simulation that uses the core directly: endpoint, channels, requests.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,9 +67,20 @@ pub(crate) struct Peer {
     /// Half of all peers take their packets many at a time, as an adapter does; those that wait to go.
     takes_many: bool,
     waiting: VecDeque<(Transmit, Vec<u8>)>,
+    /// Where packets went, by the connection ids in them.
+    pub(crate) called: BTreeMap<[u8; 8], BTreeSet<Addr>>,
 }
 
 impl Peer {
+    /// Takes note of the id in a packet after the handshake.
+    fn note_called(&mut self, to: Addr, packet: &[u8]) {
+        if let [0..0x80, id @ ..] = packet
+            && let Some(&id) = id.first_chunk()
+        {
+            self.called.entry(id).or_default().insert(to);
+        }
+    }
+
     pub(crate) fn new(config: Arc<Config>, server: Option<Addr>, seed: [u8; 32], now: Time) -> Self {
         Self {
             endpoint: Endpoint::new(config, Link::datagram(1200), seed, timestamp(now)),
@@ -91,6 +102,7 @@ impl Peer {
             events: VecDeque::new(),
             takes_many: seed[0].is_multiple_of(2),
             waiting: VecDeque::new(),
+            called: BTreeMap::new(),
         }
     }
 
@@ -501,12 +513,16 @@ impl Node for Peer {
             self.drain(now);
         }
         if let Some((transmit, packet)) = self.waiting.pop_front() {
+            self.note_called(transmit.dst, &packet);
             out.extend_from_slice(&packet);
             return Some(transmit);
         }
+        let start = out.len();
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
+        let dst = transmit.path.addr();
+        self.note_called(dst, &out[start..]);
         self.drain(now);
-        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
+        Some(Transmit { dst, ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {

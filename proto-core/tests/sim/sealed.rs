@@ -88,6 +88,31 @@ fn encrypted_clients_change_their_addresses() {
     });
 }
 
+/// Whoever watches two networks cannot tell by the ids that a client which has moved is the same.
+#[test]
+fn nothing_links_the_addresses_of_an_encrypted_client() {
+    for seed in 0..300 {
+        let [server, client] = both(settings, true);
+        let mut sim = chatty(seed, &server, &client);
+        for time in [1700, 3900, 6100] {
+            sim.fault(at(ms(time + seed % 90)), Fault::rebind("a"));
+        }
+        let outcome = sim.run(FromSeed::new(seed));
+        outcome.assert_pass();
+        let [s, a] = [0, 1].map(|node| outcome.node(NodeId::new(node)).expect("it is there"));
+        for (id, places) in &s.called {
+            assert!(places.len() == 1, "seed {seed}: {id:02x?} was said to {places:?}");
+        }
+        let (moves, renewed) =
+            (s.endpoint.stats().moves, [s, a].map(|peer| peer.endpoint.stats().cids_renewed));
+        assert!(
+            moves >= 2 && renewed.iter().all(|&count| count >= moves),
+            "seed {seed}: {moves}, {renewed:?}"
+        );
+        assert!(a.called.len() as u64 > moves, "seed {seed}: {:?}", a.called);
+    }
+}
+
 /// Changed packets whose checksum was made right again: in the open they are taken, here nothing of them is.
 #[test]
 fn what_is_forged_on_the_way_changes_nothing() {

@@ -166,7 +166,7 @@ fn a_broken_rule_ends_the_connection_with_its_code() {
 fn what_cannot_be_decoded_has_no_effect_but_the_end() {
     let cases: [(&str, u64, &[u8]); 6] = [
         ("a core frame of unknown type", code::FRAME_UNKNOWN, &[0x3F]),
-        ("a reserved frame", code::FRAME_UNKNOWN, &[0x0F, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("a reserved frame", code::FRAME_UNKNOWN, &[0x11, 1, 2, 3, 4, 5, 6, 7, 8]),
         ("an integer that ends too soon", code::FRAME_ENCODING, &[0x05, 0x00, 0xFF, 1]),
         ("an integer longer than it need be", code::FRAME_ENCODING, &[0x05, 0x00, 0x80, 0x01, 0x00]),
         ("an extension beyond the record", code::FRAME_ENCODING, &[0x40, 0xBF, 0xFF]),

@@ -10,11 +10,11 @@ use quickcheck::{Arbitrary, Gen};
 use crate::wire::handshake::{MAX_TOKEN, MAX_VERSIONS};
 use crate::wire::packet::MAX_PACKET_NUMBER;
 use crate::wire::{
-    Accept, AckRange, Advice, Attach, Batch, Claim, Close, Credit, DecodeError, EcnCounts, Extras, FragAbort,
-    Fragment, Frame, GoAway, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS,
-    MAX_STATE_LINES, MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, MAX_URI, Msg, OpenChannel, Options, Rate,
-    RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, StateLine, Status, TimeSample, Version,
-    WireId, varint,
+    Accept, AckRange, Advice, Attach, Batch, Cid, Claim, Close, Credit, DecodeError, EcnCounts, Extras,
+    FragAbort, Fragment, Frame, GoAway, Init, Kind, MAX_NAME, MAX_RANGES, MAX_REASON, MAX_REPORTS, MAX_SKIPS,
+    MAX_STATE_LINES, MAX_STATE_PARTS, MAX_STATE_RANGES, MAX_TTL_MS, MAX_URI, Msg, NewCid, OpenChannel,
+    Options, Rate, RateLimit, RateScope, Record, RecordWriter, Reported, Skipped, StateLine, Status,
+    TimeSample, Version, WireId, varint,
 };
 
 /// One frame.
@@ -54,6 +54,8 @@ pub(super) enum Model {
     },
     PathChallenge([u8; 8]),
     PathResponse([u8; 8]),
+    NewCid(NewCid),
+    RetireCid(u64),
     GoAway {
         timeout_ms: u64,
         advice: Advice,
@@ -197,6 +199,8 @@ impl Model {
             Self::Pong(echo) => Frame::Pong(*echo),
             Self::PathChallenge(data) => Frame::PathChallenge(*data),
             Self::PathResponse(data) => Frame::PathResponse(*data),
+            Self::NewCid(new) => Frame::NewCid(*new),
+            &Self::RetireCid(number) => Frame::RetireCid(number),
             &Self::GoAway { timeout_ms, advice, retry_after_ms, ref uri } => {
                 Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri })
             }
@@ -308,6 +312,8 @@ impl From<Frame<'_>> for Model {
             Frame::Cancel(request) => Self::Cancel(request),
             Frame::PathChallenge(data) => Self::PathChallenge(data),
             Frame::PathResponse(data) => Self::PathResponse(data),
+            Frame::NewCid(new) => Self::NewCid(new),
+            Frame::RetireCid(number) => Self::RetireCid(number),
             Frame::GoAway(GoAway { timeout_ms, advice, retry_after_ms, uri }) => {
                 Self::GoAway { timeout_ms, advice, retry_after_ms, uri: uri.to_string() }
             }
@@ -529,7 +535,9 @@ fn any_advice(g: &mut Gen) -> Advice {
 
 impl Arbitrary for Model {
     fn arbitrary(g: &mut Gen) -> Self {
-        match below(g, 33) {
+        match below(g, 35) {
+            33 => Self::NewCid(NewCid { number: number(g).max(1), cid: Cid(random(g)), token: random(g) }),
+            34 => Self::RetireCid(number(g)),
             31 => Self::Sealed(bytes_upto(g, 200)),
             32 => Self::Key(random(g), bytes_upto(g, MAX_TOKEN)),
             29 => Self::PathChallenge(random(g)),

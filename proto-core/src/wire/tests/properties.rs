@@ -32,6 +32,7 @@ impl Arbitrary for Params {
                 Duration::from_millis(below(g, 1001) as u64)
             },
             resume_window: Duration::from_millis(value(g) % (24 * 3_600_000 + 1)),
+            spare_cids: below(g, 4) as u64,
         }
     }
 }

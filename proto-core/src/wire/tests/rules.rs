@@ -34,6 +34,8 @@ fn core_types_without_a_frame_are_refused() {
         code::GOAWAY,
         code::PATH_CHALLENGE,
         code::PATH_RESPONSE,
+        code::NEW_CID,
+        code::RETIRE_CID,
         code::CLOSE,
         code::CLOSE_ACK,
         code::INIT,

@@ -17,8 +17,9 @@ use crate::wire::frame::code;
 use crate::wire::packet::{LongKind, MAX_PACKET_NUMBER, Packet};
 use crate::wire::params::{self, Params};
 use crate::wire::{
-    AckRange, Advice, Attach, Claim, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind, Rate,
-    RateLimit, RateScope, Record, Reported, Skipped, StateLine, Status, TimeSample, WireId, varint,
+    AckRange, Advice, Attach, Cid, Claim, Credit, DecodeError, EcnCounts, FragAbort, Fragment, Frame, Kind,
+    NewCid, Rate, RateLimit, RateScope, Record, Reported, Skipped, StateLine, Status, TimeSample, WireId,
+    varint,
 };
 
 const SPEC: &str = include_str!("../../../../docs/spec/wire.md");
@@ -315,6 +316,8 @@ fn expected_record(name: &str) -> Vec<Model> {
         }
         "path-challenge" => Model::PathChallenge(sequence(0xC0)),
         "path-response" => Model::PathResponse(sequence(0xC0)),
+        "new-cid" => Model::NewCid(NewCid { number: 1, cid: Cid(sequence(0xC0)), token: sequence(0x10) }),
+        "retire-cid" => Model::RetireCid(300),
         "goaway" => Model::GoAway {
             timeout_ms: 10_000,
             advice: Advice::After,
@@ -382,7 +385,7 @@ macro_rules! variants {
 }
 
 variants!(FRAMES, frame_name, Frame<'_>: Padding, Ping, Pong, Ack, Credit, Blocked, Skip, FragAbort, MsgAck, Report,
-    OpenChannel, PathChallenge, PathResponse, ResumeState, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
+    OpenChannel, PathChallenge, PathResponse, NewCid, RetireCid, ResumeState, GoAway, Close, CloseAck, Rate, Time, Cancel, Init, Retry, Version,
     Accept, Confirm, Sealed, Key, Msg, Extension);
 variants!(IDS, id_name, WireId: Next, Low8, Low16, Low32);
 variants!(KINDS, kind_name, Kind: OneWay, Request, Reply, ReplyPart, ReplyError);

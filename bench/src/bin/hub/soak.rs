@@ -19,8 +19,6 @@ use crate::socket::{framed, read, try_enter, write};
 const GUESTS: usize = 500;
 /// Native clients: so many for each of the others.
 const NATIVE: usize = 4 * GUESTS;
-/// The server is killed so often.
-const KILL_EVERY: Duration = Duration::from_mins(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is left of the time of a life before memory is looked at: everybody must be back.
 const SETTLE: Duration = Duration::from_secs(25);
@@ -218,11 +216,12 @@ pub(crate) async fn soak(arguments: &Arguments, data: PathBuf) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+    let kill_every = Duration::from_secs(arguments.kill_every);
     let (mut samples, mut kills) = (Vec::new(), 0);
     while begun.elapsed() < arguments.seconds() {
         tokio::time::sleep(SAMPLE_EVERY).await;
         samples.extend(sample(server.id(), begun, born));
-        if born.elapsed() >= KILL_EVERY && begun.elapsed() + KILL_EVERY / 2 < arguments.seconds() {
+        if born.elapsed() >= kill_every && begun.elapsed() + kill_every / 2 < arguments.seconds() {
             let (bowline, data, listeners) = (arguments.bowline.clone(), data.clone(), listeners.clone());
             let restarted = tokio::task::spawn_blocking(move || {
                 server.kill();

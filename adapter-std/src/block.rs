@@ -7,31 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use driver::clock;
+use driver::{TimedOut, WaitError, clock};
 
 use crate::engine::Engine;
-
-/// What was waited for did not happen in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it did not happen in time")]
-pub struct TimedOut;
-
-/// Why a call that waits has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error<E> {
-    /// It did not happen in time. Nothing was done, and nothing was lost.
-    #[error("it did not happen in time")]
-    TimedOut,
-    /// It was refused, or failed.
-    #[error(transparent)]
-    Failed(E),
-}
-
-impl<E> From<TimedOut> for Error<E> {
-    fn from(_: TimedOut) -> Self {
-        Self::TimedOut
-    }
-}
 
 struct Parked {
     thread: Thread,
@@ -88,4 +66,13 @@ pub(crate) fn block<T>(
             return Ok(result);
         }
     }
+}
+
+/// The same for what can fail by itself.
+pub(crate) fn wait<T, E>(
+    engine: &Engine,
+    timeout: Duration,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, WaitError<E>> {
+    block(engine, timeout, future)?.map_err(WaitError::Failed)
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use driver::{Incoming, Received, RequestError};
 use proto_core::{Blocked, ChannelId, Message, OpenError, Rate, SendError, SendLimits};
 
-use crate::Receipt;
-use crate::block::{Error, TimedOut, block};
+use crate::block::{block, wait};
 use crate::engine::Engine;
+use crate::{Error, Receipt, TimedOut};
 
 /// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other. Replies are given
 /// through the [`Connection`](crate::Connection).
@@ -25,14 +25,6 @@ impl Channel {
         Self { inner, engine }
     }
 
-    fn wait<T, E>(
-        &self,
-        timeout: Duration,
-        future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error<E>> {
-        block(&self.engine, timeout, future)?.map_err(Error::Failed)
-    }
-
     /// The channel's number.
     pub const fn id(&self) -> ChannelId {
         self.inner.id()
@@ -45,7 +37,7 @@ impl Channel {
 
     /// See [`Connection::send`](crate::Connection::send).
     pub fn send(&self, message: Message, timeout: Duration) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.send(message))
+        wait(&self.engine, timeout, self.inner.send(message))
     }
 
     /// See [`Connection::send_now`](crate::Connection::send_now).
@@ -57,21 +49,19 @@ impl Channel {
 
     /// See [`Connection::writable`](crate::Connection::writable).
     pub fn writable(&self, timeout: Duration) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.writable())
+        wait(&self.engine, timeout, self.inner.writable())
     }
 
     /// See [`Connection::send_receipt`](crate::Connection::send_receipt).
     pub fn send_receipt(&self, message: Message, timeout: Duration) -> Result<Receipt, Error<SendError>> {
-        let receipt = self.wait(timeout, self.inner.send_receipt(message))?;
+        let receipt = wait(&self.engine, timeout, self.inner.send_receipt(message))?;
         Ok(Receipt::new(receipt, Arc::clone(&self.engine)))
     }
 
     /// See [`Connection::request`](crate::Connection::request).
     pub fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
-        match block(&self.engine, Duration::MAX, self.inner.request(message, timeout)) {
-            Ok(answer) => answer,
-            Err(TimedOut) => Err(RequestError::TimedOut { not_processed: false }),
-        }
+        block(&self.engine, Duration::MAX, self.inner.request(message, timeout))
+            .unwrap_or(Err(RequestError::TimedOut { not_processed: false }))
     }
 
     /// See [`Connection::send_all`](crate::Connection::send_all).
@@ -80,7 +70,7 @@ impl Channel {
         messages: &mut VecDeque<Message>,
         timeout: Duration,
     ) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.send_all(messages))
+        wait(&self.engine, timeout, self.inner.send_all(messages))
     }
 
     /// See [`Connection::recv_many`](crate::Connection::recv_many).

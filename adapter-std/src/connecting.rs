@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use driver::{ConnectError, Status};
 
-use crate::Connection;
-use crate::block::{Error, TimedOut, block};
+use crate::block::block;
 use crate::engine::Engine;
+use crate::{Connection, Error, TimedOut};
 
 /// A connection that is being established. Dropping it gives up.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use proto_core::{
     RequestId, SendError, SessionId, Stats,
 };
 
-use crate::block::{Error, TimedOut, block};
+use crate::block::{block, wait};
 use crate::engine::Engine;
-use crate::{Channel, Connecting, Receipt};
+use crate::{Channel, Connecting, Error, Receipt, TimedOut};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -30,18 +30,10 @@ impl Connection {
         Self { inner, engine }
     }
 
-    fn wait<T, E>(
-        &self,
-        timeout: Duration,
-        future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error<E>> {
-        block(&self.engine, timeout, future)?.map_err(Error::Failed)
-    }
-
     /// Sends a message, waiting while the channel's queue is full. When it returns, the message is queued; [`Self::send_receipt`]
     /// tells what becomes of it.
     pub fn send(&self, message: Message, timeout: Duration) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.send(message))
+        wait(&self.engine, timeout, self.inner.send(message))
     }
 
     /// Sends a message, or says at once why not.
@@ -53,22 +45,20 @@ impl Connection {
 
     /// Waits, after [`SendError::Full`], until there is room again. Returns at once when nothing was refused.
     pub fn writable(&self, timeout: Duration) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.writable())
+        wait(&self.engine, timeout, self.inner.writable())
     }
 
     /// Sends like [`Self::send`], and gives a receipt that becomes the message's fate.
     pub fn send_receipt(&self, message: Message, timeout: Duration) -> Result<Receipt, Error<SendError>> {
-        let receipt = self.wait(timeout, self.inner.send_receipt(message))?;
+        let receipt = wait(&self.engine, timeout, self.inner.send_receipt(message))?;
         Ok(Receipt::new(receipt, Arc::clone(&self.engine)))
     }
 
     /// Sends a request and waits for the reply, at most for `timeout` altogether.
     pub fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
         // The request has this timeout itself.
-        match block(&self.engine, Duration::MAX, self.inner.request(message, timeout)) {
-            Ok(answer) => answer,
-            Err(TimedOut) => Err(RequestError::TimedOut { not_processed: false }),
-        }
+        block(&self.engine, Duration::MAX, self.inner.request(message, timeout))
+            .unwrap_or(Err(RequestError::TimedOut { not_processed: false }))
     }
 
     /// Sends messages, from the front of `messages` on, waiting while there is no room: the same as so many calls of [`Self::send`], but
@@ -78,7 +68,7 @@ impl Connection {
         messages: &mut VecDeque<Message>,
         timeout: Duration,
     ) -> Result<(), Error<SendError>> {
-        block(&self.engine, timeout, self.inner.send_all(messages))?.map_err(Error::Failed)
+        wait(&self.engine, timeout, self.inner.send_all(messages))
     }
 
     /// The messages that arrived, in their order, as soon as there is one: `limit` at most, or one if that is 0. None when the
@@ -109,7 +99,7 @@ impl Connection {
         payload: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.reply(request, payload))
+        wait(&self.engine, timeout, self.inner.reply(request, payload))
     }
 
     /// Sends a part of the answer to a request, before the `reply` or `reply_error` that ends it.
@@ -119,7 +109,7 @@ impl Connection {
         payload: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.reply_part(request, payload))
+        wait(&self.engine, timeout, self.inner.reply_part(request, payload))
     }
 
     /// Answers a request of the peer with an error; `code` is the application's: 0x100 or more.
@@ -130,7 +120,7 @@ impl Connection {
         payload: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<(), Error<SendError>> {
-        self.wait(timeout, self.inner.reply_error(request, code, payload))
+        wait(&self.engine, timeout, self.inner.reply_error(request, code, payload))
     }
 
     /// Opens a channel. It can be used at once.

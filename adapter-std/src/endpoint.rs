@@ -11,10 +11,10 @@ use driver::{
 };
 use proto_core::{Close, ConfigBuilder, Shard, Stats};
 
-use crate::block::{Error, TimedOut, block};
+use crate::block::block;
 use crate::engine::Engine;
 use crate::runtime::Reactor;
-use crate::{Connecting, Connection};
+use crate::{Connecting, Connection, Error, TimedOut};
 
 /// The handle of an endpoint, and what is to be run for it.
 type Opened = (driver::Endpoint, Vec<Task<Node, Reactor>>);

@@ -34,13 +34,13 @@ mod engine;
 mod receipt;
 mod runtime;
 
-pub use block::{Error, TimedOut};
 pub use channel::Channel;
 pub use connecting::Connecting;
 pub use connection::Connection;
 pub use driver::{
     Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, Peer,
-    Received, RequestError, Scheme, Status, Undecided, UnixCredentials, UnixName, clock, link, udp,
+    Received, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials, UnixName,
+    WaitError as Error, clock, link, udp,
 };
 pub use endpoint::{Endpoint, Options};
 pub use proto_core::{

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proto_core::{Cancel, Fate};
 
-use crate::block::{TimedOut, block};
+use crate::TimedOut;
+use crate::block::block;
 use crate::engine::Engine;
 
 /// What will become of a message. Dropping it changes nothing for the message.

@@ -107,3 +107,25 @@ impl fmt::Display for Reason<'_> {
         }
     }
 }
+
+/// What was waited for did not happen in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it did not happen in time")]
+pub struct TimedOut;
+
+/// Why a call that waits has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError<E> {
+    /// It did not happen in time. Nothing was done, and nothing was lost.
+    #[error("it did not happen in time")]
+    TimedOut,
+    /// It was refused, or failed.
+    #[error(transparent)]
+    Failed(E),
+}
+
+impl<E> From<TimedOut> for WaitError<E> {
+    fn from(_: TimedOut) -> Self {
+        Self::TimedOut
+    }
+}

@@ -53,7 +53,7 @@ pub use config::{LINK, config, seed};
 pub use connecting::{Connecting, Status};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
-pub use error::{ConnectError, RequestError};
+pub use error::{ConnectError, RequestError, TimedOut, WaitError};
 pub use link::{LinkOptions, ListenError};
 pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};

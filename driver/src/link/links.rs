@@ -68,13 +68,14 @@ enum What<R: Runtime> {
 }
 
 struct Listener<R: Runtime> {
+    /// Goes before the socket does: whoever listens there next makes a file of its own, which must stay.
+    _file: Option<SocketFile>,
     io: R::Io,
     scheme: Scheme,
     number: u16,
     /// No other shard accepts here.
     is_alone: bool,
     is_pausing: bool,
-    _file: Option<SocketFile>,
 }
 
 impl<R: Runtime> Links<R> {
@@ -111,7 +112,7 @@ impl<R: Runtime> Links<R> {
         let io = self.runtime.register(listening.socket)?;
         let scheme = listening.address.scheme();
         let is_alone = sharing == Sharing::Alone;
-        let listener = Listener { io, scheme, number, is_alone, is_pausing: false, _file: listening.file };
+        let listener = Listener { _file: listening.file, io, scheme, number, is_alone, is_pausing: false };
         let number = self.seat(What::Listener(listener), None);
         if let Some(seat) = &self.seats[number] {
             seat.rope.waker().wake_by_ref();

@@ -25,10 +25,11 @@ pub struct ListenError {
 /// A socket where streams come in.
 #[derive(Debug)]
 pub(crate) struct Listening {
+    /// Goes before the socket does.
+    pub(super) file: Option<SocketFile>,
     pub(super) socket: crate::Socket,
     /// Where it really is.
     pub(super) address: Address,
-    pub(super) file: Option<SocketFile>,
 }
 
 impl Listening {

@@ -21,8 +21,11 @@ use proc_macro::{Delimiter, TokenStream, TokenTree};
 /// - `seeds = a..b`: the seeds (0..500).
 /// - `exhaustive = k`: also every schedule with at most `k` faults; `weathers = n`: in so many weathers (8);
 ///   `most = n`: but not more than so many schedules (100,000).
-/// - `corpus = "folder"`: where stored schedules are, from the crate's folder (`tests/corpus/<name>`).
+/// - `corpus = "folder"`: where stored schedules are, from the crate's folder
+///   (`tests/corpus/<crate>-<name>`, where the crate of `tests/sim.rs` is `sim`; modules between them with `-` too).
 /// - `strict`: what did not happen, or was not tried, fails the test.
+///
+/// `#[cfg]`, `#[ignore]` and `#[should_panic]` on the function hold for the test.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(arguments, item)
@@ -47,16 +50,53 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, Stri
             }
         }
     }
+    let Attributes { rest, on_module, on_test } = attributes(item);
     let test = format!(
-        "#[cfg(test)] mod {name} {{ \
-             #[::core::prelude::v1::test] fn simtest() {{ \
-                 ::simtest::Test::new({name:?}, ::core::module_path!(), ::core::env!(\"CARGO_MANIFEST_DIR\")){options}.run(super::{name}); \
+        "#[cfg(test)] {on_module} mod {name} {{ \
+             #[::core::prelude::v1::test] {on_test} fn simtest() {{ \
+                 ::simtest::Test::new(::core::module_path!(), ::core::env!(\"CARGO_MANIFEST_DIR\")){options}.run(super::{name}); \
              }} \
          }}"
     );
-    let mut all = item;
+    let mut all = rest;
     all.extend(test.parse::<TokenStream>().map_err(|error| error.to_string())?);
     Ok(all)
+}
+
+/// An item, and what of its attributes concerns the test that is made of it.
+struct Attributes {
+    /// Without those that only tests have.
+    rest: TokenStream,
+    on_module: TokenStream,
+    on_test: TokenStream,
+}
+
+/// Where the function is left out (`cfg`), so is the test; `ignore` and `should_panic` are the test's.
+fn attributes(item: TokenStream) -> Attributes {
+    let mut all =
+        Attributes { rest: TokenStream::new(), on_module: TokenStream::new(), on_test: TokenStream::new() };
+    let mut tokens = item.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let attribute = match (&token, tokens.peek()) {
+            (TokenTree::Punct(hash), Some(TokenTree::Group(group))) if hash.as_char() == '#' => group,
+            _ => {
+                all.rest.extend([token]);
+                continue;
+            }
+        };
+        let word = attribute.stream().into_iter().next().map(|word| word.to_string()).unwrap_or_default();
+        let both: [TokenTree; 2] = [token, attribute.clone().into()];
+        tokens.next();
+        match word.as_str() {
+            "ignore" | "should_panic" => all.on_test.extend(both),
+            "cfg" => {
+                all.on_module.extend(both.clone());
+                all.rest.extend(both);
+            }
+            _ => all.rest.extend(both),
+        }
+    }
+    all
 }
 
 /// The name of the function.

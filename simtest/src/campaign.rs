@@ -268,20 +268,27 @@ impl Chaos {
         self
     }
 
-    /// The kinds of fault that can be enumerated and that can happen here, on this link.
-    pub(crate) fn enumerable(&self, link: &Rates) -> Vec<Kind> {
-        let own = &self.rates;
+    /// The kinds of fault that it makes likely itself.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let swizzles = self.swizzle.map(|_| Kind::Partition);
+        self.rates.kinds().chain(self.timed.keys().copied()).chain(swizzles).collect()
+    }
+
+    /// The kinds of fault that can be enumerated and that can happen here, on any of these links.
+    pub(crate) fn enumerable<'a>(&'a self, links: impl Iterator<Item = &'a Rates>) -> Vec<Kind> {
+        let rates: Vec<&Rates> = links.chain([&self.rates]).collect();
+        let any = |rate: fn(&Rates) -> u32| rates.iter().any(|rates| rate(rates) > 0);
         let can = [
-            (Kind::Drop, own.loss | link.loss > 0 || link.bursts.is_some()),
-            (Kind::Duplicate, own.duplicate | link.duplicate > 0),
-            (Kind::Delay, own.reorder | link.reorder > 0),
-            (Kind::Corrupt, own.corrupt | link.corrupt > 0),
+            (Kind::Drop, any(Rates::most_loss)),
+            (Kind::Duplicate, any(|rates| rates.duplicate)),
+            (Kind::Delay, any(|rates| rates.reorder)),
+            (Kind::Corrupt, any(|rates| rates.corrupt)),
             (Kind::Crash, self.timed.contains_key(&Kind::Crash)),
-            (Kind::Break, own.breaks | link.breaks > 0),
-            (Kind::Stall, own.stalls | link.stalls > 0),
-            (Kind::Split, own.splits | link.splits > 0),
-            (Kind::Replay, own.replay | link.replay > 0),
-            (Kind::Splice, own.splice | link.splice > 0),
+            (Kind::Break, any(|rates| rates.breaks)),
+            (Kind::Stall, any(|rates| rates.stalls)),
+            (Kind::Split, any(|rates| rates.splits)),
+            (Kind::Replay, any(|rates| rates.replay)),
+            (Kind::Splice, any(|rates| rates.splice)),
         ];
         can.into_iter().filter_map(|(kind, can)| can.then_some(kind)).collect()
     }

@@ -5,6 +5,7 @@
 //! code around it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::fault::{Timed, What};
 use crate::prf::{mix, prf, scale};
@@ -263,6 +264,8 @@ impl Chooser for FromSeed {
 pub struct FromSchedule {
     origin: Origin,
     listed: BTreeMap<ChoiceKey, (Choice, bool)>,
+    /// Lines about what an earlier line is about.
+    second: Vec<u32>,
     timed: Vec<Timed>,
     without: Vec<Without>,
 }
@@ -271,12 +274,16 @@ impl FromSchedule {
     /// Replays `schedule`.
     pub fn new(schedule: &Schedule) -> Self {
         let mut listed = BTreeMap::new();
+        let mut second = Vec::new();
         let mut timed = Vec::new();
         for Line { id, what } in &schedule.lines {
             match what {
                 LineWhat::Datagram(fault) => {
                     let choice = Choice { line: *id, ..fault.effect.choice() };
-                    listed.insert(fault.key(), (choice, false));
+                    match listed.entry(fault.key()) {
+                        Entry::Vacant(entry) => _ = entry.insert((choice, false)),
+                        Entry::Occupied(_) => second.push(*id),
+                    }
                 }
                 LineWhat::Timed { at, fault } => {
                     timed.push(Timed { at: *at, fault: fault.clone(), line: *id });
@@ -286,6 +293,7 @@ impl FromSchedule {
         Self {
             origin: Origin { nodes: schedule.nodes, weather: schedule.weather },
             listed,
+            second,
             timed,
             without: schedule.without.clone(),
         }
@@ -326,6 +334,7 @@ impl Chooser for FromSchedule {
     fn unmatched(&self) -> Vec<u32> {
         let mut lines: Vec<u32> =
             self.listed.values().filter(|(_, used)| !used).map(|(c, _)| c.line).collect();
+        lines.extend(&self.second);
         lines.sort_unstable();
         lines
     }

@@ -157,12 +157,14 @@ pub mod check;
 mod choice;
 mod disk;
 mod explore;
+mod failure;
 mod fault;
 mod harness;
 mod link;
 mod node;
 mod oracle;
 mod outcome;
+mod panics;
 mod prf;
 #[cfg(test)]
 mod probe;
@@ -186,6 +188,7 @@ pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreO
 pub use self::explore::{
     Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, Slice, certify, shrink, why,
 };
+pub use self::failure::Failure;
 pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
 pub use self::harness::{Class, Test};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset, RateTrace, RateTraceError};
@@ -195,7 +198,7 @@ pub use self::outcome::Outcome;
 pub use self::prf::{hash_bytes, mix, prf};
 pub use self::recording::{Input, Recording, replay_recording};
 pub use self::run::{MAX_DRAIN, MAX_PAUSED, Run};
-pub use self::runner::{Divergence, Failure, Report, check_determinism, run_seeds, search};
+pub use self::runner::{Divergence, Report, check_determinism, run_seeds, search};
 pub use self::scenario::Scenario;
 pub use self::schedule::{
     Content, Damage, DatagramFault, Effect, Line, LineWhat, ParseError, Schedule, Weather, Without,

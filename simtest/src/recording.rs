@@ -1,12 +1,12 @@
 //! Recorded sessions: the inputs of a core in production, to be given to it again.
 
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::{env, fs};
 
 use crate::explore::ddmin::ddmin;
 use crate::harness::{Class, note};
+use crate::panics::{self, Quiet};
 
 const MAGIC: &str = "simtest-rec 1 ";
 
@@ -165,6 +165,7 @@ pub fn replay_recording(protocol: &str, replay: impl Fn(&Recording, bool) -> Res
         Err(Ended { panicked, why }) => {
             let mut report = format!("{what}: {why}");
             if panicked && env::var("SIMTEST_ONLY").is_ok_and(|only| only == "shrink") {
+                let _quiet = Quiet::begin();
                 let same = |candidate: &Recording| {
                     run(candidate, false).is_err_and(|ended| ended.panicked && ended.why == why)
                 };
@@ -183,13 +184,9 @@ struct Ended {
 }
 
 fn caught(replay: impl FnOnce() -> Result<(), String>) -> Result<(), Ended> {
-    match catch_unwind(AssertUnwindSafe(replay)) {
+    match panics::caught(replay) {
         Ok(result) => result.map_err(|why| Ended { panicked: false, why }),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            Err(Ended { panicked: true, why: format!("panic: {text}") })
-        }
+        Err(why) => Err(Ended { panicked: true, why: format!("panic: {why}") }),
     }
 }
 

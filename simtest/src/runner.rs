@@ -1,23 +1,25 @@
-//! Campaigns over many seeds, and what is printed when one fails.
+//! Campaigns over many seeds, and single runs that are asked for.
 
-use std::fmt::{self, Write as _};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
-use crate::explore::{Budget, Shrunk, shrink, why};
-use crate::harness::{Class, Marks, show, tell_verdict};
+use crate::explore::{Budget, why};
+use crate::failure::Failure;
+use crate::harness::{Class, Marks, show, stale, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
+use crate::panics::Quiet;
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 use crate::stats::Stats;
-use crate::trace::TraceView;
+use crate::trace::{Trace, TraceView};
 
 /// The result of a campaign in which every seed passed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,13 +30,15 @@ pub struct Report {
     pub stats: Stats,
     /// The names of those [`Sim::sometimes`] that no run has hit.
     pub never: Vec<String>,
+    /// Kinds of fault that the test asks for.
+    able: Vec<Kind>,
 }
 
 impl Report {
     fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: &Stats, marks: Marks) -> Self {
         let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
         let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
-        Self { seeds, stats: *stats, never }
+        Self { seeds, stats: *stats, never, able: sim.able() }
     }
 
     /// The two together.
@@ -49,6 +53,17 @@ impl Report {
     pub fn chosen_without_effect(&self) -> Vec<Kind> {
         let chosen = |kind: &Kind| self.stats.faults(*kind).chosen > 0;
         self.without_effect().into_iter().filter(chosen).collect()
+    }
+
+    /// Kinds of fault that the test asks for, but that never happened. Those of datagrams, and of streams, only if there were such.
+    pub fn never_chosen(&self) -> Vec<Kind> {
+        let met = |kind: &Kind| match kind {
+            kind if kind.of_stream() => self.stats.records > 0,
+            kind if kind.of_datagram() => self.stats.sent > 0,
+            _ => true,
+        };
+        let idle = |kind: &Kind| met(kind) && self.stats.faults(*kind).chosen == 0;
+        self.able.iter().copied().filter(idle).collect()
     }
 
     /// Kinds of fault that never made a difference: the campaign says nothing about them. Those of clocks, addresses and
@@ -74,112 +89,13 @@ impl fmt::Display for Report {
         for name in &self.never {
             write!(f, "\nnever hit: {name}")?;
         }
+        for kind in self.never_chosen() {
+            write!(f, "\nnever happened: {}", kind.word())?;
+        }
         for kind in self.without_effect() {
             write!(f, "\nnever mattered: {}", kind.word())?;
         }
         Ok(())
-    }
-}
-
-/// The lowest seed that did not pass.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The name of the test.
-    pub test: String,
-    /// The seed; `None` if a stored schedule was replayed.
-    pub seed: Option<u64>,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// What sort of failure that is.
-    pub class: Class,
-    /// What went wrong in it.
-    pub schedule: Schedule,
-    /// Everything that happened, in time order.
-    pub trace: String,
-    /// How many seeds, or schedules, had been run, this one included.
-    pub seeds: u64,
-    /// Ids of the lines of a replayed schedule that matched nothing.
-    pub unmatched: Vec<String>,
-    /// The smallest story of it, if it has been looked for.
-    pub shrunk: Option<Box<Shrunk>>,
-    /// That story as a page to look at.
-    pub page: Option<String>,
-}
-
-impl Failure {
-    /// Looks for the smallest schedule that fails likewise.
-    pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
-        self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
-        let story = self.shrunk.as_ref().map(|shrunk| FromSchedule::new(&shrunk.schedule));
-        self.page = story.map(|story| recorded(sim, story).html());
-    }
-
-    /// Whether it could not be decided.
-    pub const fn undecided(&self) -> bool {
-        matches!(self.verdict, Verdict::Unknown(_))
-    }
-
-    /// Where its files are, by the end of the name.
-    pub(crate) fn path(&self, end: &str) -> PathBuf {
-        let of = self.seed.map_or_else(|| "replay".into(), |seed| seed.to_string());
-        let folder = artifacts();
-        let _ = fs::create_dir_all(&folder);
-        folder.join(format!("{}-{of}.{end}", self.test))
-    }
-
-    /// What to print: the reason, where schedule and trace were written, and how to see it again.
-    pub fn report(&self) -> String {
-        self.report_of(None)
-    }
-
-    /// The same for a test made with the attribute, whose path in its binary is `path`.
-    pub(crate) fn report_of(&self, path: Option<&str>) -> String {
-        let what = if self.seed.is_some() { "seeds" } else { "schedules" };
-        let mut out = format!("{} failed after {} {what}\n", self.test, self.seeds);
-        if let Some(seed) = self.seed {
-            let _ = writeln!(out, "  seed      {seed}");
-        }
-        match &self.verdict {
-            Verdict::Fail { oracle, at, why } => {
-                let _ = writeln!(out, "  oracle    {oracle}, after event {at}\n  why       {why}");
-            }
-            other => {
-                let _ = writeln!(out, "  verdict   {other}");
-            }
-        }
-        if !self.unmatched.is_empty() {
-            let _ = writeln!(
-                out,
-                "  unmatched {}: these lines of the schedule no longer apply",
-                self.unmatched.join(", ")
-            );
-        }
-        let _ = writeln!(out, "  faults    {}", self.schedule.lines.len());
-        let mut files =
-            vec![("schedule", "sched", self.schedule.to_text()), ("trace", "trace", self.trace.clone())];
-        if let Some(shrunk) = &self.shrunk {
-            let _ = writeln!(out, "{shrunk}");
-            files.push(("smallest", "min.sched", shrunk.schedule.to_text()));
-        }
-        files.extend(self.page.clone().map(|page| ("page", "html", page)));
-        for (word, end, text) in files {
-            let path = self.path(end);
-            let near = near(&path).display();
-            let _ = match fs::write(&path, text) {
-                Ok(()) => writeln!(out, "  {word:<9} {near}"),
-                Err(error) => writeln!(out, "  {word:<9} could not be written to {near}: {error}"),
-            };
-        }
-        let least = self.path(if self.shrunk.is_some() { "min.sched" } else { "sched" });
-        let least = near(&least).display();
-        let test = path.unwrap_or("<this test>");
-        if path.is_some() {
-            let _ = writeln!(out, "  replay    simtest replay --sched {least}");
-        } else if let Some(seed) = self.seed {
-            let _ = writeln!(out, "  replay    SIMTEST_SEED={seed} cargo test {test} -- --nocapture");
-        }
-        let _ = write!(out, "  or        SIMTEST_SCHEDULE={least} cargo test {test} -- --nocapture");
-        out
     }
 }
 
@@ -209,30 +125,65 @@ pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Syn
 
 /// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment
 /// but for `SIMTEST_THREADS`.
+///
+/// The first seed is also checked against the simulator's own [laws](crate::verify).
 pub fn search<N: Node>(
     seeds: Range<u64>,
     build: impl Fn(u64) -> Sim<N> + Sync,
 ) -> Result<Report, Box<Failure>> {
+    lawful(seeds.clone().take(1), &build)?;
+    hunt(seeds, &build, &|done, all| {
+        progress("seeds", done, all);
+        true
+    })
+}
+
+/// Checks runs of these seeds against the laws.
+pub(crate) fn lawful<N: Node>(
+    seeds: impl Iterator<Item = u64>,
+    build: &impl Fn(u64) -> Sim<N>,
+) -> Result<(), Box<Failure>> {
+    let _quiet = Quiet::begin();
+    for seed in seeds {
+        let sim = build(seed);
+        let outcome = recorded(&sim, FromSeed::new(seed));
+        if let Err(broken) = crate::verify::laws(&outcome.trace) {
+            let why = format!("the simulator broke a law with seed {seed}: {broken}");
+            return Err(Box::new(Failure::undetermined(&sim, Some(seed), outcome, why)));
+        }
+    }
+    Ok(())
+}
+
+/// Runs seeds as long as `goes_on` says so, which is told how many have been begun of how many.
+pub(crate) fn hunt<N: Node>(
+    seeds: Range<u64>,
+    build: &(impl Fn(u64) -> Sim<N> + Sync),
+    goes_on: &(dyn Fn(u64, u64) -> bool + Sync),
+) -> Result<Report, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(u64::MAX);
+    let hashes = Mutex::new(BTreeMap::new());
     let total = Mutex::new((0, Stats::default(), Marks::default()));
     let work = || {
+        let _quiet = Quiet::begin();
         let (mut count, mut stats, mut marks) = (0, Stats::default(), Marks::default());
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || seed >= lowest.load(Ordering::Relaxed) {
+            let done = seed >= seeds.end || seed >= lowest.load(Ordering::Relaxed);
+            if done || !goes_on(seed - seeds.start, seeds.end - seeds.start) {
                 break;
             }
             let outcome = build(seed).run(FromSeed::new(seed));
             count += 1;
-            progress("seeds", seed - seeds.start, seeds.end - seeds.start);
             stats += outcome.stats;
             marks |= outcome.marks;
             if !outcome.verdict.is_pass() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
+                hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, outcome.hash);
             }
         }
-        let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
         total.0 += count;
         total.1 += stats;
         total.2 |= marks;
@@ -243,11 +194,27 @@ pub fn search<N: Node>(
         }
         work();
     });
-    let (count, stats, marks) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match lowest.into_inner() {
-        u64::MAX => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
-        seed => Err(Box::new(failure(&build(seed), Some(seed), FromSeed::new(seed), count))),
+    let (count, stats, marks) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let hashes = hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match hashes.first_key_value() {
+        None => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
+        Some((seed, hash)) => Err(Box::new(again(*seed, *hash, count, build))),
     }
+}
+
+/// A seed that has failed, run once more. If that goes another way, this is the failure.
+fn again<N: Node>(seed: u64, hash: u128, seeds: u64, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Failure {
+    let mut found = failure(&build(seed), Some(seed), FromSeed::new(seed), seeds);
+    if found.hash != hash {
+        found.class = Class::Determinism;
+        let divergence = (0..4).find_map(|_| check_determinism(seed, build).err());
+        let told = divergence.map_or_else(
+            || "two runs of one seed differ, but no two that were recorded".to_owned(),
+            |divergence| divergence.to_string(),
+        );
+        found.verdict = Verdict::Unknown(told);
+    }
+    found
 }
 
 /// Tells the command line, if it has asked, how far a test is: some 50 times in all.
@@ -272,26 +239,13 @@ pub(crate) fn failure<N: Node>(
     chooser: impl Chooser + 'static,
     seeds: u64,
 ) -> Failure {
+    let _quiet = Quiet::begin();
     let outcome = recorded(sim, chooser);
-    let schedule = outcome.schedule();
-    let verdict = match outcome.verdict {
-        Verdict::Pass => {
-            Verdict::Unknown("it failed, and passed when repeated: see check_determinism".into())
-        }
-        verdict => verdict,
-    };
-    Failure {
-        test: sim.test.clone(),
-        seed,
-        class: Class::of(sim, &verdict),
-        schedule,
-        trace: outcome.trace.view(TraceView::packets()),
-        verdict,
-        seeds,
-        unmatched: outcome.unmatched,
-        shrunk: None,
-        page: None,
+    if outcome.verdict.is_pass() {
+        let why = "it failed, and passed when repeated: nodes or judges look at more than the run";
+        return Failure { seeds, ..Failure::undetermined(sim, seed, outcome, why.into()) };
     }
+    Failure { seeds, ..Failure::new(sim, seed, outcome) }
 }
 
 pub(crate) fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -> Outcome<N> {
@@ -330,10 +284,11 @@ pub(crate) fn run_single<N: Node>(
             until.parse().unwrap_or_else(|_| panic!("SIMTEST_UNTIL={until}: expected a number of events"));
         sim.max_events(until);
     }
-    let outcome = match single {
+    let run = || match single {
         Single::Seed(seed) => recorded(&sim, FromSeed::new(*seed)),
         Single::Schedule(schedule) => recorded(&sim, FromSchedule::new(schedule)),
     };
+    let mut outcome = run();
     let trace = outcome.trace.view(TraceView::packets());
     show(&outcome, &trace);
     if let Ok(form) = env::var("SIMTEST_WHY")
@@ -346,44 +301,26 @@ pub(crate) fn run_single<N: Node>(
         }
     }
     tell_verdict(&outcome.verdict);
-    let schedule = outcome.schedule();
+    let repeated = {
+        let _quiet = Quiet::begin();
+        run()
+    };
+    if let Some(divergence) = Divergence::between(&outcome, &repeated) {
+        return Err(Box::new(Failure::undetermined(&sim, seed, outcome, divergence.to_string())));
+    }
+    if let Single::Schedule(schedule) = single {
+        outcome.unmatched = stale(&sim, schedule, &outcome);
+    }
     let stopped = env::var_os("SIMTEST_UNTIL").is_some() && matches!(outcome.verdict, Verdict::Unknown(_));
     if stopped || outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
         return Ok(Report::new(&sim, 1, &outcome.stats, outcome.marks));
     }
-    let Outcome { verdict, unmatched, .. } = outcome;
-    let (class, test) = (Class::of(&sim, &verdict), sim.test);
-    Err(Box::new(Failure {
-        test,
-        seed,
-        verdict,
-        class,
-        schedule,
-        trace,
-        seeds: 1,
-        unmatched,
-        shrunk: None,
-        page: None,
-    }))
+    Err(Box::new(Failure::new(&sim, seed, outcome)))
 }
 
 pub(crate) fn threads() -> usize {
     let asked = env::var("SIMTEST_THREADS").ok().and_then(|threads| threads.parse().ok());
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1)
-}
-
-/// As it is called from the present folder, if it lies below.
-fn near(path: &Path) -> &Path {
-    env::current_dir().ok().and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(path)
-}
-
-/// `target/simtest`, found from the place of the test binary; the folder for temporary files if that is
-/// elsewhere.
-fn artifacts() -> PathBuf {
-    let binary = env::current_exe().unwrap_or_default();
-    let profile = binary.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
-    let target = profile.and_then(Path::parent).map_or_else(env::temp_dir, Path::to_path_buf);
-    target.join("simtest")
 }
 
 /// Two runs of the same seed that were not the same.
@@ -412,6 +349,22 @@ impl fmt::Display for Divergence {
 
 impl std::error::Error for Divergence {}
 
+impl Divergence {
+    fn between<N: Node>(first: &Outcome<N>, second: &Outcome<N>) -> Option<Self> {
+        Self::of((first.hash, &first.trace), (second.hash, &second.trace))
+    }
+
+    /// Hash and records of two runs.
+    fn of(first: (u128, &Trace), second: (u128, &Trace)) -> Option<Self> {
+        let difference = first.1.first_difference(second.1);
+        if difference.is_none() && first.0 == second.0 {
+            return None;
+        }
+        let (record, first, second) = difference.unwrap_or_default();
+        Some(Self { record, first, second })
+    }
+}
+
 /// Runs a seed twice, the second time on another thread whose heap looks different, and compares everything
 /// that happened. Returns the hash of the run.
 pub fn check_determinism<N: Node>(
@@ -419,10 +372,11 @@ pub fn check_determinism<N: Node>(
     build: impl Fn(u64) -> Sim<N> + Sync,
 ) -> Result<u128, Divergence> {
     let run = || {
-        let outcome = recorded(&build(seed), FromSeed::new(seed));
-        (outcome.hash, outcome.trace)
+        let _quiet = Quiet::begin();
+        let Outcome { hash, trace, .. } = recorded(&build(seed), FromSeed::new(seed));
+        (hash, trace)
     };
-    let (hash, first) = run();
+    let first = run();
     let other = thread::scope(|scope| {
         let second = scope.spawn(|| {
             let junk: Vec<Vec<u8>> = (1..500).map(|i| vec![0; i * 37 % 4_000]).collect();
@@ -433,14 +387,8 @@ pub fn check_determinism<N: Node>(
         });
         second.join()
     });
-    let (other, second) = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    match first.first_difference(&second) {
-        None if hash == other => Ok(hash),
-        difference => {
-            let (record, first, second) = difference.unwrap_or_default();
-            Err(Divergence { record, first, second })
-        }
-    }
+    let second = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Divergence::of((first.0, &first.1), (second.0, &second.1)).map_or(Ok(first.0), Err)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::campaign::Chaos;
-use crate::choice::Chooser;
+use crate::choice::{Chooser, Kind};
 use crate::disk::DiskModel;
 use crate::fault::{Fault, On, Then, Timed, When};
 use crate::harness::Marks;
@@ -307,6 +307,24 @@ impl<N: Node> Sim<N> {
 
     pub(crate) fn end(&self) -> Time {
         self.campaign.as_ref().map_or(Time::from(self.run_for), Chaos::end)
+    }
+
+    /// Whether a run can fail by this name.
+    pub(crate) fn has_judge(&self, name: &str) -> bool {
+        let closures = self.invariants.iter().chain(&self.eventually).chain(&self.finally);
+        let mut names = closures.map(|(name, _)| name).chain(self.oracles.iter().map(|(name, _)| name));
+        ["panic", "livelock", "busy loop", "node contract"].contains(&name) || names.any(|own| own == name)
+    }
+
+    /// The kinds of fault that links and campaign make likely, and those of the faults that are set.
+    pub(crate) fn able(&self) -> Vec<Kind> {
+        let links = self.links.values().chain([&self.default_link]);
+        let mut able: Vec<Kind> = links.flat_map(|link| link.rates.kinds()).collect();
+        able.extend(self.campaign.iter().flat_map(Chaos::kinds));
+        able.extend(self.faults.iter().map(|timed| timed.fault.what.kind()));
+        able.sort_unstable();
+        able.dedup();
+        able
     }
 
     /// Names of the registered judges; no two may be equal, for a failure is known by this name.

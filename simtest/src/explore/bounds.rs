@@ -37,6 +37,8 @@ pub struct Bounds {
     pub(super) disk: DiskLoss,
     pub(super) victims: Option<Vec<String>>,
     pub(super) span: Range<u64>,
+    /// Only faults that the links, or the campaign, make likely.
+    pub(super) likely: bool,
     pub(super) most: u64,
 }
 
@@ -68,16 +70,19 @@ impl Bounds {
             disk: DiskLoss::Unsynced,
             victims: None,
             span: 0..u64::MAX,
+            likely: false,
             most: u64::MAX,
         }
     }
 
-    /// Of the kinds of [`faults`](Self::faults), those that the campaign of `sim` and its usual link have; crashes only of the
-    /// campaign's victims. All kinds if there is no campaign.
+    /// Of the kinds of [`faults`](Self::faults), those that the campaign of `sim` and its links have, each on those links that
+    /// have it; crashes only of the campaign's victims. All kinds if there is no campaign.
     #[must_use]
     pub fn like<N: Node>(mut self, sim: &Sim<N>) -> Self {
         if let Some(chaos) = &sim.campaign {
-            self.kinds = chaos.enumerable(&sim.default_link.rates);
+            let links = sim.links.values().chain([&sim.default_link]);
+            self.kinds = chaos.enumerable(links.map(|link| &link.rates));
+            self.likely = true;
             self.victims = chaos.crashing().map(<[String]>::to_vec);
         }
         self

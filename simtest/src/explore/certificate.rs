@@ -8,9 +8,12 @@ use std::thread;
 use super::Bounds;
 use super::enumerate::{Stopped, Walk};
 use crate::choice::{FromSchedule, Kind, Origin};
+use crate::failure::Failure;
+use crate::harness::Class;
 use crate::node::Node;
 use crate::oracle::Verdict;
-use crate::runner::{Failure, failure, progress, threads};
+use crate::panics::Quiet;
+use crate::runner::{failure, progress, threads};
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 
@@ -56,20 +59,41 @@ impl fmt::Display for Certificate {
 /// Runs every schedule within `bounds`, those with fewer faults first, on all cores.
 ///
 /// The failure is one with the least number of faults. It is undecided
-/// ([`Verdict::Unknown`](crate::Verdict::Unknown)) when there are more schedules than [`Bounds::at_most`], and
-/// when the clone of a node goes another way than the node.
+/// ([`Verdict::Unknown`](crate::Verdict::Unknown)) when there are more schedules than [`Bounds::at_most`]
+/// (of [`Class::Vacuous`]), and when a run went another way than its repetition (of [`Class::Determinism`]).
 pub fn certify<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Box<Failure>> {
-    certify_levels(build, bounds).map_err(|(failure, _)| failure)
+    certify_levels(build, bounds).map_err(|broken| broken.failure)
 }
 
-/// The same; beside the failure, what holds of the levels before it.
+/// Why there is no certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    /// A schedule does not pass.
+    Failed,
+    /// There are more schedules than the bounds allow.
+    TooMany,
+    /// A run went another way when it was repeated.
+    Diverged,
+}
+
+/// What there is instead of a certificate.
+pub(crate) struct Broken {
+    pub(crate) reason: Reason,
+    pub(crate) failure: Box<Failure>,
+    /// The number of faults at which it broke.
+    pub(crate) faults: u32,
+    /// What holds of the levels before.
+    pub(crate) holds: Option<Certificate>,
+}
+
+/// The same, level by level.
 pub(crate) fn certify_levels<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
-) -> Result<Certificate, (Box<Failure>, Option<Certificate>)> {
+) -> Result<Certificate, Broken> {
     let mut schedules = Vec::new();
     let mut checked = 0;
     for faults in 0..=bounds.faults {
@@ -79,10 +103,10 @@ pub(crate) fn certify_levels<N: Node>(
                 schedules.push(judged);
                 checked += again;
             }
-            Err(failure) => {
+            Err((reason, failure)) => {
                 let less = faults.checked_sub(1);
                 let holds = less.map(|less| certificate(&build(), bounds, less, schedules, checked));
-                return Err((failure, holds));
+                return Err(Broken { reason, failure, faults, holds });
             }
         }
     }
@@ -109,11 +133,12 @@ fn level<N: Node>(
     bounds: &Bounds,
     faults: u32,
     done: u64,
-) -> Result<(u64, u64), Box<Failure>> {
+) -> Result<(u64, u64), (Reason, Box<Failure>)> {
     let next = AtomicU32::new(0);
     let stop = AtomicBool::new(false);
     let total = Mutex::new((done, 0, None::<Found>));
     let work = || {
+        let _quiet = Quiet::begin();
         let sim = build().prepare();
         loop {
             let weather = next.fetch_add(1, Ordering::Relaxed);
@@ -147,30 +172,35 @@ fn level<N: Node>(
     let (judged, checked, found) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     match found {
         None => Ok((judged - done, checked)),
-        Some((_, stopped)) => Err(Box::new(explain(&build(), bounds, judged, stopped))),
+        Some((_, stopped)) => Err(explain(&build(), bounds, judged, stopped)),
     }
 }
 
-fn explain<N: Node>(sim: &Sim<N>, bounds: &Bounds, judged: u64, stopped: Stopped) -> Failure {
-    let (schedule, verdict) = match stopped {
-        Stopped::Failed(schedule, verdict) => (schedule, verdict),
+fn explain<N: Node>(sim: &Sim<N>, bounds: &Bounds, judged: u64, stopped: Stopped) -> (Reason, Box<Failure>) {
+    let (mut reason, schedule, verdict) = match stopped {
+        Stopped::Failed(schedule, verdict) => (Reason::Failed, schedule, verdict),
         Stopped::Diverged(schedule) => {
             let why = "a copy of the simulation went another way than a run from the start: does the clone of a \
                        node share something with the original?";
-            (schedule, Verdict::Unknown(why.into()))
+            (Reason::Diverged, schedule, Verdict::Unknown(why.into()))
         }
         Stopped::TooMany => {
             let why = format!("more than {} schedules: undecided", bounds.most);
-            (Box::new(Schedule::empty(&sim.test)), Verdict::Unknown(why))
+            (Reason::TooMany, Box::new(Schedule::empty(&sim.test)), Verdict::Unknown(why))
         }
     };
     let mut found = failure(sim, None, FromSchedule::new(&schedule), judged);
-    if found.verdict != verdict {
-        let why = match verdict {
-            Verdict::Unknown(why) => why,
-            other => format!("{other}; but when run from the start: {}", found.verdict),
-        };
-        found.verdict = Verdict::Unknown(why);
+    if reason == Reason::Failed && found.verdict != verdict {
+        reason = Reason::Diverged;
+        found.verdict =
+            Verdict::Unknown(format!("{verdict}; but when run from the start: {}", found.verdict));
+    } else {
+        found.verdict = verdict;
     }
-    found
+    match reason {
+        Reason::Failed => {}
+        Reason::TooMany => found.class = Class::Vacuous,
+        Reason::Diverged => found.class = Class::Determinism,
+    }
+    (reason, Box::new(found))
 }

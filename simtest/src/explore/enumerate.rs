@@ -31,6 +31,7 @@ struct Turn {
 
 #[derive(Clone)]
 struct Walking {
+    likely: bool,
     kinds: Vec<Kind>,
     origin: Origin,
     timed: Vec<Timed>,
@@ -39,8 +40,8 @@ struct Walking {
 }
 
 impl Chooser for Walking {
-    fn choose(&mut self, key: ChoiceKey, _alts: &[Alt]) -> Choice {
-        if key.kind == Kind::Policy {
+    fn choose(&mut self, key: ChoiceKey, alts: &[Alt]) -> Choice {
+        if key.kind == Kind::Policy || self.likely && alts.iter().all(|alt| alt.ppm == 0) {
             return Choice::DEFAULT;
         }
         let mut turn = self.turn.borrow_mut();
@@ -106,8 +107,14 @@ impl<'a, N: Node> Walk<'a, N> {
             bounds.timed.iter().filter(|fault| !crashes.contains(fault)).cloned().collect::<Vec<_>>(),
         );
         let kinds = bounds.kinds.clone();
-        let root =
-            Walking { kinds, origin, timed: sim.faults.clone(), without: Vec::new(), turn: Rc::default() };
+        let root = Walking {
+            likely: bounds.likely,
+            kinds,
+            origin,
+            timed: sim.faults.clone(),
+            without: Vec::new(),
+            turn: Rc::default(),
+        };
         Self { sim, bounds, crashes, root, wanted: None, judged: 0, checked: 0, events: 0 }
     }
 

@@ -18,4 +18,4 @@ pub use self::shrink::{Budget, shrink};
 pub use self::story::{Inevitable, Shrunk, Size, Slice};
 pub use self::why::{Curve, Moment, why};
 
-pub(crate) use self::certificate::certify_levels;
+pub(crate) use self::certificate::{Broken, Reason, certify_levels};

@@ -9,7 +9,9 @@ use super::{Bounds, simpler};
 use crate::choice::{Alt, Choice, ChoiceKey, Chooser, FromSchedule, FromSeed, Kind, Origin};
 use crate::node::{Node, NodeId};
 use crate::oracle::Verdict;
+use crate::panics::Quiet;
 use crate::run::Run;
+use crate::runner::progress;
 use crate::schedule::{Line, LineWhat, Schedule, Weather, Without};
 use crate::sim::Sim;
 use crate::time::ms;
@@ -38,6 +40,7 @@ impl Default for Budget {
 /// tried, as far as `budget` goes; likewise small schedules with only the first few commands, and where these
 /// are too many, random ones.
 pub fn shrink<N: Node>(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Shrunk> {
+    let _quiet = Quiet::begin();
     let mut shrinker = Shrinker::new(sim, schedule, budget)?;
     loop {
         shrinker.reduce();
@@ -104,9 +107,19 @@ impl<N: Node> Shrinker<N> {
     pub(super) fn run(&mut self, schedule: &Schedule) -> Run<N> {
         let mut run = Run::new(self.sim.clone(), Box::new(FromSchedule::new(schedule)));
         run.judge();
-        self.runs += 1;
-        self.events += run.core.stats.events + 10;
+        self.ran(1, run.core.stats.events + 10);
         run
+    }
+
+    /// Counts, and tells how much of the budget is spent.
+    fn ran(&mut self, runs: u64, events: u64) {
+        let share = |events: u64| events.saturating_mul(PARTS) / self.budget.events.max(1);
+        let (before, now) = (share(self.events), share(self.events + events));
+        if self.runs == 0 || before != now {
+            progress("shrinking,-of-its-budget", now.min(PARTS), PARTS);
+        }
+        self.runs += runs;
+        self.events += events;
     }
 
     fn spent(&self) -> bool {
@@ -274,8 +287,7 @@ impl<N: Node> Shrinker<N> {
                 let chooser = Reseeded { seed: FromSeed::new(seed), schedule: fewer.clone() };
                 let mut run = Run::new(self.sim.clone(), Box::new(chooser));
                 run.judge();
-                self.runs += 1;
-                self.events += run.core.stats.events + 10;
+                self.ran(1, run.core.stats.events + 10);
                 if run.core.verdict.as_ref().and_then(Verdict::oracle) != Some(&self.oracle) {
                     continue;
                 }
@@ -313,18 +325,19 @@ impl<N: Node> Shrinker<N> {
         // Faults that the test sets are lines like all others here.
         let mut sim = (*self.sim).clone();
         sim.faults.clear();
+        sim.triggers.clear();
         let origin = Origin { nodes: base.nodes, weather: base.weather };
         let oracle = self.oracle.clone();
         let mut walk = Walk::new(Rc::new(sim), bounds, origin).seeking(&oracle, base.without.clone());
         let result = walk.exactly(faults);
-        self.runs += walk.judged;
-        self.events += walk.events;
+        let (judged, events) = (walk.judged, walk.events);
+        self.ran(judged, events);
         let found = match result {
             Ok(()) => None,
             Err(Stopped::Failed(schedule, _)) => Some(Ok(*schedule)),
             Err(_) => Some(Err(())),
         };
-        (found, walk.judged)
+        (found, judged)
     }
 
     pub(super) fn size(&self, schedule: &Schedule, events: u64) -> Size {
@@ -367,6 +380,9 @@ impl<N: Node> Shrinker<N> {
 fn without_numbers(why: &str) -> String {
     why.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
+
+/// Progress is told in so many parts of the budget.
+const PARTS: u64 = 100;
 
 /// How many small schedules are tried with each number of commands.
 const SMALL: u64 = 6_000;

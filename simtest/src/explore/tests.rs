@@ -1,7 +1,10 @@
+use std::cell::Cell;
+
 use super::*;
 use crate::probe::{Cmd, Event, Probe, three};
 use crate::{
-    Chaos, FromSchedule, FromSeed, Kind, Line, LineWhat, Link, NodeId, Schedule, Sim, Time, Verdict, ms, secs,
+    Chaos, Class, Effect, FromSchedule, FromSeed, Kind, Line, LineWhat, Link, NodeId, Schedule, Sim, Time,
+    Verdict, ms, on, secs,
 };
 
 /// a sends three texts to b, all at once; they arrive after 1 ms.
@@ -83,6 +86,66 @@ fn two_copies_at_once_are_found() {
 fn too_many_schedules_are_undecided() {
     let failure = certify(texts, &drops(3).at_most(5)).unwrap_err();
     assert_eq!(failure.verdict, Verdict::Unknown("more than 5 schedules: undecided".into()));
+    assert_eq!(failure.class, Class::Vacuous);
+}
+
+#[test]
+fn what_fails_once_only_is_not_too_much() {
+    let broken = || {
+        let mut sim = texts();
+        let looks = Cell::new(0);
+        sim.finally("the third look", move |_| looks.replace(looks.get() + 1) < 2);
+        sim
+    };
+    let failure = certify(broken, &drops(1)).unwrap_err();
+    assert_eq!(failure.class, Class::Determinism);
+    let why = "FAIL the third look: does not hold; but when run from the start: UNKNOWN ";
+    assert!(failure.verdict.to_string().contains(why), "{}", failure.verdict);
+}
+
+/// Y is lost in every run.
+fn without_y() -> Sim<Probe> {
+    let mut sim = texts();
+    sim.on(on("Text Y"), Effect::Drop);
+    sim
+}
+
+#[test]
+fn what_a_datagram_sets_off_is_in_every_schedule() {
+    let broken = || {
+        let mut sim = without_y();
+        got(&mut sim, "three", |got| got == 3);
+        sim
+    };
+    let failure = certify(broken, &drops(1)).unwrap_err();
+    assert_eq!(
+        (failure.seeds, failure.schedule.lines.len()),
+        (1, 1),
+        "it fails without a fault of the certificate"
+    );
+    // Two are left that may be lost.
+    assert_eq!(certify(without_y, &drops(2)).unwrap().schedules, [1, 2, 1]);
+}
+
+#[test]
+fn a_branch_heeds_what_datagrams_set_off() {
+    let mut sim = without_y();
+    got(&mut sim, "three", |got| got == 3);
+    let failing = sim.run(FromSeed::new(1)).schedule();
+    assert_eq!(failing.lines.len(), 1);
+    let curve = why(&sim, &failing, 4, 3).unwrap();
+    assert!(curve.moments.iter().all(|moment| moment.failed == moment.tried), "{curve}");
+    // Counted from the start, not from the branch.
+    let mut sim = texts();
+    sim.on(on("Text").nth(4), Effect::Drop);
+    sim.workload(|w| {
+        w.at(ms(20)).cmd(NodeId::new(0), Cmd::Send(NodeId::new(1), vec!["X", "Y"]));
+    });
+    let mut run = sim.start(FromSchedule::new(&Schedule::empty("probe")));
+    run.until(ms(10));
+    let lines = run.branch(FromSeed::new(1)).finish().schedule().lines;
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].to_string().contains("\"Text X\" occ=2"), "{}", lines[0]);
 }
 
 #[test]
@@ -217,4 +280,25 @@ fn bounds_follow_the_campaign() {
     let bounds = Bounds::faults(1).like(&sim);
     assert_eq!(bounds.kinds, [Kind::Drop, Kind::Duplicate, Kind::Crash]);
     assert_eq!(bounds.victims, Some(vec!["b".to_owned()]));
+}
+
+#[test]
+fn bounds_follow_each_link() {
+    let lossy = |from: u32, to: u32, link: Link| {
+        move || {
+            let mut sim = texts();
+            sim.campaign(Chaos::none().quiet_for(ms(50)));
+            sim.one_way(NodeId::new(from), NodeId::new(to), link.clone());
+            sim
+        }
+    };
+    let drops = |build: &(dyn Fn() -> Sim<Probe> + Sync)| {
+        let bounds = Bounds::faults(1).weathers(1).like(&build());
+        let certificate = certify(build, &bounds).unwrap();
+        (certificate.kinds, certificate.schedules)
+    };
+    assert_eq!(drops(&lossy(0, 1, Link::new().loss(5))), (vec![Kind::Drop], vec![1, 3]));
+    assert_eq!(drops(&lossy(1, 0, Link::new().loss(5))), (vec![Kind::Drop], vec![1, 0]), "it is not used");
+    let bursts = Link::new().bursts(secs(10), ms(10), 500_000);
+    assert_eq!(drops(&lossy(0, 1, bursts)), (vec![Kind::Drop], vec![1, 3]));
 }

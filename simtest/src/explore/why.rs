@@ -5,7 +5,9 @@ use std::fmt;
 use crate::choice::{FromSchedule, FromSeed};
 use crate::node::Node;
 use crate::oracle::Verdict;
+use crate::panics::Quiet;
 use crate::run::Run;
+use crate::runner::progress;
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 use crate::time::Time;
@@ -37,6 +39,7 @@ pub struct Curve {
 ///
 /// Where the share of failures jumps, there is the cause; where it reaches all, the failure could not be avoided any more.
 pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) -> Option<Curve> {
+    let _quiet = Quiet::begin();
     let sim = sim.prepare();
     let start = || Run::new(sim.clone(), Box::new(FromSchedule::new(schedule)));
     let mut run = start();
@@ -52,6 +55,7 @@ pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) 
     let mut step = 0;
     loop {
         if step % stride == 0 || step == steps {
+            progress("moments", step / stride, steps / stride);
             let fails = |salt: &u32| {
                 let mut branch = run.branch(FromSeed::new(u64::from(*salt) + 1));
                 branch.judge();

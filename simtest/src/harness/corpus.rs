@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::node::Node;
+use crate::outcome::Outcome;
 use crate::schedule::Schedule;
+use crate::sim::Sim;
 
 /// All schedules of a folder, by name; an empty list if there is no such folder.
 pub(super) fn read(folder: &Path) -> Result<Vec<(PathBuf, Schedule)>, String> {
@@ -17,4 +20,19 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(PathBuf, Schedule)>, String> {
         Ok((path, schedule))
     };
     paths.into_iter().map(read).collect()
+}
+
+/// What in a schedule that was run says nothing of this test any more.
+pub(crate) fn stale<N: Node>(sim: &Sim<N>, schedule: &Schedule, outcome: &Outcome<N>) -> Vec<String> {
+    let mut stale = outcome.unmatched.clone();
+    if !schedule.test.is_empty() && schedule.test != sim.test {
+        stale.push(format!("test {}", schedule.test));
+    }
+    if let Some(expect) = &schedule.expect {
+        let other = outcome.verdict.oracle().is_some_and(|oracle| oracle != expect);
+        if other || !sim.has_judge(expect) {
+            stale.push(format!("expect {expect}"));
+        }
+    }
+    stale
 }

@@ -9,6 +9,7 @@ mod test;
 pub use self::class::Class;
 pub use self::test::Test;
 
+pub(crate) use self::corpus::stale;
 pub(crate) use self::marks::Marks;
 pub(crate) use self::show::show;
 pub(crate) use self::test::{note, tell_verdict};

@@ -5,6 +5,7 @@ use std::{env, fs};
 use super::note;
 use crate::node::Node;
 use crate::outcome::Outcome;
+use crate::runner::say;
 use crate::trace::{Trace, TraceView};
 
 /// The most arrows of a diagram.
@@ -42,7 +43,11 @@ pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
     let written =
         content.and_then(|content| fs::write(path, content).map_err(|error| format!("{path}: {error}")));
     if let Err(why) = written {
-        refuse(&why);
+        note("failed", &why);
+        panic!("{why}");
+    }
+    if env::var_os("SIMTEST_RESULT").is_some() {
+        say("\u{1}wrote\n");
     }
 }
 

@@ -3,21 +3,26 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
 use super::Class;
-use super::corpus;
-use crate::choice::{FromSchedule, FromSeed};
-use crate::explore::{Bounds, Budget, certify_levels};
+use super::corpus::{self, stale};
+use crate::choice::FromSchedule;
+use crate::explore::{Bounds, Broken, Budget, Certificate, Reason, certify_levels};
+use crate::failure::Failure;
 use crate::node::Node;
 use crate::oracle::Verdict;
-use crate::runner::{Failure, Report, check_determinism, failure, recorded, run_single, say, search, single};
+use crate::panics::Quiet;
+use crate::runner::{
+    Report, check_determinism, failure, hunt, lawful, progress, run_single, say, search, single,
+};
 use crate::sim::Sim;
 
 /// One test with its drivers. The attribute [`simtest::test`](crate::test) makes and runs it.
 ///
 /// The order: what the environment asks for, if anything (`SIMTEST_SEED`, `SIMTEST_SCHEDULE`); else the stored
-/// schedules of `tests/corpus/<test>`; every schedule with few faults; the seeds, every 50th of them twice, on
+/// schedules of its corpus; every schedule with few faults; the seeds, every 50th of them twice, on
 /// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are also
 /// checked against the simulator's own [laws](crate::verify).
 ///
@@ -28,6 +33,7 @@ use crate::sim::Sim;
 pub struct Test {
     name: String,
     path: String,
+    folder: PathBuf,
     corpus: PathBuf,
     seeds: Range<u64>,
     faults: Option<u32>,
@@ -46,13 +52,14 @@ struct Remarks {
 
 impl Test {
     /// `module` is the path of the module that holds the function `simtest`, the crate's name first; `folder`
-    /// is that of the crate.
-    pub fn new(name: &str, module: &str, folder: &str) -> Self {
-        let path = module.split_once("::").map_or("", |(_, path)| path);
+    /// is that of the crate. Below its own crate, the path of the module is the name of the test.
+    pub fn new(module: &str, folder: &str) -> Self {
+        let name = module.split_once("::").map_or(module, |(_, path)| path);
         Self {
             name: name.into(),
-            path: format!("{path}::simtest"),
-            corpus: Path::new(folder).join("tests/corpus").join(name),
+            path: format!("{name}::simtest"),
+            folder: folder.into(),
+            corpus: Path::new(folder).join("tests/corpus").join(module.replace("::", "-")),
             seeds: 0..500,
             faults: None,
             weathers: 8,
@@ -86,11 +93,11 @@ impl Test {
         Self { most: schedules, ..self }
     }
 
-    /// Where stored schedules are, from the crate's folder (default: `tests/corpus/<test>`).
+    /// Where stored schedules are, from the crate's folder (default: `tests/corpus/<crate>-<test>`, where the crate of
+    /// `tests/sim.rs` is `sim`).
     #[must_use]
     pub fn corpus(self, folder: &str) -> Self {
-        let root = self.corpus.ancestors().nth(3).unwrap_or(Path::new("")).to_path_buf();
-        Self { corpus: root.join(folder), ..self }
+        Self { corpus: self.folder.join(folder), ..self }
     }
 
     /// Fails as well if a [`Sim::sometimes`] was never hit, a kind of fault never mattered, a stored schedule
@@ -105,6 +112,9 @@ impl Test {
     /// # Panics
     /// If it fails: with the smallest story that was found, where its files are, and how to repeat it.
     pub fn run<N: Node>(self, body: impl Fn(&mut Sim<N>) + Sync) {
+        if env::var("SIMTEST_ONLY").is_ok_and(|only| only == "corpus") {
+            return note("corpus", &self.corpus.display().to_string());
+        }
         let build = |_seed: u64| {
             let mut sim = Sim::new(&self.name);
             body(&mut sim);
@@ -155,31 +165,25 @@ impl Test {
     }
 
     fn drive<N: Node>(&self, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Result<Remarks, Stop> {
+        let _quiet = Quiet::begin();
         let mut remarks = Remarks::default();
         if let Ok(faults) = env::var("SIMTEST_CERTIFY") {
             let faults =
                 faults.parse().unwrap_or_else(|_| panic!("SIMTEST_CERTIFY={faults}: expected a number"));
             self.clone().exhaustive(faults).most(u64::MAX).certified(build, &mut remarks)?;
-            return Ok(remarks);
+            // Whoever asks for a certificate is not served by half of one.
+            let complete = remarks.vacuous.is_empty();
+            let why = remarks.vacuous.join("\n  ");
+            return if complete { Ok(remarks) } else { Err(Stop::Other(Class::Vacuous, why)) };
         }
         self.stored(build, &mut remarks)?;
         self.certified(build, &mut remarks)?;
         let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());
         let verified = if env::var_os("CI").is_some() { u64::MAX } else { 10 };
-        for seed in seeds.clone().take(verified as usize) {
-            let sim = build(seed);
-            let outcome = recorded(&sim, FromSeed::new(seed));
-            if let Err(broken) = crate::verify::laws(&outcome.trace) {
-                return Err(Stop::Other(
-                    Class::Determinism,
-                    format!("the simulator broke a law with seed {seed}: {broken}"),
-                ));
-            }
-        }
+        lawful(seeds.clone().take(verified as usize), build).map_err(Stop::Failed)?;
         let mut report = search(seeds.clone(), build).map_err(Stop::Failed)?;
         if let Some(seconds) = asked_budget() {
-            let more = beyond(&seeds, seconds, build).map_err(Stop::Failed)?;
-            report = more.iter().fold(report, Report::and);
+            report = report.and(&beyond(&seeds, seconds, build).map_err(Stop::Failed)?);
         }
         for seed in seeds.step_by(50) {
             let same = check_determinism(seed, build);
@@ -195,12 +199,14 @@ impl Test {
         for (path, schedule) in &corpus {
             let sim = build(schedule.nodes);
             let outcome = sim.run(FromSchedule::new(schedule));
+            let unmatched = stale(&sim, schedule, &outcome);
             if !outcome.verdict.is_pass() {
                 say(&format!("{}: {} fails again\n", self.name, path.display()));
-                return Err(Stop::Failed(Box::new(failure(&sim, None, FromSchedule::new(schedule), 1))));
+                let failure = failure(&sim, None, FromSchedule::new(schedule), 1);
+                return Err(Stop::Failed(Box::new(Failure { unmatched, ..failure })));
             }
-            if !outcome.unmatched.is_empty() {
-                let lines = outcome.unmatched.join(", ");
+            if !unmatched.is_empty() {
+                let lines = unmatched.join(", ");
                 remarks.vacuous.push(format!("{}: {lines} match nothing any more", path.display()));
             }
         }
@@ -219,26 +225,33 @@ impl Test {
         let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
         let certificate = match certify_levels(|| build(0), &bounds) {
             Ok(certificate) => Some(certificate),
-            Err((failure, holds)) if failure.undecided() => {
-                let faults = holds.as_ref().map_or(0, |holds| holds.faults + 1);
+            Err(Broken { reason: Reason::TooMany, faults, holds, .. }) => {
                 remarks.vacuous.push(format!(
                     "schedules with {faults} faults were not all tried: there are more than {}",
                     self.most
                 ));
                 holds
             }
-            Err((failure, _)) => return Err(Stop::Failed(failure)),
+            Err(broken) => return Err(Stop::Failed(broken.failure)),
         };
+        let faulty = |certificate: &Certificate| certificate.schedules[1..].iter().sum::<u64>() > 0;
+        if faults > 0 && certificate.as_ref().is_some_and(|certificate| !faulty(certificate)) {
+            remarks.vacuous.push("there is no fault to enumerate: the certificate says nothing".into());
+        }
         remarks.summary.extend(certificate.map(|certificate| certificate.to_string()));
         Ok(())
     }
 
     fn vacuous(report: &Report, remarks: &mut Remarks) {
         if report.seeds == 0 {
+            remarks.vacuous.push("no seed was run".into());
             return;
         }
         for name in &report.never {
             remarks.vacuous.push(format!("never hit: sometimes {name:?}"));
+        }
+        for kind in report.never_chosen() {
+            remarks.vacuous.push(format!("faults of this kind never happened: {}", kind.word()));
         }
         for kind in report.chosen_without_effect() {
             remarks.vacuous.push(format!("faults of this kind never mattered: {}", kind.word()));
@@ -254,7 +267,7 @@ impl Test {
         fs::write(&path, text).ok()?;
         let result = path.with_extension("result");
         let run = Command::new(env::current_exe().ok()?)
-            .args(["--exact", &self.path, "--nocapture"])
+            .args(["--exact", &self.path, "--nocapture", "--include-ignored"])
             .env("SIMTEST_SCHEDULE", &path)
             .env("SIMTEST_VERDICT", &result)
             .env_remove("SIMTEST_RESULT")
@@ -307,21 +320,22 @@ fn budget() -> Budget {
     Budget { events: events.unwrap_or(Budget::default().events), ..Budget::default() }
 }
 
-/// Goes on with further seeds until so many seconds have passed.
+/// Goes on with further seeds until so many seconds have passed, and tells how many have.
 #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the budget is of real time")]
 fn beyond<N: Node>(
     seeds: &Range<u64>,
     seconds: u64,
     build: &(impl Fn(u64) -> Sim<N> + Sync),
-) -> Result<Vec<Report>, Box<Failure>> {
+) -> Result<Report, Box<Failure>> {
     let begun = std::time::Instant::now();
-    let mut reports = Vec::new();
-    let mut from = seeds.end;
-    while begun.elapsed().as_secs() < seconds {
-        reports.push(search(from..from + 200, build)?);
-        from += 200;
-    }
-    Ok(reports)
+    let told = AtomicU64::new(u64::MAX);
+    hunt(seeds.end..u64::MAX, build, &|_, _| {
+        let passed = begun.elapsed().as_secs();
+        if told.swap(passed, Ordering::Relaxed) != passed {
+            progress("seconds", passed, seconds);
+        }
+        passed < seconds
+    })
 }
 
 /// For the process that repeats a schedule: how it ended.

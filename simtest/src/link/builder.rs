@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{Bottleneck, Bursts, Dist};
+use crate::choice::Kind;
 use crate::time::nanos;
 
 /// One direction of a link. Probabilities are in parts per million (ppm).
@@ -46,6 +47,28 @@ impl Rates {
     pub(crate) const fn any(&self) -> bool {
         let faults = self.loss | self.duplicate | self.reorder | self.corrupt | self.resealed | self.replay;
         self.bursts.is_some() || faults != 0 || self.splices()
+    }
+
+    /// How likely a loss is at worst.
+    pub(crate) fn most_loss(&self) -> u32 {
+        self.bursts.map_or(0, |bursts| bursts.loss).max(self.loss)
+    }
+
+    /// The kinds of fault that happen.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        let lossy = self.loss > 0 || self.bursts.is_some();
+        let can = [
+            (Kind::Drop, lossy),
+            (Kind::Corrupt, self.corrupt | self.resealed > 0),
+            (Kind::Delay, self.reorder > 0),
+            (Kind::Duplicate, self.duplicate > 0),
+            (Kind::Break, self.breaks > 0),
+            (Kind::Stall, lossy || self.stalls > 0),
+            (Kind::Split, self.splits > 0),
+            (Kind::Replay, self.replay > 0),
+            (Kind::Splice, self.splices()),
+        ];
+        can.into_iter().filter_map(|(kind, can)| can.then_some(kind))
     }
 
     /// Whether earlier datagrams have to be kept.

@@ -76,6 +76,12 @@ impl Core {
         }
     }
 
+    /// Whether what is sent now has to be looked at for faults; `likely`: it may have some by itself.
+    pub(crate) fn may_go_wrong(&self, likely: bool) -> bool {
+        let chosen = (likely || self.replay) && !self.calm;
+        (chosen || self.triggers) && self.phase == Phase::Chaos
+    }
+
     /// 64 bits of weather for a key; `None` when it is flat.
     pub(crate) const fn weather(&self, family: u8, locus: u64, occ: u32) -> Option<u64> {
         match self.weather {

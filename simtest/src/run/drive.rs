@@ -1,6 +1,5 @@
 //! A run from start to verdict.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::core::Core;
@@ -16,6 +15,7 @@ use crate::link::Gate;
 use crate::node::{Node, NodeId};
 use crate::oracle::{Check, Oracle, Phase, Verdict, View};
 use crate::outcome::{FaultLog, Header, Outcome};
+use crate::panics::{self, Quiet};
 use crate::schedule::Without;
 use crate::sim::Sim;
 use crate::stats::Stats;
@@ -52,7 +52,7 @@ impl<N: Node> Run<N> {
         let listed = chooser.timed();
         let replay = listed.is_some();
         let rare = faults::rare(&sim, &*chooser, replay);
-        let triggers = chooser.triggers() && !sim.triggers.is_empty();
+        let triggers = faults::triggers(&sim, &*chooser);
         let (plan, unmatched) = faults::plan(&sim, &policy, &mut *chooser, listed);
         let without = chooser.without();
         let absent = |name: &String| without.iter().any(|w| matches!(w, Without::Host(host) if host == name));
@@ -196,13 +196,8 @@ impl<N: Node> Run<N> {
 
     /// A panic of a node or a judge fails the run.
     pub(crate) fn caught<T: Default>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
-        catch_unwind(AssertUnwindSafe(|| act(self))).unwrap_or_else(|panic| {
-            let message = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            self.core.fail("panic", message.to_owned());
+        panics::caught(|| act(self)).unwrap_or_else(|why| {
+            self.core.fail("panic", why);
             T::default()
         })
     }
@@ -309,9 +304,10 @@ impl<N: Node> Run<N> {
             watch.see(at, broken, false);
         }
         let (first, view) = (sim.invariants.len(), self.view());
+        let _quiet = Quiet::begin();
         for (index, (_, judge)) in sim.eventually.iter().enumerate() {
             // Some judges are not made for times at which they are not asked.
-            let holds = catch_unwind(AssertUnwindSafe(|| judge(&view).is_ok())).unwrap_or(false);
+            let holds = panics::caught(|| judge(&view).is_ok()).unwrap_or(false);
             watch.see(at, first + index, holds);
         }
         for index in 0..sim.sometimes.len() {
@@ -357,10 +353,16 @@ impl<N: Node> Run<N> {
     }
 
     pub(crate) fn outcome(self) -> Outcome<N> {
+        let line = |job| match job {
+            Job::Begin(index) => Some(self.plan[index as usize].line).filter(|line| *line > 0),
+            _ => None,
+        };
+        let unbegun: Vec<u32> = self.core.heap.jobs().filter_map(line).collect();
         let Core { rec, chooser, log, mut stats, verdict, weather, now, marks, .. } = self.core;
         stats.ended(now);
         let verdict = verdict.unwrap_or(Verdict::Pass);
         let mut unmatched = self.unmatched;
+        unmatched.extend(unbegun);
         unmatched.extend(chooser.unmatched());
         unmatched.sort_unstable();
         let trace = Trace {

@@ -51,12 +51,18 @@ pub(super) fn rare<N: Node>(sim: &Sim<N>, chooser: &dyn Chooser, listed: bool) -
     listed && lists() || sim.triggers.iter().any(|(_, then)| then.splices())
 }
 
+/// Whether the test's triggers are to be heeded.
+pub(super) fn triggers<N: Node>(sim: &Sim<N>, chooser: &dyn Chooser) -> bool {
+    chooser.triggers() && !sim.triggers.is_empty()
+}
+
 impl<N: Node> Run<N> {
     /// Forgets the faults that are yet to begin, and plans those of another chooser.
     pub(crate) fn plan_anew(&mut self, chooser: &mut dyn Chooser) {
         self.core.heap.retain(|job| !matches!(job, Job::Begin(_)));
         let listed = chooser.timed();
         self.core.replay = listed.is_some();
+        self.core.triggers = triggers(&self.sim, chooser);
         self.core.rare = rare(&self.sim, chooser, self.core.replay);
         let (plan, late) = plan(&self.sim, &self.policy, chooser, listed);
         self.unmatched = late;

@@ -93,6 +93,11 @@ impl Heap {
         self.busy = self.entries.iter().filter(|entry| !entry.job.waits()).count() as u64;
     }
 
+    /// What is yet to happen, in no order.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.entries.iter().map(|entry| entry.job)
+    }
+
     pub(crate) fn next_at(&self) -> Option<Time> {
         self.entries.peek().map(|entry| entry.at)
     }

@@ -11,7 +11,6 @@ use crate::choice::{Alt, Choice, ChoiceKey, Kind};
 use crate::fault::Then;
 use crate::link::{Bursts, Dist, Gate, Onward, Passage, Rates};
 use crate::node::{Addr, Ecn, Node, Transmit};
-use crate::oracle::Phase;
 use crate::outcome::Named;
 use crate::prf::{hash_bytes, mix};
 use crate::schedule::{Damage, Effect, flow_locus, label_locus, ordinal_locus};
@@ -239,8 +238,7 @@ impl Net {
         });
         core.rec.keep(&packet.bytes, || content);
 
-        let faulty =
-            (flow.faulty || core.replay || core.triggers) && core.phase == Phase::Chaos && !core.calm;
+        let faulty = core.may_go_wrong(flow.faulty);
         let (varies, locus) = (flow.delay.varies(), flow.locus);
         let bytes = std::mem::take(&mut self.packets[index as usize].bytes);
         let name = (faulty || varies).then(|| self.name(core, locus, n, &bytes, N::dissect));
@@ -371,7 +369,7 @@ impl Net {
         let (effect, line) = if let Some(effect) = forced.filter(|effect| effect.kind() == kind) {
             (effect, 0)
         } else {
-            if !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
+            if core.calm || !core.replay && alts.iter().all(|alt| alt.ppm == 0) {
                 return None;
             }
             let choice = core.chooser.choose(ChoiceKey { kind, locus: name.locus, occ: name.occ }, alts);
@@ -385,18 +383,19 @@ impl Net {
     /// What the test's triggers do to the datagram whose label is known.
     pub(super) fn triggered<N: Node>(&mut self, core: &mut Core, sim: &Sim<N>, flow: u32) -> Option<Effect> {
         let mut forced = None;
-        if !core.triggers {
+        if sim.triggers.is_empty() {
             return None;
         }
         let Flow { src, dst, .. } = self.flows[flow as usize];
         let (src, dst) = (&sim.names[src as usize], &sim.names[dst as usize]);
         for (seen, (on, then)) in self.seen.iter_mut().zip(&sim.triggers) {
             if on.matches(src, dst, &self.label) {
+                // Counted also where they are not heeded, for a branch may heed them.
                 *seen += 1;
                 match then {
-                    Then::Datagram(effect) if *seen == on.nth => forced = Some(*effect),
-                    Then::Fault(fault) if *seen == on.nth => core.triggered.push(fault.clone()),
-                    _ => {}
+                    _ if !core.triggers || *seen != on.nth => {}
+                    Then::Datagram(effect) => forced = Some(*effect),
+                    Then::Fault(fault) => core.triggered.push(fault.clone()),
                 }
             }
         }
@@ -494,6 +493,10 @@ impl Name {
 impl Flow {
     /// How likely a loss is now.
     pub(super) fn loss(&mut self, core: &Core) -> u32 {
+        // Who has a list, or makes one, does not ask how likely it is now.
+        if core.replay {
+            return self.rates.most_loss();
+        }
         let Some(bursts) = self.rates.bursts else { return self.rates.loss };
         let until = core.now.as_nanos() / Bursts::SLOT;
         while self.slot < until {

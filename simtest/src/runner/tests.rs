@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::probe::{Cmd, Probe, three};
-use crate::{DiskOp, ms};
+use crate::{DiskOp, ms, secs};
 
 fn fails_from(first: u64) -> impl Fn(u64) -> Sim<Probe> + Sync {
     move |seed| {
@@ -47,10 +47,69 @@ fn a_failure_says_how_to_see_it_again() {
         assert!(report.contains(part), "{part} is missing:\n{report}");
     }
     let path = report.lines().find_map(|line| line.strip_prefix("  schedule  ")).unwrap();
-    assert!(path.ends_with("simtest/probe-7.sched"), "{path}");
+    let (folder, name) = path.rsplit_once('/').unwrap();
+    assert!(folder.ends_with("simtest") && name.starts_with("probe-small-seeds-only-"), "{path}");
+    let other = Failure { schedule: Schedule::empty("probe"), ..*failure.clone() };
+    assert_ne!(other.path("sched"), failure.path("sched"), "each has files of its own");
     assert_eq!(Schedule::parse(&fs::read_to_string(path).unwrap()), Ok(failure.schedule));
     fs::remove_file(path).unwrap();
     fs::remove_file(path.replace(".sched", ".trace")).unwrap();
+}
+
+/// Each run has one datagram more than the one before; the 20th fails.
+fn more_and_more(runs: &AtomicU64) -> impl Fn(u64) -> Sim<Probe> + Sync {
+    move |_| {
+        let sends = runs.fetch_add(1, Ordering::Relaxed) as usize;
+        let (mut sim, [a, b, _]) = three();
+        sim.record(false).workload(|w| {
+            w.at(ms(1)).cmd(a, Cmd::Flood(b, sends));
+        });
+        sim.invariant("few", move |v| sends != 20 || v.node(b).is_none_or(|b| b.got < 20));
+        sim
+    }
+}
+
+#[test]
+fn a_seed_that_fails_once_only_is_told_with_the_first_record_that_differs() {
+    let runs = AtomicU64::new(0);
+    let failure = search(0..100, more_and_more(&runs)).unwrap_err();
+    assert_eq!(failure.class, Class::Determinism);
+    let report = failure.report();
+    assert!(
+        report.contains("two runs of one seed differ from record ") && report.contains("Flood"),
+        "{report}"
+    );
+    assert_eq!(Class::Determinism as u8, 4);
+}
+
+#[test]
+fn a_kind_that_never_happens_is_named() {
+    let build = |loss, crash| {
+        move |_| {
+            let (mut sim, [a, b, _]) = three();
+            sim.record(false).workload(|w| {
+                w.at(ms(1)).cmd(a, Cmd::Flood(b, 50));
+            });
+            let chaos = crate::Chaos::none().loss(loss).breaks(1).quiet_for(secs(1));
+            sim.campaign(if crash { chaos.crash(secs(1_000_000), ms(1)..ms(2)) } else { chaos });
+            sim
+        }
+    };
+    let report = search(0..3, build(1, true)).unwrap();
+    assert_eq!(report.never_chosen(), [Kind::Drop, Kind::Crash], "there are no streams to break");
+    assert!(report.to_string().contains("never happened: crash"), "{report}");
+    assert!(search(0..3, build(500_000, false)).unwrap().never_chosen().is_empty());
+}
+
+#[test]
+fn the_first_seed_is_recorded_for_the_laws() {
+    let builds = AtomicU64::new(0);
+    let build = |seed| {
+        builds.fetch_add(u64::from(seed == 5), Ordering::Relaxed);
+        fails_from(100)(seed)
+    };
+    assert_eq!(search(5..9, build).unwrap().seeds, 4);
+    assert_eq!(builds.into_inner(), 3, "for the laws, for the search, for its report");
 }
 
 #[test]

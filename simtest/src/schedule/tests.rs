@@ -187,6 +187,9 @@ fn errors_say_where_and_what() {
     }
     let twice = "f1 drop s>a #1\nf1 drop s>a #2";
     assert_eq!(error(twice), "schedule line 4: f1 is there already");
+    let same = "f1 drop s>a #1\nf2 delay s>a #1 by=1ms\nf3 drop s>a #1";
+    assert_eq!(error(same), "schedule line 5: f3 is about the same as f1");
+    assert_eq!(error("nodes 1\nnodes 2"), "schedule line 4: nodes is there already");
     let magic = Schedule::parse("simtest-sched 2").unwrap_err();
     assert_eq!(magic.to_string(), "schedule line 1: expected `simtest-sched 1`, found `simtest-sched 2`");
 }

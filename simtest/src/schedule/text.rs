@@ -1,5 +1,6 @@
 //! The text of a schedule: one fault a line, meant to be read, committed and edited.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -62,13 +63,26 @@ impl Schedule {
     /// Reads what [`to_text`](Self::to_text) writes. Empty lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut schedule = Self::empty("");
+        let (mut words, mut keys) = (BTreeSet::new(), BTreeMap::new());
         let mut lines = (1..).zip(text.lines().map(str::trim));
         let magic = lines.next().map(|(_, line)| line).unwrap_or_default();
         if magic != MAGIC {
             return Err(ParseError { line: 1, message: format!("expected `{MAGIC}`, found `{magic}`") });
         }
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-            schedule.read(line).map_err(|message| ParseError { line: number, message })?;
+            let wrong = |message| ParseError { line: number, message };
+            let word = line.split(' ').next().unwrap_or_default();
+            if word != "without" && !words.insert(word) {
+                return Err(wrong(format!("{word} is there already")));
+            }
+            schedule.read(line).map_err(wrong)?;
+            // Of two faults of one family one would be overlooked.
+            if let Some(Line { id, what: LineWhat::Datagram(fault) }) = schedule.lines.last()
+                && word == format!("f{id}")
+                && let Some(other) = keys.insert(fault.key(), *id)
+            {
+                return Err(wrong(format!("f{id} is about the same as f{other}")));
+            }
         }
         Ok(schedule)
     }
@@ -88,9 +102,6 @@ impl Schedule {
                     let expected = "`test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`";
                     format!("expected {expected}, found `{word}`")
                 })?;
-                if self.lines.iter().any(|line| line.id == id) {
-                    return Err(format!("f{id} is there already"));
-                }
                 self.lines.push(Line { id, what: fault(&mut Words(rest))? });
             }
         }

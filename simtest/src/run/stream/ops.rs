@@ -6,7 +6,6 @@ use super::super::net::{FlowSource, Name, Net, label_text};
 use super::wires::{End, Parcel, Stream, Written, other};
 use crate::choice::{Alt, Kind};
 use crate::node::{Addr, Node};
-use crate::oracle::Phase;
 use crate::prf::hash_bytes;
 use crate::run::heap::Job;
 use crate::schedule::{Effect, stream_locus};
@@ -176,9 +175,7 @@ impl Net {
             return;
         }
         let flow = &self.flows[index as usize];
-        let faulty = (flow.rates.any_of_stream() || core.replay || core.triggers)
-            && core.phase == Phase::Chaos
-            && !core.calm;
+        let faulty = core.may_go_wrong(flow.rates.any_of_stream());
         let varies = flow.delay.varies();
         let name = (faulty || varies).then(|| self.record_name::<N>(core, base, record));
         let jitter = name.as_ref().and_then(|name| name.jitter(core)).unwrap_or(0);

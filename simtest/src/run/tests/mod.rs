@@ -259,7 +259,8 @@ fn built_in_verdicts() {
     assert_eq!(oracle(Cmd::Livelock).as_deref(), Some("livelock"));
     assert_eq!(oracle(Cmd::BusyLoop).as_deref(), Some("busy loop"));
     assert_eq!(oracle(Cmd::Lie).as_deref(), Some("node contract"));
-    assert_eq!(verdict(Cmd::Panic), Verdict::Fail { oracle: "panic".into(), at: 3, why: "asked to".into() });
+    let Verdict::Fail { oracle, at: 3, why } = verdict(Cmd::Panic) else { panic!("it fails") };
+    assert!(oracle == "panic" && why.starts_with("asked to (") && why.contains("probe.rs:"), "{why}");
     assert_eq!(verdict(Cmd::Every(1, 0)), Verdict::Pass);
 }
 
@@ -625,4 +626,20 @@ fn presets_do_what_they_say() {
     assert_eq!(measured(Link::satellite()), [5, 0, 0, 2_705, 2_836]);
     assert_eq!(measured(Link::mars()), [0, 0, 0, 4_800_000, 4_800_000]);
     assert_eq!(measured(Link::hostile()), [303, 70, 167, 75, 627]);
+}
+
+#[test]
+fn a_line_that_never_begins_is_unmatched() {
+    let (sim, _) = three();
+    let outcome =
+        replay(&sim, "f1 crash a at=0s for=1ms disk=unsynced\nf2 crash a at=11s for=1ms disk=unsynced");
+    assert!(outcome.verdict.is_pass(), "it lasts for 10 s");
+    assert_eq!(outcome.unmatched, ["f2"]);
+    let mut twice = Schedule::parse("simtest-sched 1\nf1 drop a>b #1").unwrap();
+    twice.lines.push(crate::Line { id: 2, ..twice.lines[0].clone() });
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["x"]));
+    });
+    assert_eq!(sim.run(FromSchedule::new(&twice)).unmatched, ["f2"], "what f1 is about already");
 }

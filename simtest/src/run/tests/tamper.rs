@@ -153,7 +153,7 @@ fn replays_and_splices_are_enumerated_if_asked_for() {
     let bounds = Bounds::faults(2).weathers(1).like(&build("x")());
     let certificate = certify(build("Ghi"), &bounds).unwrap();
     assert_eq!(certificate.kinds, [Kind::Replay, Kind::Splice]);
-    assert_eq!(certificate.schedules, [1, 4, 6], "two datagrams, two ways each");
+    assert_eq!(certificate.schedules, [1, 3, 3], "the first has none before it to be spliced with");
     let failure = certify(build("Dbc"), &bounds).unwrap_err();
     assert_eq!(failure.schedule.lines.len(), 1);
     assert!(failure.schedule.to_text().contains("back=1 at=1"), "{}", failure.schedule.to_text());

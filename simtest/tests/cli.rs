@@ -47,6 +47,9 @@ fn wrong_usage_has_its_exit_code() {
         assert_eq!(output.status.code(), Some(64), "{arguments}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("usage:"), "{arguments}");
     }
+    let (output, _) = simtest(&folder, "diff no-such-file neither");
+    assert_eq!(output.status.code(), Some(70));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("usage:"), "what it is told is not wrong");
     let (output, text) = simtest(&folder, "help");
     assert!(output.status.success() && text.contains("exit codes: 0 pass"));
     let (output, text) = simtest(&folder, "--version");
@@ -68,21 +71,20 @@ fn traces_are_compared_but_for_times() {
     assert!(text.starts_with("{\"command\":\"diff\",\"record\":1,\"first\":\"{"), "{text}");
     let (output, text) = simtest(&folder, "diff a c");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.starts_with("record 1\n"), "{text}");
+    assert!(text.starts_with("record 1, on a\n"), "{text}");
 }
 
 #[test]
-fn schedules_are_added_to_the_corpus() {
-    let folder = folder("corpus");
-    let text =
-        "simtest-sched 1\ntest chat\nnodes 1\nweather flat\nf1 drop a>b \"X\" occ=1\nexpect exactly once\n";
-    fs::write(folder.join("x.sched"), text).unwrap();
-    let (output, path) = simtest(&folder, "corpus add x.sched");
-    assert!(output.status.success());
-    assert!(path.starts_with("tests/corpus/chat/exactly-once-"), "{path}");
-    assert_eq!(fs::read_to_string(folder.join(path.trim())).unwrap(), text);
-    let (_, json) = simtest(&folder, "corpus list --json");
-    assert_eq!(json, format!("{{\"file\":\"{}\",\"expect\":\"exactly once\"}}\n", path.trim()));
-    let (_, listed) = simtest(&folder, "corpus list");
-    assert_eq!(listed, format!("{}  exactly once\n", path.trim()));
+fn hosts_are_compared_each_by_itself() {
+    let folder = folder("diff-hosts");
+    let line = |host, what, causes| format!("{{\"h\":\"{host}\",\"k\":\"{what}\"{causes}}}\n");
+    let (a, b) = (line("a", "tx", ",\"c\":[3]"), line("b", "timer", ""));
+    fs::write(folder.join("one"), format!("{a}{b}{b}")).unwrap();
+    fs::write(folder.join("other"), format!("{b}{}{b}", line("a", "tx", ",\"c\":[4]"))).unwrap();
+    fs::write(folder.join("third"), format!("{b}{a}")).unwrap();
+    let (output, text) = simtest(&folder, "diff one other");
+    assert_eq!((output.status.code(), text.trim()), (Some(0), "no difference but in times"));
+    let (output, text) = simtest(&folder, "diff one third");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.starts_with("record 2, on b\n") && text.ends_with("third: ended\n"), "{text}");
 }

@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 use common::ledger::{Bug, Ledger};
@@ -37,9 +39,60 @@ fn the_body_runs_under_a_byte_tape_and_branches() {
 /// Fails only in a process that is told to.
 #[simtest::test(seeds = 0..60)]
 fn breaks_when_told_to(sim: &mut Sim<Ledger>) {
-    let bug = if env::var_os("LEDGER_BREAKS").is_some() { Bug::AckBeforeSync } else { Bug::None };
+    let told = env::var("LEDGER_BREAKS").unwrap_or_default();
+    assert_ne!(told, "body", "the body panics");
+    let bug = if told == "1" { Bug::AckBeforeSync } else { Bug::None };
     fill(sim, bug, 2, 5, Link::wifi());
     sim.campaign(Chaos::default().until(secs(3)).quiet_for(secs(30)));
+    if told == "panic" {
+        sim.invariant("calm", |v| v.now().as_millis() < 3_000 || panic!("asked to"));
+    }
+}
+
+/// Judges by more than the run, if told to: the third look fails.
+#[simtest::test(seeds = 0..3, exhaustive = 1, weathers = 1)]
+fn looks_at_more_than_the_run(sim: &mut Sim<Ledger>) {
+    fill(sim, Bug::None, 1, 1, Link::lan());
+    sim.campaign(Chaos::none().loss(1_000).quiet_for(secs(30)));
+    let (told, looks) = (env::var_os("LEDGER_LOOKS").is_some(), Cell::new(0));
+    sim.finally("twice at most", move |_| !told || looks.replace(looks.get() + 1) < 2);
+}
+
+/// No fault can happen in it.
+#[simtest::test(seeds = 0..3, exhaustive = 1, weathers = 1)]
+fn has_no_faults(sim: &mut Sim<Ledger>) {
+    fill(sim, Bug::None, 1, 1, Link::lan());
+    sim.campaign(Chaos::none().quiet_for(secs(30)));
+}
+
+fn kept() -> String {
+    env::var("LEDGER_KEPT").unwrap_or_else(|_| "tests/corpus/nowhere".into())
+}
+
+#[simtest::test(seeds = 0..3, corpus = &super::kept())]
+fn keeps_its_schedules_elsewhere(sim: &mut Sim<Ledger>) {
+    fill(sim, Bug::None, 1, 1, Link::lan());
+}
+
+mod within {
+    use super::*;
+
+    #[simtest::test(seeds = 0..3)]
+    #[ignore = "to see that it is"]
+    fn keeps_its_schedules_elsewhere(sim: &mut Sim<Ledger>) {
+        fill(sim, Bug::None, 1, 1, Link::lan());
+    }
+}
+
+#[simtest::test(seeds = 0..3)]
+#[cfg(any())]
+fn is_left_out(sim: &mut Sim<NoSuchNode>) {}
+
+#[simtest::test(seeds = 0..3)]
+#[should_panic(expected = "never holds")]
+fn is_to_panic(sim: &mut Sim<Ledger>) {
+    fill(sim, Bug::None, 1, 1, Link::lan());
+    sim.finally("never holds", |_| false);
 }
 
 /// Never does what it is to do sometimes.
@@ -50,7 +103,9 @@ fn never_hits_its_mark(sim: &mut Sim<Ledger>) {
 }
 
 fn child(test: &str, set: &[(&str, &str)]) -> (Output, String) {
-    let result = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", set.len()));
+    static CHILDREN: AtomicU32 = AtomicU32::new(0);
+    let number = CHILDREN.fetch_add(1, Ordering::Relaxed);
+    let result = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{number}"));
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", &format!("{test}::simtest"), "--nocapture"]).env("SIMTEST_RESULT", &result);
     for name in ["SIMTEST_SEED", "SIMTEST_SCHEDULE", "SIMTEST_SEEDS", "SIMTEST_STRICT"] {
@@ -102,6 +157,69 @@ fn vacuity_is_said_and_fails_when_strict() {
 }
 
 #[test]
+fn what_shows_nothing_fails_when_strict() {
+    for (test, set, why) in [
+        ("breaks_when_told_to", &[("SIMTEST_SEEDS", "0..0"), ("SIMTEST_STRICT", "1")][..], "no seed was run"),
+        ("has_no_faults", &[("SIMTEST_STRICT", "1")], "there is no fault to enumerate"),
+        ("has_no_faults", &[("SIMTEST_CERTIFY", "2")], "there is no fault to enumerate"),
+    ] {
+        let (output, result) = child(test, set);
+        assert!(!output.status.success() && result.starts_with("vacuous\n"), "{result}");
+        assert!(result.contains(why), "{why} in {result}");
+    }
+}
+
+#[test]
+fn a_certificate_needs_runs_that_can_be_repeated() {
+    let (output, result) = child("looks_at_more_than_the_run", &[]);
+    assert!(output.status.success(), "{result}");
+    for set in [&[("LEDGER_LOOKS", "1")][..], &[("LEDGER_LOOKS", "1"), ("SIMTEST_CERTIFY", "1")]] {
+        let (output, result) = child("looks_at_more_than_the_run", set);
+        assert!(!output.status.success() && result.starts_with("determinism\n"), "{result}");
+        assert!(result.contains("but when run from the start"), "{result}");
+    }
+}
+
+#[test]
+fn panics_of_a_search_are_not_printed() {
+    let (output, result) = child("breaks_when_told_to", &[("LEDGER_BREAKS", "panic")]);
+    assert!(!output.status.success() && result.starts_with("crash\n"), "{result}");
+    assert!(result.contains("why       asked to (") && result.contains("harness.rs:"), "{result}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text.matches(" panicked at ").count(), 1, "only the test itself: {text}");
+}
+
+#[test]
+fn attributes_below_are_those_of_the_test() {
+    let listed = |arguments: &[&str]| {
+        let output = Command::new(env::current_exe().unwrap()).arg("--list").args(arguments).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let ignored = listed(&["--ignored"]);
+    assert_eq!(ignored.matches(": test").count(), 1, "{ignored}");
+    assert!(ignored.contains("within::keeps_its_schedules_elsewhere::simtest: test"), "{ignored}");
+    assert!(!listed(&[]).contains("is_left_out"));
+}
+
+#[test]
+fn what_a_stored_schedule_says_is_compared() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("stale");
+    fs::create_dir_all(&folder).unwrap();
+    let kept = folder.to_str().unwrap();
+    for (lines, why) in [
+        ("test ledger\n", "test ledger match nothing any more"),
+        ("expect a judge that is gone\n", "expect a judge that is gone match nothing any more"),
+        ("f1 crash s at=9000s for=1ms disk=unsynced\n", "f1 match nothing any more"),
+        ("test keeps_its_schedules_elsewhere\nexpect history\n", ""),
+    ] {
+        fs::write(folder.join("a.sched"), format!("simtest-sched 1\n{lines}")).unwrap();
+        let set = [("LEDGER_KEPT", kept), ("SIMTEST_STRICT", "1")];
+        let (_, result) = child("keeps_its_schedules_elsewhere", &set);
+        assert!(result.contains(why) && result.contains("match nothing") != why.is_empty(), "{result}");
+    }
+}
+
+#[test]
 fn seeds_are_chosen_by_the_environment() {
     let (_, result) = child("breaks_when_told_to", &[("SIMTEST_SEEDS", "100..103")]);
     assert!(result.contains("3 seeds passed"), "{result}");
@@ -115,18 +233,36 @@ mod command_line {
     use super::*;
 
     fn simtest(name: &str, breaks: bool, arguments: &str) -> (Option<i32>, String, String) {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let exe = env::current_exe().unwrap();
+        let package = folder(name).join("package");
+        fs::create_dir_all(&package).unwrap();
+        let (exe, package) = (exe.display(), package.display());
+        let message = format!(
+            "{{\"manifest_path\":\"{package}/Cargo.toml\",\"profile\":{{\"test\":true}},\"executable\":\"{exe}\"}}"
+        );
+        let script = format!("echo \"$*\" > asked\necho '{message}'\n");
+        let breaks = if breaks { "1" } else { "" };
+        simtest_by(name, &script, &[("LEDGER_BREAKS", breaks)], arguments)
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+    }
+
+    fn simtest_by(
+        name: &str,
+        script: &str,
+        set: &[(&str, &str)],
+        arguments: &str,
+    ) -> (Option<i32>, String, String) {
+        let folder = folder(name);
         fs::create_dir_all(&folder).unwrap();
         let cargo = folder.join("cargo");
-        let exe = env::current_exe().unwrap();
-        let message = format!("{{\"test\":true}},\"executable\":\"{}\"", exe.display());
-        fs::write(&cargo, format!("#!/bin/sh\necho '{message}'\n")).unwrap();
+        fs::write(&cargo, format!("#!/bin/sh\n{script}")).unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_simtest"));
         command.args(arguments.split_whitespace()).current_dir(&folder).env("CARGO", cargo);
-        if breaks {
-            command.env("LEDGER_BREAKS", "1");
-        }
+        command.env("LEDGER_KEPT", folder.join("kept")).envs(set.iter().copied());
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
@@ -160,7 +296,8 @@ mod command_line {
     #[test]
     fn what_passes_has_nothing_to_shrink_or_explain() {
         for (word, end) in [("shrink", "shrink"), ("why", "explain")] {
-            let (code, text, _) = simtest("cli-passes", false, &format!("{word} breaks_when_told_to 1"));
+            let command = format!("{word} breaks_when_told_to 1");
+            let (code, text, _) = simtest(&format!("cli-passes-{word}"), false, &command);
             let expected = format!("breaks_when_told_to passes: there is nothing to {end}\n");
             assert_eq!((code, text), (Some(0), expected));
         }
@@ -169,13 +306,20 @@ mod command_line {
     #[test]
     fn a_curve_is_told_in_words_or_json() {
         let seed = failing("cli-why");
-        let (code, text, _) = simtest("cli-why", true, &format!("why breaks_when_told_to {seed}"));
+        let (code, text, errors) = simtest("cli-why", true, &format!("why breaks_when_told_to {seed}"));
         assert_eq!(code, Some(3));
+        assert!(errors.contains("breaks_when_told_to moments "), "{errors}");
         assert!(text.starts_with("how often history fails") && !text.contains("shrunk"), "{text}");
         let (code, text, _) = simtest("cli-why", true, &format!("why breaks_when_told_to {seed} --json"));
         assert_eq!(code, Some(3));
         let curve = "\"curve\":{\"oracle\":\"history\",\"moments\":[{\"step\":0,\"t\":";
-        assert!(text.contains(curve) && text.lines().count() == 1, "{text}");
+        let (progress, results): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.contains("\"phase\":\"moments\""));
+        assert!(results.len() == 1 && results[0].contains(curve) && !progress.is_empty(), "{text}");
+        let (code, text, errors) = simtest("cli-why", true, &format!("shrink breaks_when_told_to {seed}"));
+        assert_eq!(code, Some(3));
+        assert!(errors.contains("shrinking, of its budget 0/100"), "{errors}");
+        assert!(text.contains("shrunk: "), "{text}");
     }
 
     #[test]
@@ -194,7 +338,88 @@ mod command_line {
         // What was there before is not taken for what was asked for.
         let (code, text, errors) =
             simtest("cli-view", false, "show breaks_when_told_to 1 --html --out cargo/x");
-        assert_eq!((code, text), (Some(64), String::new()));
-        assert!(errors.contains("cargo/x: "), "{errors}");
+        assert_eq!((code, text), (Some(70), String::new()));
+        assert!(errors.contains("cargo/x: ") && !errors.contains("usage:"), "{errors}");
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_shown() {
+        let script = fs::read_to_string(folder("cli-shown").join("cargo"));
+        let (code, _, _) = simtest("cli-shown", false, "show breaks_when_told_to 1 --html --out page.html");
+        assert_eq!(code, Some(0), "{script:?}");
+        let script = fs::read_to_string(folder("cli-shown").join("cargo")).unwrap();
+        let script = script.trim_start_matches("#!/bin/sh\n");
+        let command = "show breaks_when_told_to 1 --html --out page.html";
+        let (code, text, errors) = simtest_by("cli-shown", script, &[("LEDGER_BREAKS", "body")], command);
+        assert_eq!((code, text), (Some(70), String::new()));
+        assert!(
+            errors.contains("page.html was not written: ") && errors.contains("the body panics"),
+            "{errors}"
+        );
+    }
+
+    #[test]
+    fn an_ignored_test_runs_when_it_is_named() {
+        let (code, text, _) = simtest("cli-ignored", false, "run keeps_its_schedules");
+        assert_eq!((code, text.matches(" pass ").count()), (Some(0), 1), "{text}");
+        let (code, text, _) = simtest("cli-ignored", false, "run within::keeps_its_schedules_elsewhere");
+        assert_eq!((code, text.matches(" pass ").count()), (Some(0), 1), "{text}");
+    }
+
+    #[test]
+    fn a_budget_has_its_progress() {
+        let command = "run breaks_when_told_to --seeds 0..3 --budget 0s";
+        let (code, text, errors) = simtest("cli-budget", false, command);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(errors.contains("1/1 breaks_when_told_to seconds 0/"), "{errors}");
+    }
+
+    #[test]
+    fn what_cargo_says_is_passed_on() {
+        let script = "echo 'error[E0308]: mismatched types' >&2\nexit 101\n";
+        let (code, text, errors) = simtest_by("cli-broken", script, &[], "run");
+        assert_eq!((code, text), (Some(70), String::new()));
+        assert_eq!(errors, "error[E0308]: mismatched types\nsimtest: cargo could not build the tests\n");
+        let command =
+            "run breaks_when --seeds 0..1 --package p --features x,y --no-default-features --release";
+        let (code, text, _) = simtest("cli-asked", false, command);
+        assert_eq!(code, Some(0), "{text}");
+        let asked = fs::read_to_string(folder("cli-asked").join("asked")).unwrap();
+        let expected = "test --no-run --message-format=json-render-diagnostics --quiet --package p --features x,y \
+                        --no-default-features --release\n";
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn schedules_are_kept_where_their_test_looks_for_them() {
+        let name = "cli-corpus";
+        let _ = fs::remove_dir_all(folder(name));
+        fs::create_dir_all(folder(name)).unwrap();
+        let text = "simtest-sched 1\ntest keeps_its_schedules_elsewhere\nnodes 1\nweather flat\n\
+                    f1 drop a>b \"X\" occ=1\nexpect exactly once\n";
+        fs::write(folder(name).join("x.sched"), text).unwrap();
+        let (code, path, errors) = simtest(name, false, "corpus add x.sched");
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(path.starts_with("kept/exactly-once-"), "{path}");
+        assert_eq!(fs::read_to_string(folder(name).join(path.trim())).unwrap(), text);
+        let own = |listed: &str| -> Vec<String> {
+            listed.lines().filter(|line| !line.contains("ledger_survives")).map(String::from).collect()
+        };
+        let (_, json, _) = simtest(name, false, "corpus list --json");
+        assert_eq!(own(&json), [format!("{{\"file\":\"{}\",\"expect\":\"exactly once\"}}", path.trim())]);
+        let gone = folder(name).join("package/tests/corpus/gone");
+        fs::create_dir_all(&gone).unwrap();
+        fs::write(gone.join("y.sched"), text).unwrap();
+        let (code, pruned, errors) = simtest(name, false, "corpus prune --dry-run");
+        assert_eq!(code, Some(0), "{errors}");
+        let expected = [
+            format!("{}  lines of it match nothing any more", path.trim()),
+            "package/tests/corpus/gone/y.sched  there is no test that it belongs to".to_owned(),
+        ];
+        assert_eq!(own(&pruned), expected);
+        let (_, pruned, _) = simtest(name, false, "corpus prune --dry-run --test harness");
+        assert_eq!(own(&pruned), expected[..1], "others are not known then");
+        let (code, _, errors) = simtest(name, false, "corpus add package/tests/corpus/gone/z.sched");
+        assert_eq!(code, Some(70), "{errors}");
     }
 }

@@ -1,42 +1,42 @@
 //! Stored schedules: adding, listing, and taking out those that say nothing any more.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-use super::found;
+use super::error::{Error, usage};
+use super::found::{self, Found};
 use super::json::Object;
 use super::schedule;
 use super::usage::Arguments;
 
-const ROOT: &str = "tests/corpus";
-
-pub(crate) fn corpus(arguments: &Arguments) -> Result<u8, String> {
+pub(crate) fn corpus(arguments: &Arguments) -> Result<u8, Error> {
     match arguments.words.split_first() {
         Some((word, files)) if word == "add" && !files.is_empty() => {
             files.iter().try_for_each(|file| add(file, arguments)).map(|()| 0)
         }
         Some((word, [])) if word == "list" => {
-            for path in stored()? {
+            for (path, _) in stored(arguments)? {
                 let expect = schedule(&path)?.expect.unwrap_or_else(|| "-".into());
+                let file = near(&path);
                 if arguments.has("json") {
-                    let file = path.display().to_string();
                     Object::default().text("file", &file).text("expect", &expect).print();
                 } else {
-                    println!("{}  {expect}", path.display());
+                    println!("{file}  {expect}");
                 }
             }
             Ok(0)
         }
         Some((word, [])) if word == "prune" => prune(arguments),
-        _ => Err("expected `corpus add FILE...`, `corpus list` or `corpus prune [--dry-run]`".into()),
+        _ => Err(usage("expected `corpus add FILE...`, `corpus list` or `corpus prune [--dry-run]`")),
     }
 }
 
-fn add(file: &str, arguments: &Arguments) -> Result<(), String> {
+/// Puts a schedule where its test looks for such.
+fn add(file: &str, arguments: &Arguments) -> Result<(), Error> {
     let schedule = schedule(Path::new(file))?;
     let text = schedule.to_text();
-    let folder = Path::new(ROOT).join(&schedule.test);
+    let folder = found::named(&schedule.test, arguments)?.corpus()?;
     let oracle = schedule.expect.as_deref().unwrap_or("passes").replace([' ', '/'], "-");
     let hash = simtest::hash_bytes(0, text.as_bytes()) >> 32;
     let path = folder.join(format!("{oracle}-{hash:08x}.sched"));
@@ -44,64 +44,74 @@ fn add(file: &str, arguments: &Arguments) -> Result<(), String> {
         .and_then(|()| fs::write(&path, text))
         .map_err(|error| format!("{}: {error}", path.display()))?;
     if arguments.has("json") {
-        Object::default().text("file", &path.display().to_string()).print();
+        Object::default().text("file", &near(&path)).print();
     } else {
-        println!("{}", path.display());
+        println!("{}", near(&path));
     }
     Ok(())
 }
 
-fn stored() -> Result<Vec<PathBuf>, String> {
-    let mut all = Vec::new();
-    for folder in fs::read_dir(ROOT).into_iter().flatten().flatten() {
-        for file in fs::read_dir(folder.path()).into_iter().flatten() {
-            let path = file.map_err(|error| format!("{ROOT}: {error}"))?.path();
+/// All stored schedules of the packages that have tests, each with its test, if there is one.
+fn stored(arguments: &Arguments) -> Result<BTreeMap<PathBuf, Option<Found>>, Error> {
+    let tests = found::find(arguments)?;
+    let mut folders: BTreeMap<PathBuf, Option<Found>> = BTreeMap::new();
+    // With one test program alone, it is not known what belongs to the others.
+    if arguments.value("test").is_none() {
+        let packages: BTreeSet<&PathBuf> = tests.iter().map(|test| &test.folder).collect();
+        for package in packages {
+            let inside = fs::read_dir(package.join("tests/corpus")).into_iter().flatten().flatten();
+            folders.extend(inside.map(|folder| (folder.path(), None)));
+        }
+    }
+    for test in tests {
+        folders.insert(test.corpus()?, Some(test));
+    }
+    let mut all = BTreeMap::new();
+    for (folder, test) in folders {
+        for file in fs::read_dir(&folder).into_iter().flatten() {
+            let path = file.map_err(|error| format!("{}: {error}", folder.display()))?.path();
             if path.extension().is_some_and(|end| end == "sched") {
-                all.push(path);
+                all.insert(path, test.clone());
             }
         }
     }
-    all.sort();
     Ok(all)
 }
 
 /// Takes out schedules of which a line matches nothing any more, schedules of tests that are gone, and second copies.
-fn prune(arguments: &Arguments) -> Result<u8, String> {
-    let tests = found::find(arguments)?;
-    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for path in stored()? {
-        let of = schedule(&path)?;
-        let why = if let Some(first) = seen.get(&of.to_text()) {
-            Some(format!("the same as {}", first.display()))
-        } else {
-            let named = |test: &&found::Found| {
-                test.name() == of.test || test.name().ends_with(&format!("::{}", of.test))
-            };
-            match tests.iter().find(named) {
-                None => Some(format!("there is no test {}", of.test)),
-                Some(test) => {
-                    let full =
-                        fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                    let set = [
-                        ("SIMTEST_SCHEDULE".to_owned(), full.display().to_string()),
-                        ("SIMTEST_VIEW".to_owned(), "none".to_owned()),
-                        ("SIMTEST_VERDICT".to_owned(), "/dev/null".to_owned()),
-                    ];
-                    let run = test.run(&set)?;
-                    run.unmatched().then(|| "lines of it match nothing any more".to_owned())
-                }
+fn prune(arguments: &Arguments) -> Result<u8, Error> {
+    let mut seen: BTreeMap<(PathBuf, String), PathBuf> = BTreeMap::new();
+    for (path, test) in stored(arguments)? {
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let content = (folder, schedule(&path)?.to_text());
+        let why = match (seen.get(&content), test) {
+            (Some(first), _) => Some(format!("the same as {}", near(first))),
+            (None, None) => Some("there is no test that it belongs to".to_owned()),
+            (None, Some(test)) => {
+                let set = [
+                    ("SIMTEST_SCHEDULE".to_owned(), path.display().to_string()),
+                    ("SIMTEST_VIEW".to_owned(), "none".to_owned()),
+                    ("SIMTEST_VERDICT".to_owned(), "/dev/null".to_owned()),
+                ];
+                test.run(&set)?.unmatched().then(|| "lines of it match nothing any more".to_owned())
             }
         };
-        seen.entry(of.to_text()).or_insert_with(|| path.clone());
+        seen.entry(content).or_insert_with(|| path.clone());
         let Some(why) = why else { continue };
         if !arguments.has("dry-run") {
             fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         if arguments.has("json") {
-            Object::default().text("pruned", &path.display().to_string()).text("why", &why).print();
+            Object::default().text("pruned", &near(&path)).text("why", &why).print();
         } else {
-            println!("{}  {why}", path.display());
+            println!("{}  {why}", near(&path));
         }
     }
     Ok(0)
+}
+
+/// As it is called from here, if it lies below.
+fn near(path: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

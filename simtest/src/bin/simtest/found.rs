@@ -1,11 +1,13 @@
 //! The tests of the crate around, and runs of them.
 
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
+use super::bar::Bar;
+use super::error::{Error, usage};
 use super::json::Object;
 use super::usage::Arguments;
 
@@ -13,8 +15,12 @@ use super::usage::Arguments;
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     binary: PathBuf,
+    /// Where the manifest of its package is.
+    pub(crate) folder: PathBuf,
     /// The path within its binary, `::simtest` at the end.
     path: String,
+    /// Whether it runs only when it is named.
+    pub(crate) ignored: bool,
 }
 
 /// How a run went.
@@ -26,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) output: String,
     /// What it has printed.
     shown: String,
+    /// Whether it has written the file that it was asked for.
+    pub(crate) wrote: bool,
     took: Duration,
 }
 
@@ -58,8 +66,8 @@ impl Run {
 }
 
 /// Gives a recorded session to the tests that can replay such: those called `simtest_recording`.
-pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, String> {
-    let [file] = &arguments.words[..] else { return Err("expected one recording".into()) };
+pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, Error> {
+    let [file] = &arguments.words[..] else { return Err(usage("expected one recording")) };
     let path = fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))?;
     let set = [
         ("SIMTEST_RECORDING".to_owned(), path.display().to_string()),
@@ -74,51 +82,56 @@ pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, String>
         report(word, &test, &run, arguments.has("json"));
         return Ok(run.code());
     }
-    Err(format!("no test `simtest_recording` here can replay {file}"))
+    Err(Error::Refused(format!("no test `simtest_recording` here can replay {file}")))
 }
 
 /// Builds the tests and lists those made with the attribute.
-pub(crate) fn find(arguments: &Arguments) -> Result<Vec<Found>, String> {
+pub(crate) fn find(arguments: &Arguments) -> Result<Vec<Found>, Error> {
     listed(arguments, "simtest")
 }
 
 /// Builds the tests and lists those of this name, in whatever module.
-fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, String> {
+fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, Error> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--no-run", "--message-format=json", "--quiet"]);
-    if let Some(package) = arguments.value("package") {
-        cargo.args(["--package", package]);
-    }
-    if arguments.has("release") {
-        cargo.arg("--release");
-    }
+    cargo.args(["test", "--no-run", "--message-format=json-render-diagnostics", "--quiet"]);
+    cargo.args(arguments.of_cargo());
     let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| format!("cargo: {error}"))?;
     if !built.status.success() {
-        return Err("the tests do not compile".into());
+        return Err(Error::Failed("cargo could not build the tests".into()));
     }
     let messages = String::from_utf8_lossy(&built.stdout);
-    let mut binaries: Vec<PathBuf> = messages.lines().filter_map(executable).collect();
+    let mut binaries: Vec<(PathBuf, PathBuf)> = messages.lines().filter_map(executable).collect();
     binaries.sort();
     binaries.dedup();
     let mut all = Vec::new();
-    for binary in binaries {
-        let listed = Command::new(&binary)
-            .arg("--list")
-            .output()
-            .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let paths = text
-            .lines()
-            .filter_map(|line| line.strip_suffix(": test"))
-            .filter(|path| path.rsplit("::").next() == Some(name) && path.contains("::"));
-        all.extend(paths.map(|path| Found { binary: binary.clone(), path: path.into() }));
+    for (binary, folder) in binaries {
+        let list = |arguments: &[&str]| {
+            let listed = Command::new(&binary).args(arguments).output();
+            let listed = listed.map_err(|error| format!("{}: {error}", binary.display()))?;
+            Ok::<_, Error>(String::from_utf8_lossy(&listed.stdout).into_owned())
+        };
+        let (text, ignored) = (list(&["--list"])?, list(&["--list", "--ignored"])?);
+        let named = |line: &str| {
+            let path = line.strip_suffix(": test")?;
+            let is = path.rsplit("::").next() == Some(name) && path.contains("::");
+            let (binary, folder) = (binary.clone(), folder.clone());
+            let ignored = ignored.lines().any(|other| other == line);
+            is.then(|| Found { binary, folder, path: path.into(), ignored })
+        };
+        all.extend(text.lines().filter_map(named));
     }
     Ok(all)
 }
 
-/// The path in a message of cargo that tells of a test binary.
-fn executable(message: &str) -> Option<PathBuf> {
-    let (_, rest) = message.split_once("\"executable\":\"")?;
+/// The test binary that a message of cargo tells of, and the folder of its package.
+fn executable(message: &str) -> Option<(PathBuf, PathBuf)> {
+    let binary = path_in(message, "executable")?;
+    let manifest = path_in(message, "manifest_path")?;
+    message.contains("\"test\":true").then(|| (binary, manifest.parent().unwrap_or(Path::new("")).into()))
+}
+
+fn path_in(message: &str, name: &str) -> Option<PathBuf> {
+    let (_, rest) = message.split_once(&format!("\"{name}\":\""))?;
     let mut path = String::new();
     let mut chars = rest.chars();
     loop {
@@ -128,18 +141,26 @@ fn executable(message: &str) -> Option<PathBuf> {
             c => path.push(c),
         }
     }
-    message.contains("\"test\":true").then(|| path.into())
+    Some(path.into())
 }
 
 /// The only test of this name (or whose name ends so).
-pub(crate) fn named(name: &str, arguments: &Arguments) -> Result<Found, String> {
+pub(crate) fn named(name: &str, arguments: &Arguments) -> Result<Found, Error> {
     let all = find(arguments)?;
-    let is = |found: &&Found| found.name() == name || found.name().ends_with(&format!("::{name}"));
-    let mut fitting = all.iter().filter(is);
-    match (fitting.next(), fitting.next()) {
-        (Some(found), None) => Ok(found.clone()),
-        (None, _) => Err(format!("there is no test `{name}` made with #[simtest::test]")),
-        _ => Err(format!("there is more than one test `{name}`")),
+    let exact: Vec<&Found> = all.iter().filter(|found| found.name() == name).collect();
+    let end = format!("::{name}");
+    let within = || all.iter().filter(|found| found.name().ends_with(&end)).collect();
+    match &(if exact.is_empty() { within() } else { exact })[..] {
+        [found] => Ok((*found).clone()),
+        [] => Err(Error::Refused(format!("there is no test `{name}` made with #[simtest::test]"))),
+        several => {
+            let own = |found: &&Found| format!("{} in {}", found.name(), found.binary.display());
+            let several: Vec<String> = several.iter().map(own).collect();
+            Err(Error::Refused(format!(
+                "there is more than one test `{name}`, choose with the whole name, --package or --test:\n  {}",
+                several.join("\n  ")
+            )))
+        }
     }
 }
 
@@ -149,9 +170,10 @@ pub(crate) fn one(
     name: &str,
     arguments: &Arguments,
     set: &[(String, String)],
-) -> Result<u8, String> {
+) -> Result<u8, Error> {
     let test = named(name, arguments)?;
-    let run = if word == "certify" { test.run_shown(word, set, name, arguments)? } else { test.run(set)? };
+    let long = ["certify", "shrink", "why"].contains(&word);
+    let run = if long { test.run_shown(word, set, name, arguments)? } else { test.run(set)? };
     if arguments.has("json") {
         report(word, &test, &run, true);
         return Ok(run.code());
@@ -181,9 +203,18 @@ impl Found {
         self.path.strip_suffix("::simtest").unwrap_or(&self.path)
     }
 
-    /// Runs it in the folder that we are in.
-    pub(crate) fn run(&self, set: &[(String, String)]) -> Result<Run, String> {
+    /// Runs it in the folder of its package, as cargo does.
+    pub(crate) fn run(&self, set: &[(String, String)]) -> Result<Run, Error> {
         self.start(set, None)
+    }
+
+    /// Where its stored schedules are.
+    pub(crate) fn corpus(&self) -> Result<PathBuf, Error> {
+        let run = self.run(&[("SIMTEST_ONLY".to_owned(), "corpus".to_owned())])?;
+        match run.word.as_str() {
+            "corpus" => Ok(run.output.into()),
+            _ => Err(Error::Failed(format!("{} does not say where its corpus is", self.name()))),
+        }
     }
 
     /// The same, and tells how far it is.
@@ -193,18 +224,21 @@ impl Found {
         set: &[(String, String)],
         of: &str,
         arguments: &Arguments,
-    ) -> Result<Run, String> {
+    ) -> Result<Run, Error> {
         let head = Object::default().text("command", command).text("test", self.name());
         self.start(set, Some(Bar::new(of, arguments.has("json").then_some(head))))
     }
 
-    fn start(&self, set: &[(String, String)], mut bar: Option<Bar>) -> Result<Run, String> {
+    fn start(&self, set: &[(String, String)], mut bar: Option<Bar>) -> Result<Run, Error> {
         let name = format!("simtest-{}-{}", process::id(), self.path.replace("::", "-"));
         let result = env::temp_dir().join(name);
         let begun = Instant::now();
         let mut command = Command::new(&self.binary);
-        command.args(["--exact", &self.path, "--nocapture"]).env("SIMTEST_RESULT", &result);
+        command
+            .args(["--exact", &self.path, "--nocapture", "--include-ignored"])
+            .env("SIMTEST_RESULT", &result);
         command.envs(set.iter().map(|(name, value)| (name, value)));
+        command.current_dir(&self.folder).env("SIMTEST_FROM", env::current_dir().unwrap_or_default());
         if bar.is_some() {
             command.env("SIMTEST_PROGRESS", "1");
         }
@@ -217,10 +251,11 @@ impl Found {
             let _ = said.map(|mut said| said.read_to_end(&mut text));
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut errors = String::new();
+        let (mut errors, mut wrote) = (String::new(), false);
         for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
             let Ok(line) = line else { break };
             match (line.strip_prefix('\u{1}'), &mut bar) {
+                (Some("wrote"), _) => wrote = true,
                 (Some(news), Some(bar)) => bar.show(news),
                 (Some(_), None) => {}
                 (None, _) => {
@@ -237,11 +272,13 @@ impl Found {
         let took = begun.elapsed();
         let told = read_and_remove(&result);
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
-        if word == "usage" {
-            return Err(text.trim_end().to_owned());
+        match word {
+            "usage" => return Err(Error::Refused(text.trim_end().to_owned())),
+            "failed" => return Err(Error::Failed(text.trim_end().to_owned())),
+            _ => {}
         }
         let output = if word == "crash" && text.is_empty() { errors } else { text.trim_end().to_owned() };
-        Ok(Run { word: word.to_owned(), output, shown, took })
+        Ok(Run { word: word.to_owned(), output, shown, wrote, took })
     }
 }
 
@@ -249,70 +286,6 @@ fn read_and_remove(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let _ = fs::remove_file(path);
     text
-}
-
-/// How far a test is: one line that is redrawn; where nobody looks, a plain line for each quarter, or an object.
-struct Bar {
-    of: String,
-    /// What each object begins with, if such are asked for.
-    json: Option<Object>,
-    redrawn: bool,
-    last: Option<Instant>,
-    /// How many quarters of the phase have been told.
-    told: u64,
-    phase: (String, Instant),
-}
-
-impl Bar {
-    fn new(of: &str, json: Option<Object>) -> Self {
-        let phase = (String::new(), Instant::now());
-        let redrawn = json.is_none() && io::stderr().is_terminal();
-        Self { of: of.into(), json, redrawn, last: None, told: 0, phase }
-    }
-
-    /// `news` is phase, done, all.
-    fn show(&mut self, news: &str) {
-        let mut words = news.split(' ');
-        let (Some(phase), Some(done), Some(all)) = (words.next(), words.next(), words.next()) else { return };
-        let (Ok(done), Ok(all)) = (done.parse::<u64>(), all.parse::<u64>()) else { return };
-        if self.phase.0 != phase {
-            self.phase = (phase.into(), Instant::now());
-            self.told = 0;
-        }
-        let all = all.max(1);
-        let done = done.min(all);
-        let millis = self.phase.1.elapsed().as_millis().max(1);
-        let speed = u128::from(done) * 1_000 / millis;
-        let left = Duration::from_millis((millis * u128::from(all - done) / u128::from(done.max(1))) as u64);
-        let words = phase.replace('-', " ");
-        let counts = format!("{words} {done}/{all}  {speed}/s  {:.1} s left", left.as_secs_f64());
-        let quarter = done * 4 / all + 1;
-        if let Some(head) = &self.json {
-            if quarter > self.told {
-                let object = head.clone().text("phase", phase).number("done", done.into());
-                object.number("of", all.into()).print();
-                self.told = quarter;
-            }
-        } else if self.redrawn {
-            if self.last.is_some_and(|last| last.elapsed() < Duration::from_millis(100)) {
-                return;
-            }
-            self.last = Some(Instant::now());
-            let full = done * 20 / all;
-            let bar: String = (0..20).map(|i| if i < full { '█' } else { '░' }).collect();
-            let _ = write!(io::stderr(), "\r\x1b[2K {} {bar} {counts}", self.of);
-            let _ = io::stderr().flush();
-        } else if quarter > self.told {
-            let _ = writeln!(io::stderr(), "{} {counts}", self.of);
-            self.told = quarter;
-        }
-    }
-
-    fn clear(self) {
-        if self.redrawn {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
-        }
-    }
 }
 
 pub(crate) fn report(command: &str, test: &Found, run: &Run, json: bool) {

@@ -8,8 +8,11 @@
     reason = "a command line may look at the clock"
 )]
 
+mod bar;
 mod bench;
 mod corpus;
+mod diff;
+mod error;
 mod found;
 mod json;
 mod usage;
@@ -20,6 +23,7 @@ use std::{env, fs};
 
 use simtest::Schedule;
 
+use self::error::{Error, usage};
 use self::found::Found;
 use self::json::Object;
 use self::usage::{Arguments, USAGE};
@@ -28,17 +32,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match command(&arguments) {
         Ok(code) => ExitCode::from(code),
-        Err(why) => {
-            eprintln!("simtest: {why}\n{USAGE}");
-            ExitCode::from(64)
-        }
+        Err(error) => error.told(),
     }
 }
 
 const COMMANDS: [&str; 9] = ["run", "replay", "shrink", "why", "show", "certify", "diff", "corpus", "bench"];
 
-fn command(arguments: &[String]) -> Result<u8, String> {
-    let Some((word, rest)) = arguments.split_first() else { return Err("what shall it do?".into()) };
+fn command(arguments: &[String]) -> Result<u8, Error> {
+    let Some((word, rest)) = arguments.split_first() else { return Err(usage("what shall it do?")) };
     match word.as_str() {
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -51,11 +52,11 @@ fn command(arguments: &[String]) -> Result<u8, String> {
         _ => {}
     }
     if !COMMANDS.contains(&word.as_str()) {
-        return Err(format!("there is no command `{word}`"));
+        return Err(Error::Usage(format!("there is no command `{word}`")));
     }
-    let arguments = Arguments::of(word, rest)?;
+    let arguments = Arguments::of(word, rest).map_err(Error::Usage)?;
     if let ("run" | "certify", [_, other, ..]) = (word.as_str(), &arguments.words[..]) {
-        return Err(format!("expected one name, found `{other}` too"));
+        return Err(Error::Usage(format!("expected one name, found `{other}` too")));
     }
     match word.as_str() {
         "run" => run(&arguments),
@@ -65,9 +66,7 @@ fn command(arguments: &[String]) -> Result<u8, String> {
             let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
             set.push(("SIMTEST_VIEW".into(), view.into()));
             set.push(("SIMTEST_ONLY".into(), word.clone()));
-            for (name, variable) in
-                [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET"), ("jobs", "SIMTEST_THREADS")]
-            {
+            for (name, variable) in [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET")] {
                 set.extend(arguments.value(name).map(|value| (variable.to_owned(), value.to_owned())));
             }
             found::one(word, &test, &arguments, &set)
@@ -83,10 +82,10 @@ fn command(arguments: &[String]) -> Result<u8, String> {
         "show" => show(&arguments),
         "certify" => {
             let faults = arguments.value("faults").unwrap_or("2").to_owned();
-            let test = arguments.words.first().ok_or("which test?")?;
+            let test = arguments.words.first().ok_or_else(|| usage("which test?"))?;
             found::one(word, test, &arguments, &[("SIMTEST_CERTIFY".into(), faults)])
         }
-        "diff" => diff(&arguments),
+        "diff" => diff::diff(&arguments),
         "corpus" => corpus::corpus(&arguments),
         _ => bench::bench(&arguments),
     }
@@ -100,7 +99,7 @@ fn is_recording(arguments: &Arguments) -> bool {
 type Set = Vec<(String, String)>;
 
 /// The test, and the seed or schedule to run it with: `TEST SEED`, or `--sched FILE`.
-fn one(arguments: &Arguments) -> Result<(String, Set), String> {
+fn one(arguments: &Arguments) -> Result<(String, Set), Error> {
     if let Some(file) = arguments.value("sched") {
         let test = match arguments.words.first() {
             Some(test) => test.clone(),
@@ -109,8 +108,10 @@ fn one(arguments: &Arguments) -> Result<(String, Set), String> {
         let path = fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))?;
         return Ok((test, vec![("SIMTEST_SCHEDULE".into(), path.display().to_string())]));
     }
-    let [test, seed] = &arguments.words[..] else { return Err("expected TEST SEED, or --sched FILE".into()) };
-    let seed: u64 = seed.parse().map_err(|_| format!("expected a seed, found `{seed}`"))?;
+    let [test, seed] = &arguments.words[..] else {
+        return Err(usage("expected TEST SEED, or --sched FILE"));
+    };
+    let seed: u64 = seed.parse().map_err(|_| Error::Usage(format!("expected a seed, found `{seed}`")))?;
     Ok((test.clone(), vec![("SIMTEST_SEED".into(), seed.to_string())]))
 }
 
@@ -119,7 +120,7 @@ fn schedule(path: &Path) -> Result<Schedule, String> {
     Schedule::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn run(arguments: &Arguments) -> Result<u8, String> {
+fn run(arguments: &Arguments) -> Result<u8, Error> {
     let filter = arguments.words.first().map_or("", String::as_str);
     let mut set = Vec::new();
     if let Some(seeds) = arguments.value("seeds") {
@@ -134,10 +135,11 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     if arguments.has("strict") {
         set.push(("SIMTEST_STRICT".to_owned(), "1".to_owned()));
     }
-    let found: Vec<Found> =
-        found::find(arguments)?.into_iter().filter(|found| found.name().contains(filter)).collect();
+    let asked = |found: &Found| found.name() == filter || !found.ignored && found.name().contains(filter);
+    let found: Vec<Found> = found::find(arguments)?.into_iter().filter(asked).collect();
     if found.is_empty() {
-        return Err(format!("no test made with #[simtest::test] is called like `{filter}`"));
+        let why = format!("no test made with #[simtest::test] is called like `{filter}`");
+        return Err(Error::Refused(why));
     }
     let mut code = 0;
     for (number, test) in found.iter().enumerate() {
@@ -151,10 +153,12 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     Ok(code)
 }
 
-fn show(arguments: &Arguments) -> Result<u8, String> {
+fn show(arguments: &Arguments) -> Result<u8, Error> {
     const FORMS: [&str; 8] = ["html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "sched"];
     let forms: Vec<&str> = FORMS.into_iter().filter(|form| arguments.has(form)).collect();
-    let [form] = forms[..] else { return Err(format!("expected one of --{}", FORMS.join(", --"))) };
+    let [form] = forms[..] else {
+        return Err(Error::Usage(format!("expected one of --{}", FORMS.join(", --"))));
+    };
     let mut arguments = arguments.clone();
     // `show FILE` as well as `show --sched FILE`.
     if let [file] = &arguments.words[..]
@@ -171,45 +175,14 @@ fn show(arguments: &Arguments) -> Result<u8, String> {
     set.push(("SIMTEST_SHOW".into(), format!("{form}:{}", path.display())));
     set.push(("SIMTEST_VIEW".into(), "none".into()));
     set.push(("SIMTEST_VERDICT".into(), "/dev/null".into()));
-    found::named(&test, &arguments)?.run(&set)?;
+    let run = found::named(&test, &arguments)?.run(&set)?;
+    if !run.wrote {
+        return Err(Error::Failed(format!("{out} was not written: {}", run.output)));
+    }
     if arguments.has("json") {
         Object::default().text("command", "show").text("file", &out).print();
     } else {
         println!("{out}");
-    }
-    Ok(0)
-}
-
-/// The first record that differs between two traces as JSONL, times and record numbers aside.
-fn diff(arguments: &Arguments) -> Result<u8, String> {
-    let [a, b] = &arguments.words[..] else {
-        return Err("expected two files, as `show --jsonl` writes them".into());
-    };
-    let read = |path: &String| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
-    let (first, second) = (read(a)?, read(b)?);
-    let essence =
-        |line: &str| line.split_once("\"h\":").map_or_else(|| line.to_owned(), |(_, rest)| rest.to_owned());
-    let mut lines = (first.lines(), second.lines());
-    for number in 0_u128.. {
-        match (lines.0.next(), lines.1.next()) {
-            (None, None) => break,
-            (one, other) if one.map(essence) == other.map(essence) => {}
-            (one, other) => {
-                let (one, other) = (one.unwrap_or("ended"), other.unwrap_or("ended"));
-                if arguments.has("json") {
-                    let at = Object::default().text("command", "diff").number("record", number);
-                    at.text("first", one).text("second", other).print();
-                } else {
-                    println!("record {number}\n  {a}: {one}\n  {b}: {other}");
-                }
-                return Ok(1);
-            }
-        }
-    }
-    if arguments.has("json") {
-        Object::default().text("command", "diff").raw("record", "null").print();
-    } else {
-        println!("no difference but in times");
     }
     Ok(0)
 }

@@ -4,7 +4,7 @@ pub(crate) const USAGE: &str = "\
 usage:
   simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
   simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|host=NAME|around=f2+20] [--until EVENT] [--step]
-  simtest shrink TEST SEED | --sched FILE  [--budget 60s] [--jobs N]
+  simtest shrink TEST SEED | --sched FILE  [--budget 60s]
   simtest replay FILE.rec, simtest shrink FILE.rec: a recorded session
   simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
@@ -13,8 +13,10 @@ usage:
   simtest corpus add FILE... | list | prune [--dry-run]
   simtest bench [NAME]... [--strict]
   simtest help, simtest --version
-all take --json (one object a line on stdout), and --package NAME and --release for cargo.
-exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict, 64 usage";
+all take --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
+--features LIST, --all-features, --no-default-features and --release.
+exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict (or an incomplete certificate),
+64 usage, 70 it could not be done (the tests do not build, a file cannot be read); of diff: 0 no difference, 1 one";
 
 /// Words, values (`--name value`) and flags (`--name`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,10 +26,12 @@ pub(crate) struct Arguments {
     flags: Vec<String>,
 }
 
-const VALUES: [&str; 9] = ["seeds", "jobs", "view", "faults", "out", "package", "sched", "budget", "until"];
-const FLAGS: [&str; 13] = [
-    "strict", "json", "release", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step",
-    "trace", "dry-run",
+const VALUES: [&str; 8] = ["seeds", "jobs", "view", "faults", "out", "sched", "budget", "until"];
+/// What cargo is given.
+const CARGO_VALUES: [&str; 4] = ["package", "features", "test", "manifest-path"];
+const CARGO_FLAGS: [&str; 4] = ["release", "workspace", "all-features", "no-default-features"];
+const FLAGS: [&str; 12] = [
+    "strict", "json", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step", "trace", "dry-run",
 ];
 
 /// What the value of an option should have been, if it is something else.
@@ -51,7 +55,7 @@ fn options(command: &str) -> &'static [&'static str] {
     match command {
         "run" => &["seeds", "budget", "jobs", "strict"],
         "replay" => &["sched", "view", "until", "step", "trace"],
-        "shrink" => &["sched", "budget", "jobs"],
+        "shrink" => &["sched", "budget"],
         "why" => &["sched"],
         "show" => &["sched", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "out"],
         "certify" => &["faults"],
@@ -78,10 +82,10 @@ fn is_view(text: &str) -> bool {
 impl Arguments {
     /// Those of `command`: with an option that it does not know, it would do something else than it was told.
     pub(crate) fn of(command: &str, arguments: &[String]) -> Result<Self, String> {
-        const ALL: [&str; 3] = ["json", "package", "release"];
         let parsed = Self::parse(arguments)?;
         let mut names = parsed.values.iter().map(|(name, _)| name).chain(&parsed.flags);
-        let known = |name: &String| ALL.contains(&&name[..]) || options(command).contains(&&name[..]);
+        let all = |name: &str| name == "json" || CARGO_VALUES.contains(&name) || CARGO_FLAGS.contains(&name);
+        let known = |name: &String| all(name) || options(command).contains(&&name[..]);
         match names.find(|name| !known(name)) {
             Some(name) => Err(format!("`{command}` does not take --{name}")),
             None => Ok(parsed),
@@ -99,15 +103,19 @@ impl Arguments {
             // `--sched` is a value, or at the end the form in which to show.
             let value = rest.peek().filter(|value| !value.starts_with("--"));
             match value {
-                Some(value) if VALUES.contains(&name) => {
+                Some(value) if VALUES.contains(&name) || CARGO_VALUES.contains(&name) => {
                     if let Some(expected) = expected(name, value) {
                         return Err(format!("--{name} {value}: expected {expected}"));
                     }
                     all.values.push((name.into(), (*value).clone()));
                     rest.next();
                 }
-                _ if FLAGS.contains(&name) || name == "sched" => all.flags.push(name.into()),
-                _ if VALUES.contains(&name) => return Err(format!("--{name} needs a value")),
+                _ if FLAGS.contains(&name) || CARGO_FLAGS.contains(&name) || name == "sched" => {
+                    all.flags.push(name.into());
+                }
+                _ if VALUES.contains(&name) || CARGO_VALUES.contains(&name) => {
+                    return Err(format!("--{name} needs a value"));
+                }
                 _ => return Err(format!("there is no option `--{name}`")),
             }
         }
@@ -116,6 +124,14 @@ impl Arguments {
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..])
+    }
+
+    /// What is meant for cargo, as it was given.
+    pub(crate) fn of_cargo(&self) -> Vec<String> {
+        let values = self.values.iter().filter(|(name, _)| CARGO_VALUES.contains(&&name[..]));
+        let values = values.flat_map(|(name, value)| [format!("--{name}"), value.clone()]);
+        let flags = self.flags.iter().filter(|name| CARGO_FLAGS.contains(&&name[..]));
+        values.chain(flags.map(|name| format!("--{name}"))).collect()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -164,5 +180,10 @@ mod tests {
         assert!(parse("--view around=f2±20").is_ok() && parse("--view host=a,b").is_ok());
         assert!(parse("--view all").is_err() && parse("--view around=2+x").is_err());
         assert_eq!(parse("--speed 1"), Err("there is no option `--speed`".into()));
+        let cargo =
+            parse("t --package a --json --features x,y --package b --all-features --seeds 0..1").unwrap();
+        let given = ["--package", "a", "--features", "x,y", "--package", "b", "--all-features"];
+        assert_eq!(cargo.of_cargo(), given);
+        assert_eq!(parse("--test"), Err("--test needs a value".into()));
     }
 }

@@ -7,6 +7,7 @@ mod ping;
 use simtest::{Bounds, Budget, FromSeed, certify, ms, search, secs, shrink};
 
 use self::clock::Clock;
+use super::error::Error;
 use super::json::Object;
 use super::usage::Arguments;
 
@@ -64,7 +65,7 @@ const fn rate(count: u64, nanos: u64) -> u64 {
 
 /// Measures, each for about a second or less, on one core. The clock counts this program's own processor time where the system
 /// tells it.
-pub(crate) fn bench(arguments: &Arguments) -> Result<u8, String> {
+pub(crate) fn bench(arguments: &Arguments) -> Result<u8, Error> {
     let mut figures = Figures { arguments, told: 0, missed: 0 };
     speed(&mut figures);
     faults(&mut figures);
@@ -72,7 +73,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<u8, String> {
     certificates(&mut figures)?;
     shrinking(&mut figures)?;
     if figures.told == 0 {
-        return Err(format!("no figure is called like {}", arguments.words.join(" or ")));
+        return Err(Error::Usage(format!("no figure is called like {}", arguments.words.join(" or "))));
     }
     if cfg!(debug_assertions) {
         eprintln!("simtest: this is a build without optimization; install it with `cargo install`");

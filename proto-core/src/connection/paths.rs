@@ -18,6 +18,8 @@ use crate::{Drop, Ecn, PathId, Timestamp, code};
 const AMPLIFICATION: usize = 3;
 /// Answers to PATH_CHALLENGE that wait.
 const MAX_ANSWERS: usize = 3;
+/// Addresses that are not proven and may be sent something: those of the answers, and the one that is asked.
+const MAX_BUDGETS: usize = MAX_ANSWERS + 1;
 /// Times that a new address is asked.
 const TRIES: u8 = 3;
 /// Frames about paths that are taken in a probe timeout.
@@ -40,7 +42,7 @@ pub(crate) struct Arrival {
 pub(super) struct Paths {
     /// The one that is proven and used.
     active: PathId,
-    /// Of the packet that is being taken in, and its length.
+    /// Of the packet that is being taken in, and what of its length is in no budget yet.
     arrival: (PathId, usize),
     /// Of the packet that was written last.
     written: PathId,
@@ -57,6 +59,41 @@ struct Roaming {
     /// The address before the last move, which may be gone back to without proof until then.
     old: Option<(PathId, Timestamp)>,
     answers: VecDeque<Answer>,
+    budgets: VecDeque<Budget>,
+}
+
+/// What may still be sent to an address that is not proven, whatever for.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    path: PathId,
+    bytes: usize,
+}
+
+impl Roaming {
+    /// `len` more bytes came from `path`.
+    fn fund(&mut self, path: PathId, len: usize) {
+        let bytes = AMPLIFICATION * len;
+        if let Some(budget) = self.budgets.iter_mut().find(|budget| budget.path == path) {
+            budget.bytes += bytes;
+            return;
+        }
+        if self.budgets.len() >= MAX_BUDGETS {
+            let asked = self.moving.map(|moving| moving.to);
+            let spared = self.budgets.iter().position(|budget| Some(budget.path) != asked);
+            self.budgets.remove(spared.unwrap_or(0));
+        }
+        self.budgets.push_back(Budget { path, bytes });
+    }
+
+    /// How long a packet to `path` may be; it is paid for. Something is left for the next one, if there is enough for two.
+    fn spend(&mut self, path: PathId, most: usize) -> Option<usize> {
+        let budget = self.budgets.iter_mut().find(|budget| budget.path == path)?;
+        let len = most.min(SHORTEST.max(budget.bytes / 2));
+        (len <= budget.bytes).then(|| {
+            budget.bytes -= len;
+            len
+        })
+    }
 }
 
 /// The client seems to be elsewhere.
@@ -66,8 +103,6 @@ struct Moving {
     is_same_host: bool,
     /// The largest packet number that came from there.
     number: u64,
-    /// Bytes that may still be sent there.
-    budget: usize,
     challenge: [u8; 8],
     due: bool,
     tries: u8,
@@ -83,8 +118,6 @@ struct Moving {
 struct Answer {
     path: PathId,
     data: [u8; 8],
-    /// How long its packet may be.
-    len: usize,
 }
 
 impl Paths {
@@ -142,7 +175,7 @@ impl Connection {
         is_newest: bool,
         is_probing: bool,
     ) {
-        let (path, len) = (arrival.path, self.paths.arrival.1);
+        let path = arrival.path;
         if path == self.paths.active {
             if self.paths.roaming.is_some() && !is_probing {
                 self.stay(number);
@@ -152,10 +185,10 @@ impl Connection {
         if !self.may_roam() {
             return;
         }
-        let budget = AMPLIFICATION * len;
+        let len = core::mem::take(&mut self.paths.arrival.1);
         let roaming = self.paths.roaming.get_or_insert_default();
+        roaming.fund(path, len);
         if let Some(moving) = roaming.moving.as_mut().filter(|moving| moving.to == path) {
-            moving.budget += budget;
             if is_newest && !is_probing {
                 moving.number = number;
             }
@@ -183,7 +216,6 @@ impl Connection {
             to: path,
             is_same_host,
             number,
-            budget,
             challenge,
             due: true,
             tries: 1,
@@ -271,13 +303,16 @@ impl Connection {
         }
         self.count_path_frame(now)?;
         let (path, len) = self.paths.arrival;
-        let len = if path == self.paths.active { MIN_INIT } else { MIN_INIT.min(AMPLIFICATION * len) };
         let roaming = self.paths.roaming.get_or_insert_default();
+        if path != self.paths.active {
+            roaming.fund(path, len);
+            self.paths.arrival.1 = 0;
+        }
         if roaming.answers.len() >= MAX_ANSWERS {
             roaming.answers.pop_front();
             self.stats.drops.count(Drop::PathAnswerDropped);
         }
-        roaming.answers.push_back(Answer { path, data, len });
+        roaming.answers.push_back(Answer { path, data });
         Ok(())
     }
 
@@ -332,11 +367,7 @@ impl Connection {
         if self.paths.roaming.is_none() || !matches!(self.state, State::Established | State::Flushing) {
             return false;
         }
-        while let Some((path, frame, len)) = self.next_path_frame() {
-            let len = len.min(usize::from(self.link.max_packet));
-            if len < SHORTEST {
-                continue;
-            }
+        if let Some((path, frame, len)) = self.next_path_frame() {
             let start = buf.len();
             let (number, number_len) = self.recovery.next_number();
             packet::start_short(buf, self.cid_on(path), number, number_len);
@@ -362,18 +393,25 @@ impl Connection {
 
     fn next_path_frame(&mut self) -> Option<(PathId, Frame<'static>, usize)> {
         let active = self.paths.active;
+        let most = MIN_INIT.min(usize::from(self.link.max_packet));
         let roaming = self.paths.roaming.as_mut()?;
-        if let Some(Answer { path, data, len }) = roaming.answers.pop_front() {
-            return Some((path, Frame::PathResponse(data), len));
+        if let Some(moving) = &mut roaming.moving {
+            let Moving { to, challenge, old_challenge, .. } = *moving;
+            if core::mem::take(&mut moving.old_due) {
+                return Some((active, Frame::PathChallenge(old_challenge), SHORTEST));
+            }
+            if core::mem::take(&mut moving.due)
+                && let Some(len) = roaming.spend(to, most)
+            {
+                return Some((to, Frame::PathChallenge(challenge), len));
+            }
         }
-        let moving = roaming.moving.as_mut()?;
-        if core::mem::take(&mut moving.old_due) {
-            return Some((active, Frame::PathChallenge(moving.old_challenge), SHORTEST));
-        }
-        if core::mem::take(&mut moving.due) {
-            let len = moving.budget.min(MIN_INIT);
-            moving.budget -= len;
-            return Some((moving.to, Frame::PathChallenge(moving.challenge), len));
+        while let Some(Answer { path, data }) = roaming.answers.pop_front() {
+            let len = if path == active { Some(most) } else { roaming.spend(path, most) };
+            if let Some(len) = len {
+                return Some((path, Frame::PathResponse(data), len));
+            }
+            self.stats.drops.count(Drop::PathAnswerDropped);
         }
         None
     }

@@ -152,3 +152,35 @@ fn row_27_a_packet_shown_again_from_elsewhere_moves_nobody() {
     assert_eq!(world.server.address(peer.id()), Some(peer.at));
     assert_eq!(peer.held(&world), 1);
 }
+
+/// Questions about paths from an address that is not proven, in one packet or in several, with something to say or without.
+#[test]
+fn row_27_all_answers_to_an_unproven_address_share_what_came_from_it() {
+    let victim = host(10);
+    for (packets, is_probing) in [(1, false), (1, true), (3, false), (3, true)] {
+        let (mut world, mut peer) = joined();
+        world.run(secs(1));
+        world.sent.clear();
+        let mut record = Vec::new();
+        let mut writer = RecordWriter::new(&mut record);
+        for index in 0..3 {
+            writer.write(&Frame::PathChallenge([index; 8]), false);
+        }
+        if !is_probing {
+            writer.write(&Frame::Msg(msg(Class::ReliableOrdered, 0, b"x")), true);
+        }
+        world.keep("record", &record);
+        let mut came = 0;
+        for _ in 0..packets {
+            peer.number += 1;
+            let packet = peer.seal_as(peer.number, &record);
+            came += packet.len();
+            world.hand_in(victim, &packet);
+        }
+        world.run(secs(2));
+        let sent: usize = world.sent_to(victim).map(<[u8]>::len).sum();
+        assert!(sent > 0 && sent <= 3 * came, "{sent} bytes for {came}, {packets} packets, {is_probing}");
+        assert!(world.dropped(Drop::PathAnswerDropped) > 0, "what is not answered is counted");
+        assert_eq!(world.stats().moves, 0);
+    }
+}

@@ -1,7 +1,10 @@
 //! Bytes that must not be seen.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use core::hint::black_box;
+use core::ops::Deref;
 
 /// 32 bytes that are in no log: debug output does not show them, comparing takes the same time whatever they are, and they are
 /// overwritten when they are dropped.
@@ -37,9 +40,65 @@ impl Eq for Secret {}
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.0 = [0; 32];
-        // Somebody may look: so the bytes are written, though nobody does.
-        black_box(&mut self.0);
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites what nobody needs any more.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // Somebody may look: so the bytes are written, though nobody does.
+    black_box(bytes);
+}
+
+/// Any number of bytes with secrets among them, which are overwritten wherever they have been.
+#[derive(Clone, Default)]
+pub(crate) struct Hidden(Vec<u8>);
+
+impl Hidden {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        let len = self.0.len() + bytes.len();
+        if len > self.0.capacity() {
+            let mut more = Vec::with_capacity(len.max(2 * self.0.capacity()).max(1024));
+            more.extend_from_slice(&self.0);
+            wipe(&mut core::mem::replace(&mut self.0, more));
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A copy of its length, which its owner has to [`wipe`].
+    pub(crate) fn to_box(&self) -> Box<[u8]> {
+        Box::from(&self.0[..])
+    }
+}
+
+impl Deref for Hidden {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Hidden {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hidden({})", self.0.len())
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
     }
 }
 
@@ -55,7 +114,7 @@ crate::sleep::saved!(Secret(_));
 mod tests {
     use alloc::format;
 
-    use super::{Secret, is_equal};
+    use super::{Hidden, Secret, is_equal};
 
     #[test]
     fn it_does_not_show_and_compares_all_of_itself() {
@@ -67,6 +126,12 @@ mod tests {
             other[byte] ^= 1;
             assert_ne!(secret, Secret::from(other));
         }
+        let mut hidden = Hidden::from(alloc::vec![0xA7; 7]);
+        hidden.extend(&[1; 2000]);
+        assert_eq!(
+            (&hidden[..8], hidden.len(), format!("{hidden:?}").as_str()),
+            (&[0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 1][..], 2007, "Hidden(2007)")
+        );
         assert!(is_equal(b"", b"") && !is_equal(b"a", b"ab") && !is_equal(b"a", b"b"));
     }
 }

@@ -11,6 +11,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::lazy::{Blank, Lazy};
+use crate::secret::Hidden;
 use crate::time::nanos;
 use crate::{Config, Timestamp};
 
@@ -29,51 +30,56 @@ pub(crate) trait Saved: Sized {
 
 /// Takes in what is saved.
 pub(crate) struct Saver {
-    bytes: Vec<u8>,
+    bytes: Hidden,
     /// Times are saved as their distance from this one.
     clock: Timestamp,
 }
 
 impl Saver {
     pub(crate) fn new(clock: Timestamp) -> Self {
-        Self { bytes: clock.as_nanos().to_le_bytes().to_vec(), clock }
+        let mut bytes = Hidden::new();
+        bytes.extend(&clock.as_nanos().to_le_bytes());
+        Self { bytes, clock }
     }
 
     /// What was saved. Of a run of zeros only the first and the number of the others stay.
     pub(crate) fn finish(self) -> Box<[u8]> {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut bytes = Hidden::new();
         let mut rest = &self.bytes[..];
         while let Some(&first) = rest.first() {
             let zeros = rest.iter().take(256).take_while(|&&byte| byte == 0).count();
-            bytes.push(first);
-            bytes.extend(u8::try_from(zeros.wrapping_sub(1)));
+            match u8::try_from(zeros.wrapping_sub(1)) {
+                Ok(others) => bytes.extend(&[first, others]),
+                Err(_) => bytes.extend(&[first]),
+            }
             rest = &rest[zeros.max(1)..];
         }
-        bytes.into_boxed_slice()
+        bytes.to_box()
     }
 
     /// Seven bits a byte, the lowest first.
     pub(crate) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.bytes.push(number as u8 | 0x80);
+            self.bytes.extend(&[number as u8 | 0x80]);
             number >>= 7;
         }
-        self.bytes.push(number as u8);
+        self.bytes.extend(&[number as u8]);
     }
 
     fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend(bytes);
     }
 }
 
 /// Undoes [`Saver::finish`].
-pub(crate) fn expand(saved: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(2 * saved.len());
+pub(crate) fn expand(saved: &[u8]) -> Hidden {
+    const ZEROS: [u8; 255] = [0; 255];
+    let mut bytes = Hidden::new();
     let mut rest = saved.iter();
     while let Some(&byte) = rest.next() {
         let zeros = if byte == 0 { rest.next().copied().unwrap_or(0) } else { 0 };
-        bytes.resize(bytes.len() + usize::from(zeros), 0);
-        bytes.push(byte);
+        bytes.extend(&ZEROS[..usize::from(zeros)]);
+        bytes.extend(&[byte]);
     }
     bytes
 }

@@ -8,11 +8,12 @@ use core::time::Duration;
 
 use super::transmit::pad;
 use crate::crypto::{Key, Session};
+use crate::secret::wipe;
 use crate::sleep::{Loader, Saved, Saver};
 use crate::wire::{Cid, sealed};
 use crate::{Config, Timestamp};
 
-/// Packets that a used-up key still seals: those that say so.
+/// Packets that a used-up key still seals: those that say so, which are at most eight, and their answers.
 const RESERVE: u64 = 64;
 
 #[derive(Clone, Debug)]
@@ -200,6 +201,7 @@ impl Saved for Keys {
         let mut secrets = Vec::with_capacity(256);
         self.session.save(&mut secrets);
         secrets.save(to);
+        wipe(&mut secrets);
         for number in [self.updates, self.sent, self.update_after, self.first_sent, self.forged] {
             number.save(to);
         }
@@ -208,8 +210,10 @@ impl Saved for Keys {
     }
 
     fn load(from: &mut Loader<'_>) -> Option<Self> {
-        let secrets = Vec::<u8>::load(from)?;
-        let session = from.config.crypto.as_ref()?.identity.load(&secrets)?;
+        let mut secrets = Vec::<u8>::load(from)?;
+        let session = from.config.crypto.as_ref().and_then(|crypto| crypto.identity.load(&secrets));
+        wipe(&mut secrets);
+        let session = session?;
         let updates = u64::load(from)?;
         Some(Self {
             session,

@@ -124,7 +124,7 @@ impl<A: Address> Endpoint<A> {
             clock: now,
             slots: Vec::new(),
             free: Vec::new(),
-            routes: Routes::default(),
+            routes: Routes::new(&seed),
             sessions: Sessions::default(),
             answers: VecDeque::new(),
             sending: ReadyList::default(),

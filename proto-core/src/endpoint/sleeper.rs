@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Deref;
 
+use crate::secret::wipe;
 use crate::{Config, Connection, Stats, Timestamp};
 
 /// A connection, put away or not.
@@ -30,8 +31,7 @@ impl fmt::Debug for Asleep {
 /// What is put away has secrets in it.
 impl Drop for Asleep {
     fn drop(&mut self) {
-        self.bytes.fill(0);
-        core::hint::black_box(&mut self.bytes);
+        wipe(&mut self.bytes);
     }
 }
 

@@ -7,19 +7,14 @@ use std::time::Duration;
 
 use proto_core::crypto::{Crypto, Identity, Limits, Trust};
 use proto_core::{CloseReason, ConfigBuilder, Drop, Event, code};
-use world::{CLIENT, Limited, SERVER, World, client_config, encrypts, party, server_config, server_key};
+use world::{
+    Alteration, Altered, CLIENT, SERVER, World, client_config, encrypts, party, server_config, server_key,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ended(world: &World, node: usize) -> Option<CloseReason> {
-    world.events[node].iter().find_map(|(_, event)| match event {
-        Event::ConnectFailed(closed) | Event::Closed(closed) => Some(closed.reason.clone()),
-        _ => None,
-    })
-}
-
 fn is_refused_with(world: &World, expected: u64) -> bool {
-    matches!(ended(world, CLIENT), Some(CloseReason::Peer { code, .. }) if code == expected)
+    matches!(world.ended(CLIENT), Some(CloseReason::Peer { code, .. }) if code == expected)
 }
 
 #[test]
@@ -209,7 +204,7 @@ fn a_server_that_has_forgotten_says_so() {
     world.restart_server(server_config(), 9);
     world.send(CLIENT, id, b"are you there?");
     world.run(SECOND);
-    assert!(matches!(ended(&world, CLIENT), Some(CloseReason::Reset)), "{:?}", world.events[CLIENT]);
+    assert!(matches!(world.ended(CLIENT), Some(CloseReason::Reset)), "{:?}", world.events[CLIENT]);
 }
 
 #[test]
@@ -263,11 +258,12 @@ fn secrets_are_in_no_debug_output() {
 /// The usual, with keys that are good for this much.
 fn limited(config: ConfigBuilder, seed: u8, limits: Limits) -> ConfigBuilder {
     let crypto = config.crypto.clone().unwrap();
-    let identity = Arc::new(Limited(party(seed), limits));
+    let identity =
+        Arc::new(Altered(party(seed), Alteration { limits: Some(limits), ..Alteration::default() }));
     ConfigBuilder { crypto: Some(Crypto { identity, ..crypto }), reconnect: None, ..config }
 }
 
-/// The limit is 2^52, which nobody waits for: it is another number here, and `Limited` looks at the real one.
+/// The limit is 2^52, which nobody waits for: it is another number here, and `Altered` looks at the real one.
 #[test]
 fn as_many_forgeries_as_a_key_can_bear_end_the_connection() {
     const FORGED: u64 = 500;
@@ -287,11 +283,11 @@ fn as_many_forgeries_as_a_key_can_bear_end_the_connection() {
     world.send(CLIENT, id, b"second");
     world.run(SECOND);
     assert_eq!(world.recv(SERVER, served), [&b"first"[..], b"second"], "one less is one too few");
-    assert_eq!(ended(&world, SERVER), None);
+    assert_eq!(world.ended(SERVER), None);
     world.hand_in(SERVER, &packet);
     world.run(SECOND);
     assert_eq!(world.drops(SERVER, Drop::ForgedPacket) - before.drops.get(Drop::ForgedPacket), FORGED);
-    let end = ended(&world, SERVER);
+    let end = world.ended(SERVER);
     assert_eq!(end, Some(CloseReason::PeerMisbehaved("too many packets were forged")));
     assert!(is_refused_with(&world, code::KEYS_USED_UP), "{:?}", world.events[CLIENT]);
 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::handshake::Confirm;
+use super::keys::Keys;
 use super::state::State;
 use super::transmit::{MIN_TRIGGER, pad};
 use super::{Connection, Timer};
@@ -50,7 +51,9 @@ impl Connection {
         let mut keys = secrecy.as_mut().and_then(|secrecy| secrecy.keys.as_mut());
         let mut lane = channels.lane(run);
         let mut written = 0;
-        while written < max && recovery.is_open(now) && mtu.wants_probe(now).is_none() {
+        let are_used_up = |keys: &Option<&mut Keys>| keys.as_ref().is_some_and(|keys| keys.are_used_up());
+        while written < max && recovery.is_open(now) && mtu.wants_probe(now).is_none() && !are_used_up(&keys)
+        {
             let start = buf.len();
             let (number, number_len) = recovery.next_number();
             packet::start_short(buf, cid, number, number_len);

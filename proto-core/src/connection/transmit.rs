@@ -12,7 +12,7 @@ use crate::channel::{Announce, Candidate, Messages, Next, Piece, Position, Room,
 use crate::recovery::{Carried, Mark};
 use crate::wire::packet;
 use crate::wire::{Extras, Fragment, Frame, Msg, Options, RecordWriter, TimeSample, WireId, varint};
-use crate::{ChannelId, Class, Fate, Timestamp};
+use crate::{ChannelId, Class, Fate, Timestamp, code};
 
 /// Messages of one packet. Together with the window of 1024 packets it bounds how far a late packet's numbers can lie behind
 /// (docs/spec/wire.md, section 5).
@@ -32,6 +32,11 @@ enum Permit {
 impl Connection {
     /// Writes one packet behind what `buf` holds, if there is one to send; returns the path that it is to take.
     pub(super) fn transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<u8> {
+        let may_write = matches!(self.state, State::Established | State::Flushing);
+        if may_write && self.keys_mut().is_some_and(|keys| keys.are_used_up()) {
+            let text = "a key is used up, and nothing sealed with it was acknowledged";
+            self.on_violation(now, code::KEYS_USED_UP, text);
+        }
         let written = match self.state {
             State::Connecting | State::Accepting | State::Suspended => return self.write_handshake(now, buf),
             State::Established | State::Flushing => {
@@ -87,7 +92,7 @@ impl Connection {
 
     fn write_data(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> bool {
         if self.recovery.is_exhausted() {
-            self.on_violation(now, crate::code::NO_ERROR, "all packet numbers are used");
+            self.on_violation(now, code::NO_ERROR, "all packet numbers are used");
             return false;
         }
         let left_over = self.scratch.get_mut().and_then(|scratch| scratch.next.take());

@@ -1,18 +1,19 @@
 //! Two endpoints, and a network between them that does what it is told.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-mod limited;
+mod altered;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use altered::{Alteration, Altered};
 use bytes::Bytes;
-pub(crate) use limited::Limited;
 use proto_core::crypto::{Crypto, Identity, PublicKey, Trust};
 use proto_core::{
-    ChannelId, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link, Message, Meta, Reconnect, Timestamp,
+    ChannelId, CloseReason, ConfigBuilder, ConnectionId, Drop, Endpoint, Event, Link, Message, Meta,
+    Reconnect, Timestamp,
 };
 use seal::Party;
 
@@ -63,6 +64,8 @@ pub(crate) struct World {
     /// Packets as they were sent, by sender.
     pub(crate) seen: Vec<(usize, Vec<u8>)>,
     pub(crate) tamper: Tamper,
+    /// Where the client is. What is sent elsewhere is lost.
+    pub(crate) client_at: SocketAddr,
     under_way: VecDeque<(usize, Vec<u8>)>,
 }
 
@@ -80,6 +83,7 @@ impl World {
             events: [Vec::new(), Vec::new()],
             seen: Vec::new(),
             tamper: Box::new(|_, _| true),
+            client_at: address(CLIENT),
             under_way: VecDeque::new(),
         }
     }
@@ -102,9 +106,10 @@ impl World {
             for from in [CLIENT, SERVER] {
                 self.nodes[from].handle_timeout(self.now);
                 let mut packet = Vec::new();
-                while self.nodes[from].poll_transmit(self.now, &mut packet).is_some() {
+                while let Some(transmit) = self.nodes[from].poll_transmit(self.now, &mut packet) {
                     self.seen.push((from, packet.clone()));
-                    if (self.tamper)(from, &mut packet) {
+                    let arrives = from == CLIENT || transmit.path == self.client_at;
+                    if (self.tamper)(from, &mut packet) && arrives {
                         self.under_way.push_back((from, packet.clone()));
                     }
                     packet.clear();
@@ -118,8 +123,12 @@ impl World {
     }
 
     pub(crate) fn hand_in(&mut self, to: usize, packet: &[u8]) {
-        let meta = Meta { path: address(1 - to), ecn: None };
-        self.nodes[to].handle_packet(self.now, meta, packet);
+        let from = if to == SERVER { self.client_at } else { address(SERVER) };
+        self.hand_in_from(to, from, packet);
+    }
+
+    pub(crate) fn hand_in_from(&mut self, to: usize, from: SocketAddr, packet: &[u8]) {
+        self.nodes[to].handle_packet(self.now, Meta { path: from, ecn: None }, packet);
     }
 
     pub(crate) fn send(&mut self, from: usize, id: ConnectionId, payload: &[u8]) {
@@ -140,6 +149,14 @@ impl World {
         let mut established =
             self.events[SERVER].iter().filter(|(_, event)| matches!(event, Event::Established { .. }));
         established.next_back().expect("a client was let in").0
+    }
+
+    /// How a node's connection ended, if it has.
+    pub(crate) fn ended(&self, node: usize) -> Option<CloseReason> {
+        self.events[node].iter().find_map(|(_, event)| match event {
+            Event::ConnectFailed(closed) | Event::Closed(closed) => Some(closed.reason.clone()),
+            _ => None,
+        })
     }
 
     pub(crate) fn is_established(&self, node: usize) -> bool {

@@ -1,4 +1,6 @@
-//! Keys that are good for less than those of their party, so that a test can use them up.
+//! A party that is not quite what it should be: its keys are good for less, so that a test can use them up, or it seals lies.
+
+use std::sync::{Arc, Mutex};
 
 use proto_core::crypto::{
     Identity, Initiator, Key, Limits, PublicKey, Responder, SAMPLE_LEN, Session, TAG_LEN,
@@ -6,17 +8,25 @@ use proto_core::crypto::{
 use seal::Party;
 
 #[derive(Debug)]
-pub(crate) struct Limited(pub(crate) Party, pub(crate) Limits);
+pub(crate) struct Altered(pub(crate) Party, pub(crate) Alteration);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alteration {
+    /// What its keys are good for.
+    pub(crate) limits: Option<Limits>,
+    /// Frames that take the place of all that is in the next packet with room for them.
+    pub(crate) lie: Arc<Mutex<Vec<u8>>>,
+}
 
 #[derive(Debug)]
-struct Begun(Box<dyn Initiator>, Limits);
+struct Begun(Box<dyn Initiator>, Alteration);
 
-struct Asked(Box<dyn Responder>, Limits);
+struct Asked(Box<dyn Responder>, Alteration);
 
 #[derive(Debug)]
-struct Keys(Box<dyn Session>, Limits);
+struct Keys(Box<dyn Session>, Alteration);
 
-impl Identity for Limited {
+impl Identity for Altered {
     fn public_key(&self) -> PublicKey {
         self.0.public_key()
     }
@@ -29,26 +39,26 @@ impl Identity for Limited {
         payload: &[u8],
         message: &mut Vec<u8>,
     ) -> Box<dyn Initiator> {
-        Box::new(Begun(self.0.initiate(random, server, prologue, payload, message), self.1))
+        Box::new(Begun(self.0.initiate(random, server, prologue, payload, message), self.1.clone()))
     }
 
     fn respond(&self, random: [u8; 32], prologue: &[u8], message: &[u8]) -> Option<Box<dyn Responder>> {
-        Some(Box::new(Asked(self.0.respond(random, prologue, message)?, self.1)))
+        Some(Box::new(Asked(self.0.respond(random, prologue, message)?, self.1.clone())))
     }
 
     fn load(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
-        Some(Box::new(Keys(self.0.load(saved)?, self.1)))
+        Some(Box::new(Keys(self.0.load(saved)?, self.1.clone())))
     }
 }
 
 impl Initiator for Begun {
     fn finish(&mut self, message: &[u8]) -> Option<(Vec<u8>, Box<dyn Session>)> {
         let (payload, session) = self.0.finish(message)?;
-        Some((payload, Box::new(Keys(session, self.1))))
+        Some((payload, Box::new(Keys(session, self.1.clone()))))
     }
 
     fn clone_box(&self) -> Box<dyn Initiator> {
-        Box::new(Self(self.0.clone_box(), self.1))
+        Box::new(Self(self.0.clone_box(), self.1.clone()))
     }
 }
 
@@ -68,6 +78,12 @@ impl Responder for Asked {
 
 impl Session for Keys {
     fn seal(&self, number: u64, header: &[u8], record: &mut [u8]) -> [u8; TAG_LEN] {
+        let mut lie = self.1.lie.lock().expect("nobody panics with it");
+        if !lie.is_empty() && lie.len() <= record.len() {
+            record.fill(0);
+            record[..lie.len()].copy_from_slice(&lie);
+            lie.clear();
+        }
         self.0.seal(number, header, record)
     }
 
@@ -97,9 +113,9 @@ impl Session for Keys {
 
     fn limits(&self) -> Limits {
         let real = self.0.limits();
-        // What stands in for them in this test is what RFC 9001 says of AES-GCM.
+        // What stands in for them in a test is what RFC 9001 says of AES-GCM.
         assert_eq!((real.sealed, real.forged), (1 << 23, 1 << 52));
-        self.1
+        self.1.limits.unwrap_or(real)
     }
 
     fn handshake_hash(&self) -> [u8; 32] {
@@ -111,6 +127,6 @@ impl Session for Keys {
     }
 
     fn clone_box(&self) -> Box<dyn Session> {
-        Box::new(Self(self.0.clone_box(), self.1))
+        Box::new(Self(self.0.clone_box(), self.1.clone()))
     }
 }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Connection;
-use super::handshake::reset_token;
+use super::handshake::{NO_TOKEN, reset_token};
 use super::receive::{Violation, violation};
 use crate::recovery::Carried;
 use crate::wire::{Cid, Frame, NewCid, RecordWriter, varint};
@@ -15,6 +15,8 @@ use crate::{Drop, Secret, code};
 pub(crate) const MAX_SPARE: u8 = 3;
 /// Ids of the peer's that are given back and not known to be gone.
 const MAX_RETIRING: usize = 8;
+/// Numbers that are remembered one by one as done with. Who leaves none out needs fewer than its peer has spare ids.
+const MAX_DONE: usize = 16;
 
 /// The connection ids of one attachment beyond those of its handshake.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Cids {
     spare: Vec<Theirs>,
     /// Numbers that are given back, and whether that is to be written.
     retiring: Vec<(u64, bool)>,
+    /// Which of the peer's numbers are done with: what is told of them comes late.
+    done: Done,
     /// The endpoint has not seen the latest of this.
     is_changed: bool,
 }
@@ -55,6 +59,35 @@ pub(super) struct Theirs {
     token: [u8; 16],
 }
 
+/// Numbers, most of them next to each other.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    /// All below this one.
+    below: u64,
+    /// Those above, in their order.
+    others: Vec<u64>,
+}
+
+impl Done {
+    fn contains(&self, number: u64) -> bool {
+        number < self.below || self.others.binary_search(&number).is_ok()
+    }
+
+    fn insert(&mut self, number: u64) {
+        if self.contains(number) {
+            return;
+        }
+        let at = self.others.partition_point(|&other| other < number);
+        self.others.insert(at, number);
+        if self.others.len() > MAX_DONE {
+            self.below = self.others[0];
+        }
+        let joined = (self.below..).zip(&self.others).take_while(|&(next, &other)| next == other).count();
+        self.others.drain(..joined);
+        self.below += joined as u64;
+    }
+}
+
 impl Cids {
     fn new(first: Cid, key: Option<Secret>) -> Self {
         Self {
@@ -66,12 +99,14 @@ impl Cids {
             used: 0,
             spare: Vec::new(),
             retiring: Vec::new(),
+            done: Done::default(),
             is_changed: false,
         }
     }
 
     /// Gives an id back.
     fn retire(&mut self, number: u64) {
+        self.done.insert(number);
         if self.retiring.iter().all(|&(known, _)| known != number) {
             self.retiring.push((number, true));
         }
@@ -177,14 +212,18 @@ impl Connection {
     }
 
     pub(super) fn on_new_cid(&mut self, new: &NewCid) -> Result<(), Violation> {
+        if self.is_client && new.token == NO_TOKEN {
+            return violation("a server's connection id without a reset token");
+        }
         let Some(cids) = self.cids_mut() else {
             return violation("a connection id that nobody asked for");
         };
-        if new.number <= cids.used || cids.retiring.iter().any(|&(number, _)| number == new.number) {
-            // It is told twice, or was so late that others have been used before it.
-            if new.number < cids.used {
-                cids.retire(new.number);
-            }
+        if new.number == cids.used || cids.done.contains(new.number) {
+            return Ok(());
+        }
+        if new.number < cids.used {
+            // It was so late that others have been used before it.
+            cids.retire(new.number);
             return if cids.retiring.len() <= MAX_RETIRING {
                 Ok(())
             } else {
@@ -267,7 +306,7 @@ impl Connection {
                 return;
             }
             own.is_due = false;
-            let token = cids.key.as_ref().map_or([0; 16], |key| reset_token(key.expose(), own.cid));
+            let token = cids.key.as_ref().map_or(NO_TOKEN, |key| reset_token(key.expose(), own.cid));
             writer.write(&Frame::NewCid(NewCid { number: own.number, cid: own.cid, token }), false);
             carried.push(Carried::NewCid(own.number));
         }
@@ -298,6 +337,7 @@ impl Connection {
     }
 }
 
-crate::sleep::saved!(Cids { limit, key, own, next, heard, used, spare, retiring, is_changed });
+crate::sleep::saved!(Cids { limit, key, own, next, heard, used, spare, retiring, done, is_changed });
+crate::sleep::saved!(Done { below, others });
 crate::sleep::saved!(Own { number, cid, is_due });
 crate::sleep::saved!(Theirs { number, cid, token });

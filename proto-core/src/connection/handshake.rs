@@ -13,6 +13,7 @@ use super::state::{End, State};
 use super::ways::Way;
 use super::{Connection, Timer, Verdict};
 use crate::lazy::Blank;
+use crate::secret::Hidden;
 use crate::wire::packet::{self, VERSION};
 use crate::wire::params::Params;
 use crate::wire::{
@@ -24,6 +25,8 @@ use crate::{CloseReason, Credentials, Drop, Link, Secret, SessionId, Timestamp, 
 const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
+/// ACCEPT has a secret in it, so the memory that it is written to does not move.
+const MAX_ACCEPT: usize = 512;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -40,7 +43,7 @@ pub(super) struct Handshake {
     /// The client's: what it has encrypted. ACCEPT may answer any of them.
     pub(super) begun: Vec<Begun>,
     /// The server's: the record that answers INIT.
-    pub(super) accept: Vec<u8>,
+    pub(super) accept: Hidden,
     /// The same, encrypted: what goes out in datagrams then.
     pub(super) sealed_accept: Vec<u8>,
     pub(super) due: bool,
@@ -61,7 +64,7 @@ impl Blank for Handshake {
         original: Cid([0; Cid::LEN]),
         transcripts: Vec::new(),
         begun: Vec::new(),
-        accept: Vec::new(),
+        accept: Hidden::new(),
         sealed_accept: Vec::new(),
         due: false,
         sent: 0,
@@ -81,6 +84,9 @@ pub(super) enum Confirm {
     /// It arrived, or this side sends none.
     Done,
 }
+
+/// What stands for a reset token where there is none. Anybody can guess it.
+pub(super) const NO_TOKEN: [u8; 16] = [0; 16];
 
 /// What a server that has forgotten connection `cid` answers with.
 pub(crate) fn reset_token(key: &[u8; 32], cid: Cid) -> [u8; 16] {
@@ -128,6 +134,12 @@ impl Connection {
     /// The key that reset tokens are made with; the configuration's, or a random one, when the endpoint has none to give.
     pub(crate) fn set_server_key(&mut self, key: Secret) {
         self.handshake.server_key = Some(key);
+    }
+
+    /// What reset tokens are made with.
+    pub(super) fn reset_key(&mut self) -> Secret {
+        let key = self.handshake.server_key.as_ref().or(self.config.server_key.as_ref()).cloned();
+        key.unwrap_or_else(|| self.rng.secret())
     }
 
     /// Proves ownership of the session when it is resumed on another link. It is known to both sides and to nobody else.
@@ -223,18 +235,17 @@ impl Connection {
 
     fn write_accept(&mut self, buf: &mut Vec<u8>) -> bool {
         let is_sealed = !self.handshake.sealed_accept.is_empty() && !self.link.is_stream();
-        let accept = |this: &mut Self| {
-            let handshake = &mut *this.handshake;
-            let accept = if is_sealed { &mut handshake.sealed_accept } else { &mut handshake.accept };
-            core::mem::take(accept)
-        };
-        let record = accept(self);
-        let written = self.write_long_answer(LongKind::Accept, &record, buf);
-        if is_sealed {
+        let written = if is_sealed {
+            let record = core::mem::take(&mut self.handshake.sealed_accept);
+            let written = self.write_long_answer(LongKind::Accept, &record, buf);
             self.handshake.sealed_accept = record;
+            written
         } else {
+            let record = core::mem::take(&mut self.handshake.accept);
+            let written = self.write_long_answer(LongKind::Accept, &record, buf);
             self.handshake.accept = record;
-        }
+            written
+        };
         self.handshake.due = false;
         written
     }
@@ -307,7 +318,12 @@ impl Connection {
             }
             (LongKind::Refuse, Frame::Version(versions)) if self.is_client => self.on_versions(now, versions),
             (LongKind::Refuse, Frame::Close(close)) if self.is_client => {
-                self.on_refused(now, &close);
+                if self.state == State::Suspended && self.secrecy.is_some() {
+                    // Nobody vouches for it, and the session has keys: there is another attempt.
+                    self.fail_attempt(now, End::of(CloseReason::LinkLost));
+                } else {
+                    self.on_refused(now, &close);
+                }
                 Ok(())
             }
             _ => Err(Drop::UnexpectedHandshake),
@@ -318,7 +334,10 @@ impl Connection {
     }
 
     pub(super) fn on_versions(&mut self, now: Timestamp, versions: Version<'_>) -> Result<(), Drop> {
-        if versions.iter().any(|version| version == VERSION) {
+        // Who speaks this version says nothing else, and has said so by a RETRY, or before the link was lost.
+        let is_known =
+            self.state == State::Suspended || self.handshake.ways.iter().any(|way| way.retries > 0);
+        if is_known || versions.iter().any(|version| version == VERSION) {
             return Err(Drop::UnexpectedHandshake);
         }
         let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
@@ -391,14 +410,13 @@ impl Connection {
             self.secret = self.rng.secret();
             self.incarnation = 1;
         }
-        let key = self.handshake.server_key.as_ref().or(self.config.server_key.as_ref()).cloned();
-        let key = key.unwrap_or_else(|| self.rng.secret());
+        let key = self.reset_key();
         // Nothing but a new handshake finds its way back to a stream that is gone.
         if responder.is_some() {
             self.prepare_cids(key.clone());
         }
         let reset_token =
-            if self.link.is_stream() { [0; 16] } else { reset_token(key.expose(), self.local_cid) };
+            if self.link.is_stream() { NO_TOKEN } else { reset_token(key.expose(), self.local_cid) };
         let mut params = Vec::new();
         self.params().encode(&mut params);
         let accept = Accept {
@@ -411,8 +429,9 @@ impl Connection {
             transcript,
             params: &params,
         };
-        record.clear();
+        record = Vec::with_capacity(MAX_ACCEPT);
         RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
+        let record = Hidden::from(record);
         self.confirmation = confirm_hash(&transcript, &record);
         if let Some(responder) = responder {
             self.encrypt_accept(self.clock, responder, &record);
@@ -439,6 +458,9 @@ impl Connection {
         if accept.version != VERSION || !self.handshake.transcripts.contains(&accept.transcript) {
             return Err(Drop::UnexpectedHandshake);
         }
+        if !link.is_stream() && accept.reset_token == NO_TOKEN {
+            return Err(Drop::MalformedHandshake);
+        }
         if self.state == State::Suspended && !self.is_asked_for(accept.session_id, accept.incarnation) {
             return self.begin_anew(now, way, link, remote, accept);
         }
@@ -450,9 +472,9 @@ impl Connection {
         self.remote_cid = remote;
         self.session = SessionId(accept.session_id);
         self.reset_token = (!link.is_stream()).then_some(accept.reset_token);
-        let mut record = Vec::new();
+        let mut record = Vec::with_capacity(MAX_ACCEPT);
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
-        self.confirmation = confirm_hash(&accept.transcript, &record);
+        self.confirmation = confirm_hash(&accept.transcript, &Hidden::from(record));
         self.secret = accept.secret.into();
         // Who shows credentials may have waited for somebody to look at them.
         if let Some(sent) = sent.filter(|_| self.credentials.is_none() || self.state == State::Suspended) {

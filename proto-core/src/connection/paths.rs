@@ -200,6 +200,7 @@ impl Connection {
             return;
         }
         if let Some((_, until)) = roaming.old.filter(|&(old, until)| old == path && until > now) {
+            self.drop_moving();
             self.renew_cid();
             return self.move_to(now, path, arrival.is_same_host, until);
         }
@@ -207,9 +208,7 @@ impl Connection {
         let old_challenge = self.rng.bytes();
         let is_same_host = arrival.is_same_host;
         // Another address than was asked before.
-        if let Some(cid) = roaming.moving.take().and_then(|moving| moving.cid) {
-            self.give_cid_back(cid);
-        }
+        self.drop_moving();
         let cid = self.take_spare();
         let roaming = self.paths.roaming.get_or_insert_default();
         roaming.moving = Some(Moving {
@@ -241,6 +240,12 @@ impl Connection {
     }
 
     fn give_up_moving(&mut self) {
+        self.drop_moving();
+        self.forget_roaming();
+    }
+
+    /// The client is not where it seemed to be.
+    fn drop_moving(&mut self) {
         let moving = self.paths.roaming.as_mut().and_then(|roaming| roaming.moving.take());
         if let Some(moving) = moving {
             self.stats.paths_given_up += 1;
@@ -248,7 +253,6 @@ impl Connection {
                 self.give_cid_back(cid);
             }
         }
-        self.forget_roaming();
     }
 
     fn forget_roaming(&mut self) {

@@ -8,6 +8,7 @@ use super::keys::Keys;
 use super::state::End;
 use super::{Connection, Verdict};
 use crate::crypto::{Initiator, PublicKey, Responder, Trust};
+use crate::secret::Hidden;
 use crate::wire::params::{self, Params};
 use crate::wire::{Accept, Advice, Cid, Claim, Frame, Init, Record, RecordWriter};
 use crate::{CloseReason, Config, Drop, Link, Timestamp};
@@ -127,6 +128,7 @@ impl Connection {
             Some((begun.with, payload, session))
         });
         let (key, payload, session) = answered.ok_or(Drop::WrongKey)?;
+        let payload = Hidden::from(payload);
         let mut record = Record::new(&payload);
         let Some(Ok(Frame::Accept(accept))) = record.next() else { return Err(Drop::MalformedHandshake) };
         let Some(secrecy) = &mut self.secrecy else { return Err(Drop::UnexpectedHandshake) };
@@ -175,6 +177,8 @@ impl Connection {
         if self.handshake.sealed_accept.is_empty() && self.is_encrypted(init) {
             let random = self.rng.bytes();
             let responder = self.respond(random, init).ok_or(Drop::WrongKey)?;
+            let key = self.reset_key();
+            self.prepare_cids(key);
             let accept = core::mem::take(&mut self.handshake.accept);
             self.encrypt_accept(self.clock, responder, &accept);
             self.handshake.accept = accept;

@@ -234,6 +234,49 @@ fn a_forged_version_or_refusal_needs_the_clients_id() {
     assert_eq!(closed.reason, CloseReason::VersionMismatch);
 }
 
+/// A list of other versions for the client's last INIT, as anybody who saw that can make one.
+fn forged_version(world: &World, client: usize) -> Vec<u8> {
+    let init = inits(world, client).pop().expect("INIT");
+    let Ok(Packet::Long(long)) = Packet::decode(&init, crc32c) else { panic!("a long packet") };
+    let list = crate::wire::Version::from_bytes(&[0, 0, 0, 9]).expect("one version");
+    let mut record = Vec::new();
+    crate::wire::RecordWriter::new(&mut record).write(&Frame::Version(list), false);
+    let mut packet = Vec::new();
+    Long { kind: LongKind::Refuse, version: 1, dcid: long.scid, scid: &[], payload: &record }
+        .encode(&mut packet, crc32c);
+    packet
+}
+
+#[test]
+fn after_a_retry_and_in_a_session_a_list_of_versions_is_forged() {
+    let client = super::resume::quick(client_config());
+    let mut world = World::new(super::resume::quick(server_config()), 1, &client);
+    let id = world.connect(1);
+    world.lose(|sent| kind(sent) == Some(LongKind::Accept));
+    world.run(ms(50));
+    assert_eq!(kinds(&world, SERVER)[0], LongKind::Retry);
+    let forged = forged_version(&world, 1);
+    world.hand_in(1, SERVER, &forged);
+    assert_eq!(world.dropped(1, Drop::UnexpectedHandshake), 1);
+    world.lose(|_| false);
+    world.run(secs(2));
+    assert_eq!(world.established(1), [id]);
+
+    // The link is lost, and the client asks for its session.
+    world.sent.clear();
+    world.lose(|_| true);
+    while inits(&world, 1).is_empty() {
+        world.run(ms(10));
+    }
+    let forged = forged_version(&world, 1);
+    world.hand_in(1, SERVER, &forged);
+    assert_eq!(world.dropped(1, Drop::UnexpectedHandshake), 2);
+    world.lose(|_| false);
+    world.run(secs(10));
+    let is_resumed = |(_, event): &(_, Event)| matches!(event, Event::Resumed { .. });
+    assert!(world.events[1].iter().any(is_resumed), "{:?}", world.events[1]);
+}
+
 /// Clients of one network, each with its own port, that get as far as ACCEPT and no further.
 fn half_open(world: &mut World, client: usize, count: usize) {
     for _ in 0..count {

@@ -52,7 +52,7 @@ impl Failure {
             seed,
             class: Class::of(sim, &outcome.verdict),
             schedule: outcome.schedule(),
-            trace: outcome.trace.view(TraceView::packets()),
+            trace: outcome.trace.view(TraceView::packets().header()),
             verdict: outcome.verdict,
             seeds: 1,
             unmatched: outcome.unmatched,

@@ -147,7 +147,7 @@ pub(crate) fn lawful<N: Node>(
     for seed in seeds {
         let sim = build(seed);
         let outcome = recorded(&sim, FromSeed::new(seed));
-        if let Err(broken) = crate::verify::laws(&outcome.trace) {
+        if let Err(broken) = crate::verify::run(&outcome) {
             let why = format!("the simulator broke a law with seed {seed}: {broken}");
             return Err(Box::new(Failure::undetermined(&sim, Some(seed), outcome, why)));
         }
@@ -289,7 +289,7 @@ pub(crate) fn run_single<N: Node>(
         Single::Schedule(schedule) => recorded(&sim, FromSchedule::new(schedule)),
     };
     let mut outcome = run();
-    let trace = outcome.trace.view(TraceView::packets());
+    let trace = outcome.trace.view(TraceView::packets().header());
     show(&outcome, &trace);
     if let Ok(form) = env::var("SIMTEST_WHY")
         && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)

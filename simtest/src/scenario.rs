@@ -100,13 +100,18 @@ impl fmt::Debug for Scenario {
     }
 }
 
+/// Without [`Preset::Mars`], over which nothing is answered in a test of a minute.
+#[cfg(feature = "quickcheck")]
+const WITHIN_SECONDS: [Preset; 6] =
+    [Preset::Lan, Preset::Wifi, Preset::Lte, Preset::Cellular, Preset::Satellite, Preset::Hostile];
+
 #[cfg(feature = "quickcheck")]
 impl quickcheck::Arbitrary for Scenario {
     fn arbitrary(g: &mut quickcheck::Gen) -> Self {
         Self {
             hosts: 1 + u8::arbitrary(g) % 5,
             messages: 1 + u16::arbitrary(g) % 40,
-            link: *g.choose(&Preset::ALL).unwrap_or(&Preset::Lan),
+            link: *g.choose(&WITHIN_SECONDS).unwrap_or(&Preset::Lan),
             seed: u64::arbitrary(g),
             keep: vec![(0, u32::MAX)],
         }

@@ -12,24 +12,40 @@
 //! 6. A dead node does nothing and gets nothing, a paused one neither. Lives begin and end in turn.
 //! 7. Timers, commands and datagrams are numbered without gaps or repetitions.
 //! 8. Store operations end in the order in which they were asked for, in the life that asked for them.
-//! 9. A node that boots finds as many bytes as its disk has promised to keep, and no more than were written.
+//! 9. A node that boots finds the bytes that its disk has promised to keep, and no more than were written.
 //! 10. Every fault in the trace begins before it ends, and nothing goes wrong in the quiet phase.
 //! 11. The records of a stream arrive in their order, without gaps, each once and as it was written; and nothing after the
 //!     reader has found the stream finished or broken.
 //! 12. No more passes a bottleneck than its rate, or its trace, allows, and no more waits before it than its queue holds. Where the
 //!     oldest make room, it is the oldest.
+//! 13. A timer fires at its deadline or after, and once for each time that it was set.
+//! 14. Every fault of the schedule is in the trace ([`run`]).
 
 mod disk;
 mod narrow;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::disk::Disk;
 use self::narrow::Narrow;
-use crate::schedule::Effect;
+use crate::choice::Kind;
+use crate::node::Node;
+use crate::outcome::Outcome;
+use crate::schedule::{Effect, Line};
 use crate::trace::{Loss, NO_NODE, Record, Trace, What, Which, Wire};
+
+/// Checks a whole run, which was recorded, and its schedule. `Err` says what broke a law, and how.
+pub fn run<N: Node>(outcome: &Outcome<N>) -> Result<(), String> {
+    let told: BTreeSet<u32> = outcome.trace.records.iter().map(Record::fault).collect();
+    // A record that was split before is not split again, and the first datagram is spliced with none.
+    let bound = |line: &&Line| !matches!(line.kind(), Kind::Split | Kind::Splice);
+    match outcome.schedule().lines.iter().filter(bound).find(|line| !told.contains(&line.id)) {
+        Some(line) => Err(format!("nothing in the trace tells of {line}")),
+        None => laws(&outcome.trace),
+    }
+}
 
 /// Checks a recorded run against the laws. `Err` says which record broke one, and how.
 pub fn laws(trace: &Trace) -> Result<(), String> {
@@ -54,6 +70,8 @@ struct Host {
     state: State,
     resumed_at: Option<u64>,
     timers: u32,
+    /// When its timer has fired, if nothing has been told to it since.
+    fired_at: Option<u64>,
     commands: u32,
     disk: Disk,
 }
@@ -102,6 +120,7 @@ impl<'a> Verifier<'a> {
             state: State::Absent,
             resumed_at: None,
             timers: 0,
+            fired_at: None,
             commands: 0,
             disk: Disk::default(),
         };
@@ -163,11 +182,24 @@ impl<'a> Verifier<'a> {
         if record.node == NO_NODE {
             return Ok(());
         }
-        let text = self.trace.text_of(record);
+        let (text, bytes) = (self.trace.text_of(record), self.trace.bytes_of(record));
         let quiet = self.quiet;
+        // That there is room in a stream is told to nodes, but not in the trace.
+        let streams = self.trace.streams.iter().any(|stream| *stream > 0);
         let host = self.hosts.get_mut(record.node as usize).ok_or("no such node")?;
         let state = host.state;
         let up = state == State::Up;
+        let fired_at = host.fired_at;
+        let told = matches!(
+            record.what,
+            What::Cmd { .. }
+                | What::Arrive { .. }
+                | What::Stored { .. }
+                | What::Start
+                | What::Restart { .. }
+                | What::Resume { .. }
+        );
+        host.fired_at = host.fired_at.filter(|_| !told);
         match record.what {
             What::Start => {
                 must(state == State::Absent, "starts twice")?;
@@ -176,7 +208,7 @@ impl<'a> Verifier<'a> {
             What::Restart { .. } => {
                 must(state == State::Down, "restarts without a crash")?;
                 host.state = State::Up;
-                return host.disk.boots(text);
+                return host.disk.boots(text, bytes);
             }
             What::Crash { .. } => {
                 must(matches!(state, State::Up | State::Paused) && !quiet, "crashes when it should not")?;
@@ -200,13 +232,20 @@ impl<'a> Verifier<'a> {
             What::Timer { n } => {
                 must(up && n == host.timers + 1, "a timer of a node that is not up, or out of turn")?;
                 host.timers = n;
+                let (at, deadline) = (record.at.as_nanos(), record.content);
+                must(at >= deadline, "a timer before its deadline")?;
+                must(
+                    streams || fired_at.is_none_or(|fired_at| deadline > fired_at),
+                    "a timer that was not set again",
+                )?;
+                host.fired_at = Some(at);
             }
             What::Event | What::Send { .. } | What::Arrive { .. } => {
                 must(up, "a node does something that is not up")?;
             }
             What::Store { op } => {
                 must(up, "a node stores something that is not up")?;
-                host.disk.asks(op, text);
+                host.disk.asks(op, text, bytes);
             }
             What::Stored { op, ok } => {
                 must(matches!(state, State::Up | State::Paused), "the disk of a dead node")?;

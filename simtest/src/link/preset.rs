@@ -12,13 +12,20 @@ pub enum Preset {
     Wifi,
     /// [`Link::lte`]
     Lte,
+    /// [`Link::cellular`]
+    Cellular,
+    /// [`Link::satellite`]
+    Satellite,
+    /// [`Link::mars`]
+    Mars,
     /// [`Link::hostile`]
     Hostile,
 }
 
 impl Preset {
     /// All presets, the kindest first.
-    pub const ALL: [Self; 4] = [Self::Lan, Self::Wifi, Self::Lte, Self::Hostile];
+    pub const ALL: [Self; 7] =
+        [Self::Lan, Self::Wifi, Self::Lte, Self::Cellular, Self::Satellite, Self::Mars, Self::Hostile];
 
     /// The link of this name.
     pub fn link(self) -> Link {
@@ -26,6 +33,9 @@ impl Preset {
             Self::Lan => Link::lan(),
             Self::Wifi => Link::wifi(),
             Self::Lte => Link::lte(),
+            Self::Cellular => Link::cellular(),
+            Self::Satellite => Link::satellite(),
+            Self::Mars => Link::mars(),
             Self::Hostile => Link::hostile(),
         }
     }
@@ -36,6 +46,9 @@ impl Preset {
             Self::Lan => "lan",
             Self::Wifi => "wifi",
             Self::Lte => "lte",
+            Self::Cellular => "cellular",
+            Self::Satellite => "satellite",
+            Self::Mars => "mars",
             Self::Hostile => "hostile",
         }
     }

@@ -36,8 +36,12 @@ fn presets() {
 
 #[test]
 fn presets_as_data() {
-    assert_eq!(Preset::ALL.map(Preset::link), [Link::lan(), Link::wifi(), Link::lte(), Link::hostile()]);
-    assert_eq!(Preset::ALL.map(Preset::name), ["lan", "wifi", "lte", "hostile"]);
+    let near = [Link::lan(), Link::wifi(), Link::lte()];
+    let far = [Link::cellular(), Link::satellite(), Link::mars(), Link::hostile()];
+    assert_eq!(Preset::ALL.map(Preset::link)[..], [near.as_slice(), &far].concat());
+    let names = ["lan", "wifi", "lte", "cellular", "satellite", "mars", "hostile"];
+    assert_eq!(Preset::ALL.map(Preset::name), names);
+    assert!(Preset::ALL.is_sorted());
 }
 
 #[test]

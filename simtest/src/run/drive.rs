@@ -366,6 +366,7 @@ impl<N: Node> Run<N> {
         unmatched.extend(chooser.unmatched());
         unmatched.sort_unstable();
         let trace = Trace {
+            test: self.sim.test.clone(),
             names: self.sim.names.clone(),
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
             watch: self.watch,

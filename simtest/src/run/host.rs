@@ -94,7 +94,11 @@ impl<N: Node> Host<N> {
 
     /// The node asks for a store operation.
     pub(crate) fn store(&mut self, core: &mut Core, id: u32, model: &DiskModel, op: StoreOp) {
-        core.put(id, What::Store { op: op.id.0 }, digest(&op.op), |text| describe(&op.op, text));
+        let content = digest(&op.op);
+        core.put(id, What::Store { op: op.id.0 }, content, |text| describe(&op.op, text));
+        if let DiskOp::Append { bytes, .. } = &op.op {
+            core.rec.keep(bytes, || content);
+        }
         self.queue.push_back(op);
         if self.queue.len() == 1 {
             self.begin_op(core, id, model);

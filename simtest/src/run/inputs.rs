@@ -44,6 +44,11 @@ impl<N: Node> Run<N> {
                 let _ = write!(text, " {file}={}", disk.read(file).map_or(0, <[u8]>::len));
             }
         });
+        if self.core.rec.on {
+            let whole: Vec<u8> =
+                disk.files().flat_map(|file| disk.read(file).unwrap_or_default()).copied().collect();
+            self.core.rec.keep(&whole, || 0);
+        }
         let life = if matches!(what, What::Start) { Life::Started } else { Life::Restarted };
         self.told(id, life);
         self.after_input(id);
@@ -158,12 +163,11 @@ impl<N: Node> Run<N> {
         if host.paused > 0 {
             return;
         }
-        if node.poll_timeout().is_none_or(|due| due > at) {
-            return self.arm(id);
-        }
+        let Some(due) = node.poll_timeout().filter(|due| *due <= at) else { return self.arm(id) };
         host.timers += 1;
         let n = host.timers;
         self.core.put(id, What::Timer { n }, 0, |_| ());
+        self.core.rec.keep(&[], || due.as_nanos());
         let now = self.now_of(id);
         let Some(node) = &mut self.hosts[id as usize].node else { return };
         node.on_timeout(now);

@@ -6,6 +6,8 @@ use crate::link::Promise;
 /// The records of one run. Empty unless [`Sim::record`](crate::Sim::record) was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
+    /// The name of the test.
+    pub(crate) test: String,
     pub(crate) names: Vec<String>,
     pub(crate) flows: Vec<(u32, u32)>,
     /// For each flow: the number of the stream that it is a direction of, or 0.

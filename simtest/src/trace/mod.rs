@@ -1,5 +1,6 @@
 //! Traces: what happened in a run, as a hash, as records, as text.
 
+mod causes;
 mod export;
 mod kept;
 mod record;

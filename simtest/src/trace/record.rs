@@ -1,5 +1,6 @@
 //! One record per thing that happens. All of them enter the hash; they are kept only on demand.
 
+use super::export::parts;
 use crate::choice::Kind;
 use crate::prf::Rolling;
 use crate::time::Time;
@@ -65,7 +66,7 @@ impl Which {
 }
 
 /// What happens to a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wire {
     Dial,
     Opened,
@@ -210,6 +211,13 @@ pub(crate) enum What {
         kind: Kind,
         fault: u32,
     },
+}
+
+impl Record {
+    /// The line of the schedule that it tells of, or 0.
+    pub(crate) fn fault(&self) -> u32 {
+        parts(self).fault
+    }
 }
 
 impl What {

@@ -1,6 +1,6 @@
 //! Traces as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Trace;
@@ -50,11 +50,12 @@ pub struct TraceView {
     times: Times,
     order: Order,
     hosts: Option<Vec<String>>,
+    header: bool,
 }
 
 impl TraceView {
     fn new(level: Level) -> Self {
-        Self { level, times: Times::Off, order: Order::Grouped, hosts: None }
+        Self { level, times: Times::Off, order: Order::Grouped, hosts: None, header: false }
     }
 
     /// Level [`Outcomes`](Level::Outcomes), grouped, without times.
@@ -82,6 +83,13 @@ impl TraceView {
     #[must_use]
     pub fn group(self, order: Order) -> Self {
         Self { order, ..self }
+    }
+
+    /// Begins with two lines about the run: test and hash, hosts, how many faults and records there are, the verdict. Not for
+    /// snapshots, for the hash changes with everything.
+    #[must_use]
+    pub fn header(self) -> Self {
+        Self { header: true, ..self }
     }
 
     /// Only what happens on these nodes, and what they send.
@@ -191,6 +199,18 @@ fn lost(why: Loss, fault: u32) -> String {
     }
 }
 
+/// Two lines about a run.
+fn header(trace: &Trace) -> String {
+    let faults: BTreeSet<u32> = trace.records.iter().map(Record::fault).collect();
+    let faults = faults.iter().filter(|fault| **fault > 0).count();
+    let Trace { test, hash, names, verdict, .. } = trace;
+    let (hosts, records) = (names.join(" "), trace.len());
+    let verdict = verdict.split(':').next().unwrap_or_default();
+    format!(
+        "simtest-trace 1  test={test}  hash={hash:032x}\nhosts {hosts}  faults {faults}  records {records}  verdict {verdict}\n"
+    )
+}
+
 struct Page<'a> {
     view: TraceView,
     trace: &'a Trace,
@@ -202,6 +222,9 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     fn render(mut self) -> String {
         let trace = self.trace;
+        if self.view.header {
+            self.out = header(trace);
+        }
         match self.view.order {
             Order::Merged => {
                 for record in &trace.records {

@@ -226,3 +226,52 @@ fn disks_keep_what_they_promised() {
     trace.records[restart].text = (end - 11, end);
     assert!(laws(&trace).unwrap_err().contains("log has 123456 bytes, but must have "));
 }
+
+#[test]
+fn disks_keep_the_bytes_that_they_promised() {
+    let finds_a_log = |trace: &Trace| {
+        let restart = |r: &Record| matches!(r.what, What::Restart { .. }) && r.bytes.1 > r.bytes.0 + 20;
+        trace.records.iter().position(restart)
+    };
+    let mut found = (0..60).map(busy).filter_map(|trace| Some((finds_a_log(&trace)?, trace)));
+    let (restart, mut trace) = found.next().expect("b crashes");
+    assert_eq!(laws(&trace), Ok(()));
+    trace.bytes[trace.records[restart].bytes.0 as usize] ^= 1;
+    let why = laws(&trace).unwrap_err();
+    assert!(why.contains("byte 0 of log is not as it was written"), "{why}");
+}
+
+#[test]
+fn timers_fire_when_they_should() {
+    let (mut sim, [.., c]) = three();
+    sim.run_for(ms(100)).workload(|w| {
+        w.at(ms(1)).cmd(c, Cmd::Every(10, 10));
+    });
+    let trace = sim.run(FromSeed::new(1)).trace;
+    assert_eq!(laws(&trace), Ok(()));
+    let changed = |content: u64| {
+        let mut trace = trace.clone();
+        let second = trace.records.iter_mut().filter(|r| matches!(r.what, What::Timer { .. })).nth(1);
+        second.unwrap().content = content;
+        laws(&trace).unwrap_err()
+    };
+    assert!(changed(20_000_001).contains("a timer before its deadline"), "{}", changed(20_000_001));
+    assert!(changed(10_000_000).contains("a timer that was not set again"), "{}", changed(10_000_000));
+}
+
+#[test]
+fn every_fault_is_told() {
+    let (mut sim, [a, b, _]) = three();
+    sim.workload(|w| {
+        w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["X"]));
+    });
+    let mut outcome = crate::probe::replay(&sim, "f1 drop a>b \"Text X\" occ=1");
+    assert_eq!(run(&outcome), Ok(()));
+    for record in &mut outcome.trace.records {
+        if let What::Lost { fault, .. } = &mut record.what {
+            *fault = 0;
+        }
+    }
+    let why = run(&outcome).unwrap_err();
+    assert_eq!(why, "nothing in the trace tells of f1 drop a>b \"Text X\" occ=1");
+}

@@ -540,3 +540,29 @@ fn streams_look_like_tcp_in_a_capture() {
         ]
     );
 }
+
+#[test]
+fn what_happens_at_the_other_end_has_a_cause() {
+    let (mut sim, a, s) = pair();
+    sim.workload(|w| {
+        w.at(ms(10)).cmd(a, Cmd::Say("last")).cmd(a, Cmd::Finish);
+        w.at(ms(20)).cmd(s, Cmd::Reset);
+    });
+    let text = replay(&sim, "").trace.shiviz();
+    let lines: Vec<&str> = text.lines().collect();
+    let clock = |event: &str| {
+        let at = lines.iter().position(|line| *line == event).unwrap_or_else(|| panic!("{event} in {text}"));
+        lines[at - 1].to_owned()
+    };
+    // a: booted, told, dials.
+    assert_eq!(clock("dial a>s~1"), r#"a {"a":3}"#);
+    assert!(clock("accepted a>s~1").starts_with(r#"s {"a":3,"s":"#), "{text}");
+    assert!(clock("opened a>s~1").contains(r#""s":2}"#), "{text}");
+    let count = |event: &str, of: &str| {
+        let clock = clock(event);
+        let (_, rest) = clock.split_once(&format!("\"{of}\":")).unwrap();
+        rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse::<u32>().ok()).unwrap()
+    };
+    assert_eq!(count("finished a>s~1", "a"), count("finish a>s~1", "a"));
+    assert_eq!(count("broken a>s~1", "s"), count("reset s>a~1", "s"));
+}

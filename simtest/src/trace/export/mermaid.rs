@@ -6,10 +6,10 @@ use super::{Level, parts};
 use crate::trace::record::{NO_NODE, What};
 use crate::trace::{Trace, TraceView};
 
-/// A trace has more arrows than asked for.
+/// A trace has more arrows, or more notes, than asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooLarge {
-    /// So many it has.
+    /// So many it has, of whichever are more.
     pub arrows: usize,
     /// So many were allowed.
     pub most: usize,
@@ -18,14 +18,18 @@ pub struct TooLarge {
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { arrows, most } = self;
-        write!(f, "{arrows} arrows are more than {most}: shrink the failure first, or use another form")
+        write!(
+            f,
+            "{arrows} arrows or notes are more than {most}: shrink the failure first, or use another form"
+        )
     }
 }
 
 impl std::error::Error for TooLarge {}
 
 impl Trace {
-    /// A Mermaid sequence diagram with at most `most` arrows (renderers refuse long texts; 200 are fine).
+    /// A Mermaid sequence diagram with at most `most` arrows and as many notes (renderers refuse long texts; 200 are fine); long
+    /// labels are cut.
     pub fn mermaid(&self, most: usize) -> Result<String, TooLarge> {
         let sent = |what: &What| matches!(what, What::Send { .. });
         let arrows = self.records.iter().filter(|record| sent(&record.what)).count();
@@ -36,6 +40,7 @@ impl Trace {
         for name in &self.names {
             let _ = writeln!(out, "  participant {name}");
         }
+        let mut notes = 0;
         let fates = TraceView::fates_of(self);
         for record in &self.records {
             let parts = parts(record);
@@ -68,11 +73,15 @@ impl Trace {
                         [first, .., last] => format!("{first},{last}"),
                         _ => over,
                     };
+                    notes += 1;
                     let fault = if parts.fault > 0 { format!("f{} ", parts.fault) } else { String::new() };
                     let word = if matches!(record.what, What::Event) { "" } else { parts.word };
                     let _ = writeln!(out, "  Note over {over}: {}", format!("{fault}{word} {text}").trim());
                 }
             }
+        }
+        if notes > most {
+            return Err(TooLarge { arrows: notes, most });
         }
         let _ = writeln!(
             out,
@@ -84,7 +93,15 @@ impl Trace {
     }
 }
 
-/// Without what ends a statement of Mermaid.
+/// The most characters of a label.
+const LONGEST: usize = 80;
+
+/// Without what ends a statement of Mermaid, and not too long.
 fn plain(text: &str) -> String {
-    text.replace([';', '\n', '#'], " ").replace(':', " ")
+    let plain = |c: char| if c.is_control() || ";#:".contains(c) { ' ' } else { c };
+    let mut out: String = text.chars().take(LONGEST).map(plain).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        out.push_str("...");
+    }
+    out
 }

@@ -117,8 +117,7 @@ impl Trace {
             for byte in bytes {
                 let _ = write!(hex, "{byte:02x}");
             }
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ");
-            let _ = writeln!(out, "  [\"{hex}\"] = \"{text}\",");
+            let _ = writeln!(out, "  [\"{hex}\"] = {},", lua_string(text));
         }
         let _ = write!(
             out,
@@ -138,6 +137,20 @@ DissectorTable.get(\"tcp.port\"):add({PORT}, proto)
         );
         out
     }
+}
+
+/// Text as a string of Lua, with its quotes.
+fn lua_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_ascii_control() => _ = write!(out, "\\{:03}", c as u32),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn pad(body: &mut Vec<u8>) {

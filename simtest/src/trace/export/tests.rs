@@ -21,11 +21,18 @@ fn one_json_object_per_record() {
     assert_eq!(lines.len(), story().trace.len() + 1);
     assert!(lines.iter().all(|line| line.starts_with("{\"v\":1,\"n\":") && line.ends_with('}')));
     let has = |part: &str| assert!(text.contains(part), "{part} in\n{text}");
-    has(r#""t":1000000,"h":"a","k":"tx","id":"a>b#1","len":1,"l":"Text X"}"#);
-    has(r#""t":1000000,"h":"a","k":"drop","id":"a>b#1","f":"f1"}"#);
-    has(r#""k":"tx","id":"a>b#2","len":12,"l":"Text Y \"\u003cquoted>\""}"#);
+    has(r#""t":1000000,"h":"a","k":"tx","id":"a>b#1","to":"b","len":1,"l":"Text X","fate":"f1 drop","c":["#);
+    has(r#""t":1000000,"h":"a","k":"drop","id":"a>b#1","f":"f1","c":["#);
+    has(r#""k":"tx","id":"a>b#2","to":"b","len":12,"l":"Text Y \"\u003cquoted>\"","fate":"ok","c":["#);
     has(r#""t":20000000,"h":"c","k":"crash","l":"unsynced","f":"f3"}"#);
-    has(r#""t":44000000,"h":"a","k":"rx","id":"b>a#1'"}"#);
+    has(r#""t":44000000,"h":"a","k":"rx","id":"b>a#1'","c":["#);
+    let cause = |line: &str| -> usize {
+        line.rsplit_once("\"c\":[").and_then(|(_, rest)| rest.trim_end_matches("]}").parse().ok()).unwrap()
+    };
+    let line = |part: &str| lines.iter().position(|line| line.contains(part)).expect(part);
+    assert_eq!(cause(lines[line("\"k\":\"rx\",\"id\":\"b>a#1'\"")]), line("\"k\":\"tx\",\"id\":\"b>a#1\""));
+    assert_eq!(cause(lines[line("\"k\":\"tx\",\"id\":\"b>a#1\"")]), line("\"h\":\"b\",\"k\":\"cmd\""));
+    assert_eq!(cause(lines[line("\"k\":\"restart\"")]), line("\"k\":\"crash\""));
     assert_eq!(
         lines.last(),
         Some(&&*format!("{{\"v\":1,\"n\":{},\"k\":\"verdict\",\"l\":\"PASS\"}}", lines.len() - 1))
@@ -36,7 +43,9 @@ fn one_json_object_per_record() {
 fn a_diagram_for_a_page_of_text() {
     let trace = story().trace;
     assert_eq!(trace.mermaid(2), Err(TooLarge { arrows: 3, most: 2 }));
-    let text = trace.mermaid(3).unwrap();
+    // Three arrows, but three nodes that boot and say so, and so on.
+    assert_eq!(trace.mermaid(3), Err(TooLarge { arrows: 13, most: 3 }));
+    let text = trace.mermaid(13).unwrap();
     assert!(
         text.starts_with("sequenceDiagram\n  participant a\n  participant b\n  participant c\n"),
         "{text}"
@@ -45,6 +54,39 @@ fn a_diagram_for_a_page_of_text() {
     assert!(text.contains("  b->>a: Text Z [f2 duplicate, f4 corrupt, ok, copy ok]\n"), "{text}");
     assert!(text.contains("  Note over c: f3 crash unsynced\n"), "{text}");
     assert!(text.ends_with("  Note over a: PASS\n"), "{text}");
+}
+
+/// A text with what has a meaning in other languages, and numbers.
+#[test]
+fn labels_are_escaped_and_their_numbers_told() {
+    let (mut sim, [a, b, _]) = three();
+    let long: &'static str =
+        "LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG";
+    sim.run_for(ms(100)).workload(|w| {
+        w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["C\r\\\"", "Seq seq=7, slot=-2 seq=8 x=y =3", long]));
+    });
+    let trace = replay(&sim, "").trace;
+    assert!(trace.lua().contains(r#"= "Text C\013\\\"","#), "{}", trace.lua());
+    let text = trace.jsonl();
+    assert!(
+        text.contains(r#""l":"Text Seq seq=7, slot=-2 seq=8 x=y =3","d":{"seq":7,"slot":-2},"fate":"#),
+        "{text}"
+    );
+    assert!(text.contains(r#""l":"Text C\u000d\\\"","fate":"#), "{text}");
+    let diagram = trace.mermaid(100).unwrap();
+    assert!(diagram.contains("..."), "{diagram}");
+    assert!(!diagram.contains('\r') && diagram.lines().all(|line| line.len() < 140), "{diagram}");
+}
+
+#[test]
+fn two_lines_tell_of_the_run() {
+    let outcome = story();
+    let text = outcome.trace.view(crate::TraceView::packets().header());
+    let (hash, records) = (outcome.hash, outcome.trace.len());
+    let head = format!(
+        "simtest-trace 1  test=probe  hash={hash:032x}\nhosts a b c  faults 4  records {records}  verdict PASS\n"
+    );
+    assert_eq!(text, head + &outcome.trace.view(crate::TraceView::packets()));
 }
 
 #[test]
@@ -61,7 +103,11 @@ fn receipts_know_what_came_before() {
 #[test]
 fn qlog_records_are_framed() {
     let text = story().trace.qlog();
-    assert_eq!(text.matches('\u{1e}').count(), story().trace.len() + 1);
+    assert_eq!(text.matches('\u{1e}').count(), story().trace.len() + 3);
+    assert!(text.contains(
+        r#""name":"simulation:scenario","data":{"name":"probe","details":{"hosts":["a","b","c"],"#
+    ));
+    assert!(text.ends_with("\"data\":{\"type\":\"verdict\",\"message\":\"PASS\"}}\n"));
     assert!(text.lines().all(|line| line.starts_with("\u{1e}{") && line.ends_with('}')));
     assert!(text.contains(
         r#"{"time":1.000,"name":"simtest:datagram_dropped","group_id":"a","data":{"id":"a>b#1","trigger":"drop"}}"#

@@ -37,8 +37,12 @@ impl Known {
         let input = || self.inputs.get(&record.node).copied();
         let stream = |flow, what| self.streams.get(&(flow, what)).copied();
         match record.what {
-            What::Event | What::Send { .. } | What::Store { .. } | What::Timer { .. } => input(),
-            What::Lost { flow: u32::MAX, .. } => input(),
+            // Without a flow it was sent to nobody.
+            What::Event
+            | What::Send { .. }
+            | What::Store { .. }
+            | What::Timer { .. }
+            | What::Lost { flow: u32::MAX, .. } => input(),
             What::Arrive { flow, n, .. }
             | What::Lost { flow, n, .. }
             | What::Damaged { flow, n, .. }

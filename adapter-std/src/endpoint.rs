@@ -9,7 +9,7 @@ use std::time::Duration;
 use driver::{
     Address, BindError, ConnectError, Counters, End, LinkOptions, Node, Task, Undecided, link, udp,
 };
-use proto_core::{Close, ConfigBuilder, Shard, Stats};
+use proto_core::{Close, ConfigBuilder, Drain, Shard, Stats};
 
 use crate::block::block;
 use crate::engine::Engine;
@@ -176,6 +176,11 @@ impl Endpoint {
     /// Begins to close every connection, and takes no new ones.
     pub fn close(&self, close: &Close) {
         self.inner.close(close);
+    }
+
+    /// Goes away in good order: see [`driver::Endpoint::drain`].
+    pub fn drain(&self, how: Drain) {
+        self.inner.drain(how);
     }
 
     /// Waits until every connection is over and has said its last words. To be called before a program ends, or its peers learn of

@@ -44,8 +44,8 @@ pub use driver::{
 };
 pub use endpoint::{Endpoint, Options};
 pub use proto_core::{
-    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Continuity, Fate, GoAway, Message, MessageId, Phase, Policy, Rate, ReceiptKind,
+    Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
+    ConfigBuilder, Continuity, Drain, Fate, GoAway, Message, MessageId, Phase, Policy, Rate, ReceiptKind,
     ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, crypto,
 };
 pub use receipt::Receipt;

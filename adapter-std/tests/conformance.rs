@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use adapter_std::{
-    Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Endpoint, Error,
-    Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats, TimedOut,
+    Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Drain, Endpoint,
+    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats,
+    TimedOut, Undecided,
 };
 use bytes::Bytes;
 use conformance::{Asked, Stack, WAIT, suite};
@@ -65,6 +66,14 @@ impl Stack for Threads {
 
     fn close_all(endpoint: &Endpoint) {
         endpoint.close(&Close::default());
+    }
+
+    fn undecided(endpoint: &Endpoint, wait: Duration) -> Option<Option<Undecided>> {
+        done(endpoint.undecided(wait))
+    }
+
+    fn drain(endpoint: &Endpoint, how: Drain) {
+        endpoint.drain(how);
     }
 
     fn wait_idle(endpoint: &Endpoint, wait: Duration) -> Option<()> {

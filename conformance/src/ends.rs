@@ -5,10 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use driver::RequestError;
-use proto_core::{Close, CloseReason, ConfigBuilder, Message, SendError};
+use proto_core::{Advice, Close, CloseReason, ConfigBuilder, Drain, Message, SendError, code};
 
 use crate::env::{accept, connect, number, pattern, recv, send};
 use crate::{Env, Pair, Stack, WAIT};
+
+/// A server goes away before it has accepted a client.
+pub fn who_waits_to_be_accepted_is_told_to_come_back<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let client = env.client(ConfigBuilder::default());
+    let here = connect::<S>(&client, &address);
+    let retry_after = Duration::from_secs(20);
+    S::drain(&server, Drain { advice: Advice::After, retry_after, ..Drain::default() });
+    let closed = S::closed(&here, WAIT).expect("the end hangs");
+    assert!(matches!(closed.reason, CloseReason::Peer { code: code::GOING_AWAY, .. }), "{closed:?}");
+    assert_eq!((closed.advice, closed.retry_after), (Advice::After, Some(retry_after)));
+}
 
 /// What was sent before the close arrives.
 pub fn closing_with_linger_delivers<S: Stack>(env: &Env<S>) {

@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "cases fail by panicking")]
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod backpressure;
 pub mod cancel;
 pub mod channels;

@@ -91,6 +91,17 @@ pub fn a_silent_stream_disturbs_nobody<S: Stack>(env: &Env<S>) {
     works::<S>(&server, &client, &address);
 }
 
+/// Streams that say nothing take no more places than there are, and the oldest of them makes room for whoever comes.
+pub fn silent_streams_keep_nobody_out<S: Stack>(env: &Env<S>) {
+    let mut options = env.options(ConfigBuilder::default());
+    options.links.max_handshakes = 4;
+    let server = S::listen(&[env.address()], options).expect("an address is free");
+    let address = S::addresses(&server).remove(0);
+    let client = env.client(ConfigBuilder::default());
+    let _silent: Vec<_> = (0..20).map(|_| Raw::connect(&address)).collect();
+    works::<S>(&server, &client, &address);
+}
+
 /// A stream that dies is noticed by the client.
 pub fn a_stream_that_is_cut_is_noticed<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());

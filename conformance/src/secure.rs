@@ -15,11 +15,15 @@ fn client<S: Stack>(ca: &str, own: Option<&(String, String)>) -> S::Endpoint {
 }
 
 fn server<S: Stack>(env: &Env<S>, asks: bool) -> (S::Endpoint, driver::Address) {
+    server_as(env, asks, ConfigBuilder::default())
+}
+
+fn server_as<S: Stack>(env: &Env<S>, asks: bool, config: ConfigBuilder) -> (S::Endpoint, driver::Address) {
     let (chain, key) = &CERTIFICATES.server;
     let ca = asks.then_some(CERTIFICATES.ca.as_bytes());
     let tls_server = Some(tls::server(chain.as_bytes(), key.as_bytes(), ca).expect("sound certificates"));
     let links = LinkOptions { tls_server, ..LinkOptions::default() };
-    let options = Options { links, ..Options::default() };
+    let options = Options { links, config, ..Options::default() };
     let server = S::listen(&[env.address()], options).expect("an address is free");
     let address = S::addresses(&server).remove(0);
     (server, address)
@@ -77,6 +81,19 @@ pub fn a_client_with_a_certificate_is_taken<S: Stack>(env: &Env<S>) {
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
+}
+
+/// Whoever decides about the client sees its certificate.
+pub fn a_certificate_is_shown_before_its_owner_is_let_in<S: Stack>(env: &Env<S>) {
+    let (server, address) =
+        server_as(env, true, ConfigBuilder { admission: true, ..ConfigBuilder::default() });
+    let client = client::<S>(&CERTIFICATES.ca, Some(&CERTIFICATES.client));
+    let connecting = std::thread::spawn(move || S::connect(&client, &[address], WAIT));
+    let undecided = S::undecided(&server, WAIT).expect("nobody comes").expect("the server is open");
+    let [shown] = &undecided.credentials().certificates[..] else { panic!("one certificate") };
+    assert!(shown.windows(6).any(|name| name == b"client"), "it is the client's own");
+    assert!(undecided.admit());
+    connecting.join().expect("it connects").expect("it hangs").expect("it is let in");
 }
 
 /// Whoever does not encrypt is not understood.

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use driver::{
     Address, BindError, Channel, ConnectError, Connection, Endpoint, Incoming, Options, Peer, Received,
-    RequestError,
+    RequestError, Undecided,
 };
 use proto_core::{
-    ChannelOptions, Close, Closed, Fate, Message, MessageId, OpenError, RequestId, SendError, SessionId,
-    Stats,
+    ChannelOptions, Close, Closed, Drain, Fate, Message, MessageId, OpenError, RequestId, SendError,
+    SessionId, Stats,
 };
 
 /// Nothing that a case waits for takes nearly that long.
@@ -49,6 +49,10 @@ pub trait Stack: 'static {
     ) -> Option<Result<Self::Connection, ConnectError>>;
     /// Accepts.
     fn accept(endpoint: &Self::Endpoint, wait: Duration) -> Option<Option<Self::Connection>>;
+    /// The next peer that wants to come in.
+    fn undecided(endpoint: &Self::Endpoint, wait: Duration) -> Option<Option<Undecided>>;
+    /// Goes away in good order.
+    fn drain(endpoint: &Self::Endpoint, how: Drain);
     /// Closes everything.
     fn close_all(endpoint: &Self::Endpoint);
     /// Waits for the end of everything.
@@ -183,6 +187,14 @@ impl<R: Runs> Stack for Async<R> {
 
     fn accept(endpoint: &Endpoint, wait: Duration) -> Option<Option<Connection>> {
         R::within(wait, endpoint.accept())
+    }
+
+    fn undecided(endpoint: &Endpoint, wait: Duration) -> Option<Option<Undecided>> {
+        R::within(wait, endpoint.undecided())
+    }
+
+    fn drain(endpoint: &Endpoint, how: Drain) {
+        endpoint.drain(how);
     }
 
     fn close_all(endpoint: &Endpoint) {

@@ -49,7 +49,10 @@ macro_rules! cases {
                 sending_given_up_sends_nothing_twice sending_many_given_up_keeps_the_rest connecting_given_up_leaves_nothing
                 a_request_given_up_disturbs_nobody waiting_for_the_end_given_up
                 waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
+            admission:
+                what_the_link_vouches_for_is_shown whoever_is_refused_learns_why;
             ends:
+                who_waits_to_be_accepted_is_told_to_come_back
                 closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
                 a_large_message_is_delivered_before_the_end a_restarted_server_is_found
                 a_panic_is_told_to_all_who_wait;
@@ -76,7 +79,7 @@ macro_rules! streams {
         $crate::tests! { $stack, $link;
             raw:
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
-                a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
+                silent_streams_keep_nobody_out a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
                 a_stream_that_is_cut_is_noticed;
             sessions:
                 a_session_goes_on_over_another_kind_of_link;
@@ -92,6 +95,7 @@ macro_rules! encrypted {
             secure:
                 an_unknown_authority_is_refused a_wrong_name_is_refused
                 a_client_without_a_certificate_is_refused a_client_with_a_certificate_is_taken
+                a_certificate_is_shown_before_its_owner_is_let_in
                 plain_bytes_are_refused listening_needs_a_certificate;
         }
     };

@@ -146,10 +146,12 @@ impl Endpoint {
         self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?, credentials)
     }
 
-    /// The same addresses with the names of UDP addresses looked up: each becomes the addresses that it has and that a socket can
-    /// reach, those of IPv4 first. The names of streams are looked up each time that they are dialed.
+    /// The same addresses with the names of UDP addresses looked up, which takes at most 5 s for each. A name becomes the first of
+    /// its addresses that a socket can reach, those of IPv4 before others; the rest are tried after everything else, so that blocked
+    /// UDP costs the time of one way and not of each. A name without an address is left out, as long as there is anything else to try.
+    /// The names of streams are looked up each time that they are dialed.
     pub async fn look_up(&self, addresses: &[Address]) -> Result<Vec<Address>, ConnectError> {
-        let mut found = Vec::new();
+        let (mut found, mut others, mut failed) = (Vec::new(), Vec::new(), None);
         for address in addresses {
             let (Scheme::Udp, None, Some(host), Some(port), Some(resolver)) = (
                 address.scheme(),
@@ -162,17 +164,28 @@ impl Endpoint {
                 continue;
             };
             let looked_up = (resolver.0)(host.to_lookup(), port).await;
-            let mut places =
-                looked_up.map_err(|error| ConnectError::LookUp(address.clone(), error.to_string()))?;
+            let mut places = looked_up.unwrap_or_else(|error| {
+                failed = Some(ConnectError::LookUp(address.clone(), error.to_string()));
+                Vec::new()
+            });
             places.retain(|&place| self.udp_path(place).is_ok());
             places.sort_by_key(SocketAddr::is_ipv6);
             places.dedup();
-            if places.is_empty() {
-                return Err(ConnectError::LookUp(address.clone(), "none that can be reached".to_owned()));
-            }
-            found.extend(places.into_iter().map(|place| address.at(place)));
+            let mut places = places.into_iter().map(|place| address.at(place));
+            found.extend(places.next());
+            others.extend(places);
         }
-        Ok(found)
+        found.append(&mut others);
+        match (found.is_empty(), failed) {
+            (false, _) => Ok(found),
+            (true, Some(error)) => Err(error),
+            (true, None) => {
+                let first = addresses.first().cloned();
+                let unreachable =
+                    |address| ConnectError::LookUp(address, "none that can be reached".to_owned());
+                Err(first.map_or(ConnectError::Refused(proto_core::ConnectError::NoAddress), unreachable))
+            }
+        }
     }
 
     fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {

@@ -3,7 +3,9 @@
 use std::iter;
 use std::task::Waker;
 
-use proto_core::{Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit};
+use proto_core::{
+    Credentials, Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit,
+};
 
 use crate::{Path, Wakes};
 
@@ -46,9 +48,10 @@ pub trait Machine: Send + 'static {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     fn poll_timeout(&self) -> Option<Timestamp>;
 
-    /// A stream was accepted; `None` closes it. Machines that are given no listener need none of the calls about streams.
-    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        let _ = (now, path, link);
+    /// A stream was accepted, and this is what it vouches for; `None` closes it. Machines that are given no listener need none of the
+    /// calls about streams.
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        let _ = (now, path, link, vouched);
         None
     }
 
@@ -177,8 +180,8 @@ impl Machine for Endpoint<Path> {
         self.poll_timeout()
     }
 
-    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        Some(self.link_up(now.mono, path, link))
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        Some(self.link_up_from(now.mono, path, link, vouched))
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {

@@ -68,12 +68,12 @@ fn a_lie_about_ids_ends_the_connection_and_says_which() {
         let mut lying = Lying::new(spare);
         lying.lie(&lie);
         let end = lying.world.ended(SERVER);
-        assert_eq!(end, Some(CloseReason::PeerMisbehaved(text)), "{spare} ids, {lie:?}");
+        assert_eq!(end, Some(CloseReason::PeerMisbehaved(text)), "{spare} ids: {text}");
         let told = lying.world.ended(CLIENT);
         let codes = [code::PROTOCOL_VIOLATION, code::EXCESSIVE];
         assert!(
             matches!(&told, Some(CloseReason::Peer { code, .. }) if codes.contains(code)),
-            "{lie:?}: {told:?}"
+            "{text}: {told:?}"
         );
     }
 }

@@ -95,6 +95,12 @@ impl<I: Ready> Bytes<I> {
         Self { plain: Plain { io, is_drained: false, is_full: false }, tls }
     }
 
+    /// The certificates that the peer has shown and TLS has verified, its own first.
+    pub(super) fn certificates(&self) -> Vec<bytes::Bytes> {
+        let shown = self.tls.as_ref().and_then(|tls| tls.peer_certificates()).unwrap_or_default();
+        shown.iter().map(|certificate| bytes::Bytes::copy_from_slice(certificate)).collect()
+    }
+
     /// The socket may have something to read again.
     pub(super) const fn wake(&mut self) {
         self.plain.is_drained = false;

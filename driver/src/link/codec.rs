@@ -7,6 +7,7 @@ use proto_core::{LinkId, Now, Output};
 use tungstenite::protocol::frame::coding::Control;
 
 use super::frames::{Frames, Got, Role};
+use super::stats::Counters;
 use crate::Machine;
 
 /// What a web socket says when it closes: normally (RFC 6455, section 7.4.1).
@@ -56,14 +57,14 @@ impl Codec {
         Self::WebSocket(Box::new(Frames::new(role)))
     }
 
-    /// Hands in every record that is whole with `input`; what must be answered is appended to `answers`.
+    /// Hands in every record that is whole with `input`, and says how many.
     pub(super) fn hand_in(
         &mut self,
         machine: &mut impl Records,
         now: Now,
         id: LinkId,
         mut input: &[u8],
-        answers: &mut Vec<u8>,
+        counters: &Counters,
     ) -> Result<usize, End> {
         let mut records = 0;
         loop {
@@ -76,9 +77,8 @@ impl Codec {
                 },
                 Self::WebSocket(frames) => match frames.next(&mut input, limit) {
                     Ok(Some(Got::Record(record))) => machine.handle_record(now, id, record),
-                    Ok(Some(Got::Ping(payload))) => {
-                        let payload = payload.to_vec();
-                        frames.control(Control::Pong, &payload, answers);
+                    Ok(Some(Got::Ping)) => {
+                        counters.pings_passed_over.add(usize::from(frames.owe_pong()));
                         continue;
                     }
                     Ok(Some(Got::Pong)) => continue,
@@ -110,6 +110,13 @@ impl Codec {
             _ => out.truncate(start),
         }
         output
+    }
+
+    /// Appends what the peer waits for beside records.
+    pub(super) fn answer(&mut self, out: &mut Vec<u8>) {
+        if let Self::WebSocket(frames) = self {
+            frames.answer(out);
+        }
     }
 
     /// What is said last.

@@ -23,7 +23,8 @@ pub(super) enum Role {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Got<'a> {
     Record(&'a [u8]),
-    Ping(&'a [u8]),
+    /// [`Frames::owe_pong`] is to be called.
+    Ping,
     Pong,
     Close,
 }
@@ -42,6 +43,8 @@ pub(super) struct Frames {
     is_done: bool,
     /// The control frame under way.
     control: Vec<u8>,
+    /// What the last ping carried, until its pong is written.
+    owed: Option<Vec<u8>>,
     masks: [[u8; 4]; MASKS],
     masks_left: usize,
 }
@@ -67,6 +70,7 @@ impl Frames {
             is_fragmented: false,
             is_done: false,
             control: Vec::new(),
+            owed: None,
             masks: [[0; 4]; MASKS],
             masks_left: 0,
         }
@@ -105,7 +109,7 @@ impl Frames {
             }
             self.frame = None;
             match frame.opcode {
-                OpCode::Control(Control::Ping) => return Ok(Some(Got::Ping(&self.control))),
+                OpCode::Control(Control::Ping) => return Ok(Some(Got::Ping)),
                 OpCode::Control(Control::Pong) => return Ok(Some(Got::Pong)),
                 OpCode::Control(_) => return Ok(Some(Got::Close)),
                 OpCode::Data(_) if frame.is_final => {
@@ -205,11 +209,30 @@ impl Frames {
         }
     }
 
+    /// A ping is to be answered; whether an earlier one will not be. One answer is enough (RFC 6455, section 5.5.3), so that whoever
+    /// pings without reading has nothing piled up.
+    pub(super) fn owe_pong(&mut self) -> bool {
+        self.owed.replace(std::mem::take(&mut self.control)).is_some()
+    }
+
+    /// Appends the pong that is owed.
+    pub(super) fn answer(&mut self, out: &mut Vec<u8>) {
+        if let Some(payload) = self.owed.take() {
+            self.control(Control::Pong, &payload, out);
+        }
+    }
+
     /// Gives back the memory of messages, if none is under way.
     pub(super) fn release(&mut self) {
         if self.frame.is_none() && !self.is_fragmented {
             (self.message, self.control, self.is_done) = (Vec::new(), Vec::new(), false);
         }
+    }
+
+    /// What the last control frame carried.
+    #[cfg(test)]
+    pub(super) fn carried(&self) -> &[u8] {
+        &self.control
     }
 
     /// Bytes that it holds.

@@ -11,7 +11,7 @@ use rustls::{Connection, ServerConnection};
 use super::bell::{Belfry, Rope};
 use super::bytes::Bytes;
 use super::dial::Dialing;
-use super::handshake::Handshake;
+use super::handshake::{Handshake, Handshakes};
 use super::listen::{Listening, Sharing, SocketFile, peer, tune};
 use super::moved::{Greeting, Moved};
 use super::stream::{READ, Stream, Went, lost};
@@ -41,7 +41,7 @@ pub(crate) struct Links<R: Runtime> {
     deadlines: BTreeSet<(Timestamp, usize)>,
     belfry: Arc<Belfry>,
     /// Accepted streams at their handshakes.
-    handshakes: usize,
+    handshakes: Handshakes,
     /// Seats that were woken, while they are looked at.
     rung: Vec<usize>,
     /// What is read into, while there is anything to read: one for all.
@@ -90,7 +90,7 @@ impl<R: Runtime> Links<R> {
             by_dial: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             belfry: Arc::default(),
-            handshakes: 0,
+            handshakes: Handshakes::default(),
             rung: Vec::new(),
             buffer: Vec::new(),
             out: Vec::new(),
@@ -192,7 +192,11 @@ impl<R: Runtime> Links<R> {
                     listener.is_pausing = false;
                     seat.rope.waker().wake_by_ref();
                 }
-                &mut What::Dialing(id, _) => self.dial_failed(shared, number, id, DialError::TimedOut),
+                What::Dialing(id, dialing) if dialing.until() <= now => {
+                    let id = *id;
+                    self.dial_failed(shared, number, id, DialError::TimedOut);
+                }
+                What::Dialing(..) => self.look(shared, number, None),
                 What::Accepted(..) => {
                     self.counters.handshakes_failed.add(1);
                     self.leave(number);
@@ -212,8 +216,11 @@ impl<R: Runtime> Links<R> {
             What::Listener(_) => self.accept(&mut cx, shared, number, handover),
             What::Dialing(id, dialing) => {
                 let id = *id;
-                match dialing.poll(&mut cx, &self.runtime, &self.options) {
-                    Poll::Pending => {}
+                match dialing.poll(&mut cx, shared.now().mono, &self.runtime, &self.options) {
+                    Poll::Pending => {
+                        let at = dialing.deadline();
+                        self.arm(number, at);
+                    }
                     Poll::Ready(Ok(stream)) => self.dialed(shared, number, id, stream),
                     Poll::Ready(Err(error)) => self.dial_failed(shared, number, id, error),
                 }
@@ -320,8 +327,9 @@ impl<R: Runtime> Links<R> {
         let Ok(io) = self.runtime.register(socket) else { return self.counters.accept_errors.add(1) };
         let stream = Stream::unpack(io, tls, codec, pending);
         let link = Link::stream(self.options.max_record);
+        let vouched = stream.vouches(path.peer);
         let up = shared.turn(|machine, now| {
-            let id = machine.link_up(now, path, link)?;
+            let id = machine.link_up(now, path, link, vouched)?;
             for record in &records {
                 machine.handle_record(now, id, record);
             }
@@ -361,21 +369,13 @@ impl<R: Runtime> Links<R> {
         mut handover: Option<&mut Handover>,
     ) {
         for _ in 0..MAX_ACCEPTS {
-            let has_room = self.handshakes < self.options.max_handshakes;
             let Some(What::Listener(listener)) = self.seats[number].as_ref().map(|seat| &seat.what) else {
                 return;
             };
             if listener.is_pausing {
                 return;
             }
-            let accepted = if has_room {
-                match listener.io.poll_accept(cx) {
-                    Poll::Pending => return,
-                    Poll::Ready(accepted) => accepted,
-                }
-            } else {
-                Err(std::io::ErrorKind::QuotaExceeded.into())
-            };
+            let Poll::Ready(accepted) = listener.io.poll_accept(cx) else { return };
             let (scheme, listener, is_dealt) = (listener.scheme, listener.number, listener.is_alone);
             match accepted {
                 Ok(socket) => {
@@ -383,7 +383,7 @@ impl<R: Runtime> Links<R> {
                 }
                 Err(error) if is_transient(&error) => {}
                 Err(_) => {
-                    self.counters.accept_errors.add(usize::from(has_room));
+                    self.counters.accept_errors.add(1);
                     return self.pause(shared, number);
                 }
             }
@@ -394,12 +394,9 @@ impl<R: Runtime> Links<R> {
     /// Leaves a listener alone for a while.
     fn pause<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
         let at = shared.now().mono + ACCEPT_PAUSE;
-        if let Some(seat) = self.seats[number].as_mut()
-            && let What::Listener(listener) = &mut seat.what
-        {
+        if let Some(Seat { what: What::Listener(listener), .. }) = self.seats[number].as_mut() {
             listener.is_pausing = true;
-            seat.deadline = Some(at);
-            self.deadlines.insert((at, number));
+            self.arm(number, at);
         }
     }
 
@@ -420,6 +417,9 @@ impl<R: Runtime> Links<R> {
         // Gone before it was accepted.
         let Ok(peer) = peer(scheme, &io.socket()) else { return };
         let path = Path { socket: listener, peer };
+        if is_slow(scheme) && !self.has_room_for(path) {
+            return;
+        }
         let tls = match (scheme, &self.options.tls_server) {
             (Scheme::Tls | Scheme::Wss, Some(config)) => {
                 let Ok(server) = ServerConnection::new(Arc::clone(config)) else {
@@ -432,15 +432,31 @@ impl<R: Runtime> Links<R> {
         let upgrade = matches!(scheme, Scheme::Ws | Scheme::Wss).then(Upgrade::server);
         let handshake = Box::new(Handshake::new(Bytes::new(io, tls), upgrade));
         let deadline = shared.now().mono + self.options.handshake_timeout;
-        self.handshakes += 1;
         let greeting = Greeting { path, is_dealt };
         let number = self.seat(What::Accepted(greeting, handshake), Some(deadline));
+        self.handshakes.begin(deadline, number, path);
         self.look(shared, number, handover);
+    }
+
+    /// Makes room for one more handshake, at the cost of the one that has taken longest; none for a network that has enough of them.
+    fn has_room_for(&mut self, path: Path) -> bool {
+        if self.handshakes.of(path) >= self.options.max_handshakes_per_prefix {
+            self.counters.handshakes_refused.add(1);
+            return false;
+        }
+        if self.handshakes.len() >= self.options.max_handshakes
+            && let Some(oldest) = self.handshakes.oldest()
+        {
+            self.counters.handshakes_evicted.add(1);
+            self.leave(oldest);
+        }
+        true
     }
 
     fn link_up<M: Machine>(&mut self, shared: &Shared<M>, number: usize, path: Path, stream: Stream<R::Io>) {
         let link = Link::stream(self.options.max_record);
-        let up = shared.turn(|machine, now| machine.link_up(now, path, link));
+        let vouched = stream.vouches(path.peer);
+        let up = shared.turn(|machine, now| machine.link_up(now, path, link, vouched));
         self.begin(number, up, stream);
     }
 
@@ -449,7 +465,7 @@ impl<R: Runtime> Links<R> {
             return shared.turn(|machine, now| machine.dial_failed(now, id, DialError::Unsupported));
         };
         let deadline = shared.now().mono + self.options.dial_timeout;
-        let dialing = Box::new(Dialing::new(address));
+        let dialing = Box::new(Dialing::new(address, deadline));
         let number = self.seat(What::Dialing(id, dialing), Some(deadline));
         self.by_dial.insert(id, number);
         self.look(shared, number, None);
@@ -474,12 +490,7 @@ impl<R: Runtime> Links<R> {
     fn begin(&mut self, number: usize, id: Option<LinkId>, stream: Stream<R::Io>) {
         let Some(id) = id else { return self.leave(number) };
         let Some(mut seat) = self.seats[number].take() else { return };
-        if matches!(seat.what, What::Accepted(..)) {
-            self.handshakes -= 1;
-        }
-        if let Some(at) = seat.deadline.take() {
-            self.deadlines.remove(&(at, number));
-        }
+        self.disarm(number, &mut seat);
         seat.what = What::Stream(id, stream);
         // Something may have arrived already.
         seat.rope.waker().wake_by_ref();
@@ -500,19 +511,38 @@ impl<R: Runtime> Links<R> {
     }
 
     fn leave(&mut self, number: usize) {
-        let Some(seat) = self.seats[number].take() else { return };
+        let Some(mut seat) = self.seats[number].take() else { return };
         self.free.push(number);
-        if let Some(at) = seat.deadline {
-            self.deadlines.remove(&(at, number));
-        }
-        match seat.what {
-            What::Stream(id, _) => {
-                self.by_link.remove(&id);
-            }
-            What::Accepted(..) => self.handshakes -= 1,
-            _ => {}
+        self.disarm(number, &mut seat);
+        if let What::Stream(id, _) = seat.what {
+            self.by_link.remove(&id);
         }
     }
+
+    /// A seat waits for nothing any more.
+    fn disarm(&mut self, number: usize, seat: &mut Seat<R>) {
+        if let Some(at) = seat.deadline.take() {
+            self.deadlines.remove(&(at, number));
+        }
+        if let What::Accepted(greeting, _) = &seat.what {
+            self.handshakes.end(number, greeting.path);
+        }
+    }
+
+    /// A seat is looked at again at `at`.
+    fn arm(&mut self, number: usize, at: Timestamp) {
+        if let Some(seat) = self.seats[number].as_mut() {
+            if let Some(before) = seat.deadline.replace(at) {
+                self.deadlines.remove(&(before, number));
+            }
+            self.deadlines.insert((at, number));
+        }
+    }
+}
+
+/// Whether something must be said before the first record.
+const fn is_slow(scheme: Scheme) -> bool {
+    matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss)
 }
 
 /// Errors that say something of one stream and nothing of the listener.

@@ -116,7 +116,7 @@ fn unix(address: &Address, name: &UnixName) -> io::Result<Listening> {
     let bound = match bind() {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => match name.path() {
             // A server that was killed leaves its file behind: nobody answers there.
-            Some(path) if is_stale(&at) => std::fs::remove_file(path).and_then(|()| bind()),
+            Some(path) if is_stale(path, &at) => std::fs::remove_file(path).and_then(|()| bind()),
             _ => Err(error),
         },
         bound => bound,
@@ -134,9 +134,14 @@ fn unix(_: &Address, _: &UnixName) -> io::Result<Listening> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
 }
 
-/// Whether nobody listens at a Unix socket that has a file.
+/// Whether a file is that of a Unix socket where nobody listens. Other files refuse connections, too.
 #[cfg(unix)]
-fn is_stale(at: &SockAddr) -> bool {
+fn is_stale(path: &std::path::Path, at: &SockAddr) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    if !std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        return false;
+    }
     let refused = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
         socket.set_nonblocking(true)?;
         socket.connect(at)
@@ -179,4 +184,34 @@ fn credentials(socket: &Socket) -> Option<crate::UnixCredentials> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const fn credentials(_: &Socket) -> Option<crate::UnixCredentials> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn listen_at(path: &std::path::Path) -> Result<Listening, ListenError> {
+        let address = format!("uds://{}", path.display()).parse().unwrap();
+        listen(&address, &LinkOptions::default(), Sharing::Alone)
+    }
+
+    #[test]
+    fn only_the_sockets_of_dead_servers_are_removed() {
+        let dir = std::env::temp_dir().join(format!("bowline-listen-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("notes.txt");
+        fs::write(&file, "mine").unwrap();
+        assert_eq!(listen_at(&file).unwrap_err().error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+
+        let socket = dir.join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let first = listen_at(&socket).unwrap();
+        assert_eq!(listen_at(&socket).unwrap_err().error.kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert!(!socket.exists());
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

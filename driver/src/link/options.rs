@@ -21,8 +21,10 @@ pub struct LinkOptions {
     pub handshake_timeout: Duration,
     /// How long a dial may take altogether, the lookup of the name included.
     pub dial_timeout: Duration,
-    /// How many accepted streams may be at their handshakes; others wait to be accepted.
+    /// How many accepted streams may be at their handshakes: for another one the oldest is closed.
     pub max_handshakes: usize,
+    /// How many of them may be of one network (a /24, a /56): others are closed at once. Loopback is none.
+    pub max_handshakes_per_prefix: usize,
 }
 
 impl Default for LinkOptions {
@@ -35,6 +37,7 @@ impl Default for LinkOptions {
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
             max_handshakes: 1024,
+            max_handshakes_per_prefix: 128,
         }
     }
 }
@@ -49,6 +52,7 @@ impl fmt::Debug for LinkOptions {
             .field("handshake_timeout", &self.handshake_timeout)
             .field("dial_timeout", &self.dial_timeout)
             .field("max_handshakes", &self.max_handshakes)
+            .field("max_handshakes_per_prefix", &self.max_handshakes_per_prefix)
             .finish()
     }
 }

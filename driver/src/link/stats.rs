@@ -10,6 +10,10 @@ counters! {
     accept_errors,
     /// Accepted streams whose TLS or upgrade failed or took too long.
     handshakes_failed,
+    /// Accepted streams that were closed at once, because their network has enough that are not done with TLS or their upgrade.
+    handshakes_refused,
+    /// Accepted streams that were closed before their TLS or upgrade was done, to make room for newer ones.
+    handshakes_evicted,
     /// Streams that were handed to the shard which has their session, or shall have it.
     handed_over,
     /// Streams for another shard that found no room there, and were closed.
@@ -32,6 +36,8 @@ counters! {
     records_written,
     /// Times that a stream had no room and its records had to wait.
     blocked,
+    /// Pings of web sockets that were not answered, because another one came before there was room for the answer.
+    pings_passed_over,
     /// Streams that ended because what came on them made no sense.
     broken,
 }

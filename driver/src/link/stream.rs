@@ -3,14 +3,14 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use proto_core::{Endpoint, LinkId, Now, Output, Shard};
+use proto_core::{Credentials, Endpoint, LinkId, Now, Output, Shard, UnixPeer};
 
 use super::bytes::Bytes;
 use super::codec::{Codec, End, is_blocked};
 use super::moved::{Greeted, Greeting, Moved, again};
 use super::stats::Counters;
 use crate::handover::Handover;
-use crate::{Direction, Machine, Path, Ready, Shared, Wakes};
+use crate::{Direction, Machine, Path, Peer, Ready, Shared, UnixCredentials, Wakes};
 
 /// Bytes that are read at once; the buffer is one for all streams of an endpoint.
 pub(super) const READ: usize = 64 << 10;
@@ -85,6 +85,16 @@ impl<I: Ready> Stream<I> {
     /// Where it came in, as long as it may be another shard's.
     pub(super) fn path(&self) -> Option<Path> {
         self.greeting.map(|greeting| greeting.path)
+    }
+
+    /// What it vouches for, of the peer that it leads to.
+    pub(super) fn vouches(&self, peer: Peer) -> Credentials {
+        let mut vouched = Credentials::default();
+        vouched.certificates = self.bytes.certificates();
+        if let Some(UnixCredentials { pid, uid, gid }) = peer.credentials() {
+            vouched.unix = Some(UnixPeer { pid: Some(pid), uid, gid });
+        }
+        vouched
     }
 
     /// Makes it ready to go to another shard.
@@ -171,7 +181,7 @@ impl<I: Ready> Stream<I> {
         if let (Some(greeting), Some(handover)) = (self.greeting, handover) {
             let limit = shared.inspect(|machine| machine.record_limit(id));
             let mut takes = Greeted { limit, records: Vec::new() };
-            let end = self.codec.hand_in(&mut takes, shared.now(), id, bytes, &mut self.pending);
+            let end = self.codec.hand_in(&mut takes, shared.now(), id, bytes, counters);
             let Greeted { records, .. } = takes;
             match (records.first(), &end) {
                 (None, Ok(_)) => return Handed::Open,
@@ -187,10 +197,10 @@ impl<I: Ready> Stream<I> {
             self.greeting = None;
             greeted = Some((records, end));
         }
-        let Self { codec, pending, is_deaf, .. } = self;
+        let Self { codec, is_deaf, .. } = self;
         let is_open = shared.turn(|machine, now| {
             let end = match greeted {
-                None => codec.hand_in(machine, now, id, bytes, pending),
+                None => codec.hand_in(machine, now, id, bytes, counters),
                 Some((records, end)) => {
                     for record in &records {
                         Machine::handle_record(machine, now, id, record);
@@ -265,6 +275,7 @@ impl<I: Ready> Stream<I> {
         out: &mut Vec<u8>,
         counters: &Counters,
     ) -> bool {
+        self.codec.answer(out);
         while out.len() < FILL {
             match self.codec.fill(machine, now, id, out) {
                 Output::Record(_) => counters.records_written.add(1),

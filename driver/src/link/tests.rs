@@ -14,7 +14,7 @@ fn read(to: &mut Frames, bytes: &[u8], cut: usize) -> Result<Vec<(char, Vec<u8>)
         while let Some(next) = to.next(&mut piece, LIMIT)? {
             got.push(match next {
                 Got::Record(record) => ('r', record.to_vec()),
-                Got::Ping(payload) => ('p', payload.to_vec()),
+                Got::Ping => ('p', to.carried().to_vec()),
                 Got::Pong => ('o', Vec::new()),
                 Got::Close => ('c', Vec::new()),
             });
@@ -51,6 +51,26 @@ fn records_come_out_as_they_went_in() {
         read(&mut to, &out, usize::from(cut) % 5000) == Ok(sent)
     }
     QuickCheck::new().tests(50).quickcheck(holds as fn(Vec<u16>, bool, u16) -> bool);
+}
+
+/// A peer that pings and never reads costs the memory of one answer.
+#[test]
+fn the_last_of_many_pings_is_answered() {
+    let (mut from, mut to) = (Frames::new(Role::Client), Frames::new(Role::Server));
+    let mut pings = Vec::new();
+    for number in 0..10_000_u32 {
+        from.control(Control::Ping, &number.to_be_bytes(), &mut pings);
+    }
+    let (mut input, mut passed_over) = (&pings[..], 0);
+    while let Some(got) = to.next(&mut input, LIMIT).unwrap() {
+        assert_eq!(got, Got::Ping);
+        passed_over += u32::from(to.owe_pong());
+    }
+    let mut out = Vec::new();
+    to.answer(&mut out);
+    assert_eq!((passed_over, &out[2..]), (9999, &9999_u32.to_be_bytes()[..]));
+    to.answer(&mut out);
+    assert_eq!(out.len(), 6, "each is answered once");
 }
 
 #[test]

@@ -124,8 +124,20 @@ impl Node {
             self.refuse_for_now(now, id);
         }
         while let Some(id) = self.backlog.pop_front() {
+            let close = self.not_accepted();
+            if let Some(mut conn) = self.endpoint.connection(id) {
+                conn.close(now.mono, close);
+            }
             self.release(now, id);
         }
+    }
+
+    /// What whoever is not accepted any more is told: to come back, when there will be somebody.
+    fn not_accepted(&mut self) -> Close {
+        if self.endpoint.is_draining() {
+            return self.endpoint.drain_close();
+        }
+        Close { code: code::GOING_AWAY, linger: Duration::ZERO, ..Close::default() }
     }
 
     pub(crate) fn close(&mut self, now: Now, id: ConnectionId, close: Close, wakes: &mut Wakes) {
@@ -226,7 +238,7 @@ impl Node {
         let Some(path) = self.endpoint.address(id) else { return };
         let refusal = if !self.is_accepting {
             self.counters.not_accepting += 1;
-            Close { code: code::GOING_AWAY, linger: Duration::ZERO, ..Close::default() }
+            self.not_accepted()
         } else if self.backlog.len() >= self.max_backlog {
             self.counters.backlog_full += 1;
             let retry_after = self.endpoint.config().busy_retry_after;

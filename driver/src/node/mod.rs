@@ -221,8 +221,8 @@ impl Machine for Node {
         [Machine::poll_timeout(&self.endpoint), self.waiters.deadline()].into_iter().flatten().min()
     }
 
-    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        Some(self.endpoint.link_up(now.mono, path, link))
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        Some(self.endpoint.link_up_from(now.mono, path, link, vouched))
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {

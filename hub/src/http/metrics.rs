@@ -140,6 +140,8 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         [
             ("accept", links.accept_errors),
             ("handshake", links.handshakes_failed),
+            ("handshake_refused", links.handshakes_refused),
+            ("handshake_evicted", links.handshakes_evicted),
             ("broken", links.broken),
             ("handover", links.handover_drops),
         ],

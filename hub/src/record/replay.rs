@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driver::Path;
-use proto_core::{Link, LinkId, Meta, Now, Server, Timestamp};
+use proto_core::{Credentials, Link, LinkId, Meta, Now, Server, Timestamp};
 use simtest::Recording;
 
 use super::{PROTOCOL, Start, decode, encode, kind};
@@ -66,7 +66,8 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
                 let (path, rest) = number_of(bytes).ok_or("a stream is cut off")?;
                 let (max, id) = rest.split_first_chunk::<2>().ok_or("a stream is cut off")?;
                 let Some(path) = paths.get(path as usize).copied() else { continue };
-                let link = server.link_up(now, path, Link::stream(u16::from_le_bytes(*max)));
+                let link =
+                    server.link_up(now, path, Link::stream(u16::from_le_bytes(*max)), Credentials::default());
                 if compare && link.number() != u64_of(id) {
                     return Err(format!("input {number}: the stream has another number ({link:?})"));
                 }

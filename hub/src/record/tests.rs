@@ -1,5 +1,5 @@
 use driver::{LINK, Machine, Peer, Scheme, UnixCredentials};
-use proto_core::{Config, ConfigBuilder, Dial, Endpoint, Link, LinkId, Output, Timestamp};
+use proto_core::{Config, ConfigBuilder, Credentials, Dial, Endpoint, Link, LinkId, Output, Timestamp};
 use simtest::Recording;
 
 use super::replay::replay;
@@ -81,7 +81,8 @@ impl Wire {
             _ => Peer::Unix(None),
         };
         let link = Link::stream(16 << 10);
-        let id = hub.link_up(now, Path { socket: u16::from(seed), peer }, link).unwrap();
+        let id =
+            hub.link_up(now, Path { socket: u16::from(seed), peer }, link, Credentials::default()).unwrap();
         let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
         let mut client = Endpoint::<Path>::new(config, LINK, [seed; 32], now.mono);
         client.connect(now.mono, Path { socket: 0, peer: Peer::Dialed(Scheme::Tcp, 0) }).unwrap();

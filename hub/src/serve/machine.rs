@@ -7,7 +7,7 @@ use std::time::Duration;
 use driver::{End, Machine, Path, Wakes};
 use proto_core::chat::{PersistFailure, ReadFailure, ReadId};
 use proto_core::server::ServerEvent;
-use proto_core::{Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
+use proto_core::{Credentials, Drain, Link, LinkId, Meta, Now, Output, Server, Timestamp, Transmit};
 
 use super::shards::Lines;
 use crate::gateway::{Gateway, GatewayConfig, GuestId};
@@ -171,8 +171,8 @@ impl Machine for Hub {
         [self.server.poll_timeout(), self.gateway.poll_timeout()].into_iter().flatten().min()
     }
 
-    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        let id = self.server.link_up(now, path, link);
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        let id = self.server.link_up(now, path, link, vouched);
         if let Some(record) = &mut self.record {
             record.link_up(now, path, link, id);
         }

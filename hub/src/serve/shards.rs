@@ -11,7 +11,7 @@ use adapter_tokio::udp::{self, Pump, Sockets};
 use adapter_tokio::{ConfigBuilder, LINK, clock, link};
 use driver::{End, Machine, Mailbox, Path, Shared, Wakes};
 use proto_core::server::{Front, Gate, Order, Report, ServerStats};
-use proto_core::{Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
+use proto_core::{Credentials, Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
 
 use super::{Hub, ServeError, system};
 use crate::record::Start;
@@ -58,8 +58,8 @@ impl Machine for HubShard {
         self.front.poll_timeout()
     }
 
-    fn link_up(&mut self, now: Now, path: Path, link: Link) -> Option<LinkId> {
-        Some(self.front.link_up(now, path, link))
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        Some(self.front.link_up(now, path, link, vouched))
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {

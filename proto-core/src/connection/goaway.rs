@@ -124,6 +124,13 @@ impl Connection {
         }
     }
 
+    /// A connection that came back while its server is going away still ends in time.
+    pub(super) fn set_leaving_deadline(&mut self) {
+        if let Some(leaving) = self.leaving.as_ref().filter(|_| !self.is_client) {
+            self.timers.set(Timer::Linger, leaving.deadline);
+        }
+    }
+
     fn close_gone(&mut self, now: Timestamp) {
         let Some(leaving) = &self.leaving else { return };
         let linger = leaving.deadline.since(now);

@@ -11,7 +11,7 @@ use super::admission::Admission;
 use super::secrecy::Begun;
 use super::state::{End, State};
 use super::ways::Way;
-use super::{Connection, Timer, Verdict};
+use super::{Connection, Proof, Timer, Verdict};
 use crate::lazy::Blank;
 use crate::secret::Hidden;
 use crate::wire::packet::{self, VERSION};
@@ -36,6 +36,8 @@ pub(super) struct Handshake {
     pub(super) client_random: [u8; 32],
     /// The client's: the ways to the server.
     pub(super) ways: Vec<Way>,
+    /// The client's: why a way failed that can be tried again.
+    pub(super) way_failed: Option<CloseReason>,
     /// The client's: the destination of its INIT.
     pub(super) original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
@@ -61,6 +63,7 @@ impl Blank for Handshake {
     const BLANK: &'static Self = &Self {
         client_random: [0; 32],
         ways: Vec::new(),
+        way_failed: None,
         original: Cid([0; Cid::LEN]),
         transcripts: Vec::new(),
         begun: Vec::new(),
@@ -289,9 +292,9 @@ impl Connection {
         let sender = Cid::from_slice(long.scid);
         let malformed = Err(Drop::MalformedHandshake);
         let taken = match (long.kind, frame) {
-            (LongKind::Init, Frame::Init(init)) if self.is_accepting() || self.is_new_claim(&init) => {
-                if let Some(claim) = init.attach.claim().filter(|_| self.is_new_claim(&init)) {
-                    self.take_over(now, claim.incarnation, self.link);
+            (LongKind::Init, Frame::Init(init)) if self.is_accepting() || self.new_claim(&init).is_some() => {
+                if let Some((incarnation, proof)) = self.new_claim(&init) {
+                    self.take_over(now, incarnation, self.link, proof);
                 }
                 sender.map_or(malformed, |sender| self.on_init(sender, &init, size))
             }
@@ -563,12 +566,14 @@ impl Connection {
         }
     }
 
-    /// Whether an INIT claims this session over a link that it does not have yet.
-    fn is_new_claim(&self, init: &Init<'_>) -> bool {
-        init.attach.claim().is_some_and(|claim| claim.session_id == self.session.0)
-            && !self.is_client
-            && self.is_resumable()
-            && self.judge(init) == Verdict::Valid
+    /// The incarnation that an INIT claims of this session, if it is proven and not there yet, and by what.
+    fn new_claim(&self, init: &Init<'_>) -> Option<(u32, Proof)> {
+        let claim = init.attach.claim().filter(|claim| claim.session_id == self.session.0)?;
+        let may_be = !self.is_client && self.is_resumable();
+        match may_be.then(|| self.judge(init)) {
+            Some(Verdict::Valid(proof)) => Some((claim.incarnation, proof)),
+            _ => None,
+        }
     }
 
     /// Whether an INIT is that of the handshake under way.

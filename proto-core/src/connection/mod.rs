@@ -64,7 +64,7 @@ use self::paths::Paths;
 use self::receipts::Reports;
 pub(crate) use self::reconnect::Attempts;
 pub use self::recv_all::RecvAll;
-pub(crate) use self::resume::{Verdict, prove};
+pub(crate) use self::resume::{Proof, Verdict, prove};
 use self::secrecy::Secrecy;
 pub use self::state::State;
 use self::stream::Echo;

@@ -143,9 +143,9 @@ impl Connection {
             })
     }
 
-    /// Whether packets from elsewhere are looked at.
+    /// Whether packets from elsewhere are looked at. A session that is claimed by several ways is confirmed over any of them.
     pub(crate) fn may_roam(&self) -> bool {
-        !self.is_client && self.state.is_open() && !self.link.reliable
+        !self.is_client && (self.state.is_open() || self.is_claimed()) && !self.link.reliable
     }
 
     /// Whether the client has moved a moment ago, or may have.
@@ -182,7 +182,7 @@ impl Connection {
             }
             return;
         }
-        if !self.may_roam() {
+        if !self.may_roam() || self.is_claimed() {
             return;
         }
         let len = core::mem::take(&mut self.paths.arrival.1);

@@ -51,7 +51,16 @@ pub(crate) enum Verdict {
     Stale,
     /// It is the handshake under way, perhaps from another address.
     Repeated,
-    Valid,
+    Valid(Proof),
+}
+
+/// What has proven a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The secret of the last attachment: the client has had its ACCEPT, whether or not the server knows.
+    Last,
+    /// The one before, as long as the last attachment is not confirmed.
+    Previous,
 }
 
 impl Connection {
@@ -192,23 +201,24 @@ impl Connection {
         let previous = self.resume.as_ref().and_then(|resume| resume.previous.as_ref());
         // Comparing hashes takes the same time whatever they are, and all are compared.
         let is_right = |secret: &Secret| blake3::Hash::from(claim.proof) == prove(secret.expose(), init);
-        let is_proven =
-            [Some(&self.secret), previous].into_iter().flatten().filter(|secret| is_right(secret)).count()
-                > 0;
-        if !is_proven {
-            Verdict::Unproven
-        } else if self.is_claimed() && self.is_same_client(init) {
+        let (by_last, by_previous) = (is_right(&self.secret), previous.is_some_and(is_right));
+        let proof = match (by_last, by_previous) {
+            (true, _) => Proof::Last,
+            (false, true) => Proof::Previous,
+            (false, false) => return Verdict::Unproven,
+        };
+        if self.is_claimed() && self.is_same_client(init) {
             Verdict::Repeated
         } else if claim.incarnation <= self.incarnation {
             Verdict::Stale
         } else {
-            self.judge_key(init)
+            self.judge_key(init, proof)
         }
     }
 
     /// A client has proven that the session is its own and comes over another link, as far as is known `link`: the old one is
     /// fenced at once.
-    pub(crate) fn take_over(&mut self, now: Timestamp, incarnation: u32, link: Link) {
+    pub(crate) fn take_over(&mut self, now: Timestamp, incarnation: u32, link: Link, proof: Proof) {
         let now = self.advance(now);
         self.give_control_back(now);
         self.link = link;
@@ -216,7 +226,10 @@ impl Connection {
         self.incarnation = incarnation;
         let secret = self.secret.clone();
         if let Some(resume) = &mut self.resume {
-            resume.previous.get_or_insert(secret);
+            // What proved this claim proves the next one, should the client never have the answer.
+            if proof == Proof::Last || resume.previous.is_none() {
+                resume.previous = Some(secret);
+            }
             resume.is_claimed = true;
         }
         #[cfg(planted)]

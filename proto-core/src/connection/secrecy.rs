@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::cids::Cids;
 use super::keys::Keys;
 use super::state::End;
-use super::{Connection, Verdict};
+use super::{Connection, Proof, Verdict};
 use crate::crypto::{Initiator, PublicKey, Responder, Trust};
 use crate::secret::Hidden;
 use crate::wire::params::{self, Params};
@@ -162,9 +162,13 @@ impl Connection {
     }
 
     /// Whether a claim that is proven comes from who the session is with, as far as it says by keys.
-    pub(super) fn judge_key(&self, init: &Init<'_>) -> Verdict {
+    pub(super) fn judge_key(&self, init: &Init<'_>, proof: Proof) -> Verdict {
         let is_plain = self.config.crypto.is_none() || params::secrecy(init.params).is_none();
-        if is_plain || self.respond([0; 32], init).is_some() { Verdict::Valid } else { Verdict::Unproven }
+        if is_plain || self.respond([0; 32], init).is_some() {
+            Verdict::Valid(proof)
+        } else {
+            Verdict::Unproven
+        }
     }
 
     /// Whether an INIT carries a message that this side, a server, must answer.

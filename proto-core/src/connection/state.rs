@@ -130,6 +130,7 @@ impl Connection {
         for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::NextWay, Timer::Resume] {
             self.timers.stop(timer);
         }
+        self.set_leaving_deadline();
         self.attempts.on_established(now);
         self.keep_alive(now);
         self.wall.wait(now + self.heartbeat);

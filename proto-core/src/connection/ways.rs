@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::state::End;
 use super::{Connection, Timer};
 use crate::crypto::PublicKey;
+use crate::wire::Advice;
 use crate::{CloseReason, Timestamp};
 
 /// The next way is tried when nothing was heard for this long.
@@ -183,9 +184,13 @@ impl Connection {
             return;
         }
         state.is_due = false;
+        // What can be tried again decides, whichever way fails last.
+        let worth_it = self.handshake.way_failed.take();
+        let reason = worth_it.filter(|_| !reason.is_retryable(Advice::Now)).unwrap_or(reason);
         if self.handshake.ways.iter().all(|way| way.has_failed) {
             self.fail_attempt(now, End::of(reason));
         } else {
+            self.handshake.way_failed = Some(reason);
             self.begin_next_way(now);
         }
     }

@@ -39,6 +39,14 @@ impl Default for Drain {
     }
 }
 
+/// An endpoint on its way out.
+#[derive(Clone, Debug)]
+pub(super) struct Draining {
+    how: Drain,
+    /// What is not over by then ends.
+    until: Timestamp,
+}
+
 impl<A: Address> Endpoint<A> {
     /// Begins to go away: each client is told once, by GOAWAY, and its connection closes as soon as both sides have finished what
     /// they had begun, at the latest after `timeout`. New clients are refused with BUSY and the same advice. Calling it again
@@ -49,12 +57,11 @@ impl<A: Address> Endpoint<A> {
             return;
         }
         let until = now + drain.timeout;
-        self.draining = Some(Box::new(drain));
+        self.draining = Some(Box::new(Draining { how: drain, until }));
         for slot in 0..self.slots.len() as u32 {
             let Some(entry) = self.entry(slot) else { continue };
             if entry.conn.look().is_undecided() {
-                let (advice, retry_after) = self.drain_advice();
-                let close = Close { code: code::GOING_AWAY, advice, retry_after, ..Close::default() };
+                let close = self.drain_close();
                 if let Some(entry) = self.entry(slot) {
                     entry.conn.wake().refuse(now, close);
                 }
@@ -72,6 +79,17 @@ impl<A: Address> Endpoint<A> {
         self.draining.is_some()
     }
 
+    /// What a client is closed with that is not wanted because this endpoint is going away. Each is told another time to wait.
+    pub fn drain_close(&mut self) -> Close {
+        let (advice, retry_after) = self.drain_advice();
+        Close { code: code::GOING_AWAY, advice, retry_after, linger: Duration::ZERO, ..Close::default() }
+    }
+
+    /// When sessions without links end, while it is going away.
+    pub(super) fn drained_by(&self) -> Option<Timestamp> {
+        self.draining.as_ref().map(|draining| draining.until)
+    }
+
     /// Says it to one client, when it is time to and there is one.
     pub(super) fn tell_going_away(&mut self, slot: u32) {
         if self.draining.is_none() {
@@ -87,8 +105,9 @@ impl<A: Address> Endpoint<A> {
             return;
         }
         let (advice, retry_after) = self.drain_advice();
-        let Some(drain) = &self.draining else { return };
-        let said = GoAway { timeout: drain.timeout, advice, retry_after, uri: drain.uri.clone() };
+        let Some(draining) = &self.draining else { return };
+        let timeout = draining.until.since(now);
+        let said = GoAway { timeout, advice, retry_after, uri: draining.how.uri.clone() };
         if let Some(entry) = self.entry(slot) {
             entry.conn.wake().go_away(now, said);
         }
@@ -96,11 +115,11 @@ impl<A: Address> Endpoint<A> {
 
     /// What to say to the next client.
     pub(super) fn drain_advice(&mut self) -> (Advice, Duration) {
-        let Some(drain) = &self.draining else {
+        let Some(draining) = &self.draining else {
             let busy = Duration::from_millis(self.rng.around(self.config.busy_retry_after));
             return (Advice::After, busy);
         };
-        let Drain { advice, retry_after, spread, .. } = **drain;
+        let Drain { advice, retry_after, spread, .. } = draining.how;
         let drawn = Duration::from_nanos(self.rng.below(nanos(spread).saturating_add(1)));
         (advice, retry_after + drawn)
     }

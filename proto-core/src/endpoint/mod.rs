@@ -29,6 +29,7 @@ pub use self::address::Address;
 pub use self::dial::Dial;
 use self::dial::{Dials, Race};
 pub use self::drain::Drain;
+use self::drain::Draining;
 pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
@@ -57,7 +58,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     rng: Rng,
     clock: Timestamp,
     is_accepting: bool,
-    draining: Option<Box<Drain>>,
+    draining: Option<Box<Draining>>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     routes: Routes<A>,

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Address, Endpoint, token};
-use crate::connection::{MAX_WAYS, Verdict, prove};
+use crate::connection::{MAX_WAYS, Proof, Verdict, prove};
 use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind, Packet, Record, checksum};
 use crate::{Drop, Link, Meta, SessionId, Shard, State, Timestamp, code};
 
@@ -139,9 +139,9 @@ impl<A: Address> Endpoint<A> {
             Verdict::Unproven
         };
         match (verdict, slot) {
-            (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
-                if verdict == Verdict::Valid {
-                    self.take_over(now, slot, claim.incarnation);
+            (Verdict::Valid(_) | Verdict::Repeated, Some(slot)) => {
+                if let Verdict::Valid(proof) = verdict {
+                    self.take_over(now, slot, claim.incarnation, proof);
                 }
                 self.readdress(slot, client, meta.path);
                 self.hand_in(now, slot, meta, packet);
@@ -174,11 +174,15 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// The session in `slot` gets another link, which the client chooses by its CONFIRM.
-    fn take_over(&mut self, now: Timestamp, slot: u32, incarnation: u32) {
-        let link = self.link;
+    fn take_over(&mut self, now: Timestamp, slot: u32, incarnation: u32, proof: Proof) {
+        let (link, until) = (self.link, self.drained_by());
         let Some(entry) = self.entry(slot) else { return };
         let old = entry.link.take();
-        entry.conn.wake().take_over(now, incarnation, link);
+        let conn = entry.conn.wake();
+        conn.take_over(now, incarnation, link, proof);
+        if let Some(until) = until {
+            conn.end_by(until);
+        }
         for link in old.into_iter().chain(self.sessions.bids.remove(&slot).into_iter().flatten()) {
             self.let_go(link);
         }
@@ -201,9 +205,9 @@ impl<A: Address> Endpoint<A> {
             Verdict::Unproven
         };
         match (verdict, slot) {
-            (Verdict::Valid | Verdict::Repeated, Some(slot)) => {
-                if verdict == Verdict::Valid {
-                    self.take_over(now, slot, claim.incarnation);
+            (Verdict::Valid(_) | Verdict::Repeated, Some(slot)) => {
+                if let Verdict::Valid(proof) = verdict {
+                    self.take_over(now, slot, claim.incarnation, proof);
                 }
                 let key = self.incoming.key.clone();
                 let answer = self.awake(slot).and_then(|conn| {

@@ -10,6 +10,7 @@ mod resume;
 mod roaming;
 mod smaller;
 mod streams;
+mod ways;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -26,6 +27,8 @@ use crate::{
 
 const DELAY: Duration = Duration::from_millis(10);
 const SERVER: usize = 0;
+/// The second way to the server: what goes to this port of it comes from this port of the client, and so do the answers.
+const BACK_DOOR: u16 = 4200;
 const ZERO: ChannelId = ChannelId::DEFAULT;
 
 const fn ms(millis: u64) -> Duration {
@@ -67,6 +70,7 @@ struct World {
     flying: BTreeMap<(Timestamp, usize), Sent>,
     sent: Vec<Sent>,
     lose: Box<dyn FnMut(&Sent) -> bool>,
+    delay: Duration,
     /// Nodes that are elsewhere now.
     moved: BTreeMap<usize, SocketAddr>,
 }
@@ -95,6 +99,7 @@ impl World {
             flying: BTreeMap::new(),
             sent: Vec::new(),
             lose: Box::new(|_| false),
+            delay: DELAY,
             moved: BTreeMap::new(),
         }
     }
@@ -129,7 +134,15 @@ impl World {
     }
 
     fn hand_in(&mut self, to: usize, from: usize, packet: &[u8]) {
-        let from = self.moved.get(&from).copied().unwrap_or_else(|| address(from));
+        self.hand_in_at(to, address(to), from, packet);
+    }
+
+    /// Hands in what `from` sent to the address `at` of `to`.
+    fn hand_in_at(&mut self, to: usize, at: SocketAddr, from: usize, packet: &[u8]) {
+        let mut from = self.moved.get(&from).copied().unwrap_or_else(|| address(from));
+        if at.port() == BACK_DOOR {
+            from.set_port(BACK_DOOR);
+        }
         let meta = Meta { path: from, ecn: None };
         self.nodes[to].handle_packet(self.now, meta, packet);
     }
@@ -142,7 +155,7 @@ impl World {
                 assert_eq!(transmit.len, packet.len());
                 let sent = Sent { from: node, to: self.who_is_at(transmit.path), at: transmit.path, packet };
                 if !(self.lose)(&sent) && sent.to < self.nodes.len() {
-                    self.flying.insert((self.now + DELAY, self.sent.len()), sent.clone());
+                    self.flying.insert((self.now + self.delay, self.sent.len()), sent.clone());
                 }
                 self.sent.push(sent);
             }
@@ -172,7 +185,7 @@ impl World {
             self.now = self.now.max(at);
             let late = self.flying.split_off(&(self.now + Duration::from_nanos(1), 0));
             for sent in core::mem::replace(&mut self.flying, late).into_values() {
-                self.hand_in(sent.to, sent.from, &sent.packet);
+                self.hand_in_at(sent.to, sent.at, sent.from, &sent.packet);
             }
             for node in &mut self.nodes {
                 if node.poll_timeout().is_some_and(|at| at <= self.now) {

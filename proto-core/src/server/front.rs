@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::gate::{Gate, decide};
 use super::shards::{Order, Report, TOLD, Told, WINDOW, What, cost};
 use crate::{
-    Address, ChannelId, Config, ConnectionId, Endpoint, Event, Link, LinkId, Message, Meta, Now, Output,
-    SendError, Stats, Timestamp, Transmit,
+    Address, ChannelId, Config, ConnectionId, Credentials, Endpoint, Event, Link, LinkId, Message, Meta, Now,
+    Output, SendError, Stats, Timestamp, Transmit,
 };
 
 /// Counters of a shard beside those of its endpoint.
@@ -136,9 +136,9 @@ impl<A: Address> Front<A> {
         self.pump(now);
     }
 
-    /// A stream was accepted: see [`Endpoint::link_up`].
-    pub fn link_up(&mut self, now: Now, address: A, link: Link) -> LinkId {
-        let id = self.endpoint.link_up(now.mono, address, link);
+    /// A stream was accepted: see [`Endpoint::link_up_from`].
+    pub fn link_up(&mut self, now: Now, address: A, link: Link, vouched: Credentials) -> LinkId {
+        let id = self.endpoint.link_up_from(now.mono, address, link, vouched);
         self.pump(now);
         id
     }

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::Server;
-use crate::{Address, Link, LinkId, Now, Output};
+use crate::{Address, Credentials, Link, LinkId, Now, Output};
 
 impl<A: Address> Server<A> {
-    /// A stream was accepted: see [`Endpoint::link_up`](crate::Endpoint::link_up).
-    pub fn link_up(&mut self, now: Now, address: A, link: Link) -> LinkId {
-        let id = self.peers.endpoint.link_up(now.mono, address, link);
+    /// A stream was accepted: see [`Endpoint::link_up_from`](crate::Endpoint::link_up_from).
+    pub fn link_up(&mut self, now: Now, address: A, link: Link, vouched: Credentials) -> LinkId {
+        let id = self.peers.endpoint.link_up_from(now.mono, address, link, vouched);
         self.pump(now);
         id
     }

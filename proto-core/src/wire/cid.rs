@@ -1,4 +1,4 @@
-//! NEW_CID (spec: wire.md, section 4.16).
+//! NEW_CID (spec: wire.md, section 4.17).
 
 use alloc::vec::Vec;
 

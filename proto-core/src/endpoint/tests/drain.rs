@@ -185,3 +185,35 @@ fn a_client_may_still_close_by_itself() {
     assert_eq!((&closed.reason, closed.next), (&CloseReason::Local { code: 0 }, None));
     assert_eq!(ends(&world, SERVER).len(), 1);
 }
+
+/// A client claims its session while the server goes away, and never confirms.
+#[test]
+fn a_claim_does_not_keep_a_server_that_goes_away() {
+    let quick = super::resume::quick;
+    let (mut world, _, _) = World::connected(quick(server_config()), &quick(client_config()));
+    world.lose(|_| true);
+    world.run(secs(6));
+    world.lose(|sent| sent.from == 1 && sent.packet[0] & 0x80 == 0);
+    drain(&mut world, Drain { timeout: secs(8), ..Drain::default() });
+    world.run(secs(10));
+    assert!(world.nodes[SERVER].is_empty());
+}
+
+/// Likewise, and it confirms but never says that it is through.
+#[test]
+fn a_client_that_comes_back_is_told_once_more_and_goes_in_time() {
+    let quick = super::resume::quick;
+    let (mut world, id, _) = World::connected(quick(server_config()), &quick(client_config()));
+    drain(&mut world, Drain { timeout: secs(20), ..Drain::default() });
+    // Nothing of the client arrives from before it takes its link for lost until it claims the session.
+    world.lose(|_| true);
+    world.run(secs(6));
+    assert_eq!(world.nodes[1].get(id).unwrap().state(), State::Suspended);
+    world.lose(|_| false);
+    world.run(secs(20));
+    assert!(world.nodes[SERVER].is_empty());
+    assert!(matches!(
+        ends(&world, 1)[..],
+        [Closed { reason: CloseReason::Peer { code: code::GOING_AWAY, .. }, .. }]
+    ));
+}

@@ -122,6 +122,32 @@ fn a_lost_answer_does_not_lock_the_client_out() {
     assert_eq!((suspended(&world, 1), suspended(&world, SERVER)), (1, 1));
 }
 
+/// The client has taken an answer of which the server never heard, so that its next claim is proven by what that answer brought; and
+/// of that claim the answer is lost.
+#[test]
+fn a_lost_confirmation_and_a_lost_answer_do_not_lock_the_client_out() {
+    let (mut world, id, peer) = pair();
+    silence(&mut world, secs(6));
+    world.lose(|sent| sent.from == 1 && sent.packet[0] & 0x80 == 0);
+    world.run(secs(2));
+    let secrets = |world: &World| {
+        [(1, id), (SERVER, peer)].map(|(node, id)| *world.nodes[node].get(id).unwrap().session_secret())
+    };
+    let [client, server] = secrets(&world);
+    assert_eq!(client, server, "the client has had the answer");
+    assert_eq!(resumed(&world, SERVER), []);
+    world.lose(|_| true);
+    world.run(secs(5));
+    world.lose(|sent| sent.from == SERVER);
+    world.run(secs(8));
+    let [client, server] = secrets(&world);
+    assert_ne!(client, server, "it has claimed the session again, and had no answer");
+    world.lose(|_| false);
+    world.run(secs(6));
+    assert_eq!(resumed(&world, 1).len(), 1, "{:?}", world.events[1]);
+    assert_eq!(continuity(&world, 1), [Continuity::Continuous]);
+}
+
 /// The INIT that claims the session, as the client sends it while nothing arrives.
 fn claim(world: &mut World) -> Vec<u8> {
     world.sent.clear();

@@ -556,6 +556,23 @@ fn a_dial_that_fails_is_tried_again_or_not() {
 }
 
 #[test]
+fn one_way_that_can_be_tried_again_is_enough() {
+    for errors in [[DialError::Refused, DialError::Untrusted], [DialError::Untrusted, DialError::Refused]] {
+        let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
+        let mut world = World::new(server_config(), client);
+        let id = world.connect(&[BY_STREAM, BY_STREAM]);
+        let now = world.now;
+        for error in errors {
+            let Some(Dial::Begin { id: dial, .. }) = world.nodes[CLIENT].poll_dial() else {
+                panic!("the next way is tried")
+            };
+            world.nodes[CLIENT].dial_failed(now, dial, error);
+        }
+        assert_eq!(world.nodes[CLIENT].get(id).expect("it goes on").state(), State::Backoff, "{errors:?}");
+    }
+}
+
+#[test]
 fn a_dial_has_a_deadline_and_is_withdrawn() {
     let mut world = World::new(server_config(), ConfigBuilder::default());
     world.dial = Ok(secs(60));

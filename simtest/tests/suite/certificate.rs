@@ -1,9 +1,7 @@
 //! Every small schedule of a small scenario: what is certified, and that planted bugs are not.
 
-mod common;
-
-use common::ledger::{Bug, Ledger};
-use common::setup::ledger;
+use crate::common::ledger::{Bug, Ledger};
+use crate::common::setup::ledger;
 use simtest::{Bounds, Certificate, Failure, Kind, Link, Sim, certify, ms};
 
 /// Two clients put an amount each.

@@ -1,12 +1,10 @@
 //! What a snapshot holds: the default view is short, and does not change with times.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use common::ledger::Bug;
-use common::setup::ledger;
+use crate::common::ledger::Bug;
+use crate::common::setup::ledger;
 use simtest::{
     Addr, Dissect, Dist, Ecn, Effect, FromSeed, Link, Node, Now, RecvMeta, Sim, Time, TraceView, Transmit,
     ms, on, secs, us,

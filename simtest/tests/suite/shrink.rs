@@ -1,9 +1,7 @@
 //! Failing campaigns become stories that a reader can follow.
 
-mod common;
-
-use common::ledger::{Bug, Ledger};
-use common::setup::ledger;
+use crate::common::ledger::{Bug, Ledger};
+use crate::common::setup::ledger;
 use simtest::{
     Budget, Chaos, Dist, FromSchedule, FromSeed, Kind, Link, Schedule, Shrunk, Sim, ms, search, secs, shrink,
     why,

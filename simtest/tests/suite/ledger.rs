@@ -1,11 +1,9 @@
 //! The simulator at work on a small protocol: campaigns, planted bugs, replay, traces.
 
-mod common;
-
 use quickcheck::quickcheck;
 
-use common::ledger::{Bug, Ledger};
-use common::setup::ledger;
+use crate::common::ledger::{Bug, Ledger};
+use crate::common::setup::ledger;
 use simtest::{
     Chaos, DiskLoss, Fault, FromSchedule, FromSeed, Kind, Link, NodeId, Order, Preset, Scenario, Schedule,
     Sim, Times, TraceView, at, check_determinism, ms, run_seeds, search, secs,

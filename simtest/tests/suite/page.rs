@@ -2,8 +2,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test may start a browser")]
 
-mod common;
-
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +9,8 @@ use std::{env, fs};
 
 use simtest::{Chaos, FromSeed, Link, ms, secs};
 
-use common::ledger::Bug;
-use common::setup::ledger;
+use crate::common::ledger::Bug;
+use crate::common::setup::ledger;
 
 /// A run with crashes, partitions, wrong clocks and much traffic.
 fn page(clients: u8, puts: u16, until: u64, seed: u64) -> String {

@@ -1,8 +1,8 @@
 //! The planted bugs of the register example: each is found, and shrunk to the known number of faults or one more.
 
-#[path = "../examples/register/protocol.rs"]
+#[path = "../../examples/register/protocol.rs"]
 mod protocol;
-#[path = "../examples/register/scenario.rs"]
+#[path = "../../examples/register/scenario.rs"]
 mod scenario;
 
 use protocol::{BUGS, Bug, Register};

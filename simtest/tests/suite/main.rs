@@ -4,7 +4,6 @@ mod certificate;
 mod cli;
 #[path = "../common/mod.rs"]
 mod common;
-mod determinism;
 mod ledger;
 mod page;
 mod register;

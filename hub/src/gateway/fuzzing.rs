@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::limits::{MAX_QUEUE, MAX_QUEUE_BYTES, MAX_TEXT};
 use super::{Gateway, GatewayConfig, GuestId};
+use crate::store::fuzzing::written_and_read;
 
 const GUESTS: usize = 4;
 
@@ -43,7 +44,7 @@ impl World {
         loop {
             let mut is_quiet = true;
             while let Some(batch) = self.server.poll_persist(self.now) {
-                for record in batch.records {
+                for record in written_and_read(&batch) {
                     if let Record::Entry { room, entry, .. } = record {
                         self.logs.entry(room).or_default().push(entry);
                     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::limits::{MAX_QUEUE, MAX_QUEUE_BYTES};
 use super::*;
+use crate::store::fuzzing::written_and_read;
 
 struct World {
     server: Server<SocketAddr>,
@@ -60,7 +61,7 @@ impl World {
         loop {
             let mut quiet = true;
             while let Some(batch) = self.server.poll_persist(self.now) {
-                for record in batch.records {
+                for record in written_and_read(&batch) {
                     match record {
                         Record::Room { room, epoch, salt } => {
                             self.made.insert(room, (epoch, salt));
@@ -195,6 +196,19 @@ fn a_line_is_told_once_whenever_somebody_comes() {
         of(&told, "c")[0]["c"].as_array().unwrap().iter().map(|line| line["a"].clone()).collect();
     assert_eq!(history, (0..10).map(|number| format!("line {number}")).collect::<Vec<_>>());
     assert_eq!(of(&told, "a").iter().map(|line| &line["a"]).collect::<Vec<_>>(), ["later"]);
+}
+
+#[test]
+fn a_line_under_the_longest_name_is_written_as_it_can_be_read() {
+    let mut world = World::new();
+    let (ann, bob) = (world.come("a room"), world.come("a room"));
+    let name = "𝓓𝓔𝓥✧".repeat(10);
+    world.send(ann, &json!({"m": "userset", "set": {"name": name}}));
+    world.send(ann, &json!({"m": "a", "message": "hello"}));
+    let told = world.take(bob);
+    assert_eq!(of(&told, "p").last().unwrap()["name"], *name, "others see all of it");
+    let signed = of(&told, "a")[0]["p"]["name"].as_str().unwrap();
+    assert!(!signed.is_empty() && name.starts_with(signed), "{signed:?}");
 }
 
 #[test]

@@ -15,13 +15,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proto_core::chat::{
-    Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, Record, RoomSalt, StoredEntry,
+    Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, Record, RoomSalt, StoredEntry, cut_name,
 };
 use proto_core::wire::{DecodeError, Reader, varint};
 
 const VERSION: u8 = 1;
 const ROOM: u8 = 1;
 const ENTRIES: u8 = 2;
+
+/// The longest name that is read, in bytes: 40 characters, as they were once written whole. What is behind [`MAX_NAME`] is cut.
+const MAX_READ_NAME: usize = 160;
 
 /// The fewest bytes that an entry takes.
 const MIN_ENTRY: usize = 16 + 1 + 16 + 1 + 1 + 1 + 1 + 1;
@@ -41,6 +44,33 @@ pub(crate) struct Entries<'a> {
     slot: u64,
     left: u64,
     reader: Reader<'a>,
+}
+
+/// A record that could not be read again. The text says where.
+#[derive(Debug, thiserror::Error)]
+#[error("room {room:?}{place}: a {what} of {len} bytes, which has at most {most}")]
+pub(super) struct TooLong {
+    room: Arc<str>,
+    place: String,
+    what: &'static str,
+    len: usize,
+    most: usize,
+}
+
+/// Whether a record keeps to the limits within which it is read.
+pub(super) fn check(record: &Record) -> Result<(), TooLong> {
+    let (room, slot, name, body) = match record {
+        Record::Room { room, .. } => (room, None, 0, 0),
+        Record::Entry { room, entry, .. } => (room, Some(entry.slot), entry.name.len(), entry.body.len()),
+    };
+    let parts = [("room's name", room.len(), MAX_ROOM), ("name", name, MAX_NAME), ("body", body, MAX_BODY)];
+    match parts.into_iter().find(|(_, len, most)| len > most) {
+        None => Ok(()),
+        Some((what, len, most)) => {
+            let place = slot.map_or_else(String::new, |slot| format!(", slot {slot}"));
+            Err(TooLong { room: Arc::clone(room), place, what, len, most })
+        }
+    }
 }
 
 /// One frame for all records of `batches`. The slots of each room must be dense.
@@ -188,7 +218,7 @@ fn entry(slot: u64, reader: &mut Reader<'_>) -> Result<StoredEntry, DecodeError>
         client: ClientId(reader.array()?),
         sequence: reader.vi64()?,
         body_hash: BodyHash(reader.array()?),
-        name: Arc::from(reader.str(MAX_NAME, "a name is too long")?),
+        name: Arc::from(cut_name(reader.str(MAX_READ_NAME, "a name is too long")?)),
         author_ms: reader.vi64()?,
         commit_ms: reader.vi64()?,
         kind: Kind(reader.u8()?),

@@ -45,6 +45,26 @@ fn frame(bytes: &[u8]) {
     }
 }
 
+/// The records of a batch as they are read after they were written: those of each room in their order.
+pub(crate) fn written_and_read(batch: &Batch) -> Vec<Record> {
+    for record in &batch.records {
+        frame::check(record).expect("it can be read again");
+    }
+    let frame = frame::encode(std::slice::from_ref(batch));
+    let mut records = Vec::new();
+    for section in frame::decode(&frame).expect("what was written can be read") {
+        match section {
+            Section::Room { room, epoch, salt } => {
+                records.push(Record::Room { room: room.into(), epoch, salt });
+            }
+            Section::Entries { room, epoch, entries, .. } => records.extend(entries.map(|entry| {
+                Record::Entry { room: room.into(), epoch, entry: entry.expect("what was written can be read") }
+            })),
+        }
+    }
+    records
+}
+
 /// A copy whose checksums are right, of one frame that need not be.
 fn around(frame: &[u8]) -> Vec<u8> {
     let mut copy = copy::HEAD.to_vec();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use proto_core::chat::{Batch, ClientId, ClientTable, Record, RoomSalt, RoomState, StoredEntry};
 
+use super::frame;
+
 /// The rooms by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rooms {
@@ -68,10 +70,11 @@ impl Rooms {
         Ok(())
     }
 
-    /// Whether `batches` continue the logs, without applying them.
+    /// Whether `batches` continue the logs and can be read again, without applying them.
     pub(super) fn check(&self, batches: &[Batch]) -> Result<(), Inconsistent> {
         let mut touched = BTreeMap::new();
         for record in batches.iter().flat_map(|batch| &batch.records) {
+            frame::check(record).map_err(|error| Inconsistent(error.to_string()))?;
             match record {
                 Record::Room { room, epoch, .. } => {
                     if self.by_name.contains_key(room) || touched.insert(room, (*epoch, 0)).is_some() {

@@ -29,7 +29,7 @@ pub use identity::{AuthorId, BodyHash, ClientId, ClientSecret, Kind, RoomSalt};
 pub use message::{
     ClientAppend, ClientJoin, ClientLeave, ClientUpdate, Limits, MAX_BODY, MAX_MESSAGE, MAX_NAME,
     MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED, Message, RejectReason, ServerAck,
-    ServerEntry, ServerJoined, ServerLeft, ServerReject, ServerReply, WireEntry,
+    ServerEntry, ServerJoined, ServerLeft, ServerReject, ServerReply, WireEntry, cut_name,
 };
 pub use persist::{
     Batch, ClientTable, Committed, OutOfOrder, PersistFailure, Read, ReadFailure, ReadId, Record, RoomState,

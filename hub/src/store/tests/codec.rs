@@ -70,3 +70,30 @@ fn no_change_of_a_byte_makes_decoding_panic() {
     }
     assert!(refused > 0);
 }
+
+/// A frame with one entry whose author is called so.
+fn under(name: &str) -> Vec<u8> {
+    let mut feed = Feed::default();
+    let mut records = feed.entry("lobby", 1, b"hello");
+    for record in &mut records {
+        if let Record::Entry { entry, .. } = record {
+            entry.name = name.into();
+        }
+    }
+    encode(&[Batch { number: 1, records }])
+}
+
+#[test]
+fn a_name_that_was_once_written_too_long_is_read_cut() {
+    let long = "𝓓".repeat(40);
+    let names: Vec<_> = records(&under(&long))
+        .unwrap()
+        .iter()
+        .filter_map(|record| match record {
+            Record::Entry { entry, .. } => Some(entry.name.to_string()),
+            Record::Room { .. } => None,
+        })
+        .collect();
+    assert_eq!(names, ["𝓓".repeat(16)]);
+    assert!(records(&under(&format!("{long}x"))).is_err(), "nobody wrote this");
+}

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use proto_core::chat::{Batch, ClientId, PersistFailure};
+use proto_core::chat::{Batch, ClientId, PersistFailure, Record};
 
 use super::feed::{Feed, open_at, small};
 use crate::store::{LogReader, LogWriter, Opened, Options};
@@ -55,6 +55,26 @@ fn a_page_keeps_to_its_limits() {
         read.max_bytes = max_bytes;
         let slots: Vec<u64> = reader.read(&read).unwrap().iter().map(|entry| entry.slot).collect();
         assert_eq!(slots, (3..3 + expected).collect::<Vec<_>>(), "{max_bytes} bytes");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    for (name, body) in [("x".repeat(65), 1), ("x".to_owned(), 16 * 1024 + 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut feed = Feed::default();
+        let mut opened = open_at(dir.path(), &Options::default()).unwrap();
+        opened.writer.append(&[feed.batch(1, 3)]).unwrap();
+        let mut records = feed.clone().entry("room 0", 1, &vec![b'x'; body]);
+        for record in &mut records {
+            if let Record::Entry { entry, .. } = record {
+                entry.name = name.as_str().into();
+            }
+        }
+        let error = opened.writer.append(&[Batch { number: 9, records }]).unwrap_err();
+        assert!(error.to_string().contains("room 0") && error.to_string().contains("at most"), "{error}");
+        drop(opened);
+        assert_eq!(open_at(dir.path(), &Options::default()).unwrap().rooms, feed.states());
     }
 }
 

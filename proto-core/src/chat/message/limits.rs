@@ -4,6 +4,11 @@
 pub const MAX_ROOM: usize = 64;
 /// The longest name of a client in bytes; it may be empty.
 pub const MAX_NAME: usize = 64;
+/// As much of `name` as a client may be called: its beginning, at most [`MAX_NAME`] bytes of whole characters.
+pub fn cut_name(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME)]
+}
+
 /// The largest body in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 /// The most entries of one [`ServerReply`](super::ServerReply).

@@ -6,7 +6,7 @@ use super::Server;
 use super::connection::Phase;
 use super::output::{Delivery, EndReason};
 use crate::ConnectionId;
-use crate::chat::message::{ClientLeave, MAX_NAME, Message, RejectReason, ServerLeft};
+use crate::chat::message::{ClientLeave, Message, RejectReason, ServerLeft, cut_name};
 
 impl Server {
     /// Whether or not the connection was in that room, it is told that it is not any more.
@@ -27,10 +27,9 @@ impl Server {
 
     /// What the entries of this connection's client are signed with from now on. Cut to what a name may have.
     pub fn rename(&mut self, connection: ConnectionId, name: &str) {
-        let cut = (0..=name.len().min(MAX_NAME)).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
         let phase = self.connections.get_mut(&connection).map(|state| &mut state.phase);
         if let Some(Phase::Joined(membership) | Phase::Entering(membership, _)) = phase {
-            membership.name = Arc::from(&name[..cut]);
+            membership.name = Arc::from(cut_name(name));
         }
     }
 

@@ -9,7 +9,7 @@ use super::room::{RoomKey, Waiting};
 use super::sequencer::effective_time;
 use crate::Now;
 use crate::chat::identity::{BodyHash, ClientId, Kind};
-use crate::chat::message::{MAX_UNACKNOWLEDGED, RejectReason};
+use crate::chat::message::{MAX_UNACKNOWLEDGED, RejectReason, cut_name};
 use crate::chat::persist::StoredEntry;
 
 impl Server {
@@ -47,16 +47,17 @@ impl Server {
     }
 
     /// Appends an entry for an author that has no connection here. No other has this id; its entries get their places in the
-    /// order of the calls, one author's behind each other.
+    /// order of the calls, one author's behind each other. The name is cut to what a name may have.
     ///
     /// # Errors
-    /// When the log is not there, takes nothing, or 64 entries of this author wait. Nothing has changed then.
+    /// When the body is too large, the log is not there or takes nothing, or 64 entries of this author wait. Nothing has changed
+    /// then.
     pub fn append_own(
         &mut self,
         now: Now,
         room: &str,
         client: ClientId,
-        name: &Arc<str>,
+        name: &str,
         kind: Kind,
         body: &Bytes,
     ) -> Result<(), RejectReason> {
@@ -64,6 +65,10 @@ impl Server {
         if self.disk.is_broken() {
             self.stats.stopped += 1;
             return Err(RejectReason::Stopped);
+        }
+        if body.len() > self.config.max_body {
+            self.stats.too_large += 1;
+            return Err(RejectReason::TooLarge);
         }
         let key = self.names.get(room).copied().ok_or(RejectReason::NotJoined)?;
         self.make_place(now, key, client)?;
@@ -75,7 +80,7 @@ impl Server {
         let waiting = Waiting {
             sequence: member.last_accepted() + 1,
             body_hash: BodyHash::of(kind, body),
-            name: Arc::clone(name),
+            name: Arc::from(cut_name(name)),
             author_ms: now.unix_ms,
             kind,
             body: body.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::chat::{
-    Batch, BodyHash, ClientId, Kind, PersistFailure, Read, Record, RoomSalt, RoomState, StoredEntry,
+    Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, PersistFailure, Read, Record, RoomSalt, RoomState, StoredEntry,
 };
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::{DecodeError, Reader, varint};
@@ -190,6 +190,7 @@ fn encode(batch: &Batch) -> Vec<u8> {
                 body.extend_from_slice(&salt.0);
             }
             Record::Entry { room, epoch, entry } => {
+                assert!(entry.name.len() <= MAX_NAME && entry.body.len() <= MAX_BODY, "it can be read again");
                 body.push(1);
                 put(room.as_bytes(), &mut body);
                 for number in [*epoch, entry.slot, entry.sequence, entry.author_ms, entry.commit_ms] {
@@ -220,7 +221,7 @@ fn frame(reader: &mut Reader<'_>) -> Result<Vec<Record>, DecodeError> {
     let mut records = Vec::new();
     while !body.is_empty() {
         let kind = body.u8()?;
-        let room: Arc<str> = body.str(1000, "room")?.into();
+        let room: Arc<str> = body.str(MAX_ROOM, "room")?.into();
         let epoch = body.u64()?;
         if kind == 0 {
             records.push(Record::Room { room, epoch, salt: RoomSalt(body.array()?) });
@@ -228,8 +229,8 @@ fn frame(reader: &mut Reader<'_>) -> Result<Vec<Record>, DecodeError> {
         }
         let (slot, sequence, author_ms, commit_ms) = (body.u64()?, body.u64()?, body.u64()?, body.u64()?);
         let (client, body_hash, kind) = (ClientId(body.array()?), BodyHash(body.array()?), Kind(body.u8()?));
-        let name = body.str(1000, "name")?.into();
-        let text = Bytes::copy_from_slice(body.bytes(1 << 20, "body")?);
+        let name = body.str(MAX_NAME, "name")?.into();
+        let text = Bytes::copy_from_slice(body.bytes(MAX_BODY, "body")?);
         let entry =
             StoredEntry { slot, client, sequence, body_hash, name, author_ms, commit_ms, kind, body: text };
         records.push(Record::Entry { room, epoch, entry });

@@ -74,6 +74,22 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
     f.server.handle_disconnected(f.now, connection(99));
 }
 
+#[test]
+fn an_own_entry_keeps_to_the_limits_of_all_entries() {
+    let mut f = with(ChatConfig { max_body: 100, ..ChatConfig::default() });
+    f.server.open_log("r").expect("there is room");
+    let author = crate::chat::ClientId([3; 16]);
+    let name = "𝓓".repeat(40);
+    let body = |len| Bytes::from(vec![b'x'; len]);
+    let mut append =
+        |len| f.server.append_own(f.now, "r", author, &name, Kind::TEXT, &body(len)).map_err(|reason| {
+            assert_eq!(reason, crate::chat::RejectReason::TooLarge);
+        });
+    assert_eq!((append(100), append(101)), (Ok(()), Err(())));
+    let batch = f.batch().expect("there is something to write");
+    assert_eq!(entries(&batch).map(|entry| &*entry.name).collect::<Vec<_>>(), ["𝓓".repeat(16)]);
+}
+
 /// Nothing that arrives, in any state, makes the server panic or grow.
 #[test]
 fn junk_in_any_state_is_harmless() {

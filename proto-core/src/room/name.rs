@@ -81,8 +81,8 @@ pub(super) fn log_name(name: &Arc<str>) -> Arc<str> {
     text.into()
 }
 
-/// The lobby after `name`, which is full.
-pub(super) fn next_lobby(name: &str) -> Arc<str> {
+/// The lobby after `name`, which is full; `None`: there is no number above its own.
+pub(super) fn next_lobby(name: &str) -> Option<Arc<str>> {
     let number = name.strip_prefix(LOBBY).and_then(|number| number.parse::<u32>().ok()).unwrap_or(1);
-    alloc::format!("{LOBBY}{}", number.saturating_add(1).max(2)).into()
+    Some(alloc::format!("{LOBBY}{}", number.checked_add(1)?.max(2)).into())
 }

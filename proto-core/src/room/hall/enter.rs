@@ -13,6 +13,9 @@ use crate::room::message::{Event, Left, Reason};
 use crate::room::name::{AWKWARD, RoomKind, is_room_name, log_name, next_lobby};
 use crate::room::settings::SettingsChange;
 
+/// Full lobbies, or other places, that are tried for one who wants to enter: more than 20,000 people are in them.
+const MAX_HOPS: usize = 1024;
+
 impl Hall {
     /// A peer wants to be in a room: `Output::Seated` or `Output::Refused` follows, unless this fails.
     ///
@@ -52,7 +55,7 @@ impl Hall {
 
     /// Brings a peer into the room that it is to enter, or has the room opened first.
     pub(super) fn go(&mut self, now: Now, peer: Peer, mut entering: Entering) {
-        loop {
+        for _ in 0..MAX_HOPS {
             let log = log_name(&entering.room);
             let is_full = self.places.len() >= self.config.max_rooms;
             match self.places.get_mut(&log) {
@@ -76,7 +79,8 @@ impl Hall {
             match self.admit(now, peer, &log, &entering) {
                 Ok(()) => return,
                 Err(Reason::RoomFull) if RoomKind::of(&entering.room) == RoomKind::Lobby => {
-                    entering.room = next_lobby(&entering.room);
+                    let Some(next) = next_lobby(&entering.room) else { break };
+                    entering.room = next;
                 }
                 Err(Reason::Banned) if self.is_movable(peer) && *entering.room != *AWKWARD => {
                     self.tell_banned(now, peer, &log, &entering.room);
@@ -85,6 +89,7 @@ impl Hall {
                 Err(reason) => return self.turned_away(peer, reason),
             }
         }
+        self.turned_away(peer, Reason::RoomFull);
     }
 
     fn wait(&mut self, peer: Peer, entering: Entering) {

@@ -201,6 +201,16 @@ fn full_lobbies_lead_to_the_next() {
 }
 
 #[test]
+fn behind_the_last_lobby_there_is_none() {
+    let mut world = World::new();
+    for number in 0..21 {
+        world.join(number, "lobby4294967295");
+    }
+    assert_eq!((world.place(19).as_deref(), world.place(20)), (Some("lobby4294967295"), None));
+    assert_eq!(world.refusals(), [Reason::RoomFull]);
+}
+
+#[test]
 fn who_is_banned_is_moved_and_told() {
     let mut world = World::new();
     world.join(1, "a room");

@@ -250,8 +250,9 @@ impl<A: Address> Server<A> {
     }
 
     /// Goes away in good order: takes no new clients, lets the others finish what they have begun, and asks them to come back as
-    /// `how` says.
+    /// `how` says. Rooms stay as they are for then.
     pub fn drain(&mut self, now: Now, how: Drain) {
+        self.hall.drain();
         self.peers.drain(now, how);
         self.pump(now);
     }

@@ -176,6 +176,40 @@ fn rooms_are_listed_joined_and_left_and_a_line_is_said_where_it_was_typed() {
 }
 
 #[test]
+fn crowns_and_settings_outlive_a_server_that_goes_in_good_order() {
+    let data = tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let come = |server: &Server, who: &str, room: &str| {
+        let mut socket = socket(server, "/ws");
+        let token = format!("the secret token of {who}");
+        say(&mut socket, &json!({"m": "hi", "token": token}));
+        say(&mut socket, &json!({"m": "ch", "_id": room}));
+        let ch = heard(&mut socket, "ch");
+        (socket, ch)
+    };
+    let (mut ann, ch) = come(&server, "ann", "a room");
+    let ann_id = ch["p"].clone();
+    say(&mut ann, &json!({"m": "chset", "set": {"color": "#123456", "limit": 7}}));
+    while heard(&mut ann, "ch")["ch"]["settings"]["limit"] != 7 {}
+    // And one at a prompt, who has the crown of another room.
+    let mut nat = Member::enter(&server, "nat", "b room");
+    nat.sees("-- you have the crown").sees("-- joined; ");
+    let (_gus, ch) = come(&server, "gus", "b room");
+    let nat_id = ch["ch"]["crown"]["userId"].clone();
+    assert!(server.signal("TERM").0.success());
+    nat.0.child.kill().unwrap();
+    nat.0.child.wait().unwrap();
+    let server = start(data.path(), &[]);
+    let (_bob, ch) = come(&server, "bob", "a room");
+    assert_eq!(ch["ch"]["crown"]["userId"], ann_id);
+    assert_eq!((&ch["ch"]["settings"]["color"], &ch["ch"]["settings"]["limit"]), (&json!("#123456"), &json!(7)));
+    let (_ann, ch) = come(&server, "ann", "a room");
+    assert_eq!(ch["ch"]["crown"]["participantId"], ann_id);
+    let (_gus, ch) = come(&server, "gus", "b room");
+    assert_eq!(ch["ch"]["crown"]["userId"], nat_id);
+}
+
+#[test]
 fn who_only_listens_hears_what_is_played() {
     let data = tempdir().unwrap();
     let server = start(data.path(), &[]);

@@ -156,6 +156,14 @@ impl Hall {
         self.settle(now, &log, effects);
     }
 
+    /// Its connection is gone, and its user stays in the room.
+    pub(super) fn stay_in_place(&mut self, peer: Peer) {
+        let place = self.sessions.get_mut(&peer).and_then(|session| session.place.take());
+        if place.is_some() {
+            self.outputs.push_back(Output::Seated(peer, None));
+        }
+    }
+
     /// A peer leaves because it wants to.
     pub(super) fn leave(&mut self, now: Now, peer: Peer) -> Result<(), Reason> {
         let room = self.place_of(peer).and_then(|log| Some(Arc::clone(self.room(log)?.name())));

@@ -62,6 +62,8 @@ pub struct Hall {
     /// The store has no room: nobody waits for what is not durable.
     is_stalled: bool,
     is_stopped: bool,
+    /// The server goes away: its rooms stay as they are.
+    is_draining: bool,
     stats: HallStats,
 }
 
@@ -81,6 +83,7 @@ impl Hall {
             asks: VecDeque::new(),
             is_stalled: false,
             is_stopped: false,
+            is_draining: false,
             stats: HallStats::default(),
         }
     }
@@ -238,7 +241,7 @@ impl Hall {
             self.asks.push_back(Ask::Close(Arc::clone(log)));
             return;
         }
-        let deadline = open.room.poll_timeout();
+        let deadline = open.room.poll_timeout().filter(|_| !self.is_draining);
         if deadline != open.deadline {
             if let Some(at) = open.deadline {
                 self.deadlines.remove(&(at, Arc::clone(log)));
@@ -254,10 +257,26 @@ impl Hall {
         }
     }
 
+    /// The server goes away. Whoever is closed from now on leaves his rooms as a crash of the server would: with his crown, and with
+    /// all settings, for when he comes back to its next life. No time runs out any more.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+        self.deadlines.clear();
+        for place in self.places.values_mut() {
+            if let Place::Open(open) = place {
+                open.deadline = None;
+            }
+        }
+    }
+
     /// A peer is gone. `Lost` leaves its user some time to come back; it is for those who can.
     pub fn close(&mut self, now: Now, peer: Peer, how: Departure) {
         let now = self.observe(now);
-        self.leave_place(now, peer, how);
+        if self.is_draining {
+            self.stay_in_place(peer);
+        } else {
+            self.leave_place(now, peer, how);
+        }
         self.forget_waiting(peer);
         self.lists.unsubscribe(peer);
         if let Some(session) = self.sessions.remove(&peer) {

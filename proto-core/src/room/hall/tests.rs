@@ -408,6 +408,39 @@ fn lists_show_what_is_visible() {
 }
 
 #[test]
+fn a_drained_hall_leaves_its_rooms_as_a_crash_would() {
+    for how in [Departure::Left, Departure::Lost] {
+        let mut world = World::new();
+        world.join(1, "a room");
+        world.join(2, "a room");
+        world.join(3, "b room");
+        let change = SettingsChange { color: Some(Color([9, 9, 9])), ..SettingsChange::default() };
+        world.command(1, Command::Settings { epoch: world.epoch("a room"), change });
+        world.run();
+        let states = |world: &World| {
+            let state = |room| world.hall.room(room).expect("it is open").state().clone();
+            (state("a room"), state("b room"))
+        };
+        let before = states(&world);
+        world.hall.close(world.now, Peer::Guest(2), Departure::Lost);
+        world.hall.drain();
+        for number in [1, 3] {
+            world.hall.close(world.now, Peer::Guest(number), how);
+        }
+        world.run();
+        world.pass(Duration::from_secs(60));
+        assert_eq!((world.hall.peers(), world.hall.poll_timeout()), (0, None));
+        let logs = core::mem::take(&mut world.logs);
+        let mut world = World { logs, now: world.now, ..World::new() };
+        world.join(2, "a room");
+        world.join(4, "b room");
+        assert_eq!(states(&world), before, "{how:?}");
+        world.join(1, "a room");
+        assert!(world.hall.room("a room").expect("it is open").is_holder(user(1)));
+    }
+}
+
+#[test]
 fn an_operator_bans_and_closes() {
     let mut world = World::new();
     world.join(1, "a room");

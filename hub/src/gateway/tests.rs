@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::chat::{ChatConfig, ClientTable, Committed, Record, RoomSalt, RoomState, StoredEntry};
+use proto_core::chat::{ChatConfig, Record, RoomSalt, RoomState, StoredEntry};
 use proto_core::room::RoomConfig;
 use proto_core::{ConfigBuilder, Server};
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ struct World {
     made: BTreeMap<Arc<str>, (u64, RoomSalt)>,
     logs: BTreeMap<Arc<str>, Vec<StoredEntry>>,
     now: Now,
+    /// The store takes nothing.
+    is_stuck: bool,
 }
 
 impl World {
@@ -34,7 +36,8 @@ impl World {
         let endpoint = endpoint.build().unwrap();
         let server = Server::new(endpoint, adapter_tokio::LINK, ChatConfig::default(), [7; 32], now);
         let server = server.with_rooms(rooms);
-        Self { server, gateway: Gateway::new(config), made: BTreeMap::new(), logs: BTreeMap::new(), now }
+        let (made, logs) = (BTreeMap::new(), BTreeMap::new());
+        Self { server, gateway: Gateway::new(config), made, logs, now, is_stuck: false }
     }
 
     /// Another life of the server, on what the store has.
@@ -42,15 +45,8 @@ impl World {
         let mut world = Self::new();
         for (room, (epoch, salt)) in &self.made {
             let log = self.logs.get(room).map_or(&[][..], Vec::as_slice);
-            let mut clients: BTreeMap<_, ClientTable> = BTreeMap::new();
-            for StoredEntry { client, sequence, slot, body_hash, commit_ms, .. } in log {
-                let table = clients.entry(*client).or_default();
-                (table.last_sequence, table.last_active_ms) = (*sequence, *commit_ms);
-                let committed = Committed { sequence: *sequence, slot: *slot, body_hash: *body_hash };
-                table.recent.push_back(committed);
-            }
-            let (room, latest) = (Arc::clone(room), log.len() as u64);
-            let state = RoomState { room, epoch: *epoch, salt: *salt, latest, clients, tail: Vec::new() };
+            let mut state = RoomState::new(Arc::clone(room), *epoch, *salt);
+            log.iter().for_each(|entry| state.apply(entry).unwrap());
             world.server.restore(state).unwrap();
         }
         Self { made: self.made, logs: self.logs, ..world }
@@ -60,7 +56,9 @@ impl World {
     fn run(&mut self) {
         loop {
             let mut quiet = true;
-            while let Some(batch) = self.server.poll_persist(self.now) {
+            while !self.is_stuck
+                && let Some(batch) = self.server.poll_persist(self.now)
+            {
                 for record in written_and_read(&batch) {
                     match record {
                         Record::Room { room, epoch, salt } => {
@@ -209,6 +207,29 @@ fn a_line_under_the_longest_name_is_written_as_it_can_be_read() {
     assert_eq!(of(&told, "p").last().unwrap()["name"], *name, "others see all of it");
     let signed = of(&told, "a")[0]["p"]["name"].as_str().unwrap();
     assert!(!signed.is_empty() && name.starts_with(signed), "{signed:?}");
+}
+
+#[test]
+fn a_room_is_whole_after_any_coming_and_going_while_the_store_was_stuck() {
+    let rooms = RoomConfig { allowed: proto_core::room::Limits::UNLIMITED, ..RoomConfig::default() };
+    let mut world = World::with(GatewayConfig::default(), rooms);
+    let first = world.come("a room");
+    world.is_stuck = true;
+    world.close(first);
+    for _ in 0..100 {
+        let id = world.come("a room");
+        world.close(id);
+    }
+    let last = world.come("a room");
+    world.is_stuck = false;
+    world.run();
+    let (told, own) = (world.take(last), world.user(last));
+    assert_eq!(of(&told, "ch").last().expect("it is in")["ch"]["crown"]["participantId"], *own);
+    world.send(last, &json!({"m": "chset", "set": {"limit": 9}}));
+    assert_eq!(of(&world.take(last), "ch").last().unwrap()["ch"]["settings"]["limit"], 9);
+    assert!(world.logs["a room"].len() < 40, "nobody has heard of most of it: {}", world.logs["a room"].len());
+    world.close(last);
+    assert!(world.server.hall().room("a room").is_none(), "nothing is under way");
 }
 
 #[test]

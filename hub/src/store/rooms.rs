@@ -46,7 +46,10 @@ impl Rooms {
             .get_mut(room)
             .ok_or_else(|| Inconsistent(format!("it has a client of room {room:?}, but not the room")))?;
         self.newest_ms = self.newest_ms.max(table.last_active_ms);
-        state.clients.insert(client, table);
+        // Such were once written: nothing is repeated by whoever is within the server.
+        if !client.is_within() {
+            state.clients.insert(client, table);
+        }
         Ok(())
     }
 

@@ -16,10 +16,27 @@ impl fmt::Debug for ClientSecret {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub [u8; 16]);
 
+/// The end of the ids of authors within the server: guests.
+const WITHIN: &[u8; 4] = b"gues";
+
 impl ClientId {
     /// The client that holds `secret` (spec: chat.md, section 2).
     pub fn of(secret: &ClientSecret) -> Self {
         Self(first_half(&blake3::derive_key("bowline chat v1 client id", &secret.0)))
+    }
+
+    /// An author within the server, who has no secret and repeats nothing.
+    pub const fn within(author: [u8; 12]) -> Self {
+        let mut id = [0; 16];
+        let (head, tail) = id.split_at_mut(12);
+        head.copy_from_slice(&author);
+        tail.copy_from_slice(WITHIN);
+        Self(id)
+    }
+
+    /// Whether it is one of an author within the server, or the server's own: 16 zeros. Nobody else is let in under one.
+    pub fn is_within(&self) -> bool {
+        self.0.ends_with(WITHIN) || self.0 == [0; 16]
     }
 }
 

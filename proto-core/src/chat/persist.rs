@@ -49,7 +49,7 @@ pub struct StoredEntry {
     pub slot: u64,
     /// Who wrote it.
     pub client: ClientId,
-    /// The author's own number for it, from 1.
+    /// The author's own number for it, from 1; the slot, if he is within the server.
     pub sequence: u64,
     /// The fingerprint of kind and body.
     pub body_hash: BodyHash,
@@ -142,7 +142,7 @@ impl RoomState {
         Self { room, epoch, salt, latest: 0, clients: BTreeMap::new(), tail: Vec::new() }
     }
 
-    /// The state after `entry`: `latest` and the author's table. Does not touch `tail`, which is the store's to fill.
+    /// The state after `entry`: `latest` and the author's table, unless he is within the server. Does not touch `tail`, which is the store's to fill.
     ///
     /// # Errors
     /// When the entry is not for slot `latest + 1`; nothing has changed then.
@@ -152,7 +152,9 @@ impl RoomState {
             return Err(OutOfOrder { expected, found: entry.slot });
         }
         self.latest = entry.slot;
-        self.clients.entry(entry.client).or_default().record(entry);
+        if !entry.client.is_within() {
+            self.clients.entry(entry.client).or_default().record(entry);
+        }
         Ok(())
     }
 }

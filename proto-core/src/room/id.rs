@@ -14,8 +14,8 @@ pub struct UserId(pub [u8; 12]);
 impl UserId {
     /// The user behind an author of chat: who holds the secret of `client`, the same everywhere and always; or a guest.
     pub fn of_client(client: ClientId) -> Self {
-        if let [user @ .., b'g', b'u', b'e', b's'] = client.0 {
-            return Self(user);
+        if client.is_within() {
+            return Self(core::array::from_fn(|i| client.0[i]));
         }
         Self(first(&blake3::derive_key("bowline room v1 user of client", &client.0)))
     }
@@ -36,12 +36,9 @@ impl UserId {
         Color(rgb)
     }
 
-    /// The author of chat entries for a user that has no secret of its own: guests of a gateway. No secret hashes to it.
-    pub fn client(self) -> ClientId {
-        let mut client = [0; 16];
-        client[..12].copy_from_slice(&self.0);
-        client[12..].copy_from_slice(b"gues");
-        ClientId(client)
+    /// The author of chat entries for a user that has no secret of its own: guests of a gateway.
+    pub const fn client(self) -> ClientId {
+        ClientId::within(self.0)
     }
 
     /// 24 hexadecimal digits.

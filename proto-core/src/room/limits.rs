@@ -39,6 +39,9 @@ pub const MAX_LIMIT: u8 = 99;
 pub const MAX_MIN_ONLINE_MS: u32 = 86_400_000;
 /// Facts that wait to become durable before commands that make more are refused.
 pub const MAX_WAITING_FACTS: usize = 16;
+/// Facts on their way to the log. Fewer than the 64 entries of one author that a log lets wait; what follows waits in the room, where
+/// crowns that nobody has heard of make way for later ones.
+pub const MAX_SENT_FACTS: usize = 16;
 /// Members above which joins and leaves are told in batches.
 pub const BATCH_ABOVE: usize = 50;
 /// How long such a batch gathers.

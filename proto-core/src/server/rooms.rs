@@ -141,8 +141,9 @@ impl<A: Address> Server<A> {
             },
             Ask::Read(log, from, upto) => self.links.reads.push_back((log, from, upto)),
             Ask::Fact(log, fact) => {
-                // Refused only by a broken store, which everybody has heard of: a room has fewer facts waiting than one author may.
-                let _ = self.chat.append_own(now, &log, ROOM_AUTHOR, "", ROOM, &fact.to_bytes());
+                if self.chat.append_own(now, &log, ROOM_AUTHOR, "", ROOM, &fact.to_bytes()).is_err() {
+                    self.hall.handle_fact_refused(&log);
+                }
             }
             Ask::Say(log, Said { peer, client, name, text }) => {
                 if self.chat.append_own(now, &log, client, &name, Kind::TEXT, &text).is_err() {

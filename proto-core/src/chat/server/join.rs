@@ -31,6 +31,10 @@ impl Server {
         }
         let key = self.room(join.room)?;
         let client = ClientId::of(&join.secret);
+        if client.is_within() {
+            self.stats.not_let_in += 1;
+            return Err(RejectReason::Barred);
+        }
         self.make_place(now, key, client)?;
 
         let other = self.rooms[key.0].members.get(&client).filter(|member| member.connection.is_some());

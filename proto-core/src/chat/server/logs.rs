@@ -46,8 +46,8 @@ impl Server {
         self.committed.pop_front()
     }
 
-    /// Appends an entry for an author that has no connection here. No other has this id; its entries get their places in the
-    /// order of the calls, one author's behind each other. The name is cut to what a name may have.
+    /// Appends an entry for an author [within](ClientId::within) the server. Its entries get their places in the order of the calls,
+    /// one author's behind each other, and it is remembered only for as long as one of them waits. The name is cut to what a name may have.
     ///
     /// # Errors
     /// When the body is too large, the log is not there or takes nothing, or 64 entries of this author wait. Nothing has changed
@@ -71,14 +71,14 @@ impl Server {
             return Err(RejectReason::TooLarge);
         }
         let key = self.names.get(room).copied().ok_or(RejectReason::NotJoined)?;
-        self.make_place(now, key, client)?;
         let member = self.rooms[key.0].members.entry(client).or_default();
         if member.waiting.len() >= MAX_UNACKNOWLEDGED {
             self.stats.own_refused += 1;
             return Err(RejectReason::Full);
         }
         let waiting = Waiting {
-            sequence: member.last_accepted() + 1,
+            // It is its slot.
+            sequence: 0,
             body_hash: BodyHash::of(kind, body),
             name: Arc::from(cut_name(name)),
             author_ms: now.unix_ms,

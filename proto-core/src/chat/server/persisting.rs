@@ -138,7 +138,7 @@ impl Server {
         let entry = StoredEntry {
             slot: room.placed,
             client,
-            sequence: append.sequence,
+            sequence: if client.is_within() { room.placed } else { append.sequence },
             body_hash: append.body_hash,
             name: append.name,
             author_ms: append.author_ms,
@@ -197,8 +197,12 @@ impl Server {
         if let Some(member) = room.members.get_mut(&entry.client) {
             member.waiting.pop_front();
             member.in_flight -= 1;
-            member.table.record(&entry);
             speaker = member.connection;
+            if !entry.client.is_within() {
+                member.table.record(&entry);
+            } else if member.waiting.is_empty() {
+                room.members.remove(&entry.client);
+            }
         }
         if !self.acknowledged_early() {
             self.acknowledge(key, entry.client, entry.sequence, entry.slot, false);

@@ -37,7 +37,7 @@ pub struct ServerStats {
     pub already_joined: u64,
     /// Refused: a body above the room's limit.
     pub too_large: u64,
-    /// Refused: an append that the room does not take.
+    /// Refused: an append that the room does not take, or a client whose id is that of an author within the server.
     pub not_let_in: u64,
     /// Refused: an entry of the server's own, because as many of its author waited as may.
     pub own_refused: u64,

@@ -23,7 +23,7 @@ pub enum Ask {
     Open(Arc<str>),
     /// Read slots from this to that; answer by `handle_entries` or `handle_read_failed`.
     Read(Arc<str>, u64, u64),
-    /// Append this fact; it comes back by `handle_committed`.
+    /// Append this fact; it comes back by `handle_committed`, or by `handle_fact_refused`.
     Fact(Arc<str>, Fact),
     /// Append what a guest says.
     Say(Arc<str>, Said),
@@ -154,6 +154,16 @@ impl Hall {
         let text = Bytes::copy_from_slice(text.as_bytes());
         self.asks.push_back(Ask::Say(log, Said { peer, client: user.client(), name, text }));
         Ok(())
+    }
+
+    /// A fact could not be appended. It is asked for again, with those behind it, when something else happens in its room.
+    pub fn handle_fact_refused(&mut self, log: &Arc<str>) {
+        let before = self.asks.len();
+        self.asks.retain(|ask| !matches!(ask, Ask::Fact(of, _) if of == log));
+        let count = 1 + before - self.asks.len();
+        if let Some(Place::Open(open)) = self.places.get_mut(log) {
+            open.room.take_back(count);
+        }
     }
 
     /// What a guest said could not be appended.

@@ -28,7 +28,7 @@ impl Room {
         let before = self.state.crown.holder;
         let applied = self.state.apply(entry)?;
         if entry.kind == ROOM && entry.client == ROOM_AUTHOR {
-            self.in_flight = self.in_flight.saturating_sub(1);
+            self.sent.pop_front();
         }
         if self.is_settled() {
             self.ahead = self.state.clone();

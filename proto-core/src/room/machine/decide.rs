@@ -24,7 +24,7 @@ pub enum By {
 impl Room {
     /// The power that `by` has, judged by what will hold once everything proposed does.
     fn authority(&self, by: By) -> Result<Authority, Reason> {
-        if self.proposed.len() + self.in_flight >= MAX_WAITING_FACTS {
+        if self.waiting_facts() >= MAX_WAITING_FACTS {
             return Err(Reason::Busy);
         }
         let By::User(user, epoch) = by else { return Ok(Authority::Operator) };
@@ -81,7 +81,7 @@ impl Room {
 
     fn may_claim(&self, now: Now, user: UserId, epoch: u64, to: UserId) -> Result<(), Reason> {
         let crown = &self.ahead.crown;
-        if self.proposed.len() + self.in_flight >= MAX_WAITING_FACTS {
+        if self.waiting_facts() >= MAX_WAITING_FACTS {
             return Err(Reason::Busy);
         }
         if to != user {

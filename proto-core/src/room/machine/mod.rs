@@ -15,6 +15,7 @@ mod decide;
 mod join;
 mod leave;
 mod play;
+mod propose;
 mod tell;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -101,7 +102,7 @@ pub struct Room {
     ahead: State,
     proposed: VecDeque<Fact>,
     /// Proposals that were polled and have not come back.
-    in_flight: usize,
+    sent: VecDeque<Fact>,
     members: BTreeMap<UserId, Member>,
     /// Those without a connection, by the end of their time to come back.
     suspended: BTreeSet<(Timestamp, UserId)>,
@@ -143,7 +144,7 @@ impl Room {
             ahead: state.clone(),
             state,
             proposed: VecDeque::new(),
-            in_flight: 0,
+            sent: VecDeque::new(),
             members: BTreeMap::new(),
             suspended: BTreeSet::new(),
             arrivals: 0,
@@ -232,32 +233,6 @@ impl Room {
             settings: self.state.settings,
             crown: (!self.state.kind.is_special()).then_some(self.state.crown),
         }
-    }
-
-    /// The next fact for the room's log. It must come back with `apply`, in order, or never.
-    pub fn poll_fact(&mut self) -> Option<Fact> {
-        let fact = self.proposed.pop_front()?;
-        self.in_flight += 1;
-        Some(fact)
-    }
-
-    /// Proposes what comes to hold later.
-    fn propose(&mut self, now: Now, fact: Fact) {
-        let replaces = matches!((&fact, self.proposed.back()), (Fact::Crown(_), Some(Fact::Crown(_))));
-        if let (true, Fact::Crown(crown)) = (replaces, &fact) {
-            // Nobody has heard of the one before, which is not in the log yet: the crown goes on at once.
-            let crown = Crown { epoch: self.ahead.crown.epoch, since_ms: now.unix_ms, ..*crown };
-            self.ahead.crown = crown;
-            self.proposed.pop_back();
-            self.proposed.push_back(Fact::Crown(crown));
-            return;
-        }
-        self.ahead.fold(fact.clone(), now.unix_ms);
-        self.proposed.push_back(fact);
-    }
-
-    fn is_settled(&self) -> bool {
-        self.proposed.is_empty() && self.in_flight == 0
     }
 
     /// When `handle_timeout` has something to do.

@@ -78,7 +78,7 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
 fn an_own_entry_keeps_to_the_limits_of_all_entries() {
     let mut f = with(ChatConfig { max_body: 100, ..ChatConfig::default() });
     f.server.open_log("r").expect("there is room");
-    let author = crate::chat::ClientId([3; 16]);
+    let author = crate::chat::ClientId::within([3; 12]);
     let name = "𝓓".repeat(40);
     let body = |len| Bytes::from(vec![b'x'; len]);
     let mut append =
@@ -88,6 +88,27 @@ fn an_own_entry_keeps_to_the_limits_of_all_entries() {
     assert_eq!((append(100), append(101)), (Ok(()), Err(())));
     let batch = f.batch().expect("there is something to write");
     assert_eq!(entries(&batch).map(|entry| &*entry.name).collect::<Vec<_>>(), ["𝓓".repeat(16)]);
+}
+
+#[test]
+fn authors_within_the_server_take_nobodys_place() {
+    let mut f = with(ChatConfig { max_clients_per_room: 1, ..ChatConfig::default() });
+    f.server.open_log("r").expect("there is room");
+    for number in 0..10 {
+        let author = crate::chat::ClientId::within([number; 12]);
+        for _ in 0..2 {
+            let body = Bytes::from(vec![number]);
+            f.server.append_own(f.now, "r", author, "n", Kind::TEXT, &body).expect("there is room for everybody");
+        }
+    }
+    let batch = f.batch().expect("there is something to write");
+    let numbers: Vec<_> = entries(&batch).map(|entry| (entry.slot, entry.sequence)).collect();
+    assert_eq!(numbers, (1..=20).map(|slot| (slot, slot)).collect::<Vec<_>>());
+    f.server.handle_persisted(f.now, batch.number);
+    f.join(1);
+    f.append(1, 1, "x");
+    assert_eq!(f.commit(), ["x"], "nobody else is remembered");
+    assert_eq!(f.server.stats().too_many_clients, 0);
 }
 
 /// Nothing that arrives, in any state, makes the server panic or grow.

@@ -66,6 +66,9 @@ pub(crate) struct HttpArgs {
     /// Rooms with somebody in them at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) max_rooms: usize,
+    /// Rooms that the log may ever hold: what is said in one is kept, and its name with it.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_logs: usize,
     /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
     #[arg(long, value_name = "WHERE", default_value = "next", value_enum, hide_possible_values = true)]
     pub(crate) crown_on_leave: Crown,

@@ -233,6 +233,35 @@ fn a_room_is_whole_after_any_coming_and_going_while_the_store_was_stuck() {
 }
 
 #[test]
+fn nobody_makes_rooms_without_end_nor_by_coming_again() {
+    let mut world = World::new();
+    let mut made = Vec::new();
+    for visit in 0..3 {
+        let id = world.open_from("192.0.2.1:5000");
+        world.send(id, &json!({"m": "hi", "token": "the token of one who makes rooms"}));
+        for number in 0..20 {
+            world.send(id, &json!({"m": "ch", "_id": format!("room {visit} {number}")}));
+            world.pass(Duration::from_secs(1));
+        }
+        // Where everybody is sent, and where somebody was before, there is always a way.
+        for room in ["lobby", "room 0 0"] {
+            world.take(id);
+            world.send(id, &json!({"m": "ch", "_id": room}));
+            assert_eq!(of(&world.take(id), "ch").last().expect("it is let in")["ch"]["_id"], room);
+        }
+        made.push(world.made.keys().filter(|room| room.starts_with("room")).count());
+        world.close(id);
+        world.pass(Duration::from_secs(120));
+    }
+    assert_eq!(made, [10, 10, 10]);
+    world.pass(Duration::from_secs(600));
+    let id = world.open();
+    world.send(id, &json!({"m": "hi", "token": "the token of one who makes rooms"}));
+    world.send(id, &json!({"m": "ch", "_id": "one more"}));
+    assert!(world.made.contains_key("one more"));
+}
+
+#[test]
 fn holders_of_a_token_are_the_same_user_and_a_salt_decides_by_address() {
     let mut world = World::new();
     let ids: Vec<_> = ["a token that is long enough", "a token that is long enough", "short", "short"]

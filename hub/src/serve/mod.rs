@@ -147,7 +147,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     };
     let gate = args.crypto.gate(crypto.as_ref())?;
     let config = ConfigBuilder { admission: gate.is_some(), ..config(crypto) };
-    let mut server = born_as(config.clone(), &start, rooms, now)?.with_rooms(room_config);
+    let chat = ChatConfig { max_rooms: args.web.max_logs, ..chat() };
+    let mut server = born_as(config.clone(), chat, &start, rooms, now)?.with_rooms(room_config);
     if let Some(gate) = &gate {
         server = server.with_gate(Arc::clone(gate));
     }
@@ -203,18 +204,19 @@ fn config(crypto: Option<Crypto>) -> ConfigBuilder {
 /// A server with these rooms, as it was at `now`.
 #[cfg(test)]
 pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
-    born_as(config(None), start, rooms, now)
+    born_as(config(None), chat(), start, rooms, now)
 }
 
 fn born_as(
     config: ConfigBuilder,
+    chat: ChatConfig,
     start: &Start,
     rooms: Vec<RoomState>,
     now: Now,
 ) -> Result<Server<Path>, ServeError> {
     let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config };
     let config = adapter_tokio::config(config).build()?;
-    let mut server = Server::new(config, LINK, chat(), start.seed, now);
+    let mut server = Server::new(config, LINK, chat, start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
     Ok(server)
 }

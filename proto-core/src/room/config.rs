@@ -73,6 +73,8 @@ pub struct Limits {
     pub cursor: Allowed,
     /// Changes of rooms. 10 in 5 s: one in 500 ms on average (bop), but several at once, as clients make them that come back.
     pub enter: Allowed,
+    /// Rooms that nobody has ever been in: a name is remembered for good. 10, and one more every 10 min; the original forgets them.
+    pub make: Allowed,
     /// Names and colours. 30 in 30 min (bop).
     pub profile: Allowed,
     /// Commands that give, take or drop a crown. 10 in 5 s (bop).
@@ -94,6 +96,7 @@ impl Default for Limits {
             chat_holder: Allowed::times(10, secs(4)),
             cursor: Allowed { burst: 4, every: Duration::from_millis(50) },
             enter: Allowed::times(10, secs(5)),
+            make: Allowed { burst: 10, every: secs(600) },
             profile: Allowed::times(30, secs(1800)),
             crown: Allowed::times(10, secs(5)),
             ban: Allowed::times(2, secs(1)),
@@ -113,6 +116,7 @@ impl Limits {
             chat_holder: all,
             cursor: all,
             enter: all,
+            make: all,
             profile: all,
             crown: all,
             ban: all,

@@ -151,6 +151,11 @@ impl Bucket {
         allowed.burst > 0 && owed <= most
     }
 
+    /// Whether all tokens are there.
+    pub const fn is_full(self, now: Timestamp) -> bool {
+        self.full_at.as_nanos() <= now.as_nanos()
+    }
+
     /// Takes a token, or says no.
     pub fn take(&mut self, now: Timestamp, allowed: Allowed) -> bool {
         let can = self.can_take(now, allowed);

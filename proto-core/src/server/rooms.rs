@@ -132,6 +132,9 @@ impl<A: Address> Server<A> {
 
     fn ask(&mut self, now: Now, ask: Ask) {
         match ask {
+            Ask::Open(log) if self.chat.epoch_of(&log).is_none() && !self.hall.may_make(now, &log) => {
+                self.hall.handle_open_failed(now, &log, Reason::TooManyRooms);
+            }
             Ask::Open(log) => match self.chat.open_log(&log) {
                 Ok((_, latest)) => self.hall.handle_opened(now, &log, latest),
                 Err(RejectReason::TooManyRooms) => {

@@ -55,6 +55,7 @@ pub(super) enum Act {
     Chat,
     Cursor,
     Enter,
+    Make,
     Profile,
     Crown,
     Ban,
@@ -64,13 +65,13 @@ pub(super) enum Act {
 
 #[derive(Clone, Debug)]
 struct Budget {
-    buckets: [Bucket; 8],
+    buckets: [Bucket; 9],
     notes: NoteQuota,
 }
 
 impl Budget {
     fn new(now: Timestamp, notes: QuotaParams) -> Self {
-        Self { buckets: [Bucket::default(); 8], notes: NoteQuota::new(now, notes) }
+        Self { buckets: [Bucket::default(); 9], notes: NoteQuota::new(now, notes) }
     }
 }
 
@@ -81,6 +82,13 @@ struct Account {
     name: Arc<str>,
     color: Color,
     budget: Budget,
+}
+
+impl Account {
+    /// Whether nobody is connected, and connecting anew would fill a budget.
+    fn owes(&self, now: Timestamp) -> bool {
+        self.sessions == 0 && self.budget.buckets.iter().any(|bucket| !bucket.is_full(now))
+    }
 }
 
 /// Users and prefixes, as long as they have connections and a little longer.
@@ -103,12 +111,17 @@ impl Accounts {
         self.forget(now);
     }
 
-    /// Forgets those whose time is over.
+    /// Forgets those whose time is over and who owe nothing any more.
     pub(super) fn forget(&mut self, now: Timestamp) {
         while let Some(&(until, user, prefix)) = self.departed.front()
             && (until <= now || self.departed.len() > MAX_DEPARTED)
         {
             self.departed.pop_front();
+            let accounts = [self.users.get(&user), prefix.and_then(|prefix| self.prefixes.get(&prefix))];
+            if until <= now && accounts.into_iter().flatten().any(|account| account.owes(now)) {
+                self.departed.push_back((now + REMEMBER_QUOTA, user, prefix));
+                continue;
+            }
             if self.users.get(&user).is_some_and(|account| account.sessions == 0) {
                 self.users.remove(&user);
             }
@@ -230,6 +243,7 @@ impl Hall {
             Act::Chat => limits.chat,
             Act::Cursor => limits.cursor,
             Act::Enter => limits.enter,
+            Act::Make => limits.make,
             Act::Profile => limits.profile,
             Act::Crown => limits.crown,
             Act::Ban => limits.ban,

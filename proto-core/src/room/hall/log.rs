@@ -19,7 +19,7 @@ use crate::room::name::is_sayable;
 /// Something that the hall asks of a log, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Make it, if there is none; from now on tell what is committed to it; answer by `handle_opened` or `handle_open_failed`.
+    /// Make it, if there is none and [`Hall::may_make`] says so; from now on tell what is committed to it; answer by `handle_opened` or `handle_open_failed`.
     Open(Arc<str>),
     /// Read slots from this to that; answer by `handle_entries` or `handle_read_failed`.
     Read(Arc<str>, u64, u64),

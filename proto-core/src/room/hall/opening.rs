@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::account::Act;
 use super::log::{ChatLine, is_chat};
 use super::{Ask, Hall};
 use crate::chat::{MAX_PAGE_ENTRIES, ReadFailure, StoredEntry};
@@ -16,7 +17,7 @@ use crate::room::id::Peer;
 use crate::room::limits::HISTORY;
 use crate::room::machine::{Effects, Room};
 use crate::room::message::{ListedRoom, Reason};
-use crate::room::name::RoomKind;
+use crate::room::name::{AWKWARD, LOBBY, RoomKind};
 use crate::room::state::State;
 use crate::{Now, Timestamp};
 
@@ -141,6 +142,19 @@ fn fact(entry: &StoredEntry) -> Option<Fact> {
 }
 
 impl Hall {
+    /// Whether a log that was asked for, and that there never was, may be made: whoever has asked for it pays, but for the places where
+    /// everybody is sent.
+    pub fn may_make(&mut self, now: Now, log: &str) -> bool {
+        let now = self.observe(now);
+        let Some(Place::Opening(opening)) = self.places.get(log) else { return true };
+        if matches!(&*opening.name, LOBBY | AWKWARD) {
+            return true;
+        }
+        // Nobody waits any more: the room is not wanted.
+        let Some(&peer) = opening.waiting.first() else { return false };
+        self.may(now, peer, Act::Make)
+    }
+
     /// A log that was asked for is there, and ends at `latest`.
     pub fn handle_opened(&mut self, now: Now, log: &Arc<str>, latest: u64) {
         let now = self.observe(now);

@@ -24,6 +24,9 @@ use crate::{Now, Timestamp};
 /// How long a store that is busy is left alone.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
+/// Entries before a checkpoint in which chat is looked for.
+const MAX_BEYOND: usize = 1024;
+
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Opening(Opening),
@@ -53,6 +56,10 @@ pub(super) struct Opening {
     page_from: u64,
     page_upto: u64,
     recent: VecDeque<Arc<ChatLine>>,
+    /// The newest checkpoint that was read with all that it does not cover.
+    checkpoint: Option<Box<Checkpoint>>,
+    /// How much was read before it, in search of chat.
+    beyond: usize,
     /// What was committed meanwhile.
     later: Vec<StoredEntry>,
 }
@@ -86,18 +93,28 @@ impl Opening {
             page_from: 0,
             page_upto: 0,
             recent: VecDeque::new(),
+            checkpoint: None,
+            beyond: 0,
             later: Vec::new(),
         }
     }
 
-    /// The checkpoint to begin from, if one was read with all that it does not cover.
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        let first = self.read.front()?.slot;
+    /// Looks for the checkpoint to begin from in what was read.
+    fn find_checkpoint(&mut self) {
+        let Some(first) = self.read.front().map(|entry| entry.slot) else { return };
         let mut facts = self.read.iter().rev().filter_map(fact);
-        facts.find_map(|fact| match fact {
-            Fact::Checkpoint(checkpoint) if checkpoint.upto + 1 >= first => Some(checkpoint),
+        self.checkpoint = facts.find_map(|fact| match fact {
+            Fact::Checkpoint(checkpoint) if checkpoint.upto + 1 >= first => Some(Box::new(checkpoint)),
             _ => None,
-        })
+        });
+    }
+
+    /// Whether nothing more is to be read: all of it was, or the state is known and what was said last as well, or not worth a longer
+    /// search.
+    fn has_enough(&self) -> bool {
+        let is_first = self.read.front().is_none_or(|entry| entry.slot == 1);
+        let has_lines = self.recent.len() == HISTORY || self.beyond >= MAX_BEYOND;
+        is_first || self.checkpoint.is_some() && has_lines
     }
 
     /// The page before what was read.
@@ -125,8 +142,13 @@ impl Opening {
         for line in lines.filter_map(ChatLine::of) {
             self.recent.push_front(Arc::new(line));
         }
+        let count = page.len();
         for entry in page.into_iter().rev() {
             self.read.push_front(stripped(entry));
+        }
+        match self.checkpoint {
+            Some(_) => self.beyond += count,
+            None => self.find_checkpoint(),
         }
     }
 }
@@ -210,8 +232,7 @@ impl Hall {
             return;
         }
         opening.shelve();
-        let is_first = opening.read.front().is_none_or(|entry| entry.slot == 1);
-        if is_first || opening.checkpoint().is_some() && opening.recent.len() == HISTORY {
+        if opening.has_enough() {
             self.opened(now, log);
         } else {
             opening.turn_page();
@@ -234,9 +255,9 @@ impl Hall {
     fn opened(&mut self, now: Now, log: &Arc<str>) {
         let Some(Place::Opening(opening)) = self.places.remove(log) else { return };
         let kind = RoomKind::of(&opening.name);
-        let checkpoint = opening.checkpoint();
-        let mut state = checkpoint
-            .map_or_else(|| State::new(kind), |checkpoint| State::from_checkpoint(kind, checkpoint));
+        let mut state = opening
+            .checkpoint
+            .map_or_else(|| State::new(kind), |checkpoint| State::from_checkpoint(kind, *checkpoint));
         let from = state.slot;
         for entry in opening.read.iter().chain(&opening.later).filter(|entry| entry.slot > from) {
             // They follow each other: the pages do, and so does what came later.

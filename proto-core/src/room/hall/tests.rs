@@ -305,6 +305,31 @@ fn a_room_is_restored_from_its_log_without_reading_it_all() {
 }
 
 #[test]
+fn a_room_where_little_is_said_is_opened_without_reading_it_all() {
+    let mut world = World::new();
+    world.hall.config.allowed = crate::room::Limits::UNLIMITED;
+    world.join(1, "a room");
+    world.hall.say(world.now, Peer::Guest(1), "long ago").expect("it may");
+    let epoch = world.epoch("a room");
+    for number in 0..8 * CHECKPOINT_EVERY {
+        if number == 7 * CHECKPOINT_EVERY {
+            world.hall.say(world.now, Peer::Guest(1), "lately").expect("it may");
+        }
+        let change = SettingsChange { limit: Some(Some((number % 90) as u8 + 1)), ..SettingsChange::default() };
+        world.command(1, Command::Settings { epoch, change });
+        world.run();
+    }
+    let state = world.hall.room("a room").expect("it is open").state().clone();
+    let logs = core::mem::take(&mut world.logs);
+    let mut world = World { logs, now: world.now, ..World::new() };
+    world.join(1, "a room");
+    assert_eq!(world.hall.room("a room").expect("it is open").state(), &state);
+    assert!(world.reads < 45, "{} reads", world.reads);
+    let lines: Vec<_> = world.hall.recent("a room").map(|line| String::from(&*line.text)).collect();
+    assert_eq!(lines, ["lately"]);
+}
+
+#[test]
 fn connections_users_and_prefixes_share_their_budgets() {
     let spent = |peers: u64, prefix: Option<u64>| {
         let mut world = World::new();

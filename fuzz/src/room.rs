@@ -205,7 +205,8 @@ pub(crate) fn hall(bytes: &[u8]) {
                 let len = usize::from(input.byte());
                 let text = String::from_utf8_lossy(input.bytes(len)).into_owned();
                 // It may be refused.
-                let _ = world.hall.say(world.now, peer, &text);
+                let again = len.is_multiple_of(2).then_some(len as u64);
+                let _ = world.hall.say(world.now, peer, &text, again);
             }
             10 => {
                 let at = Position { x: input.word().cast_signed(), y: input.word().cast_signed() };

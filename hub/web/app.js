@@ -332,6 +332,7 @@ net.addEventListener("line", ({ detail }) => {
   made.dataset.id = detail.id;
   add(made);
 });
+net.addEventListener("unsaid", ({ detail }) => event(`Not said, for ${detail.why}: ${detail.text}`));
 net.addEventListener("missed", () => event("More was said while you were away than can be shown."));
 net.addEventListener("pending", () => {
   document.querySelectorAll(".lines .pending").forEach((made) => made.remove());
@@ -449,7 +450,7 @@ $("settings-button").onclick = () => {
 };
 $("settings-form").onsubmit = (submitted) => {
   submitted.preventDefault();
-  const set = { color: $("set-color").value, limit: $("set-limit").value ? Number($("set-limit").value) : null };
+  const set = { color: $("set-color").value, color2: channel.settings.color2, limit: $("set-limit").value ? Number($("set-limit").value) : null };
   for (const name of ["visible", "chat", "crownsolo"]) set[name] = $(`set-${name}`).checked;
   net.send({ m: "chset", set });
   $("settings").close();

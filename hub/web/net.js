@@ -27,8 +27,10 @@ export class Net extends EventTarget {
   #attempt = 0;
   #heard = 0;
   #timers = [];
-  /// Lines that were said and not seen in the log: { text, room, life: the connection on which it was sent, or 0 }.
+  /// Lines that were said and not seen in the log: { text, room, nr, life: the connection on which it was sent, or 0 }. Under one nr
+  /// the server hears a line once.
   pending = [];
+  #nr = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   #life = 0;
   #lastId = 0;
   #allowed = LINES_AT_ONCE;
@@ -111,7 +113,7 @@ export class Net extends EventTarget {
 
   /// Says something, now or as soon as it can be.
   say(text) {
-    this.pending.push({ text, room: this.#at ?? this.room, life: 0 });
+    this.pending.push({ text, room: this.#at ?? this.room, nr: ++this.#nr, life: 0 });
     this.#flush();
     this.#tell("pending");
   }
@@ -130,7 +132,7 @@ export class Net extends EventTarget {
       if (this.#allowed < 1) return;
       this.#allowed--;
       line.life = this.#life;
-      this.send({ m: "a", message: line.text });
+      this.send({ m: "a", message: line.text, nr: line.nr });
     }
   }
 
@@ -167,18 +169,39 @@ export class Net extends EventTarget {
       case "a":
         this.#line(message);
         return;
+      case "unsaid":
+        this.#unsaid(message);
+        return;
       default:
         this.#tell(message.m, message);
     }
   }
 
   #history(lines) {
-    const isBack = this.#lastId > 0;
-    if (isBack && lines.length >= 32 && Number(lines[0].id) > this.#lastId + 1) this.#tell("missed");
+    const isWhole = lines.length < 32 || Number(lines[0].id) <= this.#lastId + 1;
+    if (this.#lastId > 0 && !isWhole) this.#tell("missed");
     lines.forEach((line) => this.#line(line, true));
-    // What was sent on an earlier connection and is not in the log did not arrive.
-    for (const line of this.pending) if (line.life && line.life < this.#life) line.life = 0;
+    // What was sent on an earlier connection and is not in the log did not arrive; unless it is in what is not shown.
+    for (const line of this.pending.filter((line) => line.life && line.life < this.#life)) {
+      if (isWhole) line.life = 0;
+      else this.#giveUp(line, "the connection was lost, and it may have been heard or not");
+    }
     this.#flush();
+  }
+
+  #giveUp(line, why) {
+    this.pending.splice(this.pending.indexOf(line), 1);
+    this.#tell("unsaid", { text: line.text, why });
+    this.#tell("pending");
+  }
+
+  #unsaid({ nr, why, final }) {
+    const line = this.pending.find((waiting) => waiting.nr === nr);
+    if (!line) return;
+    if (final) return this.#giveUp(line, why);
+    line.life = 0;
+    this.#allowed = 0;
+    this.#tell("pending");
   }
 
   #line(line, isOld = false) {

@@ -122,8 +122,11 @@ impl Gateway {
             }
             "a" => {
                 let text = parse::text(message, "message").ok_or(Ignored::BadField)?;
+                let number = message.get("nr").and_then(Value::as_u64);
                 // Why it is not heard is counted there.
-                let _ = hall.say(now, peer, text);
+                if let (Err(reason), Some(number)) = (hall.say(now, peer, text, number), number) {
+                    self.unsaid(now, id, number, reason);
+                }
                 return Ok(());
             }
             "n" => Command::Notes(parse::notes(message).ok_or(Ignored::BadField)?),
@@ -147,13 +150,7 @@ impl Gateway {
                 let user = parse::user(message.get("_id")).ok_or(Ignored::BadField)?;
                 Command::Unban { epoch, target: BanTarget::User(user) }
             }
-            "+ls" | "-ls" => {
-                let on = name == "+ls";
-                if let Some(guest) = self.guests.get_mut(&id) {
-                    guest.lists = on;
-                }
-                Command::ListRooms(on)
-            }
+            "+ls" | "-ls" => Command::ListRooms(name == "+ls"),
             "dm" => return self.direct(now, hall, id, message),
             "custom" => return self.custom(now, id, message),
             "+custom" | "-custom" => {

@@ -95,7 +95,7 @@ impl World {
     /// What waits for a guest: each text is a list of messages with a name.
     fn take(&mut self, id: GuestId) -> Vec<Value> {
         let (gateway, now, mut texts) = (&mut self.gateway, self.now, Vec::new());
-        let end = self.server.with_hall(now, |hall| gateway.take(now, hall, id, &mut texts));
+        let end = self.server.with_hall(now, |hall| gateway.take(hall, id, &mut texts));
         assert!(texts.len() <= MAX_QUEUE, "{} texts wait", texts.len());
         self.run();
         let mut messages = Vec::new();

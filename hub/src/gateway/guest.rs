@@ -68,8 +68,6 @@ pub(super) struct Guest {
     pub(super) last_slot: u64,
     pub(super) direct: Bucket,
     pub(super) custom: Bucket,
-    /// Whether it wants lists of rooms.
-    pub(super) lists: bool,
     pub(super) heard: Timestamp,
     /// Since when it has missed something.
     pub(super) behind: Option<Timestamp>,
@@ -97,7 +95,6 @@ impl Guest {
             last_slot: 0,
             direct: Bucket::default(),
             custom: Bucket::default(),
-            lists: false,
             heard: now,
             behind: None,
             deadline,

@@ -273,6 +273,13 @@ impl Text {
         self.end();
     }
 
+    /// What was said under this number is not heard; whether it would be later.
+    pub(super) fn unsaid(&mut self, number: u64, why: &str, is_final: bool) {
+        self.begin("unsaid");
+        put!(self, r#","nr":{number},"why":"{why}","final":{is_final}"#);
+        self.end();
+    }
+
     fn said(&mut self, line: &ChatLine, color: Color) {
         self.0.push_str(r#","a":"#);
         self.quoted(&line.text);

@@ -162,21 +162,12 @@ impl Gateway {
 
     /// Appends the texts that wait for a guest to `texts`. When none do any more and it has missed something, it gets the whole
     /// state. Says why it is to be sent away, if it is: behind these texts.
-    pub(crate) fn take(
-        &mut self,
-        now: Now,
-        hall: &mut Hall,
-        id: GuestId,
-        texts: &mut Vec<Bytes>,
-    ) -> Option<End> {
+    pub(crate) fn take(&mut self, hall: &mut Hall, id: GuestId, texts: &mut Vec<Bytes>) -> Option<End> {
         let Some(guest) = self.guests.get_mut(&id) else { return Some(End::GONE) };
         self.stats.frames_sent += guest.take(texts);
         if guest.behind.is_some() && guest.end.is_none() {
             if guest.place.is_none() {
                 guest.behind = None;
-            }
-            if guest.lists {
-                hall.handle(now, Peer::Guest(id), None, proto_core::room::Command::ListRooms(true));
             }
             hall.resync(Peer::Guest(id));
         }

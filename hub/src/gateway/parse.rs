@@ -108,10 +108,8 @@ fn removable<T>(set: &Object, field: &str, read: impl FnOnce(&Value) -> Option<T
 }
 
 /// What is to be different in a room. Unknown keys are ignored, as is `lobby`, which clients carry from room to room. The second
-/// colour goes when a colour is set without it.
+/// colour goes unless it is said again (MPP.net).
 pub(super) fn settings(set: &Object) -> SettingsChange {
-    let second = removable(set, "color2", color);
-    let loses_second = set.contains_key("color") && !set.contains_key("color2");
     SettingsChange {
         visible: flag(set, "visible"),
         chat: flag(set, "chat"),
@@ -120,7 +118,7 @@ pub(super) fn settings(set: &Object) -> SettingsChange {
         no_cussing: flag(set, "no cussing"),
         allow_bots: removable(set, "allowBots", Value::as_bool),
         color: set.get("color").and_then(color),
-        color2: if loses_second { Some(None) } else { second },
+        color2: if set.contains_key("color2") { removable(set, "color2", color) } else { Some(None) },
         limit: removable(set, "limit", |value| u8::try_from(millis(value, MAX_LIMIT.into())?).ok()),
         min_online_ms: removable(set, "minOnlineTime", |value| millis(value, MAX_MIN_ONLINE_MS)),
     }

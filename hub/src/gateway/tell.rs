@@ -32,9 +32,16 @@ impl Gateway {
                     guest.place.clone_from(log);
                 }
                 self.cursors.retain(|log, _| hall.room(log).is_some());
+                // While no guest was there, nobody said who has gone.
+                if let Some(log) = log
+                    && let (Some(shown), Some(room)) = (self.cursors.get_mut(log), hall.room(log))
+                {
+                    shown.retain(|user, _| room.has(*user));
+                }
             }
             Output::Refused(Peer::Guest(id), reason) => self.not_let_in(now, *id, *reason),
-            Output::Seated(..) | Output::Refused(..) => {}
+            Output::Unsaid(Peer::Guest(id), number, reason) => self.unsaid(now, *id, *number, *reason),
+            Output::Seated(..) | Output::Refused(..) | Output::Unsaid(..) => {}
         }
     }
 
@@ -57,10 +64,13 @@ impl Gateway {
                 (Text::of(|text| text.hi(now.unix_ms, own, &self.config.motd)), Weight::State)
             }
             Event::Snapshot(snapshot) => return self.show(now, hall, to, snapshot),
-            Event::Diff(diff) => match self.diff(hall, to, diff) {
-                Some(text) => (text, Weight::State),
-                None => return,
-            },
+            Event::Diff(diff) => {
+                self.forget_cursors(to, diff);
+                match self.diff(hall, to, diff) {
+                    Some(text) => (text, Weight::State),
+                    None => return,
+                }
+            }
             Event::Notes(notes) => {
                 let at = notes.notes.at_ms;
                 let at = if at.abs_diff(now.unix_ms) > MAX_CLOCK_ERROR_MS { now.unix_ms } else { at };
@@ -97,6 +107,17 @@ impl Gateway {
         if let Some(guest) = self.guests.get_mut(id).filter(|guest| guest.behind.is_none()) {
             guest.owes_history = false;
             guest.last_slot = guest.last_slot.max(last);
+        }
+    }
+
+    /// Those who are gone have no cursors.
+    fn forget_cursors(&mut self, to: &Audience, diff: &Diff) {
+        let Some(log) = self.log_of(to).cloned() else { return };
+        let Some(shown) = self.cursors.get_mut(&log) else { return };
+        for change in &diff.changes {
+            if let Change::Gone(user) = change {
+                shown.remove(user);
+            }
         }
     }
 
@@ -174,6 +195,18 @@ impl Gateway {
                 guest.last_slot = line.slot;
             }
         }
+    }
+
+    /// A line is not heard, whose guest wants to know.
+    pub(super) fn unsaid(&mut self, now: Now, id: GuestId, number: u64, reason: Reason) {
+        let (why, is_final) = match reason {
+            Reason::Rate => ("rate", false),
+            Reason::Busy | Reason::NotInRoom => ("busy", false),
+            Reason::ChatOff => ("there is no chat in this room", true),
+            Reason::TooEarly => ("you have not been here long enough", true),
+            _ => ("nobody could read it", true),
+        };
+        self.push(now, id, &Text::of(|text| text.unsaid(number, why, is_final)), Weight::Play);
     }
 
     fn not_let_in(&mut self, now: Now, id: GuestId, reason: Reason) {

@@ -120,7 +120,7 @@ impl World {
 
     fn take_texts(&mut self, id: GuestId) -> (Vec<Bytes>, Option<End>) {
         let (gateway, now, mut texts) = (&mut self.gateway, self.now, Vec::new());
-        let end = self.server.with_hall(now, |hall| gateway.take(now, hall, id, &mut texts));
+        let end = self.server.with_hall(now, |hall| gateway.take(hall, id, &mut texts));
         self.run();
         (texts, end)
     }
@@ -259,6 +259,117 @@ fn nobody_makes_rooms_without_end_nor_by_coming_again() {
     world.send(id, &json!({"m": "hi", "token": "the token of one who makes rooms"}));
     world.send(id, &json!({"m": "ch", "_id": "one more"}));
     assert!(world.made.contains_key("one more"));
+}
+
+#[test]
+fn a_numbered_line_is_said_once_and_its_guest_is_told_when_it_is_not() {
+    let mut world = World::new();
+    let come = |world: &mut World| {
+        let id = world.open();
+        world.send(id, &json!({"m": "hi", "token": "the secret token of ann"}));
+        world.send(id, &json!({"m": "ch", "_id": "a room"}));
+        id
+    };
+    let ear = world.come("a room");
+    let ann = come(&mut world);
+    world.send(ann, &json!({"m": "a", "message": "hello", "nr": 1}));
+    world.close(ann);
+    let ann = come(&mut world);
+    for nr in [1, 2, 3, 4, 5] {
+        world.send(ann, &json!({"m": "a", "message": format!("line {nr}"), "nr": nr}));
+    }
+    world.send(ann, &json!({"m": "a", "message": "nobody asks"}));
+    let lines = |told: &[Value]| of(told, "a").iter().map(|line| line["a"].clone()).collect::<Vec<_>>();
+    assert_eq!(lines(&world.take(ear)), ["hello", "line 2", "line 3", "line 4"]);
+    let told = world.take(ann);
+    let unsaid = |nr, why, is_final| json!({"m": "unsaid", "nr": nr, "why": why, "final": is_final});
+    assert_eq!(of(&told, "unsaid"), [&unsaid(5, "rate", false)]);
+    world.pass(Duration::from_secs(4));
+    for _ in 0..2 {
+        world.send(ann, &json!({"m": "a", "message": "line 5", "nr": 5}));
+    }
+    world.send(ann, &json!({"m": "a", "message": " ", "nr": 6}));
+    assert_eq!(lines(&world.take(ear)), ["line 5"]);
+    let told = world.take(ann);
+    assert_eq!(of(&told, "unsaid"), [&unsaid(6, "nobody could read it", true)]);
+    assert_eq!(world.server.hall().stats().said_again, 2);
+}
+
+#[test]
+fn a_line_for_which_the_log_has_no_room_may_be_said_again() {
+    let rooms = RoomConfig { allowed: proto_core::room::Limits::UNLIMITED, ..RoomConfig::default() };
+    let mut world = World::with(GatewayConfig::default(), rooms);
+    let ann = world.come("a room");
+    world.is_stuck = true;
+    for nr in 0..70 {
+        world.send(ann, &json!({"m": "a", "message": format!("line {nr}"), "nr": nr}));
+    }
+    let refused: Vec<_> = of(&world.take(ann), "unsaid").iter().map(|unsaid| unsaid["nr"].clone()).collect();
+    assert_eq!(refused, [64, 65, 66, 67, 68, 69]);
+    world.is_stuck = false;
+    world.run();
+    for nr in refused {
+        world.send(ann, &json!({"m": "a", "message": format!("line {nr}"), "nr": nr}));
+    }
+    let lines: Vec<_> = of(&world.take(ann), "a").iter().map(|line| line["a"].clone()).collect();
+    assert_eq!(lines, (0..70).map(|nr| format!("line {nr}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn cursors_of_those_who_are_gone_are_forgotten() {
+    let mut world = World::new();
+    let _stays = world.come("a room");
+    for number in 0..50 {
+        let id = world.come("a room");
+        world.send(id, &json!({"m": "m", "x": number, "y": 1}));
+        world.pass(Duration::from_millis(600));
+        world.close(id);
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.gateway.cursors.values().map(BTreeMap::len).sum::<usize>(), 0);
+}
+
+#[test]
+fn who_was_behind_gets_the_list_of_rooms_again() {
+    let rooms = RoomConfig { allowed: proto_core::room::Limits::UNLIMITED, ..RoomConfig::default() };
+    let mut world = World::with(GatewayConfig { limits: false, ..GatewayConfig::default() }, rooms);
+    let (ann, slow) = (world.come("a room"), world.come("a room"));
+    world.send(slow, &json!({"m": "+ls"}));
+    for number in 0..2 * MAX_QUEUE {
+        world.send(ann, &json!({"m": "a", "message": format!("line {number}")}));
+        world.take(ann);
+    }
+    let _other = world.come("another room");
+    world.pass(Duration::from_secs(1));
+    let mut told = world.take(slow);
+    told.clear();
+    loop {
+        let more = world.take(slow);
+        if more.is_empty() {
+            break;
+        }
+        told.extend(more);
+    }
+    let list = *of(&told, "ls").last().expect("the list comes again");
+    assert_eq!(list["c"], true);
+    let rooms: Vec<_> = list["u"].as_array().unwrap().iter().map(|room| room["_id"].clone()).collect();
+    assert_eq!(rooms, ["a room", "another room"]);
+}
+
+#[test]
+fn a_second_colour_goes_unless_it_is_said_again() {
+    let mut world = World::new();
+    let ann = world.come("a room");
+    for (set, second) in [
+        (json!({"color": "#010203", "color2": "#040506"}), json!("#040506")),
+        (json!({"chat": false}), Value::Null),
+        (json!({"color2": "#070809"}), json!("#070809")),
+        (json!({"color": "#0a0b0c"}), Value::Null),
+    ] {
+        world.send(ann, &json!({"m": "chset", "set": set}));
+        let told = world.take(ann);
+        assert_eq!(of(&told, "ch").last().unwrap()["ch"]["settings"]["color2"], second);
+    }
 }
 
 #[test]

@@ -222,6 +222,11 @@ fn rooms(page: &mut Page, numbers: &Numbers) {
         numbers.participants as u64,
     );
     page.counter("room_joins_total", "Times that a connection came into a room.", hall.joined);
+    page.counter(
+        "room_lines_again_total",
+        "Lines of guests that came again and had been heard: they are said once.",
+        hall.said_again,
+    );
     page.counter("room_evictions_total", "Connections that a ban has moved away.", hall.evicted);
     page.counter("notes_total", "Notes that were played to others.", hall.notes);
     page.counter("room_resyncs_total", "Snapshots for connections that had missed something.", hall.resynced);

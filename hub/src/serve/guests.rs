@@ -61,7 +61,7 @@ impl Hub {
     ) -> Option<End> {
         self.watch(id, waker);
         let Self { server, gateway, .. } = self;
-        server.with_hall(now, |hall| gateway.take(now, hall, id, texts))
+        server.with_hall(now, |hall| gateway.take(hall, id, texts))
     }
 
     /// Whether a guest that takes nothing now is to be sent away.

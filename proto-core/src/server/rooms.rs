@@ -148,9 +148,10 @@ impl<A: Address> Server<A> {
                     self.hall.handle_fact_refused(&log);
                 }
             }
-            Ask::Say(log, Said { peer, client, name, text }) => {
-                if self.chat.append_own(now, &log, client, &name, Kind::TEXT, &text).is_err() {
-                    self.hall.handle_say_failed(peer);
+            Ask::Say(log, said) => {
+                let Said { client, name, text, .. } = &said;
+                if self.chat.append_own(now, &log, *client, name, Kind::TEXT, text).is_err() {
+                    self.hall.handle_say_failed(&said);
                 }
             }
             Ask::Close(log) => self.chat.close_log(&log),
@@ -174,7 +175,7 @@ impl<A: Address> Server<A> {
             Output::Tell(outgoing) => self.tell_peers(now, outgoing),
             Output::Seated(Peer::Native(id), log) => self.seated(now, id, log.is_some()),
             Output::Refused(Peer::Native(id), reason) => self.not_let_in(id, reason),
-            Output::Chat(..) | Output::Seated(..) | Output::Refused(..) => {
+            Output::Chat(..) | Output::Seated(..) | Output::Refused(..) | Output::Unsaid(..) => {
                 self.tell_guests(output);
             }
         }

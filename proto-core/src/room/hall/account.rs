@@ -82,7 +82,12 @@ struct Account {
     name: Arc<str>,
     color: Color,
     budget: Budget,
+    /// The numbers of the lines said last, oldest first.
+    said: VecDeque<u64>,
 }
+
+/// Numbers of lines that are remembered of a user. The page has fewer under way.
+const MAX_SAID: usize = 16;
 
 impl Account {
     /// Whether nobody is connected, and connecting anew would fill a budget.
@@ -155,6 +160,7 @@ impl Hall {
             name: Arc::from("Anonymous"),
             color: user.color(),
             budget: Budget::new(now.mono, notes),
+            said: VecDeque::new(),
         };
         let account = self.accounts.users.entry(user).or_insert_with(|| new(QuotaParams::HOLDER));
         account.sessions += 1;
@@ -198,6 +204,24 @@ impl Hall {
         let Some(account) = self.accounts.users.get_mut(&user) else { return };
         account.name = name.cloned().unwrap_or_else(|| Arc::clone(&account.name));
         account.color = color.unwrap_or(account.color);
+    }
+
+    pub(super) fn has_said(&self, user: UserId, number: u64) -> bool {
+        self.accounts.users.get(&user).is_some_and(|account| account.said.contains(&number))
+    }
+
+    pub(super) fn note_said(&mut self, user: UserId, number: u64) {
+        let Some(account) = self.accounts.users.get_mut(&user) else { return };
+        account.said.push_back(number);
+        if account.said.len() > MAX_SAID {
+            account.said.pop_front();
+        }
+    }
+
+    pub(super) fn forget_said(&mut self, user: UserId, number: u64) {
+        if let Some(account) = self.accounts.users.get_mut(&user) {
+            account.said.retain(|said| *said != number);
+        }
     }
 
     pub(super) fn newcomer(&self, peer: Peer) -> Option<Newcomer> {

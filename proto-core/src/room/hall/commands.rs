@@ -160,8 +160,13 @@ impl Hall {
         Ok(())
     }
 
-    /// The connection has missed something and can take it now: it gets its room's snapshot.
+    /// The connection has missed something and can take it now: it gets its room's snapshot, and the list of rooms if it wants such.
     pub fn resync(&mut self, peer: Peer) {
+        self.resync_room(peer);
+        self.resync_list(peer);
+    }
+
+    fn resync_room(&mut self, peer: Peer) {
         let Some(session) = self.sessions.get(&peer) else { return };
         let room = session.place.as_ref().and_then(|log| self.room(log));
         let seat =

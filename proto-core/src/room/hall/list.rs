@@ -62,9 +62,16 @@ impl Hall {
             return Ok(());
         }
         self.lists.subscribers.insert(peer, user);
-        let rooms = fitting(self.list().collect());
-        self.tell(peer, Event::Rooms(Arc::new(RoomList { full: true, rooms })));
+        self.resync_list(peer);
         Ok(())
+    }
+
+    /// Tells all rooms to who wants lists.
+    pub(super) fn resync_list(&mut self, peer: Peer) {
+        if self.lists.subscribers.contains_key(&peer) {
+            let rooms = fitting(self.list().collect());
+            self.tell(peer, Event::Rooms(Arc::new(RoomList { full: true, rooms })));
+        }
     }
 
     /// The rooms that lists show.

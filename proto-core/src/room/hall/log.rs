@@ -12,6 +12,7 @@ use crate::Now;
 use crate::chat::{ClientId, Kind, StoredEntry};
 use crate::room::fact::Fact;
 use crate::room::id::{Peer, UserId};
+use crate::room::limits::MAX_CHAT_CHARS;
 use crate::room::machine::Effects;
 use crate::room::message::Reason;
 use crate::room::name::is_sayable;
@@ -42,6 +43,8 @@ pub struct Said {
     pub name: Arc<str>,
     /// The words.
     pub text: Bytes,
+    /// What his program calls this line, if it does.
+    pub number: Option<u64>,
 }
 
 /// A chat message as guests get it.
@@ -55,12 +58,17 @@ pub struct ChatLine {
     pub name: Arc<str>,
     /// When it was committed: milliseconds since 1970.
     pub at_ms: u64,
-    /// The words.
+    /// The words: what is beyond 512 characters, which only native clients can say, is cut.
     pub text: Arc<str>,
 }
 
 pub(super) fn is_chat(entry: &StoredEntry) -> bool {
     entry.kind == Kind::TEXT
+}
+
+/// As much as a guest could say.
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(MAX_CHAT_CHARS).map_or(text, |(at, _)| &text[..at])
 }
 
 impl ChatLine {
@@ -70,7 +78,7 @@ impl ChatLine {
             user: UserId::of_client(entry.client),
             name: Arc::clone(&entry.name),
             at_ms: entry.commit_ms,
-            text: String::from_utf8_lossy(&entry.body).into(),
+            text: cut(&String::from_utf8_lossy(&entry.body)).into(),
         })
     }
 }
@@ -138,21 +146,29 @@ impl Hall {
         }
     }
 
-    /// A guest says something.
+    /// A guest says something. With a `number`, it may say so again when it is not sure to have been heard: lines of one user with
+    /// one of his last 16 numbers are said once, for as long as he is remembered.
     ///
     /// # Errors
     /// Why it is not heard.
-    pub fn say(&mut self, now: Now, peer: Peer, text: &str) -> Result<(), Reason> {
+    pub fn say(&mut self, now: Now, peer: Peer, text: &str, number: Option<u64>) -> Result<(), Reason> {
         let now = self.observe(now);
         if !is_sayable(text) {
             return Err(Reason::Unsayable);
         }
         let log = self.place_of(peer).cloned().ok_or(Reason::NotInRoom)?;
-        self.may_say(now, peer, &log)?;
         let user = self.user_of(peer).ok_or(Reason::NotInRoom)?;
+        if number.is_some_and(|number| self.has_said(user, number)) {
+            self.stats.said_again += 1;
+            return Ok(());
+        }
+        self.may_say(now, peer, &log)?;
         let name = self.participant(user).name;
         let text = Bytes::copy_from_slice(text.as_bytes());
-        self.asks.push_back(Ask::Say(log, Said { peer, client: user.client(), name, text }));
+        if let Some(number) = number {
+            self.note_said(user, number);
+        }
+        self.asks.push_back(Ask::Say(log, Said { peer, client: user.client(), name, text, number }));
         Ok(())
     }
 
@@ -167,7 +183,11 @@ impl Hall {
     }
 
     /// What a guest said could not be appended.
-    pub fn handle_say_failed(&mut self, peer: Peer) {
-        self.refuse(peer, 0, Reason::Busy);
+    pub fn handle_say_failed(&mut self, said: &Said) {
+        self.refuse(said.peer, 0, Reason::Busy);
+        if let Some(number) = said.number {
+            self.forget_said(UserId::of_client(said.client), number);
+            self.outputs.push_back(Output::Unsaid(said.peer, number, Reason::Busy));
+        }
     }
 }

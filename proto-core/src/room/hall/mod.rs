@@ -41,6 +41,8 @@ pub enum Output {
     Chat(Arc<[Seat]>, Arc<ChatLine>),
     /// The peer is in the room with this log now; `None`: in none any more.
     Seated(Peer, Option<Arc<str>>),
+    /// What the guest said under this number is not heard.
+    Unsaid(Peer, u64, Reason),
     /// The peer was not let into the room that it asked for, and is where it was.
     Refused(Peer, Reason),
 }

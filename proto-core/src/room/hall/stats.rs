@@ -9,6 +9,8 @@ pub struct HallStats {
     pub joined: u64,
     /// Connections that a ban has moved away.
     pub evicted: u64,
+    /// Lines of guests that came again and had been heard.
+    pub said_again: u64,
     /// Notes that were played to others.
     pub notes: u64,
     /// Snapshots for connections that had missed something.

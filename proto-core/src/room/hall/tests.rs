@@ -285,7 +285,7 @@ fn a_room_is_restored_from_its_log_without_reading_it_all() {
     let change = SettingsChange { color: Some(Color([9, 9, 9])), ..SettingsChange::default() };
     world.command(1, Command::Settings { epoch, change });
     for number in 0..3 * CHECKPOINT_EVERY {
-        world.hall.say(world.now, Peer::Guest(1), &alloc::format!("line {number}")).expect("it may");
+        world.hall.say(world.now, Peer::Guest(1), &alloc::format!("line {number}"), None).expect("it may");
         world.run();
     }
     let state = world.hall.room("a room").expect("it is open").state().clone();
@@ -309,11 +309,11 @@ fn a_room_where_little_is_said_is_opened_without_reading_it_all() {
     let mut world = World::new();
     world.hall.config.allowed = crate::room::Limits::UNLIMITED;
     world.join(1, "a room");
-    world.hall.say(world.now, Peer::Guest(1), "long ago").expect("it may");
+    world.hall.say(world.now, Peer::Guest(1), "long ago", None).expect("it may");
     let epoch = world.epoch("a room");
     for number in 0..8 * CHECKPOINT_EVERY {
         if number == 7 * CHECKPOINT_EVERY {
-            world.hall.say(world.now, Peer::Guest(1), "lately").expect("it may");
+            world.hall.say(world.now, Peer::Guest(1), "lately", None).expect("it may");
         }
         let change = SettingsChange { limit: Some(Some((number % 90) as u8 + 1)), ..SettingsChange::default() };
         world.command(1, Command::Settings { epoch, change });
@@ -330,6 +330,16 @@ fn a_room_where_little_is_said_is_opened_without_reading_it_all() {
 }
 
 #[test]
+fn guests_get_as_much_of_a_long_line_as_one_of_theirs_could_have() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.to_commit.push_back(("a room".into(), ClientId([5; 16]), Kind::TEXT, "nat".into(), "✧".repeat(600).into()));
+    world.run();
+    let line = world.hall.recent("a room").last().expect("it was said").clone();
+    assert_eq!(*line.text, *"✧".repeat(512));
+}
+
+#[test]
 fn connections_users_and_prefixes_share_their_budgets() {
     let spent = |peers: u64, prefix: Option<u64>| {
         let mut world = World::new();
@@ -341,7 +351,7 @@ fn connections_users_and_prefixes_share_their_budgets() {
         world.outputs.clear();
         for number in 0..peers {
             for _ in 0..10 {
-                let _ = world.hall.say(world.now, Peer::Guest(number), "hello");
+                let _ = world.hall.say(world.now, Peer::Guest(number), "hello", None);
             }
         }
         world.run();
@@ -359,7 +369,7 @@ fn connections_users_and_prefixes_share_their_budgets() {
     world.run();
     for number in [1, 100] {
         for _ in 0..10 {
-            let _ = world.hall.say(world.now, Peer::Guest(number), "hello");
+            let _ = world.hall.say(world.now, Peer::Guest(number), "hello", None);
         }
     }
     world.run();

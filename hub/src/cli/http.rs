@@ -36,8 +36,9 @@ pub(crate) enum Crown {
 
 /// Arguments of `serve` about HTTP.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct HttpArgs {
-    /// IP address and port for HTTP: the page at /, the piano protocol at /ws, /metrics, /healthz, /readyz, and /echo. May be
+    /// IP address and port for HTTP: the page at /, the piano protocol at /ws, /metrics, /healthz, and /readyz. May be
     /// repeated. Without any listener at all, it is 127.0.0.1:4180.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) http: Vec<SocketAddr>,
@@ -63,6 +64,9 @@ pub(crate) struct HttpArgs {
     /// HTTP connections at once from one address, unless it is this machine's own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_http_per_address: usize,
+    /// Repeat at /echo what web sockets say, for conformance suites: 16 at once, 3 MiB of memory each.
+    #[arg(long)]
+    pub(crate) echo: bool,
     /// Rooms with somebody in them at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) max_rooms: usize,
@@ -72,6 +76,9 @@ pub(crate) struct HttpArgs {
     /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
     #[arg(long, value_name = "WHERE", default_value = "next", value_enum, hide_possible_values = true)]
     pub(crate) crown_on_leave: Crown,
+    /// A ban concerns all who come from the same network: the /24 of an IPv4 address, the /56 of an IPv6 one.
+    #[arg(long)]
+    pub(crate) ban_prefix: bool,
     /// Nobody is limited in how much or how often he says, plays or changes something. For measurements.
     #[arg(long, conflicts_with = "record")]
     pub(crate) unlimited: bool,
@@ -91,7 +98,8 @@ impl HttpArgs {
             Crown::Next => CrownOnLeave::Next,
             Crown::Drop => CrownOnLeave::Drop,
         };
-        let config = RoomConfig { salt, crown_on_leave, max_rooms: self.max_rooms, ..RoomConfig::default() };
+        let (max_rooms, ban_prefix) = (self.max_rooms, self.ban_prefix);
+        let config = RoomConfig { salt, crown_on_leave, max_rooms, ban_prefix, ..RoomConfig::default() };
         Ok(if self.unlimited {
             RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
         } else {

@@ -7,7 +7,7 @@ use proto_core::room::Allowed;
 /// The longest text that is taken, in bytes. 1800 notes, as many as any quota allows, fit into it.
 pub(crate) const MAX_TEXT: usize = 128 * 1024;
 /// What a guest may send before it says hi, in bytes.
-pub(super) const MAX_BEFORE_HI: usize = 16 * 1024;
+pub(crate) const MAX_BEFORE_HI: usize = 16 * 1024;
 /// How long a guest may be silent. Clients send a `t` every 20 s (MPP: 60 s).
 pub(super) const MAX_SILENCE: Duration = Duration::from_mins(1);
 /// How long a guest may be behind.

@@ -30,7 +30,7 @@ use proto_core::{Address as _, Now, Timestamp};
 
 pub(crate) use guest::End;
 use guest::{Guest, Weight};
-pub(crate) use limits::MAX_TEXT;
+pub(crate) use limits::{MAX_BEFORE_HI, MAX_TEXT};
 use limits::{MAX_SILENCE, SLOW_FOR};
 pub(crate) use stats::{Dropped, Ignored, Stats};
 
@@ -138,6 +138,11 @@ impl Gateway {
     /// The operator sends a guest away.
     pub(crate) fn send_away(&mut self, id: GuestId) {
         self.end(id, End::SENT_AWAY);
+    }
+
+    /// Whether a guest has said hi.
+    pub(crate) fn has_greeted(&self, id: GuestId) -> bool {
+        self.guests.get(&id).is_some_and(|guest| guest.user.is_some())
     }
 
     /// A guest's web socket has shown a sign of life.

@@ -11,6 +11,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Connections of one address; of IPv6, of one /64. This machine's own are not limited: a proxy may be there.
     pub(crate) per_address: usize,
+    /// Web sockets that say what they hear.
+    pub(crate) echoes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_connections_and_all_have_so_many() {
-        let doors = Doors::new(Limits { connections: 4, per_address: 2 });
+        let doors = Doors::new(Limits { connections: 4, per_address: 2, echoes: 0 });
         let [a, b, c] = ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|ip| ip.parse().unwrap());
         let first = doors.enter(a);
         let _second = doors.enter(a).unwrap();
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_host_has_one_network_of_ipv6_and_this_machine_is_not_limited() {
-        let doors = Doors::new(Limits { connections: 100, per_address: 1 });
+        let doors = Doors::new(Limits { connections: 100, per_address: 1, echoes: 0 });
         let _pass = doors.enter("2001:db8:1:2::3".parse().unwrap()).unwrap();
         assert!(doors.enter("2001:db8:1:2:ffff::4".parse().unwrap()).is_none());
         assert!(doors.enter("2001:db8:1:3::4".parse().unwrap()).is_some());

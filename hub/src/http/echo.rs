@@ -10,6 +10,8 @@ use tungstenite::{Error, Message};
 use super::piano::accuse;
 use super::socket::Socket;
 
+/// How many there may be at once: each takes up to 3 MiB.
+pub(crate) const MAX_ECHOES: usize = 16;
 /// The longest message that is echoed, in bytes.
 const MAX_ECHO: usize = 1 << 20;
 /// How long a peer may be silent, or take to read what it said.

@@ -22,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::serve::{Hub, Pumps};
@@ -30,6 +30,7 @@ use crate::store::Copier;
 pub(crate) use admin::Admin;
 use copies::Copies;
 pub(crate) use doors::{Doors, Limits};
+pub(crate) use echo::MAX_ECHOES;
 pub(crate) use piano::is_control;
 
 /// Connections that wait to be accepted, beside those that the system drops.
@@ -48,6 +49,8 @@ pub(crate) struct Site {
     /// Where pages may come from that open web sockets; empty: from anywhere.
     origins: Vec<String>,
     doors: Doors,
+    /// Room for web sockets that say what they hear; `None`: there are none.
+    echoes: Option<Arc<Semaphore>>,
     /// `None`: nobody can ask.
     admin: Option<Admin>,
     /// Copies of the log, one at a time.
@@ -71,6 +74,7 @@ impl Site {
             shared,
             pumps,
             origins,
+            echoes: (limits.echoes > 0).then(|| Arc::new(Semaphore::new(limits.echoes))),
             doors: Doors::new(limits),
             admin,
             copies: Copies::new(copier),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tungstenite::{Error, Message};
 
 use super::socket::Socket;
-use crate::gateway::{End, GuestId, MAX_TEXT};
+use crate::gateway::{End, GuestId, MAX_BEFORE_HI, MAX_TEXT};
 use crate::serve::Hub;
 
 /// Messages that are taken in before others have their turn.
@@ -25,6 +25,8 @@ struct Guest<'a> {
     shared: &'a Shared<Hub>,
     id: GuestId,
     texts: Vec<Bytes>,
+    /// It has said hi.
+    is_known: bool,
 }
 
 impl Drop for Guest<'_> {
@@ -35,7 +37,7 @@ impl Drop for Guest<'_> {
 
 /// Serves a guest until one of both ends it. What is awaited at the end only is boxed: a silent guest has no room for it.
 pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], address: SocketAddr) {
-    let mut socket = Socket::new(stream, part, MAX_TEXT);
+    let mut socket = Socket::new(stream, part, MAX_BEFORE_HI);
     let opened = shared.command(|hub, now| hub.guest_came(now, address));
     let Some(id) = opened else {
         let End { code, reason } = End::FULL;
@@ -43,7 +45,7 @@ pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], 
         let _ = Box::pin(timeout(GOODBYE, linger(&mut socket))).await;
         return;
     };
-    let mut guest = Guest { shared, id, texts: Vec::new() };
+    let mut guest = Guest { shared, id, texts: Vec::new(), is_known: false };
     match poll_fn(|cx| turn(cx, &mut guest, &mut socket)).await {
         Ok(end) => {
             let goodbye = async {
@@ -70,15 +72,18 @@ fn turn(cx: &mut Context<'_>, guest: &mut Guest<'_>, socket: &mut Socket) -> Pol
             Poll::Ready(Err(error)) => break Some(error),
             Poll::Pending => break None,
         }
-        if messages.len() == TURN {
-            // There may be more: once others had their turn.
+        if messages.len() == TURN || !guest.is_known {
+            // There may be more: once others had their turn, or what was said has been heard.
             cx.waker().wake_by_ref();
             break None;
         }
     };
-    let Guest { shared, id, texts } = guest;
+    let Guest { shared, id, texts, is_known } = guest;
     if !messages.is_empty() {
-        shared.command(|hub, now| hub.guest_said(now, *id, &messages));
+        let said_hi = shared.command(|hub, now| hub.guest_said(now, *id, &messages));
+        if said_hi && !std::mem::replace(is_known, true) {
+            socket.set_limit(MAX_TEXT);
+        }
     }
     if let Some(error) = broken {
         return Poll::Ready(Err(error));

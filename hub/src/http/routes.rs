@@ -13,9 +13,10 @@ use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::doors::Pass;
-use super::{Site, admin, echo, metrics, page, piano};
+use super::{Site, admin, metrics, page, piano};
 
 pub(super) type Answer = Response<Either<Full<Bytes>, Channel<Bytes, io::Error>>>;
 
@@ -86,7 +87,10 @@ pub(super) async fn answer(
 fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
     let path = request.uri().path();
     let file = page::file(path);
-    let is_known = file.is_some() || matches!(path, "/ws" | "/echo" | "/metrics" | "/healthz" | "/readyz");
+    let has_echo = site.echoes.is_some();
+    let is_known = file.is_some()
+        || matches!(path, "/ws" | "/metrics" | "/healthz" | "/readyz")
+        || has_echo && path == "/echo";
     if is_known && request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -101,7 +105,8 @@ fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<
         return answer;
     }
     match path {
-        "/ws" | "/echo" => upgrade(site, peer, pass, request),
+        "/ws" => upgrade(site, peer, pass, request),
+        "/echo" if has_echo => upgrade(site, peer, pass, request),
         "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(site)),
         "/healthz" => plain(StatusCode::OK, "ok\n"),
         "/readyz" => match site.trouble() {
@@ -141,7 +146,10 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
     if !site.is_welcome(&asked) {
         return plain(StatusCode::FORBIDDEN, "Pages from there may not connect.\n");
     }
-    let is_echo = parts.uri.path() == "/echo";
+    let echoes = site.echoes.as_ref().filter(|_| parts.uri.path() == "/echo").cloned();
+    let Ok(echo) = echoes.map(Semaphore::try_acquire_owned).transpose() else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "There are as many as there may be.\n");
+    };
     let mut request = Request::from_parts(parts, body);
     let upgrade = hyper::upgrade::on(&mut request);
     let (site, pass) = (Arc::clone(site), Arc::clone(pass));
@@ -149,8 +157,8 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
         let _pass = pass;
         let Ok(upgraded) = upgrade.await else { return site.counts.broken() };
         let Some((stream, part)) = stream_of(upgraded) else { return site.counts.broken() };
-        if is_echo {
-            Box::pin(echo::serve(stream, &part)).await;
+        if let Some(_permit) = echo {
+            Box::pin(super::echo::serve(stream, &part)).await;
         } else {
             piano::serve(&site.shared, stream, &part, peer).await;
         }

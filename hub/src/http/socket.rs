@@ -82,6 +82,14 @@ impl Socket {
         Self { stream, context, texts: VecDeque::new(), written: 0, is_unflushed: false }
     }
 
+    /// The longest message that is taken from now on, in bytes.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.context.set_config(|config| {
+            config.max_message_size = Some(limit);
+            config.max_frame_size = Some(limit);
+        });
+    }
+
     /// The next message. Pings are answered, and given as well.
     ///
     /// # Errors

@@ -36,8 +36,8 @@ impl Hub {
         self.gateway.open(now, address)
     }
 
-    /// A guest has said something.
-    pub(crate) fn guest_said(&mut self, now: Now, id: GuestId, messages: &[Message]) {
+    /// A guest has said something. Whether it has said hi by now.
+    pub(crate) fn guest_said(&mut self, now: Now, id: GuestId, messages: &[Message]) -> bool {
         let Self { server, gateway, .. } = self;
         server.with_hall(now, |hall| {
             for message in messages {
@@ -48,7 +48,8 @@ impl Hub {
                     _ => {}
                 }
             }
-        });
+            gateway.has_greeted(id)
+        })
     }
 
     /// Hands out what waits for a guest; `waker` is woken when there is more. Says whether it is to be sent away.

@@ -162,7 +162,11 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let copier = reader.copier();
     let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
     let pumps = Pumps::start(&shared, planned, sockets);
-    let limits = http::Limits { connections: args.web.max_http, per_address: args.web.max_http_per_address };
+    let limits = http::Limits {
+        connections: args.web.max_http,
+        per_address: args.web.max_http_per_address,
+        echoes: if args.web.echo { http::MAX_ECHOES } else { 0 },
+    };
     let site = Site::new(shared.clone(), pumps, args.web.origin.clone(), limits, admin, copier);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners

@@ -57,6 +57,7 @@ fn there_is_what_there_is() {
         ("/readyz", "200", "ready"),
         ("/metrics", "200", "bowline_ready 1\n"),
         ("/ws", "400", "web sockets"),
+        ("/echo", "404", "nothing here"),
         ("/nothing", "404", "nothing here"),
         ("/../Cargo.toml", "404", "nothing here"),
     ] {
@@ -165,7 +166,7 @@ fn guests_and_native_clients_are_in_one_room() {
 #[test]
 fn what_is_no_web_socket_ends_with_the_reason() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &[]);
+    let server = start(data.path(), &["--echo"]);
     let cases: [(&[u8], u16); 7] = [
         (&[0x81, 0x01, b'x'], 1002),
         (&[0xF1, 0x80, 1, 2, 3, 4], 1002),
@@ -194,7 +195,7 @@ fn what_is_no_web_socket_ends_with_the_reason() {
 #[test]
 fn echo_says_what_it_hears_in_pieces_and_between_pings() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &[]);
+    let server = start(data.path(), &["--echo"]);
     let mut socket = socket(&server, "/echo");
     let pieces: [&[u8]; 4] = [
         &[0x01, 0x82, 0, 0, 0, 0, b'H', 0xC3],
@@ -213,6 +214,45 @@ fn echo_says_what_it_hears_in_pieces_and_between_pings() {
     socket.close(None).unwrap();
     assert!(matches!(socket.read(), Ok(Message::Close(None))));
     assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+}
+
+#[test]
+fn so_many_echoes_there_are_and_no_more() {
+    let data = tempdir().unwrap();
+    let server = start(data.path(), &["--echo"]);
+    let mut sockets: Vec<_> = (0..16).map(|_| socket(&server, "/echo")).collect();
+    let ask = || {
+        let stream = TcpStream::connect(address(&server)).unwrap();
+        client(format!("ws://{}/echo", address(&server)), stream)
+    };
+    assert!(ask().is_err(), "there are as many as there may be");
+    let mut one = sockets.pop().unwrap();
+    one.close(None).unwrap();
+    while one.read().is_ok() {}
+    drop(one);
+    // Its place is free once the server has heard of it.
+    while ask().is_err() {}
+}
+
+#[test]
+fn before_hi_a_message_is_short_and_after_it_long() {
+    let data = tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let long = |len: usize| Message::text(format!(r#"[{{"m":"t","e":1}},{{"m":"x","x":"{}"}}]"#, "x".repeat(len)));
+    let mut polite = socket(&server, "/ws");
+    polite.send(Message::text(r#"[{"m":"hi"}]"#)).unwrap();
+    polite.send(long(100_000)).unwrap();
+    assert_eq!(heard(&mut polite, "t")["e"], 1);
+    let mut rude = socket(&server, "/ws");
+    rude.send(long(20_000)).unwrap();
+    let end = loop {
+        match rude.read() {
+            Ok(Message::Close(frame)) => break frame.unwrap(),
+            Ok(_) => {}
+            Err(error) => panic!("no goodbye: {error}"),
+        }
+    };
+    assert_eq!(u16::from(end.code), 1009);
 }
 
 #[test]

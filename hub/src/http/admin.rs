@@ -1,6 +1,6 @@
 //! What who runs the server can ask and do, with a token (docs/admin.json describes it).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use proto_core::Address as _;
 use proto_core::room::fact::BanTarget;
 use proto_core::room::limits::MAX_BAN;
 use proto_core::room::{Notification, NotificationClass, Reason, UserId, is_room_name};
@@ -121,8 +122,8 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
     }
     let body = body(request).await?;
     let known: &[&str] = match &*path {
-        "/admin/ban" => &["room", "user", "ms"],
-        "/admin/unban" => &["room", "user"],
+        "/admin/ban" => &["room", "user", "prefix", "ms"],
+        "/admin/unban" => &["room", "user", "prefix"],
         "/admin/close" => &["room"],
         "/admin/kick" => &["user"],
         "/admin/notify" => &["room", "title", "text", "duration_ms"],
@@ -134,22 +135,18 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
     }
     match &*path {
         "/admin/ban" => {
-            let (room, user) = (room(&body)?, user(&body)?);
+            let (room, target) = (room(&body)?, target(&body)?);
             let ms = optional(&body, "ms", |ms| {
                 let ms = u32::try_from(ms.as_u64()?).ok()?;
                 (u128::from(ms) <= MAX_BAN.as_millis()).then_some(ms)
             })?;
-            in_room(site.shared.command(|hub, now| {
-                hub.with_hall(now, |hall| hall.ban(now, room, BanTarget::User(user), ms))
-            }))
+            in_room(
+                site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.ban(now, room, target, ms))),
+            )
         }
         "/admin/unban" => {
-            let (room, user) = (room(&body)?, user(&body)?);
-            in_room(
-                site.shared.command(|hub, now| {
-                    hub.with_hall(now, |hall| hall.unban(now, room, BanTarget::User(user)))
-                }),
-            )
+            let (room, target) = (room(&body)?, target(&body)?);
+            in_room(site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.unban(now, room, target))))
         }
         "/admin/close" => {
             let room = room(&body)?;
@@ -213,6 +210,18 @@ fn room(body: &Map<String, Value>) -> Result<&str, Wrong> {
 fn user(body: &Map<String, Value>) -> Result<UserId, Wrong> {
     let user = body.get("user").and_then(Value::as_str).and_then(UserId::from_hex);
     user.ok_or(bad("user: 24 hexadecimal digits"))
+}
+
+/// A user, or the network of an address.
+fn target(body: &Map<String, Value>) -> Result<BanTarget, Wrong> {
+    let Some(address) = body.get("prefix") else { return Ok(BanTarget::User(user(body)?)) };
+    if body.contains_key("user") {
+        return Err(bad("a user or a prefix, not both"));
+    }
+    let ip = address.as_str().and_then(|address| address.parse().ok());
+    let ip: IpAddr = ip.ok_or(bad("prefix: an IP address, whose /24, or /56 of IPv6, is meant"))?;
+    let prefix = SocketAddr::new(ip, 0).prefix();
+    prefix.map(BanTarget::Prefix).ok_or(Wrong(StatusCode::NOT_FOUND, "this machine is not of a network"))
 }
 
 fn optional<T>(

@@ -67,6 +67,9 @@ fn the_operator_lists_bans_notifies_kicks_and_drains_and_nobody_else_does() {
         ("ban", r#"{"room":"a room","user":"x"}"#, "400"),
         ("ban", &format!(r#"{{"room":"a room","user":"{user}","ms":3600001}}"#), "400"),
         ("ban", &format!(r#"{{"room":"elsewhere","user":"{user}"}}"#), "404"),
+        ("ban", r#"{"room":"a room","prefix":"192.0.2"}"#, "400"),
+        ("ban", &format!(r#"{{"room":"a room","user":"{user}","prefix":"192.0.2.1"}}"#), "400"),
+        ("ban", r#"{"room":"a room","prefix":"127.0.0.1"}"#, "404"),
         ("kick", &format!(r#"{{"user":"{nobody}"}}"#), "404"),
         ("close", r#"{"room":"elsewhere"}"#, "404"),
         ("notify", r#"{"text":" "}"#, "400"),
@@ -77,6 +80,12 @@ fn the_operator_lists_bans_notifies_kicks_and_drains_and_nobody_else_does() {
         let answer = post(path, body);
         assert_eq!(status(&answer), expected, "{path} {body}");
         assert!(json(&answer)["error"].is_string());
+    }
+    for path in ["ban", "unban"] {
+        for prefix in ["192.0.2.7", "2001:db8::1"] {
+            let body = format!(r#"{{"room":"a room","prefix":"{prefix}"}}"#);
+            assert_eq!(status(&post(path, &body)), "200", "{path} {body}");
+        }
     }
     assert_eq!(status(&post("ban", &" ".repeat(70_000))), "413");
     let banned = post("ban", &format!(r#"{{"room":"a room","user":"{user}","ms":60000}}"#));

@@ -227,7 +227,11 @@ fn a_room_is_whole_after_any_coming_and_going_while_the_store_was_stuck() {
     assert_eq!(of(&told, "ch").last().expect("it is in")["ch"]["crown"]["participantId"], *own);
     world.send(last, &json!({"m": "chset", "set": {"limit": 9}}));
     assert_eq!(of(&world.take(last), "ch").last().unwrap()["ch"]["settings"]["limit"], 9);
-    assert!(world.logs["a room"].len() < 40, "nobody has heard of most of it: {}", world.logs["a room"].len());
+    assert!(
+        world.logs["a room"].len() < 40,
+        "nobody has heard of most of it: {}",
+        world.logs["a room"].len()
+    );
     world.close(last);
     assert!(world.server.hall().room("a room").is_none(), "nothing is under way");
 }

@@ -57,9 +57,13 @@ pub(crate) fn written_and_read(batch: &Batch) -> Vec<Record> {
             Section::Room { room, epoch, salt } => {
                 records.push(Record::Room { room: room.into(), epoch, salt });
             }
-            Section::Entries { room, epoch, entries, .. } => records.extend(entries.map(|entry| {
-                Record::Entry { room: room.into(), epoch, entry: entry.expect("what was written can be read") }
-            })),
+            Section::Entries { room, epoch, entries, .. } => {
+                records.extend(entries.map(|entry| Record::Entry {
+                    room: room.into(),
+                    epoch,
+                    entry: entry.expect("what was written can be read"),
+                }))
+            }
         }
     }
     records

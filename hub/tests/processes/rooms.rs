@@ -202,7 +202,10 @@ fn crowns_and_settings_outlive_a_server_that_goes_in_good_order() {
     let server = start(data.path(), &[]);
     let (_bob, ch) = come(&server, "bob", "a room");
     assert_eq!(ch["ch"]["crown"]["userId"], ann_id);
-    assert_eq!((&ch["ch"]["settings"]["color"], &ch["ch"]["settings"]["limit"]), (&json!("#123456"), &json!(7)));
+    assert_eq!(
+        (&ch["ch"]["settings"]["color"], &ch["ch"]["settings"]["limit"]),
+        (&json!("#123456"), &json!(7))
+    );
     let (_ann, ch) = come(&server, "ann", "a room");
     assert_eq!(ch["ch"]["crown"]["participantId"], ann_id);
     let (_gus, ch) = come(&server, "gus", "b room");

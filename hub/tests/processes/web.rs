@@ -238,7 +238,8 @@ fn so_many_echoes_there_are_and_no_more() {
 fn before_hi_a_message_is_short_and_after_it_long() {
     let data = tempdir().unwrap();
     let server = start(data.path(), &[]);
-    let long = |len: usize| Message::text(format!(r#"[{{"m":"t","e":1}},{{"m":"x","x":"{}"}}]"#, "x".repeat(len)));
+    let long =
+        |len: usize| Message::text(format!(r#"[{{"m":"t","e":1}},{{"m":"x","x":"{}"}}]"#, "x".repeat(len)));
     let mut polite = socket(&server, "/ws");
     polite.send(Message::text(r#"[{"m":"hi"}]"#)).unwrap();
     polite.send(long(100_000)).unwrap();

@@ -19,8 +19,7 @@ pub use from_server::{
     Limits, RejectReason, ServerAck, ServerEntry, ServerJoined, ServerLeft, ServerReject, ServerReply,
 };
 pub use limits::{
-    MAX_BODY, MAX_MESSAGE, MAX_NAME, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED,
-    cut_name,
+    MAX_BODY, MAX_MESSAGE, MAX_NAME, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_ROOM, MAX_UNACKNOWLEDGED, cut_name,
 };
 
 use crate::wire::{DecodeError, Reader, varint};

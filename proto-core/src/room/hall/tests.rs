@@ -315,7 +315,8 @@ fn a_room_where_little_is_said_is_opened_without_reading_it_all() {
         if number == 7 * CHECKPOINT_EVERY {
             world.hall.say(world.now, Peer::Guest(1), "lately", None).expect("it may");
         }
-        let change = SettingsChange { limit: Some(Some((number % 90) as u8 + 1)), ..SettingsChange::default() };
+        let change =
+            SettingsChange { limit: Some(Some((number % 90) as u8 + 1)), ..SettingsChange::default() };
         world.command(1, Command::Settings { epoch, change });
         world.run();
     }
@@ -333,7 +334,13 @@ fn a_room_where_little_is_said_is_opened_without_reading_it_all() {
 fn guests_get_as_much_of_a_long_line_as_one_of_theirs_could_have() {
     let mut world = World::new();
     world.join(1, "a room");
-    world.to_commit.push_back(("a room".into(), ClientId([5; 16]), Kind::TEXT, "nat".into(), "✧".repeat(600).into()));
+    world.to_commit.push_back((
+        "a room".into(),
+        ClientId([5; 16]),
+        Kind::TEXT,
+        "nat".into(),
+        "✧".repeat(600).into(),
+    ));
     world.run();
     let line = world.hall.recent("a room").last().expect("it was said").clone();
     assert_eq!(*line.text, *"✧".repeat(512));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto_core::chat::{
-    Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, PersistFailure, Read, Record, RoomSalt, RoomState, StoredEntry,
+    Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, PersistFailure, Read, Record, RoomSalt,
+    RoomState, StoredEntry,
 };
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::{DecodeError, Reader, varint};

@@ -81,10 +81,11 @@ fn an_own_entry_keeps_to_the_limits_of_all_entries() {
     let author = crate::chat::ClientId::within([3; 12]);
     let name = "𝓓".repeat(40);
     let body = |len| Bytes::from(vec![b'x'; len]);
-    let mut append =
-        |len| f.server.append_own(f.now, "r", author, &name, Kind::TEXT, &body(len)).map_err(|reason| {
+    let mut append = |len| {
+        f.server.append_own(f.now, "r", author, &name, Kind::TEXT, &body(len)).map_err(|reason| {
             assert_eq!(reason, crate::chat::RejectReason::TooLarge);
-        });
+        })
+    };
     assert_eq!((append(100), append(101)), (Ok(()), Err(())));
     let batch = f.batch().expect("there is something to write");
     assert_eq!(entries(&batch).map(|entry| &*entry.name).collect::<Vec<_>>(), ["𝓓".repeat(16)]);
@@ -98,7 +99,9 @@ fn authors_within_the_server_take_nobodys_place() {
         let author = crate::chat::ClientId::within([number; 12]);
         for _ in 0..2 {
             let body = Bytes::from(vec![number]);
-            f.server.append_own(f.now, "r", author, "n", Kind::TEXT, &body).expect("there is room for everybody");
+            f.server
+                .append_own(f.now, "r", author, "n", Kind::TEXT, &body)
+                .expect("there is room for everybody");
         }
     }
     let batch = f.batch().expect("there is something to write");

@@ -9,7 +9,7 @@ use super::room::{RoomKey, Waiting};
 use super::sequencer::effective_time;
 use crate::Now;
 use crate::chat::identity::{BodyHash, ClientId, Kind};
-use crate::chat::message::{MAX_UNACKNOWLEDGED, RejectReason, cut_name};
+use crate::chat::message::{MAX_BODY, MAX_UNACKNOWLEDGED, RejectReason, cut_name};
 use crate::chat::persist::StoredEntry;
 
 impl Server {
@@ -66,7 +66,7 @@ impl Server {
             self.stats.stopped += 1;
             return Err(RejectReason::Stopped);
         }
-        if body.len() > self.config.max_body {
+        if body.len() > MAX_BODY {
             self.stats.too_large += 1;
             return Err(RejectReason::TooLarge);
         }

@@ -76,7 +76,7 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
 
 #[test]
 fn an_own_entry_keeps_to_the_limits_of_all_entries() {
-    let mut f = with(ChatConfig { max_body: 100, ..ChatConfig::default() });
+    let mut f = fixture();
     f.server.open_log("r").expect("there is room");
     let author = crate::chat::ClientId::within([3; 12]);
     let name = "𝓓".repeat(40);
@@ -86,7 +86,7 @@ fn an_own_entry_keeps_to_the_limits_of_all_entries() {
             assert_eq!(reason, crate::chat::RejectReason::TooLarge);
         })
     };
-    assert_eq!((append(100), append(101)), (Ok(()), Err(())));
+    assert_eq!((append(16 * 1024), append(16 * 1024 + 1)), (Ok(()), Err(())));
     let batch = f.batch().expect("there is something to write");
     assert_eq!(entries(&batch).map(|entry| &*entry.name).collect::<Vec<_>>(), ["𝓓".repeat(16)]);
 }

@@ -100,6 +100,21 @@ fn the_page_works_in_a_browser() {
     drive(place.path(), "page.mjs", &arguments, data.path(), server);
 }
 
+#[test]
+fn the_page_says_its_lines_once() {
+    if program(&["node"]).is_none() {
+        return skip("the connection of the page was", "there is no Node here");
+    }
+    let hub = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = tempdir().unwrap();
+    let net = place.path().join("net.mjs");
+    std::fs::copy(hub.join("web/net.js"), &net).unwrap();
+    let mut node = Command::new("node");
+    node.arg("--test").arg(hub.join("tests/page/net.test.mjs")).env("BOWLINE_NET", &net);
+    let done = node.stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
 /// Cases 1 to 7 and 10 of the Autobahn suite, where it is: `BOWLINE_WSTEST` is the command that runs it.
 #[test]
 fn echo_passes_the_autobahn_suite() {

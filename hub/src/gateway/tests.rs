@@ -46,7 +46,9 @@ impl World {
         for (room, (epoch, salt)) in &self.made {
             let log = self.logs.get(room).map_or(&[][..], Vec::as_slice);
             let mut state = RoomState::new(Arc::clone(room), *epoch, *salt);
-            log.iter().for_each(|entry| state.apply(entry).unwrap());
+            for entry in log {
+                state.apply(entry).unwrap();
+            }
             world.server.restore(state).unwrap();
         }
         Self { made: self.made, logs: self.logs, ..world }
@@ -255,10 +257,10 @@ fn nobody_makes_rooms_without_end_nor_by_coming_again() {
         }
         made.push(world.made.keys().filter(|room| room.starts_with("room")).count());
         world.close(id);
-        world.pass(Duration::from_secs(120));
+        world.pass(Duration::from_mins(2));
     }
     assert_eq!(made, [10, 10, 10]);
-    world.pass(Duration::from_secs(600));
+    world.pass(Duration::from_mins(10));
     let id = world.open();
     world.send(id, &json!({"m": "hi", "token": "the token of one who makes rooms"}));
     world.send(id, &json!({"m": "ch", "_id": "one more"}));

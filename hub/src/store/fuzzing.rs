@@ -62,7 +62,7 @@ pub(crate) fn written_and_read(batch: &Batch) -> Vec<Record> {
                     room: room.into(),
                     epoch,
                     entry: entry.expect("what was written can be read"),
-                }))
+                }));
             }
         }
     }

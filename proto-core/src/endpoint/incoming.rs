@@ -153,10 +153,7 @@ impl<A: Address> Endpoint<A> {
             Retry::UnderPressure => is_crowded || self.incoming.pending * 4 > self.config.max_pending,
         };
         if must_prove && !is_proven {
-            self.count(Drop::Retried);
-            let token =
-                token::issue(self.incoming.retry_key.expose(), now, self.rng.bytes(), client, meta.path);
-            return self.answer(meta.path, LongKind::Retry, client, &Frame::Retry(&token));
+            return self.ask_for_proof(now, meta.path, client);
         }
         let made_room = self.make_room();
         let room = if is_crowded { Err(Drop::Busy) } else { self.room(made_room) };
@@ -177,6 +174,13 @@ impl<A: Address> Endpoint<A> {
         if self.config.crypto.is_some() && self.lookup(id).is_none() {
             self.refuse_key(meta.path, client);
         }
+    }
+
+    /// A client is to prove its address first.
+    pub(super) fn ask_for_proof(&mut self, now: Timestamp, address: A, client: Cid) {
+        self.count(Drop::Retried);
+        let token = token::issue(self.incoming.retry_key.expose(), now, self.rng.bytes(), client, address);
+        self.answer(address, LongKind::Retry, client, &Frame::Retry(&token));
     }
 
     /// Whether there is room for another client, or why not.

@@ -128,7 +128,8 @@ impl<A: Address> Endpoint<A> {
         let prefix = meta.path.prefix();
         let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
         if self.sessions.has_failed(now, prefix) && !is_proven {
-            return false;
+            self.ask_for_proof(now, meta.path, client);
+            return true;
         }
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
         let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {

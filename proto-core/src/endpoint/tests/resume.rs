@@ -224,23 +224,44 @@ fn the_old_attachment_is_fenced_by_one_packet() {
     assert_eq!(world.dropped(SERVER, Drop::UnknownConnection), 1);
 }
 
+/// The INIT with another claim in it.
+fn forged(init: &[u8], change: &dyn Fn(&mut crate::wire::Claim)) -> Vec<u8> {
+    let Ok(Packet::Long(long)) = Packet::decode(init, checksum::crc32c) else { panic!("INIT") };
+    let Some(Ok(Frame::Init(mut frame))) = Record::new(long.payload).next() else { panic!("INIT") };
+    let mut claim = *frame.attach.claim().unwrap();
+    change(&mut claim);
+    frame.attach = Attach::Resume(claim);
+    let mut record = Vec::new();
+    crate::wire::RecordWriter::new(&mut record).write(&Frame::Init(frame), false);
+    record.resize(1200, 0);
+    let mut packet = Vec::new();
+    crate::wire::Long { payload: &record, ..long }.encode(&mut packet, checksum::crc32c);
+    packet
+}
+
+/// Somebody in the client's network, or who says so, guesses proofs.
+#[test]
+fn forgers_cost_their_neighbours_a_round_trip_and_not_their_sessions() {
+    for retry in [crate::Retry::UnderPressure, crate::Retry::Always] {
+        let server = ConfigBuilder { retry, ..quick(server_config()) };
+        let (mut world, _, _) = World::connected(server, &quick(client_config()));
+        let init = claim(&mut world);
+        for _ in 0..6 {
+            world.hand_in(SERVER, 1, &forged(&init, &|claim| claim.proof[31] ^= 1));
+        }
+        assert_eq!(world.dropped(SERVER, Drop::ResumeRefused), 5);
+        world.drain();
+        world.flying.clear();
+        world.run(secs(4));
+        assert_eq!(resumed(&world, 1).len(), 1, "{:?}", world.events[1]);
+    }
+}
+
 #[test]
 fn claims_that_are_forged_old_or_repeated_move_nothing() {
     let (mut world, _, peer) = pair();
     let init = claim(&mut world);
-    let forge = |change: &dyn Fn(&mut crate::wire::Claim)| {
-        let Ok(Packet::Long(long)) = Packet::decode(&init, checksum::crc32c) else { panic!("INIT") };
-        let Some(Ok(Frame::Init(mut frame))) = Record::new(long.payload).next() else { panic!("INIT") };
-        let mut claim = *frame.attach.claim().unwrap();
-        change(&mut claim);
-        frame.attach = Attach::Resume(claim);
-        let mut record = Vec::new();
-        crate::wire::RecordWriter::new(&mut record).write(&Frame::Init(frame), false);
-        record.resize(1200, 0);
-        let mut packet = Vec::new();
-        crate::wire::Long { payload: &record, ..long }.encode(&mut packet, checksum::crc32c);
-        packet
-    };
+    let forge = |change: &dyn Fn(&mut crate::wire::Claim)| forged(&init, change);
     let incarnation = world.nodes[SERVER].get(peer).unwrap().incarnation();
     // The mode and the number are part of what is proven.
     let changes: [&dyn Fn(&mut crate::wire::Claim); 4] =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use adapter_tokio::{Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status};
+use proto_core::crypto::PublicKey;
 use proto_core::room::{Carriage, Client};
 use proto_core::{Close, Closed, Message, SendError};
 use tokio::time::{Instant, sleep_until};
@@ -63,13 +64,16 @@ pub(super) struct Link {
     has_rooms: bool,
     /// The server, if its key is not known yet.
     stranger: Option<Stranger>,
+    /// The key that the server has shown then.
+    learned: Option<PublicKey>,
     state: State,
 }
 
 impl Link {
     /// A link that is dialled as soon as it is polled.
     pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>, has_rooms: bool) -> Self {
-        Self { endpoint, urls, has_rooms, stranger: None, state: State::Down(Instant::now()) }
+        let state = State::Down(Instant::now());
+        Self { endpoint, urls, has_rooms, stranger: None, learned: None, state }
     }
 
     /// The same, to a server whose key is not known yet.
@@ -80,7 +84,9 @@ impl Link {
     /// Keeps the key that the server has shown, if that was the first time; what to tell the user.
     pub(super) fn learn(&mut self) -> Option<String> {
         let key = self.connection()?.peer_key()?;
-        Some(self.stranger.take()?.learn(key))
+        let told = self.stranger.take()?.learn(key);
+        self.learned = Some(key);
+        Some(told)
     }
 
     /// The connection, while there is one.
@@ -187,6 +193,12 @@ impl Link {
     }
 
     fn up(&mut self, connection: Connection) -> LinkEvent {
+        if let (Some(learned), Some(shown)) = (self.learned, connection.peer_key())
+            && learned != shown
+        {
+            connection.close(Close::default());
+            return self.give_up(words::other_key());
+        }
         let channels = if self.has_rooms {
             let [control, play] = Client::channels().map(|options| connection.open_channel(&options));
             match (control, play) {

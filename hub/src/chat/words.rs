@@ -72,13 +72,17 @@ pub(super) fn silent() -> String {
 
 const SILENT: &str = "the server is silent";
 
+pub(super) fn other_key() -> String {
+    "the server has another key than the one that is known for it".to_owned()
+}
+
 pub(super) fn why(closed: &Closed) -> String {
     match &closed.reason {
         CloseReason::Local { .. } => "this side closed".to_owned(),
         CloseReason::Peer { code: code::BUSY, .. } => "the server is busy".to_owned(),
         CloseReason::Peer { code: code::GOING_AWAY, .. } => "the server is going away".to_owned(),
         CloseReason::Peer { code: code::WRONG_KEY, .. } => {
-            "the server has another key than the one that is known for it, or another group secret".to_owned()
+            format!("{}, or another group secret", other_key())
         }
         CloseReason::Peer { code: code::ENCRYPTED_ONLY, .. } => {
             "the server takes encrypted datagrams only (--encrypt always)".to_owned()

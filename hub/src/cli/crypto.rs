@@ -38,6 +38,10 @@ impl Encrypt {
     }
 }
 
+fn has_udp(addresses: &[Address]) -> bool {
+    addresses.iter().any(|address| address.scheme() == Scheme::Udp)
+}
+
 fn is_loopback(address: &Address) -> bool {
     match address.socket_addr().map(|place| place.ip()) {
         Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
@@ -61,11 +65,19 @@ pub(crate) enum CryptoError {
         "{0} is not encrypted, and other addresses of the server are: use tls:// or wss://, or --encrypt never"
     )]
     Mixed(Address),
+    #[error(
+        "--group-secret closes encrypted datagrams only, and this server has none: listen on udp with --encrypt always, or leave the secret out"
+    )]
+    OpenGroup,
+    #[error(
+        "{0} is for encrypted datagrams only, and no address here gets any: name a udp:// address and do not say --encrypt never, or leave it out"
+    )]
+    InTheClear(&'static str),
     #[error("{}, line {line}: expected a key", path.display())]
     AllowedKeys { path: PathBuf, line: usize },
     #[error("keys are shown on encrypted datagrams only: add --encrypt always, or leave --allowed-keys out")]
     NoKeys,
-    #[error("{}: others can read this key: chmod 600", path.display())]
+    #[error("{}: others can read this secret: chmod 600", path.display())]
     NotPrivate { path: PathBuf },
     #[error("nothing says whose key to expect: add --server-key or --known-servers, or set HOME")]
     NoKnownServers,
@@ -73,14 +85,20 @@ pub(crate) enum CryptoError {
     KnownServers { path: PathBuf, line: usize },
 }
 
-/// The party whose private key is in a file that nobody else can read.
-pub(crate) fn read_key(path: &Path) -> Result<Party, CryptoError> {
+/// What is in a file that nobody else can read.
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let failed = |error| CryptoError::Read { path: path.to_owned(), error };
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(failed)?) & 0o077 != 0 {
         return Err(CryptoError::NotPrivate { path: path.to_owned() });
     }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+    Ok(Zeroizing::new(std::fs::read(path).map_err(failed)?))
+}
+
+/// The party whose private key is in a file that nobody else can read.
+pub(crate) fn read_key(path: &Path) -> Result<Party, CryptoError> {
+    let bytes = read_private(path)?;
+    let text = str::from_utf8(&bytes).unwrap_or_default();
     Party::from_text(text.trim()).map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
 }
 
@@ -103,9 +121,10 @@ impl Gate for Allowed {
 
 fn with_secret(party: Party, file: Option<&Path>) -> Result<Party, CryptoError> {
     let Some(path) = file else { return Ok(party) };
-    let secret = std::fs::read(path).map_err(|error| CryptoError::Read { path: path.to_owned(), error })?;
-    let secret = secret.trim_ascii();
-    party.with_secret(secret).map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
+    let secret = read_private(path)?;
+    party
+        .with_secret(secret.trim_ascii())
+        .map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
 }
 
 /// What a server encrypts.
@@ -115,7 +134,8 @@ pub(crate) struct ServerCrypto {
     /// change what is said.
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, hide_possible_values = true)]
     pub(crate) encrypt: Encrypt,
-    /// A file with a secret of 16 bytes or more that cannot be guessed. By UDP only those who have it come in.
+    /// A file that nobody else can read, with a secret of 16 bytes or more that cannot be guessed. By UDP only those who have it come
+    /// in.
     #[arg(long, value_name = "FILE")]
     pub(crate) group_secret: Option<PathBuf>,
     /// A file with a public key on each line, and after it whose it is. Of those who come by UDP, TCP, TLS, WebSocket and Unix sockets
@@ -149,7 +169,11 @@ impl ServerCrypto {
         server_key: &[u8; 32],
         is_recorded: bool,
     ) -> Result<Option<Crypto>, CryptoError> {
-        if !self.encrypt.applies_to(addresses) {
+        let is_wanted = self.encrypt.applies_to(addresses);
+        if self.group_secret.is_some() && !(is_wanted && has_udp(addresses)) {
+            return Err(CryptoError::OpenGroup);
+        }
+        if !is_wanted {
             return Ok(None);
         }
         if is_recorded {
@@ -186,17 +210,26 @@ pub(crate) struct ClientCrypto {
 impl ClientCrypto {
     /// Whether datagrams to these addresses are encrypted.
     pub(crate) fn applies_to(&self, urls: &[Address]) -> Result<bool, CryptoError> {
-        let has_udp = urls.iter().any(|url| url.scheme() == Scheme::Udp);
-        let is_wanted = self.encrypt.applies_to(urls)
-            || self.encrypt == Encrypt::Auto
-                && (self.server_key.is_some() || self.group_secret.is_some() || self.identity.is_some());
-        if !has_udp || !is_wanted {
-            return Ok(false);
+        let demanded = self.demanded_by();
+        let is_wanted = self.encrypt.applies_to(urls) || self.encrypt == Encrypt::Auto && demanded.is_some();
+        if !has_udp(urls) || !is_wanted {
+            return demanded.map_or(Ok(false), |option| Err(CryptoError::InTheClear(option)));
         }
         let is_plain = |url: &&Address| matches!(url.scheme(), Scheme::Tcp | Scheme::Ws);
         match urls.iter().find(is_plain) {
             Some(url) => Err(CryptoError::Mixed(url.clone())),
             None => Ok(true),
+        }
+    }
+
+    /// The option that makes no sense where nothing is encrypted.
+    const fn demanded_by(&self) -> Option<&'static str> {
+        match self {
+            Self { server_key: Some(_), .. } => Some("--server-key"),
+            Self { group_secret: Some(_), .. } => Some("--group-secret"),
+            Self { identity: Some(_), .. } => Some("--identity"),
+            Self { encrypt: Encrypt::Always, .. } => Some("--encrypt always"),
+            _ => None,
         }
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use crate::support::{Server, chat, run};
+use crate::admin::{TOKEN, ask};
+use crate::support::{Chat, Server, chat, run};
 
 const ALWAYS: [&str; 4] = ["--udp", "127.0.0.1:0", "--encrypt", "always"];
 
@@ -15,6 +16,12 @@ fn key(server: &Server) -> &str {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Nobody else can read a file from here on.
+fn private(file: &Path) {
+    #[cfg(unix)]
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -91,6 +98,21 @@ fn a_closed_group_has_a_secret_that_no_log_has() {
     let file = data.path().join("group");
     let secret = "a secret of the whole group";
     fs::write(&file, format!("{secret}\n")).unwrap();
+    #[cfg(unix)]
+    {
+        let told = run(&[
+            "serve",
+            "--data",
+            text(data.path()),
+            "--encrypt",
+            "always",
+            "--group-secret",
+            text(&file),
+        ]);
+        assert!(!told.status.success());
+        assert!(String::from_utf8_lossy(&told.stderr).contains("chmod 600"), "{told:?}");
+    }
+    private(&file);
     let log = data.path().join("log");
     let arguments = [&ALWAYS[..], &["--group-secret", text(&file), "--log", "trace"]].concat();
     let server = Server::start_with(&log, &arguments);
@@ -180,4 +202,65 @@ fn keys_are_made_once_and_lists_that_make_no_sense_are_refused() {
     assert!(told(text(&list), &ALWAYS).contains("line 2: expected a key"));
     assert!(told(text(&list), &["--udp", "127.0.0.1:0"]).contains("--encrypt always"));
     assert!(told("/nowhere", &ALWAYS).contains("cannot read /nowhere"));
+}
+
+#[test]
+fn what_only_encryption_keeps_is_refused_without_it() {
+    let data = tempdir().unwrap();
+    let [secret, identity] = ["group", "identity"].map(|name| data.path().join(name));
+    fs::write(&secret, "a secret of the whole group").unwrap();
+    private(&secret);
+    new_key(&identity);
+    let (shelf, secret, identity) = (text(data.path()), text(&secret), text(&identity));
+    for listens in [
+        &["--udp", "127.0.0.1:0"][..],
+        &["--udp", "0.0.0.0:0", "--encrypt", "never"],
+        &["--tcp", "127.0.0.1:0", "--encrypt", "always"],
+    ] {
+        let told = run(&[&["serve", "--data", shelf, "--group-secret", secret], listens].concat());
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(!told.status.success() && said.contains("--group-secret closes"), "{listens:?}: {said}");
+    }
+    let key = "01".repeat(32);
+    for (option, value) in
+        [("--server-key", key.as_str()), ("--group-secret", secret), ("--identity", identity)]
+    {
+        for way in [&["tcp://127.0.0.1:1"][..], &["udp://127.0.0.1:1", "--encrypt", "never"]] {
+            let refused = chat(way[0], &[&way[1..], &[option, value]].concat(), "");
+            assert_eq!(refused.code, Some(1), "{option} {way:?}");
+            assert!(refused.stderr.contains(&format!("{option} is for encrypted")), "{}", refused.stderr);
+        }
+    }
+    let refused = chat("tls://127.0.0.1:1", &["--encrypt", "always"], "");
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("--encrypt always is for"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// The server gives a chat no place in the room, and another one stands in its place when the chat asks again.
+#[test]
+fn a_running_chat_takes_no_other_key_than_the_one_that_it_has_learned() {
+    let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let [known, token] = ["known-servers", "token"].map(|name| data.path().join(name));
+    fs::write(&token, TOKEN).unwrap();
+    let web = ["--http", "127.0.0.1:0", "--admin-token-file", text(&token)];
+    let server = Server::start_with(data.path(), &[&ALWAYS[..], &web].concat());
+    let address = server.address().to_string();
+    let trusting = ["--encrypt", "always", "--known-servers", text(&known), "--name", "ann"];
+    let mut ann = Chat::start(&server.url(), &trusting);
+    ann.say("hello");
+    ann.wait_for(1);
+    let rooms = ask(&server, "GET", "/admin/rooms", TOKEN, "");
+    let user = rooms.split_once(r#""user":""#).expect("ann is there").1;
+    let ban = format!(r#"{{"room":"lobby","user":"{}"}}"#, &user[..24]);
+    let banned = ask(&server, "POST", "/admin/ban", TOKEN, &ban);
+    assert!(banned.starts_with("HTTP/1.1 200 "), "{banned}");
+    ann.wait_for_words("gives no place in the room");
+    drop(server);
+    let impostor = Server::start_with(other.path(), &["--udp", &address, "--encrypt", "always"]);
+    assert!(impostor.key.is_some());
+    ann.wait_for_words("another key");
+    assert_eq!(ann.finish().code, Some(1));
 }

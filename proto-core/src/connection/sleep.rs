@@ -2,7 +2,9 @@
 //! touched (docs/decisions/0018-sleep.md).
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{Connection, Scratch};
@@ -60,7 +62,23 @@ impl Connection {
     }
 }
 
-crate::sleep::saved!(Connection {
+/// Does with every field what must leave none out. What never changes comes second.
+macro_rules! every_field {
+    ($first:ident, $fixed:ident, $($field:ident),* $(,)?) => {
+        crate::sleep::saved!(Connection { $first, $fixed, $($field),* });
+
+        impl Connection {
+            /// Appends all that it is; of secrets only that they are there.
+            pub(crate) fn write_whole(&self, to: &mut String) -> fmt::Result {
+                write!(to, "{:?}", self.$first)?;
+                $(write!(to, ";{:?}", self.$field)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+every_field!(
     stats,
     config,
     credentials,
@@ -109,5 +127,5 @@ crate::sleep::saved!(Connection {
     arena,
     scratch,
     rested,
-});
+);
 crate::sleep::awake!(Scratch);

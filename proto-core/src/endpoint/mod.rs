@@ -21,6 +21,7 @@ mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -138,6 +139,17 @@ impl<A: Address> Endpoint<A> {
             arena: None,
             stats: Stats::default(),
         }
+    }
+
+    /// All that it and its connections are, as text: what is not the same in two states is not the same there. Of secrets it says only
+    /// that they are there.
+    #[doc(hidden)]
+    pub fn whole(&self) -> String {
+        let mut text = alloc::format!("{self:?}");
+        for entry in self.slots.iter().filter_map(|slot| slot.entry.as_deref()) {
+            entry.conn.write_whole(&mut text).expect("a string takes everything");
+        }
+        text
     }
 
     /// Which shard a packet belongs to, or the first record of a stream; `None` when any will do, as for a new client's. One that

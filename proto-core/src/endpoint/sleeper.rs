@@ -1,8 +1,9 @@
 //! Connections that have nothing to do are put away, and taken out when they are touched.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::ops::Deref;
 
 use crate::secret::wipe;
@@ -89,6 +90,14 @@ impl Sleeper {
         {
             let (config, deadline) = (Arc::clone(config), conn.poll_timeout());
             *self = Self::Asleep(Asleep { config, deadline, bytes });
+        }
+    }
+
+    /// Appends all that the connection is; of secrets only that they are there.
+    pub(super) fn write_whole(&self, to: &mut String) -> fmt::Result {
+        match self {
+            Self::Awake(conn) => conn.write_whole(to),
+            Self::Asleep(asleep) => to.write_str(&blake3::hash(&asleep.bytes).to_hex()),
         }
     }
 

@@ -197,6 +197,27 @@ impl World {
     }
 }
 
+/// The debug output of an endpoint leaves most of its connections out.
+fn whole(world: World) -> Whole<World> {
+    let text = format!("{world:?}{}{}", world.ends[CLIENT].whole(), world.ends[SERVER].whole());
+    Whole::told_by(world, &text)
+}
+
+/// What the model must not take for the same.
+#[test]
+fn states_that_differ_inside_a_connection_are_different() {
+    let of_priority = |priority| {
+        let mut world = World::new();
+        let mut conn = world.ends[CLIENT].connection(world.id).expect("it is there");
+        conn.channel(ChannelId::DEFAULT).set_priority(world.now, priority, 1).expect("a priority");
+        drop(conn);
+        world
+    };
+    let (world, other) = (of_priority(6), of_priority(7));
+    assert_eq!(format!("{world:?}"), format!("{other:?}"), "by their debug output they are the same");
+    assert!(whole(world) != whole(other));
+}
+
 impl Model for Small {
     type State = Whole<World>;
     type Action = Step;
@@ -209,7 +230,7 @@ impl Model for Small {
         {
             world.take(Step::Deliver(to, 0));
         }
-        vec![Whole::new(world)]
+        vec![whole(world)]
     }
 
     fn actions(&self, world: &Self::State, actions: &mut Vec<Step>) {
@@ -236,7 +257,7 @@ impl Model for Small {
     fn next_state(&self, world: &Self::State, step: Step) -> Option<Self::State> {
         let mut world = world.state.clone();
         world.take(step);
-        Some(Whole::new(world))
+        Some(whole(world))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

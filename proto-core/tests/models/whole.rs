@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A state with its mark: what its debug output says, which for machines is everything that they are.
+/// A state with its mark: a hash of all that it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Whole<T> {
     pub(crate) state: T,
@@ -11,9 +11,18 @@ pub(crate) struct Whole<T> {
 }
 
 impl<T: Debug> Whole<T> {
+    /// One whose debug output has everything.
     pub(crate) fn new(state: T) -> Self {
+        let text = format!("{state:?}");
+        Self::told_by(state, &text)
+    }
+}
+
+impl<T> Whole<T> {
+    /// One that `text` tells from all others.
+    pub(crate) fn told_by(state: T, text: &str) -> Self {
         let mut hasher = DefaultHasher::new();
-        format!("{state:?}").hash(&mut hasher);
+        text.hash(&mut hasher);
         Self { state, mark: hasher.finish() }
     }
 }

@@ -8,6 +8,8 @@ mod chat;
 mod input;
 mod messages;
 mod room;
+mod sealed;
+pub mod seeds;
 mod server;
 mod wire;
 
@@ -15,12 +17,13 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("records", wire::records),
     ("deframer", wire::deframer),
     ("messages", messages::decode),
     ("channel", channel::keeps_its_promise),
     ("server", server::survives),
+    ("sealed", sealed::believes_nothing),
     ("chat", chat::server),
     ("room", room::hall),
     ("gateway", hub::fuzzing::gateway),

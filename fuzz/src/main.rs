@@ -38,6 +38,9 @@ struct Arguments {
     /// Where the corpora are, a folder for each target.
     #[arg(long, default_value = "fuzz/corpus")]
     corpus: PathBuf,
+    /// Writes the seeds of hostile input into a folder, a file for each, and runs nothing.
+    #[arg(long, value_name = "FOLDER")]
+    seeds: Option<PathBuf>,
     /// Where an input that fails is put.
     #[arg(long, default_value = "fuzz/failed")]
     failed: PathBuf,
@@ -93,6 +96,12 @@ fn read_corpus(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
     paths.iter().map(|path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).collect()
 }
 
+fn write_seeds(folder: &Path, name: &str) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut seeds = fuzz::seeds::of(name)?.into_iter().enumerate();
+    seeds.try_for_each(|(index, seed)| fs::write(folder.join(format!("abuse-{index:04}")), seed))
+}
+
 /// Keeps an input that failed, and says where.
 fn keep(failed: &Path, name: &str, input: &[u8]) -> String {
     let mark = input.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
@@ -109,6 +118,7 @@ fn keep(failed: &Path, name: &str, input: &[u8]) -> String {
 /// Runs a target until its time is over; how many inputs.
 fn run(arguments: &Arguments, (name, body): Target) -> Result<(u64, usize), String> {
     let mut corpus = read_corpus(&arguments.corpus.join(name))?;
+    corpus.extend(fuzz::seeds::of(name).map_err(|error| format!("the seeds of hostile input: {error}"))?);
     corpus.push(Vec::new());
     let mut draw = Draw(arguments.seed);
     let begun = Instant::now();
@@ -194,6 +204,15 @@ fn main() -> ExitCode {
     }
     if targets.is_empty() {
         targets.extend(TARGETS);
+    }
+    if let Some(folder) = &arguments.seeds {
+        return match targets.iter().try_for_each(|(name, _)| write_seeds(folder, name)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", folder.display());
+                ExitCode::FAILURE
+            }
+        };
     }
     let [target] = targets[..] else {
         return if run_each(&arguments, &targets) { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -40,6 +40,8 @@ struct World {
     server: Server,
     /// What is done to the client's packets: which byte is changed by what.
     changes: Vec<(u16, u8)>,
+    /// What the client's next packet says instead of what it says.
+    record: Option<Vec<u8>>,
 }
 
 fn new_client(port: u16, now: Timestamp) -> (Endpoint, ConnectionId) {
@@ -52,7 +54,7 @@ impl World {
     fn new() -> Self {
         let now = Now { mono: Timestamp::from_millis(1000), unix_ms: 1_700_000_000_000 };
         let server = Server::new(config(true), Link::datagram(1200), ChatConfig::default(), [9; 32], now);
-        Self { now, server: server.with_rooms(RoomConfig::default()), changes: Vec::new() }
+        Self { now, server: server.with_rooms(RoomConfig::default()), changes: Vec::new(), record: None }
     }
 
     /// The disk takes everything at once; nothing is read back.
@@ -75,6 +77,14 @@ impl World {
             while client.poll_transmit(self.now.mono, &mut buf).is_some() {
                 is_quiet = false;
                 if port == CLIENT {
+                    // Short packets begin with a zero; the length of the number is in two bits, and the tag is zeros.
+                    if buf[0] < 0x80
+                        && let Some(record) = self.record.take()
+                    {
+                        buf.truncate(1 + 8 + usize::from(buf[0] >> 3 & 3) + 1);
+                        buf.extend(record);
+                        buf.extend([0; 4]);
+                    }
                     for (at, change) in self.changes.drain(..) {
                         let at = usize::from(at) % buf.len();
                         buf[at] ^= change;
@@ -151,6 +161,10 @@ pub(crate) fn survives(bytes: &[u8]) {
             5 => {
                 let len = usize::from(input.word()) % 1500;
                 let packet = input.bytes(len);
+                if op & 0xC0 == 0x40 {
+                    world.record = Some(packet.to_vec());
+                    continue;
+                }
                 let port = if op > 0x80 { STRANGER } else { CLIENT };
                 world.server.handle_packet(world.now, Meta { path: address(port), ecn: None }, packet);
             }

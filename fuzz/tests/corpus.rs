@@ -19,12 +19,14 @@ fn every_input_of_the_corpus_holds() {
             .collect();
         paths.sort();
         assert!(!paths.is_empty(), "{name} has no corpus");
-        for path in paths {
-            let input = fs::read(&path).expect("a file");
+        let files = paths.iter().map(|path| (path.display().to_string(), fs::read(path).expect("a file")));
+        let seeds = fuzz::seeds::of(name).expect("they can be read").into_iter().enumerate();
+        let seeds = seeds.map(|(index, seed)| (format!("seed {index} of hostile input"), seed));
+        for (what, input) in files.chain(seeds) {
             let mut is_sound = false;
             let taken = measured(|| is_sound = std::panic::catch_unwind(|| body(&input)).is_ok());
-            assert!(is_sound, "{} fails", path.display());
-            assert!(taken <= CAP_OF_AN_INPUT, "{} takes {taken} bytes", path.display());
+            assert!(is_sound, "{what} fails {name}");
+            assert!(taken <= CAP_OF_AN_INPUT, "{what} takes {taken} bytes of {name}");
         }
     }
 }

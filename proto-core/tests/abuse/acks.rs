@@ -50,6 +50,7 @@ fn row_09_credit_a_byte_at_a_time_costs_the_queue_and_no_more() {
     assert!(world.stats().packets_sent - before < 2 * 499 + 50, "no packet for each byte that is granted");
     assert_eq!(send(&mut world, &peer, Message::new(vec![7; 4000])), Err(SendError::Full));
     assert_eq!(world.dropped(Drop::SendQueueDropped), 0, "the sender waits, and nothing is lost");
+    assert!(world.stats().blocked_sent > 0, "it says what it waits for");
 }
 
 #[test]
@@ -112,11 +113,12 @@ fn row_15_no_ack_is_answered_by_an_ack() {
     world.run(secs(1));
     let came = *peer.came(&world).last().expect("the handshake was acknowledged");
     world.sent.clear();
+    let before = world.stats().packets_sent;
     for _ in 0..1000 {
         peer.write(&mut world, |writer| writer.write_ack(0, [came..=came].into_iter()));
         world.run(ms(1));
     }
-    assert_eq!(world.sent_to(peer.at).count(), 0);
+    assert_eq!((world.sent_to(peer.at).count(), world.stats().packets_sent), (0, before));
     for _ in 0..100 {
         peer.say(&mut world, &[Frame::Ping]);
         world.run(ms(30));

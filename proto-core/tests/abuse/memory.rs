@@ -154,6 +154,12 @@ fn row_20_what_is_beyond_the_window_ends_the_connection_or_is_dropped() {
         peer.assert_open(&world, "unreliable numbers may leap");
         assert_eq!(world.dropped(Drop::StaleMessage), 1, "going back from 2^{power}");
     }
+    let (mut world, mut peer) = joined(ConfigBuilder::default());
+    for number in 0..1030 {
+        peer.say(&mut world, &[Frame::Msg(msg(UNRELIABLE, number, b""))]);
+    }
+    peer.assert_open(&world, "unreliable messages need no credit");
+    assert_eq!(world.dropped(Drop::ReceiveQueueFull), 1030 - 1024);
 }
 
 #[test]

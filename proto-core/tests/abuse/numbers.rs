@@ -2,10 +2,10 @@
 
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::MAX_PACKET_NUMBER;
-use proto_core::wire::{Cid, Claim, Frame, Long, LongKind, RecordWriter};
+use proto_core::wire::{Advice, Cid, Claim, Frame, Long, LongKind, RecordWriter};
 use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, code};
 
-use crate::peer::{Peer, answer, frames, init, msg, plenty};
+use crate::peer::{Peer, answer, frames, init, init_by, msg, plenty};
 use crate::world::{World, host, ms, secs};
 
 fn joined() -> (World, Peer) {
@@ -50,13 +50,22 @@ fn row_12_ranges_beyond_measure_are_refused_or_cost_nothing() {
         peer.write(&mut world, |writer| writer.write_ack(u64::MAX, [last..=last].into_iter()));
     }
     peer.assert_open(&world, "an ACK");
+    // As many ranges as there may be, of packets that were really sent.
+    for _ in 0..150 {
+        peer.say(&mut world, &[Frame::Ping]);
+        world.run(ms(30));
+    }
+    let came = peer.came(&world);
+    let ranges: Vec<_> = came.iter().rev().step_by(2).take(64).map(|&number| number..=number).collect();
+    assert_eq!(ranges.len(), 64);
+    peer.write(&mut world, |writer| writer.write_ack(0, ranges.iter().cloned()));
+    peer.assert_open(&world, "64 ranges");
     peer.write(&mut world, |writer| writer.write_ack(0, [0..=MAX_PACKET_NUMBER].into_iter()));
     peer.assert_ended(&mut world, code::PROTOCOL_VIOLATION, "all numbers that there are");
     let (mut world, mut peer) = joined();
     let record = [&[0x03, 0x40, 0x00, 64, 0][..], &[0; 128]].concat();
     peer.raw(&mut world, &record);
-    world.run(ms(1));
-    assert!(world.blames(peer.id()).is_some());
+    peer.assert_ended(&mut world, code::FRAME_ENCODING, "65 ranges");
 }
 
 #[test]
@@ -75,6 +84,9 @@ fn row_21_numbers_that_leap_by_powers_of_two_are_told_apart() {
         assert!(numbers.ends_with(&[at + 1]) && numbers.len() <= 2, "{numbers:?} at {at}");
     }
     assert!(world.dropped(Drop::DuplicateMessage) >= 31);
+    assert_eq!(world.dropped(Drop::StaleMessage), 0);
+    peer.say(&mut world, &[Frame::Msg(msg(Class::Unreliable, at as u32 - 5000, b"x"))]);
+    assert_eq!(world.dropped(Drop::StaleMessage), 1, "far back is back, and not ahead");
 }
 
 #[test]
@@ -103,6 +115,28 @@ fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
     // Another prefix is not concerned.
     let answered = answer(&mut world, host(3), &claims(wrong));
     assert!(matches!(frames(&answered)[0], Frame::Close(_)));
+}
+
+/// Both have the secret; what the server has is not the lower number, whoever comes with it.
+#[test]
+fn row_25_the_higher_incarnation_has_the_session_and_the_other_is_told() {
+    let (mut world, peer) = joined();
+    let claim = |incarnation| Claim { session_id: peer.session, incarnation, proof: [0; 32] };
+    let mut winner = peer.resume_as(&mut world, host(2), 3);
+    for (index, incarnation) in [2, 3].into_iter().enumerate() {
+        let claim = Some((claim(incarnation), &peer.secret));
+        let (late, _) = init_by([9; 32], Cid([8; 8]), &[], &plenty(), claim);
+        let answered = answer(&mut world, host(4), &late);
+        let Frame::Close(close) = frames(&answered)[0] else { panic!("{:?}", frames(&answered)) };
+        assert_eq!((close.code, close.advice), (code::SUPERSEDED, Advice::Never), "{incarnation}");
+        assert_eq!(world.dropped(Drop::Superseded), 1 + index as u64);
+    }
+    let confirm = Frame::Confirm(winner.confirm);
+    winner.say(&mut world, &[confirm]);
+    winner.write(&mut world, |writer| writer.write_resume_state(0, true, &[]));
+    let resumed = |(_, event): &(_, Event)| matches!(event, Event::Resumed { incarnation: 3, .. });
+    assert!(world.events.iter().any(resumed), "{:?}", world.events);
+    winner.assert_open(&world, "it has the session");
 }
 
 #[test]

@@ -65,11 +65,22 @@ pub(crate) fn init(
     offer: &Params,
     claim: Option<(Claim, &[u8; 32])>,
 ) -> (Vec<u8>, [u8; 16]) {
+    init_by([8; 32], local, token, offer, claim)
+}
+
+/// The same of a client with these random bytes.
+pub(crate) fn init_by(
+    client_random: [u8; 32],
+    local: Cid,
+    token: &[u8],
+    offer: &Params,
+    claim: Option<(Claim, &[u8; 32])>,
+) -> (Vec<u8>, [u8; 16]) {
     let mut params = Vec::new();
     offer.encode(&mut params);
     let versions = VERSION.to_be_bytes();
     let versions = Version::from_bytes(&versions).expect("one version");
-    let mut frame = Init { versions, client_random: [8; 32], token, attach: Attach::New, params: &params };
+    let mut frame = Init { versions, client_random, token, attach: Attach::New, params: &params };
     if let Some((claim, secret)) = claim {
         frame.attach = Attach::Resume(claim);
         let mut record = Vec::new();
@@ -169,7 +180,12 @@ impl Peer {
 
     /// Another attachment of the same session.
     pub(crate) fn resume(&self, world: &mut World, at: SocketAddr) -> Self {
-        let claim = Claim { session_id: self.session, incarnation: 2, proof: [0; 32] };
+        self.resume_as(world, at, 2)
+    }
+
+    /// The same, with this number.
+    pub(crate) fn resume_as(&self, world: &mut World, at: SocketAddr, incarnation: u32) -> Self {
+        let claim = Claim { session_id: self.session, incarnation, proof: [0; 32] };
         let local = Cid([9; 8]);
         let (init, transcript) = init(local, &[], &plenty(), Some((claim, &self.secret)));
         let accept = answer(world, at, &init);

@@ -295,6 +295,9 @@ fn a_damaged_packet_never_existed() {
     pair.drain();
     assert!(pair.sent.is_empty());
     assert_eq!(pair.conn(Server).state(), State::Established);
+    let drops = pair.conn(Server).stats().drops.clone();
+    let (all, by_tag) = (drops.iter().map(|(_, count)| count).sum::<u64>(), drops.get(Drop::BadChecksum));
+    assert!(all == packet.len() as u64 * 8 && by_tag >= 32, "each once, {by_tag} by their tag: {drops:?}");
     pair.hand_in(Server, &packet);
     pair.drain();
     assert_eq!(pair.frames_from(Server), [["ACK"]], "the undamaged one still counts");
@@ -522,6 +525,8 @@ fn a_wall_of_time_fires_each_timer_once() {
     pair.run(Duration::ZERO);
     assert!(pair.sent.len() <= 4, "{} packets in one instant", pair.sent.len());
     assert!(pair.timeouts <= 2);
+    let probes = pair.conn(Client).stats().probes;
+    assert!(probes <= 2, "{probes} for a hundred years");
 }
 
 #[test]

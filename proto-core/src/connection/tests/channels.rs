@@ -156,6 +156,8 @@ fn a_stalled_peer_does_not_make_the_sender_hoard() {
         try_send(&mut pair, Client, message).expect("the oldest makes room");
     }
     assert!(pair.conn(Client).unsettled() <= 8);
+    let dropped = pair.conn(Client).stats().drops.get(Drop::SendQueueDropped);
+    assert!(dropped >= 20_000 - 8, "{dropped} counted");
 }
 
 #[test]

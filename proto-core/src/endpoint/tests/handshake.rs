@@ -202,6 +202,7 @@ fn another_version_is_told_which_ones_there_are() {
     let Some(Ok(Frame::Version(versions))) = Record::new(long.payload).next() else { panic!("VERSION") };
     assert!(versions.iter().eq([1]));
     assert!(world.nodes[SERVER].is_empty());
+    assert_eq!(world.dropped(SERVER, Drop::WrongVersion), 1);
 }
 
 #[test]
@@ -332,6 +333,7 @@ fn no_more_connections_than_were_configured() {
     }
     assert_eq!(world.nodes[SERVER].len(), 2);
     assert!(world.established(3).is_empty());
+    assert!(world.dropped(SERVER, Drop::Busy) > 0);
 }
 
 #[test]

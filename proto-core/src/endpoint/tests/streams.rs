@@ -526,6 +526,7 @@ fn what_is_no_record_ends_the_connection_and_says_whose_fault_it_was() {
     assert_eq!(world.end(SERVER), CloseReason::PeerMisbehaved("a record has no bytes"));
     assert!(matches!(world.end(CLIENT), CloseReason::Peer { code: crate::code::FRAME_ENCODING, .. }));
     assert_eq!(world.open_streams(), 0);
+    assert_eq!(world.dropped(SERVER, Drop::MalformedRecord), 1);
 }
 
 #[test]

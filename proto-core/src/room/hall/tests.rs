@@ -221,6 +221,7 @@ fn who_is_banned_is_moved_and_told() {
     world.run();
     assert_eq!(world.place(2).as_deref(), Some(AWKWARD));
     assert_eq!(world.notices(2), ["Banned from \"a room\" for 10 minutes."]);
+    assert_eq!(world.hall.stats().evicted, 1);
     world.pass(Duration::from_secs(61));
     world.enter(2, "a room");
     world.run();

@@ -41,6 +41,7 @@ fn other_content_under_a_used_sequence_is_a_conflict() {
     let append = ClientAppend { room: "r", sequence: 1, seen: 0, author_ms: 0, kind: Kind(5), body: b"x" };
     f.hand_in(1, &Message::ClientAppend(append));
     assert_eq!(f.said(), ["1: reject 1 Conflict"], "the kind is content too");
+    assert_eq!(f.server.stats().conflicts, 3);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::ToSocketAddrs as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use driver::{Direction, Lookup, Ready, Runtime, Socket, clock};
+use driver::{Direction, LOOKUP_TIMEOUT, Lookup, Ready, Runtime, Socket, clock};
 use mio::event::{Event, Source};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
@@ -270,13 +270,16 @@ impl driver::Timer for Timer {
     }
 }
 
-/// A lookup on a thread of its own: the system's resolver cannot be interrupted.
+/// A lookup on threads of its own: the system's resolver cannot be interrupted.
 fn look_up(host: String, port: u16) -> Lookup {
     type Answer = (Option<io::Result<Vec<std::net::SocketAddr>>>, Option<Waker>);
     let answer: Arc<Mutex<Answer>> = Arc::default();
     let asked = Arc::clone(&answer);
     let spawned = thread::Builder::new().name("bowline-lookup".into()).spawn(move || {
-        let found = (host, port).to_socket_addrs().map(Iterator::collect);
+        let (tell, told) = mpsc::channel();
+        let ask = move || tell.send((host, port).to_socket_addrs().map(Iterator::collect));
+        let _ = thread::Builder::new().spawn(ask);
+        let found = told.recv_timeout(LOOKUP_TIMEOUT).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let mut answer = asked.lock().unwrap_or_else(PoisonError::into_inner);
         answer.0 = Some(found);
         let waker = answer.1.take();

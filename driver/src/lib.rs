@@ -58,7 +58,7 @@ pub use link::{LinkOptions, ListenError};
 pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};
 pub use node::{Counters, Node};
-pub use open::{BindError, Options, client, listen};
+pub use open::{BindError, LOOKUP_TIMEOUT, Options, client, listen};
 pub use path::{Path, Peer, UnixCredentials};
 pub use ports::Ports;
 pub use receipt::Receipt;

@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::{Address, Endpoint, Lookup, Ports, Runtime, Shared, Task, Timer as _, clock, udp};
 
 /// How long the name of a UDP address may take to look up.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]

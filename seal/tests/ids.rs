@@ -133,6 +133,20 @@ fn who_goes_back_while_another_place_is_asked_costs_no_id() {
     assert_eq!(stats(&lying).cids_renewed - before, 1, "there is an id for the next place");
 }
 
+/// The server has taken the client's id 1 for a place, and is told of it again.
+#[test]
+fn an_id_that_is_taken_for_a_place_is_not_taken_again() {
+    let mut lying = Lying::new(2);
+    show_elsewhere(&mut lying, 1);
+    assert_eq!((stats(&lying).paths_challenged, stats(&lying).paths_given_up), (1, 0));
+    lying.lie(&[new(1, 1)]);
+    lying.world.run(10 * SECOND);
+    assert_eq!((stats(&lying).paths_given_up, lying.world.ended(SERVER)), (1, None));
+    let before = stats(&lying).cids_renewed;
+    move_to(&mut lying, 60);
+    assert_eq!(stats(&lying).cids_renewed - before, 1);
+}
+
 /// The server took the client's id 1 for a place where the client was not, and has given it back.
 #[test]
 fn an_id_that_is_told_late_is_not_taken_for_a_new_one() {

@@ -35,6 +35,8 @@ pub(super) struct Cids {
     used: u64,
     /// Those of the peer that are not used yet, by their numbers.
     spare: Vec<Theirs>,
+    /// The number of the one that was taken for a path which is not proven.
+    taken: Option<u64>,
     /// Numbers that are given back, and whether that is to be written.
     retiring: Vec<(u64, bool)>,
     /// Which of the peer's numbers are done with: what is told of them comes late.
@@ -98,6 +100,7 @@ impl Cids {
             heard: 0,
             used: 0,
             spare: Vec::new(),
+            taken: None,
             retiring: Vec::new(),
             done: Done::default(),
             is_changed: false,
@@ -188,13 +191,16 @@ impl Connection {
     /// An id of the peer's for another path; none while it does not hear of those that were given back.
     pub(super) fn take_spare(&mut self) -> Option<Theirs> {
         let cids = self.cids_mut().filter(|cids| cids.retiring.len() < MAX_RETIRING / 2)?;
-        (!cids.spare.is_empty()).then(|| cids.spare.remove(0))
+        let theirs = (!cids.spare.is_empty()).then(|| cids.spare.remove(0));
+        cids.taken = theirs.map(|theirs| theirs.number);
+        theirs
     }
 
     /// The peer is called so from here on.
     pub(super) fn adopt_cid(&mut self, theirs: Theirs) {
         let Some(cids) = self.cids_mut() else { return };
         let before = core::mem::replace(&mut cids.used, theirs.number);
+        cids.taken = None;
         cids.is_changed = true;
         cids.retire(before);
         self.remote_cid = theirs.cid;
@@ -207,6 +213,7 @@ impl Connection {
     /// An id that was taken for a path is not needed.
     pub(super) fn give_cid_back(&mut self, theirs: Theirs) {
         if let Some(cids) = self.cids_mut() {
+            cids.taken = None;
             cids.retire(theirs.number);
         }
     }
@@ -218,7 +225,8 @@ impl Connection {
         let Some(cids) = self.cids_mut() else {
             return violation("a connection id that nobody asked for");
         };
-        if new.number == cids.used || cids.done.contains(new.number) {
+        let is_at_hand = new.number == cids.used || Some(new.number) == cids.taken;
+        if is_at_hand || cids.done.contains(new.number) {
             return Ok(());
         }
         if new.number < cids.used {
@@ -337,7 +345,7 @@ impl Connection {
     }
 }
 
-crate::sleep::saved!(Cids { limit, key, own, next, heard, used, spare, retiring, done, is_changed });
+crate::sleep::saved!(Cids { limit, key, own, next, heard, used, spare, taken, retiring, done, is_changed });
 crate::sleep::saved!(Done { below, others });
 crate::sleep::saved!(Own { number, cid, is_due });
 crate::sleep::saved!(Theirs { number, cid, token });

@@ -319,7 +319,9 @@ impl Connection {
                 let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
                 sender.map_or(malformed, |sender| self.on_accept(now, way, link, sender, &accept))
             }
-            (LongKind::Refuse, Frame::Version(versions)) if self.is_client => self.on_versions(now, versions),
+            (LongKind::Refuse, Frame::Version(versions)) if self.is_client => {
+                self.on_versions(now, versions, false)
+            }
             (LongKind::Refuse, Frame::Close(close)) if self.is_client => {
                 if self.state == State::Suspended && self.secrecy.is_some() {
                     // Nobody vouches for it, and the session has keys: there is another attempt.
@@ -336,10 +338,17 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_versions(&mut self, now: Timestamp, versions: Version<'_>) -> Result<(), Drop> {
-        // Who speaks this version says nothing else, and has said so by a RETRY, or before the link was lost.
-        let is_known =
+    pub(super) fn on_versions(
+        &mut self,
+        now: Timestamp,
+        versions: Version<'_>,
+        by_stream: bool,
+    ) -> Result<(), Drop> {
+        // Who speaks this version says nothing else, and has said so by a RETRY, or before the link was lost. On a stream nobody
+        // else can say it.
+        let has_spoken =
             self.state == State::Suspended || self.handshake.ways.iter().any(|way| way.retries > 0);
+        let is_known = has_spoken && !by_stream;
         if is_known || versions.iter().any(|version| version == VERSION) {
             return Err(Drop::UnexpectedHandshake);
         }

@@ -140,6 +140,7 @@ impl Connection {
                 roaming.moving.is_some_and(|moving| moving.to == path)
                     || roaming.old.is_some_and(|(old, _)| old == path)
                     || roaming.answers.iter().any(|answer| answer.path == path)
+                    || roaming.budgets.iter().any(|budget| budget.path == path)
             })
     }
 

@@ -82,7 +82,7 @@ impl Connection {
                 self.on_accept(now, way, link, Cid::default(), &accept)
             }
             Some(Ok(Frame::Version(versions))) if is_only && self.is_client => {
-                self.on_versions(now, versions)
+                self.on_versions(now, versions, true)
             }
             Some(Ok(Frame::Close(close))) if is_only && self.is_client => {
                 self.on_refused(now, &close);

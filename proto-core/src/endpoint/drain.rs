@@ -90,6 +90,15 @@ impl<A: Address> Endpoint<A> {
         self.draining.as_ref().map(|draining| draining.until)
     }
 
+    /// A claim to a session does not outlast the drain.
+    pub(super) fn end_in_time(&mut self, slot: u32) {
+        let Some(until) = self.drained_by() else { return };
+        if let Some(entry) = self.entry(slot).filter(|entry| entry.conn.look().is_claimed()) {
+            entry.conn.wake().end_by(until);
+            self.refile(slot);
+        }
+    }
+
     /// Says it to one client, when it is time to and there is one.
     pub(super) fn tell_going_away(&mut self, slot: u32) {
         if self.draining.is_none() {

@@ -123,7 +123,8 @@ impl<A: Address> Endpoint<A> {
             return self.count(Drop::MalformedHandshake);
         };
         if let Some(slot) = known {
-            return self.hand_in(now, slot, meta, packet);
+            self.hand_in(now, slot, meta, packet);
+            return self.end_in_time(slot);
         }
         let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
             return self.count(Drop::MalformedHandshake);

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
 use super::Hall;
+use crate::chat::MAX_UNACKNOWLEDGED;
 use crate::room::config::RoomConfig;
 use crate::room::id::{Color, Peer, Position, UserId};
 use crate::room::limits::{MAX_DEPARTED, REMEMBER_QUOTA};
@@ -86,8 +87,8 @@ struct Account {
     said: VecDeque<u64>,
 }
 
-/// Numbers of lines that are remembered of a user. The page has fewer under way.
-const MAX_SAID: usize = 16;
+/// Numbers of lines that are remembered of a user: as many as may wait in the log.
+const MAX_SAID: usize = MAX_UNACKNOWLEDGED;
 
 impl Account {
     /// Whether nobody is connected, and connecting anew would fill a budget.

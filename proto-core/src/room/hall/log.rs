@@ -147,7 +147,7 @@ impl Hall {
     }
 
     /// A guest says something. With a `number`, it may say so again when it is not sure to have been heard: lines of one user with
-    /// one of his last 16 numbers are said once, for as long as he is remembered.
+    /// one of his last 64 numbers are said once, for as long as he is remembered.
     ///
     /// # Errors
     /// Why it is not heard.

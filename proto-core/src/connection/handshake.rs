@@ -16,9 +16,7 @@ use crate::lazy::Blank;
 use crate::secret::Hidden;
 use crate::wire::packet::{self, VERSION};
 use crate::wire::params::Params;
-use crate::wire::{
-    Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter, Version,
-};
+use crate::wire::{Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter};
 use crate::{CloseReason, Credentials, Drop, Link, Secret, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
@@ -336,25 +334,6 @@ impl Connection {
         if let Err(reason) = taken {
             self.stats.drops.count(reason);
         }
-    }
-
-    pub(super) fn on_versions(
-        &mut self,
-        now: Timestamp,
-        versions: Version<'_>,
-        by_stream: bool,
-    ) -> Result<(), Drop> {
-        // Who speaks this version says nothing else, and has said so by a RETRY, or before the link was lost. On a stream nobody
-        // else can say it.
-        let has_spoken =
-            self.state == State::Suspended || self.handshake.ways.iter().any(|way| way.retries > 0);
-        let is_known = has_spoken && !by_stream;
-        if is_known || versions.iter().any(|version| version == VERSION) {
-            return Err(Drop::UnexpectedHandshake);
-        }
-        let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
-        self.fail_attempt(now, end);
-        Ok(())
     }
 
     pub(super) fn on_retry(&mut self, now: Timestamp, way: u8, token: &[u8]) -> Result<(), Drop> {

@@ -4,11 +4,12 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::state::End;
+use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::crypto::PublicKey;
-use crate::wire::Advice;
-use crate::{CloseReason, Timestamp};
+use crate::wire::packet::VERSION;
+use crate::wire::{Advice, Version};
+use crate::{CloseReason, Drop, Timestamp};
 
 /// The next way is tried when nothing was heard for this long.
 pub(super) const STAGGER: Duration = Duration::from_millis(250);
@@ -171,6 +172,26 @@ impl Connection {
             self.stats.bytes_sent += (buf.len() - start) as u64;
         }
         is_due
+    }
+
+    /// A server speaks none of this side's versions, or somebody says so.
+    pub(super) fn on_versions(
+        &mut self,
+        now: Timestamp,
+        versions: Version<'_>,
+        by_stream: bool,
+    ) -> Result<(), Drop> {
+        // Who speaks this version says nothing else, and has said so by a RETRY, or before the link was lost. On a stream nobody
+        // else can say it.
+        let has_spoken =
+            self.state == State::Suspended || self.handshake.ways.iter().any(|way| way.retries > 0);
+        let is_known = has_spoken && !by_stream;
+        if is_known || versions.iter().any(|version| version == VERSION) {
+            return Err(Drop::UnexpectedHandshake);
+        }
+        let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
+        self.fail_attempt(now, end);
+        Ok(())
     }
 
     /// A way leads nowhere: the next one is tried at once. The attempt fails with the last of them.

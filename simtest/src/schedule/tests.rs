@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
@@ -86,7 +87,12 @@ impl Arbitrary for Without {
 
 impl Arbitrary for Schedule {
     fn arbitrary(g: &mut Gen) -> Self {
-        let lines = Vec::<LineWhat>::arbitrary(g);
+        let mut keys = BTreeSet::new();
+        let mut lines = Vec::<LineWhat>::arbitrary(g);
+        lines.retain(|line| match line {
+            LineWhat::Datagram(fault) => keys.insert(fault.key()),
+            LineWhat::Timed { .. } => true,
+        });
         Self {
             test: "some test".into(),
             nodes: u64::arbitrary(g),
@@ -163,6 +169,11 @@ fn errors_say_where_and_what() {
             "f1 lose",
             "expected drop, delay, duplicate, replay, corrupt, splice, break, stall, split, crash, pause, partition, disk, clock or rebind, found `lose`",
         ),
+        (
+            "f01 drop",
+            "expected `test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`, found `f01`",
+        ),
+        ("f1 drop s>a #4294967296", "expected # and a position, found `4294967296`"),
         ("f1 drop sa", "expected a flow like a>s, found `sa`"),
         ("f1 drop s>a Ack", "expected a label in quotes or #n, found `Ack`"),
         ("f1 drop s>a \"Ack", "the label has no closing quote"),

@@ -97,7 +97,8 @@ impl Schedule {
             "weather" => self.weather = Weather::Seed(number(rest, "`flat` or a seed")?),
             "without" => self.without.push(left_out(rest)?),
             id => {
-                let id = id.strip_prefix('f').and_then(|id| id.parse().ok()).filter(|id| *id > 0);
+                let digits = id.strip_prefix('f').filter(|digits| !digits.starts_with(['0', '+']));
+                let id = digits.and_then(|digits| digits.parse().ok());
                 let id = id.ok_or_else(|| {
                     let expected = "`test`, `nodes`, `weather`, `without`, `expect` or a fault id like `f1`";
                     format!("expected {expected}, found `{word}`")
@@ -141,7 +142,7 @@ impl<'a> Words<'a> {
         if let Some(ordinal) = rest.strip_prefix('#') {
             let (ordinal, rest) = ordinal.split_once(' ').unwrap_or((ordinal, ""));
             self.0 = rest;
-            return Ok(Content::Ordinal(number(ordinal, "# and a position")? as u32));
+            return Ok(Content::Ordinal(number(ordinal, "# and a position")?));
         }
         let quoted = rest
             .strip_prefix('"')
@@ -183,18 +184,19 @@ impl<'a> Words<'a> {
 
 fn left_out(text: &str) -> Result<Without, String> {
     match text.split_once('!') {
-        Some((host, n)) => Ok(Without::Cmd(host.into(), number(n, "the number of a command")? as u32)),
+        Some((host, n)) => Ok(Without::Cmd(host.into(), number(n, "the number of a command")?)),
         None if text.is_empty() => Err("expected a host, or a command like a!2, at the end".into()),
         None => Ok(Without::Host(text.into())),
     }
 }
 
-fn number(text: &str, expected: &str) -> Result<u64, String> {
+fn number<T: TryFrom<u64>>(text: &str, expected: &str) -> Result<T, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),
     };
-    parsed.map_err(|_| format!("expected {expected}, found `{text}`"))
+    let fitting = parsed.ok().and_then(|number| T::try_from(number).ok());
+    fitting.ok_or_else(|| format!("expected {expected}, found `{text}`"))
 }
 
 fn span(text: &str) -> Result<u64, String> {
@@ -222,7 +224,7 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
         flow.split_once('>').ok_or_else(|| format!("expected a flow like a>s, found `{flow}`"))?;
     let content = words.label()?;
     let occ = match content {
-        Content::Label(_) => number(words.value("occ", "a number")?, "a number")? as u32,
+        Content::Label(_) => number(words.value("occ", "a number")?, "a number")?,
         Content::Ordinal(_) => 1,
     };
     let effect = match kind {
@@ -232,12 +234,10 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
         "replay" => Effect::Replay(words.span("by")?),
         "splice" => splice(words)?,
         "stall" => Effect::Stall(words.span("by")?),
-        "split" => {
-            Effect::Split(number(words.value("at", "a number of bytes")?, "a number of bytes")? as u32)
-        }
+        "split" => Effect::Split(number(words.value("at", "a number of bytes")?, "a number of bytes")?),
         "break" => Effect::Break(match words.value("after", "a number of bytes, or all")? {
             "all" => u32::MAX,
-            bytes => number(bytes, "a number of bytes, or all")? as u32,
+            bytes => number(bytes, "a number of bytes, or all")?,
         }),
         _ => damage(words)?,
     };
@@ -245,7 +245,7 @@ fn datagram(kind: &str, words: &mut Words<'_>) -> Result<DatagramFault, String> 
 }
 
 fn splice(words: &mut Words<'_>) -> Result<Effect, String> {
-    let mut count = |name| number(words.value(name, "a number")?, "a number").map(|n| n as u32);
+    let mut count = |name| number(words.value(name, "a number")?, "a number");
     let (back, at) = (count("back")?, count("at")?);
     if !(1..=Effect::FURTHEST_BACK).contains(&back) {
         return Err(format!("expected back=1 to back={}, found back={back}", Effect::FURTHEST_BACK));
@@ -257,7 +257,7 @@ fn damage(words: &mut Words<'_>) -> Result<Effect, String> {
     const EXPECTED: &str = "flip=0x.. or cut=0x..";
     let word = words.next(EXPECTED)?;
     let (how, bits) = word.split_once('=').ok_or_else(|| format!("expected {EXPECTED}, found `{word}`"))?;
-    let bits = number(bits, "a number")? as u32;
+    let bits = number(bits, "a number")?;
     match (how, words.reseal()) {
         ("flip", false) => Ok(Effect::Corrupt(Damage::Flip, bits)),
         ("flip", true) => Ok(Effect::Corrupt(Damage::FlipResealed, bits)),
@@ -320,8 +320,8 @@ fn loss(text: &str) -> Result<DiskLoss, String> {
     match word {
         "unsynced" => Ok(DiskLoss::Unsynced),
         "kept" => Ok(DiskLoss::Kept),
-        "torn" => Ok(DiskLoss::Torn(number(seed, "torn:0x..")? as u32)),
-        "garbled" => Ok(DiskLoss::Garbled(number(seed, "garbled:0x..")? as u32)),
+        "torn" => Ok(DiskLoss::Torn(number(seed, "torn:0x..")?)),
+        "garbled" => Ok(DiskLoss::Garbled(number(seed, "garbled:0x..")?)),
         _ => Err(format!("expected unsynced, kept, torn:0x.. or garbled:0x.., found `{text}`")),
     }
 }

@@ -7,9 +7,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use driver::{Direction, Lookup, Ready, Runtime, Socket, clock};
+use driver::{Direction, LOOKUP_TIMEOUT, Lookup, Ready, Runtime, Socket, clock};
 use proto_core::Timestamp;
-use smol::Async;
+use smol::{Async, future};
 use socket2::SockRef;
 
 /// smol's reactor, which every thread shares.
@@ -49,7 +49,12 @@ impl Runtime for Smol {
     }
 
     fn look_up(&self, host: String, port: u16) -> Lookup {
-        Box::pin(smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())))
+        let found = smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect()));
+        let late = async {
+            smol::Timer::after(LOOKUP_TIMEOUT).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        Box::pin(future::or(found, late))
     }
 }
 

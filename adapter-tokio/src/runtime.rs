@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use driver::{Direction, Lookup, Ready, Runtime, Socket, clock};
+use driver::{Direction, LOOKUP_TIMEOUT, Lookup, Ready, Runtime, Socket, clock};
 use proto_core::Timestamp;
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -50,7 +50,8 @@ impl Runtime for Tokio {
     }
 
     fn look_up(&self, host: String, port: u16) -> Lookup {
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+        let found = async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+        Box::pin(async { tokio::time::timeout(LOOKUP_TIMEOUT, found).await? })
     }
 }
 

@@ -164,28 +164,23 @@ impl Endpoint {
                 continue;
             };
             let looked_up = (resolver.0)(host.to_lookup(), port).await;
+            let mut why = "none that can be reached".to_owned();
             let mut places = looked_up.unwrap_or_else(|error| {
-                failed = Some(ConnectError::LookUp(address.clone(), error.to_string()));
+                why = error.to_string();
                 Vec::new()
             });
             places.retain(|&place| self.udp_path(place).is_ok());
             places.sort_by_key(SocketAddr::is_ipv6);
             places.dedup();
+            if places.is_empty() {
+                failed = Some(ConnectError::LookUp(address.clone(), why));
+            }
             let mut places = places.into_iter().map(|place| address.at(place));
             found.extend(places.next());
             others.extend(places);
         }
         found.append(&mut others);
-        match (found.is_empty(), failed) {
-            (false, _) => Ok(found),
-            (true, Some(error)) => Err(error),
-            (true, None) => {
-                let first = addresses.first().cloned();
-                let unreachable =
-                    |address| ConnectError::LookUp(address, "none that can be reached".to_owned());
-                Err(first.map_or(ConnectError::Refused(proto_core::ConnectError::NoAddress), unreachable))
-            }
-        }
+        failed.filter(|_| found.is_empty()).map_or(Ok(found), Err)
     }
 
     fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {

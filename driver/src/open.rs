@@ -1,12 +1,9 @@
 //! Making endpoints.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use proto_core::{ConfigBuilder, ConfigError};
 
@@ -14,10 +11,7 @@ use crate::config::{BACKLOG, LINK, config, seed};
 use crate::endpoint::{Known, Resolver};
 use crate::link::{LinkOptions, ListenError};
 use crate::node::Node;
-use crate::{Address, Endpoint, Lookup, Ports, Runtime, Shared, Task, Timer as _, clock, udp};
-
-/// How long the name of a UDP address may take to look up.
-pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{Address, Endpoint, Ports, Runtime, Shared, Task, clock, udp};
 
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +119,7 @@ fn open<R: Runtime>(
             known.places = Arc::clone(&ports.places);
             known.addresses = std::mem::take(&mut ports.addresses);
             let runtime = ports.runtime().clone();
-            known.resolver = Some(Resolver(Box::new(move |host, port| look_up(&runtime, host, port))));
+            known.resolver = Some(Resolver(Box::new(move |host, port| runtime.look_up(host, port))));
         }
         let task = Task::new(shared.clone(), ports);
         known.udp.push(task.udp_counters());
@@ -134,16 +128,4 @@ fn open<R: Runtime>(
         tasks.push(task);
     }
     Ok((Endpoint::on_ports(shards, known), tasks))
-}
-
-/// A lookup that ends in time, whatever the system's resolver does.
-fn look_up<R: Runtime>(runtime: &R, host: String, port: u16) -> Lookup {
-    let (mut lookup, mut timer) = (runtime.look_up(host, port), runtime.timer());
-    let until = clock::now().mono + LOOKUP_TIMEOUT;
-    Box::pin(poll_fn(move |cx| match lookup.as_mut().poll(cx) {
-        Poll::Pending if timer.poll(cx, Some(until)).is_ready() => {
-            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-        }
-        found => found,
-    }))
 }

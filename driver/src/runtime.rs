@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use proto_core::Timestamp;
 use socket2::SockRef;
@@ -84,6 +85,9 @@ pub trait Timer: Send + 'static {
     fn poll(&mut self, cx: &mut Context<'_>, at: Option<Timestamp>) -> Poll<()>;
 }
 
+/// How long a lookup may take, whatever the system's resolver does.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Addresses that are being looked up.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
@@ -100,6 +104,6 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// A timer that is off.
     fn timer(&self) -> Self::Timer;
 
-    /// Asks the system's resolver, on some other thread.
+    /// Asks the system's resolver, on some other thread, for at most [`LOOKUP_TIMEOUT`].
     fn look_up(&self, host: String, port: u16) -> Lookup;
 }

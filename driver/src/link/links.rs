@@ -417,7 +417,7 @@ impl<R: Runtime> Links<R> {
         // Gone before it was accepted.
         let Ok(peer) = peer(scheme, &io.socket()) else { return };
         let path = Path { socket: listener, peer };
-        if is_slow(scheme) && !self.has_room_for(path) {
+        if has_handshake(scheme) && !self.make_room_for(path) {
             return;
         }
         let tls = match (scheme, &self.options.tls_server) {
@@ -438,8 +438,8 @@ impl<R: Runtime> Links<R> {
         self.look(shared, number, handover);
     }
 
-    /// Makes room for one more handshake, at the cost of the one that has taken longest; none for a network that has enough of them.
-    fn has_room_for(&mut self, path: Path) -> bool {
+    /// Makes room for one more handshake, at the cost of the one that has taken longest; `false` for a network that has enough of them.
+    fn make_room_for(&mut self, path: Path) -> bool {
         if self.handshakes.of(path) >= self.options.max_handshakes_per_prefix {
             self.counters.handshakes_refused.add(1);
             return false;
@@ -541,7 +541,7 @@ impl<R: Runtime> Links<R> {
 }
 
 /// Whether something must be said before the first record.
-const fn is_slow(scheme: Scheme) -> bool {
+const fn has_handshake(scheme: Scheme) -> bool {
     matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss)
 }
 

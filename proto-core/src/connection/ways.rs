@@ -206,8 +206,8 @@ impl Connection {
         }
         state.is_due = false;
         // What can be tried again decides, whichever way fails last.
-        let worth_it = self.handshake.way_failed.take();
-        let reason = worth_it.filter(|_| !reason.is_retryable(Advice::Now)).unwrap_or(reason);
+        let retryable = self.handshake.way_failed.take();
+        let reason = retryable.filter(|_| !reason.is_retryable(Advice::Now)).unwrap_or(reason);
         if self.handshake.ways.iter().all(|way| way.has_failed) {
             self.fail_attempt(now, End::of(reason));
         } else {

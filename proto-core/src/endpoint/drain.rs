@@ -85,14 +85,9 @@ impl<A: Address> Endpoint<A> {
         Close { code: code::GOING_AWAY, advice, retry_after, linger: Duration::ZERO, ..Close::default() }
     }
 
-    /// When sessions without links end, while it is going away.
-    pub(super) fn drained_by(&self) -> Option<Timestamp> {
-        self.draining.as_ref().map(|draining| draining.until)
-    }
-
     /// A claim to a session does not outlast the drain.
     pub(super) fn end_in_time(&mut self, slot: u32) {
-        let Some(until) = self.drained_by() else { return };
+        let Some(until) = self.draining.as_ref().map(|draining| draining.until) else { return };
         if let Some(entry) = self.entry(slot).filter(|entry| entry.conn.look().is_claimed()) {
             entry.conn.wake().end_by(until);
             self.refile(slot);

@@ -140,6 +140,11 @@ impl<A: Address> Endpoint<A> {
             Verdict::Unproven
         };
         match (verdict, slot) {
+            // Every address gets the same answer, so who has it at one could let it go to another's, and confirm it.
+            (Verdict::Repeated, Some(slot)) if !is_proven && !self.is_at(slot, meta.path) => {
+                self.ask_for_proof(now, meta.path, client);
+                true
+            }
             (Verdict::Valid(_) | Verdict::Repeated, Some(slot)) => {
                 if let Verdict::Valid(proof) = verdict {
                     self.take_over(now, slot, claim.incarnation, proof);
@@ -176,14 +181,11 @@ impl<A: Address> Endpoint<A> {
 
     /// The session in `slot` gets another link, which the client chooses by its CONFIRM.
     fn take_over(&mut self, now: Timestamp, slot: u32, incarnation: u32, proof: Proof) {
-        let (link, until) = (self.link, self.drained_by());
+        let link = self.link;
         let Some(entry) = self.entry(slot) else { return };
         let old = entry.link.take();
-        let conn = entry.conn.wake();
-        conn.take_over(now, incarnation, link, proof);
-        if let Some(until) = until {
-            conn.end_by(until);
-        }
+        entry.conn.wake().take_over(now, incarnation, link, proof);
+        self.end_in_time(slot);
         for link in old.into_iter().chain(self.sessions.bids.remove(&slot).into_iter().flatten()) {
             self.let_go(link);
         }
@@ -286,6 +288,10 @@ impl<A: Address> Endpoint<A> {
     fn refuse_claim(&mut self, address: A, client: Cid, code: u64, advice: Advice, reason: &'static str) {
         let close = Close { code, advice, retry_after_ms: 0, reason };
         self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
+    }
+
+    fn is_at(&mut self, slot: u32, address: A) -> bool {
+        self.entry(slot).is_some_and(|entry| entry.address == address)
     }
 
     /// The connection in `slot` goes on at another address.

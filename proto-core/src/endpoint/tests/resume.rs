@@ -226,11 +226,17 @@ fn the_old_attachment_is_fenced_by_one_packet() {
 
 /// The INIT with another claim in it.
 fn forged(init: &[u8], change: &dyn Fn(&mut crate::wire::Claim)) -> Vec<u8> {
+    rewritten(init, &|frame| {
+        let mut claim = *frame.attach.claim().unwrap();
+        change(&mut claim);
+        frame.attach = Attach::Resume(claim);
+    })
+}
+
+fn rewritten<'a>(init: &'a [u8], change: &dyn Fn(&mut crate::wire::Init<'a>)) -> Vec<u8> {
     let Ok(Packet::Long(long)) = Packet::decode(init, checksum::crc32c) else { panic!("INIT") };
     let Some(Ok(Frame::Init(mut frame))) = Record::new(long.payload).next() else { panic!("INIT") };
-    let mut claim = *frame.attach.claim().unwrap();
-    change(&mut claim);
-    frame.attach = Attach::Resume(claim);
+    change(&mut frame);
     let mut record = Vec::new();
     crate::wire::RecordWriter::new(&mut record).write(&Frame::Init(frame), false);
     record.resize(1200, 0);
@@ -289,11 +295,40 @@ fn claims_that_are_forged_old_or_repeated_move_nothing() {
     assert!(moved.incarnation() > incarnation);
     let (incarnation, secret) = (moved.incarnation(), *moved.session_secret());
     world.hand_in(SERVER, 1, &init);
-    world.hand_in(SERVER, 6, &init);
     let moved = world.nodes[SERVER].get(peer).unwrap();
     assert_eq!((moved.incarnation(), *moved.session_secret()), (incarnation, secret), "the same handshake");
-    assert_eq!(world.nodes[SERVER].address(peer), Some(super::address(6)), "from wherever it came last");
     assert_eq!(world.nodes[SERVER].len(), 1, "nothing is kept of what failed");
+}
+
+/// Who owns a session could have its packets sent to somebody who never asked for them.
+#[test]
+fn a_repeated_claim_moves_the_session_to_proven_addresses_only() {
+    let (mut world, _, peer) = pair();
+    let init = claim(&mut world);
+    let secret = *world.nodes[SERVER].get(peer).unwrap().session_secret();
+    world.hand_in(SERVER, 1, &init);
+    let incarnation = world.nodes[SERVER].get(peer).unwrap().incarnation();
+    world.drain();
+    world.sent.clear();
+    world.hand_in(SERVER, 6, &init);
+    world.drain();
+    let answers: Vec<_> = world.sent_by(SERVER).map(|sent| (sent.to, sent.packet.clone())).collect();
+    let [(6, answer)] = &answers[..] else { panic!("one answer, to who asked: {answers:?}") };
+    assert!(answer.len() < 100);
+    assert_eq!(world.nodes[SERVER].address(peer), Some(super::address(1)));
+    let Ok(Packet::Long(retry)) = Packet::decode(answer, checksum::crc32c) else { panic!("RETRY") };
+    let Some(Ok(Frame::Retry(token))) = Record::new(retry.payload).next() else { panic!("a token") };
+    // It was somebody after all.
+    let with_token = rewritten(&init, &|frame| {
+        let mut claim = *frame.attach.claim().unwrap();
+        frame.token = token;
+        claim.proof = *crate::connection::prove(&secret, frame).as_bytes();
+        frame.attach = Attach::ResumeOrNew(claim);
+    });
+    world.hand_in(SERVER, 6, &with_token);
+    let moved = world.nodes[SERVER].get(peer).unwrap();
+    assert_eq!(moved.incarnation(), incarnation, "the same handshake");
+    assert_eq!(world.nodes[SERVER].address(peer), Some(super::address(6)));
 }
 
 #[test]

@@ -26,8 +26,8 @@ mod runtime;
 
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
-    Incoming, LinkOptions, Options, Peer, Receipt, Received, RequestError, Scheme, Status, Undecided,
-    UnixCredentials, UnixName, clock, link, udp,
+    Incoming, LinkOptions, Options, Peer, Receipt, Received, RecordOptions, RequestError, Scheme, Status,
+    Undecided, UnixCredentials, UnixName, clock, link, udp,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

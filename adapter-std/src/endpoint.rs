@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::{
-    Address, BindError, ConnectError, Counters, End, LinkOptions, Node, Task, Undecided, link, udp,
+    Address, BindError, ConnectError, Counters, End, LinkOptions, Node, RecordOptions, Task, Undecided, link,
+    udp,
 };
 use proto_core::{Close, ConfigBuilder, Drain, Shard, Stats};
 
-use crate::block::block;
+use crate::block::{block, wait};
 use crate::engine::Engine;
 use crate::runtime::Reactor;
 use crate::{Connecting, Connection, Error, TimedOut};
@@ -34,6 +35,8 @@ pub struct Options {
     /// Over how many shards an endpoint that listens spreads its connections, each with a thread of its own: see
     /// [`driver::Options::shards`]. 1.
     pub shards: NonZeroU8,
+    /// Records all that the endpoint is told: see [`RecordOptions`]. `None`.
+    pub record: Option<RecordOptions>,
 }
 
 impl Default for Options {
@@ -58,7 +61,8 @@ impl Options {
 
 impl From<ConfigBuilder> for Options {
     fn from(config: ConfigBuilder) -> Self {
-        Self { config, links: LinkOptions::default(), busy_poll: false, shards: NonZeroU8::MIN }
+        let driver::Options { config, links, shards, record } = config.into();
+        Self { config, links, busy_poll: false, shards, record }
     }
 }
 
@@ -97,10 +101,10 @@ impl Endpoint {
         options: Options,
         open: impl FnOnce(Vec<Reactor>, driver::Options) -> Result<Opened, BindError>,
     ) -> Result<Self, BindError> {
-        let Options { config, links, busy_poll, .. } = options;
+        let Options { config, links, busy_poll, record, .. } = options;
         let reactors = (0..shards.get()).map(|_| Reactor::new()).collect::<io::Result<Vec<_>>>();
         let (reactors, polls): (Vec<_>, Vec<_>) = reactors.map_err(BindError::Runtime)?.into_iter().unzip();
-        let (inner, tasks) = open(reactors.clone(), driver::Options { config, links, shards })?;
+        let (inner, tasks) = open(reactors.clone(), driver::Options { config, links, shards, record })?;
         let start = |((task, reactor), poll)| Engine::start(task, reactor, poll, busy_poll);
         let engines = tasks.into_iter().zip(reactors).zip(polls).map(start).collect::<io::Result<Vec<_>>>();
         Ok(Self { inner, engines: engines.map_err(BindError::Runtime)?.into() })
@@ -132,8 +136,7 @@ impl Endpoint {
         addresses: &[Address],
         timeout: Duration,
     ) -> Result<Connection, Error<ConnectError>> {
-        let connected = block(self.engine(), timeout, self.inner.connect_to(addresses))?;
-        Ok(self.connection(connected.map_err(Error::Failed)?))
+        self.connect_to_with(addresses, &[], timeout)
     }
 
     /// The same, showing `credentials` to the server: at most 1024 bytes.
@@ -143,8 +146,8 @@ impl Endpoint {
         credentials: &[u8],
         timeout: Duration,
     ) -> Result<Connection, Error<ConnectError>> {
-        let connected = block(self.engine(), timeout, self.inner.connect_to_with(addresses, credentials))?;
-        Ok(self.connection(connected.map_err(Error::Failed)?))
+        let connecting = self.inner.connect_to_with(addresses, credentials);
+        wait(self.engine(), timeout, connecting).map(|inner| self.connection(inner))
     }
 
     /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses.
@@ -207,6 +210,11 @@ impl Endpoint {
     /// How its I/O has ended, if it has: see [`driver::Endpoint::ended`].
     pub fn ended(&self) -> Option<End> {
         self.inner.ended()
+    }
+
+    /// Why recording has ended, if it has: see [`driver::Endpoint::recording_ended`].
+    pub fn recording_ended(&self) -> Option<String> {
+        self.inner.recording_ended()
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.

@@ -112,8 +112,7 @@ impl Engine {
 
 /// One turn. After a panic, which was told as panics are, the task is dropped and everybody hears of it.
 fn turn(task: &mut Task<Node, Reactor>, cx: &mut Context<'_>) -> std::task::Poll<()> {
-    let turned = catch_unwind(AssertUnwindSafe(|| task.turn(cx)));
-    turned.unwrap_or(std::task::Poll::Ready(()))
+    catch_unwind(AssertUnwindSafe(|| task.turn(cx))).unwrap_or(std::task::Poll::Ready(()))
 }
 
 /// A thread does the I/O while it waits.

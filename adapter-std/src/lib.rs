@@ -39,7 +39,7 @@ pub use connecting::Connecting;
 pub use connection::Connection;
 pub use driver::{
     Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, Peer,
-    Received, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials, UnixName,
+    Received, RecordOptions, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials, UnixName,
     WaitError as Error, clock, link, udp,
 };
 pub use endpoint::{Endpoint, Options};

@@ -117,20 +117,15 @@ impl State {
     }
 
     fn hear(&self, event: &Event) {
-        let heard = [
-            event.is_readable() || event.is_read_closed() || event.is_error(),
-            event.is_writable() || event.is_write_closed() || event.is_error(),
-        ];
-        let closed =
-            [event.is_read_closed() || event.is_error(), event.is_write_closed() || event.is_error()];
-        for (direction, _) in closed.into_iter().enumerate().filter(|(_, closed)| *closed) {
-            self.closed[direction].store(true, Ordering::Release);
-        }
-        for (direction, _) in heard.into_iter().enumerate().filter(|(_, heard)| *heard) {
-            self.ready[direction].store(true, Ordering::Release);
-            let waker = self.wakers.lock().unwrap_or_else(PoisonError::into_inner)[direction].take();
-            if let Some(waker) = waker {
-                waker.wake();
+        let error = event.is_error();
+        let closed = [event.is_read_closed() || error, event.is_write_closed() || error];
+        let heard = [event.is_readable() || closed[0], event.is_writable() || closed[1]];
+        for (direction, (closed, heard)) in closed.into_iter().zip(heard).enumerate() {
+            self.closed[direction].fetch_or(closed, Ordering::AcqRel);
+            if heard {
+                self.ready[direction].store(true, Ordering::Release);
+                let waker = self.wakers.lock().unwrap_or_else(PoisonError::into_inner)[direction].take();
+                waker.into_iter().for_each(Waker::wake);
             }
         }
     }
@@ -284,9 +279,7 @@ fn look_up(host: String, port: u16) -> Lookup {
         answer.0 = Some(found);
         let waker = answer.1.take();
         drop(answer);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(Waker::wake);
     });
     let mut failed = spawned.err();
     Box::pin(poll_fn(move |cx| {

@@ -31,6 +31,7 @@ fn options(options: driver::Options) -> adapter_std::Options {
     let mut own = adapter_std::Options::from(options.config);
     own.links = options.links;
     own.shards = options.shards;
+    own.record = options.record;
     own
 }
 

@@ -2,12 +2,16 @@
 
 use std::marker::PhantomData;
 use std::num::NonZeroU8;
-use std::sync::{Arc, LazyLock};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use std::{fs, mem, thread};
 
 use driver::link::tls;
-use driver::{Address, LinkOptions, Options, Received, Scheme};
+use driver::{Address, LinkOptions, Options, Received, RecordOptions, Replay, Scheme};
 use proto_core::{ConfigBuilder, Message};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use simtest::Recording;
 use tempfile::TempDir;
 
 use crate::{Stack, WAIT};
@@ -42,12 +46,14 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
     }
 });
 
-/// A link, and the ways to make endpoints of one adapter on it.
+/// A link, and the ways to make endpoints of one adapter on it. What these endpoints are told is recorded, and told again to others at
+/// the end: they must do the same.
 pub struct Env<S> {
     /// The kind of link.
     pub scheme: Scheme,
     shards: NonZeroU8,
     dir: TempDir,
+    records: Mutex<Vec<(PathBuf, ConfigBuilder)>>,
     stack: PhantomData<S>,
 }
 
@@ -67,13 +73,14 @@ impl<S: Stack> Env<S> {
     /// Endpoints on links of this kind.
     pub fn new(scheme: Scheme) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        Self { scheme, shards: NonZeroU8::MIN, dir, stack: PhantomData }
+        Self { scheme, shards: NonZeroU8::MIN, dir, records: Mutex::default(), stack: PhantomData }
     }
 
     /// The same with servers of three shards.
     #[must_use]
-    pub fn sharded(self) -> Self {
-        Self { shards: NonZeroU8::MIN.saturating_add(2), ..self }
+    pub fn sharded(mut self) -> Self {
+        self.shards = NonZeroU8::MIN.saturating_add(2);
+        self
     }
 
     /// Where to listen.
@@ -95,7 +102,11 @@ impl<S: Stack> Env<S> {
             links.tls_server = Some(server.expect("sound certificates"));
             links.tls_client = Some(tls::client(ca.as_bytes(), None).expect("sound certificates"));
         }
-        Options { config, links, shards: self.shards }
+        let mut records = self.records.lock().expect("nobody panics in between");
+        let file = self.dir.path().join(format!("{}.rec", records.len()));
+        records.push((file.clone(), config.clone()));
+        let record = Some(RecordOptions { delay: Duration::ZERO, ..RecordOptions::new(file) });
+        Options { config, links, shards: self.shards, record }
     }
 
     /// A server, and where it is.
@@ -117,6 +128,31 @@ impl<S: Stack> Env<S> {
         let here = connect::<S>(&client, &address);
         let there = accept::<S>(&server);
         Pair { server, client, here, there }
+    }
+}
+
+impl<S> Drop for Env<S> {
+    /// Runs again what was recorded until now: endpoints may not have ended yet.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        let records = mem::take(self.records.get_mut().expect("nobody has panicked"));
+        for (file, config) in records {
+            for shard in 0..self.shards.get() {
+                let file = match shard {
+                    0 => file.clone(),
+                    shard => file.with_extension(format!("{shard}.rec")),
+                };
+                // Clients have one shard, not every endpoint can be made, and some have no time to write anything.
+                let Some(bytes) = fs::read(&file).ok().filter(|bytes| !bytes.is_empty()) else { continue };
+                let recording = Recording::parse(&bytes).expect("it is a recording");
+                let mut replay = Replay::new(config.clone(), true);
+                let mut inputs = recording.inputs.iter();
+                let replayed = inputs.try_for_each(|input| replay.input(input.at, input.kind, &input.bytes));
+                replayed.unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+            }
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! What the flight recorder costs for an input: `cargo run --release -p driver --example recorder`.
+//! What the flight recorder costs for an input, alone and as a part of an endpoint: `cargo run --release -p driver --example recorder`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures")]
 
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
-use driver::Recorder;
-use proto_core::{Now, Timestamp};
+use driver::{End, Endpoint, LINK, Machine as _, Path, Peer, RecordOptions, Recorder, clock};
+use proto_core::{ConfigBuilder, Meta, Now, Timestamp};
 
 const INPUTS: u64 = 200_000;
 /// Goals: nanoseconds for an input, and bytes beside what came with it.
@@ -33,6 +33,15 @@ fn main() {
         println!("{payload:<12}{nanos:>12}{bytes:>24}{disk:>24}");
         missed |= nanos > NANOS || bytes > BYTES;
     }
+    println!("\n{:<12}{:>24}{:>24}", "packets of", "ns in an endpoint", "ns if it is recorded");
+    for payload in [64, 1_200] {
+        let runs: Vec<_> = (0..7).map(|_| (endpoint(payload, false), endpoint(payload, true))).collect();
+        let least = |times: Vec<Duration>| times.into_iter().min().unwrap_or_default().as_nanos();
+        let plain = least(runs.iter().map(|run| run.0).collect()) / u128::from(INPUTS);
+        let noted = least(runs.iter().map(|run| run.1).collect()) / u128::from(INPUTS);
+        println!("{payload:<12}{plain:>24}{noted:>24}");
+        missed |= noted > plain + NANOS;
+    }
     println!("goal: at most {NANOS} ns and {BYTES} bytes{}", if missed { ": MISSED" } else { "" });
     process::exit(i32::from(missed));
 }
@@ -41,7 +50,7 @@ fn main() {
 /// busy, and how long it takes until they are written.
 fn record(file: &std::path::Path, payload: usize) -> (Duration, Duration) {
     let packet = vec![7; payload];
-    let mut recorder = Recorder::create(file, "cost/1", u64::MAX).expect("a file");
+    let mut recorder = Recorder::create(file, "cost/1", u64::MAX).expect("a file").with_memory(1 << 30);
     let (begun, mut noted) = (Instant::now(), Duration::ZERO);
     for burst in 0..INPUTS / BURST {
         let from = Instant::now();
@@ -54,4 +63,26 @@ fn record(file: &std::path::Path, payload: usize) -> (Duration, Duration) {
         recorder.flush();
     }
     (noted, begun.elapsed())
+}
+
+/// Gives an endpoint that many packets that are nobody's, each of which is one input, with a poll for events.
+fn endpoint(payload: usize, is_recorded: bool) -> Duration {
+    let file = env::temp_dir().join(format!("recorder-endpoint-{}.rec", process::id()));
+    let config = ConfigBuilder { accept: true, ..ConfigBuilder::default() }.build().expect("sound settings");
+    let (_handle, shared) = if is_recorded {
+        let record = RecordOptions { memory: 1 << 30, ..RecordOptions::new(&file) };
+        Endpoint::recorded(&config, [1; 32], clock::now, 1, &record).expect("a file")
+    } else {
+        Endpoint::new(proto_core::Endpoint::new(config, LINK, [1; 32], clock::now().mono), clock::now, 1)
+    };
+    let packet = vec![0x40; payload];
+    let from = Path { socket: 0, peer: Peer::Udp(([127, 0, 0, 1], 7).into()) };
+    let begun = Instant::now();
+    for _ in 0..INPUTS {
+        shared.turn(|node, now| node.handle_packet(now, Meta { path: from, ecn: None }, &packet));
+    }
+    let took = begun.elapsed();
+    shared.end(End::Over);
+    let _ = fs::remove_file(&file);
+    took
 }

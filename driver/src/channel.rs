@@ -9,6 +9,7 @@ use proto_core::{
 };
 
 use crate::connection::Held;
+use crate::flight::Chan;
 use crate::node::{Next, Node};
 use crate::{Connection, Incoming, Receipt, Received, RequestError, Shared, wait};
 
@@ -167,7 +168,7 @@ impl Channel {
 
     fn change(
         &self,
-        change: impl FnOnce(&mut proto_core::Channel<'_>, Timestamp) -> Result<(), OpenError>,
+        change: impl FnOnce(&mut Chan<'_>, Timestamp) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         let (held, channel) = (self.held(), self.id);
         held.shared.command(|node, now| {

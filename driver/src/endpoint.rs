@@ -1,16 +1,18 @@
 //! The handle of an endpoint.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fmt, io};
 
-use proto_core::{Close, Drain, Now, Stats};
+use proto_core::{Close, Config, Drain, Now, Stats};
 
+use crate::flight::{Birth, Flight, RecordOptions, Tape};
 use crate::link::{self, Places};
 use crate::node::{Counters, Node};
 use crate::{
-    Address, ConnectError, Connecting, Connection, End, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
+    Address, ConnectError, Connecting, Connection, End, LINK, Lookup, Path, Scheme, Shared, Undecided, udp,
+    wait,
 };
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
@@ -68,8 +70,26 @@ impl Endpoint {
         clock: fn() -> Now,
         max_backlog: usize,
     ) -> (Self, Shared<Node>) {
-        let shared = Shared::new(Node::new(endpoint, max_backlog), clock);
+        let shared = Shared::new(Node::new(Flight::new(endpoint), max_backlog), clock);
         (Self::on_ports(vec![shared.clone()], Known::default()), shared)
+    }
+
+    /// The same for a machine that is made here, with `config` and `seed`, and all that it is told is recorded.
+    ///
+    /// # Errors
+    /// If the file of the recording cannot be made.
+    pub fn recorded(
+        config: &Arc<Config>,
+        seed: [u8; 32],
+        clock: fn() -> Now,
+        max_backlog: usize,
+        record: &RecordOptions,
+    ) -> io::Result<(Self, Shared<Node>)> {
+        let now = clock();
+        let tape = Tape::new(record, config, &Birth { seed, server_key: None }, now)?;
+        let endpoint = proto_core::Endpoint::new(Arc::clone(config), LINK, seed, now.mono);
+        let shared = Shared::new(Node::new(Flight::new(endpoint).on(Some(tape)), max_backlog), clock);
+        Ok((Self::on_ports(vec![shared.clone()], Known::default()), shared))
     }
 
     /// A handle of the endpoint in `shards`, each of which an I/O task runs.
@@ -249,6 +269,12 @@ impl Endpoint {
     pub fn ended(&self) -> Option<End> {
         let ends = self.shards().iter().filter_map(|shard| shard.inspect(Node::ended));
         ends.max_by_key(|end| *end == End::Panicked)
+    }
+
+    /// Why the recording that was asked for has ended, or that of one of its shards, if it has: see
+    /// [`RecordOptions`](crate::RecordOptions).
+    pub fn recording_ended(&self) -> Option<String> {
+        self.shards().iter().find_map(|shard| shard.inspect(Node::recording_ended))
     }
 
     /// Totals of all connections, past and present. The work is proportional to the connections.

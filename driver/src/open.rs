@@ -9,6 +9,7 @@ use proto_core::{ConfigBuilder, ConfigError};
 
 use crate::config::{BACKLOG, LINK, config, seed};
 use crate::endpoint::{Known, Resolver};
+use crate::flight::{Birth, Flight, RecordOptions, Tape};
 use crate::link::{LinkOptions, ListenError};
 use crate::node::Node;
 use crate::{Address, Endpoint, Ports, Runtime, Shared, Task, clock, udp};
@@ -29,6 +30,9 @@ pub enum BindError {
     /// The I/O task cannot run.
     #[error("the I/O cannot run: {0}")]
     Runtime(io::Error),
+    /// The file of a recording cannot be made.
+    #[error("nothing can be recorded: {0}")]
+    Record(io::Error),
 }
 
 /// The settings of an endpoint.
@@ -42,11 +46,18 @@ pub struct Options {
     /// that they run on as many processors. What comes to another shard than its own is handed over without waiting: a session
     /// goes on over whatever link its client finds. More than one needs Linux. 1.
     pub shards: NonZeroU8,
+    /// Records all that the endpoint is told, for `simtest replay`: see [`Replay`](crate::Replay). `None`: nothing is recorded.
+    pub record: Option<RecordOptions>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config: ConfigBuilder::default(), links: LinkOptions::default(), shards: NonZeroU8::MIN }
+        Self {
+            config: ConfigBuilder::default(),
+            links: LinkOptions::default(),
+            shards: NonZeroU8::MIN,
+            record: None,
+        }
     }
 }
 
@@ -72,34 +83,37 @@ pub fn listen<R: Runtime>(
     for shard in &mut ports {
         shard.add_private()?;
     }
-    open(ports, options.config, true)
+    open(ports, options, true)
 }
 
 /// An endpoint that only connects: to streams, and by UDP over IPv4, and over IPv6 where the machine has it; and its I/O task. It is
 /// one shard.
 pub fn client<R: Runtime>(runtime: R, options: Options) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
-    let mut ports = Ports::new(runtime, options.links);
+    let mut ports = Ports::new(runtime, options.links.clone());
     let any = |ip| Address::from(SocketAddr::new(ip, 0));
     ports.listen(&any(Ipv4Addr::UNSPECIFIED.into()))?;
     // A machine without IPv6 does without.
     let _ = ports.listen(&any(Ipv6Addr::UNSPECIFIED.into()));
     ports.addresses.clear();
-    open(vec![ports], options.config, false)
+    open(vec![ports], options, false)
 }
 
 fn open<R: Runtime>(
     ports: Vec<Ports<R>>,
-    mut builder: ConfigBuilder,
+    options: Options,
     accept: bool,
 ) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
+    let Options { config: mut builder, record, .. } = options;
     builder.accept = accept;
     if builder.wall_epoch.is_zero() {
         builder.wall_epoch = clock::wall_epoch();
     }
     let is_sharded = ports.len() > 1;
+    let mut drawn = None;
     if is_sharded && builder.server_key.is_none() {
         // Where one shard has ended, another says so to its peers.
-        builder.server_key = Some(seed().map_err(BindError::Seed)?.into());
+        drawn = Some(seed().map_err(BindError::Seed)?);
+        builder.server_key = drawn.map(Into::into);
     }
     let encrypts = builder.crypto.is_some();
     let (mut shards, mut tasks) = (Vec::new(), Vec::new());
@@ -110,8 +124,13 @@ fn open<R: Runtime>(
             builder.shard = number as u8;
         }
         let settings = config(builder).build()?;
-        let seed = seed().map_err(BindError::Seed)?;
-        let machine = proto_core::Endpoint::new(settings, LINK, seed, clock::now().mono);
+        let (seed, now) = (seed().map_err(BindError::Seed)?, clock::now());
+        let tape = record.as_ref().map(|record| {
+            let birth = Birth { seed, server_key: drawn };
+            Tape::new(&record.of_shard(number as u8), &settings, &birth, now)
+        });
+        let tape = tape.transpose().map_err(BindError::Record)?;
+        let machine = Flight::new(proto_core::Endpoint::new(settings, LINK, seed, now.mono)).on(tape);
         let shared = Shared::new(Node::new(machine, BACKLOG), clock::now);
         if number == 0 {
             known.sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();

@@ -27,6 +27,16 @@ impl ConnectionId {
     pub const fn shard(self) -> Shard {
         Shard((self.slot >> Self::SLOT_BITS) as u8)
     }
+
+    /// A number that no other connection of the endpoint ever has, for recordings.
+    pub const fn number(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The id with this number: a connection's only in the endpoint that gave it one.
+    pub const fn from_number(number: u64) -> Self {
+        Self { slot: number as u32, generation: (number >> 32) as u32 }
+    }
 }
 
 impl fmt::Debug for ConnectionId {
@@ -128,11 +138,28 @@ impl LinkId {
     pub const fn number(self) -> u64 {
         self.0
     }
+
+    /// The id with this number: a link's only in the endpoint that gave it one.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A stream that an endpoint asked to be opened. No two of an endpoint ever have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub(crate) u64);
+
+impl DialId {
+    /// A number that no other stream that the endpoint asked for ever has, for recordings.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The id with this number: a stream's only in the endpoint that asked for it.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 crate::sleep::saved!(ChannelId(_));
 crate::sleep::saved!(SessionId(_));

@@ -308,8 +308,9 @@ impl Node {
             return;
         }
         self.ended = Some(how);
-        if how == End::Panicked {
-            self.discard_endpoint();
+        match how {
+            End::Panicked => self.discard_endpoint(),
+            End::Over | End::Dropped => self.endpoint.end(),
         }
         self.is_accepting = false;
         for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {
@@ -337,7 +338,7 @@ impl Node {
     fn discard_endpoint(&mut self) {
         let config = Arc::clone(self.endpoint.config());
         let empty = Endpoint::new(config, LINK, [0; 32], Timestamp::ZERO);
-        let broken = std::mem::replace(&mut self.endpoint, empty);
+        let broken = self.endpoint.replace(empty);
         // What panicked once may do so again.
         let _ = catch_unwind(AssertUnwindSafe(move || drop(broken)));
     }

@@ -54,7 +54,7 @@ impl Node {
         limit: usize,
     ) -> Attempt<Vec<Received>> {
         let received: Vec<_> = match self.endpoint.connection(id) {
-            Some(mut conn) => conn.channel(channel).recv_all(now.mono).take(limit).collect(),
+            Some(mut conn) => conn.channel(channel).recv_many(now.mono, limit),
             None => Vec::new(),
         };
         if !received.is_empty() {

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use proto_core::{
-    Cancel, ChannelId, ChannelOptions, ConnectionId, ConnectionMut, Fate, Message, MessageId, Now, OpenError,
-    Policy, ReceiptId, ReceiptKind, Received, SendError, SendLimits,
+    Cancel, ChannelId, ChannelOptions, ConnectionId, Fate, Message, MessageId, Now, OpenError, Policy,
+    ReceiptId, ReceiptKind, Received, SendError, SendLimits,
 };
 
 use super::entry::Holder;
 use super::{Node, Topic, What};
+use crate::Wakes;
+use crate::flight::Conn;
 use crate::wait::Attempt;
-use crate::{Path, Wakes};
 
 impl Node {
     /// The connection, while it is not over.
-    pub(crate) fn open(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_, Path>> {
+    pub(crate) fn open(&mut self, id: ConnectionId) -> Option<Conn<'_>> {
         self.entries.get(&id).filter(|entry| !entry.is_closed())?;
         self.endpoint.connection(id)
     }

@@ -13,8 +13,8 @@ use std::ops::AddAssign;
 use std::task::Waker;
 
 use proto_core::{
-    ChannelId, ConnectionId, Credentials, Dial, DialError, DialId, Endpoint, Event, Fate, Link, LinkId,
-    MessageId, Meta, Now, Output, RequestId, Stats, Timestamp, Transmit,
+    ChannelId, ConnectionId, Credentials, Dial, DialError, DialId, Event, Fate, Link, LinkId, MessageId,
+    Meta, Now, Output, RequestId, Stats, Timestamp, Transmit,
 };
 
 pub(crate) use self::entry::{Entry, Progress};
@@ -23,6 +23,7 @@ pub(crate) use self::requests::ReplyKind;
 pub(crate) use self::sessions::Next;
 use self::sessions::Sessions;
 pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
+use crate::flight::Flight;
 use crate::{End, Machine, Path, Wakes};
 
 /// What the handles had to refuse or throw away. Everything else that is dropped is in the core's [`Stats`].
@@ -36,6 +37,8 @@ pub struct Counters {
     pub unread_messages: u64,
     /// Replies to requests whose futures had been dropped.
     pub unread_replies: u64,
+    /// Inputs that came after recording had ended: the file was full, or the disk too slow.
+    pub unrecorded: u64,
 }
 
 impl AddAssign for Counters {
@@ -44,13 +47,14 @@ impl AddAssign for Counters {
         self.not_accepting += other.not_accepting;
         self.unread_messages += other.unread_messages;
         self.unread_replies += other.unread_replies;
+        self.unrecorded += other.unrecorded;
     }
 }
 
 /// An endpoint of the core, with what its handles wait for. It is run by an I/O task and used through the handles.
 #[derive(Debug)]
 pub struct Node {
-    endpoint: Endpoint<Path>,
+    endpoint: Flight,
     /// Boxed, since a node of the map keeps room for many.
     entries: BTreeMap<ConnectionId, Box<Entry>>,
     waiters: Waiters,
@@ -86,7 +90,7 @@ pub struct Node {
 const MAX_UNBRAKED: usize = 256;
 
 impl Node {
-    pub(crate) fn new(endpoint: Endpoint<Path>, max_backlog: usize) -> Self {
+    pub(crate) fn new(endpoint: Flight, max_backlog: usize) -> Self {
         Self {
             is_accepting: endpoint.config().accept,
             endpoint,
@@ -113,7 +117,7 @@ impl Node {
         &mut self.waiters
     }
 
-    pub(crate) const fn endpoint_mut(&mut self) -> &mut Endpoint<Path> {
+    pub(crate) const fn endpoint_mut(&mut self) -> &mut Flight {
         &mut self.endpoint
     }
 
@@ -122,8 +126,13 @@ impl Node {
         self.ended
     }
 
-    pub(crate) const fn counters(&self) -> Counters {
-        self.counters
+    pub(crate) fn counters(&self) -> Counters {
+        Counters { unrecorded: self.endpoint.missed(), ..self.counters }
+    }
+
+    /// Why nothing is recorded any more, if so.
+    pub(crate) fn recording_ended(&self) -> Option<String> {
+        self.endpoint.recording_ended().map(str::to_owned)
     }
 
     /// Totals of all connections.
@@ -192,7 +201,7 @@ impl Node {
 
 impl Machine for Node {
     fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]) {
-        Machine::handle_packet(&mut self.endpoint, now, meta, packet);
+        self.endpoint.handle_packet(now.mono, meta, packet);
     }
 
     fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
@@ -200,11 +209,11 @@ impl Machine for Node {
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        Machine::handle_timeout(&mut self.endpoint, now);
+        self.endpoint.handle_timeout(now.mono);
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
-        Machine::poll_transmit(&mut self.endpoint, now, buf)
+        self.endpoint.poll_transmit(now.mono, buf)
     }
 
     fn poll_packets(
@@ -218,7 +227,7 @@ impl Machine for Node {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [Machine::poll_timeout(&self.endpoint), self.waiters.deadline()].into_iter().flatten().min()
+        [self.endpoint.poll_timeout(), self.waiters.deadline()].into_iter().flatten().min()
     }
 
     fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
@@ -279,6 +288,7 @@ impl Machine for Node {
             self.on_event(now, id, event, wakes);
         }
         self.forget_gone(wakes);
+        self.endpoint.settle(now.mono);
     }
 
     fn is_over(&self) -> bool {

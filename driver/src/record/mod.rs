@@ -19,18 +19,23 @@ use self::writer::{FULL, Writer};
 /// a ring that forgets the beginning could not be replayed, for the state of a machine is not written down. The file holds
 /// what the inputs hold, secrets and messages included.
 ///
-/// An input costs a few copies into a buffer. A thread of its own writes the buffers that are full; the last one is written on
-/// [`flush`](Self::flush), when the recorder is dropped, and when the machine panics within [`guarded`](Self::guarded). If the disk
-/// takes less than comes, noting waits for it as soon as 1 MiB is under way. If writing fails, recording ends.
+/// An input costs a few copies into a buffer, and never waits: a thread of its own writes the buffers that are full. The last one is
+/// written on [`flush`](Self::flush), when the recorder is dropped, and when the machine panics within [`guarded`](Self::guarded).
+/// Recording ends when the file is full, when writing fails, and when the disk takes less than comes for so long that no
+/// [`memory`](Self::with_memory) is left; what comes later is counted.
 #[derive(Debug)]
 pub struct Recorder {
-    out: Option<Writer>,
+    out: Writer,
     buffer: Vec<u8>,
+    /// Inputs in the buffer.
+    held: u64,
     left: u64,
     at: u64,
     unix_ms: u64,
     head: Vec<u8>,
     why: Option<String>,
+    is_told: bool,
+    missed: u64,
 }
 
 impl Recorder {
@@ -44,7 +49,25 @@ impl Recorder {
         let mut buffer = Vec::with_capacity(FULL);
         buffer.extend_from_slice(line.as_bytes());
         let left = limit.saturating_sub(line.len() as u64);
-        Ok(Self { out: Some(out), buffer, left, at: 0, unix_ms: 0, head: Vec::with_capacity(32), why: None })
+        Ok(Self {
+            out,
+            buffer,
+            held: 0,
+            left,
+            at: 0,
+            unix_ms: 0,
+            head: Vec::with_capacity(32),
+            why: None,
+            is_told: false,
+            missed: 0,
+        })
+    }
+
+    /// The same, with at most so many bytes waiting for the disk; 4 MiB.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.out.most = bytes;
+        self
     }
 
     /// Notes an input: its sort, and what comes with it, in parts.
@@ -58,7 +81,8 @@ impl Recorder {
     }
 
     fn put(&mut self, at: u64, unix_ms: u64, kind: u8, parts: &[&[u8]]) {
-        if self.out.is_none() {
+        if self.why.is_some() {
+            self.missed += 1;
             return;
         }
         let step = unix_ms.wrapping_sub(self.unix_ms).cast_signed();
@@ -71,32 +95,42 @@ impl Recorder {
         number(head, len as u64);
         let size = (head.len() + len) as u64;
         if size > self.left {
-            self.end("the file has its full size");
-            return;
+            self.missed += 1;
+            self.hand_over();
+            return self.end("the file has its full size".to_owned());
         }
         self.left -= size;
         (self.at, self.unix_ms) = (at, unix_ms);
         for part in [&head[..]].iter().chain(parts) {
             self.buffer.extend_from_slice(part);
         }
+        self.held += 1;
         if self.buffer.len() >= FULL - LARGE {
-            self.pass_on();
+            self.hand_over();
         }
     }
 
-    fn pass_on(&mut self) {
-        let Some(out) = &mut self.out else { return };
-        match out.write(std::mem::take(&mut self.buffer)) {
-            Ok(empty) => self.buffer = empty,
-            Err(error) => self.end(&error.to_string()),
+    /// Has what is in the buffer written, without waiting for it.
+    pub fn hand_over(&mut self) {
+        if self.why.is_some() || self.buffer.is_empty() {
+            return;
+        }
+        match self.out.write(&mut self.buffer) {
+            Ok(()) => self.held = 0,
+            Err(error) => {
+                self.missed += std::mem::take(&mut self.held);
+                self.end(error.to_string());
+            }
         }
     }
 
-    /// Writes what is in the buffer, and waits until it has been written.
+    /// The same, and waits until it has been written.
     pub fn flush(&mut self) {
-        self.pass_on();
-        if let Some(Err(error)) = self.out.as_mut().map(Writer::settle) {
-            self.end(&error.to_string());
+        self.hand_over();
+        if let Err(error) = self.out.settle()
+            && self.why.is_none()
+        {
+            self.end(error.to_string());
         }
     }
 
@@ -108,16 +142,25 @@ impl Recorder {
         })
     }
 
-    /// Why recording has ended: the file is full, or could not be written. Told once.
-    pub fn ended(&mut self) -> Option<String> {
-        self.why.take()
+    /// Why recording has ended: the file is full, or could not be written, or not fast enough.
+    pub fn why_ended(&self) -> Option<&str> {
+        self.why.as_deref()
     }
 
-    fn end(&mut self, why: &str) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let flush = |mut out: Writer| out.write(buffer).and_then(|_| out.settle());
-        let flushed = self.out.take().map_or(Ok(()), flush);
-        self.why = Some(flushed.map_or_else(|error| format!("{why}; {error}"), |()| why.to_owned()));
+    /// The same, told once.
+    pub fn ended(&mut self) -> Option<String> {
+        let why = self.why.clone().filter(|_| !self.is_told);
+        self.is_told |= why.is_some();
+        why
+    }
+
+    /// How many inputs were not recorded, as recording had ended; those that a failing disk lost are not known.
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    fn end(&mut self, why: String) {
+        self.why = Some(why);
     }
 }
 

@@ -11,7 +11,7 @@ fn now(millis: u64) -> Now {
 #[test]
 fn all_is_written_in_order_however_much_it_is() {
     let path = std::env::temp_dir().join(format!("driver-recorder-{}.rec", std::process::id()));
-    let mut recorder = Recorder::create(&path, "test/1", u64::MAX).unwrap();
+    let mut recorder = Recorder::create(&path, "test/1", u64::MAX).unwrap().with_memory(64 << 20);
     recorder.flush();
     assert_eq!(fs::read(&path).unwrap(), b"simtest-rec 1 test/1\n");
     for i in 0..20_000_u64 {
@@ -40,7 +40,8 @@ fn all_is_written_in_order_however_much_it_is() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_is_full_ends_it() {
-    let mut recorder = Recorder::create(Path::new("/dev/full"), "test/1", u64::MAX).unwrap();
+    let mut recorder =
+        Recorder::create(Path::new("/dev/full"), "test/1", u64::MAX).unwrap().with_memory(1 << 30);
     for i in 0..40_000 {
         recorder.note(now(i), 3, &[&[0; 200]]);
     }
@@ -50,4 +51,21 @@ fn a_disk_that_is_full_ends_it() {
     recorder.note(now(1), 3, &[]);
     recorder.flush();
     assert_eq!(recorder.ended(), None);
+}
+
+#[test]
+fn a_disk_that_is_too_slow_ends_it_and_nobody_waits() {
+    let path = std::env::temp_dir().join(format!("driver-recorder-slow-{}.rec", std::process::id()));
+    let mut recorder = Recorder::create(&path, "test/1", u64::MAX).unwrap().with_memory(100_000);
+    // Larger than what may wait, whatever the disk has taken.
+    recorder.note(now(1), 3, &[&[7; 50]]);
+    recorder.note(now(1), 3, &[&vec![7; 200_000]]);
+    recorder.note(now(1), 3, &[]);
+    recorder.flush();
+    assert_eq!(recorder.ended().as_deref(), Some("the disk takes less than comes"));
+    assert_eq!(recorder.missed(), 3, "with what was in the buffer");
+    drop(recorder);
+    let size = fs::metadata(&path).unwrap().len();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(size, 0, "nothing after what is missing");
 }

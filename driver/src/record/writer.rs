@@ -2,65 +2,80 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 /// The size of a buffer.
 pub(super) const FULL: usize = 1 << 16;
 
-/// So many buffers are under way at most; whoever fills them faster than the disk takes them waits.
-const MOST: usize = 16;
+/// Bytes that are under way at most, unless told otherwise.
+const MOST: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    full: Option<SyncSender<Vec<u8>>>,
+    full: Option<Sender<Vec<u8>>>,
     written: Receiver<io::Result<Vec<u8>>>,
+    /// Room of the buffers that are under way.
     under_way: usize,
+    pub(super) most: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn new(mut file: File) -> io::Result<Self> {
-        let (full, buffers) = sync_channel::<Vec<u8>>(MOST);
-        let (done, written) = sync_channel(MOST);
+        let (full, buffers) = channel::<Vec<u8>>();
+        let (done, written) = channel();
         let work = move || {
-            for mut buffer in buffers {
-                let result = file.write_all(&buffer).map(|()| {
-                    buffer.clear();
-                    buffer
-                });
+            for buffer in buffers {
+                let result = file.write_all(&buffer).map(|()| buffer);
                 if result.is_err() | done.send(result).is_err() {
                     return;
                 }
             }
         };
         let thread = Some(thread::Builder::new().name("recorder".into()).spawn(work)?);
-        Ok(Self { full: Some(full), written, under_way: 0, thread })
+        Ok(Self { full: Some(full), written, under_way: 0, most: MOST, thread })
     }
 
-    /// Has this written in its turn; an empty buffer.
-    pub(super) fn write(&mut self, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-        if self.full.as_ref().is_none_or(|full| full.send(buffer).is_err()) {
+    /// Has this written in its turn, and puts an empty buffer in its place.
+    pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let mut empty = None;
+        while let Ok(returned) = self.written.try_recv() {
+            empty = Some(self.returned(returned?));
+        }
+        if self.under_way + buffer.len() > self.most {
+            return Err(io::Error::other("the disk takes less than comes"));
+        }
+        let len = buffer.len();
+        let empty = empty.unwrap_or_else(|| Vec::with_capacity(FULL));
+        let full = std::mem::replace(buffer, empty);
+        if self.full.as_ref().is_none_or(|out| out.send(full).is_err()) {
             return Err(self.settle().err().unwrap_or_else(gone));
         }
-        self.under_way += 1;
-        let returned = if self.under_way == MOST {
-            self.written.recv().unwrap_or_else(|_| Err(gone()))
-        } else {
-            match self.written.try_recv() {
-                Ok(returned) => returned,
-                Err(_) => return Ok(Vec::with_capacity(FULL)),
-            }
-        };
-        self.under_way -= 1;
-        returned
+        self.under_way += len;
+        Ok(())
+    }
+
+    fn returned(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        self.under_way -= buffer.len();
+        buffer.clear();
+        buffer
     }
 
     /// Waits until all has been written.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         while self.under_way > 0 {
-            self.under_way -= 1;
-            self.written.recv().unwrap_or_else(|_| Err(gone()))?;
+            match self.written.recv() {
+                Ok(Ok(buffer)) => drop(self.returned(buffer)),
+                Ok(Err(error)) => {
+                    self.under_way = 0;
+                    return Err(error);
+                }
+                Err(_) => {
+                    self.under_way = 0;
+                    return Err(gone());
+                }
+            }
         }
         Ok(())
     }

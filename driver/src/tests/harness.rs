@@ -1,6 +1,7 @@
 //! The network, the clock, and tasks whose wakes are counted.
 
 use std::cell::Cell;
+use std::fs;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,25 +9,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use proto_core::{ConfigBuilder, Link, Meta, Now, Timestamp};
+use proto_core::{ConfigBuilder, Meta, Now, Timestamp};
+use simtest::Recording;
+use tempfile::TempDir;
 
 use crate::node::Node;
-use crate::{Connection, End, Endpoint, Machine, Path, Shared};
+use crate::{Connection, End, Endpoint, Machine, Path, RECORDED, RecordOptions, Replay, Shared};
 
 thread_local! {
     static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::from_millis(1_000_000)) };
 }
 
-pub(super) fn now() -> Now {
+pub(crate) fn now() -> Now {
     Now { mono: NOW.get(), unix_ms: 0 }
 }
 
 /// Counts its wakes.
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicUsize);
+pub(crate) struct Count(AtomicUsize);
 
 impl Count {
-    pub(super) fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -38,25 +41,25 @@ impl Wake for Count {
 }
 
 /// A future that is polled when it was woken, and never otherwise.
-pub(super) struct Task<'a, T> {
+pub(crate) struct Task<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + 'a>>,
     count: Arc<Count>,
     seen: Option<usize>,
 }
 
 impl<'a, T> Task<'a, T> {
-    pub(super) fn new(future: impl Future<Output = T> + 'a) -> Self {
+    pub(crate) fn new(future: impl Future<Output = T> + 'a) -> Self {
         Self { future: Box::pin(future), count: Arc::default(), seen: None }
     }
 
     /// A task that was polled once and is not ready.
-    pub(super) fn waiting(future: impl Future<Output = T> + 'a) -> Self {
+    pub(crate) fn waiting(future: impl Future<Output = T> + 'a) -> Self {
         let mut task = Self::new(future);
         assert!(task.poll().is_none(), "nothing to wait for");
         task
     }
 
-    pub(super) fn poll(&mut self) -> Option<T> {
+    pub(crate) fn poll(&mut self) -> Option<T> {
         let woken = self.wakes();
         if self.seen.replace(woken) == Some(woken) {
             return None;
@@ -68,7 +71,7 @@ impl<'a, T> Task<'a, T> {
         }
     }
 
-    pub(super) fn wakes(&self) -> usize {
+    pub(crate) fn wakes(&self) -> usize {
         self.count.get()
     }
 
@@ -78,20 +81,20 @@ impl<'a, T> Task<'a, T> {
 }
 
 /// One endpoint and its I/O task.
-pub(super) struct Host {
-    pub(super) shared: Shared<Node>,
-    pub(super) endpoint: Option<Endpoint>,
-    pub(super) path: Path,
+pub(crate) struct Host {
+    pub(crate) shared: Shared<Node>,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) path: Path,
     io: Arc<Count>,
     /// Whether packets reach it and leave it.
-    pub(super) is_linked: bool,
+    pub(crate) is_linked: bool,
 }
 
 impl Host {
-    fn new(port: u16, seed: u8, config: ConfigBuilder, backlog: usize) -> Self {
+    fn new(port: u16, seed: u8, config: ConfigBuilder, backlog: usize, record: &RecordOptions) -> Self {
         let settings = config.build().expect("the test's configuration is sound");
-        let endpoint = proto_core::Endpoint::new(settings, Link::datagram(1200), [seed; 32], now().mono);
-        let (endpoint, shared) = Endpoint::new(endpoint, now, backlog);
+        let recorded = Endpoint::recorded(&settings, [seed; 32], now, backlog, record);
+        let (endpoint, shared) = recorded.expect("there is a folder");
         let peer = SocketAddr::from(([127, 0, 0, 1], port));
         let host = Self {
             shared,
@@ -104,7 +107,7 @@ impl Host {
         host
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         self.endpoint.as_ref().expect("the test has not dropped it")
     }
 
@@ -113,42 +116,80 @@ impl Host {
     }
 
     /// How often the I/O task was woken.
-    pub(super) fn io_wakes(&self) -> usize {
+    pub(crate) fn io_wakes(&self) -> usize {
         self.io.get()
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.shared.quietly(|node| node.waiters().len())
     }
 }
 
-pub(super) const CLIENT: usize = 0;
-pub(super) const SERVER: usize = 1;
+pub(crate) const CLIENT: usize = 0;
+pub(crate) const SERVER: usize = 1;
 const BACKLOG: usize = 4;
 
-/// A client, a server, and what lies between them.
-pub(super) struct Net {
-    pub(super) hosts: Vec<Host>,
+/// A client, a server, and what lies between them. What they are told is recorded, and told again to others at the end.
+pub(crate) struct Net {
+    pub(crate) hosts: Vec<Host>,
     config: ConfigBuilder,
+    pub(crate) records: Vec<(RecordOptions, ConfigBuilder)>,
+    folder: TempDir,
 }
 
 impl Net {
-    pub(super) fn new(config: ConfigBuilder) -> Self {
-        let server = ConfigBuilder { accept: true, server_key: Some([9; 32].into()), ..config.clone() };
-        let hosts = vec![Host::new(1, 1, config.clone(), BACKLOG), Host::new(2, 2, server, BACKLOG)];
-        Self { hosts, config }
+    pub(crate) fn new(config: ConfigBuilder) -> Self {
+        Self::recorded(config, |record| record)
     }
 
-    pub(super) fn client(&self) -> &Host {
+    /// Recorded with these options.
+    pub(crate) fn recorded(config: ConfigBuilder, with: impl Fn(RecordOptions) -> RecordOptions) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut net = Self { hosts: Vec::new(), config: config.clone(), records: Vec::new(), folder };
+        net.add(1, 1, config, &with);
+        net.add(2, 2, net.server_config(), &with);
+        net
+    }
+
+    fn server_config(&self) -> ConfigBuilder {
+        ConfigBuilder { accept: true, server_key: Some([9; 32].into()), ..self.config.clone() }
+    }
+
+    fn add(
+        &mut self,
+        port: u16,
+        seed: u8,
+        config: ConfigBuilder,
+        with: impl Fn(RecordOptions) -> RecordOptions,
+    ) {
+        let file = self.folder.path().join(format!("{}.rec", self.records.len()));
+        let record = with(RecordOptions::new(file));
+        self.hosts.push(Host::new(port, seed, config.clone(), BACKLOG, &record));
+        self.records.push((record, config));
+    }
+
+    /// All that was recorded until now, with the settings of whom it was told.
+    pub(crate) fn recordings(&self) -> Vec<(Recording, ConfigBuilder)> {
+        for host in &self.hosts {
+            host.shared.quietly(|node| node.endpoint_mut().end());
+        }
+        let read = |(record, config): &(RecordOptions, ConfigBuilder)| {
+            let bytes = fs::read(&record.file).expect("there is a file");
+            (Recording::parse(&bytes).expect("it is a recording"), config.clone())
+        };
+        self.records.iter().map(read).collect()
+    }
+
+    pub(crate) fn client(&self) -> &Host {
         &self.hosts[CLIENT]
     }
 
-    pub(super) fn server(&self) -> &Host {
+    pub(crate) fn server(&self) -> &Host {
         &self.hosts[SERVER]
     }
 
     /// Both ends of a new connection.
-    pub(super) fn connect(&mut self) -> (Connection, Connection) {
+    pub(crate) fn connect(&mut self) -> (Connection, Connection) {
         let dial = self.client().endpoint().dial_path(self.server().path, &[]).expect("there is room");
         let client = self.run(dial).expect("the server answers");
         let endpoint = self.server().endpoint().clone();
@@ -157,14 +198,14 @@ impl Net {
     }
 
     /// A server of the same key and address, which has forgotten everything.
-    pub(super) fn restart_server(&mut self, seed: u8) {
+    pub(crate) fn restart_server(&mut self, seed: u8) {
         self.hosts[SERVER].shared.end(End::Dropped);
-        let config = ConfigBuilder { accept: true, server_key: Some([9; 32].into()), ..self.config.clone() };
-        self.hosts[SERVER] = Host::new(2, seed, config, BACKLOG);
+        self.add(2, seed, self.server_config(), |record| record);
+        self.hosts.swap_remove(SERVER);
     }
 
     /// Carries every packet there is to where it goes; returns whether there was any.
-    pub(super) fn carry(&self) -> bool {
+    pub(crate) fn carry(&self) -> bool {
         let mut moved = false;
         for from in &self.hosts {
             from.begin_turn();
@@ -185,7 +226,7 @@ impl Net {
         moved
     }
 
-    pub(super) fn quiesce(&self) {
+    pub(crate) fn quiesce(&self) {
         while self.carry() {}
     }
 
@@ -194,7 +235,7 @@ impl Net {
     }
 
     /// Lets `time` pass.
-    pub(super) fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         let end = NOW.get() + time;
         self.quiesce();
         while let Some(at) = self.deadline().filter(|&at| at <= end) {
@@ -206,11 +247,11 @@ impl Net {
     }
 
     /// Lets time pass until the task is done; panics when nothing is left that could wake it, or after an hour.
-    pub(super) fn finish<T>(&self, task: &mut Task<'_, T>) -> T {
+    pub(crate) fn finish<T>(&self, task: &mut Task<'_, T>) -> T {
         self.finish_both(task, &mut Task::new(std::future::ready(()))).0
     }
 
-    pub(super) fn finish_both<T, U>(&self, one: &mut Task<'_, T>, other: &mut Task<'_, U>) -> (T, U) {
+    pub(crate) fn finish_both<T, U>(&self, one: &mut Task<'_, T>, other: &mut Task<'_, U>) -> (T, U) {
         let limit = NOW.get() + Duration::from_hours(1);
         let (mut first, mut second) = (None, None);
         loop {
@@ -231,12 +272,29 @@ impl Net {
         }
     }
 
-    pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.finish(&mut Task::new(future))
     }
 }
 
+/// Tells an endpoint with `config` what was recorded.
+pub(crate) fn replay(recording: &Recording, config: &ConfigBuilder, compare: bool) -> Result<(), String> {
+    assert_eq!(recording.protocol, RECORDED);
+    let mut replay = Replay::new(config.clone(), compare);
+    recording.inputs.iter().try_for_each(|input| replay.input(input.at, input.kind, &input.bytes))
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            for (recording, config) in self.recordings() {
+                replay(&recording, &config, true).expect("it does the same again");
+            }
+        }
+    }
+}
+
 /// Settings that reach their limits soon.
-pub(super) fn small() -> ConfigBuilder {
+pub(crate) fn small() -> ConfigBuilder {
     ConfigBuilder { send_messages: 4, receive_messages: 4, max_requests: 2, ..ConfigBuilder::default() }
 }

@@ -4,7 +4,7 @@
 mod admission;
 mod cancel;
 mod connections;
-mod harness;
+pub(crate) mod harness;
 mod messages;
 mod reconnect;
 mod requests;

@@ -126,7 +126,7 @@ impl Record {
         self.recorder.note(now, kind::SETTLE, &[]);
         if now.mono.since(self.flushed) >= FLUSH {
             self.flushed = now.mono;
-            self.recorder.flush();
+            self.recorder.hand_over();
         }
         if let Some(why) = self.recorder.ended() {
             tracing::warn!(why, "recording has ended");

@@ -1,0 +1,302 @@
+//! An endpoint of the core, and the tape that runs along.
+
+use std::sync::Arc;
+
+use proto_core::{
+    Close, Config, ConnectError, ConnectionId, ConnectionRef, Credentials, Dial, DialError, DialId, Drain,
+    Endpoint, Event, Link, LinkId, Meta, Output, Stats, Timestamp, Transmit,
+};
+
+use super::Conn;
+use super::tape::{Tape, checksum, kind};
+use crate::Path;
+
+/// An endpoint whose inputs are noted, where somebody wants that: there is no other way to it.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    endpoint: Endpoint<Path>,
+    tape: Option<Box<Tape>>,
+}
+
+impl Flight {
+    pub(crate) const fn new(endpoint: Endpoint<Path>) -> Self {
+        Self { endpoint, tape: None }
+    }
+
+    /// The same, noted from here on, which must be its birth.
+    pub(crate) fn on(self, tape: Option<Tape>) -> Self {
+        Self { tape: tape.map(Box::new), ..self }
+    }
+
+    /// Another endpoint in the place of this one, of which nothing is noted.
+    pub(crate) fn replace(&mut self, endpoint: Endpoint<Path>) -> Endpoint<Path> {
+        self.end();
+        self.tape = None;
+        std::mem::replace(&mut self.endpoint, endpoint)
+    }
+
+    /// Writes down what was noted.
+    pub(crate) fn end(&mut self) {
+        self.tape.iter_mut().for_each(|tape| tape.flush());
+    }
+
+    /// To be called after each turn.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        if let Some(tape) = &mut self.tape {
+            tape.settle(now);
+        }
+    }
+
+    /// Inputs that were not noted because recording had ended.
+    pub(crate) fn missed(&self) -> u64 {
+        self.tape.as_ref().map_or(0, |tape| tape.missed())
+    }
+
+    /// Why recording has ended, if it has.
+    pub(crate) fn recording_ended(&self) -> Option<&str> {
+        self.tape.as_ref()?.why_ended()
+    }
+
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        self.endpoint.config()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.endpoint.stats()
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<ConnectionRef<'_>> {
+        self.endpoint.get(id)
+    }
+
+    pub(crate) fn address(&self, id: ConnectionId) -> Option<Path> {
+        self.endpoint.address(id)
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.endpoint.is_draining()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.endpoint.poll_timeout()
+    }
+
+    pub(crate) fn record_limit(&self, id: LinkId) -> usize {
+        self.endpoint.record_limit(id)
+    }
+
+    pub(crate) fn has_link(&self, id: LinkId) -> bool {
+        self.endpoint.has_link(id)
+    }
+
+    #[inline]
+    pub(crate) fn connection(&mut self, id: ConnectionId) -> Option<Conn<'_>> {
+        let Self { endpoint, tape } = self;
+        endpoint.connection(id).map(|conn| Conn::new(conn, id, tape.as_deref_mut()))
+    }
+
+    pub(crate) fn handle_packet(&mut self, now: Timestamp, meta: Meta<Path>, packet: &[u8]) {
+        self.note_packets(now, meta, packet, 0);
+        self.endpoint.handle_packet(now, meta, packet);
+    }
+
+    pub(crate) fn handle_packets(&mut self, now: Timestamp, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        self.note_packets(now, meta, packets, stride);
+        self.endpoint.handle_packets(now, meta, packets, stride);
+    }
+
+    /// With a `stride` of 0 it is one packet.
+    #[inline]
+    fn note_packets(&mut self, now: Timestamp, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        if let Some(tape) = &mut self.tape {
+            let path = tape.path(meta.path);
+            tape.note_with(now, kind::PACKETS, &(path, meta.ecn, stride), packets);
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::TIMEOUT, &());
+        }
+        self.endpoint.handle_timeout(now);
+    }
+
+    pub(crate) fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
+        let mut packets = Vec::new();
+        match &self.tape {
+            None => return self.endpoint.poll_transmit(now, buf),
+            Some(_) => self.poll_packets(now, 1, buf, &mut packets),
+        };
+        packets.pop()
+    }
+
+    pub(crate) fn poll_packets(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        let (before, start) = (packets.len(), buf.len());
+        let sent = self.endpoint.poll_packets(now, max, buf, packets);
+        if let Some(tape) = &mut self.tape {
+            let sum = checksum(&packets[before..], &buf[start..]);
+            tape.note(now, kind::TRANSMIT, &(max, sent, sum));
+        }
+        sent
+    }
+
+    pub(crate) fn link_up_from(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        link: Link,
+        vouched: Credentials,
+    ) -> LinkId {
+        if let Some(tape) = &mut self.tape {
+            let path = tape.path(path);
+            tape.note(now, kind::LINK_UP, &(path, link, &vouched));
+        }
+        self.endpoint.link_up_from(now, path, link, vouched)
+    }
+
+    pub(crate) fn link_down(&mut self, now: Timestamp, id: LinkId) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::LINK_DOWN, &id);
+        }
+        self.endpoint.link_down(now, id);
+    }
+
+    pub(crate) fn release_link(&mut self, id: LinkId) -> bool {
+        if let Some(tape) = &mut self.tape {
+            tape.note_at_once(kind::RELEASE_LINK, &id);
+        }
+        self.endpoint.release_link(id)
+    }
+
+    pub(crate) fn link_broken(&mut self, now: Timestamp, id: LinkId, why: &'static str) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::LINK_BROKEN, &(id, why.as_bytes()));
+        }
+        self.endpoint.link_broken(now, id, why);
+    }
+
+    pub(crate) fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
+        if let Some(tape) = &mut self.tape {
+            tape.note_with(now, kind::RECORD, &id, record);
+        }
+        self.endpoint.handle_record(now, id, record);
+    }
+
+    pub(crate) fn poll_link(&mut self) -> Option<LinkId> {
+        let link = self.endpoint.poll_link();
+        if let Some(tape) = &mut self.tape {
+            tape.note_at_once(kind::POLL_LINK, &link);
+        }
+        link
+    }
+
+    pub(crate) fn poll_record(&mut self, now: Timestamp, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        let start = buf.len();
+        let output = self.endpoint.poll_record(now, id, buf);
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::POLL_RECORD, &(id, said(output, &buf[start..])));
+        }
+        output
+    }
+
+    pub(crate) fn poll_dial(&mut self) -> Option<Dial<Path>> {
+        let dial = self.endpoint.poll_dial();
+        if let Some(tape) = &mut self.tape {
+            tape.note_at_once(kind::POLL_DIAL, &asked(dial));
+        }
+        dial
+    }
+
+    pub(crate) fn dialed(&mut self, now: Timestamp, id: DialId, link: Link) -> Option<LinkId> {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::DIALED, &(id, link));
+        }
+        self.endpoint.dialed(now, id, link)
+    }
+
+    pub(crate) fn dial_failed(&mut self, now: Timestamp, id: DialId, error: DialError) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::DIAL_FAILED, &(id, error));
+        }
+        self.endpoint.dial_failed(now, id, error);
+    }
+
+    pub(crate) fn connect_any_with(
+        &mut self,
+        now: Timestamp,
+        paths: &[Path],
+        credentials: &[u8],
+    ) -> Result<ConnectionId, ConnectError> {
+        let connected = self.endpoint.connect_any_with(now, paths, credentials);
+        if let Some(tape) = &mut self.tape {
+            let numbers: Vec<u32> = paths.iter().map(|path| tape.path(*path)).collect();
+            tape.note(now, kind::CONNECT, &(numbers, credentials, connected.ok()));
+        }
+        connected
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
+        if let Some(tape) = &mut self.tape {
+            tape.polled();
+        }
+        self.endpoint.poll_event()
+    }
+
+    pub(crate) fn close_all(&mut self, now: Timestamp, close: &Close) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::CLOSE_ALL, close);
+        }
+        self.endpoint.close_all(now, close);
+    }
+
+    pub(crate) fn drain(&mut self, now: Timestamp, how: Drain) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::DRAIN, &how);
+        }
+        self.endpoint.drain(now, how);
+    }
+
+    pub(crate) fn drain_close(&mut self) -> Close {
+        if let Some(tape) = &mut self.tape {
+            tape.note_at_once(kind::DRAIN_CLOSE, &());
+        }
+        self.endpoint.drain_close()
+    }
+
+    pub(crate) fn admit(&mut self, now: Timestamp, id: ConnectionId) -> bool {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::ADMIT, &id);
+        }
+        self.endpoint.admit(now, id)
+    }
+
+    pub(crate) fn refuse(&mut self, now: Timestamp, id: ConnectionId, close: Close) -> bool {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::REFUSE, &(id, &close));
+        }
+        self.endpoint.refuse(now, id, close)
+    }
+}
+
+/// What came of a question for the next record of a stream: how long it is, 0 for none, and its checksum; 1 closes the stream.
+pub(super) fn said(output: Output, bytes: &[u8]) -> (usize, u32) {
+    match output {
+        Output::Record(len) => (len, crc32c::crc32c(bytes)),
+        Output::Idle => (0, 0),
+        Output::Close => (0, 1),
+    }
+}
+
+/// Whether a stream is to be opened, and its number; where to is told by what the endpoint was told itself.
+pub(super) fn asked(dial: Option<Dial<Path>>) -> Option<(bool, DialId)> {
+    dial.map(|dial| match dial {
+        Dial::Begin { id, .. } => (true, id),
+        Dial::Cancel(id) => (false, id),
+    })
+}

@@ -1,0 +1,227 @@
+//! That what was recorded runs again is also looked at by the harness, at the end of every other test.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::{
+    Advice, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Credentials, DialError, Drain, Ecn,
+    Message, MessageId, Policy, Rate, ReceiptKind, ReceiveLimits, SendLimits, UnixPeer,
+};
+use simtest::Recording;
+
+use super::code::{Get, Put, get};
+use super::tape::kind;
+use super::*;
+use crate::tests::harness::{CLIENT, Net, SERVER, replay};
+use crate::{End, Path, Peer, Scheme, UnixCredentials};
+
+fn read<T: Put + Get + PartialEq + std::fmt::Debug>(value: &T) {
+    let mut bytes = Vec::new();
+    value.put(&mut bytes);
+    assert_eq!(get::<T>(&bytes).unwrap(), *value);
+    for cut in 0..bytes.len() {
+        assert!(get::<T>(&bytes[..cut]).is_err(), "{value:?} cut at {cut}");
+    }
+    bytes.push(0);
+    assert!(get::<T>(&bytes).is_err(), "{value:?} and more");
+}
+
+#[test]
+fn what_inputs_hold_is_read_as_it_was_written() {
+    let rate = Rate { messages: 1, message_burst: 1 << 40, bytes: u64::MAX, byte_burst: 0 };
+    read(&Some(rate));
+    read(&None::<Rate>);
+    let message = Message::new("text").class(Class::Sequenced).lifetime(Duration::new(7, 999_999_999));
+    read(&message.receipt_of_processing().key(u64::MAX).max_retransmits(3).last_of_batch(9));
+    read(&Message::new(vec![0; 3_000]));
+    for class in Class::ALL {
+        read(&MessageId { channel: ChannelId(u32::MAX), class, number: 1 });
+    }
+    let send =
+        SendLimits { messages: Some(7), bytes: None, low_water: Some(3), policy: Some(Policy::Replace) };
+    let receive = ReceiveLimits { messages: None, bytes: Some(1 << 20) };
+    let classes = [Class::Unreliable, Class::ReliableOrdered].into();
+    let name = "a name".into();
+    read(&ChannelOptions {
+        name,
+        classes,
+        send,
+        receive,
+        reliable_sequenced: true,
+        ..ChannelOptions::default()
+    });
+    for advice in [Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere] {
+        read(&Close { code: 0x1234, reason: "why".into(), advice, ..Close::default() });
+        read(&Drain { advice, uri: "elsewhere".into(), spread: Duration::MAX, ..Drain::default() });
+    }
+    for kind in [ReceiptKind::None, ReceiptKind::Arrival, ReceiptKind::Processing] {
+        read(&kind);
+    }
+    read(&[Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce), None].map(|mark| (mark, 1_u64)).to_vec());
+    read(&(DialError::Refused, DialError::Unreachable, DialError::TimedOut));
+    read(&(DialError::Untrusted, DialError::NotAllowed, DialError::Unsupported));
+    let mut vouched = Credentials::default();
+    vouched.unix = Some(UnixPeer { pid: Some(-7), uid: 1, gid: u32::MAX });
+    vouched.certificates = vec!["one".into(), "two".into()];
+    read(&vouched);
+}
+
+#[test]
+fn paths_of_every_kind_are_read_as_they_were_written() {
+    let v4: SocketAddr = "192.0.2.1:9".parse().unwrap();
+    let peers = Scheme::ALL.into_iter().flat_map(|scheme| {
+        let accepted = match scheme {
+            Scheme::Udp => Peer::Udp(v4),
+            Scheme::Uds => Peer::Unix(None),
+            scheme => Peer::Stream(scheme, v4),
+        };
+        let dialed = (scheme != Scheme::Udp).then_some(Peer::Dialed(scheme, u32::MAX));
+        [accepted].into_iter().chain(dialed)
+    });
+    let credentials = UnixCredentials { pid: -1, uid: 2, gid: u32::MAX };
+    let six = Peer::Udp("[2001:db8::1]:65535".parse().unwrap());
+    for (socket, peer) in (0..).zip(peers.chain([Peer::Unix(Some(credentials)), six])) {
+        read(&Path { socket, peer });
+    }
+}
+
+/// A conversation with something of everything.
+fn converse(net: &mut Net) {
+    let (client, server) = net.connect();
+    for number in 0..40 {
+        net.run(client.send(Message::new(vec![number; usize::from(number) * 200]))).unwrap();
+        net.run(server.send(Message::new("answer").class(Class::Unreliable))).unwrap();
+        assert!(net.run(server.recv()).is_some());
+        net.run(client.recv()).unwrap();
+    }
+    net.hosts[SERVER].is_linked = false;
+    client.send_now(Message::new("lost at first")).unwrap();
+    net.pass(Duration::from_millis(700));
+    net.hosts[SERVER].is_linked = true;
+    assert_eq!(net.run(server.recv()).unwrap().payload, "lost at first");
+    let channel = client.open_channel(&ChannelOptions::default()).unwrap();
+    net.run(channel.send(Message::new("on another channel").lifetime(Duration::from_secs(9)))).unwrap();
+    net.pass(Duration::from_secs(30));
+    client.close(Close { reason: "enough".into(), ..Close::default() });
+    net.run(server.closed());
+    net.pass(Duration::from_secs(5));
+}
+
+fn conversation() -> Net {
+    let mut net = Net::new(ConfigBuilder::default());
+    converse(&mut net);
+    net
+}
+
+fn has(recording: &Recording, kind: u8) -> bool {
+    recording.inputs.iter().any(|input| input.kind & !kind::LATE == kind)
+}
+
+#[test]
+fn another_seed_or_another_input_is_another_session() {
+    let net = conversation();
+    for (recording, config) in net.recordings() {
+        for kind in [kind::PACKETS, kind::TIMEOUT, kind::TRANSMIT, kind::EVENTS, kind::SEND, kind::RECV] {
+            assert!(has(&recording, kind), "kind {kind} was not recorded");
+        }
+        replay(&recording, &config, true).unwrap();
+        let mut other = recording.clone();
+        other.inputs[0].bytes[0] ^= 1;
+        let why = replay(&other, &config, true).unwrap_err();
+        assert!(why.contains("than were recorded"), "{why}");
+        replay(&other, &config, false).unwrap();
+        let mut other = recording.clone();
+        let sent = other.inputs.iter_mut().find(|input| input.kind == kind::SEND).unwrap();
+        *sent.bytes.last_mut().unwrap() = 1;
+        assert!(replay(&other, &config, true).is_err());
+    }
+}
+
+#[test]
+fn other_settings_are_told() {
+    let net = conversation();
+    let (recording, config) = net.recordings().swap_remove(CLIENT);
+    let config = ConfigBuilder { heartbeat: Duration::from_secs(4), ..config };
+    let why = replay(&recording, &config, true).unwrap_err();
+    assert_eq!(why, "input 0: it was recorded with other settings: heartbeat: 10s, here heartbeat: 4s");
+}
+
+#[test]
+fn any_part_of_a_recording_can_be_replayed() {
+    for (whole, config) in conversation().recordings() {
+        for step in [2, 3, 7] {
+            let mut part = whole.clone();
+            let mut number = 0;
+            part.inputs.retain(|input| {
+                number += 1;
+                input.kind == kind::BIRTH || number % step != 0
+            });
+            replay(&part, &config, false).unwrap();
+        }
+    }
+}
+
+#[test]
+fn bytes_that_mean_nothing_are_errors() {
+    let (recording, config) = conversation().recordings().swap_remove(SERVER);
+    for kind in 0..=u8::MAX {
+        for bytes in [&[][..], &[0xff; 3], &[0xff; 64]] {
+            let mut replay = Replay::new(config.clone(), false);
+            let birth = &recording.inputs[0];
+            assert!(replay.input(birth.at, kind::PACKETS, &[0; 9]).is_err(), "nothing is born yet");
+            replay.input(birth.at, birth.kind, &birth.bytes).unwrap();
+            // Some of them say something.
+            let _ = replay.input(birth.at, kind, bytes);
+        }
+    }
+}
+
+#[test]
+fn a_recording_ends_when_it_is_full_and_what_is_missing_is_counted() {
+    let full = |record| RecordOptions { limit: 9_000, ..record };
+    let mut net = Net::recorded(ConfigBuilder::default(), full);
+    converse(&mut net);
+    for host in &net.hosts {
+        let why = host.endpoint().recording_ended();
+        assert_eq!(why.as_deref(), Some("the file has its full size"));
+        assert!(host.endpoint().counters().unrecorded > 10);
+    }
+    assert!(net.recordings().iter().all(|(recording, _)| has(recording, kind::TRANSMIT)));
+    let sizes = net.records.iter().map(|(record, _)| record.file.metadata().unwrap().len());
+    assert!(sizes.max() <= Some(9_000));
+}
+
+#[test]
+fn what_led_to_a_panic_is_in_the_file() {
+    let net = conversation();
+    let before = net.recordings();
+    for host in &net.hosts {
+        _ = host.shared.quietly(|node| node.endpoint_mut().drain_close());
+        host.shared.end(End::Panicked);
+    }
+    for ((after, config), (before, _)) in net.recordings().into_iter().zip(before) {
+        assert_eq!(after.inputs.len(), before.inputs.len() + 1, "the last input");
+        replay(&after, &config, true).unwrap();
+    }
+}
+
+#[test]
+fn an_input_costs_little_more_than_its_bytes() {
+    let net = conversation();
+    for ((recording, _), (record, _)) in net.recordings().iter().zip(&net.records) {
+        let size = record.file.metadata().unwrap().len() as usize;
+        let holds = |kind| matches!(kind & !kind::LATE, kind::BIRTH | kind::PACKETS | kind::SEND);
+        let inputs = recording.inputs.iter();
+        let payload: usize = inputs.filter(|input| holds(input.kind)).map(|input| input.bytes.len()).sum();
+        let each = (size - payload) / recording.inputs.len();
+        assert!(each <= 12, "{each} bytes");
+    }
+}
+
+#[test]
+fn shards_have_files_of_their_own() {
+    let file = |file: &str, shard| RecordOptions::new(file).of_shard(shard).file;
+    assert_eq!(file("a/session.rec", 0).to_str(), Some("a/session.rec"));
+    assert_eq!(file("a/session.rec", 2).to_str(), Some("a/session.2.rec"));
+    assert_eq!(file("session", 1).to_str(), Some("session.1"));
+}

@@ -137,12 +137,15 @@ impl Flight {
         buf: &mut Vec<u8>,
         packets: &mut Vec<Transmit<Path>>,
     ) -> usize {
+        let Self { endpoint, tape: Some(tape) } = self else {
+            return self.endpoint.poll_packets(now, max, buf, packets);
+        };
         let (before, start) = (packets.len(), buf.len());
-        let sent = self.endpoint.poll_packets(now, max, buf, packets);
-        if let Some(tape) = &mut self.tape {
-            let sum = checksum(&packets[before..], &buf[start..]);
-            tape.note(now, kind::TRANSMIT, &(max, sent, sum));
-        }
+        let unanswered = (max, usize::MAX, 0_u32);
+        let work = || endpoint.poll_packets(now, max, buf, packets);
+        let sent = tape.asking(now, kind::TRANSMIT, &unanswered, work);
+        let sum = checksum(&packets[before..], &buf[start..]);
+        tape.note(now, kind::TRANSMIT, &(max, sent, sum));
         sent
     }
 
@@ -189,27 +192,30 @@ impl Flight {
     }
 
     pub(crate) fn poll_link(&mut self) -> Option<LinkId> {
-        let link = self.endpoint.poll_link();
-        if let Some(tape) = &mut self.tape {
-            tape.note_at_once(kind::POLL_LINK, &link);
-        }
+        let Self { endpoint, tape: Some(tape) } = self else { return self.endpoint.poll_link() };
+        let unanswered = Some(LinkId::from_number(u64::MAX));
+        let link = tape.asking(tape.at(), kind::POLL_LINK, &unanswered, || endpoint.poll_link());
+        tape.note_at_once(kind::POLL_LINK, &link);
         link
     }
 
     pub(crate) fn poll_record(&mut self, now: Timestamp, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        let Self { endpoint, tape: Some(tape) } = self else {
+            return self.endpoint.poll_record(now, id, buf);
+        };
         let start = buf.len();
-        let output = self.endpoint.poll_record(now, id, buf);
-        if let Some(tape) = &mut self.tape {
-            tape.note(now, kind::POLL_RECORD, &(id, said(output, &buf[start..])));
-        }
+        let unanswered = (id, (usize::MAX, 0_u32));
+        let work = || endpoint.poll_record(now, id, buf);
+        let output = tape.asking(now, kind::POLL_RECORD, &unanswered, work);
+        tape.note(now, kind::POLL_RECORD, &(id, said(output, &buf[start..])));
         output
     }
 
     pub(crate) fn poll_dial(&mut self) -> Option<Dial<Path>> {
-        let dial = self.endpoint.poll_dial();
-        if let Some(tape) = &mut self.tape {
-            tape.note_at_once(kind::POLL_DIAL, &asked(dial));
-        }
+        let Self { endpoint, tape: Some(tape) } = self else { return self.endpoint.poll_dial() };
+        let unanswered = Some((false, DialId::from_number(u64::MAX)));
+        let dial = tape.asking(tape.at(), kind::POLL_DIAL, &unanswered, || endpoint.poll_dial());
+        tape.note_at_once(kind::POLL_DIAL, &asked(dial));
         dial
     }
 
@@ -233,11 +239,14 @@ impl Flight {
         paths: &[Path],
         credentials: &[u8],
     ) -> Result<ConnectionId, ConnectError> {
-        let connected = self.endpoint.connect_any_with(now, paths, credentials);
-        if let Some(tape) = &mut self.tape {
-            let numbers: Vec<u32> = paths.iter().map(|path| tape.path(*path)).collect();
-            tape.note(now, kind::CONNECT, &(numbers, credentials, connected.ok()));
-        }
+        let Self { endpoint, tape: Some(tape) } = self else {
+            return self.endpoint.connect_any_with(now, paths, credentials);
+        };
+        let numbers: Vec<u32> = paths.iter().map(|path| tape.path(*path)).collect();
+        let unanswered = (&numbers, credentials, Some(ConnectionId::from_number(u64::MAX)));
+        let work = || endpoint.connect_any_with(now, paths, credentials);
+        let connected = tape.asking(now, kind::CONNECT, &unanswered, work);
+        tape.note(now, kind::CONNECT, &(numbers, credentials, connected.ok()));
         connected
     }
 

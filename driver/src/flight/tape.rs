@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -202,6 +203,25 @@ impl Tape {
         what.put(&mut self.scratch);
         let at = Now { mono: self.at, unix_ms: self.unix_ms };
         self.recorder.note(at, kind, &[&self.scratch, rest]);
+    }
+
+    /// Runs `work`, a question whose answer is noted later; if it panics, this is noted instead.
+    pub(super) fn asking<T>(
+        &mut self,
+        now: Timestamp,
+        kind: u8,
+        what: &impl Put,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.note(now, kind, what);
+            resume_unwind(panic)
+        })
+    }
+
+    /// When the latest input came.
+    pub(super) const fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// Notes an input that knows no time.

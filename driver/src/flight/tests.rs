@@ -1,6 +1,7 @@
 //! That what was recorded runs again is also looked at by the harness, at the end of every other test.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use proto_core::{
@@ -12,7 +13,7 @@ use simtest::Recording;
 use super::code::{Get, Put, get};
 use super::tape::kind;
 use super::*;
-use crate::tests::harness::{CLIENT, Net, SERVER, replay};
+use crate::tests::harness::{CLIENT, Net, SERVER, now, replay};
 use crate::{End, Path, Peer, Scheme, UnixCredentials};
 
 fn read<T: Put + Get + PartialEq + std::fmt::Debug>(value: &T) {
@@ -203,6 +204,25 @@ fn what_led_to_a_panic_is_in_the_file() {
         assert_eq!(after.inputs.len(), before.inputs.len() + 1, "the last input");
         replay(&after, &config, true).unwrap();
     }
+}
+
+#[test]
+fn a_question_that_panics_is_in_the_file_without_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = RecordOptions::new(folder.path().join("panic.rec"));
+    let config = ConfigBuilder::default().build().unwrap();
+    let birth = Birth { seed: [1; 32], server_key: None };
+    let mut tape = Tape::new(&record, &config, &birth, now()).unwrap();
+    let ask =
+        || tape.asking(now().mono, kind::TRANSMIT, &(7_usize, usize::MAX, 0_u32), || panic!("as planned"));
+    let panic = catch_unwind(AssertUnwindSafe(ask)).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planned"));
+    tape.flush();
+    let recording = Recording::parse(&std::fs::read(&record.file).unwrap()).unwrap();
+    // Who does not panic has another answer.
+    let why = replay(&recording, &ConfigBuilder::default(), true).unwrap_err();
+    assert_eq!(why, "input 1: other packets are sent than were recorded");
+    replay(&recording, &ConfigBuilder::default(), false).unwrap();
 }
 
 #[test]

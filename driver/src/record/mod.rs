@@ -80,6 +80,11 @@ impl Recorder {
         self.put(self.at, self.unix_ms, kind, parts);
     }
 
+    /// When the latest input came, in nanoseconds; none is noted as earlier.
+    pub const fn at(&self) -> u64 {
+        self.at
+    }
+
     fn put(&mut self, at: u64, unix_ms: u64, kind: u8, parts: &[&[u8]]) {
         if self.why.is_some() {
             self.missed += 1;
@@ -137,6 +142,15 @@ impl Recorder {
     /// Runs `work`, and writes what is in the buffer if it panics.
     pub fn guarded<T>(&mut self, work: impl FnOnce() -> T) -> T {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.flush();
+            resume_unwind(panic)
+        })
+    }
+
+    /// Runs `work`, a question whose answer is noted later; if it panics, this is noted instead, and all is written.
+    pub fn asking<T>(&mut self, now: Now, kind: u8, parts: &[&[u8]], work: impl FnOnce() -> T) -> T {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.note(now, kind, parts);
             self.flush();
             resume_unwind(panic)
         })

@@ -18,10 +18,19 @@ use crate::store::{Answer, Report};
 impl Start {
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Vec<RoomState>), DecodeError> {
         let mut reader = Reader::new(bytes);
-        let start = Self { seed: reader.array()?, server_key: reader.array()? };
+        let (seed, server_key) = (reader.array()?, reader.array()?);
+        let (max_logs, max_rooms) = (number(&mut reader)?, number(&mut reader)?);
+        let [ban_prefix, drops_crowns, has_salt] = reader.array()?.map(|flag: u8| flag != 0);
+        let salt = self::bytes(&mut reader)?.to_vec();
+        let salt = has_salt.then_some(salt);
+        let start = Self { seed, server_key, max_logs, max_rooms, ban_prefix, drops_crowns, salt };
         let rooms = (0..reader.vi64()?).map(|_| room(&mut reader)).collect::<Result<_, _>>()?;
         Ok((start, rooms))
     }
+}
+
+fn number(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
+    reader.vi64()?.try_into().map_err(|_| DecodeError::Invalid("a number is too large"))
 }
 
 fn bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {

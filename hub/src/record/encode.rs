@@ -9,11 +9,17 @@ use proto_core::{Ecn, Output, Transmit};
 
 use crate::store::{Answer, Report};
 
-/// What a server is born with, besides its rooms. The configuration is the hub's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a server is born with, besides its rooms and what is the same in every server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) seed: [u8; 32],
     pub(crate) server_key: [u8; 32],
+    /// The options that decide what it does.
+    pub(crate) max_logs: usize,
+    pub(crate) max_rooms: usize,
+    pub(crate) ban_prefix: bool,
+    pub(crate) drops_crowns: bool,
+    pub(crate) salt: Option<Vec<u8>>,
 }
 
 fn put(bytes: &[u8], buf: &mut Vec<u8>) {
@@ -24,6 +30,11 @@ fn put(bytes: &[u8], buf: &mut Vec<u8>) {
 impl Start {
     pub(super) fn encode(&self, rooms: &[RoomState]) -> Vec<u8> {
         let mut buf = [self.seed, self.server_key].concat();
+        varint::encode(self.max_logs as u64, &mut buf);
+        varint::encode(self.max_rooms as u64, &mut buf);
+        let flags = [self.ban_prefix, self.drops_crowns, self.salt.is_some()];
+        buf.extend(flags.map(u8::from));
+        put(self.salt.as_deref().unwrap_or_default(), &mut buf);
         varint::encode(rooms.len() as u64, &mut buf);
         for RoomState { room, epoch, salt, latest, clients, tail } in rooms {
             put(room.as_bytes(), &mut buf);

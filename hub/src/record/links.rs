@@ -3,7 +3,7 @@
 use driver::Path;
 use proto_core::{Link, LinkId, Now, Output};
 
-use super::{Record, encode, kind};
+use super::{Record, UNANSWERED, encode, kind};
 
 impl Record {
     /// A stream was accepted, and is known to the server by this id.
@@ -35,6 +35,12 @@ impl Record {
             Some(id) => self.recorder.note_at_once(kind::POLL_LINK, &[&id.number().to_le_bytes()]),
             None => self.recorder.note_at_once(kind::POLL_LINK, &[]),
         }
+    }
+
+    /// Asks for a record; noted without an answer if that panics.
+    pub(crate) fn asking_for<T>(&mut self, now: Now, id: LinkId, work: impl FnOnce() -> T) -> T {
+        let parts: [&[u8]; 2] = [&id.number().to_le_bytes(), UNANSWERED];
+        self.recorder.asking(now, kind::POLL_RECORD, &parts, work)
     }
 
     /// A record was asked for; `output` and `bytes` are what came of it.

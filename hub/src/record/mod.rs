@@ -27,13 +27,14 @@ use crate::store::{Answer, Report};
 pub(crate) use encode::Start;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/2";
+pub(crate) const PROTOCOL: &str = "bowline-server/3";
 
 /// The sorts of input.
 pub(crate) mod kind {
     pub(crate) const START: u8 = 0;
     pub(crate) const PATH: u8 = 1;
     pub(crate) const PACKET: u8 = 2;
+    /// With how many nanoseconds before the input that was noted last it is due.
     pub(crate) const TIMEOUT: u8 = 3;
     pub(crate) const TRANSMIT: u8 = 4;
     pub(crate) const SETTLE: u8 = 5;
@@ -58,6 +59,9 @@ pub(crate) mod kind {
     /// The server was asked for the next record of a stream.
     pub(crate) const POLL_RECORD: u8 = 18;
 }
+
+/// In the place of a checksum: there was no answer, but a panic.
+const UNANSWERED: &[u8] = b"panic";
 
 /// A server that is killed loses at most so much of the end.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -110,8 +114,14 @@ impl Record {
     }
 
     pub(crate) fn timeout(&mut self, now: Now, work: impl FnOnce()) {
-        self.recorder.note(now, kind::TIMEOUT, &[]);
+        let late = self.recorder.at().saturating_sub(now.mono.as_nanos());
+        self.recorder.note(now, kind::TIMEOUT, &[&late.to_le_bytes()]);
         self.recorder.guarded(work);
+    }
+
+    /// Asks for a packet; noted without an answer if that panics.
+    pub(crate) fn asking<T>(&mut self, now: Now, work: impl FnOnce() -> T) -> T {
+        self.recorder.asking(now, kind::TRANSMIT, &[UNANSWERED], work)
     }
 
     /// A packet was asked for; `sent` and `bytes` are what came of it.

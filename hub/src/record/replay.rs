@@ -43,7 +43,10 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
                 let Some(path) = paths.get(head as usize >> 2).copied() else { continue };
                 server.handle_packet(now, Meta { path, ecn: decode::ecn(head) }, &packet);
             }
-            kind::TIMEOUT => server.handle_timeout(now),
+            kind::TIMEOUT => {
+                let mono = Timestamp::from_nanos(input.at.saturating_sub(u64_of(bytes)));
+                server.handle_timeout(Now { mono, ..now });
+            }
             kind::TRANSMIT => {
                 buf.clear();
                 let sent = server.poll_transmit(now, &mut buf);

@@ -83,6 +83,11 @@ fn read(file: &File) -> Recording {
     Recording::parse(&std::fs::read(file).unwrap()).unwrap()
 }
 
+fn holds(recording: &Recording, text: &str) -> bool {
+    let has = |input: &simtest::Input| input.bytes.windows(text.len()).any(|part| part == text.as_bytes());
+    recording.inputs.iter().any(has)
+}
+
 /// Two clients over links of this kind, the first of which is killed, and then the server.
 fn killed(flag: &str, scheme: Scheme) {
     let folder = tempfile::tempdir().unwrap();
@@ -106,14 +111,7 @@ fn killed(flag: &str, scheme: Scheme) {
     second.say("second 0");
     second.wait_for("second 0");
     // Until what was said has been written down.
-    let has_both = |recording: &Recording| {
-        let bytes = |text: &str| {
-            let holds =
-                |input: &simtest::Input| input.bytes.windows(text.len()).any(|part| part == text.as_bytes());
-            recording.inputs.iter().any(holds)
-        };
-        bytes("first 19") && bytes("second 0")
-    };
+    let has_both = |recording: &Recording| holds(recording, "first 19") && holds(recording, "second 0");
     let mut turns = 0;
     while !has_both(&read(&file)) {
         turns += 1;
@@ -161,4 +159,49 @@ fn a_session_over_tcp_outlives_its_processes() {
 #[test]
 fn a_session_over_websocket_outlives_its_processes() {
     killed("--ws", Scheme::Ws);
+}
+
+/// A room more than the log may hold is refused in the replay, too, and would not be with other options.
+#[test]
+fn options_of_the_server_are_in_the_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("options.rec");
+    let salt = folder.path().join("salt");
+    std::fs::write(&salt, "0123456789abcdef").unwrap();
+    let data = folder.path().join("data");
+    let [data, record, salt] = [&data, &file, &salt].map(|path| path.to_str().unwrap());
+    let mut arguments = vec!["serve", "--udp", "127.0.0.1:0", "--data", data, "--record", record];
+    arguments.extend(["--max-logs", "1", "--max-rooms", "7", "--ban-prefix", "--salt-file", salt]);
+    arguments.extend(["--crown-on-leave", "drop"]);
+    let server = Running::start(&arguments);
+    let line = server.wait_for("listening ");
+    let url = line.split_once("listening ").unwrap().1.to_owned();
+    server.wait_for("ready");
+    let mut first = Running::start(&["chat", &url]);
+    first.say("the only room");
+    first.wait_for("the only room");
+    let refused = Running::start(&["chat", &url, "--room", "another"]);
+    let mut turns = 0;
+    while !holds(&read(&file), "another") {
+        turns += 1;
+        assert!(turns < 100_000, "the recording is never written");
+        let line = format!("go on {turns}");
+        first.say(&line);
+        first.wait_for(&line);
+    }
+    drop(server);
+    drop((first, refused));
+
+    let mut recording = read(&file);
+    replay(&recording, true).unwrap();
+    let (start, rooms) = super::Start::decode(&recording.inputs[0].bytes).unwrap();
+    let salt = Some(b"0123456789abcdef".to_vec());
+    let expected = (1, 7, true, true, &salt);
+    assert_eq!(
+        (start.max_logs, start.max_rooms, start.ban_prefix, start.drops_crowns, &start.salt),
+        expected
+    );
+    let other = super::Start { max_logs: 2, ..start };
+    recording.inputs[0].bytes = other.encode(&rooms);
+    assert!(replay(&recording, true).is_err());
 }

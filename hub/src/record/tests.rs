@@ -13,6 +13,10 @@ fn at(millis: u64) -> Now {
     Now { mono: Timestamp::from_millis(millis), unix_ms: 1_700_000_000_000 + millis }
 }
 
+fn start() -> Start {
+    Start { seed: [3; 32], server_key: [4; 32], max_logs: 10, max_rooms: 10, ..Start::default() }
+}
+
 fn path(port: u16) -> Path {
     Path { socket: 0, peer: Peer::Udp(format!("[2001:db8::7]:{port}").parse().unwrap()) }
 }
@@ -24,7 +28,7 @@ fn hub(start: &Start, record: Record) -> Hub {
 
 /// A server that is recorded, a client that connects and goes, packets that mean nothing; every third packet is lost.
 fn session(file: &File, limit: u64) -> u64 {
-    let start = Start { seed: [3; 32], server_key: [4; 32] };
+    let start = start();
     let record = Record::create(file, limit, at(1_000), &start, &[]).unwrap();
     let mut hub = hub(&start, record);
     let config: std::sync::Arc<Config> = ConfigBuilder::chat().build().unwrap();
@@ -114,7 +118,7 @@ impl Wire {
 fn a_session_over_streams_runs_again_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("streams.rec");
-    let start = Start { seed: [3; 32], server_key: [4; 32] };
+    let start = start();
     let record = Record::create(&file, 1 << 20, at(1_000), &start, &[]).unwrap();
     let mut hub = hub(&start, record);
     let mut wires: Vec<Wire> = (1..=4).map(|seed| Wire::accepted(&mut hub, at(1_000), seed)).collect();
@@ -170,6 +174,15 @@ fn paths_of_every_kind_are_read_as_they_were_written() {
     for (socket, peer) in (0..).zip(peers.chain([Peer::Unix(Some(credentials)), six])) {
         let path = Path { socket, peer };
         assert_eq!(decode::path(&encode::path(path)).unwrap(), path);
+    }
+}
+
+#[test]
+fn what_a_server_is_born_with_is_read_as_it_was_written() {
+    let with = Start { ban_prefix: true, salt: Some(vec![5; 16]), ..start() };
+    let other = Start { drops_crowns: true, max_logs: 1 << 40, max_rooms: 0, ..start() };
+    for start in [start(), with, other] {
+        assert_eq!(Start::decode(&start.encode(&[])).unwrap(), (start, Vec::new()));
     }
 }
 

@@ -159,11 +159,12 @@ impl Machine for Hub {
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
+        let Self { server, record: Some(record), .. } = self else {
+            return self.server.poll_transmit(now, buf);
+        };
         let before = buf.len();
-        let sent = self.server.poll_transmit(now, buf);
-        if let Some(record) = &mut self.record {
-            record.transmit(now, sent, &buf[before..]);
-        }
+        let sent = record.asking(now, || server.poll_transmit(now, buf));
+        record.transmit(now, sent, &buf[before..]);
         sent
     }
 
@@ -216,11 +217,12 @@ impl Machine for Hub {
     }
 
     fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        let Self { server, record: Some(record), .. } = self else {
+            return self.server.poll_record(now, id, buf);
+        };
         let before = buf.len();
-        let output = self.server.poll_record(now, id, buf);
-        if let Some(record) = &mut self.record {
-            record.poll_record(now, id, output, &buf[before..]);
-        }
+        let output = record.asking_for(now, id, || server.poll_record(now, id, buf));
+        record.poll_record(now, id, output, &buf[before..]);
         output
     }
 
@@ -256,6 +258,7 @@ impl Machine for Hub {
     }
 
     fn handle_end(&mut self, _: End, _: &mut Wakes) {
+        self.flush_record();
         if let Some(lines) = &self.lines {
             lines.close();
         }

@@ -19,6 +19,7 @@ use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
 use driver::{Path, Shared};
 use proto_core::chat::{ChatConfig, RestoreError, RoomState};
 use proto_core::crypto::{Crypto, PublicKey};
+use proto_core::room::{CrownOnLeave, RoomConfig};
 use proto_core::{ConfigBuilder, ConfigError, Now, Server};
 use tokio::time::timeout;
 
@@ -134,7 +135,16 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
     let crypto = args.crypto.of(&addresses, &server_key, args.record.is_some())?;
     let key = crypto.as_ref().map(|crypto| crypto.identity.public_key());
-    let (start, now) = (Start { seed, server_key }, clock::now());
+    let start = Start {
+        seed,
+        server_key,
+        max_logs: args.web.max_logs,
+        max_rooms: room_config.max_rooms,
+        ban_prefix: room_config.ban_prefix,
+        drops_crowns: room_config.crown_on_leave == CrownOnLeave::Drop,
+        salt: room_config.salt.clone(),
+    };
+    let now = clock::now();
     let record = args.record.as_deref().map(|file| {
         let limit = args.record_limit.saturating_mul(1 << 20);
         Record::create(file, limit, now, &start, &rooms)
@@ -147,8 +157,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     };
     let gate = args.crypto.gate(crypto.as_ref())?;
     let config = ConfigBuilder { admission: gate.is_some(), ..config(crypto) };
-    let chat = ChatConfig { max_rooms: args.web.max_logs, ..chat() };
-    let mut server = born_as(config.clone(), chat, &start, rooms, now)?.with_rooms(room_config);
+    let mut server = born_as(config.clone(), room_config, &start, rooms, now)?;
     if let Some(gate) = &gate {
         server = server.with_gate(Arc::clone(gate));
     }
@@ -208,21 +217,29 @@ fn config(crypto: Option<Crypto>) -> ConfigBuilder {
 /// A server with these rooms, as it was at `now`.
 #[cfg(test)]
 pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
-    born_as(config(None), chat(), start, rooms, now)
+    let room_config = RoomConfig {
+        max_rooms: start.max_rooms,
+        ban_prefix: start.ban_prefix,
+        crown_on_leave: if start.drops_crowns { CrownOnLeave::Drop } else { CrownOnLeave::Next },
+        salt: start.salt.clone(),
+        ..RoomConfig::default()
+    };
+    born_as(config(None), room_config, start, rooms, now)
 }
 
 fn born_as(
     config: ConfigBuilder,
-    chat: ChatConfig,
+    room_config: RoomConfig,
     start: &Start,
     rooms: Vec<RoomState>,
     now: Now,
 ) -> Result<Server<Path>, ServeError> {
     let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config };
     let config = adapter_tokio::config(config).build()?;
+    let chat = ChatConfig { max_rooms: start.max_logs, ..chat() };
     let mut server = Server::new(config, LINK, chat, start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
-    Ok(server)
+    Ok(server.with_rooms(room_config))
 }
 
 #[cfg(not(planted))]

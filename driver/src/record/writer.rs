@@ -11,6 +11,9 @@ pub(super) const FULL: usize = 1 << 16;
 /// Bytes that are under way at most, unless told otherwise.
 const MOST: usize = 4 << 20;
 
+/// So many empty buffers are kept.
+const SPARE: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct Writer {
     full: Option<Sender<Vec<u8>>>,
@@ -18,6 +21,7 @@ pub(super) struct Writer {
     /// Room of the buffers that are under way.
     under_way: usize,
     pub(super) most: usize,
+    empty: Vec<Vec<u8>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -34,20 +38,19 @@ impl Writer {
             }
         };
         let thread = Some(thread::Builder::new().name("recorder".into()).spawn(work)?);
-        Ok(Self { full: Some(full), written, under_way: 0, most: MOST, thread })
+        Ok(Self { full: Some(full), written, under_way: 0, most: MOST, empty: Vec::new(), thread })
     }
 
     /// Has this written in its turn, and puts an empty buffer in its place.
     pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        let mut empty = None;
         while let Ok(returned) = self.written.try_recv() {
-            empty = Some(self.returned(returned?));
+            self.returned(returned?);
         }
         if self.under_way + buffer.len() > self.most {
             return Err(io::Error::other("the disk takes less than comes"));
         }
         let len = buffer.len();
-        let empty = empty.unwrap_or_else(|| Vec::with_capacity(FULL));
+        let empty = self.empty.pop().unwrap_or_else(|| Vec::with_capacity(FULL));
         let full = std::mem::replace(buffer, empty);
         if self.full.as_ref().is_none_or(|out| out.send(full).is_err()) {
             return Err(self.settle().err().unwrap_or_else(gone));
@@ -56,17 +59,20 @@ impl Writer {
         Ok(())
     }
 
-    fn returned(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+    /// Keeps a buffer for later, for fresh memory costs more than what is copied into it.
+    fn returned(&mut self, mut buffer: Vec<u8>) {
         self.under_way -= buffer.len();
         buffer.clear();
-        buffer
+        if self.empty.len() < SPARE && buffer.capacity() <= 2 * FULL {
+            self.empty.push(buffer);
+        }
     }
 
     /// Waits until all has been written.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         while self.under_way > 0 {
             match self.written.recv() {
-                Ok(Ok(buffer)) => drop(self.returned(buffer)),
+                Ok(Ok(buffer)) => self.returned(buffer),
                 Ok(Err(error)) => {
                     self.under_way = 0;
                     return Err(error);

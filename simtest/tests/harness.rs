@@ -44,6 +44,14 @@ fn breaks_when_told_to(sim: &mut Sim<Ledger>) {
     let bug = if told == "1" { Bug::AckBeforeSync } else { Bug::None };
     fill(sim, bug, 2, 5, Link::wifi());
     sim.campaign(Chaos::default().until(secs(3)).quiet_for(secs(30)));
+    if told == "hang" {
+        sim.invariant("ends", |v| {
+            while v.now().as_millis() >= 3_000 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        });
+    }
     if told == "panic" {
         sim.invariant("calm", |v| v.now().as_millis() < 3_000 || panic!("asked to"));
     }
@@ -233,6 +241,10 @@ mod command_line {
     use super::*;
 
     fn simtest(name: &str, breaks: bool, arguments: &str) -> (Option<i32>, String, String) {
+        simtest_with(name, &[("LEDGER_BREAKS", if breaks { "1" } else { "" })], arguments)
+    }
+
+    fn simtest_with(name: &str, set: &[(&str, &str)], arguments: &str) -> (Option<i32>, String, String) {
         let exe = env::current_exe().unwrap();
         let package = folder(name).join("package");
         fs::create_dir_all(&package).unwrap();
@@ -241,8 +253,7 @@ mod command_line {
             "{{\"manifest_path\":\"{package}/Cargo.toml\",\"profile\":{{\"test\":true}},\"executable\":\"{exe}\"}}"
         );
         let script = format!("echo \"$*\" > asked\necho '{message}'\n");
-        let breaks = if breaks { "1" } else { "" };
-        simtest_by(name, &script, &[("LEDGER_BREAKS", breaks)], arguments)
+        simtest_by(name, &script, set, arguments)
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -291,6 +302,24 @@ mod command_line {
         assert!(objects.lines().all(|line| line.starts_with(head) && line.ends_with('}')), "{objects}");
         assert!(objects.contains("\"phase\":\"seeds\",\"done\":0,\"of\":80}"), "{objects}");
         assert!(objects.lines().last().is_some_and(|line| line.contains("\"result\":\"pass\",\"code\":0")));
+    }
+
+    #[test]
+    fn runs_that_differ_have_an_exit_code_of_their_own() {
+        for command in ["run looks_at_more_than_the_run", "certify looks_at_more_than_the_run"] {
+            let (code, text, _) = simtest_with("cli-differs", &[("LEDGER_LOOKS", "1")], command);
+            assert_eq!(code, Some(4), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_never_ends_is_stopped() {
+        let set = [("LEDGER_BREAKS", "hang")];
+        let (code, text, _) = simtest_with("cli-hangs", &set, "run breaks_when_told_to --timeout 2s");
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(" timeout ") && text.contains("it has not ended within 2 s"), "{text}");
+        let (code, text, _) = simtest("cli-hangs", false, "run breaks_when_told_to --timeout 600s");
+        assert_eq!(code, Some(0), "{text}");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
@@ -21,6 +24,8 @@ pub(crate) struct Found {
     path: String,
     /// Whether it runs only when it is named.
     pub(crate) ignored: bool,
+    /// How long it may take.
+    timeout: Option<Duration>,
 }
 
 /// How a run went.
@@ -56,7 +61,7 @@ impl Run {
     pub(crate) fn code(&self) -> u8 {
         match self.word.as_str() {
             "pass" => 0,
-            "liveness" => 2,
+            "liveness" | "timeout" => 2,
             "safety" => 3,
             "determinism" => 4,
             "vacuous" => 5,
@@ -116,7 +121,7 @@ fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, Error> {
             let is = path.rsplit("::").next() == Some(name) && path.contains("::");
             let (binary, folder) = (binary.clone(), folder.clone());
             let ignored = ignored.lines().any(|other| other == line);
-            is.then(|| Found { binary, folder, path: path.into(), ignored })
+            is.then(|| Found { binary, folder, path: path.into(), ignored, timeout: arguments.timeout() })
         };
         all.extend(text.lines().filter_map(named));
     }
@@ -239,7 +244,7 @@ impl Found {
             .env("SIMTEST_RESULT", &result);
         command.envs(set.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).env("SIMTEST_FROM", env::current_dir().unwrap_or_default());
-        if bar.is_some() {
+        if bar.is_some() || self.timeout.is_some() {
             command.env("SIMTEST_PROGRESS", "1");
         }
         command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped());
@@ -251,26 +256,37 @@ impl Found {
             let _ = said.map(|mut said| said.read_to_end(&mut text));
             String::from_utf8_lossy(&text).into_owned()
         });
-        let (mut errors, mut wrote) = (String::new(), false);
-        for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
+        let stderr = child.stderr.take();
+        let child = Arc::new(Mutex::new(child));
+        let limit = self.timeout.map(|limit| Limit::new(limit, Arc::clone(&child)));
+        let (mut errors, mut wrote, mut latest) = (String::new(), false, String::new());
+        for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
             let Ok(line) = line else { break };
             match (line.strip_prefix('\u{1}'), &mut bar) {
                 (Some("wrote"), _) => wrote = true,
-                (Some(news), Some(bar)) => bar.show(news),
-                (Some(_), None) => {}
+                (Some(news), bar) => {
+                    news.clone_into(&mut latest);
+                    if let Some(bar) = bar {
+                        bar.show(news);
+                    }
+                }
                 (None, _) => {
                     errors.push_str(&line);
                     errors.push('\n');
                 }
             }
         }
-        child.wait().map_err(failed)?;
+        let stopped = limit.is_some_and(Limit::end);
+        child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(failed)?;
         if let Some(bar) = bar {
             bar.clear();
         }
         let shown = reader.join().unwrap_or_default();
         let took = begun.elapsed();
-        let told = read_and_remove(&result);
+        let mut told = read_and_remove(&result);
+        if let Some(limit) = self.timeout.filter(|_| stopped && told.is_empty()) {
+            told = format!("timeout\nit has not ended within {} s{}", limit.as_secs(), place(&latest));
+        }
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
         match word {
             "usage" => return Err(Error::Refused(text.trim_end().to_owned())),
@@ -280,6 +296,46 @@ impl Found {
         let output = if word == "crash" && text.is_empty() { errors } else { text.trim_end().to_owned() };
         Ok(Run { word: word.to_owned(), output, shown, wrote, took })
     }
+}
+
+/// Stops a process that takes too long.
+struct Limit {
+    ended: Sender<()>,
+    watch: JoinHandle<bool>,
+}
+
+impl Limit {
+    fn new(limit: Duration, child: Arc<Mutex<Child>>) -> Self {
+        let (ended, end) = channel();
+        let watch = thread::spawn(move || {
+            let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            if late {
+                // It fails for one that has just ended.
+                let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+            }
+            late
+        });
+        Self { ended, watch }
+    }
+
+    /// The process has closed its output; whether it was stopped.
+    fn end(self) -> bool {
+        drop(self.ended);
+        self.watch.join().unwrap_or_default()
+    }
+}
+
+/// What is known of where a test was stopped.
+fn place(latest: &str) -> String {
+    let mut words = latest.split(' ');
+    let at = match (words.next(), words.next(), words.next()) {
+        (Some(phase), Some(done), Some(all)) => format!(", at {} {done} of {all}", phase.replace('-', " ")),
+        _ => String::new(),
+    };
+    format!(
+        "{at}: a run ends after `Sim::max_events` events at the latest, but an endless loop in a node, in a judge or in the test's body \
+         is not an event; a debugger that is attached while it runs shows where"
+    )
 }
 
 fn read_and_remove(path: &Path) -> String {

@@ -1,5 +1,7 @@
 //! What may be written after `simtest`.
 
+use std::time::Duration;
+
 pub(crate) const USAGE: &str = "\
 usage:
   simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
@@ -14,7 +16,8 @@ usage:
   simtest bench [NAME]... [--strict]
   simtest help, simtest --version
 all take --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
---features LIST, --all-features, --no-default-features and --release.
+--features LIST, --all-features, --no-default-features and --release. Those that run tests take --timeout 60s: a test that has not
+ended by then is stopped, and counts as a liveness failure.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict (or an incomplete certificate),
 64 usage, 70 it could not be done (the tests do not build, a file cannot be read); of diff: 0 no difference, 1 one";
 
@@ -26,7 +29,7 @@ pub(crate) struct Arguments {
     flags: Vec<String>,
 }
 
-const VALUES: [&str; 8] = ["seeds", "jobs", "view", "faults", "out", "sched", "budget", "until"];
+const VALUES: [&str; 9] = ["seeds", "jobs", "view", "faults", "out", "sched", "budget", "until", "timeout"];
 /// What cargo is given.
 const CARGO_VALUES: [&str; 4] = ["package", "features", "test", "manifest-path"];
 const CARGO_FLAGS: [&str; 4] = ["release", "workspace", "all-features", "no-default-features"];
@@ -42,7 +45,7 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
             let ends = value.split_once("..");
             (ends.is_some_and(|(from, to)| is_number(from) && is_number(to)), "a range like 0..1000")
         }
-        "budget" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
+        "budget" | "timeout" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
         "view" => (is_view(value), "outcomes, messages, packets, host=NAME or around=f2+20"),
         "jobs" | "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
         _ => (true, ""),
@@ -84,7 +87,9 @@ impl Arguments {
     pub(crate) fn of(command: &str, arguments: &[String]) -> Result<Self, String> {
         let parsed = Self::parse(arguments)?;
         let mut names = parsed.values.iter().map(|(name, _)| name).chain(&parsed.flags);
-        let all = |name: &str| name == "json" || CARGO_VALUES.contains(&name) || CARGO_FLAGS.contains(&name);
+        let all = |name: &str| {
+            ["json", "timeout"].contains(&name) || CARGO_VALUES.contains(&name) || CARGO_FLAGS.contains(&name)
+        };
         let known = |name: &String| all(name) || options(command).contains(&&name[..]);
         match names.find(|name| !known(name)) {
             Some(name) => Err(format!("`{command}` does not take --{name}")),
@@ -120,6 +125,11 @@ impl Arguments {
             }
         }
         Ok(all)
+    }
+
+    /// How long a test may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.value("timeout")?.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
@@ -175,6 +185,7 @@ mod tests {
         assert_eq!(parse("--sched a.sched --html").unwrap().value("sched"), Some("a.sched"));
         assert_eq!(parse("--seeds"), Err("--seeds needs a value".into()));
         assert_eq!(parse("--seeds 5"), Err("--seeds 5: expected a range like 0..1000".into()));
+        assert_eq!(parse("--timeout 3s").unwrap().timeout(), Some(Duration::from_secs(3)));
         assert_eq!(parse("--budget 60"), Err("--budget 60: expected seconds like 60s".into()));
         assert_eq!(parse("--faults two"), Err("--faults two: expected a number".into()));
         assert!(parse("--view around=f2±20").is_ok() && parse("--view host=a,b").is_ok());

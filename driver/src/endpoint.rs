@@ -86,7 +86,7 @@ impl Endpoint {
         record: &RecordOptions,
     ) -> io::Result<(Self, Shared<Node>)> {
         let now = clock();
-        let tape = Tape::new(record, config, &Birth { seed, server_key: None }, now)?;
+        let tape = Tape::new(record, config, &Birth { seed, server_key: None, generation: 0 }, now)?;
         let endpoint = proto_core::Endpoint::new(Arc::clone(config), LINK, seed, now.mono);
         let shared = Shared::new(Node::new(Flight::new(endpoint).on(Some(tape)), max_backlog), clock);
         Ok((Self::on_ports(vec![shared.clone()], Known::default()), shared))

@@ -126,7 +126,7 @@ fn open<R: Runtime>(
         let settings = config(builder).build()?;
         let (seed, now) = (seed().map_err(BindError::Seed)?, clock::now());
         let tape = record.as_ref().map(|record| {
-            let birth = Birth { seed, server_key: drawn };
+            let birth = Birth { seed, server_key: drawn, generation: 0 };
             Tape::new(&record.of_shard(number as u8), &settings, &birth, now)
         });
         let tape = tape.transpose().map_err(BindError::Record)?;

@@ -16,11 +16,13 @@ use crate::Path;
 pub(crate) struct Flight {
     endpoint: Endpoint<Path>,
     tape: Option<Box<Tape>>,
+    /// What endpoints have counted whose place this one has taken.
+    past: Option<Box<Stats>>,
 }
 
 impl Flight {
     pub(crate) const fn new(endpoint: Endpoint<Path>) -> Self {
-        Self { endpoint, tape: None }
+        Self { endpoint, tape: None, past: None }
     }
 
     /// The same, noted from here on, which must be its birth.
@@ -42,8 +44,15 @@ impl Flight {
 
     /// To be called after each turn.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        if let Some(tape) = &mut self.tape {
-            tape.settle(now);
+        let Self { endpoint, tape: Some(tape), past } = self else { return };
+        tape.settle(now);
+        if tape.is_due() && endpoint.is_at_rest() {
+            let generation = endpoint.next_generation();
+            // Where no other file can be made, this one goes on.
+            if let Ok(seed) = tape.begin_anew(endpoint.config(), now, generation) {
+                **past.get_or_insert_default() += &endpoint.stats();
+                *endpoint = endpoint.reborn(seed, now, generation);
+            }
         }
     }
 
@@ -62,7 +71,11 @@ impl Flight {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.endpoint.stats()
+        let mut stats = self.endpoint.stats();
+        if let Some(past) = &self.past {
+            stats += past;
+        }
+        stats
     }
 
     pub(crate) fn get(&self, id: ConnectionId) -> Option<ConnectionRef<'_>> {
@@ -91,7 +104,7 @@ impl Flight {
 
     #[inline]
     pub(crate) fn connection(&mut self, id: ConnectionId) -> Option<Conn<'_>> {
-        let Self { endpoint, tape } = self;
+        let Self { endpoint, tape, .. } = self;
         endpoint.connection(id).map(|conn| Conn::new(conn, id, tape.as_deref_mut()))
     }
 
@@ -137,7 +150,7 @@ impl Flight {
         buf: &mut Vec<u8>,
         packets: &mut Vec<Transmit<Path>>,
     ) -> usize {
-        let Self { endpoint, tape: Some(tape) } = self else {
+        let Self { endpoint, tape: Some(tape), .. } = self else {
             return self.endpoint.poll_packets(now, max, buf, packets);
         };
         let (before, start) = (packets.len(), buf.len());
@@ -192,7 +205,7 @@ impl Flight {
     }
 
     pub(crate) fn poll_link(&mut self) -> Option<LinkId> {
-        let Self { endpoint, tape: Some(tape) } = self else { return self.endpoint.poll_link() };
+        let Self { endpoint, tape: Some(tape), .. } = self else { return self.endpoint.poll_link() };
         let unanswered = Some(LinkId::from_number(u64::MAX));
         let link = tape.asking(tape.at(), kind::POLL_LINK, &unanswered, || endpoint.poll_link());
         tape.note_at_once(kind::POLL_LINK, &link);
@@ -200,7 +213,7 @@ impl Flight {
     }
 
     pub(crate) fn poll_record(&mut self, now: Timestamp, id: LinkId, buf: &mut Vec<u8>) -> Output {
-        let Self { endpoint, tape: Some(tape) } = self else {
+        let Self { endpoint, tape: Some(tape), .. } = self else {
             return self.endpoint.poll_record(now, id, buf);
         };
         let start = buf.len();
@@ -212,7 +225,7 @@ impl Flight {
     }
 
     pub(crate) fn poll_dial(&mut self) -> Option<Dial<Path>> {
-        let Self { endpoint, tape: Some(tape) } = self else { return self.endpoint.poll_dial() };
+        let Self { endpoint, tape: Some(tape), .. } = self else { return self.endpoint.poll_dial() };
         let unanswered = Some((false, DialId::from_number(u64::MAX)));
         let dial = tape.asking(tape.at(), kind::POLL_DIAL, &unanswered, || endpoint.poll_dial());
         tape.note_at_once(kind::POLL_DIAL, &asked(dial));
@@ -239,7 +252,7 @@ impl Flight {
         paths: &[Path],
         credentials: &[u8],
     ) -> Result<ConnectionId, ConnectError> {
-        let Self { endpoint, tape: Some(tape) } = self else {
+        let Self { endpoint, tape: Some(tape), .. } = self else {
             return self.endpoint.connect_any_with(now, paths, credentials);
         };
         let numbers: Vec<u32> = paths.iter().map(|path| tape.path(*path)).collect();

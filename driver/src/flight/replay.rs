@@ -168,8 +168,8 @@ impl Replay {
     }
 
     fn bear(&mut self, now: Timestamp, bytes: &[u8]) -> Result<(), Wrong> {
-        type Born = ([u8; 32], Option<[u8; 32]>, u8, bool, Duration, String);
-        let (seed, server_key, shard, accept, wall_epoch, recorded) = get::<Born>(bytes)?;
+        type Born = ([u8; 32], Option<[u8; 32]>, u32, u8, bool, Duration, String);
+        let (seed, server_key, generation, shard, accept, wall_epoch, recorded) = get::<Born>(bytes)?;
         let mut builder = ConfigBuilder { shard, accept, wall_epoch, ..self.config.clone() };
         if let Some(key) = server_key {
             builder.server_key = Some(key.into());
@@ -179,7 +179,7 @@ impl Replay {
             return Err(Wrong::Said(what));
         }
         let settings = config(builder).build().map_err(|error| Wrong::Said(error.to_string()))?;
-        self.endpoint = Some(Endpoint::new(settings, LINK, seed, now));
+        self.endpoint = Some(Endpoint::new(settings, LINK, seed, now).reborn(seed, now, generation));
         self.paths.clear();
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use proto_core::wire::varint;
@@ -11,7 +12,7 @@ use proto_core::{ConfigBuilder, Now, Timestamp, Transmit};
 
 use super::RECORDED;
 use super::code::Put;
-use crate::{Path, Recorder};
+use crate::{Path, Recorder, seed};
 
 /// The sorts of input.
 pub(super) mod kind {
@@ -72,6 +73,11 @@ pub struct RecordOptions {
     pub file: PathBuf,
     /// Recording ends when a file has this size in bytes. 1 GiB.
     pub limit: u64,
+    /// Recording begins anew at a moment at which nobody is connected, once half of `limit` is used or recording has ended: so the file
+    /// holds the latest of what an endpoint has done, and not the first. What was recorded before stays until the next time, in
+    /// `session.old.rec`. The endpoint is born again then, with fresh keys for tokens and nothing that it knew of those who have gone:
+    /// a client that was about to come needs a round trip more. No.
+    pub again: bool,
     /// So many bytes wait in memory for the disk at most. If it takes less than comes, recording ends; the protocol never waits for it.
     /// 4 MiB.
     pub memory: usize,
@@ -82,19 +88,32 @@ pub struct RecordOptions {
 impl RecordOptions {
     /// A recording in `file`.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), limit: 1 << 30, memory: 4 << 20, delay: Duration::from_secs(1) }
+        Self {
+            file: file.into(),
+            limit: 1 << 30,
+            again: false,
+            memory: 4 << 20,
+            delay: Duration::from_secs(1),
+        }
     }
 
     /// That of a shard.
     pub(crate) fn of_shard(&self, shard: u8) -> Self {
-        let mut this = self.clone();
-        if shard > 0 {
-            let extension = this.file.extension().unwrap_or_default().to_string_lossy();
-            let numbered =
-                if extension.is_empty() { shard.to_string() } else { format!("{shard}.{extension}") };
-            this.file.set_extension(numbered);
+        let file = if shard > 0 { self.beside(&shard.to_string()) } else { self.file.clone() };
+        Self { file, ..self.clone() }
+    }
+
+    /// The file's name with a word before its extension.
+    fn beside(&self, word: &str) -> PathBuf {
+        match self.file.extension() {
+            Some(extension) => self.file.with_extension(format!("{word}.{}", extension.to_string_lossy())),
+            None => self.file.with_extension(word),
         }
-        this
+    }
+
+    /// Where what was recorded before stays, where recording begins anew.
+    pub fn old_file(&self) -> PathBuf {
+        self.beside("old")
     }
 }
 
@@ -104,6 +123,8 @@ pub(crate) struct Birth {
     pub(crate) seed: [u8; 32],
     /// Where it was drawn, and is not among the application's settings.
     pub(crate) server_key: Option<[u8; 32]>,
+    /// The first generation of its ids.
+    pub(crate) generation: u32,
 }
 
 /// The settings as text, so that a replay with others can say which. Functions have an address that is not the same twice.
@@ -134,7 +155,11 @@ const PATHS: usize = 65_536;
 /// Notes inputs.
 #[derive(Debug)]
 pub(crate) struct Tape {
+    options: RecordOptions,
+    birth: Birth,
     recorder: Recorder,
+    /// Inputs that were not recorded before this recording began.
+    missed: u64,
     paths: BTreeMap<Path, u32>,
     at: Timestamp,
     unix_ms: u64,
@@ -142,7 +167,6 @@ pub(crate) struct Tape {
     polls: u64,
     /// How many inputs were noted.
     noted: u64,
-    delay: Duration,
     /// When what there was went to the disk last.
     flushed: Timestamp,
     scratch: Vec<u8>,
@@ -157,19 +181,22 @@ impl Tape {
     ) -> io::Result<Self> {
         let recorder = Recorder::create(&options.file, RECORDED, options.limit)?.with_memory(options.memory);
         let mut tape = Self {
+            options: options.clone(),
+            birth: birth.clone(),
             recorder,
+            missed: 0,
             paths: BTreeMap::new(),
             at: now.mono,
             unix_ms: now.unix_ms,
             polls: 0,
             noted: 0,
-            delay: options.delay,
             flushed: now.mono,
             scratch: Vec::new(),
         };
         let ConfigBuilder { shard, accept, wall_epoch, .. } = config;
-        let Birth { seed, server_key } = birth;
-        tape.note(now.mono, kind::BIRTH, &(seed, server_key, shard, accept, wall_epoch, settings(config)));
+        let Birth { seed, server_key, generation } = birth;
+        let born = (seed, server_key, generation, shard, accept, wall_epoch, settings(config));
+        tape.note(now.mono, kind::BIRTH, &born);
         Ok(tape)
     }
 
@@ -256,7 +283,7 @@ impl Tape {
 
     /// To be called now and then: what was noted long ago goes to the disk.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        if now.since(self.flushed) >= self.delay {
+        if now.since(self.flushed) >= self.options.delay {
             self.flushed = now;
             self.note_polls();
             self.recorder.hand_over();
@@ -271,7 +298,33 @@ impl Tape {
 
     /// How many inputs are missing at the end.
     pub(super) const fn missed(&self) -> u64 {
-        self.recorder.missed()
+        self.missed + self.recorder.missed()
+    }
+
+    /// Whether recording is to begin anew as soon as the endpoint is at rest.
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.options.again
+            && (self.recorder.why_ended().is_some() || self.recorder.left() < self.options.limit / 2)
+    }
+
+    /// Begins anew, in another file, with the birth of an endpoint with these ids; its seed.
+    pub(super) fn begin_anew(
+        &mut self,
+        config: &ConfigBuilder,
+        now: Timestamp,
+        generation: u32,
+    ) -> io::Result<[u8; 32]> {
+        let birth = Birth { seed: seed()?, generation, ..self.birth.clone() };
+        self.note_polls();
+        // The thread that writes it goes on under the other name.
+        std::fs::rename(&self.options.file, self.options.old_file())?;
+        let mut new = Self::new(&self.options, config, &birth, Now { mono: now, unix_ms: self.unix_ms })?;
+        new.missed = self.missed();
+        let old = std::mem::replace(self, new);
+        // It waits for the disk.
+        thread::Builder::new().name("recorder".into()).spawn(move || drop(old))?;
+        Ok(birth.seed)
     }
 
     /// Why recording has ended, if it has.

@@ -193,6 +193,46 @@ fn a_recording_ends_when_it_is_full_and_what_is_missing_is_counted() {
 }
 
 #[test]
+fn a_recording_begins_anew_when_nobody_is_connected() {
+    let again = |record| RecordOptions { limit: 300_000, again: true, ..record };
+    let mut net = Net::recorded(ConfigBuilder::default(), again);
+    let (mut ids, mut sent) = (Vec::new(), 0);
+    for round in 1..=4 {
+        let (client, server) = net.connect();
+        ids.extend([client.id(), server.id()]);
+        drop((client, server));
+        converse(&mut net);
+        net.pass(Duration::from_mins(3));
+        let now = net.client().endpoint().stats().messages_accepted;
+        assert!(now > sent, "what was counted before counts on");
+        sent = now;
+        assert_eq!(net.recordings().len(), 4, "round {round}");
+    }
+    let all = ids.len();
+    ids.sort_unstable();
+    // A client and a server may have ids of one number.
+    ids.dedup();
+    assert_eq!(ids.len(), all / 2, "no id comes twice");
+    for (recording, _) in net.recordings() {
+        assert_eq!(recording.inputs[0].kind, kind::BIRTH);
+    }
+    assert!(net.records.iter().all(|(record, _)| record.file.metadata().unwrap().len() <= 300_000));
+    assert_eq!(net.client().endpoint().recording_ended(), None);
+}
+
+#[test]
+fn a_recording_that_has_ended_begins_anew_when_nobody_is_connected() {
+    let again = |record| RecordOptions { limit: 9_000, again: true, ..record };
+    let mut net = Net::recorded(ConfigBuilder::default(), again);
+    converse(&mut net);
+    net.pass(Duration::from_mins(3));
+    for host in &net.hosts {
+        assert_eq!(host.endpoint().recording_ended(), None, "a new one");
+        assert!(host.endpoint().counters().unrecorded > 10, "of the one before");
+    }
+}
+
+#[test]
 fn what_led_to_a_panic_is_in_the_file() {
     let net = conversation();
     let before = net.recordings();
@@ -211,7 +251,7 @@ fn a_question_that_panics_is_in_the_file_without_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let record = RecordOptions::new(folder.path().join("panic.rec"));
     let config = ConfigBuilder::default().build().unwrap();
-    let birth = Birth { seed: [1; 32], server_key: None };
+    let birth = Birth { seed: [1; 32], server_key: None, generation: 0 };
     let mut tape = Tape::new(&record, &config, &birth, now()).unwrap();
     let ask =
         || tape.asking(now().mono, kind::TRANSMIT, &(7_usize, usize::MAX, 0_u32), || panic!("as planned"));
@@ -244,4 +284,5 @@ fn shards_have_files_of_their_own() {
     assert_eq!(file("a/session.rec", 0).to_str(), Some("a/session.rec"));
     assert_eq!(file("a/session.rec", 2).to_str(), Some("a/session.2.rec"));
     assert_eq!(file("session", 1).to_str(), Some("session.1"));
+    assert_eq!(RecordOptions::new("a/session.1.rec").old_file().to_str(), Some("a/session.1.old.rec"));
 }

@@ -80,6 +80,11 @@ impl Recorder {
         self.put(self.at, self.unix_ms, kind, parts);
     }
 
+    /// How many bytes the file may still grow by.
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
     /// When the latest input came, in nanoseconds; none is noted as earlier.
     pub const fn at(&self) -> u64 {
         self.at

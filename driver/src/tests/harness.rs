@@ -174,10 +174,13 @@ impl Net {
             host.shared.quietly(|node| node.endpoint_mut().end());
         }
         let read = |(record, config): &(RecordOptions, ConfigBuilder)| {
-            let bytes = fs::read(&record.file).expect("there is a file");
-            (Recording::parse(&bytes).expect("it is a recording"), config.clone())
+            [record.file.clone(), record.old_file()].map(|file| {
+                // Not every recording has begun anew.
+                let bytes = fs::read(file).ok()?;
+                Some((Recording::parse(&bytes).expect("it is a recording"), config.clone()))
+            })
         };
-        self.records.iter().map(read).collect()
+        self.records.iter().flat_map(read).flatten().collect()
     }
 
     pub(crate) fn client(&self) -> &Host {

@@ -48,6 +48,15 @@ impl<A> Default for Dials<A> {
 }
 
 impl<A: Address> Dials<A> {
+    /// Numbers that no stream has had before this generation.
+    pub(super) fn of_generation(generation: u32) -> Self {
+        Self { next: u64::from(generation) << 32, ..Self::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.asks.is_empty()
+    }
+
     fn begin(&mut self, slot: u32, way: u8, address: A) -> DialId {
         let id = DialId(self.next);
         self.next += 1;

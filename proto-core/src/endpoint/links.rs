@@ -65,6 +65,8 @@ struct Slot<A> {
 pub(super) struct Links<A> {
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
+    /// The generation of a slot that is used for the first time.
+    pub(super) generation: u32,
     /// Those that may have something to write.
     pub(super) writable: ReadyList,
     /// When INIT must have come.
@@ -76,6 +78,7 @@ impl<A> Default for Links<A> {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
+            generation: 0,
             writable: ReadyList::default(),
             deadlines: Deadlines::default(),
         }
@@ -85,7 +88,7 @@ impl<A> Default for Links<A> {
 impl<A: Address> Links<A> {
     pub(super) fn insert(&mut self, address: A, link: Link, role: Role) -> LinkId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, entry: None });
+            self.slots.push(Slot { generation: self.generation, entry: None });
             self.slots.len() as u32 - 1
         });
         let place = &mut self.slots[slot as usize];
@@ -114,6 +117,17 @@ impl<A: Address> Links<A> {
             place.generation = place.generation.wrapping_add(1);
             self.free.push(slot);
         }
+    }
+
+    /// Whether there are none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
+    }
+
+    /// One that no slot has had.
+    pub(super) fn next_generation(&self) -> u32 {
+        let latest = self.slots.iter().map(|slot| slot.generation).max();
+        latest.map_or(self.generation, |latest| latest.max(self.generation)).wrapping_add(1)
     }
 
     /// When the first INIT is overdue.

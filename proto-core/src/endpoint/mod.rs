@@ -7,6 +7,7 @@ mod guard;
 mod incoming;
 mod links;
 mod packets;
+mod reborn;
 mod replace;
 mod roaming;
 mod routes;
@@ -62,6 +63,8 @@ pub struct Endpoint<A: Address = SocketAddr> {
     draining: Option<Box<Draining>>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
+    /// The generation of a slot that is used for the first time.
+    generation: u32,
     routes: Routes<A>,
     incoming: Incoming<A>,
     sessions: Sessions,
@@ -126,6 +129,7 @@ impl<A: Address> Endpoint<A> {
             clock: now,
             slots: Vec::new(),
             free: Vec::new(),
+            generation: 0,
             routes: Routes::new(&seed),
             sessions: Sessions::default(),
             answers: VecDeque::new(),
@@ -352,7 +356,7 @@ impl<A: Address> Endpoint<A> {
         race: Option<Box<Race<A>>>,
     ) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, entry: None });
+            self.slots.push(Slot { generation: self.generation, entry: None });
             self.slots.len() as u32 - 1
         });
         let cid = conn.local_cid();

@@ -4,6 +4,7 @@ mod admission;
 mod drain;
 mod handshake;
 mod idle;
+mod reborn;
 mod reconnect;
 mod reset;
 mod resume;

@@ -19,12 +19,14 @@ use crate::{LINK, Path, config};
 /// `simtest` reads the file; this is all that its test has to say for an endpoint of an adapter with the settings `config()`:
 ///
 /// ```ignore
-/// #[test]
-/// fn simtest_recording() {
-///     simtest::replay_recording(driver::RECORDED, |recording, compare| {
-///         let mut replay = driver::Replay::new(config(), compare);
-///         recording.inputs.iter().try_for_each(|input| replay.input(input.at, input.kind, &input.bytes))
-///     });
+/// mod sessions {
+///     #[test]
+///     fn simtest_recording() {
+///         simtest::replay_recording(driver::RECORDED, |recording, compare| {
+///             let mut replay = driver::Replay::new(super::config(), compare);
+///             recording.inputs.iter().try_for_each(|input| replay.input(input.at, input.kind, &input.bytes))
+///         });
+///     }
 /// }
 /// ```
 #[derive(Debug)]

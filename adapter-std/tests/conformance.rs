@@ -85,6 +85,10 @@ impl Stack for Threads {
         endpoint.stats()
     }
 
+    fn link_stats(endpoint: &Endpoint) -> driver::link::Stats {
+        endpoint.link_stats()
+    }
+
     fn send(connection: &Connection, message: Message, wait: Duration) -> Option<Result<(), SendError>> {
         in_time(connection.send(message, wait))
     }

@@ -2,8 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
-use driver::Address;
+use driver::{Address, Scheme};
 use proto_core::ConfigBuilder;
 
 use crate::env::{accept, connect, number, recv, send};
@@ -100,6 +101,34 @@ pub fn silent_streams_keep_nobody_out<S: Stack>(env: &Env<S>) {
     let client = env.client(ConfigBuilder::default());
     let _silent: Vec<_> = (0..20).map(|_| Raw::connect(&address)).collect();
     works::<S>(&server, &client, &address);
+}
+
+/// A record that begins and does not end ends its stream, long before anything else would.
+pub fn a_record_that_does_not_end_in_time_ends_its_stream<S: Stack>(env: &Env<S>) {
+    let hour = Duration::from_hours(1);
+    let config = ConfigBuilder {
+        handshake_timeout: hour,
+        heartbeat: hour,
+        dead: hour * 4,
+        ..ConfigBuilder::default()
+    };
+    let mut options = env.options(config.clone());
+    options.links.record_timeout = Duration::from_millis(100);
+    let server = S::listen(&[env.address()], options).expect("an address is free");
+    let address = S::addresses(&server).remove(0);
+    let client = env.client(config);
+    let relay = Relay::new(&address);
+    let here = connect::<S>(&client, &relay.address);
+    let there = accept::<S>(&server);
+    send::<S>(&here, number(1));
+    assert_eq!(recv::<S>(&there).payload, "1");
+    // With a length of two bytes, and as a masked frame of a web socket.
+    relay.say(&[0x82, 0xE4]);
+    S::closed(&here, WAIT).expect("the server hangs up");
+    let stats = S::link_stats(&server);
+    // TLS takes no bytes in the name of its client at all.
+    let is_sealed = matches!(env.scheme, Scheme::Tls | Scheme::Wss);
+    assert_eq!((stats.records_overdue, stats.broken), if is_sealed { (0, 1) } else { (1, 0) });
 }
 
 /// A stream that dies is noticed by the client.

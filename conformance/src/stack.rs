@@ -59,6 +59,8 @@ pub trait Stack: 'static {
     fn wait_idle(endpoint: &Self::Endpoint, wait: Duration) -> Option<()>;
     /// Totals.
     fn stats(endpoint: &Self::Endpoint) -> Stats;
+    /// What its streams did.
+    fn link_stats(endpoint: &Self::Endpoint) -> driver::link::Stats;
 
     /// Sends.
     fn send(connection: &Self::Connection, message: Message, wait: Duration)
@@ -207,6 +209,10 @@ impl<R: Runs> Stack for Async<R> {
 
     fn stats(endpoint: &Endpoint) -> Stats {
         endpoint.stats()
+    }
+
+    fn link_stats(endpoint: &Endpoint) -> driver::link::Stats {
+        endpoint.link_stats()
     }
 
     fn send(connection: &Connection, message: Message, wait: Duration) -> Option<Result<(), SendError>> {

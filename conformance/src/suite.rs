@@ -80,7 +80,7 @@ macro_rules! streams {
             raw:
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
                 silent_streams_keep_nobody_out a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
-                a_stream_that_is_cut_is_noticed;
+                a_stream_that_is_cut_is_noticed a_record_that_does_not_end_in_time_ends_its_stream;
             sessions:
                 a_session_goes_on_over_another_kind_of_link;
         }

@@ -180,6 +180,12 @@ pub struct ConfigBuilder {
     /// What each channel takes in at most. `None`.
     pub receive_rate_per_channel: Option<Rate>,
 
+    /// What all connections from one prefix of addresses take in at most, together: likewise, but the peers are not told. `None`.
+    pub receive_rate_per_prefix: Option<Rate>,
+    /// What all connections of one user take in at most, together: of one who has shown a key, a certificate, or his number on a Unix
+    /// socket. `None`.
+    pub receive_rate_per_user: Option<Rate>,
+
     /// Whether the endpoint takes connections.
     pub accept: bool,
     /// Connections that it holds at most. 65,536.
@@ -188,6 +194,13 @@ pub struct ConfigBuilder {
     pub max_pending: usize,
     /// Handshakes that may be under way from one prefix of addresses. 16.
     pub max_pending_per_prefix: usize,
+    /// New clients that are let in a second; others are told to come back later. 10,000; at most 1,000,000.
+    pub accept_rate: u32,
+    /// New clients that are let in at once. 65,536; at most 2^24.
+    pub accept_burst: u32,
+    /// Claims to sessions that may fail in a minute, of one prefix of addresses. From then on an address must be proven first, and
+    /// refusals wait for 1 s. 5.
+    pub max_resume_failures: u32,
     /// Whether the application decides about each client: see [`Event::Undecided`](crate::Event::Undecided). Clients must prove
     /// their address first then, whatever `retry` says.
     pub admission: bool,
@@ -195,6 +208,9 @@ pub struct ConfigBuilder {
     pub admission_timeout: Duration,
     /// Clients that may be undecided. 1024.
     pub max_undecided: usize,
+    /// Bytes that all connections of clients hold together, themselves included. Above four fifths of it an eighth of `session_bytes` is
+    /// granted, above 95 % some are ended, those that hold most last. 1 GiB; at least 1 MiB.
+    pub max_bytes: usize,
     /// When clients must prove their address first.
     pub retry: Retry,
     /// What BUSY tells a client to wait. 2 s.
@@ -261,13 +277,19 @@ impl Default for ConfigBuilder {
             send_rate_per_channel: None,
             receive_rate: None,
             receive_rate_per_channel: None,
+            receive_rate_per_prefix: None,
+            receive_rate_per_user: None,
             accept: false,
             max_connections: 65_536,
             max_pending: 4096,
             max_pending_per_prefix: 16,
+            accept_rate: 10_000,
+            accept_burst: 65_536,
+            max_resume_failures: 5,
             admission: false,
             admission_timeout: Duration::from_secs(5),
             max_undecided: 1024,
+            max_bytes: 1 << 30,
             retry: Retry::Always,
             busy_retry_after: Duration::from_secs(2),
             shard: 0,

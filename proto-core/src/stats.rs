@@ -69,12 +69,16 @@ drops! {
     WrongVersion = "wrong-version",
     /// An INIT that claims a session which is not known, or not proven to be the client's.
     ResumeRefused = "resume-refused",
+    /// The same, from a network of which too many came: its refusal waits.
+    ResumeDelayed = "resume-delayed",
     /// An INIT that claims a session which has a newer attachment.
     Superseded = "superseded",
     /// A packet of an attachment that another one has taken the place of.
     Fenced = "fenced",
     /// An INIT refused because the endpoint is full.
     Busy = "busy",
+    /// An INIT refused because clients come faster than the endpoint lets them in.
+    AcceptRate = "accept-rate",
     /// An INIT refused because the endpoint is going away.
     Draining = "draining",
     /// An INIT at an endpoint that takes no connections.
@@ -85,12 +89,16 @@ drops! {
     AdmissionExpired = "admission-expired",
     /// A handshake that was not finished in time.
     HandshakeExpired = "handshake-expired",
+    /// A handshake that gave its place in a full waiting room to a newcomer.
+    HandshakeEvicted = "handshake-evicted",
     /// A handshake that its client took back: another way to the server was faster, or its stream died.
     HandshakeWithdrawn = "handshake-withdrawn",
     /// A stateless answer that found its queue full.
     AnswerQueueFull = "answer-queue-full",
     /// A stateless reset that came too soon after the last one, or whose trigger was too short.
     ResetSuppressed = "reset-suppressed",
+    /// A connection that was ended because all of them together held too much.
+    MemoryEvicted = "memory-evicted",
     /// A record of a stream link that the endpoint has let go of.
     UnknownLink = "unknown-link",
     /// What came on a stream link and was no record.

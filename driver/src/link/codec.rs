@@ -57,25 +57,27 @@ impl Codec {
         Self::WebSocket(Box::new(Frames::new(role)))
     }
 
-    /// Hands in every record that is whole with `input`, and says how many.
+    /// Hands in every record that is whole with `input`, and says how many. No more than `most`, pings included, are taken; what is
+    /// behind them stays in `input`.
     pub(super) fn hand_in(
         &mut self,
         machine: &mut impl Records,
         now: Now,
         id: LinkId,
-        mut input: &[u8],
+        input: &mut &[u8],
+        most: usize,
         counters: &Counters,
     ) -> Result<usize, End> {
         let mut records = 0;
-        loop {
+        for _ in 0..most {
             let limit = machine.record_limit(id);
             match self {
-                Self::Framed(_, deframer) => match deframer.next(&mut input, limit) {
+                Self::Framed(_, deframer) => match deframer.next(input, limit) {
                     Ok(Some(record)) => machine.handle_record(now, id, record),
                     Ok(None) => return Ok(records),
                     Err(error) => return Err(End::Broken(broken(error))),
                 },
-                Self::WebSocket(frames) => match frames.next(&mut input, limit) {
+                Self::WebSocket(frames) => match frames.next(input, limit) {
                     Ok(Some(Got::Record(record))) => machine.handle_record(now, id, record),
                     Ok(Some(Got::Ping)) => {
                         counters.pings_passed_over.add(usize::from(frames.owe_pong()));
@@ -88,6 +90,18 @@ impl Codec {
                 },
             }
             records += 1;
+        }
+        if !input.is_empty() {
+            counters.turns_cut.add(1);
+        }
+        Ok(records)
+    }
+
+    /// Whether no record is under way.
+    pub(super) const fn is_idle(&self) -> bool {
+        match self {
+            Self::Framed(_, deframer) => deframer.is_idle(),
+            Self::WebSocket(frames) => frames.is_idle(),
         }
     }
 

@@ -122,6 +122,11 @@ impl Frames {
         }
     }
 
+    /// Whether no message and no frame is under way.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.head_len == 0 && self.frame.is_none() && !self.is_fragmented
+    }
+
     /// Reads a header, or as much of it as is there.
     fn take_head(&mut self, input: &mut &[u8], limit: usize) -> Result<Option<Frame>, &'static str> {
         loop {

@@ -202,7 +202,17 @@ impl<R: Runtime> Links<R> {
                     self.leave(number);
                 }
                 What::Ending(_) => self.leave(number),
-                What::Stream(..) => {}
+                What::Stream(id, stream) => {
+                    match stream.record_since().map(|at| at + self.options.record_timeout) {
+                        None => {}
+                        Some(until) if until > now => self.arm(number, until),
+                        Some(_) => {
+                            self.counters.records_overdue.add(1);
+                            lost(shared, *id);
+                            self.leave(number);
+                        }
+                    }
+                }
             }
         }
     }
@@ -254,6 +264,10 @@ impl<R: Runtime> Links<R> {
                     (went, _) => {
                         if matches!(went, Went::More) {
                             waker.wake();
+                        }
+                        // One that ends in time leaves the deadline where it is, for others to come.
+                        if let Some(since) = stream.record_since().filter(|_| seat.deadline.is_none()) {
+                            self.arm(number, since + self.options.record_timeout);
                         }
                         self.write(shared, number);
                     }
@@ -309,7 +323,9 @@ impl<R: Runtime> Links<R> {
         }
         self.by_link.remove(&id);
         self.free.push(number);
-        let Some(Seat { what: What::Stream(_, stream), .. }) = self.seats[number].take() else { return };
+        let Some(mut seat) = self.seats[number].take() else { return };
+        self.disarm(number, &mut seat);
+        let What::Stream(_, stream) = seat.what else { return };
         let is_posted = stream.path().is_some_and(|path| {
             let packed = stream.pack(path, records);
             packed.is_ok_and(|moved| handover.post(shard, Letter::Stream(Box::new(moved))))
@@ -323,9 +339,9 @@ impl<R: Runtime> Links<R> {
 
     /// Takes a stream that another shard has handed over.
     pub(crate) fn take_over<M: Machine>(&mut self, shared: &Shared<M>, moved: Moved) {
-        let Moved { path, socket, tls, codec, records, pending } = moved;
+        let Moved { path, socket, tls, codec, records, early, pending } = moved;
         let Ok(io) = self.runtime.register(socket) else { return self.counters.accept_errors.add(1) };
-        let stream = Stream::unpack(io, tls, codec, pending);
+        let stream = Stream::unpack(io, tls, codec, early, pending);
         let link = Link::stream(self.options.max_record);
         let vouched = stream.vouches(path.peer);
         let up = shared.turn(|machine, now| {
@@ -348,7 +364,8 @@ impl<R: Runtime> Links<R> {
     /// A stream has said its last.
     fn end<M: Machine>(&mut self, shared: &Shared<M>, number: usize, id: LinkId) {
         self.by_link.remove(&id);
-        let Some(seat) = self.seats[number].take() else { return };
+        let Some(mut seat) = self.seats[number].take() else { return };
+        self.disarm(number, &mut seat);
         let What::Stream(_, mut stream) = seat.what else { return };
         if !stream.finish() {
             self.seats[number] = None;

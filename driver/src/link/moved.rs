@@ -17,6 +17,8 @@ pub(crate) struct Moved {
     pub(super) codec: Codec,
     /// What came on it, beginning with the record that named the shard.
     pub(super) records: Vec<Vec<u8>>,
+    /// What was read behind them.
+    pub(super) early: Vec<u8>,
     /// What is to be written and found no room.
     pub(super) pending: Vec<u8>,
 }

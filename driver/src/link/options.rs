@@ -21,6 +21,8 @@ pub struct LinkOptions {
     pub handshake_timeout: Duration,
     /// How long a dial may take altogether, the lookup of the name included.
     pub dial_timeout: Duration,
+    /// How long a record may take to come, from its first byte to its last; then the stream is taken for dead.
+    pub record_timeout: Duration,
     /// How many accepted streams may be at their handshakes: for another one the oldest is closed.
     pub max_handshakes: usize,
     /// How many of them may be of one network (a /24, a /56): others are closed at once. Loopback is none.
@@ -36,6 +38,7 @@ impl Default for LinkOptions {
             keepalive: Some(Duration::from_secs(30)),
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
+            record_timeout: Duration::from_secs(30),
             max_handshakes: 1024,
             max_handshakes_per_prefix: 128,
         }
@@ -51,6 +54,7 @@ impl fmt::Debug for LinkOptions {
             .field("keepalive", &self.keepalive)
             .field("handshake_timeout", &self.handshake_timeout)
             .field("dial_timeout", &self.dial_timeout)
+            .field("record_timeout", &self.record_timeout)
             .field("max_handshakes", &self.max_handshakes)
             .field("max_handshakes_per_prefix", &self.max_handshakes_per_prefix)
             .finish()

@@ -38,6 +38,10 @@ counters! {
     blocked,
     /// Pings of web sockets that were not answered, because another one came before there was room for the answer.
     pings_passed_over,
+    /// Times that more records came on a stream than are taken in a turn: the rest waited for the next one.
+    turns_cut,
+    /// Streams that ended because a record that had begun did not end in time.
+    records_overdue,
     /// Streams that ended because what came on them made no sense.
     broken,
 }

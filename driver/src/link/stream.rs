@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use proto_core::{Credentials, Endpoint, LinkId, Now, Output, Shard, UnixPeer};
+use proto_core::{Credentials, Endpoint, LinkId, Now, Output, Shard, Timestamp, UnixPeer};
 
 use super::bytes::Bytes;
 use super::codec::{Codec, End, is_blocked};
@@ -16,6 +16,8 @@ use crate::{Direction, Machine, Path, Peer, Ready, Shared, UnixCredentials, Wake
 pub(super) const READ: usize = 64 << 10;
 /// Reads of one stream in a turn, so that none starves another.
 const MAX_READS: usize = 4;
+/// Records of one stream in a turn, likewise.
+const MAX_RECORDS: usize = 512;
 /// Bytes of records that are written at once, a record more or less. What is not here yet can still be replaced, or expire.
 const FILL: usize = 64 << 10;
 /// Times that one stream is filled in a turn.
@@ -50,8 +52,10 @@ enum Handed {
 pub(super) struct Stream<I> {
     bytes: Bytes<I>,
     codec: Codec,
-    /// What was read behind the handshake.
+    /// What was read and not handed in: behind the handshake, or behind as many records as are taken in a turn.
     early: Vec<u8>,
+    /// Since when the record that is under way has been.
+    since: Option<Timestamp>,
     /// What found no room.
     pending: Vec<u8>,
     sent: usize,
@@ -69,6 +73,7 @@ impl<I: Ready> Stream<I> {
             bytes,
             codec,
             early,
+            since: None,
             pending: Vec::new(),
             sent: 0,
             is_closing: false,
@@ -102,7 +107,7 @@ impl<I: Ready> Stream<I> {
         let (io, tls) = self.bytes.into_parts();
         let socket = again(path, &io.socket())?;
         let pending = self.pending[self.sent..].to_vec();
-        Ok(Moved { path, socket, tls, codec: self.codec, records, pending })
+        Ok(Moved { path, socket, tls, codec: self.codec, records, early: self.early, pending })
     }
 
     /// A stream that came from another shard, on `io`.
@@ -110,9 +115,15 @@ impl<I: Ready> Stream<I> {
         io: I,
         tls: Option<Box<rustls::Connection>>,
         codec: Codec,
+        early: Vec<u8>,
         pending: Vec<u8>,
     ) -> Self {
-        Self { pending, ..Self::new(Bytes::from_parts(io, tls), codec, Vec::new()) }
+        Self { pending, ..Self::new(Bytes::from_parts(io, tls), codec, early) }
+    }
+
+    /// Since when a record has been under way, if one is.
+    pub(super) const fn record_since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     /// Hands in what has arrived. `buffer` has [`READ`] bytes.
@@ -125,9 +136,10 @@ impl<I: Ready> Stream<I> {
         mut handover: Option<&mut Handover>,
         counters: &Counters,
     ) -> Went {
+        let mut left = MAX_RECORDS;
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
-            match self.hand_in(shared, id, &early, handover.as_deref_mut(), counters) {
+            match self.hand_in(shared, id, &early, handover.as_deref_mut(), &mut left, counters) {
                 Handed::Open => {}
                 Handed::Closed => return Went::Dead,
                 Handed::Moves(shard, records) => return Went::Moves(shard, records),
@@ -135,12 +147,22 @@ impl<I: Ready> Stream<I> {
         }
         self.bytes.wake();
         for _ in 0..MAX_READS {
+            if !self.early.is_empty() {
+                return Went::More;
+            }
             match self.bytes.read(buffer) {
                 Ok(0) => return lost(shared, id),
                 Ok(len) => {
                     counters.reads.add(1);
                     counters.bytes_read.add(len);
-                    match self.hand_in(shared, id, &buffer[..len], handover.as_deref_mut(), counters) {
+                    match self.hand_in(
+                        shared,
+                        id,
+                        &buffer[..len],
+                        handover.as_deref_mut(),
+                        &mut left,
+                        counters,
+                    ) {
                         Handed::Open => {}
                         Handed::Closed => return Went::Dead,
                         Handed::Moves(shard, records) => return Went::Moves(shard, records),
@@ -170,8 +192,9 @@ impl<I: Ready> Stream<I> {
         &mut self,
         shared: &Shared<M>,
         id: LinkId,
-        bytes: &[u8],
+        mut bytes: &[u8],
         handover: Option<&mut Handover>,
+        left: &mut usize,
         counters: &Counters,
     ) -> Handed {
         if self.is_deaf {
@@ -181,8 +204,9 @@ impl<I: Ready> Stream<I> {
         if let (Some(greeting), Some(handover)) = (self.greeting, handover) {
             let limit = shared.inspect(|machine| machine.record_limit(id));
             let mut takes = Greeted { limit, records: Vec::new() };
-            let end = self.codec.hand_in(&mut takes, shared.now(), id, bytes, counters);
+            let end = self.codec.hand_in(&mut takes, shared.now(), id, &mut bytes, *left, counters);
             let Greeted { records, .. } = takes;
+            self.early = bytes.to_vec();
             match (records.first(), &end) {
                 (None, Ok(_)) => return Handed::Open,
                 (Some(first), Ok(_)) => {
@@ -197,10 +221,14 @@ impl<I: Ready> Stream<I> {
             self.greeting = None;
             greeted = Some((records, end));
         }
-        let Self { codec, is_deaf, .. } = self;
+        let Self { codec, is_deaf, since, early, .. } = self;
         let is_open = shared.turn(|machine, now| {
             let end = match greeted {
-                None => codec.hand_in(machine, now, id, bytes, counters),
+                None => {
+                    let end = codec.hand_in(machine, now, id, &mut bytes, *left, counters);
+                    *early = bytes.to_vec();
+                    end
+                }
                 Some((records, end)) => {
                     for record in &records {
                         Machine::handle_record(machine, now, id, record);
@@ -209,7 +237,16 @@ impl<I: Ready> Stream<I> {
                 }
             };
             match end {
-                Ok(records) => counters.records_read.add(records),
+                Ok(records) => {
+                    counters.records_read.add(records);
+                    *left = left.saturating_sub(records);
+                    if records > 0 || codec.is_idle() {
+                        *since = None;
+                    }
+                    if !codec.is_idle() {
+                        since.get_or_insert(now.mono);
+                    }
+                }
                 Err(End::Broken(why)) => {
                     counters.broken.add(1);
                     machine.link_broken(now, id, why);
@@ -392,6 +429,102 @@ mod tests {
         fn poll_ready(&self, _: &mut Context<'_>, _: Direction) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// A socket that is ready when there is something to read.
+    struct Waiting(UnixStream);
+
+    impl Ready for Waiting {
+        fn socket(&self) -> SockRef<'_> {
+            SockRef::from(&self.0)
+        }
+
+        fn poll_ready(&self, _: &mut Context<'_>, _: Direction) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    /// Takes records, and nothing else.
+    #[derive(Default)]
+    struct Taker(Vec<u8>);
+
+    impl Machine for Taker {
+        fn handle_packet(&mut self, _: Now, _: proto_core::Meta<Path>, _: &[u8]) {}
+        fn handle_timeout(&mut self, _: Now) {}
+        fn poll_transmit(&mut self, _: Now, _: &mut Vec<u8>) -> Option<proto_core::Transmit<Path>> {
+            None
+        }
+        fn poll_timeout(&self) -> Option<Timestamp> {
+            None
+        }
+        fn record_limit(&self, _: LinkId) -> usize {
+            65_536
+        }
+        fn handle_record(&mut self, _: Now, _: LinkId, record: &[u8]) {
+            self.0.extend_from_slice(record);
+        }
+    }
+
+    thread_local! {
+        static MILLIS: std::cell::Cell<u64> = const { std::cell::Cell::new(1) };
+    }
+
+    fn now() -> Now {
+        Now { mono: Timestamp::from_millis(MILLIS.get()), unix_ms: 0 }
+    }
+
+    fn link() -> LinkId {
+        let config = proto_core::ConfigBuilder { accept: true, ..Default::default() }.build().unwrap();
+        let (link, start) = (proto_core::Link::datagram(1200), Timestamp::ZERO);
+        let mut endpoint = Endpoint::<Path>::new(config, link, [1; 32], start);
+        let at = Path { socket: 0, peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into() };
+        endpoint.link_up(start, at, proto_core::Link::stream(16_384))
+    }
+
+    /// A stream, its other end, and what takes its records.
+    fn accepted() -> (Stream<Waiting>, UnixStream, Shared<Taker>) {
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let stream = Stream::new(Bytes::new(Waiting(near), None), Codec::framed(), Vec::new());
+        (stream, far, Shared::new(Taker::default(), now))
+    }
+
+    #[test]
+    fn of_many_tiny_records_a_turn_takes_512_and_the_rest_waits() {
+        let (mut stream, mut far, shared) = accepted();
+        let sent: Vec<u8> = (0..1500_u32).flat_map(|number| [1, number as u8]).collect();
+        io::Write::write_all(&mut far, &sent).unwrap();
+        let (counters, mut buffer) = (Counters::default(), vec![0; READ]);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut read = || {
+            let went = stream.read(&mut cx, &shared, link(), &mut buffer, None, &counters);
+            (matches!(went, Went::More), shared.inspect(|taker| taker.0.len()))
+        };
+        assert_eq!([read(), read(), read()], [(true, 512), (true, 1024), (false, 1500)]);
+        assert_eq!(counters.get().turns_cut, 2);
+        let expected: Vec<u8> = (0..1500_u32).map(|number| number as u8).collect();
+        assert!(shared.inspect(|taker| taker.0 == expected), "each once and in order");
+    }
+
+    /// Bytes do not make it younger, another record does.
+    #[test]
+    fn a_record_is_as_old_as_its_first_byte() {
+        let (mut stream, mut far, shared) = accepted();
+        let (counters, mut buffer) = (Counters::default(), vec![0; READ]);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut since = |millis, bytes: &[u8]| {
+            MILLIS.set(millis);
+            io::Write::write_all(&mut far, bytes).unwrap();
+            let went = stream.read(&mut cx, &shared, link(), &mut buffer, None, &counters);
+            assert!(matches!(went, Went::Idle));
+            stream.record_since().map(Timestamp::as_nanos)
+        };
+        assert_eq!(since(5, &[]), None);
+        assert_eq!(since(10, &[3]), Some(10_000_000));
+        assert_eq!(since(20, &[1, 2]), Some(10_000_000));
+        assert_eq!(since(30, &[3]), None);
+        assert_eq!(since(40, &[2, 1]), Some(40_000_000));
+        assert_eq!(since(50, &[2, 9]), Some(50_000_000));
     }
 
     #[test]

@@ -101,6 +101,11 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
         "reason",
         Dropped::ALL.iter().map(|reason| (reason.name().replace('-', "_"), endpoint.drops.get(*reason))),
     );
+    page.counter(
+        "evictions_total",
+        "Sessions without a link that were ended for want of room.",
+        endpoint.evictions,
+    );
     let udp = site.pumps.stats();
     page.counters(
         "udp_datagrams_total",
@@ -143,8 +148,15 @@ fn transport(page: &mut Page, site: &Site, numbers: &Numbers) {
             ("handshake_refused", links.handshakes_refused),
             ("handshake_evicted", links.handshakes_evicted),
             ("broken", links.broken),
+            ("record_overdue", links.records_overdue),
             ("handover", links.handover_drops),
         ],
+    );
+    page.counters(
+        "stream_delays_total",
+        "What of a stream had to wait, or was passed over, for others to be served.",
+        "what",
+        [("records", links.turns_cut), ("pings", links.pings_passed_over)],
     );
     page.counters(
         "handed_over_total",
@@ -191,6 +203,11 @@ fn chat(page: &mut Page, numbers: &Numbers) {
             ("too_many_clients", chat.too_many_clients),
             ("stopped", chat.stopped),
         ],
+    );
+    page.counter(
+        "chat_throttled_total",
+        "Times that a connection was not heard for a while, because its client wrote faster than it may.",
+        chat.throttled,
     );
     page.counters(
         "chat_drops_total",

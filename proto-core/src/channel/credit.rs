@@ -4,7 +4,7 @@
 
 use alloc::boxed::Box;
 
-use super::rate::Bucket;
+use super::rate::{Buckets, Shared};
 use crate::wire::Rate;
 use crate::{MESSAGE_COST, Timestamp};
 
@@ -67,7 +67,7 @@ pub(crate) struct ReceiveCredit {
     bytes: Window,
     messages: Window,
     /// What may come in by rate, whatever room there is.
-    limit: Option<Box<Bucket>>,
+    limit: Option<Box<Buckets>>,
 }
 
 /// One of the two counters.
@@ -136,16 +136,34 @@ impl ReceiveCredit {
 
     /// Lets in no more than `rate`, from now on. What has been granted stays granted.
     pub(crate) fn limit(&mut self, now: Timestamp, rate: Option<Rate>) {
-        self.limit = rate.map(|rate| Box::new(Bucket::new(now, rate)));
+        if rate.is_some() || self.limit.is_some() {
+            self.limit.get_or_insert_default().set_own(now, rate);
+        }
     }
 
     /// Limits what is granted at first as well: nothing has been told to the peer yet.
     pub(crate) fn limited(mut self, now: Timestamp, rate: Option<Rate>) -> Self {
         self.limit(now, rate);
-        let (messages, bytes) = self.available();
+        self.limit_grants(self.available());
+        self
+    }
+
+    /// Has granted no more than this; nothing has been told to the peer yet.
+    pub(crate) fn limit_grants(&mut self, (messages, bytes): (u64, u64)) {
         self.bytes.granted = self.bytes.granted.min(bytes);
         self.messages.granted = self.messages.granted.min(messages);
-        self
+    }
+
+    /// Others' use of what it shares with them counts from here on.
+    pub(crate) fn lend(&mut self, shared: Shared) {
+        if shared.iter().any(Option::is_some) {
+            self.limit.get_or_insert_default().set_shared(shared);
+        }
+    }
+
+    /// Ends that; returns what is left.
+    pub(crate) fn take_shared(&mut self) -> Shared {
+        self.limit.as_mut().map(|limit| limit.take_shared()).unwrap_or_default()
     }
 
     /// Holds this many messages from now on, or what has been granted if that is more; whether that is another number.
@@ -153,6 +171,17 @@ impl ReceiveCredit {
         let is_other = self.messages.size != size;
         self.messages.size = size;
         is_other
+    }
+
+    /// The same of bytes, and not less than the largest message needs.
+    pub(crate) fn hold_bytes(&mut self, size: u64) -> bool {
+        let size = size.max(self.bytes.largest);
+        core::mem::replace(&mut self.bytes.size, size) != size
+    }
+
+    /// Bytes that were charged and whose room is not free again.
+    pub(crate) const fn unreleased_bytes(&self) -> u64 {
+        self.bytes.charged.saturating_sub(self.bytes.released)
     }
 
     /// Messages that have been granted, less those whose room is free again.
@@ -188,7 +217,7 @@ impl ReceiveCredit {
         }
     }
 
-    fn available(&self) -> (u64, u64) {
+    pub(crate) fn available(&self) -> (u64, u64) {
         self.limit.as_ref().map_or((u64::MAX, u64::MAX), |limit| limit.available())
     }
 

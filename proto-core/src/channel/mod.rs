@@ -41,6 +41,7 @@ pub(crate) use self::limits::Limits;
 use self::meter::Meter;
 pub(crate) use self::outbox::{Candidate, Settled};
 use self::outboxes::Outboxes;
+pub(crate) use self::rate::{Bucket, Shared};
 pub(crate) use self::ready::Plain;
 pub(crate) use self::receipts::Receipts;
 pub(crate) use self::resume::Impossible;
@@ -498,6 +499,11 @@ impl Channel {
 
     pub(crate) fn drop_unread(&mut self) -> u64 {
         core::iter::from_fn(|| self.inbox.pop_ready()).count() as u64
+    }
+
+    /// What everything that it has queued costs.
+    pub(crate) const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     pub(crate) fn held_bytes(&self) -> usize {

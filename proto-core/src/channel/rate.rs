@@ -1,8 +1,11 @@
 //! Rate limits: token buckets in whole numbers (docs/spec/channels.md, section 7).
 
+mod shared;
+
 use alloc::boxed::Box;
 use core::time::Duration;
 
+pub(crate) use self::shared::{Buckets, Shared};
 use crate::Timestamp;
 use crate::time::nanos;
 use crate::wire::Rate;
@@ -113,6 +116,11 @@ impl Bucket {
     pub(crate) fn charge(&mut self, messages: u64, bytes: u64) {
         self.messages.charge(messages);
         self.bytes.charge(bytes);
+    }
+
+    /// Whether nothing more goes in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.available() == self.burst()
     }
 
     /// Messages and bytes that are there.

@@ -365,9 +365,10 @@ pub(crate) fn session_credit(now: Timestamp, config: &Config) -> ReceiveCredit {
 
 /// Whether the configuration limits anything.
 pub(super) fn are_configured(config: &Config) -> bool {
-    [config.send_rate, config.send_rate_per_channel, config.receive_rate, config.receive_rate_per_channel]
-        .iter()
-        .any(Option::is_some)
+    let sent = [config.send_rate, config.send_rate_per_channel];
+    let received = [config.receive_rate, config.receive_rate_per_channel];
+    let shared = [config.receive_rate_per_prefix, config.receive_rate_per_user];
+    [sent, received, shared].iter().flatten().any(Option::is_some)
 }
 
 pub(super) type ChannelThrottle = Option<Box<Throttle>>;

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::message::MAX_BODY;
+use crate::room::Allowed;
 
 /// What a [`Server`](super::Server) allows. The defaults suit a hub; tests use smaller numbers.
 #[derive(Clone, Debug)]
@@ -35,6 +36,9 @@ pub struct ChatConfig {
     pub tail_bytes: usize,
     /// How many bytes of latest entries all rooms together keep; 64 MiB. The rooms longest without an entry give theirs up.
     pub tail_total_bytes: usize,
+    /// How fast a connection may append, and a client over all its connections and rooms: 10,000 at once, and as many a second. While
+    /// more was written it is not heard; nothing is lost.
+    pub appends: Allowed,
     /// How many reads may be with the store at once, over all connections; 64.
     pub max_reads: usize,
     /// A bug to plant, for the tests that must find it.
@@ -58,6 +62,7 @@ impl Default for ChatConfig {
             tail_entries: 256,
             tail_bytes: 256 * 1024,
             tail_total_bytes: 64 * 1024 * 1024,
+            appends: Allowed::times(10_000, Duration::from_secs(1)),
             max_reads: 64,
             #[cfg(planted)]
             planted: None,

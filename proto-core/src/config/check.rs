@@ -138,15 +138,21 @@ impl ConfigBuilder {
         rate(rate_fields!("send_rate"), self.send_rate, 1)?;
         rate(rate_fields!("send_rate_per_channel"), self.send_rate_per_channel, 1)?;
         rate(rate_fields!("receive_rate"), self.receive_rate, largest)?;
-        rate(rate_fields!("receive_rate_per_channel"), self.receive_rate_per_channel, largest)
+        rate(rate_fields!("receive_rate_per_channel"), self.receive_rate_per_channel, largest)?;
+        rate(rate_fields!("receive_rate_per_prefix"), self.receive_rate_per_prefix, largest)?;
+        rate(rate_fields!("receive_rate_per_user"), self.receive_rate_per_user, largest)
     }
 
     fn check_endpoint(&self) -> Result<(), ConfigError> {
         count("max_connections", self.max_connections, 1, 1 << 24)?;
         count("max_suspended", self.max_suspended, 0, 1 << 24)?;
+        bytes("max_bytes", self.max_bytes, MIB, 1 << 40)?;
         bytes("suspended_bytes", self.suspended_bytes, 0, 1 << 40)?;
         count("max_pending", self.max_pending, 1, 1 << 24)?;
         count("max_pending_per_prefix", self.max_pending_per_prefix, 1, 1 << 24)?;
+        count("accept_rate", self.accept_rate as usize, 1, 1_000_000)?;
+        count("accept_burst", self.accept_burst as usize, 1, 1 << 24)?;
+        count("max_resume_failures", self.max_resume_failures as usize, 1, u32::MAX.into())?;
         time("admission_timeout", self.admission_timeout, MILLI, HOUR)?;
         count("max_undecided", self.max_undecided, 1, 1 << 24)?;
         time("busy_retry_after", self.busy_retry_after, Duration::ZERO, HOUR)

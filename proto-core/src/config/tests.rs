@@ -178,6 +178,10 @@ fn every_limit_is_bounded_at_both_ends() {
     counts("max_connections", 1, 1 << 24, |b, v| b.max_connections = v);
     counts("max_pending", 1, 1 << 24, |b, v| b.max_pending = v);
     counts("max_pending_per_prefix", 1, 1 << 24, |b, v| b.max_pending_per_prefix = v);
+    counts("max_bytes", 1 << 20, 1 << 40, |b, v| b.max_bytes = v);
+    bounds("accept_rate", [Some(0), Some(1), Some(1_000_000), Some(1_000_001)], |b, v| b.accept_rate = v);
+    bounds("accept_burst", [Some(0), Some(1), Some(1 << 24), Some((1 << 24) + 1)], |b, v| b.accept_burst = v);
+    bounds("max_resume_failures", [Some(0), Some(1), Some(u32::MAX), None], |b, v| b.max_resume_failures = v);
     bounds("default_priority", [None, Some(0), Some(7), Some(8)], |b, v| b.default_priority = v);
     bounds("default_weight", [Some(0), Some(1), Some(255), None], |b, v| b.default_weight = v);
     counts("max_message", 1, 16 << 20, |b, v| {
@@ -190,11 +194,13 @@ fn every_limit_is_bounded_at_both_ends() {
 fn every_rate_is_bounded_at_both_ends() {
     const MOST: usize = 1 << 40;
     type Set = fn(&mut ConfigBuilder, Rate);
-    let fields: [(&str, usize, Set); 4] = [
+    let fields: [(&str, usize, Set); 6] = [
         ("send_rate", 1, |b, v| b.send_rate = Some(v)),
         ("send_rate_per_channel", 1, |b, v| b.send_rate_per_channel = Some(v)),
         ("receive_rate", 1064, |b, v| b.receive_rate = Some(v)),
         ("receive_rate_per_channel", 1064, |b, v| b.receive_rate_per_channel = Some(v)),
+        ("receive_rate_per_prefix", 1064, |b, v| b.receive_rate_per_prefix = Some(v)),
+        ("receive_rate_per_user", 1064, |b, v| b.receive_rate_per_user = Some(v)),
     ];
     for (field, burst, set) in fields {
         let name = |part: &str| alloc::format!("{field}.{part}");

@@ -194,6 +194,27 @@ impl Connection {
         self.enter_closed(now, end, answer_for);
     }
 
+    /// Ends a connection for want of memory: what it holds is thrown away, and its peer told to come back later. `false`: it was ending.
+    pub(crate) fn crowd_out(&mut self, now: Timestamp) -> bool {
+        let now = self.advance(now);
+        if self.state.is_closed() {
+            return false;
+        }
+        let close = Close {
+            code: code::BUSY,
+            reason: "too much is held for too many".into(),
+            advice: Advice::After,
+            retry_after: self.config.busy_retry_after,
+            ..Close::default()
+        };
+        let end =
+            End { retry_after: Some(close.retry_after), ..End::of(CloseReason::Local { code: code::BUSY }) };
+        self.end_with(now, close, end);
+        self.drop_unread();
+        self.update_timers();
+        true
+    }
+
     /// A packet came in after the end.
     pub(super) fn answer_late_packet(&mut self, is_close: bool) {
         self.ending.due |= (is_close || self.ending.close.is_some()) && self.ending.sent < MAX_CLOSES;

@@ -31,6 +31,7 @@ mod resume;
 mod sealed;
 mod secrecy;
 mod settle;
+mod sharing;
 mod sleep;
 mod state;
 mod stream;

@@ -1,13 +1,14 @@
 //! Packets of no connection: handshakes to begin, and strangers to be answered cheaply or not at all.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::waiting::WaitingRoom;
 use super::{Address, Endpoint, token};
 use crate::connection::reset_token;
 use crate::rng::Rng;
+use crate::room::{Allowed, Bucket};
 use crate::wire::packet::{self, MIN_INIT, VERSION};
 use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
 use crate::{Connection, Drop, Meta, Retry, Secret, Timestamp, code};
@@ -30,10 +31,11 @@ pub(super) struct Incoming<A> {
     pub(super) retry_key: Secret,
     /// Tells addresses apart in a way that no stranger can predict.
     bucket_key: Secret,
-    pending: usize,
+    pub(super) waiting: WaitingRoom,
     /// Of those, the ones that wait for the application's decision.
     pub(super) undecided: usize,
-    by_prefix: BTreeMap<u64, usize>,
+    /// How fast clients are let in.
+    accepts: Bucket,
     /// When each bucket may get a reset again; empty until the first one.
     next_reset: Vec<Timestamp>,
     /// The bytes of an address while they are hashed.
@@ -47,36 +49,13 @@ impl<A: Address> Incoming<A> {
             key,
             retry_key: rng.secret(),
             bucket_key: rng.secret(),
-            pending: 0,
+            waiting: WaitingRoom::default(),
             undecided: 0,
-            by_prefix: BTreeMap::new(),
+            accepts: Bucket::default(),
             next_reset: Vec::new(),
             scratch: Vec::new(),
             address: core::marker::PhantomData,
         }
-    }
-
-    pub(super) fn begin(&mut self, address: A) {
-        self.pending += 1;
-        if let Some(prefix) = address.prefix() {
-            *self.by_prefix.entry(prefix).or_default() += 1;
-        }
-    }
-
-    pub(super) fn end(&mut self, address: A) {
-        self.pending -= 1;
-        if let Some(prefix) = address.prefix()
-            && let Some(count) = self.by_prefix.get_mut(&prefix)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_prefix.remove(&prefix);
-            }
-        }
-    }
-
-    fn of_prefix(&self, address: A) -> usize {
-        address.prefix().and_then(|prefix| self.by_prefix.get(&prefix)).copied().unwrap_or(0)
     }
 
     fn may_reset(&mut self, now: Timestamp, address: A) -> bool {
@@ -151,13 +130,18 @@ impl<A: Address> Endpoint<A> {
         let must_prove = match self.config.retry {
             _ if self.config.admission || self.config.crypto.is_some() => true,
             Retry::Always => true,
-            Retry::UnderPressure => is_crowded || self.incoming.pending * 4 > self.config.max_pending,
+            Retry::UnderPressure => is_crowded || self.incoming.waiting.len() * 4 > self.config.max_pending,
         };
         if must_prove && !is_proven {
             return self.ask_for_proof(now, meta.path, client);
         }
         let made_room = self.make_room();
-        let room = if is_crowded { Err(Drop::Busy) } else { self.room(made_room) };
+        let room = if is_crowded {
+            Err(Drop::Busy)
+        } else {
+            self.make_waiting_room(now);
+            self.room(made_room).and_then(|()| self.take_accept(now))
+        };
         if let Err(reason) = room {
             let close = self.busy(reason);
             return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
@@ -190,7 +174,7 @@ impl<A: Address> Endpoint<A> {
             return Err(Drop::Draining);
         }
         let is_full = self.len() >= self.config.max_connections && !made_room;
-        if is_full || self.incoming.pending >= self.config.max_pending {
+        if is_full || self.incoming.waiting.len() >= self.config.max_pending {
             return Err(Drop::Busy);
         }
         if self.config.admission && self.incoming.undecided >= self.config.max_undecided {
@@ -199,9 +183,16 @@ impl<A: Address> Endpoint<A> {
         Ok(())
     }
 
+    /// Whether another client may be let in now, after so many others.
+    pub(super) fn take_accept(&mut self, now: Timestamp) -> Result<(), Drop> {
+        let every = Duration::from_secs(1) / self.config.accept_rate;
+        let allowed = Allowed { burst: self.config.accept_burst, every };
+        if self.incoming.accepts.take(now, allowed) { Ok(()) } else { Err(Drop::AcceptRate) }
+    }
+
     /// Whether those at `address` take as much room as they may.
     pub(super) fn is_crowded(&self, address: A) -> bool {
-        self.incoming.of_prefix(address) >= self.config.max_pending_per_prefix
+        self.incoming.waiting.of_prefix(address) >= self.config.max_pending_per_prefix
     }
 
     /// Sends a client away.

@@ -5,7 +5,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::rates::vouched_user;
 use super::schedule::{Deadlines, ReadyList};
+use super::waiting::{Ticket, Waiter};
 use super::{Address, Endpoint};
 use crate::framing::MAX_RECORD;
 use crate::wire::packet::VERSION;
@@ -32,7 +34,9 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A client's INIT is waited for.
-    Waiting,
+    Waiting(Ticket),
+    /// A client was refused, and is told so later.
+    Held(Ticket),
     /// It is a way of the connection in a slot, whose server has not answered.
     Way(u32, u8),
     /// A client claimed the session in a slot on it, and has not chosen it yet.
@@ -130,7 +134,22 @@ impl<A: Address> Links<A> {
         latest.map_or(self.generation, |latest| latest.max(self.generation)).wrapping_add(1)
     }
 
-    /// When the first INIT is overdue.
+    /// What the address of a stream shares with others of its network.
+    pub(super) fn prefix(&self, slot: u32) -> Option<u64> {
+        self.slots.get(slot as usize)?.entry.as_ref()?.address.prefix()
+    }
+
+    /// Nothing is said on a stream before `until`, and nothing more heard.
+    pub(super) fn hold(&mut self, slot: u32, until: Timestamp) {
+        if let Some(Entry { role, .. }) = self.entry(slot)
+            && let Role::Waiting(ticket) = *role
+        {
+            *role = Role::Held(ticket);
+            self.deadlines.set(slot, Some(until));
+        }
+    }
+
+    /// When the first INIT is overdue, or the first refusal due.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|(at, _)| at)
     }
@@ -153,14 +172,19 @@ impl<A: Address> Endpoint<A> {
     ) -> LinkId {
         let now = self.advance(now);
         let id = self.links.insert(address, link, Role::Over);
-        let room = if self.is_crowded(address) { Err(Drop::Busy) } else { self.room(true) };
+        let room = if self.is_crowded(address) {
+            Err(Drop::Busy)
+        } else {
+            self.make_waiting_room(now);
+            self.room(true)
+        };
         if let Err(reason) = room {
             let close = self.busy(reason);
             self.say_farewell(id.slot(), &Frame::Close(close));
         } else {
-            self.incoming.begin(address);
+            let ticket = self.incoming.waiting.begin(now, address, Waiter::Stream(id.slot()));
             if let Some(entry) = self.links.entry(id.slot()) {
-                entry.role = Role::Waiting;
+                entry.role = Role::Waiting(ticket);
                 entry.vouched = (credentials != Credentials::default()).then(|| Box::new(credentials));
             }
             let within = FIRST_WITHIN.min(self.config.handshake_timeout);
@@ -176,10 +200,11 @@ impl<A: Address> Endpoint<A> {
         self.links.remove(id.slot());
         match role {
             Role::Over => {}
-            Role::Waiting => {
-                self.incoming.end(address);
+            Role::Waiting(ticket) => {
+                self.incoming.waiting.end(address, ticket);
                 self.count(Drop::HandshakeWithdrawn);
             }
+            Role::Held(ticket) => self.incoming.waiting.end(address, ticket),
             Role::Way(slot, way) => self.fail_way(now, slot, way, CloseReason::LinkLost),
             Role::Bid(slot) => self.forget_bid(id.slot(), slot),
             Role::Carrier(slot) => {
@@ -195,21 +220,24 @@ impl<A: Address> Endpoint<A> {
     /// The stream is another shard's from here on, which its first record named: it is forgotten, and counted nowhere. `false` when
     /// it is too late for that, or nobody knows the link.
     pub fn release_link(&mut self, id: LinkId) -> bool {
-        let Some(&Entry { address, role: Role::Waiting, .. }) = self.links.lookup(id) else { return false };
+        let Some(&Entry { address, role: Role::Waiting(ticket), .. }) = self.links.lookup(id) else {
+            return false;
+        };
         self.links.remove(id.slot());
-        self.incoming.end(address);
+        self.incoming.waiting.end(address, ticket);
         true
     }
 
     /// Takes in a record, whole. What makes no sense is counted and ends the link; no timer fires.
     pub fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
         let now = self.advance(now);
+        self.relieve(now);
         let Some(&Entry { link, role, address, .. }) = self.links.lookup(id) else {
             return self.count(Drop::UnknownLink);
         };
         match role {
-            Role::Over => self.count(Drop::UnknownLink),
-            Role::Waiting => self.on_first_record(now, id.slot(), record),
+            Role::Over | Role::Held(_) => self.count(Drop::UnknownLink),
+            Role::Waiting(_) => self.on_first_record(now, id.slot(), record),
             Role::Way(slot, way) => self.on_answer(now, id.slot(), (slot, way), link, record),
             Role::Bid(slot) => self.on_bid(now, id.slot(), slot, link, address, record),
             Role::Carrier(slot) => {
@@ -224,8 +252,8 @@ impl<A: Address> Endpoint<A> {
     pub fn link_broken(&mut self, now: Timestamp, id: LinkId, text: &'static str) {
         let now = self.advance(now);
         match self.links.lookup(id).map(|entry| entry.role) {
-            None | Some(Role::Over) => {}
-            Some(Role::Waiting) => {
+            None | Some(Role::Over | Role::Held(_)) => {}
+            Some(Role::Waiting(_)) => {
                 self.count(Drop::MalformedRecord);
                 self.let_go(id.slot());
             }
@@ -269,7 +297,7 @@ impl<A: Address> Endpoint<A> {
         let now = self.advance(now);
         match self.links.lookup(id).map(|entry| entry.role) {
             None => Output::Close,
-            Some(Role::Waiting) => Output::Idle,
+            Some(Role::Waiting(_) | Role::Held(_)) => Output::Idle,
             Some(Role::Over) => self.poll_farewell(id.slot(), buf),
             Some(Role::Bid(_)) => match self.take_written(id.slot(), buf) {
                 0 => Output::Idle,
@@ -315,9 +343,11 @@ impl<A: Address> Endpoint<A> {
     /// A client claimed the session in `slot` on a link, and is to be answered with this.
     pub(super) fn answer_bid(&mut self, link: u32, slot: u32, answer: Vec<u8>) {
         let Some(entry) = self.links.entry(link) else { return };
-        let address = entry.address;
-        (entry.role, entry.farewell) = (Role::Bid(slot), answer);
-        self.incoming.end(address);
+        let (address, role) = (entry.address, core::mem::replace(&mut entry.role, Role::Bid(slot)));
+        entry.farewell = answer;
+        if let Role::Waiting(ticket) = role {
+            self.incoming.waiting.end(address, ticket);
+        }
         self.links.writable.push(link);
     }
 
@@ -330,11 +360,13 @@ impl<A: Address> Endpoint<A> {
     }
 
     fn poll_carrier(&mut self, now: Timestamp, link: u32, slot: u32, buf: &mut Vec<u8>) -> Output {
+        self.lend_rates(slot);
         let Some(conn) = self.entry(slot).and_then(|entry| entry.conn.awake_mut()) else {
             return Output::Idle;
         };
         let transmit = conn.poll_transmit(now, buf);
         let (is_done, has_events) = (conn.is_done_writing(), conn.has_events());
+        self.take_rates(slot);
         if has_events {
             self.speaking.push(slot);
         }
@@ -360,7 +392,11 @@ impl<A: Address> Endpoint<A> {
 
     /// The first record of a client.
     fn on_first_record(&mut self, now: Timestamp, link: u32, bytes: &[u8]) {
-        let Some(&mut Entry { address, link: kind, .. }) = self.links.entry(link) else { return };
+        let Some(&mut Entry { address, link: kind, role: Role::Waiting(ticket), .. }) =
+            self.links.entry(link)
+        else {
+            return;
+        };
         let mut record = Record::new(bytes);
         let frame = record.next();
         let init = match frame {
@@ -383,12 +419,14 @@ impl<A: Address> Endpoint<A> {
         } else if self.on_stream_claim(now, link, &init, bytes) {
             self.stats.packets_received += 1;
             self.stats.bytes_received += bytes.len() as u64;
-        } else if let Some(reason) = self.room_for_first() {
+        } else if let Some(reason) = self.room_for_first().or_else(|| self.take_accept(now).err()) {
             let close = self.busy(reason);
             self.say_farewell(link, &Frame::Close(close));
         } else {
             let mut conn = Connection::accept(Arc::clone(&self.config), kind, self.rng.bytes(), now);
+            let mut user = None;
             if let Some(vouched) = self.links.entry(link).and_then(|entry| entry.vouched.take()) {
+                user = vouched_user(&vouched);
                 conn.set_vouched(*vouched);
             }
             let slot = self.insert(conn, address, None, None).index();
@@ -398,8 +436,10 @@ impl<A: Address> Endpoint<A> {
             }
             if let Some(entry) = self.entry(slot) {
                 entry.link = Some(link);
-                entry.is_pending = true;
+                entry.pending = Some(ticket);
+                entry.user = user;
             }
+            self.incoming.waiting.pass_on(ticket, Waiter::Connection(slot));
             self.lend_arena_to(slot, |conn| conn.handle_packet(now, crate::Meta::default(), bytes));
         }
     }
@@ -435,13 +475,13 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn let_go(&mut self, link: u32) {
         let Some(entry) = self.links.entry(link) else { return };
         let (address, role) = (entry.address, core::mem::replace(&mut entry.role, Role::Over));
-        if role == Role::Waiting {
-            self.incoming.end(address);
-        }
         if let Role::Bid(_) = role {
             entry.farewell.clear();
         }
-        if matches!(role, Role::Waiting | Role::Bid(_)) {
+        if let Role::Waiting(ticket) | Role::Held(ticket) = role {
+            self.incoming.waiting.end(address, ticket);
+        }
+        if matches!(role, Role::Waiting(_) | Role::Held(_) | Role::Bid(_)) {
             self.links.deadlines.set(link, None);
         }
         self.links.writable.push(link);
@@ -450,16 +490,24 @@ impl<A: Address> Endpoint<A> {
     /// The last that is said on a link without a connection.
     pub(super) fn say_farewell(&mut self, link: u32, frame: &Frame<'_>) {
         self.let_go(link);
+        self.write_farewell(link, frame);
+    }
+
+    /// Keeps the record that a link ends with.
+    pub(super) fn write_farewell(&mut self, link: u32, frame: &Frame<'_>) {
         if let Some(entry) = self.links.entry(link) {
             RecordWriter::new(&mut entry.farewell).write(frame, false);
         }
     }
 
-    /// Clients that took a stream and said nothing on it.
+    /// Clients that took a stream and said nothing on it, and those that were refused a while ago.
     pub(super) fn expire_links(&mut self, now: Timestamp) {
         while let Some((_, link)) = self.links.deadlines.first().filter(|&(at, _)| at <= now) {
-            self.count(Drop::HandshakeExpired);
-            match self.links.entry(link).map(|entry| entry.role) {
+            let role = self.links.entry(link).map(|entry| entry.role);
+            if !matches!(role, Some(Role::Held(_))) {
+                self.count(Drop::HandshakeExpired);
+            }
+            match role {
                 Some(Role::Bid(slot)) => self.forget_bid(link, slot),
                 _ => self.let_go(link),
             }

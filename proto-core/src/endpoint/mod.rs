@@ -6,8 +6,11 @@ mod drain;
 mod guard;
 mod incoming;
 mod links;
+mod memory;
 mod packets;
+mod rates;
 mod reborn;
+mod refusals;
 mod replace;
 mod roaming;
 mod routes;
@@ -16,6 +19,7 @@ mod secrecy;
 mod sessions;
 mod sleeper;
 mod token;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -36,12 +40,16 @@ pub use self::guard::ConnectionMut;
 use self::incoming::Incoming;
 use self::links::Links;
 pub use self::links::Output;
+use self::memory::Memory;
+use self::rates::{SharedRates, User};
+use self::refusals::Refusals;
 use self::roaming::Others;
 use self::routes::Routes;
 use self::schedule::{Deadlines, ReadyList};
 use self::sessions::{Filed, Sessions};
 pub use self::sleeper::ConnectionRef;
 use self::sleeper::Sleeper;
+use self::waiting::{Ticket, Waiter};
 use crate::arena::Arena;
 use crate::rng::Rng;
 use crate::wire::Cid;
@@ -70,6 +78,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     sessions: Sessions,
     /// Answers of no connection: RETRY, VERSION, CLOSE and stateless resets.
     answers: VecDeque<(A, Vec<u8>)>,
+    refusals: Refusals<A>,
     sending: ReadyList,
     burst: u8,
     speaking: ReadyList,
@@ -79,6 +88,8 @@ pub struct Endpoint<A: Address = SocketAddr> {
     /// The connection that was touched last, whose deadline is not filed yet: it may be touched again at once.
     unfiled: Option<u32>,
     arena: Option<Box<Arena>>,
+    memory: Memory,
+    rates: SharedRates,
     stats: Stats,
 }
 
@@ -104,12 +115,16 @@ struct Entry<A> {
     reset: Option<[u8; 16]>,
     initial: Option<(Cid, A)>,
     session: Filed,
-    /// It counts among the handshakes under way.
-    is_pending: bool,
+    /// Its place among the handshakes under way.
+    pending: Option<Ticket>,
     /// It waits for the application's decision.
     is_undecided: bool,
     /// Its loss has been seen to.
     is_replaced: bool,
+    /// Whose connection it is, where somebody was vouched for or has shown a key.
+    user: Option<User>,
+    /// What it held when it was filed last, in bytes.
+    cost: usize,
     /// Its state when it was filed last, if it ever was.
     filed: Option<State>,
 }
@@ -133,6 +148,7 @@ impl<A: Address> Endpoint<A> {
             routes: Routes::new(&seed),
             sessions: Sessions::default(),
             answers: VecDeque::new(),
+            refusals: Refusals::default(),
             sending: ReadyList::default(),
             burst: 0,
             speaking: ReadyList::default(),
@@ -141,6 +157,8 @@ impl<A: Address> Endpoint<A> {
             dials: Dials::default(),
             unfiled: None,
             arena: None,
+            memory: Memory::default(),
+            rates: SharedRates::default(),
             stats: Stats::default(),
         }
     }
@@ -182,14 +200,20 @@ impl<A: Address> Endpoint<A> {
     /// Does what is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
+        self.relieve(now);
         self.expire_links(now);
+        self.expire_refusals(now);
         self.file();
         while let Some((deadline, slot)) = self.deadlines.first() {
             if deadline > now {
                 break;
             }
             if let Some(entry) = self.entry(slot) {
-                entry.conn.wake().handle_timeout(now);
+                entry.conn.wake();
+            }
+            self.lend_rates(slot);
+            if let Some(conn) = self.awake(slot) {
+                conn.handle_timeout(now);
             }
             self.refile(slot);
             self.file();
@@ -219,7 +243,7 @@ impl<A: Address> Endpoint<A> {
         if self.config.planted == Some(crate::planted::Planted::BusyLoop) && !self.is_empty() {
             return Some(self.clock);
         }
-        let waiting = self.links.deadline();
+        let waiting = self.links.deadline().into_iter().chain(self.refusals.deadline());
         let Some(slot) = self.unfiled else {
             return self.deadlines.first().map(|(deadline, _)| deadline).into_iter().chain(waiting).min();
         };
@@ -234,6 +258,7 @@ impl<A: Address> Endpoint<A> {
         if let Some(entry) = self.entry(id.index()) {
             entry.conn.wake();
         }
+        self.lend_rates(id.index());
         Some(ConnectionMut::new(self, id.index()))
     }
 
@@ -366,10 +391,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(initial) = initial {
             self.routes.add_initial(initial, address, slot);
         }
-        let is_pending = initial.is_some();
-        if is_pending {
-            self.incoming.begin(address);
-        }
+        let pending =
+            initial.map(|_| self.incoming.waiting.begin(self.clock, address, Waiter::Connection(slot)));
         let conn = Sleeper::new(conn);
         let entry = Entry {
             conn,
@@ -382,19 +405,23 @@ impl<A: Address> Endpoint<A> {
             reset: None,
             initial: initial.map(|initial| (initial, address)),
             session: Filed::default(),
-            is_pending,
+            pending,
             is_undecided: false,
             is_replaced: false,
+            user: None,
+            cost: 0,
             filed: None,
         };
         self.slots[slot as usize].entry = Some(Box::new(entry));
         let id = ConnectionId::new(self.shard(), slot, self.slots[slot as usize].generation);
+        self.limit_first_grant(slot);
         self.refile(slot);
         id
     }
 
     fn remove(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.take() else { return };
+        self.memory.forget(entry.cost);
         self.routes.remove_cid(entry.cid);
         for &cid in entry.cids.iter().flatten() {
             self.routes.remove_cid(cid);
@@ -405,8 +432,8 @@ impl<A: Address> Endpoint<A> {
         if let Some((initial, address)) = entry.initial {
             self.routes.remove_initial(initial, address);
         }
-        if entry.is_pending {
-            self.incoming.end(entry.address);
+        if let Some(ticket) = entry.pending {
+            self.incoming.waiting.end(entry.address, ticket);
         }
         self.forget_session(slot, entry.session);
         if let Some(link) = entry.link {
@@ -437,6 +464,8 @@ impl<A: Address> Endpoint<A> {
 
     #[inline]
     fn lend_arena_to<T>(&mut self, slot: u32, hand_over: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        self.entry(slot)?.conn.wake();
+        self.lend_rates(slot);
         let Self { slots, arena, .. } = self;
         let entry = slots.get_mut(slot as usize)?.entry.as_deref_mut()?;
         let conn = entry.conn.wake();
@@ -450,6 +479,7 @@ impl<A: Address> Endpoint<A> {
     /// Brings everything that the endpoint keeps about a connection up to date after the connection may have changed.
     #[inline]
     fn refile(&mut self, slot: u32) {
+        self.take_rates(slot);
         let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() else { return };
         entry.sync_paths();
         let Some(conn) = entry.conn.awake() else { return };
@@ -512,13 +542,22 @@ impl<A: Address> Endpoint<A> {
             }
             entry.reset = reset;
         }
-        if entry.is_pending && !is_handshaking {
-            entry.is_pending = false;
-            self.incoming.end(entry.address);
+        if let Some(ticket) = entry.pending.take_if(|_| !is_handshaking) {
+            self.incoming.waiting.end(entry.address, ticket);
         }
         match (entry.is_undecided, is_undecided) {
-            (false, true) => self.incoming.undecided += 1,
-            (true, false) => self.incoming.undecided -= 1,
+            (false, true) => {
+                self.incoming.undecided += 1;
+                if let Some(ticket) = entry.pending {
+                    self.incoming.waiting.has_proven(ticket);
+                }
+            }
+            (true, false) => {
+                self.incoming.undecided -= 1;
+                if let Some(ticket) = &mut entry.pending {
+                    *ticket = self.incoming.waiting.wait_again(self.clock, Waiter::Connection(slot));
+                }
+            }
             _ => {}
         }
         entry.is_undecided = is_undecided;
@@ -543,21 +582,5 @@ impl<A: Address> Endpoint<A> {
             self.routes.add_cid(cid, slot);
         }
         entry.cids = (!now.is_empty()).then_some(now);
-    }
-
-    /// The deadline of the connection may have changed.
-    fn touch(&mut self, slot: u32) {
-        if self.unfiled != Some(slot) {
-            self.file();
-            self.unfiled = Some(slot);
-        }
-    }
-
-    /// Files the deadline of the connection that was touched last.
-    fn file(&mut self) {
-        if let Some(slot) = self.unfiled.take() {
-            let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
-            self.deadlines.set(slot, deadline);
-        }
     }
 }

@@ -20,6 +20,7 @@ impl<A: Address> Endpoint<A> {
     /// `stride` bytes, but for the last, which may be shorter. The same as [`Self::handle_packet`] for each of them.
     pub fn handle_packets(&mut self, now: Timestamp, meta: Meta<A>, mut packets: &[u8], stride: usize) {
         let (now, stride) = (self.advance(now), stride.max(1));
+        self.relieve(now);
         loop {
             let (packet, rest) = packets.split_at(stride.min(packets.len()));
             packets = self.take_in(now, meta, packet, rest, stride);
@@ -104,7 +105,9 @@ impl<A: Address> Endpoint<A> {
             // While its addresses may change from one packet to the next, each is looked at.
             let is_one_way = self.entry(slot).is_some_and(|entry| entry.has_one_address());
             let max = if is_one_way { max.min(BURST - usize::from(self.burst)) } else { 1 };
+            self.lend_rates(slot);
             let polled = self.poll_connection(now, slot, max, buf, each);
+            self.take_rates(slot);
             self.burst += polled as u8;
             if polled < max {
                 self.sending.pop();

@@ -14,6 +14,7 @@ impl<A: Address> Endpoint<A> {
             && self.links.is_empty()
             && self.dials.is_empty()
             && self.answers.is_empty()
+            && self.refusals.deadline().is_none()
             && self.draining.is_none()
             && self.is_accepting == self.config.accept
     }

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::{Address, Endpoint};
 use crate::Timestamp;
 
 /// Slots waiting for their turn, each at most once.
@@ -137,6 +138,26 @@ impl Deadlines {
             }
             self.swap(at, least);
             at = least;
+        }
+    }
+}
+
+impl<A: Address> Endpoint<A> {
+    /// The deadline of the connection may have changed.
+    pub(super) fn touch(&mut self, slot: u32) {
+        if self.unfiled != Some(slot) {
+            self.file();
+            self.unfiled = Some(slot);
+            self.press(slot);
+        }
+    }
+
+    /// Files the deadline of the connection that was touched last.
+    pub(super) fn file(&mut self) {
+        if let Some(slot) = self.unfiled.take() {
+            let deadline = self.entry(slot).and_then(|entry| entry.conn.poll_timeout());
+            self.deadlines.set(slot, deadline);
+            self.account(slot);
         }
     }
 }

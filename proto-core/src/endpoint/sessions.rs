@@ -11,11 +11,13 @@ use crate::{Drop, Link, Meta, SessionId, Shard, State, Timestamp, code};
 
 /// Ids of attachments that others have taken the place of; of more the oldest are forgotten.
 const MAX_FENCED: usize = 1024;
-/// Claims of one prefix that may fail in a minute before it must prove its addresses first.
-const FAILURES: u32 = 5;
 const FAILURES_FORGOTTEN: Duration = Duration::from_mins(1);
 /// Prefixes whose failures are counted at once.
 const MAX_FAILING: usize = 1024;
+
+/// What a client is told whose session is not known, or not proven to be its own.
+const UNKNOWN: Close<'static> =
+    Close { code: code::RESUME_UNKNOWN, advice: Advice::Now, retry_after_ms: 0, reason: "no such session" };
 
 /// What an endpoint keeps about sessions beside their connections.
 #[derive(Clone, Debug, Default)]
@@ -83,9 +85,10 @@ impl Sessions {
         self.fenced.get(&cid).is_some_and(|&until| until > now)
     }
 
-    fn has_failed(&self, now: Timestamp, prefix: Option<u64>) -> bool {
+    /// Whether as many claims of a prefix have failed as may.
+    fn has_failed(&self, now: Timestamp, prefix: Option<u64>, most: u32) -> bool {
         let failing = prefix.and_then(|prefix| self.failing.get(&prefix));
-        failing.is_some_and(|&(since, count)| count >= FAILURES && now.since(since) < FAILURES_FORGOTTEN)
+        failing.is_some_and(|&(since, count)| count >= most && now.since(since) < FAILURES_FORGOTTEN)
     }
 
     fn note_failure(&mut self, now: Timestamp, prefix: Option<u64>) {
@@ -100,7 +103,7 @@ impl Sessions {
         if now.since(*since) >= FAILURES_FORGOTTEN {
             (*since, *count) = (now, 0);
         }
-        *count += 1;
+        *count = count.saturating_add(1);
     }
 
     /// The session that ends first, if there are more than there may be.
@@ -127,8 +130,13 @@ impl<A: Address> Endpoint<A> {
         let Some(claim) = init.attach.claim() else { return false };
         let prefix = meta.path.prefix();
         let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
-        if self.sessions.has_failed(now, prefix) && !is_proven {
+        let has_failed = self.sessions.has_failed(now, prefix, self.config.max_resume_failures);
+        if has_failed && !is_proven {
             self.ask_for_proof(now, meta.path, client);
+            return true;
+        }
+        if has_failed && self.refusals.has(client, meta.path) {
+            self.count(Drop::ResumeDelayed);
             return true;
         }
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
@@ -163,16 +171,17 @@ impl<A: Address> Endpoint<A> {
             }
             _ => {
                 self.sessions.note_failure(now, prefix);
-                self.count(Drop::ResumeRefused);
                 let is_only = matches!(init.attach, Attach::Resume(_));
-                if is_only {
-                    self.refuse_claim(
-                        meta.path,
-                        client,
-                        code::RESUME_UNKNOWN,
-                        Advice::Now,
-                        "no such session",
-                    );
+                match (is_only, has_failed) {
+                    (true, true) => {
+                        self.count(Drop::ResumeDelayed);
+                        self.refuse_later(now, meta.path, client);
+                    }
+                    (true, false) => {
+                        self.count(Drop::ResumeRefused);
+                        self.refuse_unknown(meta.path, client);
+                    }
+                    (false, _) => self.count(Drop::ResumeRefused),
                 }
                 is_only
             }
@@ -200,6 +209,7 @@ impl<A: Address> Endpoint<A> {
         record: &[u8],
     ) -> bool {
         let Some(claim) = init.attach.claim() else { return false };
+        let prefix = self.links.prefix(link);
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
         let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
             entry.conn.look().judge(init)
@@ -233,11 +243,19 @@ impl<A: Address> Endpoint<A> {
                 self.refuse_stream_claim(link, code::SUPERSEDED, Advice::Never, "superseded");
             }
             _ => {
-                self.count(Drop::ResumeRefused);
-                if !matches!(init.attach, Attach::Resume(_)) {
-                    return false;
+                let has_failed = self.sessions.has_failed(now, prefix, self.config.max_resume_failures);
+                self.sessions.note_failure(now, prefix);
+                let is_only = matches!(init.attach, Attach::Resume(_));
+                if is_only && has_failed {
+                    self.count(Drop::ResumeDelayed);
+                    self.say_farewell_later(now, link, &Frame::Close(UNKNOWN));
+                } else {
+                    self.count(Drop::ResumeRefused);
+                    if is_only {
+                        self.say_farewell(link, &Frame::Close(UNKNOWN));
+                    }
                 }
-                self.refuse_stream_claim(link, code::RESUME_UNKNOWN, Advice::Now, "no such session");
+                return is_only;
             }
         }
         true
@@ -283,6 +301,11 @@ impl<A: Address> Endpoint<A> {
             bids.retain(|&bid| bid != link);
         }
         self.let_go(link);
+    }
+
+    /// A datagram claimed a session that is not known, or not proven to be the client's.
+    pub(super) fn refuse_unknown(&mut self, address: A, client: Cid) {
+        self.answer(address, LongKind::Refuse, client, &Frame::Close(UNKNOWN));
     }
 
     fn refuse_claim(&mut self, address: A, client: Cid, code: u64, advice: Advice, reason: &'static str) {

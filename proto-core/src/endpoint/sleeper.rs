@@ -93,6 +93,14 @@ impl Sleeper {
         }
     }
 
+    /// What it takes while it is put away.
+    pub(super) fn asleep_bytes(&self) -> usize {
+        match self {
+            Self::Awake(_) => 0,
+            Self::Asleep(asleep) => asleep.bytes.len(),
+        }
+    }
+
     /// Appends all that the connection is; of secrets only that they are there.
     pub(super) fn write_whole(&self, to: &mut String) -> fmt::Result {
         match self {

@@ -151,6 +151,12 @@ impl Bucket {
         allowed.burst > 0 && owed <= most
     }
 
+    /// From when on `take` would succeed, if nothing else is taken. Only where there is a burst.
+    pub fn ready_at(self, allowed: Allowed) -> Timestamp {
+        let spare = allowed.every.saturating_mul(allowed.burst.saturating_sub(1));
+        Timestamp::from_nanos(self.full_at.as_nanos().saturating_sub(nanos(spare)))
+    }
+
     /// Whether all tokens are there.
     pub const fn is_full(self, now: Timestamp) -> bool {
         self.full_at.as_nanos() <= now.as_nanos()

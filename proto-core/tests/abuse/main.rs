@@ -6,6 +6,7 @@ mod control;
 mod memory;
 mod numbers;
 mod peer;
+mod pressure;
 mod rows;
 mod seeds;
 mod sessions;

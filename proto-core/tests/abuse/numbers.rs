@@ -2,10 +2,10 @@
 
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::MAX_PACKET_NUMBER;
-use proto_core::wire::{Advice, Cid, Claim, Frame, Long, LongKind, RecordWriter};
-use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, code};
+use proto_core::wire::{Advice, Cid, Claim, Close, Frame, Long, LongKind, Record, RecordWriter};
+use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Event, Link, Output, code};
 
-use crate::peer::{Peer, answer, frames, init, init_by, msg, plenty};
+use crate::peer::{Peer, answer, frames, init, init_and_record, init_by, msg, plenty, token};
 use crate::world::{World, host, ms, secs};
 
 fn joined() -> (World, Peer) {
@@ -115,6 +115,66 @@ fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
     // Another prefix is not concerned.
     let answered = answer(&mut world, host(3), &claims(wrong));
     assert!(matches!(frames(&answered)[0], Frame::Close(_)));
+}
+
+/// Those of a network from which too many came, whose address is proven: by a token, or as a stream leads there.
+#[test]
+fn row_24_who_guesses_at_sessions_learns_slowly_that_a_guess_was_wrong() {
+    let (mut world, peer) = joined();
+    let guess = |local: u8, token: &[u8]| {
+        let claim = Claim { session_id: peer.session, incarnation: 2, proof: [0; 32] };
+        init_and_record([8; 32], Cid([local; 8]), token, &plenty(), Some((claim, &[local; 32])))
+    };
+    let mut told = Vec::new();
+    for local in 0..5 {
+        answer(&mut world, host(2), &guess(local, &[]).0);
+    }
+    let retry = answer(&mut world, host(2), &guess(10, &[]).0);
+    let token = token(&retry).expect("RETRY");
+    world.sent.clear();
+    // However often it is asked, it is told once, and late.
+    for _ in 0..9 {
+        world.hand_in(host(2), &guess(10, &token).0);
+        world.run(ms(100));
+        assert_eq!(world.sent_to(host(2)).count(), 0);
+    }
+    world.run(ms(100));
+    told.extend(world.sent_to(host(2)).map(<[u8]>::to_vec));
+    assert!(matches!(frames(&told[0])[0], Frame::Close(Close { code: code::RESUME_UNKNOWN, .. })));
+    assert_eq!(
+        (told.len(), world.dropped(Drop::ResumeRefused), world.dropped(Drop::ResumeDelayed)),
+        (1, 5, 9)
+    );
+    // Another network, by streams.
+    for local in 0..8_u8 {
+        let link = world.server.link_up(world.now, host(3), Link::stream(16_384));
+        world.server.handle_record(world.now, link, &guess(local, &[]).1);
+        // What comes behind a claim that was refused is nothing.
+        world.server.handle_record(world.now, link, &guess(local, &[]).1);
+        let mut record = Vec::new();
+        let written = world.server.poll_record(world.now, link, &mut record);
+        let is_late = local >= 5;
+        assert_eq!(written == Output::Idle, is_late, "{local}");
+        assert_eq!(world.server.has_link(link), is_late);
+        world.run(ms(999));
+        assert_eq!(world.server.poll_record(world.now, link, &mut record) == Output::Idle, is_late);
+        world.run(ms(1));
+        if is_late {
+            assert!(matches!(world.server.poll_record(world.now, link, &mut record), Output::Record(_)));
+            assert_eq!(world.server.poll_record(world.now, link, &mut record), Output::Close);
+        }
+        let Some(Ok(Frame::Close(close))) = Record::new(&record).next() else { panic!("{record:?}") };
+        assert_eq!(close.code, code::RESUME_UNKNOWN);
+    }
+    assert_eq!((world.dropped(Drop::ResumeRefused), world.dropped(Drop::ResumeDelayed)), (10, 12));
+    // Who has the secret does not wait, wherever from.
+    let claim = Claim { session_id: peer.session, incarnation: 2, proof: [0; 32] };
+    let (_, record) = init_and_record([8; 32], Cid([9; 8]), &[], &plenty(), Some((claim, &peer.secret)));
+    let link = world.server.link_up(world.now, host(3), Link::stream(16_384));
+    world.server.handle_record(world.now, link, &record);
+    let mut answer = Vec::new();
+    world.server.poll_record(world.now, link, &mut answer);
+    assert!(matches!(Record::new(&answer).next(), Some(Ok(Frame::Accept(_)))), "{answer:?}");
 }
 
 /// Both have the secret; what the server has is not the lower number, whoever comes with it.

@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     pub(crate) confirm: [u8; 16],
 }
 
-fn half(hash: blake3::Hash) -> [u8; 16] {
+pub(crate) fn half(hash: blake3::Hash) -> [u8; 16] {
     std::array::from_fn(|i| hash.as_bytes()[i])
 }
 
@@ -76,6 +76,18 @@ pub(crate) fn init_by(
     offer: &Params,
     claim: Option<(Claim, &[u8; 32])>,
 ) -> (Vec<u8>, [u8; 16]) {
+    let (packet, record) = init_and_record(client_random, local, token, offer, claim);
+    (packet, half(blake3::hash(&record)))
+}
+
+/// INIT as a datagram, and as the first record of a stream.
+pub(crate) fn init_and_record(
+    client_random: [u8; 32],
+    local: Cid,
+    token: &[u8],
+    offer: &Params,
+    claim: Option<(Claim, &[u8; 32])>,
+) -> (Vec<u8>, Vec<u8>) {
     let mut params = Vec::new();
     offer.encode(&mut params);
     let versions = VERSION.to_be_bytes();
@@ -88,8 +100,7 @@ pub(crate) fn init_by(
         let proof = blake3::keyed_hash(secret, &record[..record.len() - claim.proof.len()]);
         frame.attach = Attach::Resume(Claim { proof: *proof.as_bytes(), ..claim });
     }
-    let (packet, record) = long(LongKind::Init, &local.0, |writer| writer.write(&Frame::Init(frame), false));
-    (packet, half(blake3::hash(&record)))
+    long(LongKind::Init, &local.0, |writer| writer.write(&Frame::Init(frame), false))
 }
 
 /// The record of a packet of the server.

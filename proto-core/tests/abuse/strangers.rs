@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::VERSION;
-use proto_core::wire::{Advice, Cid, Close, Frame, Long, LongKind, Packet, RecordWriter, Version};
+use proto_core::wire::{Advice, Cid, Close, Frame, Long, LongKind, Packet, Record, RecordWriter, Version};
 use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Endpoint, Event, Link, Message, Meta, code};
 
-use crate::peer::{Peer, answer, frames, init, msg, plenty, token};
+use crate::peer::{Peer, answer, frames, init, init_and_record, msg, plenty, token};
 use crate::world::{World, host, ms, secs};
 
 /// Reproducible noise.
@@ -144,6 +144,98 @@ fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_come
     world.run((begun + secs(10)).since(world.now));
     assert_eq!((world.server.len(), world.dropped(Drop::HandshakeExpired)), (0, 1));
     assert!(world.events.is_empty(), "the application never heard of it");
+}
+
+/// What a client is answered that comes from `from` and can be reached there.
+fn newcomer(world: &mut World, from: u32) -> Option<u64> {
+    let (first, _) = init(Cid([5; 8]), &[], &plenty(), None);
+    let retry = answer(world, host(from), &first);
+    let (second, _) = init(Cid([5; 8]), &token(&retry).expect("RETRY"), &plenty(), None);
+    world.sent.clear();
+    world.hand_in(host(from), &second);
+    world.drain();
+    world.sent_to(host(from)).next().and_then(|answered| match frames(answered)[0] {
+        Frame::Close(Close { code, .. }) => Some(code),
+        _ => None,
+    })
+}
+
+#[test]
+fn row_08_in_a_full_waiting_room_the_oldest_of_those_that_have_proven_nothing_gives_way() {
+    let mut world = World::new(ConfigBuilder { max_pending: 3, ..ConfigBuilder::default() });
+    let silent = world.server.link_up(world.now, host(2), Link::stream(16_384));
+    world.run(ms(500));
+    assert_eq!((newcomer(&mut world, 3), newcomer(&mut world, 4)), (None, None));
+    // Whoever came lately may still go on.
+    world.run(ms(2499));
+    assert_eq!(newcomer(&mut world, 5), Some(code::BUSY));
+    assert_eq!((world.dropped(Drop::Busy), world.dropped(Drop::HandshakeEvicted)), (1, 0));
+    world.run(ms(1));
+    assert_eq!(newcomer(&mut world, 5), None);
+    assert!(!world.server.has_link(silent), "the stream was first");
+    assert_eq!(newcomer(&mut world, 6), Some(code::BUSY));
+    world.run(ms(500));
+    assert_eq!((newcomer(&mut world, 6), newcomer(&mut world, 7)), (None, None), "then who did not answer");
+    assert_eq!(newcomer(&mut world, 8), Some(code::BUSY));
+    assert_eq!((world.dropped(Drop::Busy), world.dropped(Drop::HandshakeEvicted)), (3, 3));
+    assert_eq!(world.server.len(), 3);
+    world.run(secs(11));
+    assert_eq!((world.server.len(), world.dropped(Drop::HandshakeExpired)), (0, 3));
+}
+
+#[test]
+fn row_08_who_waits_for_the_application_does_not_give_way() {
+    let config = ConfigBuilder { max_pending: 1, admission: true, ..ConfigBuilder::default() };
+    let mut world = World::new(config);
+    assert_eq!(newcomer(&mut world, 1), None);
+    let asked = |(id, event): &(_, Event)| matches!(event, Event::Undecided { .. }).then_some(*id);
+    let id = world.events.iter().find_map(asked).expect("the application was asked");
+    world.run(ms(4900));
+    assert_eq!(newcomer(&mut world, 2), Some(code::BUSY));
+    assert!(world.server.admit(world.now, id));
+    world.run(ms(2999));
+    assert_eq!(newcomer(&mut world, 2), Some(code::BUSY), "it has had no time to answer");
+    world.run(ms(1));
+    assert_eq!(newcomer(&mut world, 2), None);
+    assert_eq!((world.dropped(Drop::HandshakeEvicted), world.server.len()), (1, 1));
+}
+
+/// 2 s of twenty times as many as are let in.
+#[test]
+fn row_45_clients_are_let_in_at_a_rate_and_the_others_cost_a_packet() {
+    let config = ConfigBuilder { accept_rate: 100, accept_burst: 50, ..ConfigBuilder::default() };
+    let mut world = World::new(config);
+    let (mut accepted, mut busy) = (0, 0);
+    for index in 0..4000 {
+        world.run(ms(u64::from(index % 2)));
+        let (first, _) = init(Cid([5; 8]), &[], &plenty(), None);
+        let retry = answer(&mut world, host(index), &first);
+        let (second, _) = init(Cid([5; 8]), &token(&retry).expect("RETRY"), &plenty(), None);
+        let before = world.server.len();
+        let answered = answer(&mut world, host(index), &second);
+        match frames(&answered)[0] {
+            Frame::Accept(_) => accepted += 1,
+            Frame::Close(Close { code: code::BUSY, advice: Advice::After, retry_after_ms, .. }) => {
+                assert!((1000..=3000).contains(&retry_after_ms), "{retry_after_ms} ms");
+                assert!(answered.len() < 100 && world.server.len() == before, "no state");
+                busy += 1;
+            }
+            ref other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((accepted, world.dropped(Drop::AcceptRate)), (50 + 200, busy));
+    // Streams share it.
+    world.run(ms(10));
+    for step in 0..3 {
+        let link = world.server.link_up(world.now, host(5000 + step), Link::stream(16_384));
+        let (_, record) = init_and_record([8; 32], Cid([5; 8]), &[], &plenty(), None);
+        world.server.handle_record(world.now, link, &record);
+        let mut out = Vec::new();
+        world.server.poll_record(world.now, link, &mut out);
+        let answer = Record::new(&out).next();
+        assert_eq!(matches!(answer, Some(Ok(Frame::Accept(_)))), step == 0, "{step}: {answer:?}");
+    }
+    assert_eq!(world.dropped(Drop::AcceptRate), busy + 2);
 }
 
 fn refusal(dcid: &[u8], frame: &Frame<'_>) -> Vec<u8> {

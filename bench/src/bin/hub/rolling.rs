@@ -1,5 +1,6 @@
 //! Restarts of the hub under load: whether anything is lost or doubled, and how long its clients wait.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use adapter_tokio::{Address, ConfigBuilder, Connection, Endpoint, Message, clock};
 use proto_core::Reconnect;
-use proto_core::chat::{Client, ClientConfig, ClientEvent, ClientSecret, Kind};
+use proto_core::chat::{AuthorId, Client, ClientConfig, ClientEvent, ClientSecret, Kind};
 use tokio::task::JoinSet;
 
 use crate::Arguments;
@@ -101,6 +102,8 @@ pub(crate) struct Seen {
     pub(crate) acked: u64,
     pub(crate) entries: u64,
     pub(crate) doubled: u64,
+    /// Lines that came again in another place.
+    pub(crate) again: u64,
 }
 
 /// One client's part in the log.
@@ -108,6 +111,8 @@ struct Writer {
     chat: Client,
     seen: Seen,
     last_slot: u64,
+    /// How many lines of each author have come: he numbers them.
+    heard: BTreeMap<AuthorId, u64>,
     next: Instant,
 }
 
@@ -121,6 +126,7 @@ impl Writer {
             chat: Client::new(config).expect("a name and a room"),
             seen: Seen::default(),
             last_slot: 0,
+            heard: BTreeMap::new(),
             next: Instant::now() + EVERY * (number % 100) as u32 / 100,
         }
     }
@@ -133,7 +139,16 @@ impl Writer {
                     self.seen.doubled += u64::from(entry.slot <= self.last_slot);
                     self.last_slot = entry.slot;
                     // A room notes in its log who has its crown, too.
-                    self.seen.entries += u64::from(entry.kind == Kind::TEXT);
+                    if entry.kind == Kind::TEXT {
+                        self.seen.entries += 1;
+                        let line =
+                            str::from_utf8(&entry.body).ok().and_then(|line| line.strip_prefix("line "));
+                        let number: u64 =
+                            line.and_then(|number| number.parse().ok()).expect("a line of a client");
+                        let heard = self.heard.entry(entry.author).or_default();
+                        self.seen.again += u64::from(number < *heard);
+                        *heard = (*heard).max(number + 1);
+                    }
                 }
                 ClientEvent::Rejected { reason, .. } => panic!("an append is refused: {reason:?}"),
                 ClientEvent::LogReset { .. } => panic!("the log is another"),

@@ -256,6 +256,7 @@ pub(crate) async fn soak(arguments: &Arguments, data: PathBuf) {
 fn report(seen: &BTreeMap<usize, Seen>, samples: &[Sample], process: u32) {
     let total = |of: fn(&Seen) -> u64| seen.values().map(of).sum::<u64>();
     let (said, acked, doubled) = (total(|one| one.said), total(|one| one.acked), total(|one| one.doubled));
+    let again = total(|one| one.again);
     // What was said in a room is what each of its clients may have been shown, and no more: nothing comes from nowhere.
     let mut rooms: BTreeMap<usize, u64> = BTreeMap::new();
     for (number, one) in seen {
@@ -263,7 +264,7 @@ fn report(seen: &BTreeMap<usize, Seen>, samples: &[Sample], process: u32) {
     }
     let from_nowhere = seen.iter().filter(|(number, one)| one.entries > rooms[&(*number / ROOM)]).count();
     println!(
-        "soak: {said} lines, {} not acknowledged, {doubled} entries twice, {from_nowhere} clients with entries of nobody",
+        "soak: {said} lines, {} not acknowledged, {doubled} entries twice, {again} lines in two places, {from_nowhere} clients with entries of nobody",
         said - acked
     );
     let settled: Vec<Sample> = samples.iter().copied().filter(|sample| sample.age >= SETTLE).collect();
@@ -280,5 +281,9 @@ fn report(seen: &BTreeMap<usize, Seen>, samples: &[Sample], process: u32) {
         most(|sample| sample.descriptors),
         fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
     );
-    assert_eq!((said, doubled, from_nowhere), (acked, 0, 0), "a line is lost, or an entry came twice");
+    assert_eq!(
+        (said, doubled, again, from_nowhere),
+        (acked, 0, 0, 0),
+        "a line is lost, or an entry came twice"
+    );
 }

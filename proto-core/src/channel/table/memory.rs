@@ -13,6 +13,19 @@ impl Channels {
         self.list.iter().map(Channel::held_bytes).sum::<usize>() + waiting
     }
 
+    /// What they hold, or may come to hold of what has begun to come; messages cost more than their bytes.
+    pub(crate) fn budgeted_bytes(&self) -> usize {
+        let queued: usize = self.list.iter().map(Channel::queued_bytes).sum();
+        queued + self.unreliable_cost() + self.session_receive.unreleased_bytes() as usize
+    }
+
+    /// The session holds so many bytes from now on, of what is not granted yet.
+    pub(crate) fn hold_session(&mut self, bytes: u64) {
+        if self.session_receive.hold_bytes(bytes) {
+            self.session_credit_due |= self.session_receive.is_due();
+        }
+    }
+
     /// Throws away what the application has not taken, and returns how many messages of each channel that were.
     pub(crate) fn drop_unread(&mut self) -> Vec<(ChannelId, u64)> {
         let channels = self.list.iter_mut();

@@ -134,6 +134,7 @@ impl Server {
             effective,
         };
         self.enqueue(key, client, waiting);
+        self.charge(from, client);
         self.refresh_ready(from);
         self.tell_full(key);
         Ok(())

@@ -10,6 +10,7 @@ use super::room::RoomKey;
 use crate::ConnectionId;
 use crate::chat::identity::ClientId;
 use crate::chat::message::{MAX_UNACKNOWLEDGED, Message, RejectReason, ServerReject};
+use crate::room::Bucket;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connection {
@@ -20,6 +21,10 @@ pub(super) struct Connection {
     pub(super) reads: usize,
     /// Whether it was not ready when last looked at, so that its becoming ready is an event.
     held: bool,
+    /// Whether its client had written more than it may, likewise.
+    throttled: bool,
+    /// What it may still append, in whatever rooms.
+    pub(super) budget: Bucket,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,17 +79,24 @@ impl Server {
         let Some(state) = self.connections.get(&connection) else { return true };
         let waiting =
             state.membership().map_or(0, |membership| self.waiting(membership.room, membership.client));
-        waiting + state.unsent < MAX_UNACKNOWLEDGED
+        waiting + state.unsent < MAX_UNACKNOWLEDGED && self.throttled_until(connection).is_none()
     }
 
     /// To be called after everything that changes what `is_ready` says.
     pub(super) fn refresh_ready(&mut self, connection: ConnectionId) {
         let ready = self.is_ready(connection);
+        let throttled_until = self.throttled_until(connection);
         let Some(state) = self.connections.get_mut(&connection) else { return };
         if ready && state.held {
             self.events.ready(connection);
         }
         state.held = !ready;
+        if let Some(until) = throttled_until {
+            self.stats.throttled += u64::from(!core::mem::replace(&mut state.throttled, true));
+            self.wait_for_budget(connection, until);
+        } else {
+            state.throttled = false;
+        }
     }
 
     pub(super) fn send(&mut self, to: ConnectionId, message: &Message<'_>, delivery: Delivery) {
@@ -136,6 +148,7 @@ impl Server {
             return None;
         };
         self.rooms[membership.room.0].depart(membership.client, connection);
+        self.budgets.leaves(membership.client, connection);
         Some(membership.room)
     }
 

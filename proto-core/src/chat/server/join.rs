@@ -59,6 +59,7 @@ impl Server {
         let membership = Membership { room: key, client, name: Arc::from(join.name), refused: 0 };
         let position = Position { epoch: join.epoch, has: join.has, last: join.last };
         self.connections.entry(from).or_default().phase = Phase::Entering(membership, position);
+        self.budgets.joins(client, from);
         if durable {
             self.admit(from);
         }

@@ -1,6 +1,7 @@
 //! The server: many rooms, many connections, one store.
 
 mod append;
+mod budget;
 mod catch_up;
 mod connection;
 mod join;
@@ -60,6 +61,7 @@ pub struct Server {
     sequencer: sequencer::Sequencer,
     disk: persisting::Disk,
     reads: catch_up::Reads,
+    budgets: budget::Budgets,
     tails: tail::TailBudget,
     /// What was committed to watched rooms.
     committed: VecDeque<(Arc<str>, StoredEntry)>,
@@ -83,6 +85,7 @@ impl Server {
             sequencer: sequencer::Sequencer::default(),
             disk: persisting::Disk::default(),
             reads: catch_up::Reads::default(),
+            budgets: budget::Budgets::default(),
             tails: tail::TailBudget::default(),
             committed: VecDeque::new(),
             outbox: output::Outbox::default(),
@@ -146,11 +149,12 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Now) {
         let now = self.observe(now);
         self.disk.handle_timeout(now.mono);
+        self.refill();
     }
 
     /// When `handle_timeout` has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.disk.deadline()
+        self.disk.deadline().into_iter().chain(self.budgets.deadline()).min()
     }
 
     /// Counters since the server was created.

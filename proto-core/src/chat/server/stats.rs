@@ -53,6 +53,8 @@ pub struct ServerStats {
     pub too_many_clients: u64,
     /// Refused: the store is broken.
     pub stopped: u64,
+    /// Times that a connection was not heard for a while, because its client wrote faster than it may.
+    pub throttled: u64,
     /// Updates dropped because two reads of the connection were outstanding; the client asks again.
     pub updates_dropped: u64,
     /// Reads that the store could not answer, or answered with something else; the client asks again.

@@ -33,6 +33,117 @@ fn what_is_handed_in_all_the_same_ends_the_connection() {
 }
 
 #[test]
+fn a_client_that_writes_faster_than_it_may_is_not_heard_for_a_while_and_loses_nothing() {
+    let appends = crate::room::Allowed::times(10, Duration::from_secs(1));
+    let mut f = with(ChatConfig { appends, ..ChatConfig::default() });
+    f.join(1);
+    f.join(2);
+    for sequence in 1..=10 {
+        assert!(f.server.is_ready(connection(1)), "{sequence}");
+        f.append(1, sequence, "x");
+    }
+    assert!(!f.server.is_ready(connection(1)) && f.server.is_ready(connection(2)), "its budget is its own");
+    assert_eq!(f.server.poll_timeout(), Some(f.now.mono + Duration::from_millis(100)));
+    assert_eq!((f.commit().len(), f.said().len()), (10, 10 + 10));
+    // Another connection of the same client has no other budget, whatever the room.
+    f.join_as(11, 1, 2);
+    f.said();
+    while f.server.poll_event().is_some() {}
+    assert!(!f.server.is_ready(connection(11)));
+    f.wait(99);
+    assert!(!f.server.is_ready(connection(11)) && f.server.poll_event().is_none());
+    f.wait(1);
+    assert_eq!(f.server.poll_event(), Some(ServerEvent::Ready(connection(11))));
+    f.append(11, 11, "y");
+    assert!(!f.server.is_ready(connection(11)));
+    assert_eq!(f.commit(), ["y"]);
+    // After a silence there is a burst again, and no more.
+    f.wait(5000);
+    for sequence in 12..=21 {
+        assert!(f.server.is_ready(connection(11)), "{sequence}");
+        f.append(11, sequence, "z");
+    }
+    assert!(!f.server.is_ready(connection(11)));
+    // What was taken before is answered and costs nothing.
+    f.wait(100);
+    for _ in 0..5 {
+        f.append(11, 11, "y");
+    }
+    assert!(f.server.is_ready(connection(11)));
+    assert_eq!((f.server.stats().throttled, f.server.stats().overruns), (4, 0));
+    f.server.handle_disconnected(f.now, connection(11));
+    f.wait(1000);
+    assert_eq!(f.server.poll_timeout(), None);
+}
+
+/// Nothing is kept of those who have their budget back.
+#[test]
+fn budgets_of_clients_that_are_gone_are_forgotten() {
+    let mut f = with(ChatConfig { max_clients_per_room: 100_000, ..ChatConfig::default() });
+    for client in 0..40_u32 {
+        for round in 0..200 {
+            let mut secret = [7; 32];
+            secret[..4].copy_from_slice(&(client * 1000 + round).to_be_bytes());
+            let secret = ClientSecret(secret);
+            let (room, name) = ("r", "n");
+            let join = ClientJoin { room, secret, incarnation: 1, name, epoch: 0, has: 0, last: 0 };
+            f.hand_in(1, &Message::ClientJoin(join));
+            f.commit();
+            f.append(1, 1, "x");
+            f.commit();
+            f.said();
+            f.server.handle_disconnected(f.now, connection(1));
+        }
+        f.wait(2000);
+        let kept = f.server.budgets.kept();
+        assert!(kept <= 1024 + 200, "{kept}");
+    }
+}
+
+/// Whoever waits for it is told when there is some again, whichever of its connections used it up.
+#[test]
+fn connections_of_a_client_in_several_rooms_share_its_budget() {
+    let appends = crate::room::Allowed::times(4, Duration::from_secs(1));
+    let mut f = with(ChatConfig { appends, ..ChatConfig::default() });
+    f.join(1);
+    let (room, name, secret) = ("other", "n", ClientSecret([1; 32]));
+    f.hand_in(
+        2,
+        &Message::ClientJoin(ClientJoin { room, secret, incarnation: 1, name, epoch: 0, has: 0, last: 0 }),
+    );
+    f.commit();
+    f.said();
+    for sequence in 1..=4 {
+        f.append(1, sequence, "x");
+    }
+    assert!(!f.server.is_ready(connection(1)) && !f.server.is_ready(connection(2)));
+    f.commit();
+    f.said();
+    while f.server.poll_event().is_some() {}
+    f.wait(250);
+    let ready: Vec<_> = core::iter::from_fn(|| f.server.poll_event()).collect();
+    assert_eq!(ready, [ServerEvent::Ready(connection(1)), ServerEvent::Ready(connection(2))]);
+}
+
+/// Not by coming into another room as somebody new.
+#[test]
+fn a_connection_has_one_budget_for_all_rooms() {
+    let appends = crate::room::Allowed::times(2, Duration::from_secs(1));
+    let mut f = with(ChatConfig { appends, ..ChatConfig::default() });
+    f.join(1);
+    f.append(1, 1, "x");
+    f.append(1, 2, "x");
+    f.commit();
+    f.said();
+    f.server.expel(connection(1));
+    assert!(!f.server.is_ready(connection(1)));
+    f.wait(500);
+    assert!(f.server.is_ready(connection(1)));
+    f.join(2);
+    assert!(f.server.is_ready(connection(2)), "another one is not concerned");
+}
+
+#[test]
 fn a_new_connection_finds_its_clients_queue_as_it_was() {
     let mut f = fixture();
     f.join(1);

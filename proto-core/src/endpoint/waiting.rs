@@ -1,0 +1,114 @@
+//! The waiting room: handshakes under way, and who gives way when it is full (docs/spec/connection.md, section 2).
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use super::{Address, Endpoint};
+use crate::{Drop, Timestamp};
+
+/// Nobody gives way who came later than this: a handshake takes a few round trips, and a packet of it may be lost.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Whose place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiter {
+    /// A connection that shakes hands.
+    Connection(u32),
+    /// A stream on which nothing was said.
+    Stream(u32),
+}
+
+/// A place in the waiting room; the lower came first.
+pub(super) type Ticket = u64;
+
+/// Handshakes under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WaitingRoom {
+    count: usize,
+    by_prefix: BTreeMap<u64, usize>,
+    next: Ticket,
+    /// Those whose turn it is to say something, since when.
+    unproven: BTreeMap<Ticket, (Timestamp, Waiter)>,
+}
+
+impl WaitingRoom {
+    pub(super) const fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn begin<A: Address>(&mut self, now: Timestamp, address: A, waiter: Waiter) -> Ticket {
+        self.count += 1;
+        if let Some(prefix) = address.prefix() {
+            *self.by_prefix.entry(prefix).or_default() += 1;
+        }
+        self.wait_again(now, waiter)
+    }
+
+    /// The place is another's from here on, who waits for as long as it has been taken.
+    pub(super) fn pass_on(&mut self, ticket: Ticket, to: Waiter) {
+        if let Some((_, waiter)) = self.unproven.get_mut(&ticket) {
+            *waiter = to;
+        }
+    }
+
+    /// The peer has done its part, and waits for this side.
+    pub(super) fn has_proven(&mut self, ticket: Ticket) {
+        self.unproven.remove(&ticket);
+    }
+
+    /// It is the peer's turn again.
+    pub(super) fn wait_again(&mut self, now: Timestamp, waiter: Waiter) -> Ticket {
+        let ticket = self.next;
+        self.next += 1;
+        self.unproven.insert(ticket, (now, waiter));
+        ticket
+    }
+
+    pub(super) fn end<A: Address>(&mut self, address: A, ticket: Ticket) {
+        self.unproven.remove(&ticket);
+        self.count -= 1;
+        if let Some(prefix) = address.prefix()
+            && let Some(count) = self.by_prefix.get_mut(&prefix)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_prefix.remove(&prefix);
+            }
+        }
+    }
+
+    /// How many the network of an address has; none where there are no networks.
+    pub(super) fn of_prefix<A: Address>(&self, address: A) -> usize {
+        address.prefix().and_then(|prefix| self.by_prefix.get(&prefix)).copied().unwrap_or(0)
+    }
+
+    /// Who has waited longest.
+    pub(super) fn first(&self) -> Option<Waiter> {
+        self.unproven.first_key_value().map(|(_, &(_, waiter))| waiter)
+    }
+
+    fn overdue(&self, now: Timestamp) -> Option<Waiter> {
+        let (_, &(since, waiter)) = self.unproven.first_key_value()?;
+        (now.since(since) >= GRACE).then_some(waiter)
+    }
+}
+
+impl<A: Address> Endpoint<A> {
+    /// The waiting room is full, and somebody comes: whoever has said too little for longest gives way.
+    pub(super) fn make_waiting_room(&mut self, now: Timestamp) {
+        if self.incoming.waiting.len() < self.config.max_pending {
+            return;
+        }
+        let Some(waiter) = self.incoming.waiting.overdue(now) else { return };
+        self.show_out(waiter);
+    }
+
+    /// A handshake comes to nothing.
+    pub(super) fn show_out(&mut self, waiter: Waiter) {
+        self.count(Drop::HandshakeEvicted);
+        match waiter {
+            Waiter::Connection(slot) => self.remove(slot),
+            Waiter::Stream(link) => self.let_go(link),
+        }
+    }
+}

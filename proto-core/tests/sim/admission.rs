@@ -211,14 +211,20 @@ fn settled(door: &Door) -> Check {
     }
 }
 
+#[cfg(planted)]
 fn guarded(change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<Door> {
+    let mut sim = Sim::new("admission");
+    guard(&mut sim, change);
+    sim
+}
+
+fn guard(sim: &mut Sim<Door>, change: impl Fn(ConfigBuilder) -> ConfigBuilder) {
     let admission_timeout = secs(2);
     let reconnect = Some(Reconnect { cap: secs(2), ..Reconnect::default() });
     let server =
         ConfigBuilder { admission: true, admission_timeout, max_undecided: MAX_UNDECIDED, ..settings(true) };
     let server = change(server).build().expect("sound");
     let client = ConfigBuilder { reconnect, ..settings(false) }.build().expect("sound");
-    let mut sim = Sim::new("admission");
     let s = sim.node("s", move |boot| Door::new(Arc::clone(&server), None, 0, boot.seed, boot.now.mono));
     for (name, shows) in [("yes", YES), ("no", NO), ("never", NEVER)] {
         let client = Arc::clone(&client);
@@ -236,12 +242,11 @@ fn guarded(change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<Door> {
     sim.campaign(Chaos::default().until(secs(6)).quiet_for(secs(60)).without(Kind::Disk));
     sim.oracle("admission", Doorkeeper::default());
     sim.eventually("decided", |v| v.nodes().skip(1).try_for_each(|(_, door)| settled(door)));
-    sim
 }
 
-#[test]
-fn only_the_admitted_come_through_in_every_weather() {
-    simtest::run_seeds(0..2000, |_| guarded(|config| config));
+#[simtest::test(seeds = 0..2000)]
+fn only_the_admitted_come_through_in_every_weather(sim: &mut Sim<Door>) {
+    guard(sim, |config| config);
 }
 
 #[cfg(planted)]

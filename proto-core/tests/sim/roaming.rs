@@ -140,14 +140,20 @@ fn proven(doorstep: &Doorstep) -> Check {
     doorstep.unproven.map_or(Ok(()), |addr| Err(from(addr)))
 }
 
-/// Clients that come and go, and change their addresses meanwhile, at a server that lets in nobody who has not proven theirs.
+#[cfg(planted)]
 pub(crate) fn knocking(change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<Doorstep> {
+    let mut sim = Sim::new("knocking");
+    knock(&mut sim, change);
+    sim
+}
+
+/// Clients that come and go, and change their addresses meanwhile, at a server that lets in nobody who has not proven theirs.
+fn knock(sim: &mut Sim<Doorstep>, change: impl Fn(ConfigBuilder) -> ConfigBuilder) {
     let config = |accept| -> Arc<Config> {
         let config = ConfigBuilder { retry: Retry::Always, ..settings(accept) };
         change(config).build().expect("sound")
     };
     let (server, client) = (config(true), config(false));
-    let mut sim = Sim::new("knocking");
     let doorstep = |peer| Doorstep { peer, shown: BTreeSet::new(), unproven: None };
     let s =
         sim.node("s", move |boot| doorstep(Peer::new(Arc::clone(&server), None, boot.seed, boot.now.mono)));
@@ -169,11 +175,9 @@ pub(crate) fn knocking(change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Sim<D
     sim.campaign(chaos().loss(200_000).rebind(ms(500)).victims(Kind::Rebind, ["a", "b"]));
     sim.invariant("proven", |v| v.nodes().try_for_each(|(_, doorstep)| proven(doorstep)));
     sim.eventually("let in", |v| v.nodes().all(|(_, doorstep)| doorstep.peer.is_connected()));
-    sim
 }
 
-#[test]
-fn only_who_has_proven_an_address_is_let_in_from_there() {
-    let report = simtest::run_seeds(0..2000, |_| knocking(|config| config));
-    println!("{report}");
+#[simtest::test(seeds = 0..2000)]
+fn only_who_has_proven_an_address_is_let_in_from_there(sim: &mut Sim<Doorstep>) {
+    knock(sim, |config| config);
 }

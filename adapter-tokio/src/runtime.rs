@@ -1,7 +1,7 @@
 //! tokio, as `driver` sees it.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use driver::{Direction, LOOKUP_TIMEOUT, Lookup, Ready, Runtime, Socket, clock};
@@ -47,6 +47,11 @@ impl Runtime for Tokio {
 
     fn timer(&self) -> Timer {
         Timer::default()
+    }
+
+    /// The future that `block_on` was given would else have a turn after 61 of this task's.
+    fn yield_now(cx: &mut Context<'_>) {
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
     }
 
     fn look_up(&self, host: String, port: u16) -> Lookup {

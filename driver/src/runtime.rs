@@ -104,6 +104,11 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// A timer that is off.
     fn timer(&self) -> Self::Timer;
 
+    /// Wakes the task of `cx`, after all others that can run: whoever reads what has arrived must have had a turn before more is read.
+    fn yield_now(cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
+
     /// Asks the system's resolver, on some other thread, for at most [`LOOKUP_TIMEOUT`].
     fn look_up(&self, host: String, port: u16) -> Lookup;
 }

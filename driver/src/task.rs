@@ -15,7 +15,7 @@ use crate::{End, Machine, Ports, Runtime, Shared, Timer as _};
 
 /// Packets that are taken from one socket in a turn, so that none starves another, nor the timers, nor the other tasks. What one
 /// system call has read is handed in whole.
-const MAX_PACKETS: usize = 1024;
+const MAX_PACKETS: usize = 128;
 /// Times that packets are built and sent at the end of a turn.
 const MAX_FILLS: usize = 16;
 /// Turns in a row in which timers wait for packets that have arrived before them.
@@ -78,7 +78,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
         [deadline, self.links.deadline()].into_iter().flatten().min()
     }
 
-    /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken at once for the next.
+    /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken for the next as soon as others had one.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // It stays so when the turn panics.
         self.end = End::Panicked;
@@ -111,7 +111,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
         }
         if !all_read || !all_sent {
             self.counters.cut_turns.add(1);
-            cx.waker().wake_by_ref();
+            R::yield_now(cx);
         } else {
             self.arm(cx, self.deadline());
         }

@@ -83,6 +83,15 @@ impl SeenWindow {
         }
     }
 
+    /// The `count` numbers that follow the largest; there are fewer than 1024.
+    pub(crate) fn insert_next(&mut self, count: u64) {
+        let first = self.next;
+        self.next += count;
+        if let Some(bits) = &mut self.bits {
+            (first..self.next).for_each(|number| bits[word(number)] |= bit(number));
+        }
+    }
+
     #[inline(never)]
     fn mark(&mut self, number: u64) {
         let bits = self.bits.get_or_insert_with(|| Box::new([u64::MAX; (WINDOW / 64) as usize]));
@@ -186,6 +195,19 @@ mod tests {
                 let is_known = model.contains(&number) || number + WINDOW <= largest;
                 assert_eq!(window.check(number) == Seen::New, !is_known, "{model:?}, {number}");
             }
+        }
+    }
+
+    quickcheck::quickcheck! {
+        fn several_at_once_are_as_one_by_one(steps: Vec<(u16, u16)>) -> bool {
+            let (mut together, mut alone) = (SeenWindow::default(), SeenWindow::default());
+            for (skipped, count) in steps {
+                let at = alone.next() + u64::from(skipped % 1500);
+                together.insert(at);
+                together.insert_next(u64::from(count % 1024));
+                (at..=at + u64::from(count % 1024)).for_each(|number| alone.insert(number));
+            }
+            (0..=alone.next()).all(|number| together.check(number) == alone.check(number))
         }
     }
 

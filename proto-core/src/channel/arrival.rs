@@ -95,10 +95,10 @@ impl Delivery {
         self.said.as_ref().and_then(|said| said.deadline).is_some_and(|deadline| deadline <= now)
     }
 
-    /// Whether it is a reliable message that says nothing beside its payload.
+    /// Whether it is a message that says nothing beside its payload, and none of those of which only the newest counts.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.class.is_reliable() && self.said.is_none() && self.kind == Kind::OneWay
+        self.class != Class::Sequenced && self.said.is_none() && self.kind == Kind::OneWay
     }
 
     /// Whether it asks for a MSG_ACK.

@@ -33,6 +33,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::accept::Accepted;
 pub(crate) use self::arrival::{Arrival, Delivery, Gone, Intake, Refused};
 pub(crate) use self::credit::{ReceiveCredit, SendCredit, cost};
 pub(crate) use self::held::Admission;

@@ -14,7 +14,7 @@ use crate::wire::{Kind, PlainRun, varint};
 /// Payloads within so many bytes are copied at once: holding on to one of them does not hold more.
 const TOGETHER: usize = 4 * 1024;
 
-/// A reliable message that says nothing beside its payload, on its way to the application.
+/// A message that says nothing beside its payload, on its way to the application.
 #[derive(Debug)]
 pub(crate) struct Plain {
     pub(crate) class: Class,
@@ -158,7 +158,7 @@ impl Ready {
         }
     }
 
-    /// The next message, when it is a reliable one that says nothing beside its payload.
+    /// The next message, when it says nothing beside its payload.
     #[expect(clippy::inline_always, reason = "every message goes through here, and would be moved each time")]
     #[inline(always)]
     pub(super) fn pop_plain(&mut self) -> Option<Plain> {

@@ -40,12 +40,16 @@ impl Channels {
         (index < self.list.len() && self.throttles.is_none()).then_some(index)
     }
 
-    /// Takes the next message of the channel there, when it is a reliable one that says nothing beside its payload. The caller gives
+    /// Takes the next message of the channel there, when it says nothing beside its payload. If it is a reliable one, the caller gives
     /// its room back, by [`Self::release_at`].
     #[expect(clippy::inline_always, reason = "every message goes through here, and would be moved each time")]
     #[inline(always)]
     pub(crate) fn pop_plain(&mut self, place: usize) -> Option<Plain> {
-        self.list[place].inbox.pop_plain()
+        let plain = self.list[place].inbox.pop_plain()?;
+        if plain.class == Class::Unreliable {
+            self.unreliable_cost -= super::cost(plain.payload.len() as u64) as usize;
+        }
+        Some(plain)
     }
 
     /// Room for so many messages, and for `bytes` of theirs, is free again.

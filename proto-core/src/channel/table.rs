@@ -43,7 +43,7 @@ pub(crate) struct Channels {
     /// Those with SKIP, FRAG_ABORT or MSG_ACK to write; some may have written it since.
     control_due: Vec<ChannelId>,
     /// What the unreliable messages cost that are held, whole or not.
-    unreliable_cost: usize,
+    pub(super) unreliable_cost: usize,
     /// Receipts that are kept, and unreliable messages that ask for one and wait for the application.
     pub(super) receipts: usize,
     pub(super) asking: usize,

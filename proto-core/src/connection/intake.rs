@@ -6,6 +6,7 @@ use core::mem;
 use super::receive::{Previous, Violation};
 use super::state::State;
 use super::{Arrival, Connection};
+use crate::channel::Accepted;
 use crate::wire::{Plain, PlainRun, Short};
 use crate::{ChannelId, Timestamp};
 
@@ -80,13 +81,17 @@ impl Connection {
         self.accept_next(now, arrival, &run)
     }
 
+    /// See [`Channels::accept`](crate::channel::Channels::accept).
+    #[inline]
+    pub(super) fn accept_run(&mut self, run: &PlainRun<'_>, before: u64) -> Option<Accepted> {
+        let arena = self.arena.get_or_insert_default();
+        self.channels.accept(run, before, &self.config, self.link.max_unreliable(), arena)
+    }
+
     /// The rest of a record that is nothing but such messages, and the first of its messages: whether it could be taken in so.
     #[inline]
     pub(super) fn on_run(&mut self, run: &PlainRun<'_>) -> bool {
-        let arena = self.arena.get_or_insert_default();
-        let Some(accepted) = self.channels.accept(run, 0, self.config.max_message, arena) else {
-            return false;
-        };
+        let Some(accepted) = self.accept_run(run, 0) else { return false };
         if accepted.is_first {
             self.on_first_ready(ChannelId(run.channel));
         }
@@ -105,9 +110,9 @@ impl Connection {
             Some((channel, class, id)) if (channel, class) == (plain.channel, plain.class) => id,
             _ => 0,
         };
-        let arena = self.arena.get_or_insert_default();
-        let accepted = self.channels.accept(&PlainRun::of(plain), before, self.config.max_message, arena);
-        let Some(accepted) = accepted else { return self.on_msg(now, &plain.to_msg(), previous) };
+        let Some(accepted) = self.accept_run(&PlainRun::of(plain), before) else {
+            return self.on_msg(now, &plain.to_msg(), previous);
+        };
         *previous = Some((plain.channel, plain.class, accepted.number));
         if accepted.is_first {
             self.on_first_ready(ChannelId(plain.channel));

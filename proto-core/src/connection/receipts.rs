@@ -48,7 +48,7 @@ impl Connection {
         was_owed
     }
 
-    /// The next message for the application, if it is a reliable one that says nothing beside its payload.
+    /// The next message for the application, if it says nothing beside its payload.
     #[inline]
     pub(super) fn take_plain(&mut self, now: Timestamp, id: ChannelId) -> Option<Plain> {
         self.advance(now);
@@ -57,7 +57,9 @@ impl Connection {
         }
         let place = self.channels.place_to_take(id)?;
         let plain = self.channels.pop_plain(place)?;
-        self.channels.release_at(place, 1, plain.payload.len() as u64);
+        if plain.class.is_reliable() {
+            self.channels.release_at(place, 1, plain.payload.len() as u64);
+        }
         self.stats.messages_delivered += 1;
         Some(plain)
     }

@@ -12,7 +12,7 @@ pub struct RecvAll<'a> {
     id: ChannelId,
     /// Where the channel is, if what it has may be taken without a closer look.
     place: Option<usize>,
-    /// Messages that were taken so, and the bytes of their payloads.
+    /// Reliable messages that were taken so, and the bytes of their payloads.
     taken: (u64, u64),
 }
 
@@ -41,8 +41,12 @@ impl Iterator for RecvAll<'_> {
     #[inline]
     fn next(&mut self) -> Option<Received> {
         if let Some(plain) = self.place.and_then(|place| self.conn.channels.pop_plain(place)) {
-            self.taken.0 += 1;
-            self.taken.1 += plain.payload.len() as u64;
+            if plain.class.is_reliable() {
+                self.taken.0 += 1;
+                self.taken.1 += plain.payload.len() as u64;
+            } else {
+                self.conn.stats.messages_delivered += 1;
+            }
             return Some(plain.into());
         }
         self.settle();

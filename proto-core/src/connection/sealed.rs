@@ -141,9 +141,7 @@ impl Connection {
     /// Takes in the messages of the packet that everything waits for; `false`: they need a closer look, and nothing has happened.
     #[inline]
     pub(super) fn accept_next(&mut self, now: Timestamp, arrival: Arrival, run: &PlainRun<'_>) -> bool {
-        let arena = self.arena.get_or_insert_default();
-        let accepted = self.channels.accept(run, 0, self.config.max_message, arena);
-        let Some(accepted) = accepted else { return false };
+        let Some(accepted) = self.accept_run(run, 0) else { return false };
         self.received.insert_next(now, self.config.max_ack_delay);
         self.received.note_mark(arrival.ecn);
         if accepted.is_first {

@@ -293,6 +293,32 @@ fn events_that_nobody_polls_stop_the_sender_and_not_the_process() {
     assert_eq!(count(&events, |event| matches!(event, Event::Writable(_))), 1);
 }
 
+/// What is taken makes room again, however it came and however it is taken; what there is no room for is dropped message by message.
+#[test]
+fn unreliable_messages_together_take_the_room_that_they_take_alone() {
+    let limits = ConfigBuilder { receive_messages: 40, ..ConfigBuilder::default() };
+    let mut pair = Pair::established(limits);
+    let mut dropped = 0;
+    for round in 0..50_u8 {
+        let sent = 1 + usize::from(round);
+        for number in 0..sent as u8 {
+            pair.send(Client, 0, Message::new([round, number].to_vec()).class(Class::Unreliable));
+        }
+        pair.run(ms(50));
+        let now = pair.now;
+        let mut channel = pair.conn(Server).channel(ChannelId(0));
+        let first = channel.recv(now).expect("the first");
+        let mut taken = vec![first.payload.to_vec()];
+        taken.extend(channel.recv_all(now).map(|received| received.payload.to_vec()));
+        let expected: Vec<_> = (0..sent.min(40) as u8).map(|number| [round, number].to_vec()).collect();
+        assert_eq!(taken, expected);
+        dropped += sent.saturating_sub(40) as u64;
+        assert_eq!(pair.conn(Server).stats().drops.get(Drop::ReceiveQueueFull), dropped);
+    }
+    let [client, server] = &pair.conns;
+    assert_eq!(server.stats().messages_delivered + dropped, client.stats().messages_accepted);
+}
+
 /// Each drop is counted for its connection and for its channel, and what the peer says of its own is too.
 #[test]
 fn drops_are_counted_by_channel() {

@@ -19,7 +19,7 @@ const MAX_PACKETS: usize = 128;
 /// Times that packets are built and sent at the end of a turn.
 const MAX_FILLS: usize = 16;
 /// Turns in a row in which timers wait for packets that have arrived before them.
-const MAX_LATE_TURNS: u32 = 4;
+const MAX_LATE_TURNS: u32 = 32;
 
 /// Runs a machine on sockets: a future that is ready when the machine is over. Dropped before, it ends the machine.
 ///

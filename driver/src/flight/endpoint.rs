@@ -18,11 +18,13 @@ pub(crate) struct Flight {
     tape: Option<Box<Tape>>,
     /// What endpoints have counted whose place this one has taken.
     past: Option<Box<Stats>>,
+    /// What a tape had missed that is no more, and why it ended.
+    recorded: Option<(u64, String)>,
 }
 
 impl Flight {
     pub(crate) const fn new(endpoint: Endpoint<Path>) -> Self {
-        Self { endpoint, tape: None, past: None }
+        Self { endpoint, tape: None, past: None, recorded: None }
     }
 
     /// The same, noted from here on, which must be its birth.
@@ -33,7 +35,10 @@ impl Flight {
     /// Another endpoint in the place of this one, of which nothing is noted.
     pub(crate) fn replace(&mut self, endpoint: Endpoint<Path>) -> Endpoint<Path> {
         self.end();
-        self.tape = None;
+        if let Some(tape) = self.tape.take() {
+            let why = tape.why_ended().unwrap_or("the endpoint has ended");
+            self.recorded = Some((tape.missed(), why.to_owned()));
+        }
         std::mem::replace(&mut self.endpoint, endpoint)
     }
 
@@ -44,7 +49,7 @@ impl Flight {
 
     /// To be called after each turn.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        let Self { endpoint, tape: Some(tape), past } = self else { return };
+        let Self { endpoint, tape: Some(tape), past, .. } = self else { return };
         tape.settle(now);
         if tape.is_due() && endpoint.is_at_rest() {
             let generation = endpoint.next_generation();
@@ -58,12 +63,16 @@ impl Flight {
 
     /// Inputs that were not noted because recording had ended.
     pub(crate) fn missed(&self) -> u64 {
-        self.tape.as_ref().map_or(0, |tape| tape.missed())
+        let before = self.recorded.as_ref().map_or(0, |&(missed, _)| missed);
+        self.tape.as_ref().map_or(before, |tape| tape.missed())
     }
 
     /// Why recording has ended, if it has.
     pub(crate) fn recording_ended(&self) -> Option<&str> {
-        self.tape.as_ref()?.why_ended()
+        match &self.tape {
+            Some(tape) => tape.why_ended(),
+            None => self.recorded.as_ref().map(|(_, why)| why.as_str()),
+        }
     }
 
     pub(crate) fn config(&self) -> &Arc<Config> {
@@ -91,7 +100,8 @@ impl Flight {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.endpoint.poll_timeout()
+        let due = self.tape.as_ref().and_then(|tape| tape.due());
+        self.endpoint.poll_timeout().into_iter().chain(due).min()
     }
 
     pub(crate) fn record_limit(&self, id: LinkId) -> usize {
@@ -255,7 +265,7 @@ impl Flight {
         let Self { endpoint, tape: Some(tape), .. } = self else {
             return self.endpoint.connect_any_with(now, paths, credentials);
         };
-        let numbers: Vec<u32> = paths.iter().map(|path| tape.path(*path)).collect();
+        let numbers = tape.paths(paths);
         let unanswered = (&numbers, credentials, Some(ConnectionId::from_number(u64::MAX)));
         let work = || endpoint.connect_any_with(now, paths, credentials);
         let connected = tape.asking(now, kind::CONNECT, &unanswered, work);

@@ -169,6 +169,8 @@ pub(crate) struct Tape {
     noted: u64,
     /// When what there was went to the disk last.
     flushed: Timestamp,
+    /// Since then more was noted than what comes of time.
+    is_fresh: bool,
     scratch: Vec<u8>,
 }
 
@@ -191,6 +193,7 @@ impl Tape {
             polls: 0,
             noted: 0,
             flushed: now.mono,
+            is_fresh: false,
             scratch: Vec::new(),
         };
         let ConfigBuilder { shard, accept, wall_epoch, .. } = config;
@@ -209,6 +212,7 @@ impl Tape {
     pub(super) fn note_with(&mut self, now: Timestamp, kind: u8, what: &impl Put, rest: &[u8]) {
         self.note_polls();
         self.noted += 1;
+        self.is_fresh |= !matches!(kind, kind::TIMEOUT | kind::TRANSMIT);
         self.put(now, kind, what, rest);
     }
 
@@ -267,6 +271,14 @@ impl Tape {
         }
     }
 
+    /// The numbers of paths that are told together: none of them begins the numbers anew.
+    pub(super) fn paths(&mut self, paths: &[Path]) -> Vec<u32> {
+        if self.paths.len() + paths.len() > PATHS {
+            self.paths.clear();
+        }
+        paths.iter().map(|path| self.path(*path)).collect()
+    }
+
     /// The number of a path; notes it first if it is new.
     pub(super) fn path(&mut self, path: Path) -> u32 {
         if let Some(number) = self.paths.get(&path) {
@@ -285,9 +297,15 @@ impl Tape {
     pub(super) fn settle(&mut self, now: Timestamp) {
         if now.since(self.flushed) >= self.options.delay {
             self.flushed = now;
+            self.is_fresh = false;
             self.note_polls();
             self.recorder.hand_over();
         }
+    }
+
+    /// When it wants to be settled.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        self.is_fresh.then(|| self.flushed + self.options.delay)
     }
 
     /// Writes all that was noted, and waits for it.

@@ -4,7 +4,7 @@
 mod tests;
 mod writer;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -39,12 +39,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A new file (one of that name is replaced) of at most `limit` bytes, for inputs of `protocol`.
+    /// A new file (one of that name is replaced) of at most `limit` bytes, for inputs of `protocol`. Nobody but its owner may read it.
     ///
     /// # Errors
-    /// If the file cannot be made, or the thread.
+    /// If the file cannot be made, or the thread; if another recorder writes to it.
     pub fn create(path: &Path, protocol: &str, limit: u64) -> io::Result<Self> {
-        let out = Writer::new(File::create(path)?)?;
+        let out = Writer::new(private_file(path)?)?;
         let line = format!("simtest-rec 1 {protocol}\n");
         let mut buffer = Vec::with_capacity(FULL);
         buffer.extend_from_slice(line.as_bytes());
@@ -161,6 +161,15 @@ impl Recorder {
         })
     }
 
+    /// The same for a question that knows no time, at that of the input before.
+    pub fn asking_at_once<T>(&mut self, kind: u8, parts: &[&[u8]], work: impl FnOnce() -> T) -> T {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.note_at_once(kind, parts);
+            self.flush();
+            resume_unwind(panic)
+        })
+    }
+
     /// Why recording has ended: the file is full, or could not be written, or not fast enough.
     pub fn why_ended(&self) -> Option<&str> {
         self.why.as_deref()
@@ -187,6 +196,27 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
     }
+}
+
+/// An empty file that only its owner may read, and to which nobody else writes.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        file.try_lock().map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{}: another recorder writes to it", path.display()),
+            )
+        })?;
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 /// An input of this size finds room in a buffer that is not full yet.

@@ -53,19 +53,46 @@ fn a_disk_that_is_full_ends_it() {
     assert_eq!(recorder.ended(), None);
 }
 
+/// The other end of a pipe that nobody reads is a disk that takes nothing.
+#[cfg(unix)]
 #[test]
 fn a_disk_that_is_too_slow_ends_it_and_nobody_waits() {
-    let path = std::env::temp_dir().join(format!("driver-recorder-slow-{}.rec", std::process::id()));
+    let path = std::env::temp_dir().join(format!("driver-recorder-slow-{}", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let mut recorder = Recorder::create(&path, "test/1", u64::MAX).unwrap().with_memory(100_000);
-    // Larger than what may wait, whatever the disk has taken.
-    recorder.note(now(1), 3, &[&[7; 50]]);
-    recorder.note(now(1), 3, &[&vec![7; 200_000]]);
+    // Longer than what may wait, and than what a pipe holds: alone it may.
+    recorder.note(now(1), 3, &[&vec![7; 2_000_000]]);
+    assert_eq!(recorder.ended(), None);
+    recorder.note(now(1), 3, &[&vec![7; 100_000]]);
     recorder.note(now(1), 3, &[]);
-    recorder.flush();
     assert_eq!(recorder.ended().as_deref(), Some("the disk takes less than comes"));
-    assert_eq!(recorder.missed(), 3, "with what was in the buffer");
+    assert_eq!(recorder.missed(), 2);
+    let reading =
+        std::thread::spawn(move || io::copy(&mut io::Read::take(reader, 2_000_029), &mut io::sink()));
     drop(recorder);
-    let size = fs::metadata(&path).unwrap().len();
     fs::remove_file(&path).unwrap();
-    assert_eq!(size, 0, "nothing after what is missing");
+    assert_eq!(
+        reading.join().unwrap().unwrap(),
+        2_000_029,
+        "all that was handed over, and nothing behind it"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_it_and_nobody_else_writes_to_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::temp_dir().join(format!("driver-recorder-mode-{}.rec", std::process::id()));
+    fs::write(&path, "older").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let first = Recorder::create(&path, "test/1", u64::MAX).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let second = Recorder::create(&path, "test/1", u64::MAX).unwrap_err();
+    assert!(second.to_string().ends_with("another recorder writes to it"), "{second}");
+    drop(first);
+    assert_eq!(fs::read(&path).unwrap(), b"simtest-rec 1 test/1\n");
+    Recorder::create(&path, "test/1", u64::MAX).expect("it is free again");
+    fs::remove_file(&path).unwrap();
 }

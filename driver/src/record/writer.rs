@@ -46,22 +46,23 @@ impl Writer {
         while let Ok(returned) = self.written.try_recv() {
             self.returned(returned?);
         }
-        if self.under_way + buffer.len() > self.most {
+        let room = buffer.capacity();
+        // However large it is, one alone may be under way.
+        if self.under_way > 0 && self.under_way + room > self.most {
             return Err(io::Error::other("the disk takes less than comes"));
         }
-        let len = buffer.len();
         let empty = self.empty.pop().unwrap_or_else(|| Vec::with_capacity(FULL));
         let full = std::mem::replace(buffer, empty);
         if self.full.as_ref().is_none_or(|out| out.send(full).is_err()) {
             return Err(self.settle().err().unwrap_or_else(gone));
         }
-        self.under_way += len;
+        self.under_way += room;
         Ok(())
     }
 
     /// Keeps a buffer for later, for fresh memory costs more than what is copied into it.
     fn returned(&mut self, mut buffer: Vec<u8>) {
-        self.under_way -= buffer.len();
+        self.under_way -= buffer.capacity();
         buffer.clear();
         if self.empty.len() < SPARE && buffer.capacity() <= 2 * FULL {
             self.empty.push(buffer);

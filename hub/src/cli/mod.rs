@@ -232,7 +232,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
-    /// secrets. Such a server has no HTTP, and one shard.
+    /// secrets. Such a server has no HTTP, no encryption, and one shard.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "shards"])]
     pub(crate) record: Option<PathBuf>,
     /// End recording when the file has this size.

@@ -63,6 +63,9 @@ pub(crate) mod kind {
 /// In the place of a checksum: there was no answer, but a panic.
 const UNANSWERED: &[u8] = b"panic";
 
+/// In the place of the number of a stream: there was no answer, but a panic.
+const NOBODY: &[u8] = &u64::MAX.to_le_bytes();
+
 /// A server that is killed loses at most so much of the end.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,8 @@ pub(crate) struct Record {
     paths: BTreeMap<Path, u32>,
     /// When it was last written down.
     flushed: Timestamp,
+    /// Since then something came from outside.
+    is_fresh: bool,
 }
 
 impl Record {
@@ -89,12 +94,13 @@ impl Record {
         let mut recorder = Recorder::create(file, PROTOCOL, limit)?;
         recorder.note(now, kind::START, &[&start.encode(rooms)]);
         recorder.flush();
-        Ok(Self { recorder, paths: BTreeMap::new(), flushed: now.mono })
+        Ok(Self { recorder, paths: BTreeMap::new(), flushed: now.mono, is_fresh: true })
     }
 
     /// Notes a packet, and writes everything down if taking it in panics.
     pub(crate) fn packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8], work: impl FnOnce()) {
         let path = self.path(now, meta.path);
+        self.is_fresh = true;
         let number = (path << 2 | encode::ecn(meta.ecn)).to_le_bytes();
         self.recorder.note(now, kind::PACKET, &[&number, packet]);
         self.recorder.guarded(work);
@@ -135,12 +141,17 @@ impl Record {
     pub(crate) fn settle(&mut self, now: Now) {
         self.recorder.note(now, kind::SETTLE, &[]);
         if now.mono.since(self.flushed) >= FLUSH {
-            self.flushed = now.mono;
+            (self.flushed, self.is_fresh) = (now.mono, false);
             self.recorder.hand_over();
         }
         if let Some(why) = self.recorder.ended() {
             tracing::warn!(why, "recording has ended");
         }
+    }
+
+    /// When what was noted is to go to the disk.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.is_fresh.then(|| self.flushed + FLUSH)
     }
 
     pub(crate) fn persist(&mut self, now: Now) {
@@ -152,14 +163,17 @@ impl Record {
     }
 
     pub(crate) fn report(&mut self, now: Now, report: &Report) {
+        self.is_fresh = true;
         self.recorder.note(now, kind::REPORT, &[&encode::report(report)]);
     }
 
     pub(crate) fn answer(&mut self, now: Now, answer: &Answer) {
+        self.is_fresh = true;
         self.recorder.note(now, kind::ANSWER, &[&encode::answer(answer)]);
     }
 
     pub(crate) fn drain(&mut self, now: Now) {
+        self.is_fresh = true;
         self.recorder.note(now, kind::DRAIN, &[]);
     }
 

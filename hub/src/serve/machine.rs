@@ -169,15 +169,18 @@ impl Machine for Hub {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.server.poll_timeout(), self.gateway.poll_timeout()].into_iter().flatten().min()
+        let recording = self.record.as_ref().and_then(Record::due);
+        let due = [self.server.poll_timeout(), self.gateway.poll_timeout(), recording];
+        due.into_iter().flatten().min()
     }
 
     fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
-        let id = self.server.link_up(now, path, link, vouched);
-        if let Some(record) = &mut self.record {
-            record.link_up(now, path, link, id);
-        }
-        Some(id)
+        let Self { server, record, .. } = self;
+        let work = || server.link_up(now, path, link, vouched);
+        Some(match record {
+            None => work(),
+            Some(record) => record.link_up(now, path, link, work),
+        })
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {
@@ -209,11 +212,11 @@ impl Machine for Hub {
     }
 
     fn poll_link(&mut self) -> Option<LinkId> {
-        let id = self.server.poll_link();
-        if let Some(record) = &mut self.record {
-            record.poll_link(id);
+        let Self { server, record, .. } = self;
+        match record {
+            None => server.poll_link(),
+            Some(record) => record.poll_link(|| server.poll_link()),
         }
-        id
     }
 
     fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {

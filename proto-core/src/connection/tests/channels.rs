@@ -296,7 +296,14 @@ fn events_that_nobody_polls_stop_the_sender_and_not_the_process() {
 /// What is taken makes room again, however it came and however it is taken; what there is no room for is dropped message by message.
 #[test]
 fn unreliable_messages_together_take_the_room_that_they_take_alone() {
-    let limits = ConfigBuilder { receive_messages: 40, ..ConfigBuilder::default() };
+    // All together cost fourteen times as much.
+    let limits = ConfigBuilder {
+        max_message: 1000,
+        receive_messages: 40,
+        receive_bytes: 6000,
+        session_bytes: 6000,
+        ..ConfigBuilder::default()
+    };
     let mut pair = Pair::established(limits);
     let mut dropped = 0;
     for round in 0..50_u8 {

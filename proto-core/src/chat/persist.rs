@@ -97,10 +97,11 @@ impl ClientTable {
         self.last_sequence = entry.sequence;
         self.last_active_ms = entry.commit_ms;
         let StoredEntry { sequence, slot, body_hash, .. } = *entry;
-        self.recent.push_back(Committed { sequence, slot, body_hash });
-        while self.recent.len() > MAX_UNACKNOWLEDGED {
+        // First out, then in: room for one more would be twice the room.
+        while self.recent.len() >= MAX_UNACKNOWLEDGED {
             self.recent.pop_front();
         }
+        self.recent.push_back(Committed { sequence, slot, body_hash });
     }
 
     /// Where `sequence` went, if it is among the latest 64.

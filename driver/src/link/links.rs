@@ -139,13 +139,14 @@ impl<R: Runtime> Links<R> {
     /// Looks at whatever was woken, and hands in what has arrived. What has reached its work limit wakes the task again. Streams of
     /// other shards go by `handover`.
     pub(crate) fn receive<M: Machine>(&mut self, shared: &Shared<M>, mut handover: Option<&mut Handover>) {
-        self.expire(shared);
         let mut rung = std::mem::take(&mut self.rung);
         self.belfry.take(&mut rung);
         for seat in rung.drain(..) {
             self.look(shared, seat, handover.as_deref_mut());
         }
         self.rung = rung;
+        // After a sleep everything is overdue, and what was waited for may be here.
+        self.expire(shared);
         if self.by_link.is_empty() {
             (self.buffer, self.out) = (Vec::new(), Vec::new());
         }

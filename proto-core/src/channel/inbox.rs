@@ -525,6 +525,22 @@ impl Inbox {
         }
     }
 
+    /// The connection is over: what waits for something else to come waits in vain.
+    pub(crate) fn drop_incomplete(&mut self) {
+        self.partials.clear();
+        self.lapses.clear();
+        (self.unreliable_partials, self.partial_cost) = (0, 0);
+        self.ordered.slots.clear();
+    }
+
+    /// Bytes of incomplete messages that have not come.
+    pub(crate) fn absent_bytes(&self) -> usize {
+        self.partials
+            .values()
+            .map(|partial| (partial.total() as usize).saturating_sub(partial.held_bytes()))
+            .sum()
+    }
+
     /// Bytes of whole and incomplete messages.
     pub(crate) fn held_bytes(&self) -> usize {
         let waiting = self.ordered.slots.iter().map(|slot| match slot {

@@ -499,6 +499,7 @@ impl Channel {
     }
 
     pub(crate) fn drop_unread(&mut self) -> u64 {
+        self.inbox.drop_incomplete();
         core::iter::from_fn(|| self.inbox.pop_ready()).count() as u64
     }
 

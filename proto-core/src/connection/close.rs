@@ -194,11 +194,14 @@ impl Connection {
         self.enter_closed(now, end, answer_for);
     }
 
-    /// Ends a connection for want of memory: what it holds is thrown away, and its peer told to come back later. `false`: it was ending.
+    /// Ends a connection for want of memory: what it holds is thrown away, and its peer told to come back later. `false`: it had ended,
+    /// and nothing was left of it that the application could still take.
     pub(crate) fn crowd_out(&mut self, now: Timestamp) -> bool {
         let now = self.advance(now);
         if self.state.is_closed() {
-            return false;
+            let held = self.channels.held_bytes();
+            self.drop_unread();
+            return self.channels.held_bytes() < held;
         }
         let close = Close {
             code: code::BUSY,
@@ -213,6 +216,11 @@ impl Connection {
         self.drop_unread();
         self.update_timers();
         true
+    }
+
+    /// The same for a handshake that came to nothing; `false`: the application never heard of it.
+    pub(crate) fn show_out(&mut self, now: Timestamp) -> bool {
+        self.was_announced() && self.crowd_out(now)
     }
 
     /// A packet came in after the end.

@@ -11,6 +11,12 @@ impl Connection {
         if self.state.is_closed() { self.channels.held_bytes() } else { self.channels.budgeted_bytes() }
     }
 
+    /// What it holds, in bytes.
+    pub(crate) fn present_bytes(&self) -> usize {
+        let absent = if self.state.is_closed() { 0 } else { self.channels.absent_bytes() };
+        self.budgeted_bytes().saturating_sub(absent)
+    }
+
     /// What is left of the rates that it shares with others, while it is used.
     pub(crate) fn lend_rates(&mut self, now: Timestamp, shared: Shared) {
         self.channels.session_receive.lend(shared);

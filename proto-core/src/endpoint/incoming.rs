@@ -135,13 +135,13 @@ impl<A: Address> Endpoint<A> {
         if must_prove && !is_proven {
             return self.ask_for_proof(now, meta.path, client);
         }
-        let made_room = self.make_room();
-        let room = if is_crowded {
-            Err(Drop::Busy)
-        } else {
+        // Nobody gives way for one who is not let in.
+        let may_come = if is_crowded { Err(Drop::Busy) } else { self.take_accept(now) };
+        let room = may_come.and_then(|()| {
+            let made_room = self.make_room();
             self.make_waiting_room(now);
-            self.room(made_room).and_then(|()| self.take_accept(now))
-        };
+            self.room(made_room)
+        });
         if let Err(reason) = room {
             let close = self.busy(reason);
             return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));

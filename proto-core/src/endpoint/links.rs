@@ -36,7 +36,7 @@ pub(super) enum Role {
     /// A client's INIT is waited for.
     Waiting(Ticket),
     /// A client was refused, and is told so later.
-    Held(Ticket),
+    Held,
     /// It is a way of the connection in a slot, whose server has not answered.
     Way(u32, u8),
     /// A client claimed the session in a slot on it, and has not chosen it yet.
@@ -75,6 +75,8 @@ pub(super) struct Links<A> {
     pub(super) writable: ReadyList,
     /// When INIT must have come.
     deadlines: Deadlines,
+    /// Those whose clients are refused later.
+    pub(super) held: usize,
 }
 
 impl<A> Default for Links<A> {
@@ -85,6 +87,7 @@ impl<A> Default for Links<A> {
             generation: 0,
             writable: ReadyList::default(),
             deadlines: Deadlines::default(),
+            held: 0,
         }
     }
 }
@@ -139,12 +142,11 @@ impl<A: Address> Links<A> {
         self.slots.get(slot as usize)?.entry.as_ref()?.address.prefix()
     }
 
-    /// Nothing is said on a stream before `until`, and nothing more heard.
+    /// Nothing is said on a stream that waits before `until`, and nothing more heard.
     pub(super) fn hold(&mut self, slot: u32, until: Timestamp) {
-        if let Some(Entry { role, .. }) = self.entry(slot)
-            && let Role::Waiting(ticket) = *role
-        {
-            *role = Role::Held(ticket);
+        if let Some(entry) = self.entry(slot) {
+            entry.role = Role::Held;
+            self.held += 1;
             self.deadlines.set(slot, Some(until));
         }
     }
@@ -204,7 +206,7 @@ impl<A: Address> Endpoint<A> {
                 self.incoming.waiting.end(address, ticket);
                 self.count(Drop::HandshakeWithdrawn);
             }
-            Role::Held(ticket) => self.incoming.waiting.end(address, ticket),
+            Role::Held => self.links.held -= 1,
             Role::Way(slot, way) => self.fail_way(now, slot, way, CloseReason::LinkLost),
             Role::Bid(slot) => self.forget_bid(id.slot(), slot),
             Role::Carrier(slot) => {
@@ -236,7 +238,7 @@ impl<A: Address> Endpoint<A> {
             return self.count(Drop::UnknownLink);
         };
         match role {
-            Role::Over | Role::Held(_) => self.count(Drop::UnknownLink),
+            Role::Over | Role::Held => self.count(Drop::UnknownLink),
             Role::Waiting(_) => self.on_first_record(now, id.slot(), record),
             Role::Way(slot, way) => self.on_answer(now, id.slot(), (slot, way), link, record),
             Role::Bid(slot) => self.on_bid(now, id.slot(), slot, link, address, record),
@@ -252,7 +254,7 @@ impl<A: Address> Endpoint<A> {
     pub fn link_broken(&mut self, now: Timestamp, id: LinkId, text: &'static str) {
         let now = self.advance(now);
         match self.links.lookup(id).map(|entry| entry.role) {
-            None | Some(Role::Over | Role::Held(_)) => {}
+            None | Some(Role::Over | Role::Held) => {}
             Some(Role::Waiting(_)) => {
                 self.count(Drop::MalformedRecord);
                 self.let_go(id.slot());
@@ -297,7 +299,7 @@ impl<A: Address> Endpoint<A> {
         let now = self.advance(now);
         match self.links.lookup(id).map(|entry| entry.role) {
             None => Output::Close,
-            Some(Role::Waiting(_) | Role::Held(_)) => Output::Idle,
+            Some(Role::Waiting(_) | Role::Held) => Output::Idle,
             Some(Role::Over) => self.poll_farewell(id.slot(), buf),
             Some(Role::Bid(_)) => match self.take_written(id.slot(), buf) {
                 0 => Output::Idle,
@@ -419,7 +421,7 @@ impl<A: Address> Endpoint<A> {
         } else if self.on_stream_claim(now, link, &init, bytes) {
             self.stats.packets_received += 1;
             self.stats.bytes_received += bytes.len() as u64;
-        } else if let Some(reason) = self.room_for_first().or_else(|| self.take_accept(now).err()) {
+        } else if let Some(reason) = self.take_accept(now).err().or_else(|| self.room_for_first()) {
             let close = self.busy(reason);
             self.say_farewell(link, &Frame::Close(close));
         } else {
@@ -478,10 +480,12 @@ impl<A: Address> Endpoint<A> {
         if let Role::Bid(_) = role {
             entry.farewell.clear();
         }
-        if let Role::Waiting(ticket) | Role::Held(ticket) = role {
-            self.incoming.waiting.end(address, ticket);
+        match role {
+            Role::Waiting(ticket) => self.incoming.waiting.end(address, ticket),
+            Role::Held => self.links.held -= 1,
+            _ => {}
         }
-        if matches!(role, Role::Waiting(_) | Role::Held(_) | Role::Bid(_)) {
+        if matches!(role, Role::Waiting(_) | Role::Held | Role::Bid(_)) {
             self.links.deadlines.set(link, None);
         }
         self.links.writable.push(link);
@@ -504,7 +508,7 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn expire_links(&mut self, now: Timestamp) {
         while let Some((_, link)) = self.links.deadlines.first().filter(|&(at, _)| at <= now) {
             let role = self.links.entry(link).map(|entry| entry.role);
-            if !matches!(role, Some(Role::Held(_))) {
+            if !matches!(role, Some(Role::Held)) {
                 self.count(Drop::HandshakeExpired);
             }
             match role {

@@ -1,8 +1,10 @@
 //! One budget of memory for all connections of a server (docs/spec/connection.md, section 5).
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::sleeper::Sleeper;
+use super::waiting::Waiter;
 use super::{Address, Endpoint};
 use crate::{Connection, Drop, Timestamp};
 
@@ -11,6 +13,8 @@ const SHRINK_OVER: usize = 80;
 const SHRINK_UNTIL: usize = 70;
 const EVICT_OVER: usize = 95;
 const EVICT_TO: usize = 90;
+/// While more than that is claimed, it is looked so often how much of it has come.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What the connections of a server hold.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +22,9 @@ pub(super) struct Memory {
     total: usize,
     /// Connections are granted less.
     is_pressed: bool,
-    /// Nobody is left whose end would help; it is tried again when this much is held.
-    futile_until: usize,
+    /// It was looked whose end would help, and what is claimed was still too much: it is looked again when it is this much.
+    looked_until: usize,
+    looked_at: Timestamp,
 }
 
 impl Memory {
@@ -28,7 +33,16 @@ impl Memory {
     }
 }
 
-/// What a connection costs: its messages, and itself.
+/// What a connection holds by now, itself included; what a peer only claims that it will send is no reason to end anybody.
+fn present(conn: &Sleeper) -> usize {
+    match conn.awake() {
+        Some(conn) if conn.is_client() => 0,
+        Some(conn) => size_of::<Connection>() + conn.present_bytes(),
+        None => conn.asleep_bytes(),
+    }
+}
+
+/// What a connection costs: itself, its messages, and those of them that have begun to come.
 fn cost(conn: &Sleeper) -> usize {
     match conn.awake() {
         Some(conn) if conn.is_client() => 0,
@@ -81,41 +95,63 @@ impl<A: Address> Endpoint<A> {
         if let Some(slot) = self.unfiled {
             self.account(slot);
         }
-        if self.memory.total > self.share(EVICT_OVER).max(self.memory.futile_until) {
+        let memory = &self.memory;
+        let is_over = memory.total > self.share(EVICT_OVER);
+        if is_over && (memory.total > memory.looked_until || now.since(memory.looked_at) >= LOOK_EVERY) {
             self.evict_some(now);
         }
     }
 
     fn evict_some(&mut self, now: Timestamp) {
-        let target = self.share(EVICT_TO);
         self.file();
-        while self.memory.total > target
-            && let Some(waiter) = self.incoming.waiting.first()
-        {
-            self.show_out(waiter);
+        let present: usize =
+            self.slots.iter().filter_map(|slot| Some(present(&slot.entry.as_deref()?.conn))).sum();
+        if present > self.share(EVICT_OVER) {
+            self.free(now, present - self.share(EVICT_TO));
         }
-        while self.memory.total > target
+        let is_over = self.memory.total > self.share(EVICT_OVER);
+        self.memory.looked_until = if is_over { self.memory.total + self.share(1) } else { 0 };
+        self.memory.looked_at = now;
+    }
+
+    /// Ends connections until so many bytes are free.
+    fn free(&mut self, now: Timestamp, bytes: usize) {
+        let mut freed = 0;
+        for slot in self.incoming.waiting.overdue_connections(now) {
+            if freed >= bytes {
+                return;
+            }
+            freed += self.present(slot);
+            self.show_out(now, Waiter::Connection(slot));
+        }
+        while freed < bytes
             && let Some(slot) = self.sessions.first_to_end()
         {
+            freed += self.present(slot);
             self.evict(slot);
             self.account(slot);
         }
-        if self.memory.total > target {
-            self.crowd_out(now, target);
+        if freed < bytes {
+            self.crowd_out(now, bytes - freed);
         }
-        let is_futile = self.memory.total > self.share(EVICT_OVER);
-        self.memory.futile_until = if is_futile { self.memory.total + self.share(1) } else { 0 };
     }
 
-    fn crowd_out(&mut self, now: Timestamp, target: usize) {
+    fn present(&self, slot: u32) -> usize {
+        self.slots[slot as usize].entry.as_deref().map_or(0, |entry| present(&entry.conn))
+    }
+
+    /// Ends those that hold more than one of them does on average, those first that hold most.
+    fn crowd_out(&mut self, now: Timestamp, bytes: usize) {
         let entries = self.slots.iter().zip(0..).filter_map(|(slot, index)| {
-            let entry = slot.entry.as_deref()?;
-            Some((entry.cost.checked_sub(size_of::<Connection>() + 1)?, index))
+            let held = present(&slot.entry.as_deref()?.conn);
+            (held > size_of::<Connection>()).then_some((held, index))
         });
         let mut largest: Vec<(usize, u32)> = entries.collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, slot) in largest {
-            if self.memory.total <= target {
+        let average = largest.iter().map(|&(held, _)| held).sum::<usize>() / largest.len().max(1);
+        let mut freed = 0;
+        for (held, slot) in largest {
+            if freed >= bytes || held < average {
                 return;
             }
             let Some(conn) = self.awake(slot) else { continue };
@@ -124,6 +160,7 @@ impl<A: Address> Endpoint<A> {
             }
             self.refile(slot);
             self.account(slot);
+            freed += held.saturating_sub(self.present(slot));
         }
     }
 }

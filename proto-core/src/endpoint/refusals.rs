@@ -54,8 +54,12 @@ impl<A: Address> Endpoint<A> {
         }
     }
 
-    /// The same over a stream: nothing more is heard on it.
+    /// The same over a stream: nothing more is heard on it, and it takes no place in the waiting room any more.
     pub(super) fn say_farewell_later(&mut self, now: Timestamp, link: u32, frame: &Frame<'_>) {
+        self.let_go(link);
+        if self.links.held >= MAX_DELAYED {
+            return self.count(Drop::AnswerQueueFull);
+        }
         self.write_farewell(link, frame);
         self.links.hold(link, now + REFUSAL_DELAY);
     }

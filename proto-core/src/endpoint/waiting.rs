@@ -1,6 +1,7 @@
 //! The waiting room: handshakes under way, and who gives way when it is full (docs/spec/connection.md, section 2).
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Address, Endpoint};
@@ -82,9 +83,15 @@ impl WaitingRoom {
         address.prefix().and_then(|prefix| self.by_prefix.get(&prefix)).copied().unwrap_or(0)
     }
 
-    /// Who has waited longest.
-    pub(super) fn first(&self) -> Option<Waiter> {
-        self.unproven.first_key_value().map(|(_, &(_, waiter))| waiter)
+    /// The connections that have waited for too long, those first that have for longest.
+    pub(super) fn overdue_connections(&self, now: Timestamp) -> Vec<u32> {
+        let overdue = self.unproven.values().take_while(|(since, _)| now.since(*since) >= GRACE);
+        overdue
+            .filter_map(|&(_, waiter)| match waiter {
+                Waiter::Connection(slot) => Some(slot),
+                Waiter::Stream(_) => None,
+            })
+            .collect()
     }
 
     fn overdue(&self, now: Timestamp) -> Option<Waiter> {
@@ -100,15 +107,19 @@ impl<A: Address> Endpoint<A> {
             return;
         }
         let Some(waiter) = self.incoming.waiting.overdue(now) else { return };
-        self.show_out(waiter);
+        self.show_out(now, waiter);
     }
 
     /// A handshake comes to nothing.
-    pub(super) fn show_out(&mut self, waiter: Waiter) {
+    pub(super) fn show_out(&mut self, now: Timestamp, waiter: Waiter) {
         self.count(Drop::HandshakeEvicted);
         match waiter {
-            Waiter::Connection(slot) => self.remove(slot),
             Waiter::Stream(link) => self.let_go(link),
+            Waiter::Connection(slot) if self.awake(slot).is_some_and(|conn| conn.show_out(now)) => {
+                self.refile(slot);
+                self.file();
+            }
+            Waiter::Connection(slot) => self.remove(slot),
         }
     }
 }

@@ -9,7 +9,7 @@ use proto_core::{
     State, UnixPeer, code,
 };
 
-use crate::peer::{Peer, frames, half, init_and_record, msg, plenty};
+use crate::peer::{Peer, frames, half, init_and_record, msg, piece, plenty};
 use crate::world::{World, host, ms, secs};
 
 const ORDERED: Class = Class::ReliableOrdered;
@@ -53,6 +53,7 @@ fn row_51_all_connections_together_have_a_budget() {
     world.server.connection(sleeper.id()).expect("it is there").link_lost(now);
     let mut hoarders: Vec<Peer> = (10..18).map(|index| Peer::join(&mut world, host(index))).collect();
     Peer::half_open(&mut world, host(3), Cid([3; 8]), &plenty());
+    world.run(secs(3));
     for peer in &mut hoarders[..6] {
         hoard(&mut world, peer);
     }
@@ -105,6 +106,43 @@ fn row_51_all_connections_together_have_a_budget() {
     assert!(world.server.held_bytes() < BUDGET / 10);
     honest.say(&mut world, &[Frame::Msg(msg(ORDERED, 1, b"still there"))]);
     assert_eq!(take(&mut world, &honest), 2);
+}
+
+/// A piece costs the whole message, but only what has come can be freed.
+#[test]
+fn row_51_what_is_only_claimed_ends_nobody() {
+    const BUDGET: usize = 8 << 20;
+    const TOTAL: u64 = 250_000;
+    let config = ConfigBuilder { max_bytes: BUDGET, ..ConfigBuilder::default() };
+    let mut world = World::new(config);
+    let mut honest = Peer::join(&mut world, host(1));
+    honest.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
+    let mut sleeper = Peer::join(&mut world, host(2));
+    sleeper.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
+    let now = world.now;
+    world.server.connection(sleeper.id()).expect("it is there").link_lost(now);
+    let mut liars: Vec<Peer> = (10..22).map(|index| Peer::join(&mut world, host(index))).collect();
+    for peer in &mut liars {
+        for id in 0..4 {
+            peer.say(&mut world, &[piece(ORDERED, id, TOTAL, 0, b"x")]);
+        }
+    }
+    world.run(ms(100));
+    assert!(world.server.held_bytes() > BUDGET, "so much is claimed");
+    assert_eq!((world.dropped(Drop::MemoryEvicted), world.stats().evictions), (0, 0));
+    // Now it comes, over a while.
+    for offset in (0..TOTAL).step_by(1000) {
+        for peer in &mut liars {
+            for id in 0..4 {
+                peer.say(&mut world, &[piece(ORDERED, id, TOTAL, offset, &[b'x'; 1000])]);
+            }
+        }
+        world.run(ms(25));
+    }
+    assert!(world.dropped(Drop::MemoryEvicted) > 0);
+    let alive = liars.iter().filter(|peer| world.closed(peer.id()).is_none()).count();
+    assert!((6..12).contains(&alive), "{alive} hold a megabyte each");
+    honest.assert_open(&world, "it holds little");
 }
 
 /// A peer at the same host as others of this number.

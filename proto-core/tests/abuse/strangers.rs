@@ -197,7 +197,11 @@ fn row_08_who_waits_for_the_application_does_not_give_way() {
     assert_eq!(newcomer(&mut world, 2), Some(code::BUSY), "it has had no time to answer");
     world.run(ms(1));
     assert_eq!(newcomer(&mut world, 2), None);
-    assert_eq!((world.dropped(Drop::HandshakeEvicted), world.server.len()), (1, 1));
+    assert_eq!(world.dropped(Drop::HandshakeEvicted), 1);
+    let is_told = |(of, event): &(_, Event)| *of == id && matches!(event, Event::ConnectFailed(_));
+    assert!(world.events.iter().any(is_told), "the application had heard of it");
+    world.run(secs(4));
+    assert_eq!(world.server.len(), 1);
 }
 
 /// 2 s of twenty times as many as are let in.

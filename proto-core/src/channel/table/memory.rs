@@ -19,6 +19,11 @@ impl Channels {
         queued + self.unreliable_cost() + self.session_receive.unreleased_bytes() as usize
     }
 
+    /// Of that, the bytes that have not come.
+    pub(crate) fn absent_bytes(&self) -> usize {
+        self.list.iter().map(|channel| channel.inbox.absent_bytes()).sum()
+    }
+
     /// The session holds so many bytes from now on, of what is not granted yet.
     pub(crate) fn hold_session(&mut self, bytes: u64) {
         if self.session_receive.hold_bytes(bytes) {

@@ -51,7 +51,7 @@ impl Flight {
     pub(crate) fn settle(&mut self, now: Timestamp) {
         let Self { endpoint, tape: Some(tape), past, .. } = self else { return };
         tape.settle(now);
-        if tape.is_due() && endpoint.is_at_rest() {
+        if tape.is_due(now) && endpoint.is_at_rest() {
             let generation = endpoint.next_generation();
             // Where no other file can be made, this one goes on.
             if let Ok(seed) = tape.begin_anew(endpoint.config(), now, generation) {

@@ -167,6 +167,7 @@ pub(crate) struct Tape {
     polls: u64,
     /// How many inputs were noted.
     noted: u64,
+    born: Timestamp,
     /// When what there was went to the disk last.
     flushed: Timestamp,
     /// Since then more was noted than what comes of time.
@@ -192,6 +193,7 @@ impl Tape {
             unix_ms: now.unix_ms,
             polls: 0,
             noted: 0,
+            born: now.mono,
             flushed: now.mono,
             is_fresh: false,
             scratch: Vec::new(),
@@ -319,10 +321,11 @@ impl Tape {
         self.missed + self.recorder.missed()
     }
 
-    /// Whether recording is to begin anew as soon as the endpoint is at rest.
+    /// Whether recording is to begin anew as soon as the endpoint is at rest; not over and over where the disk or the limit is too small.
     #[inline]
-    pub(super) fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.options.again
+            && now.since(self.born) >= self.options.delay
             && (self.recorder.why_ended().is_some() || self.recorder.left() < self.options.limit / 2)
     }
 
@@ -335,13 +338,15 @@ impl Tape {
     ) -> io::Result<[u8; 32]> {
         let birth = Birth { seed: seed()?, generation, ..self.birth.clone() };
         self.note_polls();
-        // The thread that writes it goes on under the other name.
+        let options = RecordOptions { file: self.options.beside("new"), ..self.options.clone() };
+        let mut new = Self::new(&options, config, &birth, Now { mono: now, unix_ms: self.unix_ms })?;
+        // The threads that write them go on under the other names.
         std::fs::rename(&self.options.file, self.options.old_file())?;
-        let mut new = Self::new(&self.options, config, &birth, Now { mono: now, unix_ms: self.unix_ms })?;
-        new.missed = self.missed();
+        std::fs::rename(&options.file, &self.options.file)?;
+        (new.options, new.missed) = (self.options.clone(), self.missed());
         let old = std::mem::replace(self, new);
-        // It waits for the disk.
-        thread::Builder::new().name("recorder".into()).spawn(move || drop(old))?;
+        // It waits for the disk; where there is no thread for that, it waits here.
+        let _ = thread::Builder::new().name("recorder".into()).spawn(move || drop(old));
         Ok(birth.seed)
     }
 

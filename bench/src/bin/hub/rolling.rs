@@ -54,7 +54,9 @@ impl Server {
             })
             .collect();
         // Those of HTTP come last.
-        let _ = lines.find(|line| line == "ready" || !listeners.iter().any(|option| option == "--http"));
+        if listeners.iter().any(|option| option == "--http") {
+            let _ = lines.find(|line| line == "ready");
+        }
         Self { child, addresses, ready: Instant::now() }
     }
 

@@ -193,6 +193,24 @@ fn a_recording_ends_when_it_is_full_and_what_is_missing_is_counted() {
 }
 
 #[test]
+fn what_was_noted_goes_to_the_disk_although_nothing_more_happens() {
+    let mut net = Net::recorded(ConfigBuilder::default(), |record| record);
+    net.pass(Duration::from_secs(2));
+    let server = net.hosts[SERVER].shared.clone();
+    assert_eq!(server.inspect(Machine::poll_timeout), None);
+    let meta = Meta { path: Path { socket: 0, peer: Peer::Udp(([10, 0, 0, 9], 9).into()) }, ecn: None };
+    server.turn(|node, now| node.handle_packet(now, meta, b"the last that came"));
+    let due = server.inspect(Machine::poll_timeout).expect("it is to be written");
+    assert!(due <= now().mono + Duration::from_secs(1));
+    net.pass(Duration::from_secs(2));
+    assert_eq!(server.inspect(Machine::poll_timeout), None, "once");
+    let (record, _) = &net.records[SERVER];
+    while !std::fs::read(&record.file).unwrap().ends_with(b"the last that came") {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_recording_begins_anew_when_nobody_is_connected() {
     let again = |record| RecordOptions { limit: 300_000, again: true, ..record };
     let mut net = Net::recorded(ConfigBuilder::default(), again);

@@ -1,4 +1,4 @@
-//! One budget of memory for all connections of a server (docs/spec/connection.md, section 5).
+//! One budget of memory for all connections of a server (docs/spec/connection.md, section 9).
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -167,6 +167,13 @@ fn row_24_who_guesses_at_sessions_learns_slowly_that_a_guess_was_wrong() {
         assert_eq!(close.code, code::RESUME_UNKNOWN);
     }
     assert_eq!((world.dropped(Drop::ResumeRefused), world.dropped(Drop::ResumeDelayed)), (10, 12));
+    // However many of them wait, others of that network find room.
+    for local in 20..60 {
+        let link = world.server.link_up(world.now, host(3), Link::stream(16_384));
+        assert_eq!(world.server.poll_record(world.now, link, &mut Vec::new()), Output::Idle, "{local}");
+        world.server.handle_record(world.now, link, &guess(local, &[]).1);
+    }
+    assert_eq!((world.dropped(Drop::Busy), world.dropped(Drop::ResumeDelayed)), (0, 52));
     // Who has the secret does not wait, wherever from.
     let claim = Claim { session_id: peer.session, incarnation: 2, proof: [0; 32] };
     let (_, record) = init_and_record([8; 32], Cid([9; 8]), &[], &plenty(), Some((claim, &peer.secret)));

@@ -40,17 +40,24 @@ fn take(world: &mut World, peer: &Peer) -> usize {
     count
 }
 
+/// A server with two clients that have said a word: one is there, and one has lost its link.
+fn peaceful(config: ConfigBuilder) -> (World, Peer, Peer) {
+    let mut world = World::new(config);
+    let [honest, sleeper] = [1, 2].map(|number| {
+        let mut peer = Peer::join(&mut world, host(number));
+        peer.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
+        peer
+    });
+    let now = world.now;
+    world.server.connection(sleeper.id()).expect("it is there").link_lost(now);
+    (world, honest, sleeper)
+}
+
 #[test]
 fn row_51_all_connections_together_have_a_budget() {
     const BUDGET: usize = 8 << 20;
     let config = ConfigBuilder { max_bytes: BUDGET, session_bytes: 1 << 20, ..ConfigBuilder::default() };
-    let mut world = World::new(config);
-    let mut honest = Peer::join(&mut world, host(1));
-    honest.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
-    let mut sleeper = Peer::join(&mut world, host(2));
-    sleeper.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
-    let now = world.now;
-    world.server.connection(sleeper.id()).expect("it is there").link_lost(now);
+    let (mut world, mut honest, sleeper) = peaceful(config);
     let mut hoarders: Vec<Peer> = (10..18).map(|index| Peer::join(&mut world, host(index))).collect();
     Peer::half_open(&mut world, host(3), Cid([3; 8]), &plenty());
     world.run(secs(3));
@@ -114,13 +121,7 @@ fn row_51_what_is_only_claimed_ends_nobody() {
     const BUDGET: usize = 8 << 20;
     const TOTAL: u64 = 250_000;
     let config = ConfigBuilder { max_bytes: BUDGET, ..ConfigBuilder::default() };
-    let mut world = World::new(config);
-    let mut honest = Peer::join(&mut world, host(1));
-    honest.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
-    let mut sleeper = Peer::join(&mut world, host(2));
-    sleeper.say(&mut world, &[Frame::Msg(msg(ORDERED, 0, b"hello"))]);
-    let now = world.now;
-    world.server.connection(sleeper.id()).expect("it is there").link_lost(now);
+    let (mut world, honest, _) = peaceful(config);
     let mut liars: Vec<Peer> = (10..22).map(|index| Peer::join(&mut world, host(index))).collect();
     for peer in &mut liars {
         for id in 0..4 {
@@ -143,6 +144,7 @@ fn row_51_what_is_only_claimed_ends_nobody() {
     let alive = liars.iter().filter(|peer| world.closed(peer.id()).is_none()).count();
     assert!((6..12).contains(&alive), "{alive} hold a megabyte each");
     honest.assert_open(&world, "it holds little");
+    assert_eq!(world.stats().evictions, 1, "the one without a link goes first");
 }
 
 /// A peer at the same host as others of this number.

@@ -10,8 +10,8 @@ use proto_core::{
 
 use crate::connection::Held;
 use crate::flight::Chan;
-use crate::node::{Next, Node};
-use crate::{Connection, Incoming, Receipt, Received, RequestError, Shared, wait};
+use crate::node::Next;
+use crate::{Connection, Incoming, Receipt, Received, RequestError, wait};
 
 /// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other.
 #[derive(Clone, Debug)]
@@ -80,13 +80,12 @@ impl Channel {
         let (held, channel) = (self.held(), self.id);
         let message = Message { receipt: ReceiptKind::None, ..message };
         let mut deadline: Option<Timestamp> = None;
-        let request = wait::until(&held.shared, |node, now| {
+        let mut outstanding = Outstanding { held, request: None };
+        wait::until(&held.shared, |node, now| {
             let deadline = *deadline.get_or_insert(now.mono + timeout);
-            node.request(now, held.id, channel, &message, deadline)
+            node.request(now, held.id, channel, &message, deadline, &mut outstanding.request)
         })
-        .await?;
-        let outstanding = Outstanding { held, request };
-        outstanding.answer().await
+        .await
     }
 
     /// See [`Connection::recv`].
@@ -182,25 +181,16 @@ impl Channel {
     }
 }
 
-/// A request whose answer somebody waits for.
+/// A request, once it was sent, whose answer somebody waits for.
 struct Outstanding<'a> {
     held: &'a Held,
-    request: RequestId,
-}
-
-impl Outstanding<'_> {
-    fn shared(&self) -> &Shared<Node> {
-        &self.held.shared
-    }
-
-    async fn answer(&self) -> Result<Bytes, RequestError> {
-        wait::until(self.shared(), |node, _| node.answer(self.held.id, self.request)).await
-    }
+    request: Option<RequestId>,
 }
 
 impl Drop for Outstanding<'_> {
     fn drop(&mut self) {
-        let answer = self.shared().quietly(|node| node.forget_request(self.held.id, self.request));
+        let Some(request) = self.request else { return };
+        let answer = self.held.shared.quietly(|node| node.forget_request(self.held.id, request));
         drop(answer);
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use proto_core::{Closed, Now, Shard};
+use proto_core::{CloseReason, Closed, Now, Shard};
 
 use crate::connection::Held;
 use crate::node::{Entry, Progress, Ticket, Topic, What};
@@ -27,6 +27,8 @@ pub enum Status {
         attempt: u32,
         /// How long it still waits.
         remaining: Duration,
+        /// Why the last attempt failed, or how the connection was lost.
+        reason: CloseReason,
     },
     /// Both sides have agreed.
     Established,
@@ -86,8 +88,8 @@ impl Connecting {
 fn status(entry: &Entry, now: Now) -> Status {
     match &entry.progress {
         Progress::Connecting { attempt } => Status::Connecting { attempt: *attempt },
-        Progress::Waiting { attempt, at } => {
-            Status::Waiting { attempt: *attempt, remaining: at.since(now.mono) }
+        Progress::Waiting { attempt, at, reason } => {
+            Status::Waiting { attempt: *attempt, remaining: at.since(now.mono), reason: reason.clone() }
         }
         Progress::Established => Status::Established,
         Progress::Closed(closed) => Status::Closed(closed.clone()),

@@ -94,6 +94,7 @@ impl fmt::Display for Reason<'_> {
             CloseReason::LinkLost => write!(f, "the stream broke"),
             CloseReason::Dial(DialError::Refused) => write!(f, "nobody listens there"),
             CloseReason::Dial(DialError::Unreachable) => write!(f, "no way leads there"),
+            CloseReason::Dial(DialError::NoAddress) => write!(f, "no address is known for its name"),
             CloseReason::Dial(DialError::TimedOut) => write!(f, "there was no answer in time"),
             CloseReason::Dial(DialError::Untrusted) => {
                 write!(f, "the server could not show who it is, or speaks something else")

@@ -25,6 +25,8 @@ pub enum Event {
         at: Timestamp,
         /// The number of the attempt that will begin then.
         attempt: u32,
+        /// Why the one before failed, or how the connection was lost.
+        reason: CloseReason,
     },
     /// A client wants to come in: `admit` or `refuse` decides, within `admission_timeout`. Nothing else is heard of it before.
     /// `Established` or `ConnectFailed` follows.
@@ -249,6 +251,8 @@ pub enum DialError {
     Refused,
     /// No way leads there. Tried again.
     Unreachable,
+    /// No address is known for its name. Tried again.
+    NoAddress,
     /// There was no answer in time. Tried again.
     TimedOut,
     /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final.
@@ -262,7 +266,7 @@ pub enum DialError {
 impl DialError {
     /// Whether trying again can help.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Refused | Self::Unreachable | Self::TimedOut)
+        matches!(self, Self::Refused | Self::Unreachable | Self::NoAddress | Self::TimedOut)
     }
 }
 

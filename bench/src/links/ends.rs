@@ -87,7 +87,10 @@ fn scheme(stack: Stack) -> Scheme {
 
 fn quinn_endpoint(is_server: bool) -> (quinn::Endpoint, quinn::ClientConfig) {
     let (endpoint, mut server, mut client) = quinn_configs(Protection::None);
-    let transport = Arc::new(quinn_transport());
+    let mut transport = quinn_transport();
+    // With 10,000 connections the first ones wait for longer than its 30 s.
+    transport.max_idle_timeout(None);
+    let transport = Arc::new(transport);
     server.transport_config(Arc::clone(&transport));
     client.transport_config(transport);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");

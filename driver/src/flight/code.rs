@@ -112,7 +112,7 @@ words! {
     ReceiptKind: [None, Arrival, Processing];
     Policy: [FailFast, DropNew, DropOld, Replace];
     Advice: [Never, Now, After, Elsewhere];
-    DialError: [Refused, Unreachable, TimedOut, Untrusted, NotAllowed, Unsupported];
+    DialError: [Refused, Unreachable, TimedOut, Untrusted, NotAllowed, Unsupported, NoAddress];
     Ecn: [Ect0, Ect1, Ce];
 }
 

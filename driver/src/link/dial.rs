@@ -80,11 +80,12 @@ impl<R: Runtime> Dialing<R> {
                     Err(error) => return Poll::Ready(Err(failure(&error))),
                 },
                 Step::LookUp(lookup) => match ready!(lookup.as_mut().poll(cx)) {
+                    Ok(found) if found.is_empty() => return Poll::Ready(Err(DialError::NoAddress)),
                     Ok(found) => {
                         self.rest = in_turns(found);
                         Step::Connecting(Vec::new())
                     }
-                    Err(_) => return Poll::Ready(Err(DialError::Unreachable)),
+                    Err(_) => return Poll::Ready(Err(DialError::NoAddress)),
                 },
                 Step::Connecting(under_way) => {
                     let Some(io) = connected(under_way, &mut self.last, cx) else {
@@ -357,6 +358,16 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(listener.accept().is_ok());
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_told_apart() {
+        let until = Timestamp::from_millis(10_000);
+        let mut dialing = Dialing::new(Arc::new("tls://somewhere:1".parse().unwrap()), until);
+        let mut cx = Context::from_waker(Waker::noop());
+        let options = LinkOptions::default();
+        let dialed = dialing.poll(&mut cx, Timestamp::ZERO, &Fake(Vec::new()), &options);
+        assert!(matches!(dialed, Poll::Ready(Err(DialError::NoAddress))));
     }
 
     #[test]

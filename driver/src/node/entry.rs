@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use proto_core::{ChannelId, Closed, ConnectionId, GoAway, SessionId, Timestamp};
+use proto_core::{ChannelId, CloseReason, Closed, ConnectionId, GoAway, SessionId, Timestamp};
 
 use crate::Peer;
 
@@ -12,7 +12,7 @@ pub(crate) enum Progress {
     /// An attempt is under way.
     Connecting { attempt: u32 },
     /// The next attempt begins at `at`.
-    Waiting { attempt: u32, at: Timestamp },
+    Waiting { attempt: u32, at: Timestamp, reason: CloseReason },
     /// Both sides have agreed.
     Established,
     /// It is over.

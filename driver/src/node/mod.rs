@@ -84,10 +84,14 @@ pub struct Node {
     counters: Counters,
     /// Messages since the last turn of the I/O task that would have found room in any case, others being dropped for them.
     unbraked: usize,
+    /// Requests and answers since that turn.
+    exchanges: usize,
 }
 
 /// So many of them in a row, and the I/O task gets a turn.
 const MAX_UNBRAKED: usize = 256;
+/// The same for requests and answers, of which there are never many: the peer begins with these while this side does more.
+const MAX_EXCHANGES: usize = 16;
 
 impl Node {
     pub(crate) fn new(endpoint: Flight, max_backlog: usize) -> Self {
@@ -110,6 +114,7 @@ impl Node {
             leaving: VecDeque::new(),
             counters: Counters::default(),
             unbraked: 0,
+            exchanges: 0,
         }
     }
 
@@ -158,8 +163,8 @@ impl Node {
             Event::Resumed { .. } => self.set_suspended(id, false, wakes),
             Event::Continued { channel, continuity } => self.on_continued(id, channel, continuity, wakes),
             Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
-            Event::RetryAt { at, attempt } => {
-                self.set_progress(id, Progress::Waiting { attempt, at }, wakes);
+            Event::RetryAt { at, attempt, reason } => {
+                self.set_progress(id, Progress::Waiting { attempt, at, reason }, wakes);
             }
             Event::Undecided(credentials) => self.on_undecided(now, id, credentials, wakes),
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),
@@ -183,6 +188,13 @@ impl Node {
         if must_yield {
             self.unbraked = 0;
         }
+        must_yield
+    }
+
+    /// The same for requests and answers.
+    fn must_yield_exchange(&mut self) -> bool {
+        let must_yield = self.exchanges >= MAX_EXCHANGES;
+        self.exchanges = if must_yield { 0 } else { self.exchanges + 1 };
         must_yield
     }
 
@@ -280,6 +292,7 @@ impl Machine for Node {
 
     fn attend(&mut self, _: &Waker) {
         self.unbraked = 0;
+        self.exchanges = 0;
     }
 
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {

@@ -22,7 +22,8 @@ pub(crate) enum ReplyKind {
 pub(super) const LOST: Answer = Err(RequestError::Disconnected { not_processed: false });
 
 impl Node {
-    /// Sends a request, waiting until `deadline` while there is no room.
+    /// Sends a request, waiting until `deadline` while there is no room, and waits for its answer. `asked` is the request while its
+    /// answer has not been taken.
     pub(crate) fn request(
         &mut self,
         now: Now,
@@ -30,10 +31,21 @@ impl Node {
         channel: ChannelId,
         message: &Message,
         deadline: Timestamp,
-    ) -> Attempt<Result<RequestId, RequestError>> {
+        asked: &mut Option<RequestId>,
+    ) -> Attempt<Answer> {
+        if let Some(request) = *asked {
+            if let Some(None) = self.requests.get(&(id, request)) {
+                return Attempt::Wait(Topic::Of(id, What::Request(request)), None);
+            }
+            *asked = None;
+            return Attempt::Look(self.forget_request(id, request).unwrap_or(LOST));
+        }
         let left = deadline.since(now.mono);
         if left.is_zero() {
             return Attempt::Look(Err(RequestError::TimedOut { not_processed: true }));
+        }
+        if self.must_yield_exchange() {
+            return Attempt::Yield;
         }
         let Some(mut conn) = self.open(id) else {
             return Attempt::Look(Err(SendError::Closed.into()));
@@ -43,7 +55,8 @@ impl Node {
         let awaited = match sent {
             Ok(request) => {
                 self.requests.insert((id, request), None);
-                return Attempt::Done(Ok(request));
+                *asked = Some(request);
+                return Attempt::Begun(Topic::Of(id, What::Request(request)));
             }
             Err(SendError::Full) => {
                 self.full.insert((id, channel));
@@ -53,15 +66,6 @@ impl Node {
             Err(error) => return Attempt::Look(Err(error.into())),
         };
         Attempt::Wait(Topic::Of(id, awaited), Some(deadline))
-    }
-
-    /// The answer to a request.
-    pub(crate) fn answer(&mut self, id: ConnectionId, request: RequestId) -> Attempt<Answer> {
-        match self.requests.get(&(id, request)) {
-            Some(None) => Attempt::Wait(Topic::Of(id, What::Request(request)), None),
-            Some(Some(answer)) => Attempt::Look(answer.clone()),
-            None => Attempt::Look(LOST),
-        }
     }
 
     /// Nobody waits for the answer to a request any more.
@@ -84,6 +88,9 @@ impl Node {
         kind: ReplyKind,
         payload: &Bytes,
     ) -> Attempt<Result<(), SendError>> {
+        if self.must_yield_exchange() {
+            return Attempt::Yield;
+        }
         let Some(mut conn) = self.open(id) else {
             return Attempt::Look(Err(SendError::Closed));
         };

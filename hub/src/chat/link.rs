@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapter_tokio::{Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status};
 use proto_core::crypto::PublicKey;
 use proto_core::room::{Carriage, Client};
-use proto_core::{Close, Closed, Message, SendError};
+use proto_core::{Close, CloseReason, Closed, Message, SendError};
 use tokio::time::{Instant, sleep_until};
 
 use super::known::Stranger;
@@ -28,7 +28,7 @@ pub(super) enum LinkEvent {
     /// The connection is gone.
     Lost(Closed),
     /// The next attempt begins after this long.
-    Waiting(Duration),
+    Waiting(Duration, CloseReason),
     /// The server has no address, or none that can be reached from here.
     Unresolved(ConnectError),
     /// It is over, for this reason, and another attempt would end the same way.
@@ -149,12 +149,14 @@ impl Link {
                 State::Dialling(dial) => {
                     let status = dial.changed().await;
                     match status {
-                        Status::Waiting { remaining, .. } => return LinkEvent::Waiting(remaining),
+                        Status::Waiting { remaining, reason, .. } => {
+                            return LinkEvent::Waiting(remaining, reason);
+                        }
                         Status::Established => match dial.await {
                             Ok(connection) => return self.up(connection),
                             Err(error) => return self.give_up(error.to_string()),
                         },
-                        Status::Closed(closed) => return self.give_up(words::why(&closed)),
+                        Status::Closed(closed) => return self.give_up(words::why(&closed.reason)),
                         _ => {}
                     }
                 }
@@ -175,7 +177,9 @@ impl Link {
                 }
                 State::Lost(connection) => {
                     let closed = connection.closed().await;
-                    let Some(dial) = connection.next() else { return self.give_up(words::why(&closed)) };
+                    let Some(dial) = connection.next() else {
+                        return self.give_up(words::why(&closed.reason));
+                    };
                     self.state = State::Dialling(dial);
                 }
                 State::Over => std::future::pending().await,

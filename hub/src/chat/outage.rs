@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::Timestamp;
+use proto_core::{CloseReason, Timestamp};
 
 use super::words;
 
@@ -29,6 +29,8 @@ enum Stage {
 pub(super) struct Outage {
     server: String,
     stage: Stage,
+    /// Why the last call failed.
+    failed: Option<CloseReason>,
     /// What keeps happening instead of an answer.
     trouble: Option<String>,
     /// Whether it began with a loss, and nothing has been said since.
@@ -44,6 +46,7 @@ impl Outage {
         Self {
             server,
             stage: Stage::Begun,
+            failed: None,
             trouble: None,
             is_fresh_loss: false,
             pause: PAUSE,
@@ -61,9 +64,10 @@ impl Outage {
         self.stage = Stage::Calling;
     }
 
-    /// The server is called again after `delay`.
-    pub(super) fn waiting(&mut self, now: Timestamp, delay: Duration) -> Option<String> {
+    /// The last call failed, or the connection was lost, for that `reason`; the server is called again after `delay`.
+    pub(super) fn waiting(&mut self, now: Timestamp, delay: Duration, reason: CloseReason) -> Option<String> {
         self.stage = Stage::Waiting(now + delay);
+        self.failed = Some(reason);
         self.trouble = None;
         std::mem::take(&mut self.is_fresh_loss).then(|| words::reconnecting(delay))
     }
@@ -89,6 +93,7 @@ impl Outage {
     /// In the room.
     pub(super) fn over(&mut self) {
         self.trouble = None;
+        self.failed = None;
         self.next = None;
     }
 
@@ -110,8 +115,10 @@ impl Outage {
                 self.stage = Stage::Calling;
                 words::connecting(&self.server)
             }
-            Stage::Waiting(until) if until > now => words::no_answer(&self.server, until.since(now)),
-            Stage::Calling | Stage::Waiting(_) => words::still_trying(&self.server),
+            Stage::Waiting(until) if until > now => {
+                words::no_answer(&self.server, self.failed.as_ref(), until.since(now))
+            }
+            Stage::Calling | Stage::Waiting(_) => words::still_trying(&self.server, self.failed.as_ref()),
             Stage::Answering => words::entering(&self.server),
         })
     }
@@ -125,7 +132,9 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Outage, Timestamp};
+    use proto_core::DialError;
+
+    use super::{CloseReason, Duration, Outage, Timestamp};
 
     const START: Timestamp = Timestamp::from_millis(1_000);
 
@@ -184,7 +193,11 @@ mod tests {
     fn what_is_said_fits_what_happens() {
         let mut outage = outage();
         said(&mut outage, 1);
-        assert_eq!(outage.waiting(secs(4), Duration::from_secs(10)), None, "the next words tell it");
+        assert_eq!(
+            outage.waiting(secs(4), Duration::from_secs(10), CloseReason::TimedOut),
+            None,
+            "the next words tell it"
+        );
         assert_eq!(texts(&said(&mut outage, 6)), [(6, "no answer from udp://x:1 yet, trying again in 8 s")]);
         assert_eq!(texts(&said(&mut outage, 16)), [(16, "no answer from udp://x:1 yet, still trying")]);
         outage.answering();
@@ -195,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_is_said_where_it_is_known() {
+        let mut outage = outage();
+        said(&mut outage, 1);
+        outage.waiting(secs(4), Duration::from_secs(10), CloseReason::Dial(DialError::NoAddress));
+        let told = "no answer from udp://x:1 yet (no address is known for its name)";
+        assert_eq!(texts(&said(&mut outage, 6)), [(6, &*format!("{told}, trying again in 8 s"))]);
+        assert_eq!(texts(&said(&mut outage, 16)), [(16, &*format!("{told}, still trying"))]);
+        outage.over();
+        outage.lost(secs(20));
+        assert_eq!(texts(&said(&mut outage, 26)), [(25, "no answer from udp://x:1 yet, still trying")]);
+    }
+
+    #[test]
     fn a_loss_is_followed_by_one_delay_and_starts_the_silences_anew() {
         let mut outage = outage();
         said(&mut outage, 100);
@@ -202,12 +228,15 @@ mod tests {
             outage.over();
             outage.lost(secs(at));
             let delay = Duration::from_millis(300);
-            assert_eq!(outage.waiting(secs(at), delay).as_deref(), Some("reconnecting in 0.3 s"));
-            assert_eq!(outage.waiting(secs(at + 1), delay), None);
+            assert_eq!(
+                outage.waiting(secs(at), delay, CloseReason::LinkLost).as_deref(),
+                Some("reconnecting in 0.3 s")
+            );
+            assert_eq!(outage.waiting(secs(at + 1), delay, CloseReason::TimedOut), None);
             let times: Vec<u64> = said(&mut outage, at + 40).iter().map(|(time, _)| time - at).collect();
             assert_eq!(times, [5, 15, 35]);
         }
-        assert_eq!(outage.waiting(secs(400), Duration::ZERO), None);
+        assert_eq!(outage.waiting(secs(400), Duration::ZERO, CloseReason::TimedOut), None);
     }
 
     #[test]

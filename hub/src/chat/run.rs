@@ -244,7 +244,7 @@ impl<T: Talk> Chat<T> {
                 self.outage.lost(now.mono);
                 Some(words::lost(&closed))
             }
-            LinkEvent::Waiting(delay) => self.outage.waiting(now.mono, delay),
+            LinkEvent::Waiting(delay, reason) => self.outage.waiting(now.mono, delay, reason),
             LinkEvent::Unresolved(error) => {
                 self.outage.trouble(now.mono, words::not_found(&self.server, &error))
             }

@@ -62,7 +62,7 @@ pub(super) const fn reject(reason: RejectReason) -> &'static str {
 }
 
 pub(super) fn lost(closed: &Closed) -> String {
-    format!("lost: {}", why(closed))
+    format!("lost: {}", why(&closed.reason))
 }
 
 /// The connection has no link, and its session waits for another.
@@ -76,8 +76,8 @@ pub(super) fn other_key() -> String {
     "the server has another key than the one that is known for it".to_owned()
 }
 
-pub(super) fn why(closed: &Closed) -> String {
-    match &closed.reason {
+pub(super) fn why(reason: &CloseReason) -> String {
+    match reason {
         CloseReason::Local { .. } => "this side closed".to_owned(),
         CloseReason::Peer { code: code::BUSY, .. } => "the server is busy".to_owned(),
         CloseReason::Peer { code: code::GOING_AWAY, .. } => "the server is going away".to_owned(),
@@ -100,6 +100,7 @@ pub(super) fn why(closed: &Closed) -> String {
         CloseReason::LinkLost => "the link is broken".to_owned(),
         CloseReason::Dial(DialError::Refused) => "nobody listens there".to_owned(),
         CloseReason::Dial(DialError::Unreachable) => "no way leads there".to_owned(),
+        CloseReason::Dial(DialError::NoAddress) => "no address is known for its name".to_owned(),
         CloseReason::Dial(DialError::TimedOut) => "nothing answers there".to_owned(),
         CloseReason::Dial(DialError::Untrusted) => {
             "the server could not show who it is, or speaks something else".to_owned()
@@ -121,12 +122,18 @@ pub(super) fn connecting(server: &str) -> String {
     format!("connecting to {server}")
 }
 
-pub(super) fn still_trying(server: &str) -> String {
-    format!("no answer from {server} yet, still trying")
+pub(super) fn still_trying(server: &str, reason: Option<&CloseReason>) -> String {
+    format!("no answer from {server} yet{}, still trying", because(reason))
 }
 
-pub(super) fn no_answer(server: &str, delay: Duration) -> String {
-    format!("no answer from {server} yet, trying again{}", within(delay))
+pub(super) fn no_answer(server: &str, reason: Option<&CloseReason>, delay: Duration) -> String {
+    format!("no answer from {server} yet{}, trying again{}", because(reason), within(delay))
+}
+
+/// Why there was no answer, unless that is all there is to say.
+fn because(reason: Option<&CloseReason>) -> String {
+    let told = reason.filter(|reason| !matches!(reason, CloseReason::TimedOut));
+    told.map(|reason| format!(" ({})", why(reason))).unwrap_or_default()
 }
 
 pub(super) fn entering(server: &str) -> String {

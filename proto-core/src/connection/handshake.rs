@@ -181,7 +181,7 @@ impl Connection {
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         let is_retryable = end.reason.is_retryable(end.advice);
         match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
-            Some(at) => self.enter_backoff(at),
+            Some(at) => self.enter_backoff(at, end.reason),
             None => self.enter_closed(now, end, Duration::ZERO),
         }
     }

@@ -81,7 +81,8 @@ use crate::request::Requests;
 use crate::rng::Rng;
 use crate::wire::Cid;
 use crate::{
-    Config, ConnectError, Credentials, Ecn, Event, Link, Meta, Secret, SessionId, Stats, Timestamp, Transmit,
+    CloseReason, Config, ConnectError, Credentials, Ecn, Event, Link, Meta, Secret, SessionId, Stats,
+    Timestamp, Transmit,
 };
 
 /// One peer.
@@ -175,6 +176,7 @@ pub(crate) struct Legacy {
     pub(crate) ways: Ways,
     credentials: Option<Arc<[u8]>>,
     peer: Option<PublicKey>,
+    reason: CloseReason,
 }
 
 /// Lists that are filled and emptied within one call, kept for their memory.
@@ -262,7 +264,7 @@ impl Connection {
         if let Some(secrecy) = &mut conn.secrecy {
             secrecy.peer = legacy.peer;
         }
-        conn.enter_backoff(at);
+        conn.enter_backoff(at, legacy.reason);
         conn
     }
 
@@ -456,7 +458,8 @@ impl Connection {
             {
                 let credentials = self.credentials.clone();
                 let peer = self.secrecy.as_ref().and_then(|secrecy| secrecy.peer);
-                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials, peer };
+                let reason = closed.reason.clone();
+                let legacy = Legacy { attempts: self.attempts, ways: self.ways, credentials, peer, reason };
                 Some((legacy, closed.retry_after))
             }
             _ => None,

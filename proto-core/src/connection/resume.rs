@@ -112,7 +112,7 @@ impl Connection {
             Some(at) => {
                 self.give_control_back(now);
                 self.suspend(now + window);
-                self.enter_backoff(at);
+                self.enter_backoff(at, end.reason);
             }
             None => self.enter_closed(now, end, Duration::ZERO),
         }

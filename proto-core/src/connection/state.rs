@@ -87,7 +87,7 @@ impl Connection {
         self.tell_attempt(Event::Connecting { attempt: self.attempts.number });
     }
 
-    pub(super) fn enter_backoff(&mut self, at: Timestamp) {
+    pub(super) fn enter_backoff(&mut self, at: Timestamp, reason: CloseReason) {
         if self.state == State::Suspended {
             for timer in [Timer::Handshake, Timer::HandshakeDeadline, Timer::NextWay] {
                 self.timers.stop(timer);
@@ -97,7 +97,7 @@ impl Connection {
             self.stop_all_but_messages();
         }
         self.timers.set(Timer::Backoff, at);
-        self.tell_attempt(Event::RetryAt { at, attempt: self.attempts.number });
+        self.tell_attempt(Event::RetryAt { at, attempt: self.attempts.number, reason });
     }
 
     /// The clocks of messages go on.

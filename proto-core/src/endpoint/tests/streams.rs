@@ -534,6 +534,7 @@ fn a_dial_that_fails_is_tried_again_or_not() {
     for error in [
         DialError::Refused,
         DialError::Unreachable,
+        DialError::NoAddress,
         DialError::TimedOut,
         DialError::Untrusted,
         DialError::NotAllowed,

@@ -17,6 +17,8 @@ pub(crate) enum Attempt<T> {
     Look(T),
     /// A part of it is done, and there may be something to send; the rest not before something happens on the topic.
     Begun(Topic),
+    /// The same, and others are to have a turn now.
+    BegunYield(Topic),
     /// Not before something happens on the topic, or the time has passed.
     Wait(Topic, Option<Timestamp>),
     /// Once others have had a turn.
@@ -120,6 +122,11 @@ pub(crate) fn poll<T>(
             }
             Attempt::Begun(topic) => {
                 node.waiters().wait(ticket, topic, None, cx.waker(), wakes);
+                return (Poll::Pending, true);
+            }
+            Attempt::BegunYield(topic) => {
+                node.waiters().wait(ticket, topic, None, cx.waker(), wakes);
+                wakes.wake(cx.waker().clone());
                 return (Poll::Pending, true);
             }
             Attempt::Wait(topic, until) => {

@@ -191,11 +191,10 @@ impl Node {
         must_yield
     }
 
-    /// The same for requests and answers.
+    /// The same for one more request or answer.
     fn must_yield_exchange(&mut self) -> bool {
-        let must_yield = self.exchanges >= MAX_EXCHANGES;
-        self.exchanges = if must_yield { 0 } else { self.exchanges + 1 };
-        must_yield
+        self.exchanges += 1;
+        self.exchanges > MAX_EXCHANGES
     }
 
     /// Forgets the connections that have said their last words.

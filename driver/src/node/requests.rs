@@ -44,9 +44,6 @@ impl Node {
         if left.is_zero() {
             return Attempt::Look(Err(RequestError::TimedOut { not_processed: true }));
         }
-        if self.must_yield_exchange() {
-            return Attempt::Yield;
-        }
         let Some(mut conn) = self.open(id) else {
             return Attempt::Look(Err(SendError::Closed.into()));
         };
@@ -56,7 +53,9 @@ impl Node {
             Ok(request) => {
                 self.requests.insert((id, request), None);
                 *asked = Some(request);
-                return Attempt::Begun(Topic::Of(id, What::Request(request)));
+                let topic = Topic::Of(id, What::Request(request));
+                let begun = if self.must_yield_exchange() { Attempt::BegunYield } else { Attempt::Begun };
+                return begun(topic);
             }
             Err(SendError::Full) => {
                 self.full.insert((id, channel));
@@ -89,6 +88,7 @@ impl Node {
         payload: &Bytes,
     ) -> Attempt<Result<(), SendError>> {
         if self.must_yield_exchange() {
+            self.exchanges = 0;
             return Attempt::Yield;
         }
         let Some(mut conn) = self.open(id) else {

@@ -59,6 +59,7 @@ impl Node {
             Attempt::Done(received) => Attempt::Done(received.map(Next::Message)),
             Attempt::Look(received) => Attempt::Look(received.map(Next::Message)),
             Attempt::Begun(topic) => Attempt::Begun(topic),
+            Attempt::BegunYield(topic) => Attempt::BegunYield(topic),
             Attempt::Yield => Attempt::Yield,
             Attempt::Wait(topic, until) => Attempt::Wait(topic, until),
         }

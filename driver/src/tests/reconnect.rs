@@ -57,7 +57,10 @@ fn a_restarted_server_is_noticed_at_once_and_found_again() {
     let mut dial = client.next().expect("a connection takes its place");
     assert!(client.next().is_none(), "one caller gets it");
     let seen = watch(&net, &mut dial);
-    assert!(matches!(seen[0], Status::Waiting { attempt: 1, remaining } if !remaining.is_zero()), "{seen:?}");
+    let Status::Waiting { attempt: 1, remaining, reason: CloseReason::Reset } = seen[0] else {
+        panic!("{seen:?}")
+    };
+    assert!(!remaining.is_zero());
     assert_eq!(*seen.last().unwrap(), Status::Established);
     let back = net.run(&mut dial).unwrap();
     let server = net.run(net.server().endpoint().accept()).unwrap();

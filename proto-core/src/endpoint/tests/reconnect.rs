@@ -134,9 +134,10 @@ fn busy_is_honoured_by_a_first_attempt_as_well() {
     world.run(ms(500));
     world.connect(1);
     world.run(ms(500));
-    let Some((_, Event::RetryAt { at, attempt: 2 })) = world.events[1].last() else {
+    let Some((_, Event::RetryAt { at, attempt: 2, reason })) = world.events[1].last() else {
         panic!("{:?}", world.events[1])
     };
+    assert!(matches!(reason, CloseReason::Peer { code: code::BUSY, .. }), "{reason:?}");
     let wait = at.since(world.now);
     assert!(wait >= secs(3) && wait <= secs(12), "around 7 s: {wait:?}");
     let ids = world.established(SERVER);

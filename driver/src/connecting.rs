@@ -89,10 +89,10 @@ fn status(entry: &Entry, now: Now) -> Status {
     match &entry.progress {
         Progress::Connecting { attempt } => Status::Connecting { attempt: *attempt },
         Progress::Waiting { attempt, at, reason } => {
-            Status::Waiting { attempt: *attempt, remaining: at.since(now.mono), reason: reason.clone() }
+            Status::Waiting { attempt: *attempt, remaining: at.since(now.mono), reason: (**reason).clone() }
         }
         Progress::Established => Status::Established,
-        Progress::Closed(closed) => Status::Closed(closed.clone()),
+        Progress::Closed(closed) => Status::Closed((**closed).clone()),
     }
 }
 
@@ -105,7 +105,7 @@ impl Future for Connecting {
         let Held { shared, id, .. } = &*connection.as_ref().expect("polled after it was ready").0;
         let ready = wait::poll(shared, cx, ticket, |node, _| match node.entry(*id) {
             Some(entry) if entry.session.is_some() => Attempt::Look(Ok(())),
-            Some(Entry { progress: Progress::Closed(closed), .. }) => Attempt::Look(Err(closed.clone())),
+            Some(Entry { progress: Progress::Closed(closed), .. }) => Attempt::Look(Err((**closed).clone())),
             _ => Attempt::Wait(Topic::Of(*id, What::Status), None),
         });
         ready.map(|result| {

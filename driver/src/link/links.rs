@@ -34,7 +34,8 @@ pub(crate) struct Links<R: Runtime> {
     runtime: R,
     options: LinkOptions,
     places: Arc<Places>,
-    seats: Vec<Option<Seat<R>>>,
+    /// Boxed, since the list keeps room for more than there are.
+    seats: Vec<Option<Box<Seat<R>>>>,
     free: Vec<usize>,
     by_link: BTreeMap<LinkId, usize>,
     by_dial: BTreeMap<DialId, usize>,
@@ -219,7 +220,7 @@ impl<R: Runtime> Links<R> {
     }
 
     fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize, handover: Option<&mut Handover>) {
-        let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
+        let Some(seat) = self.seats.get_mut(number).and_then(Option::as_deref_mut) else { return };
         seat.rope.quiet();
         let waker = seat.rope.waker().clone();
         let mut cx = Context::from_waker(&waker);
@@ -369,14 +370,14 @@ impl<R: Runtime> Links<R> {
         self.disarm(number, &mut seat);
         let What::Stream(_, mut stream) = seat.what else { return };
         if !stream.finish() {
-            self.seats[number] = None;
             self.free.push(number);
             return;
         }
         seat.rope.waker().wake_by_ref();
         let at = shared.now().mono + LINGER;
         self.deadlines.insert((at, number));
-        self.seats[number] = Some(Seat { deadline: Some(at), what: What::Ending(stream), ..seat });
+        (seat.deadline, seat.what) = (Some(at), What::Ending(stream));
+        self.seats[number] = Some(seat);
     }
 
     fn accept<M: Machine>(
@@ -412,7 +413,7 @@ impl<R: Runtime> Links<R> {
     /// Leaves a listener alone for a while.
     fn pause<M: Machine>(&mut self, shared: &Shared<M>, number: usize) {
         let at = shared.now().mono + ACCEPT_PAUSE;
-        if let Some(Seat { what: What::Listener(listener), .. }) = self.seats[number].as_mut() {
+        if let Some(What::Listener(listener)) = self.seats[number].as_mut().map(|seat| &mut seat.what) {
             listener.is_pausing = true;
             self.arm(number, at);
         }
@@ -523,7 +524,7 @@ impl<R: Runtime> Links<R> {
             self.seats.len() - 1
         });
         let rope = self.belfry.rope(number);
-        self.seats[number] = Some(Seat { rope, deadline, what });
+        self.seats[number] = Some(Box::new(Seat { rope, deadline, what }));
         self.deadlines.extend(deadline.map(|at| (at, number)));
         number
     }

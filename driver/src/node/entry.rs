@@ -12,11 +12,11 @@ pub(crate) enum Progress {
     /// An attempt is under way.
     Connecting { attempt: u32 },
     /// The next attempt begins at `at`.
-    Waiting { attempt: u32, at: Timestamp, reason: CloseReason },
+    Waiting { attempt: u32, at: Timestamp, reason: Box<CloseReason> },
     /// Both sides have agreed.
     Established,
     /// It is over.
-    Closed(Closed),
+    Closed(Box<Closed>),
 }
 
 /// Who holds a connection.

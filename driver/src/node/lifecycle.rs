@@ -174,7 +174,7 @@ impl Node {
     /// How the connection ended.
     pub(crate) fn closed(&self, id: ConnectionId) -> Attempt<Closed> {
         match self.entry(id).map(|entry| &entry.progress) {
-            Some(Progress::Closed(closed)) => Attempt::Look(closed.clone()),
+            Some(Progress::Closed(closed)) => Attempt::Look((**closed).clone()),
             _ => Attempt::Wait(Topic::Of(id, What::Status), None),
         }
     }
@@ -264,7 +264,7 @@ impl Node {
         let next = closed.next;
         self.on_decided(id);
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.is_closed()) else { return };
-        entry.set_progress(Progress::Closed(closed));
+        entry.set_progress(Progress::Closed(Box::new(closed)));
         let holder = entry.holder;
         self.open -= 1;
         self.leaving.push_back(id);
@@ -314,14 +314,14 @@ impl Node {
         }
         self.is_accepting = false;
         for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {
-            entry.set_progress(Progress::Closed(Closed {
+            entry.set_progress(Progress::Closed(Box::new(Closed {
                 reason: CloseReason::Ended { panicked: how == End::Panicked },
                 advice: Advice::Never,
                 retry_after: None,
                 unsent: 0,
                 unacked: 0,
                 next: None,
-            }));
+            })));
         }
         self.open = 0;
         for fate in self.receipts.values_mut() {

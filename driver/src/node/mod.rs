@@ -164,7 +164,7 @@ impl Node {
             Event::Continued { channel, continuity } => self.on_continued(id, channel, continuity, wakes),
             Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
             Event::RetryAt { at, attempt, reason } => {
-                self.set_progress(id, Progress::Waiting { attempt, at, reason }, wakes);
+                self.set_progress(id, Progress::Waiting { attempt, at, reason: Box::new(reason) }, wakes);
             }
             Event::Undecided(credentials) => self.on_undecided(now, id, credentials, wakes),
             Event::Established { session, .. } => self.on_established(now, id, session, wakes),

@@ -109,6 +109,9 @@ impl World {
                 *last = entry.sequence;
                 log.push(entry);
             }
+            Record::Gone { room, .. } => {
+                assert!(self.logs.remove(&room).is_some(), "a room that ends is there");
+            }
         }
     }
 

@@ -54,7 +54,7 @@ impl World {
     fn new() -> Self {
         let now = Now { mono: Timestamp::from_millis(1000), unix_ms: 1_700_000_000_000 };
         let server = Server::new(config(true), Link::datagram(1200), ChatConfig::default(), [9; 32], now);
-        Self { now, server: server.with_rooms(RoomConfig::default()), changes: Vec::new(), record: None }
+        Self { now, server: server.with_rooms(now, RoomConfig::default()), changes: Vec::new(), record: None }
     }
 
     /// The disk takes everything at once; nothing is read back.

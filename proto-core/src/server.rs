@@ -2,6 +2,7 @@
 //! a store; the simulator runs the very same one.
 
 mod board;
+mod expiry;
 mod front;
 mod gate;
 mod links;
@@ -100,6 +101,7 @@ pub struct Server<A: Address = SocketAddr> {
     /// Batches handed out and not answered: the highest number of each kind.
     handed_out: u64,
     answered: u64,
+    expiry: Option<expiry::Expiry>,
     stats: ServerStats,
     gate: Option<Arc<dyn Gate>>,
 }
@@ -120,14 +122,16 @@ impl<A: Address> Server<A> {
             events: VecDeque::new(),
             handed_out: 0,
             answered: 0,
+            expiry: None,
             stats: ServerStats::default(),
             gate: None,
         }
     }
 
-    /// The same with these rooms; only before the first packet.
+    /// The same with these rooms; only before the first packet. Logs of empty rooms expire from `now` on, if they do.
     #[must_use]
-    pub fn with_rooms(mut self, config: RoomConfig) -> Self {
+    pub fn with_rooms(mut self, now: Now, config: RoomConfig) -> Self {
+        self.expiry = config.keep.map(|keep| expiry::Expiry::new(now.mono, keep));
         self.hall = Hall::new(config, self.hall_seed);
         self
     }
@@ -175,6 +179,7 @@ impl<A: Address> Server<A> {
         self.chat.handle_timeout(now);
         self.hall.handle_timeout(now);
         self.close_slow(now);
+        self.expire_logs(now);
         self.pump(now);
     }
 
@@ -202,7 +207,8 @@ impl<A: Address> Server<A> {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let services = [self.chat.poll_timeout(), self.hall.poll_timeout(), self.links.deadline()];
-        services.into_iter().chain([self.peers.endpoint.poll_timeout()]).flatten().min()
+        let expiry = self.expiry.as_ref().map(|expiry| expiry.due);
+        services.into_iter().chain([expiry, self.peers.endpoint.poll_timeout()]).flatten().min()
     }
 
     /// The next batch to make durable.
@@ -253,6 +259,7 @@ impl<A: Address> Server<A> {
     /// `how` says. Rooms stay as they are for then.
     pub fn drain(&mut self, now: Now, how: Drain) {
         self.hall.drain();
+        self.expiry = None;
         self.peers.drain(now, how);
         self.pump(now);
     }
@@ -280,6 +287,11 @@ impl<A: Address> Server<A> {
     /// Totals of the chat log.
     pub fn chat_stats(&self) -> &chat::ServerStats {
         self.chat.stats()
+    }
+
+    /// How many logs there are, those of rooms in which nobody is included.
+    pub fn logs(&self) -> usize {
+        self.chat.logs()
     }
 
     /// Totals of what joins the two.

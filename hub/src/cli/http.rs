@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use proto_core::room::{CrownOnLeave, Limits, RoomConfig};
@@ -33,6 +34,10 @@ pub(crate) enum Crown {
     /// To the ground.
     Drop,
 }
+
+/// How long the log of an empty room is kept; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep(pub(crate) Option<Duration>);
 
 /// Arguments of `serve` about HTTP.
 #[derive(Args, Clone, Debug)]
@@ -70,9 +75,13 @@ pub(crate) struct HttpArgs {
     /// Rooms with somebody in them at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) max_rooms: usize,
-    /// Rooms that the log may ever hold: what is said in one is kept, and its name with it.
+    /// Rooms that the log may hold, empty ones included: what is said in one is kept, and its name with it.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) max_logs: usize,
+    /// How long the log of a room is kept after everybody has left: a number and s, m, h or d, such as 90d; or for-ever. Lobbies and
+    /// test/ rooms are kept in any case.
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = keep)]
+    pub(crate) keep_rooms: Keep,
     /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
     #[arg(long, value_name = "WHERE", default_value = "next", value_enum, hide_possible_values = true)]
     pub(crate) crown_on_leave: Crown,
@@ -98,8 +107,9 @@ impl HttpArgs {
             Crown::Next => CrownOnLeave::Next,
             Crown::Drop => CrownOnLeave::Drop,
         };
-        let (max_rooms, ban_prefix) = (self.max_rooms, self.ban_prefix);
-        let config = RoomConfig { salt, crown_on_leave, max_rooms, ban_prefix, ..RoomConfig::default() };
+        let (max_rooms, ban_prefix, keep) = (self.max_rooms, self.ban_prefix, self.keep_rooms.0);
+        let config =
+            RoomConfig { salt, crown_on_leave, max_rooms, ban_prefix, keep, ..RoomConfig::default() };
         Ok(if self.unlimited {
             RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
         } else {
@@ -116,6 +126,25 @@ fn secret(path: &Path) -> Result<Vec<u8>, SecretError> {
     } else {
         Err(SecretError::Length { path: path.to_owned(), len: secret.len() })
     }
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    if text == "for-ever" {
+        return Ok(Keep(None));
+    }
+    let seconds = || {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
+    };
+    let seconds = seconds().ok_or("expected a number and s, m, h or d, such as 90d or 12h; or for-ever")?;
+    Ok(Keep(Some(Duration::from_secs(seconds))))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -31,7 +31,7 @@ impl World {
         let endpoint = endpoint.build().expect("a sound configuration");
         let server = Server::new(endpoint, adapter_tokio::LINK, ChatConfig::default(), [7; 32], now);
         Self {
-            server: server.with_rooms(RoomConfig::default()),
+            server: server.with_rooms(now, RoomConfig::default()),
             gateway: Gateway::new(GatewayConfig::default()),
             logs: BTreeMap::new(),
             guests: [None; GUESTS],

@@ -1,6 +1,7 @@
 //! The gateway on a whole server, whose store is a list.
 
 mod direct;
+mod expiry;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,18 +32,25 @@ impl World {
     }
 
     fn with(config: GatewayConfig, rooms: RoomConfig) -> Self {
-        let now = Now { mono: Timestamp::from_millis(1_000), unix_ms: 1_700_000_000_000 };
+        Self::at(Now { mono: Timestamp::from_millis(1_000), unix_ms: 1_700_000_000_000 }, config, rooms)
+    }
+
+    fn at(now: Now, config: GatewayConfig, rooms: RoomConfig) -> Self {
         let endpoint = ConfigBuilder { accept: true, max_channels: 0, ..ConfigBuilder::chat() };
         let endpoint = endpoint.build().unwrap();
         let server = Server::new(endpoint, adapter_tokio::LINK, ChatConfig::default(), [7; 32], now);
-        let server = server.with_rooms(rooms);
+        let server = server.with_rooms(now, rooms);
         let (made, logs) = (BTreeMap::new(), BTreeMap::new());
         Self { server, gateway: Gateway::new(config), made, logs, now, is_stuck: false }
     }
 
     /// Another life of the server, on what the store has.
     fn restart(self) -> Self {
-        let mut world = Self::new();
+        self.restart_with(Self::new().now, RoomConfig::default())
+    }
+
+    fn restart_with(self, now: Now, rooms: RoomConfig) -> Self {
+        let mut world = Self::at(now, GatewayConfig::default(), rooms);
         for (room, (epoch, salt)) in &self.made {
             let log = self.logs.get(room).map_or(&[][..], Vec::as_slice);
             let mut state = RoomState::new(Arc::clone(room), *epoch, *salt);
@@ -67,6 +75,10 @@ impl World {
                             self.made.insert(room, (epoch, salt));
                         }
                         Record::Entry { room, entry, .. } => self.logs.entry(room).or_default().push(entry),
+                        Record::Gone { room, .. } => {
+                            self.made.remove(&room);
+                            self.logs.remove(&room);
+                        }
                     }
                 }
                 self.server.handle_persisted(self.now, batch.number);

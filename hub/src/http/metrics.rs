@@ -9,6 +9,7 @@ use super::Site;
 use super::routes::STATUSES;
 use crate::gateway::{self, End, Ignored};
 use crate::serve::Numbers;
+use crate::store::Swept;
 
 /// The text format that every Prometheus reads.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,6 +62,7 @@ pub(super) fn render(site: &Site) -> String {
     process(&mut page, &numbers);
     transport(&mut page, site, &numbers);
     chat(&mut page, &numbers);
+    logs(&mut page, site, &numbers);
     rooms(&mut page, &numbers);
     guests(&mut page, &numbers);
     http(&mut page, site);
@@ -228,6 +230,19 @@ fn chat(page: &mut Page, numbers: &Numbers) {
         "reason",
         [("fenced", chat.fenced), ("forgotten", chat.forgotten)],
     );
+}
+
+fn logs(page: &mut Page, site: &Site, numbers: &Numbers) {
+    page.gauge("logs", "Logs of rooms, those of empty rooms included.", numbers.logs as u64);
+    page.counter("logs_expired_total", "Logs of rooms that were empty for long.", numbers.chat.expired);
+    let Swept { segments, bytes, put_off, failed } = site.sweeping.totals();
+    page.counters(
+        "log_sweeps_total",
+        "Files looked through for expired logs: written anew, put off for a copy, or failed.",
+        "result",
+        [("file", segments), ("put_off", put_off), ("failed", failed)],
+    );
+    page.counter("log_swept_bytes_total", "Bytes of files that expired logs have left.", bytes);
 }
 
 fn rooms(page: &mut Page, numbers: &Numbers) {

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::serve::{Hub, Pumps};
-use crate::store::Copier;
+use crate::store::{Copier, Sweeping};
 pub(crate) use admin::Admin;
 use copies::Copies;
 pub(crate) use doors::{Doors, Limits};
@@ -55,6 +55,7 @@ pub(crate) struct Site {
     admin: Option<Admin>,
     /// Copies of the log, one at a time.
     copies: Copies,
+    sweeping: Sweeping,
     /// The operator wants the server to go away.
     leave: Notify,
     is_draining: AtomicBool,
@@ -69,6 +70,7 @@ impl Site {
         limits: Limits,
         admin: Option<Admin>,
         copier: Copier,
+        sweeping: Sweeping,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
@@ -78,6 +80,7 @@ impl Site {
             doors: Doors::new(limits),
             admin,
             copies: Copies::new(copier),
+            sweeping,
             leave: Notify::new(),
             is_draining: AtomicBool::new(false),
             counts: routes::Counts::default(),

@@ -20,10 +20,11 @@ impl Start {
         let mut reader = Reader::new(bytes);
         let (seed, server_key) = (reader.array()?, reader.array()?);
         let (max_logs, max_rooms) = (number(&mut reader)?, number(&mut reader)?);
+        let keep_ms = reader.vi64()?;
         let [ban_prefix, drops_crowns, has_salt] = reader.array()?.map(|flag: u8| flag != 0);
         let salt = self::bytes(&mut reader)?.to_vec();
         let salt = has_salt.then_some(salt);
-        let start = Self { seed, server_key, max_logs, max_rooms, ban_prefix, drops_crowns, salt };
+        let start = Self { seed, server_key, max_logs, max_rooms, ban_prefix, drops_crowns, keep_ms, salt };
         let rooms = (0..reader.vi64()?).map(|_| room(&mut reader)).collect::<Result<_, _>>()?;
         Ok((start, rooms))
     }
@@ -45,6 +46,7 @@ fn text(reader: &mut Reader<'_>) -> Result<Arc<str>, DecodeError> {
 fn room(reader: &mut Reader<'_>) -> Result<RoomState, DecodeError> {
     let room = text(reader)?;
     let (epoch, salt, latest) = (reader.u64()?, RoomSalt(reader.array()?), reader.vi64()?);
+    let last_ms = reader.vi64()?;
     let mut clients = BTreeMap::new();
     for _ in 0..reader.vi64()? {
         let client = ClientId(reader.array()?);
@@ -59,7 +61,7 @@ fn room(reader: &mut Reader<'_>) -> Result<RoomState, DecodeError> {
         }
         clients.insert(client, table);
     }
-    Ok(RoomState { room, epoch, salt, latest, clients, tail: entries(reader)? })
+    Ok(RoomState { room, epoch, salt, latest, last_ms, clients, tail: entries(reader)? })
 }
 
 fn entries(reader: &mut Reader<'_>) -> Result<Vec<StoredEntry>, DecodeError> {

@@ -19,6 +19,8 @@ pub(crate) struct Start {
     pub(crate) max_rooms: usize,
     pub(crate) ban_prefix: bool,
     pub(crate) drops_crowns: bool,
+    /// How long logs of empty rooms are kept, in milliseconds; 0: for ever.
+    pub(crate) keep_ms: u64,
     pub(crate) salt: Option<Vec<u8>>,
 }
 
@@ -32,15 +34,17 @@ impl Start {
         let mut buf = [self.seed, self.server_key].concat();
         varint::encode(self.max_logs as u64, &mut buf);
         varint::encode(self.max_rooms as u64, &mut buf);
+        varint::encode(self.keep_ms, &mut buf);
         let flags = [self.ban_prefix, self.drops_crowns, self.salt.is_some()];
         buf.extend(flags.map(u8::from));
         put(self.salt.as_deref().unwrap_or_default(), &mut buf);
         varint::encode(rooms.len() as u64, &mut buf);
-        for RoomState { room, epoch, salt, latest, clients, tail } in rooms {
+        for RoomState { room, epoch, salt, latest, last_ms, clients, tail } in rooms {
             put(room.as_bytes(), &mut buf);
             buf.extend_from_slice(&epoch.to_be_bytes());
             buf.extend_from_slice(&salt.0);
             varint::encode(*latest, &mut buf);
+            varint::encode(*last_ms, &mut buf);
             varint::encode(clients.len() as u64, &mut buf);
             for (client, table) in clients {
                 buf.extend_from_slice(&client.0);

@@ -27,7 +27,7 @@ use crate::store::{Answer, Report};
 pub(crate) use encode::Start;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/3";
+pub(crate) const PROTOCOL: &str = "bowline-server/4";
 
 /// The sorts of input.
 pub(crate) mod kind {

@@ -180,7 +180,7 @@ fn paths_of_every_kind_are_read_as_they_were_written() {
 #[test]
 fn what_a_server_is_born_with_is_read_as_it_was_written() {
     let with = Start { ban_prefix: true, salt: Some(vec![5; 16]), ..start() };
-    let other = Start { drops_crowns: true, max_logs: 1 << 40, max_rooms: 0, ..start() };
+    let other = Start { drops_crowns: true, keep_ms: 3_600_000, max_logs: 1 << 40, max_rooms: 0, ..start() };
     for start in [start(), with, other] {
         assert_eq!(Start::decode(&start.encode(&[])).unwrap(), (start, Vec::new()));
     }

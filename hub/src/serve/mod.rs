@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::gateway::GatewayConfig;
 use crate::http::{self, Site};
 use crate::record::{Record, Start};
 use crate::signals::Signals;
-use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError};
+use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError, Sweeper};
 pub(crate) use guests::Numbers;
 pub(crate) use machine::Hub;
 #[cfg(test)]
@@ -129,6 +130,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let (room_config, admin) = (args.web.rooms()?, args.web.admin()?);
 
     let dir = DataDir::open(&args.data)?;
+    let keep = room_config.keep;
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
@@ -142,6 +144,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         max_rooms: room_config.max_rooms,
         ban_prefix: room_config.ban_prefix,
         drops_crowns: room_config.crown_on_leave == CrownOnLeave::Drop,
+        keep_ms: room_config.keep.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)),
         salt: room_config.salt.clone(),
     };
     let now = clock::now();
@@ -168,15 +171,17 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let hub = Hub::new(server, record, gateway, now).with_lines(lines);
     let shared = Shared::new(hub, clock::now);
 
-    let copier = reader.copier();
-    let threads = start_store(&shared, writer, reader).map_err(system("a thread cannot start"))?;
+    let (copier, sweeper) = (reader.copier(), reader.sweeper());
+    let sweeping = sweeper.counts();
+    let sweeper = keep.map(|keep| (sweeper, sweep_interval(keep)));
+    let threads = start_store(&shared, writer, reader, sweeper).map_err(system("a thread cannot start"))?;
     let pumps = Pumps::start(&shared, planned, sockets);
     let limits = http::Limits {
         connections: args.web.max_http,
         per_address: args.web.max_http_per_address,
         echoes: if args.web.echo { http::MAX_ECHOES } else { 0 },
     };
-    let site = Site::new(shared.clone(), pumps, args.web.origin.clone(), limits, admin, copier);
+    let site = Site::new(shared.clone(), pumps, args.web.origin.clone(), limits, admin, copier, sweeping);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()
@@ -221,6 +226,7 @@ pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Ser
         max_rooms: start.max_rooms,
         ban_prefix: start.ban_prefix,
         crown_on_leave: if start.drops_crowns { CrownOnLeave::Drop } else { CrownOnLeave::Next },
+        keep: (start.keep_ms > 0).then(|| Duration::from_millis(start.keep_ms)),
         salt: start.salt.clone(),
         ..RoomConfig::default()
     };
@@ -239,7 +245,7 @@ fn born_as(
     let chat = ChatConfig { max_rooms: start.max_logs, ..chat() };
     let mut server = Server::new(config, LINK, chat, start.seed, now);
     rooms.into_iter().try_for_each(|room| server.restore(room))?;
-    Ok(server.with_rooms(room_config))
+    Ok(server.with_rooms(now, room_config))
 }
 
 #[cfg(not(planted))]
@@ -254,26 +260,46 @@ fn chat() -> ChatConfig {
     ChatConfig { planted, ..ChatConfig::default() }
 }
 
+/// How often files are looked through for logs that have ended: less often than they end.
+fn sweep_interval(keep: Duration) -> Duration {
+    keep.clamp(Duration::from_secs(1), Duration::from_hours(1))
+}
+
+/// The store's threads. The sweeper's ends when `stop` is dropped, the others when the hub takes leave of the store.
+struct Threads {
+    all: Vec<JoinHandle<()>>,
+    stop: Option<SyncSender<()>>,
+}
+
 /// Starts the store's threads and joins them to the machine.
 fn start_store(
     shared: &Shared<Hub>,
     writer: impl store::LogWriter,
     reader: impl store::LogReader,
-) -> io::Result<[JoinHandle<()>; 2]> {
+    sweeper: Option<(Sweeper, Duration)>,
+) -> io::Result<Threads> {
     let (told, answered) = (shared.clone(), shared.clone());
     let (persister, write) =
         Persister::spawn(writer, move |report| told.command(|hub, now| hub.handle_report(now, report)))?;
     let (librarian, read) =
         Librarian::spawn(reader, move |answer| answered.command(|hub, now| hub.handle_answer(now, &answer)))?;
     shared.command(|hub, _| hub.set_store(Some((persister, librarian))));
-    Ok([write, read])
+    let (mut all, mut stop) = (vec![write, read], None);
+    if let Some((sweeper, every)) = sweeper {
+        let (sender, sweep) = sweeper.spawn(every)?;
+        all.push(sweep);
+        stop = Some(sender);
+    }
+    Ok(Threads { all, stop })
 }
 
 /// Waits until every client is told and everything is durable.
-async fn end(shared: &Shared<Hub>, pumps: &Pumps, threads: [JoinHandle<()>; 2]) {
+async fn end(shared: &Shared<Hub>, pumps: &Pumps, threads: Threads) {
     pumps.all_ended().await;
     shared.command(|hub, _| hub.set_store(None));
-    let joined = tokio::task::spawn_blocking(|| threads.into_iter().try_for_each(JoinHandle::join));
+    let Threads { all, stop } = threads;
+    drop(stop);
+    let joined = tokio::task::spawn_blocking(|| all.into_iter().try_for_each(JoinHandle::join));
     if !matches!(joined.await, Ok(Ok(()))) {
         tracing::error!("a thread of the store has panicked");
     }

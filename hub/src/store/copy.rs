@@ -38,9 +38,14 @@ pub(crate) struct Copier(Weak<Shared>);
 /// A copy that is being made: the log as it was when it was begun. Holds no lock between two pieces.
 pub(crate) struct Copying {
     log: Weak<Shared>,
+    /// The logs that are copied: those that there were when it was begun. They stay in the files for as long as the guard is held.
+    logs: BTreeMap<Arc<str>, u64>,
+    _guard: Arc<()>,
     segment: u32,
     next: u64,
     last: u64,
+    /// How many frames are in the copy, under numbers of its own.
+    copied: u64,
     hash: blake3::Hasher,
     is_begun: bool,
     is_over: bool,
@@ -82,8 +87,20 @@ impl Copier {
             let view = segment.view()?;
             Ok(view.last_frame()?.unwrap_or(view.meta()?.before))
         })?;
-        let (log, hash) = (self.0.clone(), blake3::Hasher::new());
-        Ok(Copying { log, segment: FIRST, next: 1, last, hash, is_begun: false, is_over: false })
+        drop(active);
+        let (guard, logs) = shared.logs_to_copy();
+        Ok(Copying {
+            log: self.0.clone(),
+            logs,
+            _guard: guard,
+            segment: FIRST,
+            next: 1,
+            last,
+            copied: 0,
+            hash: blake3::Hasher::new(),
+            is_begun: false,
+            is_over: false,
+        })
     }
 }
 
@@ -97,21 +114,34 @@ impl Copying {
         if !std::mem::replace(&mut self.is_begun, true) {
             piece.extend_from_slice(HEAD);
         }
-        if self.next <= self.last {
+        let begun = piece.len();
+        while self.next <= self.last && piece.len() == begun {
             for (number, frame) in self.frames()? {
-                put_frame(number, &frame, &mut piece);
+                self.put(number, &frame, &mut piece)?;
                 self.next = number + 1;
             }
-            self.hash.update(&piece);
-        } else {
-            self.hash.update(&piece);
+        }
+        self.hash.update(&piece);
+        if self.next > self.last {
             self.is_over = true;
-            put_end(self.last, &self.hash.finalize(), &mut piece);
+            put_end(self.copied, &self.hash.finalize(), &mut piece);
         }
         Ok(Some(piece))
     }
 
-    /// Some of the next frames, at least one.
+    /// What there is to copy of a frame.
+    fn put(&mut self, number: u64, frame: &[u8], piece: &mut Vec<u8>) -> Result<(), StoreError> {
+        let is_copied = |room: &str, epoch| self.logs.get(room) == Some(&epoch);
+        let kept = frame::filtered(frame, is_copied)
+            .map_err(|error| StoreError::damaged(Path::new("the log"), format!("frame {number}: {error}")))?;
+        if let Some(kept) = kept {
+            self.copied += 1;
+            put_frame(self.copied, &kept, piece);
+        }
+        Ok(())
+    }
+
+    /// Some of the next frames; none when there are no more.
     fn frames(&mut self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let shared = self.log.upgrade().ok_or_else(closed)?;
         loop {
@@ -126,11 +156,20 @@ impl Copying {
             }
             drop(active);
             let sealed = Sealed::open(&*shared.disk, &file)?;
-            let end = guarded(&file, || sealed.view()?.meta())?.sealed;
-            if end.is_some_and(|end| self.next <= end) {
+            let meta = guarded(&file, || sealed.view()?.meta())?;
+            let Some(end) = meta.sealed.filter(|end| self.next <= *end) else {
+                self.segment += 1;
+                continue;
+            };
+            if !meta.is_swept {
                 return guarded(&file, || self.some_of(&sealed.view()?));
             }
-            self.segment += 1;
+            let frames = guarded(&file, || sealed.view()?.frames_from(self.next, self.last, PIECE))?;
+            if !frames.is_empty() || end >= self.last {
+                self.next = if frames.is_empty() { self.last + 1 } else { self.next };
+                return Ok(frames);
+            }
+            self.next = end + 1;
         }
     }
 
@@ -250,6 +289,7 @@ pub(crate) fn read(
                         records.push(Record::Entry { room: Arc::clone(room), epoch: *new, entry });
                     }
                 }
+                Section::Gone { .. } => return Err(at(&"it ends a log, which no copy holds")),
             }
         }
         (expected, bytes) = (expected + 1, bytes + sealed.len());

@@ -3,6 +3,7 @@
 //! ```text
 //! frame    = version:u8  sections:vi64  section*
 //! section  = 1  room  epoch:8  salt:32                                            a room begins
+//!          | 3  room  epoch:8                                                            its log ends
 //!          | 2  room  epoch:8  first slot:vi64  count:vi64  bytes:vi64  entry*    `count` entries of one room, dense
 //! entry    = client:16  sequence:vi64  hash:16  name  author_ms:vi64  commit_ms:vi64  kind:u8  body
 //! room, name, body = bytes:vi64 and that many bytes
@@ -22,6 +23,7 @@ use proto_core::wire::{DecodeError, Reader, varint};
 const VERSION: u8 = 1;
 const ROOM: u8 = 1;
 const ENTRIES: u8 = 2;
+const GONE: u8 = 3;
 
 /// The longest name that is read, in bytes: 40 characters, as they were once written whole. What is behind [`MAX_NAME`] is cut.
 const MAX_READ_NAME: usize = 160;
@@ -36,6 +38,8 @@ pub(crate) enum Section<'a> {
     Room { room: &'a str, epoch: u64, salt: RoomSalt },
     /// Entries of one room in consecutive slots, at least one.
     Entries { room: &'a str, epoch: u64, first: u64, count: u64, entries: Entries<'a> },
+    /// A room is there no longer, and its log of this epoch with it.
+    Gone { room: &'a str, epoch: u64 },
 }
 
 /// The entries of a section, not decoded yet.
@@ -60,7 +64,7 @@ pub(super) struct TooLong {
 /// Whether a record keeps to the limits within which it is read.
 pub(super) fn check(record: &Record) -> Result<(), TooLong> {
     let (room, slot, name, body) = match record {
-        Record::Room { room, .. } => (room, None, 0, 0),
+        Record::Room { room, .. } | Record::Gone { room, .. } => (room, None, 0, 0),
         Record::Entry { room, entry, .. } => (room, Some(entry.slot), entry.name.len(), entry.body.len()),
     };
     let parts = [("room's name", room.len(), MAX_ROOM), ("name", name, MAX_NAME), ("body", body, MAX_BODY)];
@@ -80,6 +84,7 @@ pub(crate) fn encode(batches: &[Batch]) -> Vec<u8> {
         match record {
             Record::Room { room, epoch, salt } => writer.room(room, *epoch, *salt),
             Record::Entry { room, epoch, entry } => writer.entry(room, *epoch, entry),
+            Record::Gone { room, epoch } => writer.sections.push(head(GONE, room, *epoch)),
         }
     }
     writer.finish()
@@ -88,7 +93,7 @@ pub(crate) fn encode(batches: &[Batch]) -> Vec<u8> {
 #[derive(Default)]
 struct Writer<'a> {
     sections: Vec<Vec<u8>>,
-    open: BTreeMap<&'a str, usize>,
+    open: BTreeMap<(&'a str, u64), usize>,
     entries: Vec<OpenSection>,
 }
 
@@ -106,7 +111,7 @@ impl<'a> Writer<'a> {
     }
 
     fn entry(&mut self, room: &'a str, epoch: u64, entry: &StoredEntry) {
-        let index = *self.open.entry(room).or_insert_with(|| {
+        let index = *self.open.entry((room, epoch)).or_insert_with(|| {
             let mut section = head(ENTRIES, room, epoch);
             varint::encode(entry.slot, &mut section);
             self.sections.push(section);
@@ -156,14 +161,46 @@ fn put(bytes: &[u8], buf: &mut Vec<u8>) {
 
 /// The sections of a frame.
 pub(crate) fn decode(frame: &[u8]) -> Result<Vec<Section<'_>>, DecodeError> {
+    let (count, mut reader) = begin(frame)?;
+    let sections = (0..count).map(|_| section(&mut reader)).collect::<Result<_, _>>()?;
+    reader.finish()?;
+    Ok(sections)
+}
+
+fn begin(frame: &[u8]) -> Result<(u64, Reader<'_>), DecodeError> {
     let mut reader = Reader::new(frame);
     if reader.u8()? != VERSION {
         return Err(DecodeError::Invalid("a frame has a version that this program does not know"));
     }
     let count = reader.vi64_upto(frame.len() as u64, "a frame claims more sections than bytes")?;
-    let sections = (0..count).map(|_| section(&mut reader)).collect::<Result<_, _>>()?;
+    Ok((count, reader))
+}
+
+/// The frame with those of its sections only that `keeps` says, given a section's room and epoch; `None` if it says none.
+pub(super) fn filtered(
+    frame: &[u8],
+    mut keeps: impl FnMut(&str, u64) -> bool,
+) -> Result<Option<Vec<u8>>, DecodeError> {
+    let (count, mut reader) = begin(frame)?;
+    let (mut kept, mut sections) = (0, Vec::new());
+    for _ in 0..count {
+        let from = reader.rest();
+        let (Section::Room { room, epoch, .. }
+        | Section::Entries { room, epoch, .. }
+        | Section::Gone { room, epoch }) = section(&mut reader)?;
+        if keeps(room, epoch) {
+            kept += 1;
+            sections.extend_from_slice(&from[..from.len() - reader.rest().len()]);
+        }
+    }
     reader.finish()?;
-    Ok(sections)
+    if kept == 0 {
+        return Ok(None);
+    }
+    let mut frame = vec![VERSION];
+    varint::encode(kept, &mut frame);
+    frame.extend(sections);
+    Ok(Some(frame))
 }
 
 fn section<'a>(reader: &mut Reader<'a>) -> Result<Section<'a>, DecodeError> {
@@ -172,6 +209,7 @@ fn section<'a>(reader: &mut Reader<'a>) -> Result<Section<'a>, DecodeError> {
     let epoch = reader.u64()?;
     match tag {
         ROOM => Ok(Section::Room { room, epoch, salt: RoomSalt(reader.array()?) }),
+        GONE => Ok(Section::Gone { room, epoch }),
         ENTRIES => {
             let first = reader.vi64()?;
             let count = reader.vi64()?;

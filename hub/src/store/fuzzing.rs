@@ -25,6 +25,7 @@ fn frame(bytes: &[u8]) {
                 }
                 assert_eq!(slot - first, count, "there are as many as it says");
             }
+            Section::Gone { room, epoch } => records.push(Record::Gone { room: room.into(), epoch }),
         }
     }
     // One at a time: a frame of ours has one section for each room, one of theirs may have several.
@@ -39,6 +40,9 @@ fn frame(bytes: &[u8]) {
             (Section::Entries { entries, .. }, Record::Entry { entry, .. }) => {
                 let read: Result<Vec<_>, _> = entries.clone().collect();
                 assert_eq!(read.as_deref(), Ok(&[entry][..]));
+            }
+            (Section::Gone { room, epoch }, Record::Gone { room: name, epoch: of }) => {
+                assert_eq!((*room, *epoch), (&*name, of));
             }
             (section, record) => panic!("{section:?} of {record:?}"),
         }
@@ -64,6 +68,7 @@ pub(crate) fn written_and_read(batch: &Batch) -> Vec<Record> {
                     entry: entry.expect("what was written can be read"),
                 }));
             }
+            Section::Gone { room, epoch } => records.push(Record::Gone { room: room.into(), epoch }),
         }
     }
     records

@@ -50,8 +50,16 @@ impl Index {
                         index.latest = first + count - 1;
                     }
                 }
+                Section::Gone { room, .. } => {
+                    self.rooms.remove(room);
+                }
             }
         }
+    }
+
+    /// The epoch of each log that there is.
+    pub(super) fn logs(&self) -> BTreeMap<Arc<str>, u64> {
+        self.rooms.iter().map(|(room, index)| (Arc::clone(room), index.epoch)).collect()
     }
 
     pub(super) fn room(&self, room: &str) -> Option<&RoomIndex> {

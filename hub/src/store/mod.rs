@@ -25,6 +25,7 @@ mod redb_log;
 mod rooms;
 mod row;
 mod segment;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tip;
@@ -36,3 +37,4 @@ pub(crate) use librarian::{Answer, Librarian};
 pub(crate) use log::{LogReader, LogWriter};
 pub(crate) use persister::{Persister, Report};
 pub(crate) use redb_log::{Opened, Options, open};
+pub(crate) use sweep::{Sweeper, Sweeping, Swept};

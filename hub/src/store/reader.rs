@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use proto_core::chat::{Read, StoredEntry};
 
@@ -13,6 +14,7 @@ use super::log::LogReader;
 use super::redb_log::{FIRST, Shared, decode};
 use super::row::Place;
 use super::segment::{Sealed, View, guarded};
+use super::sweep::Sweeper;
 
 /// How many older segments stay open.
 const OPEN: usize = 4;
@@ -22,6 +24,8 @@ pub(crate) struct RedbReader {
     shared: Arc<Shared>,
     /// The most recently used last.
     sealed: VecDeque<(u32, Sealed)>,
+    /// How many segments had been replaced when those were opened.
+    replaced: u64,
 }
 
 /// The answer to a read, while it is collected.
@@ -56,12 +60,17 @@ impl LogReader for RedbReader {
 
 impl RedbReader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, sealed: VecDeque::new() }
+        Self { shared, sealed: VecDeque::new(), replaced: 0 }
     }
 
     /// Where copies of this log come from.
     pub(crate) fn copier(&self) -> Copier {
         Copier::new(&self.shared)
+    }
+
+    /// What takes logs that have ended out of its files.
+    pub(crate) fn sweeper(&self) -> Sweeper {
+        Sweeper::new(&self.shared)
     }
 
     /// Adds what one segment has.
@@ -114,7 +123,7 @@ impl RedbReader {
             let middle = low + (high - low) / 2;
             let file = self.shared.dir.segment(middle + 1);
             let next = self.sealed(middle + 1)?;
-            let before = guarded(&file, || next.view()?.latest_before(&page.read.room))?;
+            let before = guarded(&file, || next.view()?.latest_before(&page.read.room, page.read.epoch))?;
             if before.is_some_and(|before| before >= page.next()) {
                 high = middle;
             } else {
@@ -125,6 +134,10 @@ impl RedbReader {
     }
 
     fn sealed(&mut self, number: u32) -> Result<&Sealed, StoreError> {
+        let replaced = self.shared.replaced.load(Ordering::Acquire);
+        if std::mem::replace(&mut self.replaced, replaced) != replaced {
+            self.sealed.clear();
+        }
         let held = self.sealed.iter().position(|(held, _)| *held == number);
         let entry = match held.and_then(|position| self.sealed.remove(position)) {
             Some(entry) => entry,

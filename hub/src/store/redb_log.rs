@@ -1,10 +1,12 @@
 //! The log on redb: segments of bounded size, the newest of them written.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use proto_core::chat::{Batch, RoomState};
+use proto_core::chat::{Batch, Record, RoomState};
 use proto_core::wire::DecodeError;
 
 use super::StoreError;
@@ -59,6 +61,12 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     active: RwLock<Active>,
     index: Mutex<Index>,
+    /// How many logs have ended since the segments were swept last.
+    pub(super) ended: AtomicU64,
+    /// How many segments were replaced by swept ones.
+    pub(super) replaced: AtomicU64,
+    /// Held by each copy that is being made.
+    copies: Arc<()>,
 }
 
 /// The newest segment.
@@ -75,6 +83,19 @@ impl Shared {
 
     fn active_alone(&self) -> RwLockWriteGuard<'_, Active> {
         self.active.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The logs that there are, for a copy. Nothing of them is swept away for as long as the guard is held.
+    pub(super) fn logs_to_copy(&self) -> (Arc<()>, BTreeMap<Arc<str>, u64>) {
+        // In this order: see `logs_to_keep`.
+        let guard = Arc::clone(&self.copies);
+        (guard, self.index().logs())
+    }
+
+    /// The logs that there are, for a sweep; `None` while a copy is made. A copy that begins later knows no more logs than these.
+    pub(super) fn logs_to_keep(&self) -> Option<BTreeMap<Arc<str>, u64>> {
+        let index = self.index();
+        (Arc::strong_count(&self.copies) == 1).then(|| index.logs())
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
@@ -141,6 +162,10 @@ fn opened(
         disk: options.disk.clone(),
         active: RwLock::new(Active { number, segment: Some(segment) }),
         index: Mutex::new(index),
+        // Nobody knows what was left to do.
+        ended: AtomicU64::new(1),
+        replaced: AtomicU64::new(0),
+        copies: Arc::new(()),
     });
     let writer = RedbWriter {
         shared: shared.clone(),
@@ -253,6 +278,7 @@ fn recover(view: &View<'_>, log: u64, number: u32, end: Option<u64>) -> Result<R
     if meta.sealed.is_some_and(|sealed| sealed != last) {
         return Err(view.damaged(format!("it was completed, but ends with frame {last}")));
     }
+    rooms.date();
     Ok(Recovered { rooms, index, last, bytes, sealed: meta.sealed.is_some() })
 }
 
@@ -264,6 +290,7 @@ fn replay(rooms: &mut Rooms, section: &Section<'_>) -> Result<(), Box<dyn std::e
                 rooms.apply(room, *epoch, &entry?)?;
             }
         }
+        Section::Gone { room, epoch } => rooms.end(room, *epoch)?,
     }
     Ok(())
 }
@@ -308,6 +335,9 @@ impl RedbWriter {
         self.last = number;
         self.bytes += frame.len() as u64;
         self.note_tip();
+        let records = batches.iter().flat_map(|batch| &batch.records);
+        let ended = records.filter(|record| matches!(record, Record::Gone { .. })).count();
+        self.shared.ended.fetch_add(ended as u64, Ordering::Relaxed);
         let file = self.shared.dir.segment(self.shared.active().number);
         self.rooms.apply_all(batches).map_err(|error| StoreError::broken(&file, error.to_string()))
     }

@@ -58,8 +58,25 @@ impl Rooms {
         if self.by_name.contains_key(room) {
             return Err(Inconsistent(format!("room {room:?} begins a second time")));
         }
-        self.insert(RoomState::new(Arc::from(room), epoch, salt));
+        self.insert(RoomState { last_ms: self.newest_ms, ..RoomState::new(Arc::from(room), epoch, salt) });
         Ok(())
+    }
+
+    /// A room is there no longer.
+    pub(super) fn end(&mut self, room: &str, epoch: u64) -> Result<(), Inconsistent> {
+        let state = self.by_name.get(room).ok_or_else(|| unknown(room))?;
+        if state.epoch != epoch {
+            return Err(other_epoch(room));
+        }
+        self.by_name.remove(room);
+        Ok(())
+    }
+
+    /// Rooms of which it was never written when they were used last were used, as far as anybody knows, when any was.
+    pub(super) fn date(&mut self) {
+        for state in self.by_name.values_mut().filter(|state| state.last_ms == 0) {
+            state.last_ms = self.newest_ms;
+        }
     }
 
     /// An entry takes the next slot of its room.
@@ -75,18 +92,28 @@ impl Rooms {
 
     /// Whether `batches` continue the logs and can be read again, without applying them.
     pub(super) fn check(&self, batches: &[Batch]) -> Result<(), Inconsistent> {
-        let mut touched = BTreeMap::new();
+        // The epoch and the latest slot of a room's log; `None`: it is gone.
+        let mut touched: BTreeMap<&Arc<str>, Option<(u64, u64)>> = BTreeMap::new();
         for record in batches.iter().flat_map(|batch| &batch.records) {
             frame::check(record).map_err(|error| Inconsistent(error.to_string()))?;
+            let (Record::Room { room, .. } | Record::Entry { room, .. } | Record::Gone { room, .. }) = record;
+            let durable = || self.by_name.get(room).map(|state| (state.epoch, state.latest));
+            let known = touched.get(room).copied().unwrap_or_else(durable);
             match record {
-                Record::Room { room, epoch, .. } => {
-                    if self.by_name.contains_key(room) || touched.insert(room, (*epoch, 0)).is_some() {
+                Record::Room { epoch, .. } => {
+                    if known.is_some() {
                         return Err(Inconsistent(format!("room {room:?} begins a second time")));
                     }
+                    touched.insert(room, Some((*epoch, 0)));
                 }
-                Record::Entry { room, epoch, entry } => {
-                    let durable = self.by_name.get(room).map(|state| (state.epoch, state.latest));
-                    let known = touched.get(room).copied().or(durable).ok_or_else(|| unknown(room))?;
+                Record::Gone { epoch, .. } => {
+                    if known.ok_or_else(|| unknown(room))?.0 != *epoch {
+                        return Err(other_epoch(room));
+                    }
+                    touched.insert(room, None);
+                }
+                Record::Entry { epoch, entry, .. } => {
+                    let known = known.ok_or_else(|| unknown(room))?;
                     if known.0 != *epoch {
                         return Err(other_epoch(room));
                     }
@@ -97,7 +124,7 @@ impl Rooms {
                             entry.slot
                         )));
                     }
-                    touched.insert(room, (*epoch, entry.slot));
+                    touched.insert(room, Some((*epoch, entry.slot)));
                 }
             }
         }
@@ -109,6 +136,7 @@ impl Rooms {
         batches.iter().flat_map(|batch| &batch.records).try_for_each(|record| match record {
             Record::Room { room, epoch, salt } => self.begin(room, *epoch, *salt),
             Record::Entry { room, epoch, entry } => self.apply(room, *epoch, entry),
+            Record::Gone { room, epoch } => self.end(room, *epoch),
         })
     }
 

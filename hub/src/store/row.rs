@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! value  = checksum:8  contents        the first 8 bytes of BLAKE3 over key and contents
-//! room   = epoch:8  salt:32  latest:vi64
+//! room   = epoch:8  salt:32  latest:vi64  last ms:vi64
 //! client = last sequence:vi64  last active ms:vi64  (sequence:vi64  slot:vi64  hash:16)*
 //! index  = (first slot:vi64  frame:vi64)*
 //! ```
@@ -48,6 +48,8 @@ pub(super) struct RoomRow {
     pub(super) epoch: u64,
     pub(super) salt: RoomSalt,
     pub(super) latest: u64,
+    /// When something was committed to it last; 0 if that is not known.
+    pub(super) last_ms: u64,
 }
 
 impl RoomRow {
@@ -55,12 +57,18 @@ impl RoomRow {
         let mut buf = self.epoch.to_be_bytes().to_vec();
         buf.extend_from_slice(&self.salt.0);
         varint::encode(self.latest, &mut buf);
+        if self.last_ms != 0 {
+            varint::encode(self.last_ms, &mut buf);
+        }
         buf
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let row = Self { epoch: reader.u64()?, salt: RoomSalt(reader.array()?), latest: reader.vi64()? };
+        let (epoch, salt, latest) = (reader.u64()?, RoomSalt(reader.array()?), reader.vi64()?);
+        // It was not always written.
+        let last_ms = if reader.is_empty() { 0 } else { reader.vi64()? };
+        let row = Self { epoch, salt, latest, last_ms };
         reader.finish()?;
         Ok(row)
     }

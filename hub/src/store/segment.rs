@@ -31,6 +31,7 @@ const META_LOG: &str = "log";
 const META_NUMBER: &str = "number";
 const META_BEFORE: &str = "before";
 const META_SEALED: &str = "sealed";
+const META_SWEPT: &str = "swept";
 
 /// Memory for pages of a file: the log is written once and mostly read at its end, which the server keeps in memory itself.
 const CACHE: usize = 8 * 1024 * 1024;
@@ -46,6 +47,8 @@ pub(super) struct Meta {
     pub(super) before: u64,
     /// Its last frame, when no more will be added.
     pub(super) sealed: Option<u64>,
+    /// Whether frames are missing that held nothing of a log that there still is.
+    pub(super) is_swept: bool,
 }
 
 /// The segment that is written.
@@ -76,8 +79,9 @@ impl Segment {
             let mut room_rows = transaction.open_table(ROOMS)?;
             let mut client_rows = transaction.open_table(CLIENTS)?;
             for state in rooms.iter() {
-                let RoomState { room, epoch, salt, latest, .. } = state;
-                let contents = RoomRow { epoch: *epoch, salt: *salt, latest: *latest }.encode();
+                let RoomState { room, epoch, salt, latest, last_ms, .. } = state;
+                let row = RoomRow { epoch: *epoch, salt: *salt, latest: *latest, last_ms: *last_ms };
+                let contents = row.encode();
                 room_rows.insert(&**room, &*row::seal(room.as_bytes(), &contents))?;
                 for (client, table) in &state.clients {
                     let value = row::seal(&client_key(room, *client), &row::encode_client(table));
@@ -153,6 +157,51 @@ impl Segment {
         })
     }
 
+    /// Makes what is to take the place of the sealed segment `meta`, without frames; `rooms` are rows as that has them.
+    pub(super) fn create_swept(
+        disk: &dyn Disk,
+        file: &Path,
+        meta: &Meta,
+        rooms: &[(String, Vec<u8>)],
+    ) -> Result<Self, StoreError> {
+        let segment = Self::open_file(disk, file)?;
+        segment.write("begin", |transaction| {
+            let mut rows = transaction.open_table(META)?;
+            rows.insert(META_FORMAT, FORMAT)?;
+            rows.insert(META_LOG, meta.log)?;
+            rows.insert(META_NUMBER, meta.number)?;
+            rows.insert(META_BEFORE, meta.before)?;
+            rows.insert(META_SWEPT, 1)?;
+            transaction.open_table(FRAMES)?;
+            transaction.open_table(CLIENTS)?;
+            let mut room_rows = transaction.open_table(ROOMS)?;
+            rooms.iter().try_for_each(|(room, row)| room_rows.insert(&**room, &**row).map(drop))?;
+            Ok(())
+        })?;
+        Ok(segment)
+    }
+
+    /// Adds frames, durably.
+    pub(super) fn append_all(&self, frames: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write("write to", |transaction| {
+            let mut table = transaction.open_table(FRAMES)?;
+            for (number, frame) in frames {
+                table.insert(number, &*row::seal(&number.to_be_bytes(), frame))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Seals what was swept; `index` are rows as the segment has them whose place it takes.
+    pub(super) fn seal_swept(&self, last: u64, index: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write("seal", |transaction| {
+            let mut rows = transaction.open_table(INDEX)?;
+            index.iter().try_for_each(|(room, row)| rows.insert(&**room, &**row).map(drop))?;
+            transaction.open_table(META)?.insert(META_SEALED, last)?;
+            Ok(())
+        })
+    }
+
     /// One durable transaction.
     fn write(
         &self,
@@ -217,11 +266,12 @@ impl<'a> View<'a> {
         let read = || -> Result<_, redb::Error> {
             let table = self.transaction.open_table(META)?;
             let get = |key| Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value()));
-            Ok((get(META_FORMAT)?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?, get(META_SEALED)?))
+            let (sealed, is_swept) = (get(META_SEALED)?, get(META_SWEPT)?.is_some());
+            Ok((get(META_FORMAT)?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?, sealed, is_swept))
         };
         match self.failing(read())? {
-            (Some(FORMAT), Some(log), Some(number), Some(before), sealed) => {
-                Ok(Meta { log, number, before, sealed })
+            (Some(FORMAT), Some(log), Some(number), Some(before), sealed, is_swept) => {
+                Ok(Meta { log, number, before, sealed, is_swept })
             }
             (Some(found), ..) if found > FORMAT => {
                 Err(StoreError::Unknown { file: self.file.to_owned(), found, known: FORMAT })
@@ -252,8 +302,8 @@ impl<'a> View<'a> {
     }
 
     fn room_state(&self, room: &str, value: &[u8]) -> Result<RoomState, StoreError> {
-        let RoomRow { epoch, salt, latest } = self.room_row(room, value)?;
-        Ok(RoomState { latest, ..RoomState::new(Arc::from(room), epoch, salt) })
+        let RoomRow { epoch, salt, latest, last_ms } = self.room_row(room, value)?;
+        Ok(RoomState { latest, last_ms, ..RoomState::new(Arc::from(room), epoch, salt) })
     }
 
     fn room_row(&self, room: &str, value: &[u8]) -> Result<RoomRow, StoreError> {
@@ -262,11 +312,53 @@ impl<'a> View<'a> {
             .map_err(|error| self.damaged(format!("room {room:?}: {error}")))
     }
 
-    /// The highest slot of a room when the segment began, if the room existed.
-    pub(super) fn latest_before(&self, room: &str) -> Result<Option<u64>, StoreError> {
+    /// The highest slot of a room's log when the segment began, if there was this log.
+    pub(super) fn latest_before(&self, room: &str, epoch: u64) -> Result<Option<u64>, StoreError> {
         let table = self.failing(self.transaction.open_table(ROOMS))?;
         let Some(value) = self.failing(table.get(room))? else { return Ok(None) };
-        Ok(Some(self.room_row(room, value.value())?.latest))
+        let row = self.room_row(room, value.value())?;
+        Ok((row.epoch == epoch).then_some(row.latest))
+    }
+
+    /// The rows of the logs that `keeps` says of those that there were when the segment began.
+    pub(super) fn room_rows(
+        &self,
+        keeps: impl Fn(&str, u64) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let mut rows = self.rows(ROOMS, |_| true)?;
+        let mut failed = None;
+        rows.retain(|(room, value)| match self.room_row(room, value) {
+            Ok(row) => keeps(room, row.epoch),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(rows), Err)
+    }
+
+    /// The rows of the index for the rooms that `keeps` says.
+    pub(super) fn index_rows(
+        &self,
+        keeps: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.rows(INDEX, keeps)
+    }
+
+    fn rows(
+        &self,
+        table: TableDefinition<'_, &str, &[u8]>,
+        keeps: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let mut rows = Vec::new();
+        let table = self.failing(self.transaction.open_table(table))?;
+        for item in self.failing(table.iter())? {
+            let (key, value) = self.failing(item)?;
+            if keeps(key.value()) {
+                rows.push((key.value().to_owned(), value.value().to_vec()));
+            }
+        }
+        Ok(rows)
     }
 
     /// Where a room's entries are; nowhere unless the segment is sealed.

@@ -10,8 +10,8 @@ use crate::room::Allowed;
 pub struct ChatConfig {
     /// The largest body in bytes; at most [`MAX_BODY`], which is also the default.
     pub max_body: usize,
-    /// How many rooms there may be; 10,000. A room is never deleted, so this bounds what strangers can leave behind;
-    /// those of the store are served even if they are more.
+    /// How many rooms there may be; 10,000. A room stays until it [expires](super::Server::expire), so this bounds what strangers
+    /// can leave behind; those of the store are served even if they are more.
     pub max_rooms: usize,
     /// How many clients a room remembers; 16,384. The longest idle are forgotten only after `remember`.
     pub max_clients_per_room: usize,

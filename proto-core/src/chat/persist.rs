@@ -40,6 +40,13 @@ pub enum Record {
         /// The entry.
         entry: StoredEntry,
     },
+    /// A room exists no longer, and its log with it. It may begin again, with another epoch.
+    Gone {
+        /// The room's name.
+        room: Arc<str>,
+        /// The epoch of the log that ends.
+        epoch: u64,
+    },
 }
 
 /// An entry as the store keeps it.
@@ -121,6 +128,8 @@ pub struct RoomState {
     pub salt: RoomSalt,
     /// The highest durable slot; 0 when the log is empty.
     pub latest: u64,
+    /// When something was committed to it last: milliseconds since 1970; 0 if that is not known.
+    pub last_ms: u64,
     /// What is remembered of each client.
     pub clients: BTreeMap<ClientId, ClientTable>,
     /// The latest entries, oldest first and ending at `latest`; may be empty, then the server reads when it is asked.
@@ -140,10 +149,10 @@ pub struct OutOfOrder {
 impl RoomState {
     /// The state that [`Record::Room`] creates.
     pub fn new(room: Arc<str>, epoch: u64, salt: RoomSalt) -> Self {
-        Self { room, epoch, salt, latest: 0, clients: BTreeMap::new(), tail: Vec::new() }
+        Self { room, epoch, salt, latest: 0, last_ms: 0, clients: BTreeMap::new(), tail: Vec::new() }
     }
 
-    /// The state after `entry`: `latest` and the author's table, unless he is within the server. Does not touch `tail`, which is the store's to fill.
+    /// The state after `entry`: `latest`, its time, and the author's table, unless he is within the server. Does not touch `tail`, which is the store's to fill.
     ///
     /// # Errors
     /// When the entry is not for slot `latest + 1`; nothing has changed then.
@@ -153,6 +162,7 @@ impl RoomState {
             return Err(OutOfOrder { expected, found: entry.slot });
         }
         self.latest = entry.slot;
+        self.last_ms = entry.commit_ms;
         if !entry.client.is_within() {
             self.clients.entry(entry.client).or_default().record(entry);
         }

@@ -17,6 +17,8 @@ pub struct RoomConfig {
     pub max_rooms: usize,
     /// Connections. 65,536.
     pub max_peers: usize,
+    /// How long the log of a room is kept in which nobody is; lobbies and `test/` rooms are kept in any case. `None`, the default: for ever.
+    pub keep: Option<Duration>,
     /// Whether a ban concerns the addresses of who is banned as well. No: his neighbours have done nothing.
     pub ban_prefix: bool,
     /// Makes ids of guests from their addresses, so that they are the same the next time. `None`: they are random.
@@ -39,6 +41,7 @@ impl Default for RoomConfig {
             resume_window: Duration::from_secs(30),
             max_rooms: 10_000,
             max_peers: 65_536,
+            keep: None,
             ban_prefix: false,
             salt: None,
             allowed: Limits::default(),

@@ -154,7 +154,7 @@ impl<A: Address> Server<A> {
                     self.hall.handle_say_failed(&said);
                 }
             }
-            Ask::Close(log) => self.chat.close_log(&log),
+            Ask::Close(log) => self.chat.close_log(now, &log),
         }
     }
 

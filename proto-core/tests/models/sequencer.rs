@@ -146,6 +146,7 @@ impl World {
                     }
                     self.log.push(entry);
                 }
+                Record::Gone { .. } => self.broken = Some("the room ended"),
             }
         }
         self.server.handle_persisted(self.now, batch.number);

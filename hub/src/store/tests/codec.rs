@@ -16,6 +16,7 @@ fn records(frame: &[u8]) -> Result<Vec<Record>, proto_core::wire::DecodeError> {
                     records.push(Record::Entry { room: room.into(), epoch, entry: entry? });
                 }
             }
+            Section::Gone { room, epoch } => records.push(Record::Gone { room: room.into(), epoch }),
         }
     }
     Ok(records)
@@ -23,7 +24,7 @@ fn records(frame: &[u8]) -> Result<Vec<Record>, proto_core::wire::DecodeError> {
 
 fn room_of(record: &Record) -> &str {
     match record {
-        Record::Room { room, .. } | Record::Entry { room, .. } => room,
+        Record::Room { room, .. } | Record::Entry { room, .. } | Record::Gone { room, .. } => room,
     }
 }
 

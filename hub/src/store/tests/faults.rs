@@ -13,7 +13,7 @@ use crate::store::disk::{Disk, FileSystem};
 use crate::store::{LogWriter as _, Opened, Options, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
+pub(crate) enum Op {
     Write,
     Sync,
 }
@@ -27,14 +27,14 @@ struct Plan {
 
 /// The file system, with a plan of failures.
 #[derive(Clone, Debug, Default)]
-struct Faulty(Arc<Mutex<Plan>>);
+pub(crate) struct Faulty(Arc<Mutex<Plan>>);
 
 impl Faulty {
-    fn fail_from(&self, operation: u64, op: Op, kind: io::ErrorKind) {
+    pub(crate) fn fail_from(&self, operation: u64, op: Op, kind: io::ErrorKind) {
         *self.0.lock().unwrap() = Plan { failing: Some((operation, op, kind)), done: 0 };
     }
 
-    fn heal(&self) {
+    pub(crate) fn heal(&self) {
         *self.0.lock().unwrap() = Plan::default();
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Feed {
     pub(crate) rooms: BTreeMap<Arc<str>, Room>,
     number: u64,
     step: u64,
+    /// How many rooms have begun.
+    begun: u64,
 }
 
 impl Feed {
@@ -60,8 +62,10 @@ impl Feed {
     pub(crate) fn entry(&mut self, room: &str, client: u64, body: &[u8]) -> Vec<Record> {
         let mut records = Vec::new();
         let name: Arc<str> = Arc::from(room);
-        let epoch = 1000 + self.rooms.len() as u64;
+        let begun = &mut self.begun;
         let known = self.rooms.entry(name.clone()).or_insert_with(|| {
+            let epoch = 1000 + *begun;
+            *begun += 1;
             let salt = RoomSalt([epoch as u8; 32]);
             records.push(Record::Room { room: name.clone(), epoch, salt });
             Room { epoch, salt, entries: Vec::new() }
@@ -83,6 +87,13 @@ impl Feed {
         known.entries.push(entry.clone());
         records.push(Record::Entry { room: name, epoch: known.epoch, entry });
         records
+    }
+
+    /// The end of a room's log.
+    pub(crate) fn end(&mut self, room: &str) -> Batch {
+        self.number += 1;
+        let (room, known) = self.rooms.remove_entry(room).expect("it is there");
+        Batch { number: self.number, records: vec![Record::Gone { room, epoch: known.epoch }] }
     }
 
     /// What the server must be restored from.

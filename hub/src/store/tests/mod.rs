@@ -7,4 +7,5 @@ mod feed;
 mod full_disk;
 mod kill;
 mod log;
+mod sweep;
 mod threads;

@@ -45,6 +45,12 @@ impl Wanted {
 }
 
 impl Reads {
+    /// Whether somebody waits for entries of this room, or did.
+    pub(super) fn concern(&self, room: RoomKey) -> bool {
+        let mut wanted = self.queue.iter().map(|(_, wanted)| wanted).chain(self.with_store.values());
+        wanted.any(|wanted| wanted.room == room)
+    }
+
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.queue.retain(|(_, wanted)| wanted.connection != connection);
     }

@@ -74,7 +74,7 @@ impl Server {
         if let Some(&key) = self.names.get(name) {
             return Ok(key);
         }
-        if self.rooms.len() >= self.config.max_rooms {
+        if self.names.len() >= self.config.max_rooms {
             self.stats.too_many_rooms += 1;
             return Err(RejectReason::TooManyRooms);
         }

@@ -30,10 +30,18 @@ impl Server {
     }
 
     /// What is committed to this log is told no more.
-    pub fn close_log(&mut self, room: &str) {
+    pub fn close_log(&mut self, now: Now, room: &str) {
+        self.observe(now);
         if let Some(&key) = self.names.get(room) {
-            self.rooms[key.0].watched = false;
+            let room = &mut self.rooms[key.0];
+            room.watched = false;
+            room.last_ms = room.last_ms.max(now.unix_ms);
         }
+    }
+
+    /// How many logs there are.
+    pub fn logs(&self) -> usize {
+        self.names.len()
     }
 
     /// The epoch of a log, if there is one of that name.

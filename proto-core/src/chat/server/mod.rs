@@ -4,6 +4,7 @@ mod append;
 mod budget;
 mod catch_up;
 mod connection;
+mod expiry;
 mod join;
 mod leave;
 mod logs;
@@ -56,6 +57,8 @@ pub struct Server {
     /// The latest monotonic time seen: a clock that runs backwards is clamped to it.
     now: Timestamp,
     rooms: Vec<Room>,
+    /// Places of rooms that are gone, for rooms to come.
+    free: Vec<RoomKey>,
     names: BTreeMap<Arc<str>, RoomKey>,
     connections: BTreeMap<ConnectionId, Connection>,
     sequencer: sequencer::Sequencer,
@@ -80,6 +83,7 @@ impl Server {
             rng: Rng::new(&seed, "chat server"),
             now: Timestamp::ZERO,
             rooms: Vec::new(),
+            free: Vec::new(),
             names: BTreeMap::new(),
             connections: BTreeMap::new(),
             sequencer: sequencer::Sequencer::default(),
@@ -168,9 +172,12 @@ impl Server {
     }
 
     fn add_room(&mut self, room: Room) -> RoomKey {
-        let key = RoomKey(self.rooms.len());
+        let key = self.free.pop().unwrap_or(RoomKey(self.rooms.len()));
         self.names.insert(room.name.clone(), key);
-        self.rooms.push(room);
+        match self.rooms.get_mut(key.0) {
+            Some(place) => *place = room,
+            None => self.rooms.push(room),
+        }
         key
     }
 

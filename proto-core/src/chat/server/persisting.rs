@@ -1,6 +1,7 @@
 //! Durable before known: what is handed to the store, and what its answers release (spec: chat.md, section 7).
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -20,6 +21,9 @@ pub(super) struct Disk {
     /// Batches with the store, oldest first.
     outstanding: VecDeque<Outstanding>,
     last_number: u64,
+    /// Rooms that are gone, which no batch with the store says yet. They come before those to create, for one of those may have the
+    /// same name.
+    to_end: VecDeque<(Arc<str>, u64)>,
     /// Rooms that no batch with the store creates yet.
     to_create: VecDeque<RoomKey>,
     /// Rooms whose clients know that the disk is full.
@@ -50,6 +54,7 @@ struct Outstanding {
 
 #[derive(Clone, Debug)]
 enum Item {
+    Gone(Arc<str>, u64),
     Room(RoomKey),
     Entry(RoomKey, StoredEntry),
 }
@@ -61,6 +66,19 @@ impl Disk {
 
     pub(super) fn is_full(&self) -> bool {
         matches!(self.health, Health::Full { .. } | Health::Trying { .. })
+    }
+
+    /// Whether a room may end now: one that waits for the disk would only wait longer.
+    pub(super) fn may_end(&self) -> bool {
+        self.health == Health::Sound && self.to_end.is_empty()
+    }
+
+    pub(super) fn end(&mut self, room: Arc<str>, epoch: u64) {
+        self.to_end.push_back((room, epoch));
+    }
+
+    pub(super) fn forget_told(&mut self, room: RoomKey) {
+        self.told_full.remove(&room);
     }
 
     pub(super) fn create(&mut self, room: RoomKey) {
@@ -116,7 +134,7 @@ impl Server {
 
     /// What the next item is charged; 0 when there is none.
     fn next_cost(&self) -> usize {
-        if !self.disk.to_create.is_empty() {
+        if !self.disk.to_end.is_empty() || !self.disk.to_create.is_empty() {
             return ENTRY_OVERHEAD;
         }
         let head =
@@ -125,6 +143,9 @@ impl Server {
     }
 
     fn next_item(&mut self, now: Now) -> Option<Item> {
+        if let Some((room, epoch)) = self.disk.to_end.pop_front() {
+            return Some(Item::Gone(room, epoch));
+        }
         if let Some(room) = self.disk.to_create.pop_front() {
             return Some(Item::Room(room));
         }
@@ -156,6 +177,7 @@ impl Server {
 
     fn record(&self, item: &Item) -> Record {
         match item {
+            Item::Gone(room, epoch) => Record::Gone { room: room.clone(), epoch: *epoch },
             Item::Room(key) => {
                 let room = &self.rooms[key.0];
                 Record::Room { room: room.name.clone(), epoch: room.epoch, salt: room.salt }
@@ -179,8 +201,10 @@ impl Server {
             }
             for item in batch.items {
                 match item {
+                    Item::Gone(..) => self.stats.expired += 1,
                     Item::Room(key) => {
                         self.rooms[key.0].durable = true;
+                        self.rooms[key.0].last_ms = now.unix_ms;
                         self.admit_all(key);
                     }
                     Item::Entry(key, entry) => self.release(key, entry),
@@ -193,6 +217,7 @@ impl Server {
         self.stats.committed += 1;
         let room = &mut self.rooms[key.0];
         room.latest = entry.slot;
+        room.last_ms = entry.commit_ms;
         let mut speaker = None;
         if let Some(member) = room.members.get_mut(&entry.client) {
             member.waiting.pop_front();
@@ -244,14 +269,15 @@ impl Server {
     pub fn handle_persist_failed(&mut self, now: Now, from: u64, failure: PersistFailure) {
         let now = self.observe(now);
         let mut affected = BTreeSet::new();
+        let before = self.disk.outstanding.len();
         while let Some(batch) = self.disk.outstanding.pop_back_if(|batch| batch.number >= from) {
             self.stats.batches_failed += 1;
             for item in batch.items.into_iter().rev() {
-                affected.insert(self.take_back(item));
+                affected.extend(self.take_back(item));
             }
         }
         match failure {
-            PersistFailure::Full if !affected.is_empty() && !self.disk.is_broken() => {
+            PersistFailure::Full if self.disk.outstanding.len() < before && !self.disk.is_broken() => {
                 self.wait_for_room(now, &affected);
             }
             PersistFailure::Full => {}
@@ -259,11 +285,16 @@ impl Server {
         }
     }
 
-    fn take_back(&mut self, item: Item) -> RoomKey {
+    /// Gives the room that waits for it now, if there is one.
+    fn take_back(&mut self, item: Item) -> Option<RoomKey> {
         match item {
+            Item::Gone(room, epoch) => {
+                self.disk.to_end.push_front((room, epoch));
+                None
+            }
             Item::Room(key) => {
                 self.disk.to_create.push_front(key);
-                key
+                Some(key)
             }
             Item::Entry(key, entry) => {
                 self.stats.given_back += 1;
@@ -274,7 +305,7 @@ impl Server {
                     member.in_flight -= 1;
                 }
                 self.file_head(key, entry.client);
-                key
+                Some(key)
             }
         }
     }
@@ -314,6 +345,7 @@ impl Server {
             return;
         }
         self.disk.health = Health::Broken;
+        self.disk.to_end.clear();
         self.disk.to_create.clear();
         self.sequencer.clear();
         self.events.store(ServerEvent::Stopped);

@@ -12,7 +12,7 @@ use crate::chat::message::WireEntry;
 use crate::chat::persist::{ClientTable, RoomState, StoredEntry};
 use crate::{ConnectionId, Timestamp};
 
-/// An index into the server's rooms, which are never removed.
+/// An index into the server's rooms. Of one that is gone it is used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RoomKey(pub(super) usize);
 
@@ -27,6 +27,8 @@ pub(super) struct Room {
     pub(super) latest: u64,
     /// The highest slot given to an entry: `latest` and what is with the store.
     pub(super) placed: u64,
+    /// When the room was used last: milliseconds since 1970; 0 if that is not known.
+    pub(super) last_ms: u64,
     pub(super) members: BTreeMap<ClientId, Member>,
     pub(super) tail: Tail,
     /// Whether what is committed is to be told by `poll_committed`.
@@ -90,6 +92,7 @@ impl Room {
             durable: false,
             latest: 0,
             placed: 0,
+            last_ms: 0,
             members: BTreeMap::new(),
             tail: Tail::default(),
             watched: false,
@@ -105,6 +108,7 @@ impl Room {
             durable: true,
             latest: state.latest,
             placed: state.latest,
+            last_ms: state.last_ms,
             members: members.collect(),
             ..Self::new(state.room, state.epoch, state.salt)
         }
@@ -124,6 +128,12 @@ impl Room {
         let before = self.members.len();
         self.members.retain(|_, member| !member.is_idle(unix_ms, remember_ms));
         before - self.members.len()
+    }
+
+    /// Whether nobody is in it, and nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_idle = |member: &Member| member.connection.is_none() && member.waiting.is_empty();
+        self.durable && !self.watched && self.members.values().all(is_idle)
     }
 
     /// `connection` speaks for `client` no longer.

@@ -23,6 +23,8 @@ pub struct ServerStats {
     pub pages: u64,
     /// Connections fenced by a newer one of the same client.
     pub fenced: u64,
+    /// Logs of empty rooms that ended after their time.
+    pub expired: u64,
     /// Clients forgotten after their time.
     pub forgotten: u64,
     /// Messages that do not decode, or that a client does not send. The connection ends.

@@ -48,6 +48,12 @@ pub(super) struct TailBudget {
 }
 
 impl Server {
+    pub(super) fn forget_tail(&mut self, key: RoomKey) {
+        let tail = core::mem::take(&mut self.rooms[key.0].tail);
+        self.tails.by_age.remove(&(tail.touched, key));
+        self.tails.bytes -= tail.bytes;
+    }
+
     pub(super) fn keep_in_tail(&mut self, key: RoomKey, entry: StoredEntry) {
         let budget = &mut self.tails;
         let tail = &mut self.rooms[key.0].tail;

@@ -40,6 +40,11 @@ impl Store {
                     kept.state.apply(&entry).map_err(|error| alloc::format!("{error}"))?;
                     kept.entries.push(entry);
                 }
+                Record::Gone { room, epoch } => {
+                    if self.rooms.remove(&room).is_none_or(|kept| kept.state.epoch != epoch) {
+                        return Err("a log ended that was not there".into());
+                    }
+                }
             }
         }
         Ok(Some(batch.number))

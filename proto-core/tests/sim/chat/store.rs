@@ -88,6 +88,10 @@ impl Store {
                 state.apply(entry).expect("slots are dense");
                 entries.push(entry.clone());
             }
+            Record::Gone { room, epoch } => {
+                let (state, _) = self.rooms.remove(room).expect("a room that ends is there");
+                assert_eq!(state.epoch, *epoch, "it is this room that ends");
+            }
         }
     }
 
@@ -203,6 +207,11 @@ fn encode(batch: &Batch) -> Vec<u8> {
                 put(entry.name.as_bytes(), &mut body);
                 put(&entry.body, &mut body);
             }
+            Record::Gone { room, epoch } => {
+                body.push(2);
+                put(room.as_bytes(), &mut body);
+                body.extend_from_slice(&epoch.to_be_bytes());
+            }
         }
     }
     let mut frame = Vec::new();
@@ -226,6 +235,10 @@ fn frame(reader: &mut Reader<'_>) -> Result<Vec<Record>, DecodeError> {
         let epoch = body.u64()?;
         if kind == 0 {
             records.push(Record::Room { room, epoch, salt: RoomSalt(body.array()?) });
+            continue;
+        }
+        if kind == 2 {
+            records.push(Record::Gone { room, epoch });
             continue;
         }
         let (slot, sequence, author_ms, commit_ms) = (body.u64()?, body.u64()?, body.u64()?, body.u64()?);

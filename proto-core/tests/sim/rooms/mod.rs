@@ -125,7 +125,7 @@ fn nobody_banned(view: &View<'_, RoomNode>) -> Result<(), String> {
     Ok(())
 }
 
-fn crowd(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<RoomNode> {
+fn crowd(seed: u64, count: usize, rooms: &RoomConfig, oracle: InRooms) -> Sim<RoomNode> {
     let mut sim = Sim::new("rooms");
     let (server, client) = (config(true), config(false));
     let mut rooms = rooms.clone();
@@ -155,7 +155,7 @@ fn crowd(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<RoomNode> {
         }
         w.at(ms(4000 + draw.below(2000))).cmd(clients[count - 1], Cmd::Close);
     });
-    sim.oracle("rooms", InRooms::default());
+    sim.oracle("rooms", oracle);
     sim.invariant("nobody who is banned is present", nobody_banned);
     sim.invariant("conservation", |view| {
         let mut servers = view.nodes().filter_map(|(_, node)| match node {
@@ -173,7 +173,7 @@ fn chaos() -> Chaos {
 }
 
 pub(crate) fn stormy_with(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<RoomNode> {
-    let mut sim = crowd(seed, count, rooms);
+    let mut sim = crowd(seed, count, rooms, InRooms::default());
     sim.campaign(chaos());
     sim
 }
@@ -181,6 +181,36 @@ pub(crate) fn stormy_with(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<Ro
 #[test]
 fn rooms_keep_their_promises_whatever_happens() {
     let report = simtest::run_seeds(0..10_000, |seed| stormy_with(seed, 3 + (seed % 3) as usize, &rooms()));
+    println!("{report}");
+}
+
+/// Logs of empty rooms that end within a run, under every fault.
+fn passing(seed: u64) -> Sim<RoomNode> {
+    let rooms = RoomConfig { keep: Some(secs(1)), ..rooms() };
+    let mut sim = crowd(seed, 3, &rooms, InRooms::whose_logs_end());
+    sim.campaign(chaos());
+    sim.sometimes("a log has ended", |view| {
+        view.nodes().any(|(_, node)| match node {
+            RoomNode::Server(node) => node.server().chat_stats().expired > 0,
+            RoomNode::Client(_) => false,
+        })
+    });
+    sim.finally("all but the rooms with somebody in them have ended", |view| {
+        let mut servers = view.nodes().filter_map(|(_, node)| match node {
+            RoomNode::Server(node) => Some(node.server()),
+            RoomNode::Client(_) => None,
+        });
+        let server = servers.next().ok_or("no server")?;
+        let there: BTreeSet<_> = server.hall().rooms().map(|room| Arc::clone(room.name())).collect();
+        let stay = there.iter().filter(|name| ***name != *"lobby").count() + 1;
+        if server.logs() <= stay { Ok(()) } else { Err(format!("{} logs, {there:?}", server.logs())) }
+    });
+    sim
+}
+
+#[test]
+fn rooms_keep_their_promises_while_logs_end() {
+    let report = simtest::run_seeds(0..2_000, passing);
     println!("{report}");
 }
 

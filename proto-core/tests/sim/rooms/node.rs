@@ -61,7 +61,7 @@ impl ServerNode {
         let store = Store::open(boot);
         let (link, chat, now) = (Link::datagram(1200), ChatConfig::default(), both(boot.now));
         let mut server =
-            Server::new(Arc::clone(config), link, chat, boot.seed, now).with_rooms(rooms.clone());
+            Server::new(Arc::clone(config), link, chat, boot.seed, now).with_rooms(now, rooms.clone());
         for room in store.rooms() {
             server.restore(room.clone()).expect("a store restores what it stored");
         }

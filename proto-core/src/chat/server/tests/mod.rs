@@ -1,6 +1,7 @@
 //! The rules of the server, one by one.
 
 mod durable;
+mod expiry;
 mod join;
 mod limits;
 mod once;
@@ -151,7 +152,7 @@ fn short(payload: &Bytes) -> String {
 fn entries(batch: &Batch) -> impl Iterator<Item = &StoredEntry> {
     batch.records.iter().filter_map(|record| match record {
         Record::Entry { entry, .. } => Some(entry),
-        Record::Room { .. } => None,
+        Record::Room { .. } | Record::Gone { .. } => None,
     })
 }
 

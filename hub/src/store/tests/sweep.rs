@@ -1,0 +1,276 @@
+//! Logs that end, and what becomes of their bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use proto_core::chat::Batch;
+
+use super::faults::{Faulty, Op};
+use super::feed::{Feed, open_at, small};
+use crate::store::{LogReader as _, LogWriter as _, Opened, Options, Swept, restore};
+
+const DIR: &str = "BOWLINE_TEST_SWEEP_DIR";
+
+fn files(dir: &Path) -> BTreeMap<PathBuf, u64> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|file| (file.clone(), fs::metadata(&file).unwrap().len())).collect()
+}
+
+fn copied(opened: &Opened) -> Vec<u8> {
+    let mut copying = opened.reader.copier().begin().unwrap();
+    let mut copy = Vec::new();
+    while let Some(piece) = copying.piece().unwrap() {
+        assert!(!piece.is_empty(), "an empty piece looks like an end");
+        copy.extend(piece);
+    }
+    copy
+}
+
+fn one(feed: &mut Feed, room: &str, body: &[u8]) -> Batch {
+    let mut batch = feed.batch(1, 0);
+    batch.records = feed.entry(room, 1, body);
+    batch
+}
+
+/// Several segments, mostly of a room that has ended since and begun anew, with one that lives in all of them.
+fn ended(dir: &Path, options: &Options) -> (Opened, Feed) {
+    let mut feed = Feed::default();
+    let mut log = open_at(dir, options).unwrap();
+    for round in 0..200 {
+        let room = if round % 4 == 0 { "living" } else { "ended" };
+        log.writer.append(&[one(&mut feed, room, &[b'x'; 1000])]).unwrap();
+    }
+    log.writer.append(&[feed.end("ended")]).unwrap();
+    for _ in 0..30 {
+        log.writer
+            .append(&[one(&mut feed, "living", &[b'y'; 1000]), one(&mut feed, "ended", b"anew")])
+            .unwrap();
+    }
+    (log, feed)
+}
+
+#[test]
+fn a_log_that_has_ended_is_gone_and_its_name_free() {
+    let dir = tempfile::tempdir().unwrap();
+    for (segment, reopen) in [(1 << 20, false), (1 << 20, true), (700, false), (700, true)] {
+        let (dir, options) = (dir.path().join(format!("{segment}{reopen}")), small(segment));
+        let mut feed = Feed::default();
+        let mut log = open_at(&dir, &options).unwrap();
+        for _ in 0..10 {
+            log.writer
+                .append(&[one(&mut feed, "a", b"first life"), one(&mut feed, "b", b"beside it")])
+                .unwrap();
+        }
+        let old = feed.page("a", 1, 3);
+        // The end, the beginning, and more of it, in one frame.
+        let end = feed.end("a");
+        log.writer.append(&[end, one(&mut feed, "a", b"second life"), one(&mut feed, "a", b"more")]).unwrap();
+        if reopen {
+            drop(log);
+            log = open_at(&dir, &options).unwrap();
+            assert_eq!(log.rooms, feed.states());
+        }
+        feed.verify(&mut log.reader).unwrap();
+        assert!(log.reader.read(&old).is_err(), "nothing is read of the first life");
+        log.writer.append(&[one(&mut feed, "a", b"and more")]).unwrap();
+        let end = feed.end("b");
+        log.writer.append(&[end]).unwrap();
+        feed.verify(&mut log.reader).unwrap();
+        drop(log);
+        assert_eq!(open_at(&dir, &options).unwrap().rooms, feed.states());
+    }
+}
+
+#[test]
+fn what_does_not_end_a_log_that_there_is_is_not_written() {
+    for (room, epoch) in [("nowhere", 1000), ("room 0", 7)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut feed = Feed::default();
+        let mut log = open_at(dir.path(), &Options::default()).unwrap();
+        log.writer.append(&[feed.batch(1, 3)]).unwrap();
+        let records = vec![proto_core::chat::Record::Gone { room: room.into(), epoch }];
+        assert!(log.writer.append(&[Batch { number: 9, records }]).is_err());
+        drop(log);
+        assert_eq!(open_at(dir.path(), &Options::default()).unwrap().rooms, feed.states());
+    }
+}
+
+#[test]
+fn files_lose_what_has_ended_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(20_000);
+    let (mut log, mut feed) = ended(dir.path(), &options);
+    feed.verify(&mut log.reader).unwrap();
+    let (copy, before) = (copied(&log), files(dir.path()));
+    let sweeper = log.reader.sweeper();
+    sweeper.sweep(|| false).unwrap();
+    let Swept { segments, bytes, put_off, failed } = sweeper.counts().totals();
+    assert!(segments >= 7 && (put_off, failed) == (0, 0), "{segments} of {} files", before.len());
+    let after = files(dir.path());
+    let saved: u64 = before.values().sum::<u64>() - after.values().sum::<u64>();
+    assert!(saved == bytes && bytes > 50_000, "{bytes} of {saved}");
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    feed.verify(&mut log.reader).unwrap();
+    assert_eq!(copied(&log), copy, "a copy holds the same");
+    for _ in 0..60 {
+        log.writer.append(&[feed.batch(3, 5)]).unwrap();
+    }
+    sweeper.sweep(|| false).unwrap();
+    assert_eq!(sweeper.counts().totals().segments, segments, "nothing has ended since");
+    drop(log);
+    let mut log = open_at(dir.path(), &options).unwrap();
+    assert_eq!(log.rooms, feed.states());
+    feed.verify(&mut log.reader).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let mut epoch = 1_000_000;
+    let mut anew = open_at(place.path(), &options).unwrap();
+    let draw = || {
+        epoch += 1;
+        epoch
+    };
+    let entries = restore(&*copied(&log), &mut anew.writer, draw).unwrap().entries;
+    assert_eq!(entries, feed.states().iter().map(|room| room.latest).sum::<u64>());
+}
+
+#[test]
+fn everything_can_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(20_000);
+    let (mut log, mut feed) = ended(dir.path(), &options);
+    let ends = [feed.end("living"), feed.end("ended")];
+    log.writer.append(&ends).unwrap();
+    log.reader.sweeper().sweep(|| false).unwrap();
+    assert!(copied(&log).len() < 100, "a copy holds nothing");
+    drop(log);
+    let mut log = open_at(dir.path(), &options).unwrap();
+    assert_eq!(log.rooms, []);
+    log.writer.append(&[one(&mut feed, "living", b"again")]).unwrap();
+    feed.verify(&mut log.reader).unwrap();
+}
+
+#[test]
+fn a_copy_that_is_being_made_puts_a_sweep_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, mut feed) = ended(dir.path(), &small(20_000));
+    let then = feed.states();
+    let sweeper = log.reader.sweeper();
+    let mut copying = log.reader.copier().begin().unwrap();
+    let mut copy = copying.piece().unwrap().unwrap();
+    log.writer.append(&[feed.end("living")]).unwrap();
+    sweeper.sweep(|| false).unwrap();
+    assert_eq!(sweeper.counts().totals(), Swept { put_off: 1, ..Swept::default() });
+    while let Some(piece) = copying.piece().unwrap() {
+        copy.extend(piece);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut anew = open_at(place.path(), &Options::default()).unwrap();
+    let entries = restore(&*copy, &mut anew.writer, || 5).unwrap().entries;
+    assert_eq!(
+        entries,
+        then.iter().map(|room| room.latest).sum::<u64>(),
+        "all that there was when it was begun"
+    );
+    drop(copying);
+    sweeper.sweep(|| false).unwrap();
+    assert!(sweeper.counts().totals().segments > 5);
+}
+
+#[test]
+fn a_disk_that_fails_at_any_operation_of_a_sweep_leaves_the_log_whole() {
+    for (op, kind) in [
+        (Op::Write, io::ErrorKind::StorageFull),
+        (Op::Sync, io::ErrorKind::StorageFull),
+        (Op::Write, io::ErrorKind::PermissionDenied),
+    ] {
+        let mut failures = 0;
+        for operation in 0..40 {
+            let dir = tempfile::tempdir().unwrap();
+            let faults = Faulty::default();
+            let options = Options { disk: Arc::new(faults.clone()), ..small(20_000) };
+            let (mut log, mut feed) = ended(dir.path(), &options);
+            let sweeper = log.reader.sweeper();
+            faults.fail_from(operation, op, kind);
+            failures += u64::from(sweeper.sweep(|| false).is_err());
+            faults.heal();
+            assert!(files(dir.path()).keys().all(|file| file.extension().is_none_or(|is| is != "new")));
+            feed.verify(&mut log.reader).unwrap();
+            log.writer.append(&[one(&mut feed, "living", b"on")]).unwrap();
+            sweeper.sweep(|| false).unwrap();
+            feed.verify(&mut log.reader).unwrap();
+            drop(log);
+            let mut log = open_at(dir.path(), &options).unwrap();
+            assert_eq!(log.rooms, feed.states(), "{operation}");
+            feed.verify(&mut log.reader).unwrap();
+        }
+        assert!(failures > 20, "{op:?}: {failures} failed");
+    }
+}
+
+/// The step of that number: what is written.
+fn step(feed: &mut Feed, number: u64) -> Batch {
+    let rooms: Vec<_> = feed.rooms.keys().cloned().collect();
+    match rooms.first() {
+        Some(room) if number % 5 == 4 => feed.end(room),
+        _ => feed.batch(4, 10),
+    }
+}
+
+/// Appends, ends logs and sweeps without end, and says the number of each step that is durable.
+#[test]
+#[ignore = "runs in the process that the test below kills"]
+fn child_that_sweeps() {
+    let dir = PathBuf::from(std::env::var_os(DIR).expect("only the test below starts this"));
+    let mut log = open_at(&dir, &small(10_000)).unwrap();
+    let mut feed = Feed::default();
+    let mut steps = 0;
+    while feed.states() != log.rooms {
+        step(&mut feed, steps);
+        steps += 1;
+        assert!(steps < 10_000, "what was found is no prefix of the feed");
+    }
+    let sweeper = log.reader.sweeper();
+    loop {
+        log.writer.append(&[step(&mut feed, steps)]).unwrap();
+        steps += 1;
+        writeln!(io::stdout(), "durable {steps}").unwrap();
+        sweeper.sweep(|| false).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_sweeps_leaves_the_log_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut durable = 0;
+    for more in [9, 30, 7, 41, 18, 25] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "store::tests::sweep::child_that_sweeps"])
+            .env(DIR, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let target = durable + more;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            if let Some(number) = line.unwrap().strip_prefix("durable ") {
+                durable = number.parse().unwrap();
+                if durable == target {
+                    child.kill().unwrap();
+                }
+            }
+        }
+        child.wait().unwrap();
+        assert!(durable >= target, "the child ended by itself after {durable} of {target}");
+
+        let Opened { rooms, mut reader, .. } = open_at(dir.path(), &small(10_000)).unwrap();
+        let mut feed = Feed::default();
+        (0..durable).for_each(|number| drop(step(&mut feed, number)));
+        if feed.states() != rooms {
+            step(&mut feed, durable);
+        }
+        assert_eq!(rooms, feed.states(), "{durable} steps, or one more");
+        feed.verify(&mut reader).unwrap();
+    }
+}

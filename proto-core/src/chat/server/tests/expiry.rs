@@ -1,0 +1,148 @@
+//! Logs of rooms in which nobody has been for long.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Fixture, connection, fixture, with};
+use crate::chat::{ChatConfig, PersistFailure, Record};
+
+const KEEP: Duration = Duration::from_mins(1);
+
+fn expire(f: &mut Fixture) -> usize {
+    f.server.expire(f.now, KEEP, 64, |_| false)
+}
+
+fn leave(f: &mut Fixture, from: u32) {
+    f.server.handle_disconnected(f.now, connection(from));
+}
+
+/// Client 1 has said two things, and is gone for longer than logs are kept.
+fn left() -> Fixture {
+    let mut f = fixture();
+    f.join(1);
+    f.fill(1, 2);
+    leave(&mut f, 1);
+    f.wait(60_001);
+    f
+}
+
+fn kinds(f: &mut Fixture) -> (Vec<char>, u64) {
+    let batch = f.batch().expect("there is something to write");
+    let kind = |record: &Record| match record {
+        Record::Room { .. } => 'r',
+        Record::Entry { .. } => 'e',
+        Record::Gone { .. } => 'g',
+    };
+    (batch.records.iter().map(kind).collect(), batch.number)
+}
+
+#[test]
+fn a_room_that_is_long_empty_ends_and_begins_anew_under_another_epoch() {
+    let mut f = left();
+    let before = f.server.epoch_of("r");
+    assert_eq!((expire(&mut f), f.server.epoch_of("r"), f.server.logs()), (1, None, 0));
+    f.join_as(2, 1, 2);
+    assert!(f.said().is_empty(), "nobody is let in before it is durable");
+    let (records, number) = kinds(&mut f);
+    assert_eq!(records, ['g', 'r'], "the end comes first");
+    f.server.handle_persisted(f.now, number);
+    assert_eq!(f.said(), ["2: joined 0 0"], "nothing is known of the old log");
+    assert!(f.server.epoch_of("r") != before && f.server.stats().expired == 1);
+    f.append(2, 1, "again");
+    assert_eq!(f.commit(), ["again"]);
+}
+
+#[test]
+fn a_room_stays_until_its_time_and_as_long_as_anybody_is_there() {
+    let mut f = fixture();
+    f.join(1);
+    f.fill(1, 1);
+    f.wait(600_000);
+    assert_eq!(expire(&mut f), 0, "somebody is there who says nothing");
+    leave(&mut f, 1);
+    f.server.open_log("r").expect("it is there");
+    assert_eq!(expire(&mut f), 0, "somebody within the server needs it");
+    f.server.close_log(f.now, "r");
+    assert_eq!(expire(&mut f), 0, "it was used just now");
+    f.wait(60_000);
+    assert_eq!(expire(&mut f), 0);
+    f.wait(1);
+    assert_eq!(f.server.expire(f.now, KEEP, 64, |name| name == "r"), 0, "it is to be kept");
+    assert_eq!(f.server.expire(f.now, KEEP, 0, |_| false), 0, "none at once");
+    assert_eq!(expire(&mut f), 1);
+}
+
+#[test]
+fn what_waits_to_be_durable_keeps_its_room() {
+    let mut f = fixture();
+    f.join(1);
+    f.append(1, 1, "late");
+    leave(&mut f, 1);
+    f.wait(60_001);
+    assert_eq!(expire(&mut f), 0);
+    assert_eq!(f.commit(), ["late"]);
+    assert_eq!(expire(&mut f), 0, "it was committed just now");
+}
+
+#[test]
+fn a_read_that_is_under_way_keeps_its_room() {
+    let mut f = with(ChatConfig { tail_entries: 1, ..ChatConfig::default() });
+    f.join(1);
+    f.fill(1, 5);
+    f.update(1, 5, 5);
+    let read = f.server.poll_read().expect("the tail does not have them");
+    leave(&mut f, 1);
+    f.wait(60_001);
+    assert_eq!(expire(&mut f), 0);
+    f.server.handle_read(f.now, read.id, &[]);
+    assert_eq!(expire(&mut f), 1);
+}
+
+#[test]
+fn an_end_that_fails_is_tried_again_before_what_came_after_it() {
+    let mut f = left();
+    assert_eq!(expire(&mut f), 1);
+    let (records, number) = kinds(&mut f);
+    assert_eq!(records, ['g']);
+    f.join_as(2, 1, 2);
+    let (records, _) = kinds(&mut f);
+    assert_eq!(records, ['r']);
+    f.server.handle_persist_failed(f.now, number, PersistFailure::Full);
+    assert!(f.batch().is_none(), "the disk is left alone");
+    assert_eq!(expire(&mut f), 0, "nothing more ends meanwhile");
+    f.wait(1000);
+    let (records, number) = kinds(&mut f);
+    assert_eq!(records, ['g', 'r']);
+    f.server.handle_persisted(f.now, number);
+    assert_eq!(f.said().last().map(|said| &**said), Some("2: joined 0 0"));
+}
+
+#[test]
+fn an_end_that_fails_alone_leaves_the_disk_alone() {
+    let mut f = left();
+    expire(&mut f);
+    let (_, number) = kinds(&mut f);
+    f.server.handle_persist_failed(f.now, number, PersistFailure::Full);
+    assert!(f.batch().is_none(), "it is not tried again at once");
+    f.wait(1000);
+    assert_eq!(kinds(&mut f).0, ['g']);
+}
+
+#[test]
+fn the_place_of_a_log_that_has_ended_is_free() {
+    let mut f = with(ChatConfig { max_rooms: 2, ..ChatConfig::default() });
+    for round in 0..20 {
+        for name in ["x", "y"] {
+            f.server.open_log(name).unwrap_or_else(|_| panic!("{name} in round {round}"));
+        }
+        assert!(f.server.open_log("z").is_err(), "there are two");
+        f.commit();
+        for name in ["x", "y"] {
+            f.server.close_log(f.now, name);
+        }
+        f.wait(60_001);
+        assert_eq!(expire(&mut f), 2);
+        f.commit();
+        assert!(f.server.rooms.len() <= 3, "places are used again");
+    }
+}

@@ -340,7 +340,7 @@ impl<A: Address> Server<A> {
                 self.release_held(now, id);
                 self.take_in(now, id);
             }
-            Event::Writable(channel) => self.room_writable(id, channel),
+            Event::Writable(channel) => self.room_writable(now, id, channel),
             Event::Closed(closed) => {
                 self.take_in(now, id);
                 self.held.remove(&id);

@@ -39,6 +39,8 @@ pub(super) struct Links {
     by_id: BTreeMap<ConnectionId, Link>,
     /// Those that are behind, by when they are closed for it.
     slow: BTreeSet<(Timestamp, ConnectionId)>,
+    /// What those still have to hear who have left their room while they were behind: that they have.
+    left: BTreeMap<ConnectionId, Bytes>,
     /// Joins of clients that know nothing of rooms, while their rooms are being opened.
     entering: BTreeMap<ConnectionId, Bytes>,
     reads: VecDeque<(Arc<str>, u64, u64)>,
@@ -82,6 +84,7 @@ impl Links {
     fn forget(&mut self, id: ConnectionId) {
         self.set_behind(id, None);
         self.by_id.remove(&id);
+        self.left.remove(&id);
         self.entering.remove(&id);
     }
 }
@@ -222,23 +225,34 @@ impl<A: Address> Server<A> {
         };
         let is_play = matches!(event, Event::Notes(_) | Event::Cursors(_));
         if link.behind.is_some() && !is_play && !matches!(event, Event::Snapshot(_)) {
-            self.stats.room_events_skipped += 1;
+            self.skipped(id, event, payload);
             return;
         }
         let Some(channel) = channel else { return };
         match self.peers.send(now, id, channel, message) {
             Ok(()) if is_play => {}
-            Ok(()) => self.links.set_behind(id, None),
+            Ok(()) => {
+                self.links.left.remove(&id);
+                self.links.set_behind(id, None);
+            }
             Err(SendError::Closed) => self.stats.undeliverable += 1,
             Err(_) if is_play => self.stats.notes_skipped += 1,
             Err(SendError::Full) => {
-                self.stats.room_events_skipped += 1;
+                self.skipped(id, event, payload);
                 let until = link.behind.unwrap_or(now.mono + SLOW_FOR);
                 if self.makes_good() {
                     self.links.set_behind(id, Some(until));
                 }
             }
             Err(_) => self.stats.undeliverable += 1,
+        }
+    }
+
+    /// A snapshot makes good for what somebody in a room has missed; who is in none must hear that he is.
+    fn skipped(&mut self, id: ConnectionId, event: &Event, payload: &Bytes) {
+        self.stats.room_events_skipped += 1;
+        if matches!(event, Event::Left(_)) {
+            self.links.left.insert(id, payload.clone());
         }
     }
 
@@ -254,11 +268,22 @@ impl<A: Address> Server<A> {
     }
 
     /// There is room again: what was missed is made good by a snapshot.
-    pub(super) fn room_writable(&mut self, id: ConnectionId, channel: ChannelId) {
+    pub(super) fn room_writable(&mut self, now: Now, id: ConnectionId, channel: ChannelId) {
         let is_behind = |link: &Link| link.control == Some(channel) && link.behind.is_some();
-        if self.links.by_id.get(&id).is_some_and(is_behind) {
-            self.hall.resync(Peer::Native(id));
+        if !self.links.by_id.get(&id).is_some_and(is_behind) {
+            return;
         }
+        let peer = Peer::Native(id);
+        if self.hall.place_of(peer).is_none() {
+            if let Some(left) = self.links.left.get(&id).cloned()
+                && self.peers.send(now, id, channel, Message::new(left)).is_err()
+            {
+                return;
+            }
+            self.links.left.remove(&id);
+            self.links.set_behind(id, None);
+        }
+        self.hall.resync(peer);
     }
 
     pub(super) fn close_slow(&mut self, now: Now) {

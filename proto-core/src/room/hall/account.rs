@@ -80,6 +80,10 @@ impl Budget {
 struct Account {
     /// Connections.
     sessions: usize,
+    /// Without any: until when it is remembered.
+    until: Timestamp,
+    /// Whether it is among those who have departed.
+    is_listed: bool,
     name: Arc<str>,
     color: Color,
     budget: Budget,
@@ -97,44 +101,69 @@ impl Account {
     }
 }
 
+/// Whose account it is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    User(UserId),
+    Prefix(u64),
+}
+
 /// Users and prefixes, as long as they have connections and a little longer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Accounts {
     users: BTreeMap<UserId, Account>,
     prefixes: BTreeMap<u64, Account>,
-    departed: VecDeque<(Timestamp, UserId, Option<u64>)>,
+    /// Those without connections, each once however often he comes and goes, and perhaps some who are back.
+    departed: VecDeque<(Timestamp, Owner)>,
 }
 
 impl Accounts {
+    fn get_mut(&mut self, owner: Owner) -> Option<&mut Account> {
+        match owner {
+            Owner::User(user) => self.users.get_mut(&user),
+            Owner::Prefix(prefix) => self.prefixes.get_mut(&prefix),
+        }
+    }
+
+    fn remove(&mut self, owner: Owner) {
+        match owner {
+            Owner::User(user) => drop(self.users.remove(&user)),
+            Owner::Prefix(prefix) => drop(self.prefixes.remove(&prefix)),
+        }
+    }
+
     pub(super) fn release(&mut self, now: Timestamp, user: UserId, prefix: Option<u64>) {
-        if let Some(account) = self.users.get_mut(&user) {
+        for owner in [Some(Owner::User(user)), prefix.map(Owner::Prefix)].into_iter().flatten() {
+            let Some(account) = self.get_mut(owner) else { continue };
             account.sessions -= 1;
+            account.until = now + REMEMBER_QUOTA;
+            if account.sessions == 0 && !core::mem::replace(&mut account.is_listed, true) {
+                self.departed.push_back((now + REMEMBER_QUOTA, owner));
+            }
         }
-        if let Some(account) = prefix.and_then(|prefix| self.prefixes.get_mut(&prefix)) {
-            account.sessions -= 1;
-        }
-        self.departed.push_back((now + REMEMBER_QUOTA, user, prefix));
         self.forget(now);
     }
 
     /// Forgets those whose time is over and who owe nothing any more.
     pub(super) fn forget(&mut self, now: Timestamp) {
-        while let Some(&(until, user, prefix)) = self.departed.front()
+        while let Some(&(until, owner)) = self.departed.front()
             && (until <= now || self.departed.len() > MAX_DEPARTED)
         {
             self.departed.pop_front();
-            let accounts = [self.users.get(&user), prefix.and_then(|prefix| self.prefixes.get(&prefix))];
-            if until <= now && accounts.into_iter().flatten().any(|account| account.owes(now)) {
-                self.departed.push_back((now + REMEMBER_QUOTA, user, prefix));
+            let Some(account) = self.get_mut(owner) else { continue };
+            account.is_listed = false;
+            if account.sessions > 0 {
                 continue;
             }
-            if self.users.get(&user).is_some_and(|account| account.sessions == 0) {
-                self.users.remove(&user);
+            if account.owes(now) {
+                account.until = account.until.max(now + REMEMBER_QUOTA);
             }
-            if let Some(prefix) = prefix
-                && self.prefixes.get(&prefix).is_some_and(|account| account.sessions == 0)
-            {
-                self.prefixes.remove(&prefix);
+            if until <= now && account.until > now {
+                account.is_listed = true;
+                let until = account.until;
+                self.departed.push_back((until, owner));
+            } else {
+                self.remove(owner);
             }
         }
     }
@@ -158,6 +187,8 @@ impl Hall {
         let name = participant_name(&name).map(Arc::from);
         let new = |notes| Account {
             sessions: 0,
+            until: now.mono,
+            is_listed: false,
             name: Arc::from("Anonymous"),
             color: user.color(),
             budget: Budget::new(now.mono, notes),

@@ -129,7 +129,7 @@ impl Hall {
         }
     }
 
-    /// Whether `peer` may append words to this log now. It pays for them.
+    /// Whether `peer` may append words to this log now. It pays for them. Who refuses them otherwise counts that.
     ///
     /// # Errors
     /// Why not.
@@ -138,12 +138,7 @@ impl Hall {
         let session = self.sessions.get(&peer).ok_or(Reason::NotInRoom)?;
         session.place.as_ref().filter(|place| ***place == *log).ok_or(Reason::NotInRoom)?;
         self.room(log).ok_or(Reason::NotInRoom)?.may_say(now, session.user)?;
-        if self.may(now, peer, Act::Chat) {
-            Ok(())
-        } else {
-            self.stats.refused(Reason::Rate);
-            Err(Reason::Rate)
-        }
+        if self.may(now, peer, Act::Chat) { Ok(()) } else { Err(Reason::Rate) }
     }
 
     /// A guest says something. With a `number`, it may say so again when it is not sure to have been heard: lines of one user with
@@ -153,6 +148,10 @@ impl Hall {
     /// Why it is not heard.
     pub fn say(&mut self, now: Now, peer: Peer, text: &str, number: Option<u64>) -> Result<(), Reason> {
         let now = self.observe(now);
+        self.try_say(now, peer, text, number).inspect_err(|reason| self.stats.refused(*reason))
+    }
+
+    fn try_say(&mut self, now: Now, peer: Peer, text: &str, number: Option<u64>) -> Result<(), Reason> {
         if !is_sayable(text) {
             return Err(Reason::Unsayable);
         }

@@ -496,3 +496,69 @@ fn an_operator_bans_and_closes() {
     assert_eq!(world.place(2).as_deref(), Some("lobby"));
     assert!(world.hall.ban(world.now, "no room", BanTarget::Prefix(1), None).is_err());
 }
+
+#[test]
+fn who_comes_and_goes_pushes_nobody_out_of_memory() {
+    let mut world = World::new();
+    world.join(1, "test/x");
+    let say = |world: &mut World| {
+        let said = (0..10).filter(|_| world.hall.say(world.now, Peer::Guest(1), "hello", None).is_ok());
+        said.count()
+    };
+    assert_eq!(say(&mut world), 4);
+    world.run();
+    world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+    for _ in 0..=crate::room::limits::MAX_DEPARTED {
+        world.open(2, Some(9));
+        world.hall.close(world.now, Peer::Guest(2), Departure::Left);
+        world.run();
+        world.outputs.clear();
+    }
+    world.join(1, "test/x");
+    assert_eq!(say(&mut world), 0, "he is known, and so is what he has said");
+}
+
+#[test]
+fn who_comes_back_is_remembered_from_when_he_goes_again() {
+    let mut world = World::new();
+    let account = |world: &World| world.hall.accounts.users.contains_key(&user(1));
+    world.open(1, None);
+    world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+    world.pass(REMEMBER_QUOTA / 2);
+    world.open(1, None);
+    world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+    world.pass(REMEMBER_QUOTA * 3 / 4);
+    assert!(account(&world), "half of his time has passed");
+    world.open(1, None);
+    world.pass(REMEMBER_QUOTA * 2);
+    assert!(account(&world), "he is here");
+    world.hall.close(world.now, Peer::Guest(1), Departure::Left);
+    world.pass(REMEMBER_QUOTA);
+    assert!(!account(&world), "nothing is kept of him for longer");
+}
+
+#[test]
+fn each_line_that_is_not_heard_is_counted_once() {
+    let mut world = World::new();
+    world.open(1, None);
+    let say =
+        |world: &mut World, text: &str| world.hall.say(world.now, Peer::Guest(1), text, None).unwrap_err();
+    assert_eq!(say(&mut world, "nowhere"), Reason::NotInRoom);
+    world.enter(1, "a room");
+    world.run();
+    assert_eq!(say(&mut world, " "), Reason::Unsayable);
+    let quiet = SettingsChange { chat: Some(false), ..SettingsChange::default() };
+    let epoch = world.epoch("a room");
+    world.command(1, Command::Settings { epoch, change: quiet });
+    world.run();
+    assert_eq!(say(&mut world, "hello"), Reason::ChatOff);
+    world.enter(1, "test/x");
+    world.run();
+    for _ in 0..4 {
+        world.hall.say(world.now, Peer::Guest(1), "hello", None).expect("he may");
+    }
+    assert_eq!(say(&mut world, "hello"), Reason::Rate);
+    for reason in [Reason::NotInRoom, Reason::Unsayable, Reason::ChatOff, Reason::Rate] {
+        assert_eq!(world.hall.stats().refusals(reason), 1, "{reason:?}");
+    }
+}

@@ -265,3 +265,55 @@ fn a_disconnect_at_every_moment_of_a_join_leaves_no_ghost() {
         }
     }
 }
+
+/// One who hears nothing for a while, in which much happens, and leaves at the end of it.
+fn leaves_while_behind(after: Duration) -> Sim<RoomNode> {
+    let mut sim = Sim::new("leaves_while_behind");
+    let (server, client) = (config(true), config(false));
+    let s = sim.node("s", move |boot| ServerNode::boot(boot, &server, &rooms()));
+    let [a, b] = ["a", "b"].map(|name| {
+        let client = Arc::clone(&client);
+        sim.node(name, move |boot| ClientNode::boot(boot, &client, s.addr()))
+    });
+    sim.workload(|w| {
+        w.at(ms(0)).cmd(a, Cmd::Enter("a room"));
+        w.at(ms(200)).cmd(b, Cmd::Enter("a room"));
+        for number in 0..20 {
+            w.at(ms(1000 + 10 * number)).cmd(a, Cmd::Rename(format!("user {number}")));
+        }
+        w.at(ms(1100)).cmd(b, Cmd::Leave);
+    });
+    sim.links(Link::lan());
+    sim.fault(at(ms(900)), Fault::one_way("s", "b").for_(after));
+    sim.oracle("rooms", InRooms::default());
+    sim.run_for(secs(20));
+    sim.sometimes("something was missed", |view| {
+        view.nodes().any(|(_, node)| match node {
+            RoomNode::Server(node) => node.server().stats().room_events_skipped > 0,
+            RoomNode::Client(_) => false,
+        })
+    });
+    sim.finally("it knows that it has left, and is not sent away", |view| {
+        for (_, node) in view.nodes() {
+            match node {
+                RoomNode::Server(node) if node.server().stats().slow > 0 => {
+                    return Err("it was closed as too slow".to_owned());
+                }
+                RoomNode::Client(client) if !client.is_connected() => {
+                    return Err("somebody is not connected".to_owned());
+                }
+                _ => {}
+            }
+        }
+        let there = people(view).values().map(BTreeSet::len).sum::<usize>();
+        if there == 1 { Ok(()) } else { Err(format!("{there} think that they are in a room")) }
+    });
+    sim
+}
+
+#[test]
+fn who_leaves_while_he_is_behind_hears_so_and_stays_connected() {
+    let report = simtest::run_seeds(0..40, |seed| leaves_while_behind(ms(400 + 20 * seed)));
+    println!("{report}");
+    assert!(report.never.is_empty(), "{report}");
+}

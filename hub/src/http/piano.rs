@@ -88,8 +88,11 @@ fn turn(cx: &mut Context<'_>, guest: &mut Guest<'_>, socket: &mut Socket) -> Pol
     if let Some(error) = broken {
         return Poll::Ready(Err(error));
     }
+    let mut has_taken = false;
     loop {
         match socket.poll_flush(cx) {
+            // Whatever came behind what was taken has woken it.
+            Poll::Ready(Ok(())) if has_taken => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => {
@@ -99,16 +102,11 @@ fn turn(cx: &mut Context<'_>, guest: &mut Guest<'_>, socket: &mut Socket) -> Pol
             }
         }
         let end = shared.turn(|hub, now| hub.guest_takes(now, *id, texts, cx.waker()));
-        let is_empty = texts.is_empty();
-        socket.queue(texts);
-        match end {
-            Some(end) => return Poll::Ready(Ok(end)),
-            None if is_empty => {
-                *texts = Vec::new();
-                return Poll::Pending;
-            }
-            None => {}
+        socket.queue(std::mem::take(texts));
+        if let Some(end) = end {
+            return Poll::Ready(Ok(end));
         }
+        has_taken = true;
     }
 }
 

@@ -112,9 +112,13 @@ impl Socket {
         }
     }
 
-    /// Queues texts, which are left empty.
-    pub(super) fn queue(&mut self, texts: &mut Vec<Bytes>) {
-        self.texts.extend(texts.drain(..));
+    /// Queues texts.
+    pub(super) fn queue(&mut self, texts: Vec<Bytes>) {
+        if self.texts.is_empty() {
+            self.texts = texts.into();
+        } else {
+            self.texts.extend(texts);
+        }
     }
 
     /// Queues a message, which is copied.
@@ -203,7 +207,7 @@ impl Socket {
         }
         self.written = sent;
         if self.texts.is_empty() {
-            self.texts.shrink_to(4);
+            self.texts = VecDeque::new();
         }
         Ok(())
     }

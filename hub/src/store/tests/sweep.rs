@@ -38,16 +38,22 @@ fn one(feed: &mut Feed, room: &str, body: &[u8]) -> Batch {
 
 /// Several segments, mostly of a room that has ended since and begun anew, with one that lives in all of them.
 fn ended(dir: &Path, options: &Options) -> (Opened, Feed) {
+    ended_after(dir, options, 1)
+}
+
+/// The same with so many entries in a frame.
+fn ended_after(dir: &Path, options: &Options, entries: usize) -> (Opened, Feed) {
     let mut feed = Feed::default();
     let mut log = open_at(dir, options).unwrap();
-    for round in 0..200 {
+    for round in 0..40 {
         let room = if round % 4 == 0 { "living" } else { "ended" };
-        log.writer.append(&[one(&mut feed, room, &[b'x'; 1000])]).unwrap();
+        let batches: Vec<_> = (0..entries).map(|_| one(&mut feed, room, &[b'x'; 5000])).collect();
+        log.writer.append(&batches).unwrap();
     }
     log.writer.append(&[feed.end("ended")]).unwrap();
-    for _ in 0..30 {
+    for _ in 0..10 {
         log.writer
-            .append(&[one(&mut feed, "living", &[b'y'; 1000]), one(&mut feed, "ended", b"anew")])
+            .append(&[one(&mut feed, "living", &[b'y'; 3000]), one(&mut feed, "ended", b"anew")])
             .unwrap();
     }
     (log, feed)
@@ -102,17 +108,18 @@ fn what_does_not_end_a_log_that_there_is_is_not_written() {
 #[test]
 fn files_lose_what_has_ended_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let options = small(20_000);
-    let (mut log, mut feed) = ended(dir.path(), &options);
+    // An empty file of the engine has a size, too.
+    let options = small(4_000_000);
+    let (mut log, mut feed) = ended_after(dir.path(), &options, 100);
     feed.verify(&mut log.reader).unwrap();
     let (copy, before) = (copied(&log), files(dir.path()));
     let sweeper = log.reader.sweeper();
     sweeper.sweep(|| false).unwrap();
     let Swept { segments, bytes, put_off, failed } = sweeper.counts().totals();
-    assert!(segments >= 7 && (put_off, failed) == (0, 0), "{segments} of {} files", before.len());
+    assert!(segments >= 4 && (put_off, failed) == (0, 0), "{segments} of {} files", before.len());
     let after = files(dir.path());
     let saved: u64 = before.values().sum::<u64>() - after.values().sum::<u64>();
-    assert!(saved == bytes && bytes > 50_000, "{bytes} of {saved}");
+    assert!(saved == bytes && bytes > 8_000_000, "{bytes} of {saved}: {before:?} {after:?}");
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     feed.verify(&mut log.reader).unwrap();
     assert_eq!(copied(&log), copy, "a copy holds the same");
@@ -176,22 +183,27 @@ fn a_copy_that_is_being_made_puts_a_sweep_off() {
     );
     drop(copying);
     sweeper.sweep(|| false).unwrap();
-    assert!(sweeper.counts().totals().segments > 5);
+    assert!(sweeper.counts().totals().segments > 5, "{:?}", sweeper.counts().totals());
 }
 
 #[test]
 fn a_disk_that_fails_at_any_operation_of_a_sweep_leaves_the_log_whole() {
+    let made = tempfile::tempdir().unwrap();
+    let (_, feed) = ended(made.path(), &small(20_000));
     for (op, kind) in [
         (Op::Write, io::ErrorKind::StorageFull),
         (Op::Sync, io::ErrorKind::StorageFull),
         (Op::Write, io::ErrorKind::PermissionDenied),
     ] {
         let mut failures = 0;
-        for operation in 0..40 {
+        for operation in (0..12).chain((12..60).step_by(6)) {
             let dir = tempfile::tempdir().unwrap();
+            for file in files(made.path()).keys() {
+                fs::copy(file, dir.path().join(file.file_name().unwrap())).unwrap();
+            }
             let faults = Faulty::default();
             let options = Options { disk: Arc::new(faults.clone()), ..small(20_000) };
-            let (mut log, mut feed) = ended(dir.path(), &options);
+            let (mut log, mut feed) = (open_at(dir.path(), &options).unwrap(), feed.clone());
             let sweeper = log.reader.sweeper();
             faults.fail_from(operation, op, kind);
             failures += u64::from(sweeper.sweep(|| false).is_err());
@@ -206,7 +218,7 @@ fn a_disk_that_fails_at_any_operation_of_a_sweep_leaves_the_log_whole() {
             assert_eq!(log.rooms, feed.states(), "{operation}");
             feed.verify(&mut log.reader).unwrap();
         }
-        assert!(failures > 20, "{op:?}: {failures} failed");
+        assert!(failures >= 12, "{op:?}: {failures} failed");
     }
 }
 

@@ -118,6 +118,11 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
+    #[cfg(test)]
+    pub(super) fn knows(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
+    }
+
     fn get_mut(&mut self, owner: Owner) -> Option<&mut Account> {
         match owner {
             Owner::User(user) => self.users.get_mut(&user),

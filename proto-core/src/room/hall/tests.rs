@@ -521,7 +521,7 @@ fn who_comes_and_goes_pushes_nobody_out_of_memory() {
 #[test]
 fn who_comes_back_is_remembered_from_when_he_goes_again() {
     let mut world = World::new();
-    let account = |world: &World| world.hall.accounts.users.contains_key(&user(1));
+    let account = |world: &World| world.hall.accounts.knows(user(1));
     world.open(1, None);
     world.hall.close(world.now, Peer::Guest(1), Departure::Left);
     world.pass(REMEMBER_QUOTA / 2);

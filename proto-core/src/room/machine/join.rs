@@ -108,6 +108,8 @@ impl Room {
             self.crown_newcomer(now, user, set);
         }
         if let Some(member) = self.members.get_mut(&user) {
+            // Most have one.
+            member.seats.reserve_exact(1);
             member.seats.push((peer, prefix));
         }
         self.seats = None;

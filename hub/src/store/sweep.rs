@@ -122,7 +122,7 @@ fn sweep_segment(
     logs: &BTreeMap<Arc<str>, u64>,
 ) -> Result<Option<u64>, StoreError> {
     let file = shared.dir.segment(number);
-    let len = || fs::metadata(&file).map(|file| file.len()).unwrap_or(0);
+    let len = || fs::metadata(&file).map_or(0, |file| file.len());
     let before = len();
     let sealed = Sealed::open(&*shared.disk, &file)?;
     let unfinished = shared.dir.unfinished(number);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use proc_macro::{Delimiter, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// Makes a test of a function that sets a simulation up.
 ///
@@ -16,7 +16,8 @@ use proc_macro::{Delimiter, TokenStream, TokenTree};
 /// ```
 ///
 /// It stays a function of that name, so that a fuzzer can call it; beside it comes a module of the same name with a plain
-/// `#[test]` called `simtest`, which runs it under all drivers. Options, all of them optional:
+/// `#[test]` called `simtest`, which runs it under all drivers. Where seeds differ in more than their faults, such as in how many hosts
+/// there are, the function takes the seed as well: `fn name(sim: &mut Sim<Chat>, seed: u64)`. Options, all of them optional:
 ///
 /// - `seeds = a..b`: the seeds (0..500).
 /// - `exhaustive = k`: also every schedule with at most `k` faults; `weathers = n`: in so many weathers (8);
@@ -33,7 +34,12 @@ pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
-    let name = name(&item)?;
+    let (name, parameters) = signature(&item)?;
+    let run = match parameters {
+        1 => "run",
+        2 => "run_seeded",
+        _ => return Err(SHAPE.into()),
+    };
     let mut options = String::new();
     for argument in split(arguments) {
         let mut tokens = argument.into_iter();
@@ -54,7 +60,7 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, Stri
     let test = format!(
         "#[cfg(test)] {on_module} mod {name} {{ \
              #[::core::prelude::v1::test] {on_test} fn simtest() {{ \
-                 ::simtest::Test::new(::core::module_path!(), ::core::env!(\"CARGO_MANIFEST_DIR\")){options}.run(super::{name}); \
+                 ::simtest::Test::new(::core::module_path!(), ::core::env!(\"CARGO_MANIFEST_DIR\")){options}.{run}(super::{name}); \
              }} \
          }}"
     );
@@ -99,19 +105,41 @@ fn attributes(item: TokenStream) -> Attributes {
     all
 }
 
-/// The name of the function.
-fn name(item: &TokenStream) -> Result<String, String> {
+const SHAPE: &str = "simtest::test goes before a function: fn name(sim: &mut Sim<Node>) { .. }, or fn name(sim: &mut Sim<Node>, seed: u64) { .. }";
+
+/// The name of the function, and how many parameters it has.
+fn signature(item: &TokenStream) -> Result<(String, usize), String> {
     let mut tokens = item.clone().into_iter();
-    while let Some(token) = tokens.next() {
-        if token.to_string() == "fn" {
-            return tokens.next().map(|name| name.to_string()).ok_or_else(|| "simtest::test: no name".into());
+    let name = loop {
+        match tokens.next() {
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                return Err(SHAPE.into());
+            }
+            Some(token) if token.to_string() == "fn" => break tokens.next().ok_or(SHAPE)?.to_string(),
+            Some(_) => {}
+            None => return Err(SHAPE.into()),
         }
-        let body = matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
-        if body {
-            break;
-        }
+    };
+    let parameters = tokens.find_map(|token| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some(group.stream()),
+        _ => None,
+    });
+    Ok((name, colons(parameters.ok_or(SHAPE)?)))
+}
+
+/// Colons that are not part of a path: each parameter has one.
+fn colons(parameters: TokenStream) -> usize {
+    let (mut count, mut is_path) = (0, false);
+    for token in parameters {
+        let TokenTree::Punct(punct) = token else {
+            is_path = false;
+            continue;
+        };
+        let is_first_of_two = punct.as_char() == ':' && punct.spacing() == Spacing::Joint;
+        count += usize::from(punct.as_char() == ':' && !is_first_of_two && !is_path);
+        is_path = is_first_of_two;
     }
-    Err("simtest::test goes before a function: fn name(sim: &mut Sim<Node>) { .. }".into())
+    count
 }
 
 /// At the commas.

@@ -164,6 +164,7 @@ mod link;
 mod node;
 mod oracle;
 mod outcome;
+mod overdue;
 mod panics;
 mod prf;
 #[cfg(test)]

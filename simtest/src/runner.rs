@@ -15,6 +15,7 @@ use crate::harness::{Class, Marks, show, stale, tell_verdict};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::outcome::Outcome;
+use crate::overdue::{self, What};
 use crate::panics::Quiet;
 use crate::schedule::Schedule;
 use crate::sim::Sim;
@@ -145,6 +146,7 @@ pub(crate) fn lawful<N: Node>(
 ) -> Result<(), Box<Failure>> {
     let _quiet = Quiet::begin();
     for seed in seeds {
+        let _run = overdue::run(|| What::Seed(seed));
         let sim = build(seed);
         let outcome = recorded(&sim, FromSeed::new(seed));
         if let Err(broken) = crate::verify::run(&outcome) {
@@ -174,7 +176,10 @@ pub(crate) fn hunt<N: Node>(
             if done || !goes_on(seed - seeds.start, seeds.end - seeds.start) {
                 break;
             }
-            let outcome = build(seed).run(FromSeed::new(seed));
+            let outcome = {
+                let _run = overdue::run(|| What::Seed(seed));
+                build(seed).run(FromSeed::new(seed))
+            };
             count += 1;
             stats += outcome.stats;
             marks |= outcome.marks;
@@ -275,6 +280,10 @@ pub(crate) fn run_single<N: Node>(
     single: &Single,
     build: &impl Fn(u64) -> Sim<N>,
 ) -> Result<Report, Box<Failure>> {
+    let _run = overdue::run(|| match single {
+        Single::Seed(seed) => What::Seed(*seed),
+        Single::Schedule(schedule) => What::Schedule(schedule.to_text()),
+    });
     let (mut sim, seed) = match single {
         Single::Seed(seed) => (build(*seed), Some(*seed)),
         Single::Schedule(schedule) => (build(schedule.nodes), None),
@@ -373,6 +382,7 @@ pub fn check_determinism<N: Node>(
 ) -> Result<u128, Divergence> {
     let run = || {
         let _quiet = Quiet::begin();
+        let _run = overdue::run(|| What::Seed(seed));
         let Outcome { hash, trace, .. } = recorded(&build(seed), FromSeed::new(seed));
         (hash, trace)
     };

@@ -227,23 +227,16 @@ fn stormy(seed: u64) -> Sim<Peer> {
     sim
 }
 
-#[test]
-fn everything_holds_in_every_weather() {
-    let report = simtest::run_seeds(0..10_000, stormy);
-    println!("{report}");
-    let idle: Vec<_> = report.without_effect().into_iter().filter(|&kind| kind != Kind::Disk).collect();
-    // One seed, run again by hand, need not meet them all.
-    assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
+#[simtest::test(seeds = 0..10_000, strict)]
+fn everything_holds_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = stormy(seed);
 }
 
-#[test]
-fn whoever_was_put_away_is_as_it_was() {
+#[simtest::test(seeds = 0..2000)]
+fn whoever_was_put_away_is_as_it_was(sim: &mut Sim<Peer>, seed: u64) {
     let [server, client] = [true, false].map(|accept| sleepy(accept).build().expect("sound"));
-    simtest::run_seeds(0..2000, |seed| {
-        let mut sim = everything(seed, &server, &client);
-        sim.campaign(chaos());
-        sim
-    });
+    *sim = everything(seed, &server, &client);
+    sim.campaign(chaos());
 }
 
 /// The campaign is worth something only if it meets what it judges.

@@ -82,12 +82,9 @@ fn a_rolling_restart_loses_nothing() {
     }
 }
 
-#[test]
-fn draining_keeps_the_guarantees_in_every_weather() {
-    simtest::run_seeds(0..1000, |seed| {
-        let mut sim = rolling(seed);
-        sim.campaign(Chaos::default().until(secs(6)).quiet_for(secs(60)).without(Kind::Disk));
-        sim.eventually("back", |v| v.nodes().all(|(_, peer)| peer.is_connected() && peer.is_settled()));
-        sim
-    });
+#[simtest::test(seeds = 0..1000)]
+fn draining_keeps_the_guarantees_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = rolling(seed);
+    sim.campaign(Chaos::default().until(secs(6)).quiet_for(secs(60)).without(Kind::Disk));
+    sim.eventually("back", |v| v.nodes().all(|(_, peer)| peer.is_connected() && peer.is_settled()));
 }

@@ -73,9 +73,9 @@ pub(crate) fn limited(seed: u64, config: impl Fn(bool) -> ConfigBuilder) -> Sim<
     sim
 }
 
-#[test]
-fn nobody_is_sent_more_than_it_takes() {
-    simtest::run_seeds(0..1000, |seed| limited(seed, limited_settings));
+#[simtest::test(seeds = 0..1000)]
+fn nobody_is_sent_more_than_it_takes(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = limited(seed, limited_settings);
 }
 
 /// Without faults nothing is dropped for the rate: the peer has been told.

@@ -66,18 +66,15 @@ fn a_connection_outlives_its_addresses() {
 }
 
 /// The clients of a campaign change their addresses as well.
-#[test]
-fn everything_holds_while_addresses_change() {
-    simtest::run_seeds(0..2000, |seed| {
-        let config = |accept| settings(accept).build().expect("sound");
-        let mut sim = everything(seed, &config(true), &config(false));
-        sim.campaign(chaos());
-        for (number, client) in ["a", "b", "a", "b", "a"].into_iter().enumerate() {
-            let time = 700 + 1000 * number as u64 + seed * 37 % 900;
-            sim.fault(at(ms(time)), Fault::rebind(client));
-        }
-        sim
-    });
+#[simtest::test(seeds = 0..2000)]
+fn everything_holds_while_addresses_change(sim: &mut Sim<Peer>, seed: u64) {
+    let config = |accept| settings(accept).build().expect("sound");
+    *sim = everything(seed, &config(true), &config(false));
+    sim.campaign(chaos());
+    for (number, client) in ["a", "b", "a", "b", "a"].into_iter().enumerate() {
+        let time = 700 + 1000 * number as u64 + seed * 37 % 900;
+        sim.fault(at(ms(time)), Fault::rebind(client));
+    }
 }
 
 /// Notes to whom it has shown a token, and whom it has let in without.

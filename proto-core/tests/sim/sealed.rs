@@ -40,10 +40,9 @@ fn stormy(seed: u64) -> Sim<Peer> {
     sim
 }
 
-#[test]
-fn everything_holds_encrypted_in_every_weather() {
-    let report = simtest::run_seeds(0..3000, stormy);
-    println!("{report}");
+#[simtest::test(seeds = 0..3000)]
+fn everything_holds_encrypted_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = stormy(seed);
 }
 
 #[test]
@@ -53,39 +52,30 @@ fn runs_are_the_same_encrypted() {
     }
 }
 
-#[test]
-fn whoever_was_put_away_has_its_keys() {
+#[simtest::test(seeds = 0..1000)]
+fn whoever_was_put_away_has_its_keys(sim: &mut Sim<Peer>, seed: u64) {
     let [server, client] = both(sleepy, true);
-    simtest::run_seeds(0..1000, |seed| {
-        let mut sim = everything(seed, &server, &client);
-        sim.campaign(chaos());
-        sim
-    });
+    *sim = everything(seed, &server, &client);
+    sim.campaign(chaos());
 }
 
-#[test]
-fn encrypted_sessions_outlive_their_links() {
-    simtest::run_seeds(0..2000, |seed| {
-        let [server, client] = both(crate::sessions::restless, seed.is_multiple_of(2));
-        let by = if seed.is_multiple_of(3) { By::Both } else { By::Datagrams };
-        let mut sim = everything_by(by, seed, &server, &client);
-        sim.campaign(crate::sessions::weather());
-        sim
-    });
+#[simtest::test(seeds = 0..2000)]
+fn encrypted_sessions_outlive_their_links(sim: &mut Sim<Peer>, seed: u64) {
+    let [server, client] = both(crate::sessions::restless, seed.is_multiple_of(2));
+    let by = if seed.is_multiple_of(3) { By::Both } else { By::Datagrams };
+    *sim = everything_by(by, seed, &server, &client);
+    sim.campaign(crate::sessions::weather());
 }
 
-#[test]
-fn encrypted_clients_change_their_addresses() {
-    simtest::run_seeds(0..1000, |seed| {
-        let [server, client] = both(settings, true);
-        let mut sim = everything(seed, &server, &client);
-        sim.campaign(chaos());
-        for (number, client) in ["a", "b", "a", "b", "a"].into_iter().enumerate() {
-            let time = 700 + 1000 * number as u64 + seed * 37 % 900;
-            sim.fault(at(ms(time)), Fault::rebind(client));
-        }
-        sim
-    });
+#[simtest::test(seeds = 0..1000)]
+fn encrypted_clients_change_their_addresses(sim: &mut Sim<Peer>, seed: u64) {
+    let [server, client] = both(settings, true);
+    *sim = everything(seed, &server, &client);
+    sim.campaign(chaos());
+    for (number, client) in ["a", "b", "a", "b", "a"].into_iter().enumerate() {
+        let time = 700 + 1000 * number as u64 + seed * 37 % 900;
+        sim.fault(at(ms(time)), Fault::rebind(client));
+    }
 }
 
 /// Whoever watches two networks cannot tell by the ids that a client which has moved is the same.

@@ -39,24 +39,18 @@ fn restless_run(seed: u64) -> Sim<Peer> {
     sim
 }
 
-#[test]
-fn sessions_outlive_their_links_in_every_weather() {
-    let report = simtest::run_seeds(0..10_000, restless_run);
-    println!("{report}");
+#[simtest::test(seeds = 0..10_000)]
+fn sessions_outlive_their_links_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = restless_run(seed);
 }
 
 /// Streams that break and stand still, alone and beside datagrams: a session goes on over whatever comes next.
-#[test]
-fn sessions_outlive_their_links_whatever_they_are() {
+#[simtest::test(seeds = 0..4000)]
+fn sessions_outlive_their_links_whatever_they_are(sim: &mut Sim<Peer>, seed: u64) {
     let config = |accept| -> Arc<Config> { restless(accept).build().expect("a sound configuration") };
-    let (server, client) = (config(true), config(false));
-    let report = simtest::run_seeds(0..4000, |seed| {
-        let by = if seed.is_multiple_of(3) { By::Streams } else { By::Both };
-        let mut sim = everything_by(by, seed, &server, &client);
-        sim.campaign(weather());
-        sim
-    });
-    println!("{report}");
+    let by = if seed.is_multiple_of(3) { By::Streams } else { By::Both };
+    *sim = everything_by(by, seed, &config(true), &config(false));
+    sim.campaign(weather());
 }
 
 /// The campaign is worth something only if it meets what it judges.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto_core::framing::{Deframer, Framer};
 use proto_core::{DialError, DialId, Endpoint, Link, LinkId, Output, Timestamp};
-use simtest::{Kind, Sim, StreamEvent, StreamId, StreamOp};
+use simtest::{Sim, StreamEvent, StreamId, StreamOp};
 
 use crate::core::{chaos, everything_by, settings};
 use crate::net::At;
@@ -208,14 +208,9 @@ pub(crate) fn stormy_with(
     sim
 }
 
-#[test]
-fn everything_holds_over_streams_in_every_weather() {
-    let report = simtest::run_seeds(0..3000, stormy);
-    println!("{report}");
-    let idle = report.without_effect();
-    for kind in [Kind::Break, Kind::Stall, Kind::Split, Kind::Crash] {
-        assert!(!idle.contains(&kind) || report.seeds == 1, "{kind:?} changed nothing");
-    }
+#[simtest::test(seeds = 0..3000, strict)]
+fn everything_holds_over_streams_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
+    *sim = stormy(seed);
 }
 
 #[test]

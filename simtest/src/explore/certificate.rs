@@ -65,7 +65,7 @@ pub fn certify<N: Node>(
     build: impl Fn() -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Box<Failure>> {
-    certify_levels(build, bounds).map_err(|broken| broken.failure)
+    certify_levels(|_| build(), bounds).map_err(|broken| broken.failure)
 }
 
 /// Why there is no certificate.
@@ -89,9 +89,9 @@ pub(crate) struct Broken {
     pub(crate) holds: Option<Certificate>,
 }
 
-/// The same, level by level.
+/// The same, level by level. `build` is given the seed of the nodes.
 pub(crate) fn certify_levels<N: Node>(
-    build: impl Fn() -> Sim<N> + Sync,
+    build: impl Fn(u64) -> Sim<N> + Sync,
     bounds: &Bounds,
 ) -> Result<Certificate, Broken> {
     let mut schedules = Vec::new();
@@ -105,12 +105,12 @@ pub(crate) fn certify_levels<N: Node>(
             }
             Err((reason, failure)) => {
                 let less = faults.checked_sub(1);
-                let holds = less.map(|less| certificate(&build(), bounds, less, schedules, checked));
+                let holds = less.map(|less| certificate(&build(0), bounds, less, schedules, checked));
                 return Err(Broken { reason, failure, faults, holds });
             }
         }
     }
-    Ok(certificate(&build(), bounds, bounds.faults, schedules, checked))
+    Ok(certificate(&build(0), bounds, bounds.faults, schedules, checked))
 }
 
 fn certificate<N: Node>(
@@ -129,7 +129,7 @@ type Found = (u32, Stopped);
 
 /// All schedules with exactly `faults` faults; `done` is the number of those with fewer.
 fn level<N: Node>(
-    build: &(impl Fn() -> Sim<N> + Sync),
+    build: &(impl Fn(u64) -> Sim<N> + Sync),
     bounds: &Bounds,
     faults: u32,
     done: u64,
@@ -139,14 +139,13 @@ fn level<N: Node>(
     let total = Mutex::new((done, 0, None::<Found>));
     let work = || {
         let _quiet = Quiet::begin();
-        let sim = build().prepare();
         loop {
             let weather = next.fetch_add(1, Ordering::Relaxed);
             if weather >= bounds.weathers || stop.load(Ordering::Relaxed) {
                 break;
             }
             let origin = Origin { nodes: weather.into(), weather: Bounds::weather(weather) };
-            let mut walk = Walk::new(sim.clone(), bounds, origin);
+            let mut walk = Walk::new(build(origin.nodes).prepare(), bounds, origin);
             let mut result = walk.exactly(faults);
             progress(&format!("weathers-with-{faults}-faults"), weather.into(), bounds.weathers.into());
             let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -172,11 +171,16 @@ fn level<N: Node>(
     let (judged, checked, found) = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     match found {
         None => Ok((judged - done, checked)),
-        Some((_, stopped)) => Err(explain(&build(), bounds, judged, stopped)),
+        Some((_, stopped)) => Err(explain(build, bounds, judged, stopped)),
     }
 }
 
-fn explain<N: Node>(sim: &Sim<N>, bounds: &Bounds, judged: u64, stopped: Stopped) -> (Reason, Box<Failure>) {
+fn explain<N: Node>(
+    build: &impl Fn(u64) -> Sim<N>,
+    bounds: &Bounds,
+    judged: u64,
+    stopped: Stopped,
+) -> (Reason, Box<Failure>) {
     let (mut reason, schedule, verdict) = match stopped {
         Stopped::Failed(schedule, verdict) => (Reason::Failed, schedule, verdict),
         Stopped::Diverged(schedule) => {
@@ -186,10 +190,10 @@ fn explain<N: Node>(sim: &Sim<N>, bounds: &Bounds, judged: u64, stopped: Stopped
         }
         Stopped::TooMany => {
             let why = format!("more than {} schedules: undecided", bounds.most);
-            (Reason::TooMany, Box::new(Schedule::empty(&sim.test)), Verdict::Unknown(why))
+            (Reason::TooMany, Box::new(Schedule::empty(&build(0).test)), Verdict::Unknown(why))
         }
     };
-    let mut found = failure(sim, None, FromSchedule::new(&schedule), judged);
+    let mut found = failure(&build(schedule.nodes), None, FromSchedule::new(&schedule), judged);
     if reason == Reason::Failed && found.verdict != verdict {
         reason = Reason::Diverged;
         found.verdict =

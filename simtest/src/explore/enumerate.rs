@@ -12,6 +12,7 @@ use crate::choice::{Alt, Choice, ChoiceKey, Chooser, FromSchedule, Kind, Origin}
 use crate::fault::{Fault, Timed};
 use crate::node::Node;
 use crate::oracle::Verdict;
+use crate::overdue::{self, What};
 use crate::run::Run;
 use crate::schedule::{Schedule, Without};
 use crate::sim::Sim;
@@ -239,7 +240,9 @@ impl<'a, N: Node> Walk<'a, N> {
         }
         self.judged += 1;
         let before = run.core.stats.events;
+        let under_way = overdue::run(|| What::Schedule(run.clone().outcome().schedule().to_text()));
         run.judge();
+        drop(under_way);
         self.events += run.core.stats.events - before + 10;
         let hash = run.core.rec.hash();
         if let Some(verdict) = run.core.verdict.clone()

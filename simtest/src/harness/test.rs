@@ -13,6 +13,7 @@ use crate::explore::{Bounds, Broken, Budget, Certificate, Reason, certify_levels
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::oracle::Verdict;
+use crate::overdue::{self, What};
 use crate::panics::Quiet;
 use crate::runner::{
     Report, check_determinism, failure, hunt, lawful, progress, run_single, say, search, single,
@@ -23,8 +24,8 @@ use crate::sim::Sim;
 ///
 /// The order: what the environment asks for, if anything (`SIMTEST_SEED`, `SIMTEST_SCHEDULE`); else the stored
 /// schedules of its corpus; every schedule with few faults; the seeds, every 50th of them twice, on
-/// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are also
-/// checked against the simulator's own [laws](crate::verify).
+/// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set; of more
+/// than 500 the first 200) are also checked against the simulator's own [laws](crate::verify).
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
 /// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
@@ -112,12 +113,24 @@ impl Test {
     /// # Panics
     /// If it fails: with the smallest story that was found, where its files are, and how to repeat it.
     pub fn run<N: Node>(self, body: impl Fn(&mut Sim<N>) + Sync) {
+        self.run_seeded(|sim, _| body(sim));
+    }
+
+    /// The same, where `body` makes something of the seed. What is not run with a seed of its own, such as a certificate, has that
+    /// which its nodes are made with.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run) does.
+    pub fn run_seeded<N: Node>(self, body: impl Fn(&mut Sim<N>, u64) + Sync) {
         if env::var("SIMTEST_ONLY").is_ok_and(|only| only == "corpus") {
             return note("corpus", &self.corpus.display().to_string());
         }
-        let build = |_seed: u64| {
+        overdue::watch(&self.path);
+        let build = |seed: u64| {
             let mut sim = Sim::new(&self.name);
-            body(&mut sim);
+            body(&mut sim, seed);
+            // The body may have put another one in its place.
+            self.name.clone_into(&mut sim.test);
             sim
         };
         let result = match single() {
@@ -146,7 +159,7 @@ impl Test {
                 let only = env::var("SIMTEST_ONLY").unwrap_or_default();
                 let replayed = ["replay", "why"].contains(&only.as_str());
                 if env::var_os("SIMTEST_VERDICT").is_none() && !replayed {
-                    failure.shrink(&build(0), budget());
+                    failure.shrink(&build(failure.schedule.nodes), budget());
                 }
                 let mut report = failure.report_of(Some(&self.path));
                 let nested = env::var_os("SIMTEST_VERDICT").is_some();
@@ -179,8 +192,12 @@ impl Test {
         self.stored(build, &mut remarks)?;
         self.certified(build, &mut remarks)?;
         let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());
-        let verified = if env::var_os("CI").is_some() { u64::MAX } else { 10 };
-        lawful(seeds.clone().take(verified as usize), build).map_err(Stop::Failed)?;
+        let verified = match env::var_os("CI") {
+            Some(_) if seeds.end.saturating_sub(seeds.start) <= 500 => 500,
+            Some(_) => 200,
+            None => 10,
+        };
+        lawful(seeds.clone().take(verified), build).map_err(Stop::Failed)?;
         let mut report = search(seeds.clone(), build).map_err(Stop::Failed)?;
         if let Some(seconds) = asked_budget() {
             report = report.and(&beyond(&seeds, seconds, build).map_err(Stop::Failed)?);
@@ -197,6 +214,7 @@ impl Test {
     fn stored<N: Node>(&self, build: &impl Fn(u64) -> Sim<N>, remarks: &mut Remarks) -> Result<(), Stop> {
         let corpus = corpus::read(&self.corpus).map_err(|why| Stop::Other(Class::Vacuous, why))?;
         for (path, schedule) in &corpus {
+            let _run = overdue::run(|| What::Stored(path.display().to_string()));
             let sim = build(schedule.nodes);
             let outcome = sim.run(FromSchedule::new(schedule));
             let unmatched = stale(&sim, schedule, &outcome);
@@ -223,7 +241,7 @@ impl Test {
     ) -> Result<(), Stop> {
         let Some(faults) = self.faults else { return Ok(()) };
         let bounds = Bounds::faults(faults).like(&build(0)).weathers(self.weathers).at_most(self.most);
-        let certificate = match certify_levels(|| build(0), &bounds) {
+        let certificate = match certify_levels(build, &bounds) {
             Ok(certificate) => Some(certificate),
             Err(Broken { reason: Reason::TooMany, faults, holds, .. }) => {
                 remarks.vacuous.push(format!(

@@ -153,19 +153,14 @@ fn stormy(seed: u64) -> Sim<ChatNode> {
     stormy_with(seed, &ChatConfig::default())
 }
 
-#[test]
-fn everybody_sees_one_log_whatever_happens() {
-    let report = simtest::run_seeds(0..10_000, stormy);
-    println!("{report}");
-    let idle = report.without_effect();
-    // One seed, run again by hand, need not meet them all.
-    assert!(idle.is_empty() || report.seeds == 1, "kinds of fault that changed nothing: {idle:?}");
+#[simtest::test(seeds = 0..10_000, strict)]
+fn everybody_sees_one_log_whatever_happens(sim: &mut Sim<ChatNode>, seed: u64) {
+    *sim = stormy(seed);
 }
 
-#[test]
-fn who_comes_back_is_not_driven_out_by_what_it_said_before() {
-    let report = simtest::run_seeds(0..1000, |_| hasty_with(&ChatConfig::default()));
-    println!("{report}");
+#[simtest::test(seeds = 0..1000)]
+fn who_comes_back_is_not_driven_out_by_what_it_said_before(sim: &mut Sim<ChatNode>) {
+    *sim = hasty_with(&ChatConfig::default());
 }
 
 #[test]

@@ -178,10 +178,9 @@ pub(crate) fn stormy_with(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<Ro
     sim
 }
 
-#[test]
-fn rooms_keep_their_promises_whatever_happens() {
-    let report = simtest::run_seeds(0..10_000, |seed| stormy_with(seed, 3 + (seed % 3) as usize, &rooms()));
-    println!("{report}");
+#[simtest::test(seeds = 0..10_000)]
+fn rooms_keep_their_promises_whatever_happens(sim: &mut Sim<RoomNode>, seed: u64) {
+    *sim = stormy_with(seed, 3 + (seed % 3) as usize, &rooms());
 }
 
 /// Logs of empty rooms that end within a run, under every fault.
@@ -209,16 +208,14 @@ fn passing(seed: u64) -> Sim<RoomNode> {
     sim
 }
 
-#[test]
-fn rooms_keep_their_promises_while_logs_end() {
-    let report = simtest::run_seeds(0..2_000, passing);
-    println!("{report}");
+#[simtest::test(seeds = 0..2_000)]
+fn rooms_keep_their_promises_while_logs_end(sim: &mut Sim<RoomNode>, seed: u64) {
+    *sim = passing(seed);
 }
 
-#[test]
-fn fifty_people_keep_the_promises_too() {
-    let report = simtest::run_seeds(0..40, |seed| stormy_with(seed, 50, &rooms()));
-    println!("{report}");
+#[simtest::test(seeds = 0..40)]
+fn fifty_people_keep_the_promises_too(sim: &mut Sim<RoomNode>, seed: u64) {
+    *sim = stormy_with(seed, 50, &rooms());
 }
 
 #[test]

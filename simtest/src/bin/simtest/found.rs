@@ -242,6 +242,9 @@ impl Found {
         command
             .args(["--exact", &self.path, "--nocapture", "--include-ignored"])
             .env("SIMTEST_RESULT", &result);
+        if let Some(limit) = self.timeout {
+            command.env("SIMTEST_TIMEOUT", limit.as_secs().to_string());
+        }
         command.envs(set.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).env("SIMTEST_FROM", env::current_dir().unwrap_or_default());
         if bar.is_some() || self.timeout.is_some() {
@@ -258,7 +261,8 @@ impl Found {
         });
         let stderr = child.stderr.take();
         let child = Arc::new(Mutex::new(child));
-        let limit = self.timeout.map(|limit| Limit::new(limit, Arc::clone(&child)));
+        // It ends by itself, and says at what it was, unless it is the process that hangs.
+        let limit = self.timeout.map(|limit| Limit::new(limit + GRACE, Arc::clone(&child)));
         let (mut errors, mut wrote, mut latest) = (String::new(), false, String::new());
         for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
             let Ok(line) = line else { break };
@@ -285,7 +289,10 @@ impl Found {
         let took = begun.elapsed();
         let mut told = read_and_remove(&result);
         if let Some(limit) = self.timeout.filter(|_| stopped && told.is_empty()) {
-            told = format!("timeout\nit has not ended within {} s{}", limit.as_secs(), place(&latest));
+            told = format!("timeout\nit has not ended within {} s", limit.as_secs());
+        }
+        if told.starts_with("timeout\n") {
+            told.push_str(&place(&latest));
         }
         let (word, text) = told.split_once('\n').unwrap_or(("crash", ""));
         match word {
@@ -297,6 +304,9 @@ impl Found {
         Ok(Run { word: word.to_owned(), output, shown, wrote, took })
     }
 }
+
+/// So much longer it may take to say so.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Stops a process that takes too long.
 struct Limit {
@@ -325,15 +335,15 @@ impl Limit {
     }
 }
 
-/// What is known of where a test was stopped.
+/// How far a test was that was stopped.
 fn place(latest: &str) -> String {
     let mut words = latest.split(' ');
     let at = match (words.next(), words.next(), words.next()) {
-        (Some(phase), Some(done), Some(all)) => format!(", at {} {done} of {all}", phase.replace('-', " ")),
+        (Some(phase), Some(done), Some(all)) => format!("  at {} {done} of {all}\n", phase.replace('-', " ")),
         _ => String::new(),
     };
     format!(
-        "{at}: a run ends after `Sim::max_events` events at the latest, but an endless loop in a node, in a judge or in the test's body \
+        "\n{at}  a run ends after `Sim::max_events` events at the latest, but an endless loop in a node, in a judge or in the test's body \
          is not an event; a debugger that is attached while it runs shows where"
     )
 }

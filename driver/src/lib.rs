@@ -56,6 +56,12 @@ pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, RequestError, TimedOut, WaitError};
 pub use flight::{RECORDED, RecordOptions, Replay};
+
+/// Inputs as bytes, for those who record a machine of their own.
+pub mod recorded {
+    pub use crate::flight::{Get, Put, checksum, get, numbered, said};
+}
+
 pub use link::{LinkOptions, ListenError};
 pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};

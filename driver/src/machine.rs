@@ -3,6 +3,7 @@
 use std::iter;
 use std::task::Waker;
 
+use proto_core::server::Front;
 use proto_core::{
     Credentials, Dial, DialError, DialId, Endpoint, Link, LinkId, Meta, Now, Output, Timestamp, Transmit,
 };
@@ -226,5 +227,73 @@ impl Machine for Endpoint<Path> {
 
     fn dial_failed(&mut self, now: Now, id: DialId, error: DialError) {
         self.dial_failed(now.mono, id, error);
+    }
+}
+
+impl Machine for Front<Path> {
+    fn handle_packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8]) {
+        self.handle_packet(now, meta, packet);
+    }
+
+    fn handle_packets(&mut self, now: Now, meta: Meta<Path>, packets: &[u8], stride: usize) {
+        self.handle_packets(now, meta, packets, stride);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: Now, buf: &mut Vec<u8>) -> Option<Transmit<Path>> {
+        self.poll_transmit(now, buf)
+    }
+
+    fn poll_packets(
+        &mut self,
+        now: Now,
+        max: usize,
+        buf: &mut Vec<u8>,
+        packets: &mut Vec<Transmit<Path>>,
+    ) -> usize {
+        self.poll_packets(now, max, buf, packets)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.poll_timeout()
+    }
+
+    fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
+        Some(self.link_up(now, path, link, vouched))
+    }
+
+    fn link_down(&mut self, now: Now, id: LinkId) {
+        self.link_down(now, id);
+    }
+
+    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
+        self.release_link(id)
+    }
+
+    fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
+        self.link_broken(now, id, why);
+    }
+
+    fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
+        self.handle_record(now, id, record);
+    }
+
+    fn record_limit(&self, id: LinkId) -> usize {
+        self.record_limit(id)
+    }
+
+    fn poll_link(&mut self) -> Option<LinkId> {
+        self.poll_link()
+    }
+
+    fn poll_record(&mut self, now: Now, id: LinkId, buf: &mut Vec<u8>) -> Output {
+        self.poll_record(now, id, buf)
+    }
+
+    fn has_link(&self, id: LinkId) -> bool {
+        self.has_link(id)
     }
 }

@@ -1,5 +1,6 @@
 //! Wakers that wait for the lock to be released.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
@@ -9,7 +10,13 @@ use std::task::Waker;
 pub struct Wakes {
     due: Vec<Waker>,
     retired: Vec<Waker>,
+    slow: Vec<Box<dyn Slow>>,
 }
+
+/// What takes its time to be dropped.
+trait Slow: fmt::Debug + Send {}
+
+impl<T: fmt::Debug + Send> Slow for T {}
 
 impl Wakes {
     /// Wakes `waker` once the lock is released.
@@ -26,11 +33,17 @@ impl Wakes {
         self.retired.push(waker);
     }
 
+    /// Drops something that waits when it is dropped, for the disk for instance, once the lock is released: before anybody is woken.
+    pub fn drop_later(&mut self, what: impl fmt::Debug + Send + 'static) {
+        self.slow.push(Box::new(what));
+    }
+
     /// Wakes everybody. The lock must not be held.
     ///
     /// # Panics
     /// When one of them does, after all have been woken.
     pub(crate) fn deliver(self) {
+        drop(self.slow);
         let mut panicked = None;
         for waker in self.due {
             let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));

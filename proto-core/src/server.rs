@@ -33,7 +33,7 @@ use self::board::Board;
 pub use self::front::{Front, FrontStats};
 pub use self::gate::Gate;
 use self::peers::Peers;
-pub use self::shards::{Order, Report};
+pub use self::shards::{Order, Report, Told};
 pub use rooms::{CLOSE_SENT_AWAY, CLOSE_SLOW, PLAY_CHANNEL, ROOM_CHANNEL};
 
 /// Code of a CLOSE that ends a connection for what the chat log says of it.

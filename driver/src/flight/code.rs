@@ -8,23 +8,32 @@ use proto_core::wire::{DecodeError, Reader, varint};
 use proto_core::{
     Advice, Batch, ChannelId, ChannelOptions, Class, Close, ConnectionId, Credentials, DialError, DialId,
     Drain, Ecn, Link, LinkId, Message, MessageId, Policy, Rate, ReceiptId, ReceiptKind, ReceiveLimits,
-    RequestId, SendLimits, UnixPeer,
+    RequestId, SendLimits, Shard, UnixPeer,
 };
 
+use crate::node::ReplyKind;
 use crate::{Path, Peer, Scheme, UnixCredentials};
 
 /// Has a form as bytes.
-pub(super) trait Put {
+pub trait Put {
+    /// Appends it to `buf`.
     fn put(&self, buf: &mut Vec<u8>);
 }
 
 /// Is read as [`Put`] wrote it.
-pub(super) trait Get: Sized {
+pub trait Get: Sized {
+    /// Takes it off the front.
+    ///
+    /// # Errors
+    /// If that is none.
     fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
 /// All of `bytes`, as it was written.
-pub(super) fn get<T: Get>(bytes: &[u8]) -> Result<T, DecodeError> {
+///
+/// # Errors
+/// If it is something else, or there is more.
+pub fn get<T: Get>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = Reader::new(bytes);
     let value = T::get(&mut reader)?;
     if reader.is_empty() { Ok(value) } else { Err(DecodeError::Trailing) }
@@ -133,6 +142,8 @@ macro_rules! fields {
     )*};
 }
 
+pub(super) use fields;
+
 fields! {
     MessageId { channel, class, number }
     ReceiptId { channel, class, number }
@@ -165,10 +176,22 @@ macro_rules! tuples {
     )*};
 }
 
-tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) }
+tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
 
 impl Put for () {
     fn put(&self, _: &mut Vec<u8>) {}
+}
+
+impl Put for Shard {
+    fn put(&self, buf: &mut Vec<u8>) {
+        self.0.put(buf);
+    }
+}
+
+impl Get for Shard {
+    fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        u8::get(from).map(Self)
+    }
 }
 
 impl Put for ChannelId {
@@ -192,6 +215,51 @@ impl Put for RequestId {
 impl Get for RequestId {
     fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         u64::get(from).map(Self)
+    }
+}
+
+/// A message of which only the length is there; it is read as so many zeros.
+pub(super) struct Hollow(pub(super) Message);
+
+impl Put for Hollow {
+    fn put(&self, buf: &mut Vec<u8>) {
+        let Self(message) = self;
+        let hollow = Message { payload: Bytes::new(), ..message.clone() };
+        (message.payload.len(), hollow).put(buf);
+    }
+}
+
+impl Get for Hollow {
+    fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (len, message) = <(usize, Message)>::get(from)?;
+        Ok(Self(Message { payload: zeros(len), ..message }))
+    }
+}
+
+/// More is refused as this is.
+const MOST: usize = 1 << 28;
+
+pub(super) fn zeros(len: usize) -> Bytes {
+    vec![0; len.min(MOST)].into()
+}
+
+impl Put for ReplyKind {
+    fn put(&self, buf: &mut Vec<u8>) {
+        match self {
+            Self::Reply => 0_u8.put(buf),
+            Self::Part => 1_u8.put(buf),
+            Self::Error { code } => (2_u8, code).put(buf),
+        }
+    }
+}
+
+impl Get for ReplyKind {
+    fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match u8::get(from)? {
+            0 => Self::Reply,
+            1 => Self::Part,
+            _ => Self::Error { code: u64::get(from)? },
+        })
     }
 }
 

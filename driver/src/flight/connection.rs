@@ -10,9 +10,10 @@ use proto_core::{
     SendLimits, Timestamp,
 };
 
-use super::code::Put;
+use super::code::{Hollow, Put};
 use super::tape::{Tape, kind};
 use crate::Path;
+use crate::node::ReplyKind;
 
 /// A connection on loan. To look at it, it is the core's own.
 pub(crate) struct Conn<'a> {
@@ -100,35 +101,28 @@ impl<'a> Conn<'a> {
         self.loan.reject(now, receipt, reason)
     }
 
+    /// Answers a request; of what is refused only the length is noted, for it comes again.
     pub(crate) fn reply(
         &mut self,
         now: Timestamp,
         request: RequestId,
+        how: ReplyKind,
         payload: Bytes,
     ) -> Result<(), SendError> {
-        self.note(now, kind::REPLY, &(request, &payload));
-        self.loan.reply(now, request, payload)
-    }
-
-    pub(crate) fn reply_part(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
-        self.note(now, kind::REPLY_PART, &(request, &payload));
-        self.loan.reply_part(now, request, payload)
-    }
-
-    pub(crate) fn reply_error(
-        &mut self,
-        now: Timestamp,
-        request: RequestId,
-        code: u64,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
-        self.note(now, kind::REPLY_ERROR, &(request, code, &payload));
-        self.loan.reply_error(now, request, code, payload)
+        let Self { loan, id, tape, .. } = self;
+        let mut reply = |payload| match how {
+            ReplyKind::Reply => loan.reply(now, request, payload),
+            ReplyKind::Part => loan.reply_part(now, request, payload),
+            ReplyKind::Error { code } => loan.reply_error(now, request, code, payload),
+        };
+        let Some(tape) = tape else { return reply(payload) };
+        let whole = (*id, request, how, &payload);
+        let sent = tape.asking(now, kind::REPLY, &whole, || reply(payload.clone()));
+        match &sent {
+            Ok(()) => tape.note(now, kind::REPLY, &whole),
+            Err(_) => tape.note(now, kind::REPLY_REFUSED, &(*id, request, how, payload.len())),
+        }
+        sent
     }
 
     pub(crate) fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {
@@ -152,10 +146,17 @@ impl Chan<'_> {
         }
     }
 
+    /// Sends; of what is refused only the length is noted, for it comes again.
     #[inline]
     pub(crate) fn send(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
-        self.note(now, kind::SEND, &message);
-        self.channel.send(now, message)
+        let Self { channel, id, tape: Some(tape) } = self else { return self.channel.send(now, message) };
+        let noted = message.clone();
+        let sent = tape.asking(now, kind::SEND, &(*id, &noted), || channel.send(now, message));
+        match &sent {
+            Ok(_) => tape.note(now, kind::SEND, &(*id, &noted)),
+            Err(_) => tape.note(now, kind::SEND_REFUSED, &(*id, Hollow(noted))),
+        }
+        sent
     }
 
     pub(crate) fn request(
@@ -164,8 +165,17 @@ impl Chan<'_> {
         message: Message,
         timeout: Duration,
     ) -> Result<RequestId, SendError> {
-        self.note(now, kind::REQUEST, &(&message, timeout));
-        self.channel.request(now, message, timeout)
+        let Self { channel, id, tape: Some(tape) } = self else {
+            return self.channel.request(now, message, timeout);
+        };
+        let noted = message.clone();
+        let work = || channel.request(now, message, timeout);
+        let sent = tape.asking(now, kind::REQUEST, &(*id, &noted, timeout), work);
+        match &sent {
+            Ok(_) => tape.note(now, kind::REQUEST, &(*id, &noted, timeout)),
+            Err(_) => tape.note(now, kind::REQUEST_REFUSED, &(*id, Hollow(noted), timeout)),
+        }
+        sent
     }
 
     #[inline]

@@ -32,18 +32,23 @@ impl Flight {
         Self { tape: tape.map(Box::new), ..self }
     }
 
-    /// Another endpoint in the place of this one, of which nothing is noted.
-    pub(crate) fn replace(&mut self, endpoint: Endpoint<Path>) -> Endpoint<Path> {
-        self.end();
-        if let Some(tape) = self.tape.take() {
-            let why = tape.why_ended().unwrap_or("the endpoint has ended");
-            self.recorded = Some((tape.missed(), why.to_owned()));
-        }
+    /// Another endpoint in the place of this one.
+    pub(crate) const fn replace(&mut self, endpoint: Endpoint<Path>) -> Endpoint<Path> {
         std::mem::replace(&mut self.endpoint, endpoint)
     }
 
-    /// Writes down what was noted.
-    pub(crate) fn end(&mut self) {
+    /// Nothing more is noted. What was goes to the disk; dropping the tape waits for that.
+    pub(crate) fn end(&mut self) -> Option<Box<Tape>> {
+        let mut tape = self.tape.take()?;
+        tape.hand_over();
+        let why = tape.why_ended().unwrap_or("the endpoint has ended");
+        self.recorded = Some((tape.missed(), why.to_owned()));
+        Some(tape)
+    }
+
+    /// Writes all that was noted, and waits for it.
+    #[cfg(test)]
+    pub(crate) fn flush(&mut self) {
         self.tape.iter_mut().for_each(|tape| tape.flush());
     }
 
@@ -317,7 +322,7 @@ impl Flight {
 }
 
 /// What came of a question for the next record of a stream: how long it is, 0 for none, and its checksum; 1 closes the stream.
-pub(super) fn said(output: Output, bytes: &[u8]) -> (usize, u32) {
+pub fn said(output: Output, bytes: &[u8]) -> (usize, u32) {
     match output {
         Output::Record(len) => (len, crc32c::crc32c(bytes)),
         Output::Idle => (0, 0),

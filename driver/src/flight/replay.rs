@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto_core::wire::{DecodeError, Reader};
 use proto_core::{
     ChannelId, ChannelOptions, Close, ConfigBuilder, Connection, ConnectionId, Credentials, DialError,
@@ -9,9 +10,10 @@ use proto_core::{
     SendLimits, Timestamp, Transmit,
 };
 
-use super::code::{Get, get};
+use super::code::{Get, Hollow, get, zeros};
 use super::endpoint::{asked, said};
 use super::tape::{checksum, difference, kind, settings};
+use crate::node::ReplyKind;
 use crate::{LINK, Path, config};
 
 /// Tells an endpoint what a recorded one was told, input by input.
@@ -149,8 +151,7 @@ impl Replay {
                 endpoint.dial_failed(now, id, error);
             }
             kind::CONNECT => {
-                let (paths, credentials, recorded) =
-                    get::<(Vec<u32>, bytes::Bytes, Option<ConnectionId>)>(bytes)?;
+                let (paths, credentials, recorded) = get::<(Vec<u32>, Bytes, Option<ConnectionId>)>(bytes)?;
                 let paths: Vec<Path> = paths.into_iter().filter_map(path_of).collect();
                 let id = endpoint.connect_any_with(now, &paths, &credentials).ok();
                 same(id == recorded, "a connection has another id")?;
@@ -192,7 +193,6 @@ impl Replay {
 
 /// Tells a connection something.
 fn tell(conn: &mut Connection, now: Timestamp, kind: u8, bytes: &[u8]) -> Result<(), Wrong> {
-    type Payload = bytes::Bytes;
     match kind {
         kind::CLOSE => conn.close(now, get(bytes)?),
         kind::OPEN_CHANNEL => _ = conn.open_channel(now, &get::<ChannelOptions>(bytes)?),
@@ -204,16 +204,12 @@ fn tell(conn: &mut Connection, now: Timestamp, kind: u8, bytes: &[u8]) -> Result
             conn.reject(now, receipt, reason);
         }
         kind::REPLY => {
-            let (request, payload) = get::<(RequestId, Payload)>(bytes)?;
-            _ = conn.reply(now, request, payload);
+            let (request, how, payload) = get(bytes)?;
+            reply(conn, now, request, how, payload);
         }
-        kind::REPLY_PART => {
-            let (request, payload) = get::<(RequestId, Payload)>(bytes)?;
-            _ = conn.reply_part(now, request, payload);
-        }
-        kind::REPLY_ERROR => {
-            let (request, code, payload) = get::<(RequestId, u64, Payload)>(bytes)?;
-            _ = conn.reply_error(now, request, code, payload);
+        kind::REPLY_REFUSED => {
+            let (request, how, len) = get(bytes)?;
+            reply(conn, now, request, how, zeros(len));
         }
         kind::TAKE_REPLY => _ = conn.take_reply(now, get(bytes)?),
         kind::LOOK => {}
@@ -226,6 +222,14 @@ fn tell(conn: &mut Connection, now: Timestamp, kind: u8, bytes: &[u8]) -> Result
     Ok(())
 }
 
+fn reply(conn: &mut Connection, now: Timestamp, request: RequestId, how: ReplyKind, payload: Bytes) {
+    _ = match how {
+        ReplyKind::Reply => conn.reply(now, request, payload),
+        ReplyKind::Part => conn.reply_part(now, request, payload),
+        ReplyKind::Error { code } => conn.reply_error(now, request, code, payload),
+    };
+}
+
 /// Tells one of its channels something.
 fn tell_channel(
     mut channel: proto_core::Channel<'_>,
@@ -235,6 +239,14 @@ fn tell_channel(
 ) -> Result<(), Wrong> {
     match kind {
         kind::SEND => _ = channel.send(now, get::<Message>(bytes)?),
+        kind::SEND_REFUSED => {
+            let Hollow(message) = get(bytes)?;
+            _ = channel.send(now, message);
+        }
+        kind::REQUEST_REFUSED => {
+            let (Hollow(message), timeout) = get::<(Hollow, Duration)>(bytes)?;
+            _ = channel.request(now, message, timeout);
+        }
         kind::REQUEST => {
             let (message, timeout) = get::<(Message, Duration)>(bytes)?;
             _ = channel.request(now, message, timeout);

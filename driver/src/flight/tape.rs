@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path as File, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -47,8 +47,9 @@ pub(super) mod kind {
     pub(crate) const ACK: u8 = 26;
     pub(crate) const REJECT: u8 = 27;
     pub(crate) const REPLY: u8 = 28;
-    pub(crate) const REPLY_PART: u8 = 29;
-    pub(crate) const REPLY_ERROR: u8 = 30;
+    /// What was refused comes again as long as there is no room: only its length is noted, here and below.
+    pub(crate) const REPLY_REFUSED: u8 = 29;
+    pub(crate) const SEND_REFUSED: u8 = 30;
     pub(crate) const TAKE_REPLY: u8 = 31;
     pub(crate) const SEND: u8 = 32;
     pub(crate) const REQUEST: u8 = 33;
@@ -61,6 +62,7 @@ pub(super) mod kind {
     pub(crate) const LIMIT_RECEIVING_ON: u8 = 40;
     /// A connection was borrowed and told nothing: it is asked whether it has something to send in its turn, which is now.
     pub(crate) const LOOK: u8 = 41;
+    pub(crate) const REQUEST_REFUSED: u8 = 42;
     /// Added to a sort whose time was before that of the input before it; how long comes first.
     pub(crate) const LATE: u8 = 0x80;
 }
@@ -99,22 +101,26 @@ impl RecordOptions {
 
     /// That of a shard.
     pub(crate) fn of_shard(&self, shard: u8) -> Self {
-        let file = if shard > 0 { self.beside(&shard.to_string()) } else { self.file.clone() };
-        Self { file, ..self.clone() }
-    }
-
-    /// The file's name with a word before its extension.
-    fn beside(&self, word: &str) -> PathBuf {
-        match self.file.extension() {
-            Some(extension) => self.file.with_extension(format!("{word}.{}", extension.to_string_lossy())),
-            None => self.file.with_extension(word),
-        }
+        Self { file: numbered(&self.file, shard), ..self.clone() }
     }
 
     /// Where what was recorded before stays, where recording begins anew.
     pub fn old_file(&self) -> PathBuf {
-        self.beside("old")
+        beside(&self.file, "old")
     }
+}
+
+/// A file's name with a word before its extension.
+fn beside(file: &File, word: &str) -> PathBuf {
+    match file.extension() {
+        Some(extension) => file.with_extension(format!("{word}.{}", extension.to_string_lossy())),
+        None => file.with_extension(word),
+    }
+}
+
+/// The file of this number among several recordings: 0 is `file` itself, 1 has a 1 before its extension, such as `session.1.rec`.
+pub fn numbered(file: &File, number: u8) -> PathBuf {
+    if number > 0 { beside(file, &number.to_string()) } else { file.to_owned() }
 }
 
 /// What an endpoint is born with, beside its settings.
@@ -141,7 +147,7 @@ pub(super) fn difference<'a>(one: &'a str, other: &'a str) -> Option<(&'a str, &
 }
 
 /// Of what was sent, and where to.
-pub(super) fn checksum(packets: &[Transmit<Path>], bytes: &[u8]) -> u32 {
+pub fn checksum(packets: &[Transmit<Path>], bytes: &[u8]) -> u32 {
     let mut head = Vec::new();
     for sent in packets {
         (sent.path, sent.ecn, sent.len).put(&mut head);
@@ -300,9 +306,14 @@ impl Tape {
         if now.since(self.flushed) >= self.options.delay {
             self.flushed = now;
             self.is_fresh = false;
-            self.note_polls();
-            self.recorder.hand_over();
+            self.hand_over();
         }
+    }
+
+    /// Has all that was noted written, without waiting for it.
+    pub(super) fn hand_over(&mut self) {
+        self.note_polls();
+        self.recorder.hand_over();
     }
 
     /// When it wants to be settled.
@@ -311,6 +322,7 @@ impl Tape {
     }
 
     /// Writes all that was noted, and waits for it.
+    #[cfg(test)]
     pub(super) fn flush(&mut self) {
         self.note_polls();
         self.recorder.flush();
@@ -338,7 +350,7 @@ impl Tape {
     ) -> io::Result<[u8; 32]> {
         let birth = Birth { seed: seed()?, generation, ..self.birth.clone() };
         self.note_polls();
-        let options = RecordOptions { file: self.options.beside("new"), ..self.options.clone() };
+        let options = RecordOptions { file: beside(&self.options.file, "new"), ..self.options.clone() };
         let mut new = Self::new(&options, config, &birth, Now { mono: now, unix_ms: self.unix_ms })?;
         // The threads that write them go on under the other names.
         std::fs::rename(&self.options.file, self.options.old_file())?;

@@ -193,6 +193,69 @@ fn a_recording_ends_when_it_is_full_and_what_is_missing_is_counted() {
 }
 
 #[test]
+fn what_is_refused_is_not_in_the_file_each_time() {
+    let mut net = Net::recorded(ConfigBuilder::default(), |record| record);
+    let (client, _server) = net.connect();
+    let message = || Message::new(vec![7; 10_000]);
+    let (mut taken, mut refused) = (0, 0);
+    while refused < 1_000 {
+        match client.send_now(message()) {
+            Ok(()) => taken += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(taken > 0);
+    let (recording, config) = net.recordings().swap_remove(CLIENT);
+    let bytes = |kind| {
+        let inputs = recording.inputs.iter().filter(move |input| input.kind == kind);
+        inputs.map(|input| input.bytes.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(bytes(kind::SEND).len(), taken);
+    let refusals = bytes(kind::SEND_REFUSED);
+    assert_eq!(refusals.len(), refused);
+    assert!(refusals.iter().all(|len| *len < 40), "{refusals:?}");
+    replay(&recording, &config, true).unwrap();
+}
+
+/// Looks at what it is told of when it is dropped: nobody may hold the lock then.
+#[derive(Debug)]
+struct Looks(crate::Shared<Ends>, std::sync::mpsc::Sender<()>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.inspect(|_| ());
+        self.1.send(()).unwrap();
+    }
+}
+
+struct Ends(Option<Looks>);
+
+impl Machine for Ends {
+    fn handle_packet(&mut self, _: proto_core::Now, _: Meta<Path>, _: &[u8]) {}
+    fn handle_timeout(&mut self, _: proto_core::Now) {}
+    fn poll_transmit(&mut self, _: proto_core::Now, _: &mut Vec<u8>) -> Option<proto_core::Transmit<Path>> {
+        None
+    }
+    fn poll_timeout(&self) -> Option<proto_core::Timestamp> {
+        None
+    }
+    fn handle_end(&mut self, _: End, wakes: &mut crate::Wakes) {
+        wakes.drop_later(self.0.take());
+    }
+}
+
+#[test]
+fn nobody_waits_for_the_disk_where_an_endpoint_ends() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let shared = crate::Shared::new(Ends(None), now);
+    let looks = Looks(shared.clone(), tell);
+    shared.turn(|machine, _| machine.0 = Some(looks));
+    let end = std::thread::spawn(move || shared.end(End::Over));
+    told.recv_timeout(Duration::from_secs(20)).expect("it was dropped, and not under the lock");
+    end.join().unwrap();
+}
+
+#[test]
 fn what_was_noted_goes_to_the_disk_although_nothing_more_happens() {
     let net = Net::recorded(ConfigBuilder::default(), |record| record);
     net.pass(Duration::from_secs(2));

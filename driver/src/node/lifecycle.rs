@@ -308,9 +308,11 @@ impl Node {
             return;
         }
         self.ended = Some(how);
-        match how {
-            End::Panicked => self.discard_endpoint(),
-            End::Over | End::Dropped => self.endpoint.end(),
+        if let Some(tape) = self.endpoint.end() {
+            wakes.drop_later(tape);
+        }
+        if how == End::Panicked {
+            self.discard_endpoint();
         }
         self.is_accepting = false;
         for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {

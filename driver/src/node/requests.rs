@@ -94,12 +94,7 @@ impl Node {
         let Some(mut conn) = self.open(id) else {
             return Attempt::Look(Err(SendError::Closed));
         };
-        let sent = match kind {
-            ReplyKind::Reply => conn.reply(now.mono, request, payload.clone()),
-            ReplyKind::Part => conn.reply_part(now.mono, request, payload.clone()),
-            ReplyKind::Error { code } => conn.reply_error(now.mono, request, code, payload.clone()),
-        };
-        match sent {
+        match conn.reply(now.mono, request, kind, payload.clone()) {
             Ok(()) => Attempt::Done(Ok(())),
             Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::AnyWritable), None),
             Err(error) => Attempt::Look(Err(error)),

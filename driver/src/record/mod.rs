@@ -6,7 +6,6 @@ mod writer;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use proto_core::Now;
@@ -20,7 +19,7 @@ use self::writer::{FULL, Writer};
 /// what the inputs hold, secrets and messages included.
 ///
 /// An input costs a few copies into a buffer, and never waits: a thread of its own writes the buffers that are full. The last one is
-/// written on [`flush`](Self::flush), when the recorder is dropped, and when the machine panics within [`guarded`](Self::guarded).
+/// written on [`flush`](Self::flush) and when the recorder is dropped, which waits for it.
 /// Recording ends when the file is full, when writing fails, and when the disk takes less than comes for so long that no
 /// [`memory`](Self::with_memory) is left; what comes later is counted.
 #[derive(Debug)]
@@ -73,11 +72,6 @@ impl Recorder {
     /// Notes an input: its sort, and what comes with it, in parts.
     pub fn note(&mut self, now: Now, kind: u8, parts: &[&[u8]]) {
         self.put(now.mono.as_nanos().max(self.at), now.unix_ms, kind, parts);
-    }
-
-    /// The same for an input that knows no time, at that of the one before.
-    pub fn note_at_once(&mut self, kind: u8, parts: &[&[u8]]) {
-        self.put(self.at, self.unix_ms, kind, parts);
     }
 
     /// How many bytes the file may still grow by.
@@ -142,32 +136,6 @@ impl Recorder {
         {
             self.end(error.to_string());
         }
-    }
-
-    /// Runs `work`, and writes what is in the buffer if it panics.
-    pub fn guarded<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            self.flush();
-            resume_unwind(panic)
-        })
-    }
-
-    /// Runs `work`, a question whose answer is noted later; if it panics, this is noted instead, and all is written.
-    pub fn asking<T>(&mut self, now: Now, kind: u8, parts: &[&[u8]], work: impl FnOnce() -> T) -> T {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            self.note(now, kind, parts);
-            self.flush();
-            resume_unwind(panic)
-        })
-    }
-
-    /// The same for a question that knows no time, at that of the input before.
-    pub fn asking_at_once<T>(&mut self, kind: u8, parts: &[&[u8]], work: impl FnOnce() -> T) -> T {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            self.note_at_once(kind, parts);
-            self.flush();
-            resume_unwind(panic)
-        })
     }
 
     /// Why recording has ended: the file is full, or could not be written, or not fast enough.

@@ -171,12 +171,13 @@ impl Net {
     /// All that was recorded until now, with the settings of whom it was told.
     pub(crate) fn recordings(&self) -> Vec<(Recording, ConfigBuilder)> {
         for host in &self.hosts {
-            host.shared.quietly(|node| node.endpoint_mut().end());
+            host.shared.quietly(|node| node.endpoint_mut().flush());
         }
         let read = |(record, config): &(RecordOptions, ConfigBuilder)| {
-            [record.file.clone(), record.old_file()].map(|file| {
-                // Not every recording has begun anew.
-                let bytes = fs::read(file).ok()?;
+            // Not every recording has begun anew. What was recorded before is another thread's to write, until it lets go of the file.
+            let old = fs::File::open(record.old_file()).map(|old| old.lock_shared().expect("a lock"));
+            [Some(record.file.clone()), old.ok().map(|()| record.old_file())].map(|file| {
+                let bytes = fs::read(file?).ok()?;
                 Some((Recording::parse(&bytes).expect("it is a recording"), config.clone()))
             })
         };

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use driver::{Address, Scheme};
-use proto_core::crypto::{Crypto, PublicKey, Trust};
+use proto_core::crypto::PublicKey;
 use proto_core::server::Gate;
 use proto_core::{Close, Credentials};
 use seal::Party;
 use zeroize::Zeroizing;
+
+use crate::serve::Encryption;
 
 /// What the private key of a server is derived for.
 const SERVER_CONTEXT: &str = "bowline 2026-11-21 private key of a server for encrypted datagrams";
@@ -59,8 +60,6 @@ pub(crate) enum CryptoError {
     Secret { path: PathBuf, error: seal::Error },
     #[error(transparent)]
     Party(#[from] seal::Error),
-    #[error("a server that records cannot encrypt: listen on loopback, or add --encrypt never")]
-    Recorded,
     #[error(
         "{0} is not encrypted, and other addresses of the server are: use tls:// or wss://, or --encrypt never"
     )]
@@ -104,7 +103,7 @@ pub(crate) fn read_key(path: &Path) -> Result<Party, CryptoError> {
 
 /// Lets those in whose key is listed, or whose certificate the link has verified.
 #[derive(Debug)]
-struct Allowed(BTreeSet<PublicKey>);
+pub(crate) struct Allowed(pub(crate) BTreeSet<PublicKey>);
 
 impl Gate for Allowed {
     fn judge(&self, credentials: &Credentials) -> Result<(), Close> {
@@ -119,12 +118,13 @@ impl Gate for Allowed {
     }
 }
 
-fn with_secret(party: Party, file: Option<&Path>) -> Result<Party, CryptoError> {
-    let Some(path) = file else { return Ok(party) };
-    let secret = read_private(path)?;
-    party
-        .with_secret(secret.trim_ascii())
-        .map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
+/// The secret of a closed group, of which it is known that it is long enough.
+fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let secret = Zeroizing::new(read_private(path)?.trim_ascii().to_vec());
+    match Party::from_private(&[1; 32]).with_secret(&secret) {
+        Ok(_) => Ok(secret),
+        Err(error) => Err(CryptoError::Secret { path: path.to_owned(), error }),
+    }
 }
 
 /// What a server encrypts.
@@ -145,10 +145,10 @@ pub(crate) struct ServerCrypto {
 }
 
 impl ServerCrypto {
-    /// Who decides about clients, if anybody does. `crypto` is what the server encrypts by.
-    pub(crate) fn gate(&self, crypto: Option<&Crypto>) -> Result<Option<Arc<dyn Gate>>, CryptoError> {
+    /// The keys of those who come in, where only some do. `is_used`: datagrams are encrypted.
+    pub(crate) fn allowed(&self, is_used: bool) -> Result<Option<Vec<PublicKey>>, CryptoError> {
         let Some(path) = &self.allowed_keys else { return Ok(None) };
-        if crypto.is_none() {
+        if !is_used {
             return Err(CryptoError::NoKeys);
         }
         let text =
@@ -159,16 +159,15 @@ impl ServerCrypto {
                 let key = text.split_whitespace().next().and_then(|key| key.parse().ok());
                 key.ok_or_else(|| CryptoError::AllowedKeys { path: path.clone(), line })
             });
-        Ok(Some(Arc::new(Allowed(keys.collect::<Result<_, _>>()?))))
+        keys.collect::<Result<_, _>>().map(Some)
     }
 
-    /// What a server at these addresses encrypts by. Its private key comes of the `server_key` in its data directory.
+    /// How a server at these addresses encrypts, if it does.
     pub(crate) fn of(
         &self,
         addresses: &[Address],
-        server_key: &[u8; 32],
         is_recorded: bool,
-    ) -> Result<Option<Crypto>, CryptoError> {
+    ) -> Result<Option<Encryption>, CryptoError> {
         let is_wanted = self.encrypt.applies_to(addresses);
         if self.group_secret.is_some() && !(is_wanted && has_udp(addresses)) {
             return Err(CryptoError::OpenGroup);
@@ -176,13 +175,14 @@ impl ServerCrypto {
         if !is_wanted {
             return Ok(None);
         }
-        if is_recorded {
-            return Err(CryptoError::Recorded);
-        }
-        let party = Party::from_private(&blake3::derive_key(SERVER_CONTEXT, server_key));
-        let party = with_secret(party, self.group_secret.as_deref())?;
-        Ok(Some(Crypto::new(Arc::new(party), Trust::FirstUse)))
+        let secret = self.group_secret.as_deref().map(read_secret).transpose()?;
+        Ok(Some(Encryption { secret, is_repeatable: is_recorded }))
     }
+}
+
+/// The server whose data directory has this `server_key`: its private key comes of it.
+pub(crate) fn server_party(server_key: &[u8; 32]) -> Party {
+    Party::from_private(&blake3::derive_key(SERVER_CONTEXT, server_key))
 }
 
 /// Whom a client trusts, by UDP.
@@ -236,7 +236,10 @@ impl ClientCrypto {
     /// This side's keys: those of its file, or new ones.
     pub(crate) fn party(&self) -> Result<Party, CryptoError> {
         let party = self.identity.as_deref().map_or_else(|| Ok(Party::generate()?), read_key)?;
-        with_secret(party, self.group_secret.as_deref())
+        match &self.group_secret {
+            Some(path) => Ok(party.with_secret(&read_secret(path)?)?),
+            None => Ok(party),
+        }
     }
 
     /// Where the keys of servers are kept.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use proto_core::room::{CrownOnLeave, Limits, RoomConfig};
 
 use crate::http::Admin;
 
@@ -89,7 +88,7 @@ pub(crate) struct HttpArgs {
     #[arg(long)]
     pub(crate) ban_prefix: bool,
     /// Nobody is limited in how much or how often he says, plays or changes something. For measurements.
-    #[arg(long, conflicts_with = "record")]
+    #[arg(long)]
     pub(crate) unlimited: bool,
 }
 
@@ -100,21 +99,9 @@ impl HttpArgs {
         Ok(token.map(|token| Admin::new(&token, self.admin_from_anywhere)))
     }
 
-    /// How rooms are run.
-    pub(crate) fn rooms(&self) -> Result<RoomConfig, SecretError> {
-        let salt = self.salt_file.as_deref().map(secret).transpose()?;
-        let crown_on_leave = match self.crown_on_leave {
-            Crown::Next => CrownOnLeave::Next,
-            Crown::Drop => CrownOnLeave::Drop,
-        };
-        let (max_rooms, ban_prefix, keep) = (self.max_rooms, self.ban_prefix, self.keep_rooms.0);
-        let config =
-            RoomConfig { salt, crown_on_leave, max_rooms, ban_prefix, keep, ..RoomConfig::default() };
-        Ok(if self.unlimited {
-            RoomConfig { allowed: Limits::UNLIMITED, note_quota: false, ..config }
-        } else {
-            config
-        })
+    /// The salt by which guests are known.
+    pub(crate) fn salt(&self) -> Result<Option<Vec<u8>>, SecretError> {
+        self.salt_file.as_deref().map(secret).transpose()
     }
 }
 

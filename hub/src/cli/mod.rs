@@ -13,6 +13,7 @@ mod settings_tests;
 mod tests;
 mod tls;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -20,14 +21,20 @@ use std::sync::Arc;
 
 use adapter_tokio::link::tls::{ClientConfig, ServerConfig};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use proto_core::Now;
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
+
+use crate::record::Record;
+use crate::serve::{ServeError, Start};
 
 use address::server;
 #[cfg(test)]
 pub(crate) use crypto::Encrypt;
-pub(crate) use crypto::{ClientCrypto, CryptoError, ServerCrypto, read_key};
+pub(crate) use crypto::{Allowed, ClientCrypto, CryptoError, ServerCrypto, read_key, server_party};
+use driver::recorded::{Put, numbered};
 use driver::{Address, Scheme};
+use http::Crown;
 pub(crate) use http::{HttpArgs, SecretError};
 pub(crate) use layers::SettingError;
 pub(crate) use program::command;
@@ -232,11 +239,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
-    /// secrets. Such a server has no HTTP, no encryption, and one shard.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "shards"])]
+    /// secrets, also those that encrypt datagrams. With --shards, which is 1 unless named here, the connections of each shard have a file
+    /// of their own: FILE is session.rec, then theirs are session.1.rec, session.2.rec and so on.
+    #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
-    /// End recording when the file has this size.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]
+    /// End recording when a file has this size.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub(crate) record_limit: u64,
     /// How much to say on stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
@@ -262,7 +270,7 @@ impl ServeArgs {
 
     /// Where to listen for HTTP.
     pub(crate) fn http(&self) -> Vec<SocketAddr> {
-        if self.has_no_listener() && self.record.is_none() {
+        if self.has_no_listener() {
             vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 4180))]
         } else {
             self.web.http.clone()
@@ -277,6 +285,50 @@ impl ServeArgs {
             if may_spread { (processors / 2).clamp(1, 8) as u8 } else { 1 }
         };
         NonZeroU8::new(self.shards.unwrap_or_else(by_default)).unwrap_or(NonZeroU8::MIN)
+    }
+
+    /// All that decides what a server at these addresses does.
+    pub(crate) fn start(
+        &self,
+        addresses: &[Address],
+        seed: [u8; 32],
+        server_key: [u8; 32],
+    ) -> Result<Start, ServeError> {
+        let encryption = self.crypto.of(addresses, self.record.is_some())?;
+        let allowed = self.crypto.allowed(encryption.is_some())?;
+        Ok(Start {
+            seed,
+            server_key,
+            max_logs: self.web.max_logs,
+            max_rooms: self.web.max_rooms,
+            ban_prefix: self.web.ban_prefix,
+            drops_crowns: self.web.crown_on_leave == Crown::Drop,
+            is_unlimited: self.web.unlimited,
+            keep_ms: self
+                .web
+                .keep_rooms
+                .0
+                .map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)),
+            salt: self.web.salt()?,
+            motd: self.web.motd.clone(),
+            encryption,
+            allowed,
+            shards: self.shards().get(),
+        })
+    }
+
+    /// Begins the recording of the services, or of the connections of a shard, if there is to be one.
+    pub(crate) fn record(
+        &self,
+        shard: Option<u8>,
+        now: Now,
+        kind: u8,
+        birth: &impl Put,
+    ) -> io::Result<Option<Record>> {
+        let Some(file) = &self.record else { return Ok(None) };
+        let file = numbered(file, shard.map_or(0, |shard| shard + 1));
+        let limit = self.record_limit.saturating_mul(1 << 20);
+        Record::create(&file, limit, now, kind, birth).map(Some)
     }
 
     /// What to show to clients of TLS.

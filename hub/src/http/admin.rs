@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::Site;
 use super::routes::{Answer, with_type};
+use crate::serve::Wish;
 
 /// The description of all this.
 const DESCRIPTION: &str = include_str!("../../../docs/admin.json");
@@ -133,6 +134,7 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
     if body.keys().any(|field| !known.contains(&&**field)) {
         return Err(bad("there is a field that this operation does not have"));
     }
+    let operate = |wish| site.shared.command(|hub, now| hub.operate(now, wish));
     match &*path {
         "/admin/ban" => {
             let (room, target) = (room(&body)?, target(&body)?);
@@ -140,31 +142,27 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
                 let ms = u32::try_from(ms.as_u64()?).ok()?;
                 (u128::from(ms) <= MAX_BAN.as_millis()).then_some(ms)
             })?;
-            in_room(
-                site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.ban(now, room, target, ms))),
-            )
+            in_room(operate(Wish::Ban { room, target, ms }))
         }
         "/admin/unban" => {
             let (room, target) = (room(&body)?, target(&body)?);
-            in_room(site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.unban(now, room, target))))
+            in_room(operate(Wish::Unban { room, target }))
         }
         "/admin/close" => {
             let room = room(&body)?;
-            let is_open = site.shared.command(|hub, now| hub.close_room(now, room));
-            if is_open { Ok(json!({})) } else { Err(NO_ROOM) }
+            in_room(operate(Wish::Close { room }))
         }
         "/admin/kick" => {
             let user = user(&body)?;
-            match site.shared.command(|hub, now| hub.kick(now, user)) {
-                0 => Err(Wrong(StatusCode::NOT_FOUND, "nobody of this id is connected")),
-                connections => Ok(json!({"connections": connections})),
+            match operate(Wish::Kick(user)) {
+                Ok(connections @ 1..) => Ok(json!({"connections": connections})),
+                _ => Err(Wrong(StatusCode::NOT_FOUND, "nobody of this id is connected")),
             }
         }
         "/admin/notify" => {
             let words = words(&body)?;
             let room = if body.contains_key("room") { Some(room(&body)?) } else { None };
-            site.shared.command(|hub, now| hub.with_hall(now, |hall| hall.notify(room, words)));
-            Ok(json!({}))
+            in_room(operate(Wish::Notify { room, words }))
         }
         _ => {
             site.leave.notify_one();
@@ -175,9 +173,9 @@ async fn route(site: &Site, request: Request<Incoming>) -> Done {
 
 const NO_ROOM: Wrong = Wrong(StatusCode::NOT_FOUND, "nobody is in this room");
 
-fn in_room(done: Result<(), Reason>) -> Done {
+fn in_room(done: Result<usize, Reason>) -> Done {
     match done {
-        Ok(()) => Ok(json!({})),
+        Ok(_) => Ok(json!({})),
         Err(Reason::NotInRoom) => Err(NO_ROOM),
         Err(_) => Err(Wrong(StatusCode::SERVICE_UNAVAILABLE, "too much waits to be remembered")),
     }
@@ -202,9 +200,9 @@ async fn body(request: Request<Incoming>) -> Result<Map<String, Value>, Wrong> {
     }
 }
 
-fn room(body: &Map<String, Value>) -> Result<&str, Wrong> {
+fn room(body: &Map<String, Value>) -> Result<String, Wrong> {
     let room = body.get("room").and_then(Value::as_str).filter(|room| is_room_name(room));
-    room.ok_or(bad("room: the name of a room"))
+    room.map(str::to_owned).ok_or(bad("room: the name of a room"))
 }
 
 fn user(body: &Map<String, Value>) -> Result<UserId, Wrong> {

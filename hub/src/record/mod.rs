@@ -1,42 +1,48 @@
-//! The flight recorder: everything that goes into the server's machine, so that a session can be run again bit for bit.
+//! The flight recorder: everything that goes into the server's machines, so that a session can be run again bit for bit.
 //!
-//! What comes out is noted too, as a checksum, so that a replay can tell whether it is the same.
+//! What comes out is noted too, as a checksum, so that a replay can tell whether it is the same. A server in shards has a file for
+//! the chat log and the rooms, and one for the connections of each shard.
 
 #[cfg(test)]
 mod decode;
 mod encode;
-mod links;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod sessions;
+mod taped;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, target_os = "linux"))]
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path as File;
 use std::time::Duration;
 
+use driver::recorded::Put;
 use driver::{Path, Recorder};
-use proto_core::chat::RoomState;
-use proto_core::{Meta, Now, Timestamp, Transmit};
+use proto_core::wire::varint;
+use proto_core::{Now, Timestamp};
 
-use crate::store::{Answer, Report};
-
-pub(crate) use encode::Start;
+pub(crate) use self::encode::{Rooms, Said, taken};
+pub(crate) use self::taped::Taped;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/4";
+pub(crate) const PROTOCOL: &str = "bowline-server/5";
 
 /// The sorts of input.
 pub(crate) mod kind {
+    /// A server is born.
     pub(crate) const START: u8 = 0;
     pub(crate) const PATH: u8 = 1;
-    pub(crate) const PACKET: u8 = 2;
-    /// With how many nanoseconds before the input that was noted last it is due.
+    pub(crate) const PACKETS: u8 = 2;
     pub(crate) const TIMEOUT: u8 = 3;
+    /// Packets were asked for, so many at most; with how many came, and their checksum.
     pub(crate) const TRANSMIT: u8 = 4;
+    /// Events were polled, and guests were told what concerns them.
     pub(crate) const SETTLE: u8 = 5;
     pub(crate) const REPORT: u8 = 6;
     pub(crate) const ANSWER: u8 = 7;
@@ -49,7 +55,7 @@ pub(crate) mod kind {
     pub(crate) const PERSIST: u8 = 11;
     /// The server was asked what it wants to read.
     pub(crate) const READ: u8 = 12;
-    /// A stream was accepted: its path, its largest record, and the number that it got.
+    /// A stream was accepted: its path, its largest record, what it vouches for, and the number that it got.
     pub(crate) const LINK_UP: u8 = 13;
     pub(crate) const LINK_DOWN: u8 = 14;
     pub(crate) const LINK_BROKEN: u8 = 15;
@@ -58,13 +64,34 @@ pub(crate) mod kind {
     pub(crate) const POLL_LINK: u8 = 17;
     /// The server was asked for the next record of a stream.
     pub(crate) const POLL_RECORD: u8 = 18;
+    /// A stream is another shard's.
+    pub(crate) const RELEASE_LINK: u8 = 19;
+    /// A guest has come: from where, and the number that it got.
+    pub(crate) const GUEST_CAME: u8 = 20;
+    pub(crate) const GUEST_SAID: u8 = 21;
+    /// A guest takes what waits for it: its checksum.
+    pub(crate) const GUEST_TAKES: u8 = 22;
+    pub(crate) const GUEST_GONE: u8 = 23;
+    /// Who runs the server wants something.
+    pub(crate) const WISH: u8 = 24;
+    /// A shard has something to report.
+    pub(crate) const SHARD_REPORT: u8 = 25;
+    /// Orders were polled for shards: how many, and their checksum.
+    pub(crate) const POLL_ORDERS: u8 = 26;
+    /// The connections of a shard are born.
+    pub(crate) const START_SHARD: u8 = 27;
+    /// The services want something of a shard.
+    pub(crate) const ORDER: u8 = 28;
+    /// Reports of a shard were polled: how many, and their checksum.
+    pub(crate) const POLL_REPORTS: u8 = 29;
+    /// Added to a sort whose time was before that of the input before it; how long comes first.
+    pub(crate) const LATE: u8 = 0x80;
+
+    /// Whether it brings something that did not come of time alone.
+    pub(super) const fn is_fresh(kind: u8) -> bool {
+        !matches!(kind, TIMEOUT | TRANSMIT | SETTLE | PERSIST | READ | POLL_LINK | POLL_RECORD | GUEST_TAKES)
+    }
 }
-
-/// In the place of a checksum: there was no answer, but a panic.
-const UNANSWERED: &[u8] = b"panic";
-
-/// In the place of the number of a stream: there was no answer, but a panic.
-const NOBODY: &[u8] = &u64::MAX.to_le_bytes();
 
 /// A server that is killed loses at most so much of the end.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -72,7 +99,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// So many paths are known by a number; then the numbers begin anew.
 const PATHS: usize = 65_536;
 
-/// Notes the inputs of the server's machine.
+/// Notes the inputs of a machine.
+#[derive(Debug)]
 pub(crate) struct Record {
     recorder: Recorder,
     paths: BTreeMap<Path, u32>,
@@ -80,30 +108,61 @@ pub(crate) struct Record {
     flushed: Timestamp,
     /// Since then something came from outside.
     is_fresh: bool,
+    /// When the latest input came.
+    latest: Now,
+    scratch: Vec<u8>,
 }
 
 impl Record {
-    /// Begins a file with the birth of a server.
-    pub(crate) fn create(
-        file: &File,
-        limit: u64,
-        now: Now,
-        start: &Start,
-        rooms: &[RoomState],
-    ) -> io::Result<Self> {
-        let mut recorder = Recorder::create(file, PROTOCOL, limit)?;
-        recorder.note(now, kind::START, &[&start.encode(rooms)]);
-        recorder.flush();
-        Ok(Self { recorder, paths: BTreeMap::new(), flushed: now.mono, is_fresh: true })
+    /// Begins a file with a birth, which is in it when this returns.
+    pub(crate) fn create(file: &File, limit: u64, now: Now, kind: u8, birth: &impl Put) -> io::Result<Self> {
+        let recorder = Recorder::create(file, PROTOCOL, limit)?;
+        let mut record = Self {
+            recorder,
+            paths: BTreeMap::new(),
+            flushed: now.mono,
+            is_fresh: false,
+            latest: now,
+            scratch: Vec::new(),
+        };
+        record.note(now, kind, birth);
+        record.flush();
+        Ok(record)
     }
 
-    /// Notes a packet, and writes everything down if taking it in panics.
-    pub(crate) fn packet(&mut self, now: Now, meta: Meta<Path>, packet: &[u8], work: impl FnOnce()) {
-        let path = self.path(now, meta.path);
-        self.is_fresh = true;
-        let number = (path << 2 | encode::ecn(meta.ecn)).to_le_bytes();
-        self.recorder.note(now, kind::PACKET, &[&number, packet]);
-        self.recorder.guarded(work);
+    /// Notes an input.
+    pub(crate) fn note(&mut self, now: Now, kind: u8, what: &impl Put) {
+        self.note_with(now, kind, what, &[]);
+    }
+
+    /// Notes an input with bytes at its end.
+    fn note_with(&mut self, now: Now, kind: u8, what: &impl Put, rest: &[u8]) {
+        self.is_fresh |= kind::is_fresh(kind);
+        self.scratch.clear();
+        let late = self.latest.mono.since(now.mono);
+        let kind = if late.is_zero() {
+            self.latest = now;
+            kind
+        } else {
+            varint::encode(late.as_nanos() as u64, &mut self.scratch);
+            kind | kind::LATE
+        };
+        what.put(&mut self.scratch);
+        self.recorder.note(self.latest, kind, &[&self.scratch, rest]);
+    }
+
+    /// Runs `work`, a question whose answer is noted later; if it panics, this is noted instead.
+    pub(crate) fn asking<T>(
+        &mut self,
+        now: Now,
+        kind: u8,
+        unanswered: &impl Put,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.note(now, kind, unanswered);
+            resume_unwind(panic)
+        })
     }
 
     /// The number of a path; notes it first if it is new.
@@ -114,32 +173,13 @@ impl Record {
         let next = self.paths.len() as u32;
         let number = *self.paths.entry(path).or_insert(next);
         if number == next {
-            self.recorder.note(now, kind::PATH, &[&number.to_le_bytes(), &encode::path(path)]);
+            self.note(now, kind::PATH, &(number, path));
         }
         number
     }
 
-    pub(crate) fn timeout(&mut self, now: Now, work: impl FnOnce()) {
-        let late = self.recorder.at().saturating_sub(now.mono.as_nanos());
-        self.recorder.note(now, kind::TIMEOUT, &[&late.to_le_bytes()]);
-        self.recorder.guarded(work);
-    }
-
-    /// Asks for a packet; noted without an answer if that panics.
-    pub(crate) fn asking<T>(&mut self, now: Now, work: impl FnOnce() -> T) -> T {
-        self.recorder.asking(now, kind::TRANSMIT, &[UNANSWERED], work)
-    }
-
-    /// A packet was asked for; `sent` and `bytes` are what came of it.
-    pub(crate) fn transmit(&mut self, now: Now, sent: Option<Transmit<Path>>, bytes: &[u8]) {
-        match sent {
-            Some(sent) => self.recorder.note(now, kind::TRANSMIT, &[&encode::checksum(&sent, bytes)]),
-            None => self.recorder.note(now, kind::TRANSMIT, &[]),
-        }
-    }
-
+    /// To be called after each turn.
     pub(crate) fn settle(&mut self, now: Now) {
-        self.recorder.note(now, kind::SETTLE, &[]);
         if now.mono.since(self.flushed) >= FLUSH {
             (self.flushed, self.is_fresh) = (now.mono, false);
             self.recorder.hand_over();
@@ -150,42 +190,11 @@ impl Record {
     }
 
     /// When what was noted is to go to the disk.
-    pub(crate) fn due(&self) -> Option<Timestamp> {
+    fn due(&self) -> Option<Timestamp> {
         self.is_fresh.then(|| self.flushed + FLUSH)
     }
 
-    pub(crate) fn persist(&mut self, now: Now) {
-        self.recorder.note(now, kind::PERSIST, &[]);
-    }
-
-    pub(crate) fn read(&mut self, now: Now) {
-        self.recorder.note(now, kind::READ, &[]);
-    }
-
-    pub(crate) fn report(&mut self, now: Now, report: &Report) {
-        self.is_fresh = true;
-        self.recorder.note(now, kind::REPORT, &[&encode::report(report)]);
-    }
-
-    pub(crate) fn answer(&mut self, now: Now, answer: &Answer) {
-        self.is_fresh = true;
-        self.recorder.note(now, kind::ANSWER, &[&encode::answer(answer)]);
-    }
-
-    pub(crate) fn drain(&mut self, now: Now) {
-        self.is_fresh = true;
-        self.recorder.note(now, kind::DRAIN, &[]);
-    }
-
-    pub(crate) fn not_taken(&mut self, now: Now, batch: u64) {
-        self.recorder.note(now, kind::NOT_TAKEN, &[&batch.to_le_bytes()]);
-    }
-
-    pub(crate) fn not_read(&mut self, now: Now, read: u64) {
-        self.recorder.note(now, kind::NOT_READ, &[&read.to_le_bytes()]);
-    }
-
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         self.recorder.flush();
     }
 }

@@ -2,112 +2,258 @@
 
 use std::collections::BTreeMap;
 
-use driver::Path;
-use proto_core::{Credentials, Link, LinkId, Meta, Now, Server, Timestamp};
-use simtest::Recording;
+use driver::recorded::{Get, Put, checksum, get, said};
+use driver::{Machine, Path};
+use proto_core::chat::RoomState;
+use proto_core::server::{Front, Order, Report};
+use proto_core::wire::{DecodeError, Reader};
+use proto_core::{Credentials, Ecn, Link, LinkId, Meta, Now, Timestamp, Transmit};
+use simtest::{Input, Recording};
+use tungstenite::Message;
 
-use super::{PROTOCOL, Start, decode, encode, kind};
-use crate::serve;
+use super::{PROTOCOL, Rooms, Said, kind, taken};
+use crate::gateway::GuestId;
+use crate::serve::{House, ServeError, Start, Wish};
+use crate::store;
 
-/// Gives all inputs to a new server. With `compare`, the first output that is not the recorded one is an error.
+/// What is wrong with an input.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    Bytes(DecodeError),
+    Birth(ServeError),
+    Said(&'static str),
+}
+
+impl From<DecodeError> for Wrong {
+    fn from(error: DecodeError) -> Self {
+        Self::Bytes(error)
+    }
+}
+
+impl From<ServeError> for Wrong {
+    fn from(error: ServeError) -> Self {
+        Self::Birth(error)
+    }
+}
+
+fn same(is_same: bool, what: &'static str) -> Result<(), Wrong> {
+    if is_same { Ok(()) } else { Err(Wrong::Said(what)) }
+}
+
+/// Gives all inputs to a new server, or to a new shard. With `compare`, the first output that is not the recorded one is an error.
 pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String> {
-    let mut server: Option<Server<Path>> = None;
-    let mut paths: Vec<Path> = Vec::new();
-    // The streams by the numbers that they had when they were recorded. In a shrunk recording they have others.
-    let mut links: BTreeMap<u64, LinkId> = BTreeMap::new();
-    let mut buf = Vec::new();
+    let mut replay: Option<Replay> = None;
     for (number, input) in recording.inputs.iter().enumerate() {
-        let now = Now { mono: Timestamp::from_nanos(input.at), unix_ms: input.unix_ms };
-        let bytes = &input.bytes[..];
-        let broken = |error| format!("input {number}: {error}");
-        if input.kind == kind::START {
-            let (start, rooms) = Start::decode(bytes).map_err(broken)?;
-            server = Some(serve::born(&start, rooms, now).map_err(|error| error.to_string())?);
-            continue;
-        }
-        let server = server.as_mut().ok_or("it does not begin with a birth")?;
-        let number_of = |bytes: &[u8]| {
-            let (head, rest) = bytes.split_first_chunk::<4>()?;
-            Some((u32::from_le_bytes(*head), rest.to_vec()))
-        };
-        let u64_of = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or_default();
-        match input.kind {
-            kind::PATH => {
-                let (at, rest) = number_of(bytes).ok_or("a path is cut off")?;
-                paths.truncate(at as usize);
-                paths.push(decode::path(&rest).map_err(broken)?);
+        match given(&mut replay, input) {
+            Err(Wrong::Said(what)) if compare => return Err(format!("input {number}: {what}")),
+            Ok(()) | Err(Wrong::Said(_)) => {}
+            Err(Wrong::Bytes(error)) => {
+                return Err(format!("input {number} (kind {}): {error}", input.kind));
             }
-            kind::PACKET => {
-                let (head, packet) = number_of(bytes).ok_or("a packet is cut off")?;
-                // A shrunk recording may lack it.
-                let Some(path) = paths.get(head as usize >> 2).copied() else { continue };
-                server.handle_packet(now, Meta { path, ecn: decode::ecn(head) }, &packet);
-            }
-            kind::TIMEOUT => {
-                let mono = Timestamp::from_nanos(input.at.saturating_sub(u64_of(bytes)));
-                server.handle_timeout(Now { mono, ..now });
-            }
-            kind::TRANSMIT => {
-                buf.clear();
-                let sent = server.poll_transmit(now, &mut buf);
-                let sum = sent.map_or_else(Vec::new, |sent| encode::checksum(&sent, &buf).to_vec());
-                if compare && sum != bytes {
-                    return Err(format!(
-                        "input {number}: another packet is sent than was recorded ({sent:?})"
-                    ));
-                }
-            }
-            kind::SETTLE => while server.poll_event().is_some() {},
-            kind::PERSIST => drop(server.poll_persist(now)),
-            kind::READ => drop(server.poll_read()),
-            kind::REPORT => serve::reported(server, now, decode::report(bytes).map_err(broken)?),
-            kind::ANSWER => serve::answered(server, now, &decode::answer(bytes).map_err(broken)?),
-            kind::DRAIN => serve::leave(server, now),
-            kind::NOT_TAKEN => serve::not_taken(server, now, u64_of(bytes)),
-            kind::NOT_READ => serve::not_read(server, now, u64_of(bytes)),
-            kind::LINK_UP => {
-                let (path, rest) = number_of(bytes).ok_or("a stream is cut off")?;
-                let (max, id) = rest.split_first_chunk::<2>().ok_or("a stream is cut off")?;
-                let Some(path) = paths.get(path as usize).copied() else { continue };
-                let link =
-                    server.link_up(now, path, Link::stream(u16::from_le_bytes(*max)), Credentials::default());
-                if compare && link.number() != u64_of(id) {
-                    return Err(format!("input {number}: the stream has another number ({link:?})"));
-                }
-                links.insert(u64_of(id), link);
-            }
-            kind::POLL_LINK => {
-                let link = server.poll_link().map(LinkId::number);
-                let recorded = (!bytes.is_empty()).then(|| u64_of(bytes));
-                if compare && link != recorded {
-                    return Err(format!("input {number}: another stream wants to write ({link:?})"));
-                }
-            }
-            kind::LINK_DOWN | kind::LINK_BROKEN | kind::RECORD | kind::POLL_RECORD => {
-                let (id, rest) = bytes.split_at_checked(8).ok_or("a stream is cut off")?;
-                let Some(id) = links.get(&u64_of(id)).copied() else { continue };
-                match input.kind {
-                    kind::LINK_DOWN => server.link_down(now, id),
-                    kind::LINK_BROKEN => {
-                        let why = String::from_utf8_lossy(rest).into_owned();
-                        server.link_broken(now, id, Box::leak(why.into_boxed_str()));
-                    }
-                    kind::RECORD => server.handle_record(now, id, rest),
-                    _ => {
-                        buf.clear();
-                        let output = server.poll_record(now, id, &mut buf);
-                        if compare && encode::output(output, &buf) != rest {
-                            return Err(format!(
-                                "input {number}: another record is written than was recorded ({output:?})"
-                            ));
-                        }
-                    }
-                }
-            }
-            other => return Err(format!("input {number}: kind {other} is unknown")),
+            Err(Wrong::Birth(error)) => return Err(format!("input {number}: {error}")),
         }
     }
     Ok(())
+}
+
+fn given(replay: &mut Option<Replay>, input: &Input) -> Result<(), Wrong> {
+    let mut rest = Reader::new(&input.bytes);
+    let late = if input.kind & kind::LATE == 0 { 0 } else { rest.vi64()? };
+    let mono = Timestamp::from_nanos(input.at.saturating_sub(late));
+    let now = Now { mono, unix_ms: input.unix_ms };
+    match (input.kind & !kind::LATE, replay) {
+        (kind::START, replay) => {
+            let (start, Rooms(rooms)) = <(Start, Rooms<Vec<RoomState>>)>::get(&mut rest)?;
+            *replay = Some(Replay::new(Whose::House(start.house(rooms, now)?)));
+            Ok(())
+        }
+        (kind::START_SHARD, replay) => {
+            let (start, (shard, seed)) = <(Start, (u8, _))>::get(&mut rest)?;
+            *replay = Some(Replay::new(Whose::Front(start.front(shard, seed, now)?)));
+            Ok(())
+        }
+        (_, None) => Err(Wrong::Bytes(DecodeError::Invalid("it does not begin with a birth"))),
+        (kind, Some(replay)) => replay.input(now, kind, rest.rest()),
+    }
+}
+
+/// Whose inputs they are.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+enum Whose {
+    House(House),
+    Front(Front<Path>),
+}
+
+struct Replay {
+    whose: Whose,
+    paths: Vec<Path>,
+    /// The streams by the numbers that they had when they were recorded. In a shrunk recording they have others.
+    links: BTreeMap<LinkId, LinkId>,
+    /// The guests likewise.
+    guests: BTreeMap<GuestId, GuestId>,
+    buf: Vec<u8>,
+    packets: Vec<Transmit<Path>>,
+}
+
+impl Replay {
+    const fn new(whose: Whose) -> Self {
+        Self {
+            whose,
+            paths: Vec::new(),
+            links: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            buf: Vec::new(),
+            packets: Vec::new(),
+        }
+    }
+
+    fn input(&mut self, now: Now, kind: u8, bytes: &[u8]) -> Result<(), Wrong> {
+        if kind == kind::PATH {
+            let (number, path) = get::<(u32, Path)>(bytes)?;
+            self.paths.truncate(number as usize);
+            self.paths.push(path);
+            return Ok(());
+        }
+        let Self { whose, paths, links, buf, packets, .. } = self;
+        let machine: &mut dyn Machine = match whose {
+            Whose::House(house) => house,
+            Whose::Front(front) => front,
+        };
+        // What a shrunk recording lacks is passed over.
+        let path_of = |number: u32| paths.get(number as usize).copied();
+        let mut rest = Reader::new(bytes);
+        match kind {
+            kind::PACKETS => {
+                let (path, ecn, stride) = <(u32, Option<Ecn>, usize)>::get(&mut rest)?;
+                let Some(path) = path_of(path) else { return Ok(()) };
+                match stride {
+                    0 => machine.handle_packet(now, Meta { path, ecn }, rest.rest()),
+                    stride => machine.handle_packets(now, Meta { path, ecn }, rest.rest(), stride),
+                }
+            }
+            kind::TIMEOUT => machine.handle_timeout(now),
+            kind::TRANSMIT => {
+                let (max, sent, sum) = get::<(usize, usize, u32)>(bytes)?;
+                buf.clear();
+                packets.clear();
+                let is_same = machine.poll_packets(now, max, buf, packets) == sent;
+                same(is_same && checksum(packets, buf) == sum, "other packets are sent than were recorded")?;
+            }
+            kind::LINK_UP => {
+                let (path, link, vouched, recorded) = get::<(u32, Link, Credentials, Option<LinkId>)>(bytes)?;
+                let (Some(path), Some(recorded)) = (path_of(path), recorded) else { return Ok(()) };
+                let Some(id) = machine.link_up(now, path, link, vouched) else { return Ok(()) };
+                links.insert(recorded, id);
+                same(id == recorded, "the stream has another number")?;
+            }
+            kind::POLL_LINK => {
+                same(machine.poll_link() == get(bytes)?, "another stream wants to write")?;
+            }
+            kind::LINK_DOWN | kind::LINK_BROKEN | kind::RECORD | kind::POLL_RECORD | kind::RELEASE_LINK => {
+                let Some(id) = links.get(&LinkId::get(&mut rest)?).copied() else { return Ok(()) };
+                match kind {
+                    kind::LINK_DOWN => machine.link_down(now, id),
+                    kind::LINK_BROKEN => {
+                        let why = String::get(&mut rest)?;
+                        // A replay is a short process.
+                        machine.link_broken(now, id, Box::leak(why.into_boxed_str()));
+                    }
+                    kind::RECORD => machine.handle_record(now, id, rest.rest()),
+                    kind::RELEASE_LINK => _ = machine.release_link(now, id),
+                    _ => {
+                        let recorded = <(usize, u32)>::get(&mut rest)?;
+                        buf.clear();
+                        let output = machine.poll_record(now, id, buf);
+                        let is_same = said(output, buf) == recorded;
+                        same(is_same, "another record is written than was recorded")?;
+                    }
+                }
+            }
+            _ => match &mut self.whose {
+                Whose::House(house) => return told_house(house, &mut self.guests, now, kind, bytes),
+                Whose::Front(front) => return told_front(front, now, kind, bytes),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// What the services of a server are told beside what every machine is.
+fn told_house(
+    house: &mut House,
+    guests: &mut BTreeMap<GuestId, GuestId>,
+    now: Now,
+    kind: u8,
+    bytes: &[u8],
+) -> Result<(), Wrong> {
+    let mut rest = Reader::new(bytes);
+    match kind {
+        kind::SETTLE => {
+            while house.server.poll_event().is_some() {}
+            house.tell_guests(now).for_each(drop);
+        }
+        kind::PERSIST => drop(house.server.poll_persist(now)),
+        kind::READ => drop(house.server.poll_read()),
+        kind::REPORT => house.reported(now, get::<store::Report>(bytes)?),
+        kind::ANSWER => house.answered(now, &get::<store::Answer>(bytes)?),
+        kind::DRAIN => house.leave(now),
+        kind::NOT_TAKEN => house.not_taken(now, get(bytes)?),
+        kind::NOT_READ => house.not_read(now, get(bytes)?),
+        kind::WISH => _ = house.operate(now, get::<Wish>(bytes)?),
+        kind::GUEST_CAME => {
+            let (address, recorded) = get::<(_, Option<GuestId>)>(bytes)?;
+            let id = house.guest_came(now, address);
+            if let (Some(recorded), Some(id)) = (recorded, id) {
+                guests.insert(recorded, id);
+            }
+            same(id == recorded, "a guest has another number")?;
+        }
+        kind::GUEST_SAID => {
+            let Said(id, messages) = Said::<Vec<Message>>::get(&mut rest)?;
+            if let Some(&id) = guests.get(&id) {
+                house.guest_said(now, id, &messages);
+            }
+        }
+        kind::GUEST_TAKES => {
+            let (id, sum) = get::<(GuestId, u32)>(bytes)?;
+            let Some(&id) = guests.get(&id) else { return Ok(()) };
+            let mut texts = Vec::new();
+            let end = house.guest_takes(now, id, &mut texts);
+            same(taken(end, &texts) == sum, "a guest is given other texts than were recorded")?;
+        }
+        kind::GUEST_GONE => {
+            if let Some(id) = guests.remove(&get(bytes)?) {
+                house.guest_gone(now, id);
+            }
+        }
+        kind::SHARD_REPORT => house.server.handle_report(now, get::<Report<Path>>(bytes)?),
+        kind::POLL_ORDERS => polled(bytes, || house.server.poll_order())?,
+        _ => return Err(Wrong::Bytes(DecodeError::Invalid("a kind is unknown"))),
+    }
+    Ok(())
+}
+
+/// What a shard is told beside what every machine is.
+fn told_front(front: &mut Front<Path>, now: Now, kind: u8, bytes: &[u8]) -> Result<(), Wrong> {
+    match kind {
+        kind::ORDER => front.handle_order(now, get::<Order>(bytes)?),
+        kind::POLL_REPORTS => polled(bytes, || front.poll_report())?,
+        _ => return Err(Wrong::Bytes(DecodeError::Invalid("a kind is unknown"))),
+    }
+    Ok(())
+}
+
+/// Polls as often as it was when it was recorded.
+fn polled<T: Put>(bytes: &[u8], mut poll: impl FnMut() -> Option<T>) -> Result<(), Wrong> {
+    let (count, sum) = get::<(u64, u32)>(bytes)?;
+    let mut all = Vec::new();
+    let mut left = count;
+    while left > 0 {
+        let Some(one) = poll() else { break };
+        one.put(&mut all);
+        left -= 1;
+    }
+    same(left == 0 && checksum(&[], &all) == sum, "shards and services say something else than was recorded")
 }
 
 #[test]

@@ -8,18 +8,22 @@ use std::time::Duration;
 use std::{env, process, thread};
 
 use clap::Parser as _;
-use driver::{Peer, Scheme};
+use driver::recorded::{Put as _, get};
+use driver::{Path, Peer, Scheme};
+use proto_core::LinkId;
+use proto_core::chat::RoomState;
 use simtest::Recording;
 
 use super::replay::replay;
-use super::{decode, kind};
+use super::{Rooms, kind};
 use crate::cli::{Cli, Command};
+use crate::serve::Start;
 use crate::{chat, serve};
 
 /// The arguments of a process, one a line.
 const ARGUMENTS: &str = "BOWLINE_TEST_ARGUMENTS";
 
-const PATIENCE: Duration = Duration::from_mins(4);
+pub(super) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The processes are this binary: told so, this test is the program.
 #[test]
@@ -35,13 +39,13 @@ fn the_program() {
 }
 
 /// A process, and the lines that it prints.
-struct Running {
+pub(super) struct Running {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(super) fn start(arguments: &[&str]) -> Self {
         let mut child = Process::new(env::current_exe().unwrap())
             .args(["--exact", "record::sessions::the_program", "--nocapture"])
             .env(ARGUMENTS, arguments.join("\n"))
@@ -57,7 +61,7 @@ impl Running {
     }
 
     /// Reads until there is a line with `text` in it.
-    fn wait_for(&self, text: &str) -> String {
+    pub(super) fn wait_for(&self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text}"));
             if line.contains(text) {
@@ -66,7 +70,15 @@ impl Running {
         }
     }
 
-    fn say(&mut self, line: &str) {
+    /// As an operator ends it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn end(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    pub(super) fn say(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 }
@@ -79,11 +91,11 @@ impl Drop for Running {
     }
 }
 
-fn read(file: &File) -> Recording {
+pub(super) fn read(file: &File) -> Recording {
     Recording::parse(&std::fs::read(file).unwrap()).unwrap()
 }
 
-fn holds(recording: &Recording, text: &str) -> bool {
+pub(super) fn holds(recording: &Recording, text: &str) -> bool {
     let has = |input: &simtest::Input| input.bytes.windows(text.len()).any(|part| part == text.as_bytes());
     recording.inputs.iter().any(has)
 }
@@ -128,7 +140,7 @@ fn killed(flag: &str, scheme: Scheme) {
         .inputs
         .iter()
         .filter(|input| input.kind == kind::PATH)
-        .map(|input| decode::path(&input.bytes[4..]).unwrap().peer)
+        .map(|input| get::<(u32, Path)>(&input.bytes).unwrap().1.peer)
         .collect();
     let of_kind = |peer: &Peer| match peer {
         Peer::Udp(_) => scheme == Scheme::Udp,
@@ -137,9 +149,8 @@ fn killed(flag: &str, scheme: Scheme) {
     };
     assert!(peers.len() >= 2 && peers.iter().all(of_kind), "{peers:?}");
     let output = |input: &&simtest::Input| match input.kind {
-        kind::TRANSMIT => !input.bytes.is_empty(),
-        // With the number of the stream, and more than the word that there is nothing.
-        kind::POLL_RECORD => input.bytes.len() > 9,
+        kind::TRANSMIT => get::<(usize, usize, u32)>(&input.bytes).unwrap().1 > 0,
+        kind::POLL_RECORD => get::<(LinkId, (usize, u32))>(&input.bytes).unwrap().1.0 > 0,
         _ => false,
     };
     assert!(recording.inputs.iter().filter(output).count() > 5, "the server has answered");
@@ -194,14 +205,14 @@ fn options_of_the_server_are_in_the_recording() {
 
     let mut recording = read(&file);
     replay(&recording, true).unwrap();
-    let (start, rooms) = super::Start::decode(&recording.inputs[0].bytes).unwrap();
+    let (start, rooms) = get::<(Start, Rooms<Vec<RoomState>>)>(&recording.inputs[0].bytes).unwrap();
     let salt = Some(b"0123456789abcdef".to_vec());
     let expected = (1, 7, true, true, &salt);
     assert_eq!(
         (start.max_logs, start.max_rooms, start.ban_prefix, start.drops_crowns, &start.salt),
         expected
     );
-    let other = super::Start { max_logs: 2, ..start };
-    recording.inputs[0].bytes = other.encode(&rooms);
+    recording.inputs[0].bytes.clear();
+    (Start { max_logs: 2, ..start }, Rooms(&rooms.0[..])).put(&mut recording.inputs[0].bytes);
     assert!(replay(&recording, true).is_err());
 }

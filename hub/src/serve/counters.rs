@@ -29,7 +29,7 @@ impl Counters {
     fn read(shared: &Shared<Hub>, pumps: &Pumps) -> Self {
         let (udp, links) = (pumps.stats(), pumps.link_stats());
         let mut counters = shared.inspect(|hub| {
-            let server = hub.server();
+            let server = &hub.house.server;
             Self {
                 connections: server.connections(),
                 endpoint: server.endpoint_stats(),

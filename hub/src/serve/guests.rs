@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::task::Waker;
 
 use bytes::Bytes;
-use driver::Wakes;
 use proto_core::room::hall::HallStats;
 use proto_core::{Now, Stats, chat, server};
 use tungstenite::Message;
 
 use super::Hub;
+use super::house::House;
 use crate::gateway::{self, End, GuestId};
-use crate::http::is_control;
+use crate::record::{self, Said, kind};
 
 /// Everything that is counted, but for sockets.
 pub(crate) struct Numbers {
@@ -34,23 +34,13 @@ pub(crate) struct Numbers {
 impl Hub {
     /// Somebody has connected; `None`: there is no room.
     pub(crate) fn guest_came(&mut self, now: Now, address: SocketAddr) -> Option<GuestId> {
-        self.gateway.open(now, address)
+        let came = |house: &mut House| house.guest_came(now, address);
+        self.house.ask(now, kind::GUEST_CAME, &(address, None::<GuestId>), came, |id| (address, *id))
     }
 
     /// A guest has said something. Whether it has said hi by now.
     pub(crate) fn guest_said(&mut self, now: Now, id: GuestId, messages: &[Message]) -> bool {
-        let Self { server, gateway, .. } = self;
-        server.with_hall(now, |hall| {
-            for message in messages {
-                match message {
-                    Message::Text(text) => gateway.handle_text(now, hall, id, text),
-                    Message::Binary(bytes) => gateway.handle_binary(now, id, bytes.len()),
-                    message if is_control(message) => gateway.handle_alive(now, id),
-                    _ => {}
-                }
-            }
-            gateway.has_greeted(id)
-        })
+        self.house.tell(now, kind::GUEST_SAID, &Said(id, messages)).guest_said(now, id, messages)
     }
 
     /// Hands out what waits for a guest; `waker` is woken when there is more. Says whether it is to be sent away.
@@ -62,21 +52,27 @@ impl Hub {
         waker: &Waker,
     ) -> Option<End> {
         self.watch(id, waker);
-        let Self { server, gateway, .. } = self;
-        server.with_hall(now, |hall| gateway.take(hall, id, texts))
+        let mut taken = std::mem::take(texts);
+        let takes = |house: &mut House| {
+            let end = house.guest_takes(now, id, &mut taken);
+            (end, taken)
+        };
+        let noted = |(end, taken): &(Option<End>, Vec<Bytes>)| (id, record::taken(*end, taken));
+        let (end, taken) = self.house.ask(now, kind::GUEST_TAKES, &(id, 0_u32), takes, noted);
+        *texts = taken;
+        end
     }
 
     /// Whether a guest that takes nothing now is to be sent away.
     pub(crate) fn guest_end(&mut self, id: GuestId, waker: &Waker) -> Option<End> {
         self.watch(id, waker);
-        self.gateway.end_of(id)
+        self.house.gateway.end_of(id)
     }
 
     /// A guest is gone.
     pub(crate) fn guest_gone(&mut self, now: Now, id: GuestId) {
         self.watchers.remove(&id);
-        let Self { server, gateway, .. } = self;
-        server.with_hall(now, |hall| gateway.close(now, hall, id));
+        self.house.tell(now, kind::GUEST_GONE, &id).guest_gone(now, id);
     }
 
     fn watch(&mut self, id: GuestId, waker: &Waker) {
@@ -84,18 +80,6 @@ impl Hub {
             Some(known) => known.clone_from(waker),
             None => {
                 self.watchers.insert(id, waker.clone());
-            }
-        }
-    }
-
-    /// Passes on what the rooms say to guests, and wakes those for whom there is something.
-    pub(super) fn tell_guests(&mut self, now: Now, wakes: &mut Wakes) {
-        while let Some(output) = self.server.poll_guest() {
-            self.gateway.handle_output(now, self.server.hall(), &output);
-        }
-        while let Some(id) = self.gateway.poll_ready() {
-            if let Some(waker) = self.watchers.get(&id) {
-                wakes.wake(waker.clone());
             }
         }
     }
@@ -110,22 +94,23 @@ impl Hub {
 
     /// Everything that is counted.
     pub(crate) fn numbers(&self) -> Numbers {
-        let hall = self.server.hall();
+        let House { server, gateway } = &*self.house;
+        let hall = server.hall();
         Numbers {
             now: adapter_tokio::clock::now(),
             started: self.started,
             trouble: self.trouble(),
-            connections: self.server.connections(),
-            endpoint: self.server.endpoint_stats(),
-            chat: *self.server.chat_stats(),
-            server: *self.server.stats(),
+            connections: server.connections(),
+            endpoint: server.endpoint_stats(),
+            chat: *server.chat_stats(),
+            server: *server.stats(),
             hall: *hall.stats(),
             rooms: hall.rooms().filter(|room| !room.is_empty()).count(),
-            logs: self.server.logs(),
+            logs: server.logs(),
             participants: hall.rooms().map(proto_core::room::Room::len).sum(),
-            gateway: self.gateway.stats().clone(),
-            guests: self.gateway.guests(),
-            guest_queued: self.gateway.queued_bytes(),
+            gateway: gateway.stats().clone(),
+            guests: gateway.guests(),
+            guest_queued: gateway.queued_bytes(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The server: sockets, the machine behind them, and the store behind that.
 
+mod birth;
 mod counters;
 mod files;
 mod guests;
+mod house;
 mod machine;
 mod operator;
 mod shards;
@@ -16,25 +18,27 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adapter_tokio::udp::Sockets;
-use adapter_tokio::{Address, LINK, LinkOptions, ListenError, clock};
-use driver::{Path, Shared};
-use proto_core::chat::{ChatConfig, RestoreError, RoomState};
-use proto_core::crypto::{Crypto, PublicKey};
-use proto_core::room::{CrownOnLeave, RoomConfig};
-use proto_core::{ConfigBuilder, ConfigError, Now, Server};
+use adapter_tokio::{Address, LinkOptions, ListenError, clock};
+use driver::Shared;
+use proto_core::ConfigError;
+use proto_core::chat::RestoreError;
+use proto_core::crypto::PublicKey;
 use tokio::time::timeout;
 
 use crate::cli::{self, CryptoError, SecretError, ServeArgs, TlsFileError, exit};
-use crate::gateway::GatewayConfig;
 use crate::http::{self, Site};
-use crate::record::{Record, Start};
+use crate::record::{Rooms, Taped, kind};
 use crate::signals::Signals;
 use crate::store::{self, DataDir, Librarian, Opened, Options, Persister, StoreError, Sweeper};
+pub(crate) use birth::{Encryption, Start};
 pub(crate) use guests::Numbers;
-pub(crate) use machine::Hub;
 #[cfg(test)]
-pub(crate) use machine::{answered, leave, not_read, not_taken, reported};
+pub(crate) use house::House;
+pub(crate) use house::Wish;
+pub(crate) use machine::Hub;
 pub(crate) use shards::Pumps;
+
+const UNRECORDED: &str = "nothing can be recorded";
 
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -127,49 +131,25 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         Ok((address, listener))
     });
     let listeners: Vec<_> = listeners.collect::<Result<_, ServeError>>()?;
-    let (room_config, admin) = (args.web.rooms()?, args.web.admin()?);
+    let admin = args.web.admin()?;
 
     let dir = DataDir::open(&args.data)?;
-    let keep = room_config.keep;
+    let keep = args.web.keep_rooms.0;
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
     let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
-    let crypto = args.crypto.of(&addresses, &server_key, args.record.is_some())?;
-    let key = crypto.as_ref().map(|crypto| crypto.identity.public_key());
-    let start = Start {
-        seed,
-        server_key,
-        max_logs: args.web.max_logs,
-        max_rooms: room_config.max_rooms,
-        ban_prefix: room_config.ban_prefix,
-        drops_crowns: room_config.crown_on_leave == CrownOnLeave::Drop,
-        keep_ms: room_config.keep.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)),
-        salt: room_config.salt.clone(),
-    };
+    let start = args.start(&addresses, seed, server_key)?;
+    let key = start.crypto()?.map(|crypto| crypto.identity.public_key());
     let now = clock::now();
-    let record = args.record.as_deref().map(|file| {
-        let limit = args.record_limit.saturating_mul(1 << 20);
-        Record::create(file, limit, now, &start, &rooms)
-    });
-    let record = record.transpose().map_err(system("nothing can be recorded"))?;
-    let gateway = GatewayConfig {
-        motd: args.web.motd.clone(),
-        limits: !args.web.unlimited,
-        ..GatewayConfig::default()
-    };
-    let gate = args.crypto.gate(crypto.as_ref())?;
-    let config = ConfigBuilder { admission: gate.is_some(), ..config(crypto) };
-    let mut server = born_as(config.clone(), room_config, &start, rooms, now)?;
-    if let Some(gate) = &gate {
-        server = server.with_gate(Arc::clone(gate));
-    }
-    let (planned, lines) = shards::plan(args.shards(), &config, gate.as_ref(), &start)?;
-    if lines.is_some() {
-        server = server.with_shards(args.shards().get());
-    }
-    let hub = Hub::new(server, record, gateway, now).with_lines(lines);
-    let shared = Shared::new(hub, clock::now);
+    let record =
+        args.record(None, now, kind::START, &(&start, Rooms(&rooms[..]))).map_err(system(UNRECORDED))?;
+    let house = Taped::new(start.house(rooms, now)?, record);
+    let (planned, lines) = shards::plan(&start, |shard, now, own| {
+        let record = args.record(Some(shard), now, kind::START_SHARD, &(&start, own));
+        record.map_err(system(UNRECORDED))
+    })?;
+    let shared = Shared::new(Hub::new(house, now).with_lines(lines), clock::now);
 
     let (copier, sweeper) = (reader.copier(), reader.sweeper());
     let sweeping = sweeper.counts();
@@ -210,54 +190,10 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
     counters::total(&shared, pumps);
-    shared.command(|hub, _| hub.flush_record());
+    let mut records = pumps.end_records();
+    records.extend(shared.command(|hub, _| hub.end_record()));
+    drop(records);
     Ok(())
-}
-
-fn config(crypto: Option<Crypto>) -> ConfigBuilder {
-    // The channels are those of rooms.
-    ConfigBuilder { accept: true, max_channels: 2, crypto, ..ConfigBuilder::chat() }
-}
-
-/// A server with these rooms, as it was at `now`.
-#[cfg(test)]
-pub(crate) fn born(start: &Start, rooms: Vec<RoomState>, now: Now) -> Result<Server<Path>, ServeError> {
-    let room_config = RoomConfig {
-        max_rooms: start.max_rooms,
-        ban_prefix: start.ban_prefix,
-        crown_on_leave: if start.drops_crowns { CrownOnLeave::Drop } else { CrownOnLeave::Next },
-        keep: (start.keep_ms > 0).then(|| Duration::from_millis(start.keep_ms)),
-        salt: start.salt.clone(),
-        ..RoomConfig::default()
-    };
-    born_as(config(None), room_config, start, rooms, now)
-}
-
-fn born_as(
-    config: ConfigBuilder,
-    room_config: RoomConfig,
-    start: &Start,
-    rooms: Vec<RoomState>,
-    now: Now,
-) -> Result<Server<Path>, ServeError> {
-    let config = ConfigBuilder { server_key: Some(start.server_key.into()), ..config };
-    let config = adapter_tokio::config(config).build()?;
-    let chat = ChatConfig { max_rooms: start.max_logs, ..chat() };
-    let mut server = Server::new(config, LINK, chat, start.seed, now);
-    rooms.into_iter().try_for_each(|room| server.restore(room))?;
-    Ok(server.with_rooms(now, room_config))
-}
-
-#[cfg(not(planted))]
-fn chat() -> ChatConfig {
-    ChatConfig::default()
-}
-
-/// With a bug, if the environment asks for it.
-#[cfg(planted)]
-fn chat() -> ChatConfig {
-    let planted = std::env::var_os("BOWLINE_PANICS").map(|_| proto_core::chat::Planted::Panics);
-    ChatConfig { planted, ..ChatConfig::default() }
 }
 
 /// How often files are looked through for logs that have ended: less often than they end.

@@ -2,26 +2,26 @@
 //! of them by letters.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use adapter_tokio::udp::{self, Pump, Sockets};
-use adapter_tokio::{ConfigBuilder, LINK, clock, link};
+use adapter_tokio::{clock, link};
 use driver::{End, Machine, Mailbox, Path, Shared, Wakes};
-use proto_core::server::{Front, Gate, Order, Report, ServerStats};
-use proto_core::{Credentials, Link, LinkId, Meta, Now, Output, Server, Shard, Stats, Timestamp, Transmit};
+use proto_core::server::{Front, Order, Report, ServerStats};
+use proto_core::{Credentials, Link, LinkId, Meta, Now, Output, Shard, Stats, Timestamp, Transmit};
 
-use super::{Hub, ServeError, system};
-use crate::record::Start;
+use super::house::House;
+use super::{Hub, ServeError, Start, system};
+use crate::record::{Record, Taped, kind};
 
 /// What may wait between the services and a shard is bounded for each connection: there is no other limit.
 const LETTERS: usize = usize::MAX;
 
 /// The connections of one shard.
 pub(crate) struct HubShard {
-    front: Front<Path>,
+    front: Taped<Front<Path>>,
     orders: Arc<Mailbox<Order>>,
     taken: VecDeque<Order>,
     reports: Arc<Mailbox<Report<Path>>>,
@@ -59,15 +59,15 @@ impl Machine for HubShard {
     }
 
     fn link_up(&mut self, now: Now, path: Path, link: Link, vouched: Credentials) -> Option<LinkId> {
-        Some(self.front.link_up(now, path, link, vouched))
+        self.front.link_up(now, path, link, vouched)
     }
 
     fn link_down(&mut self, now: Now, id: LinkId) {
         self.front.link_down(now, id);
     }
 
-    fn release_link(&mut self, _: Now, id: LinkId) -> bool {
-        self.front.release_link(id)
+    fn release_link(&mut self, now: Now, id: LinkId) -> bool {
+        self.front.release_link(now, id)
     }
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
@@ -101,20 +101,25 @@ impl Machine for HubShard {
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {
         self.orders.take(&mut self.taken);
         while let Some(order) = self.taken.pop_front() {
-            self.front.handle_order(now, order);
+            self.front.tell(now, kind::ORDER, &order).handle_order(now, order);
         }
-        while let Some(report) = self.front.poll_report() {
+        let reports = &self.reports;
+        self.front.poll_all(now, kind::POLL_REPORTS, Front::poll_report, |report| {
             // Nobody hears it any more when the services have ended.
-            let posted = self.reports.post(report);
+            let posted = reports.post(report);
             posted.ok().flatten().into_iter().for_each(|task| wakes.wake(task));
-        }
+        });
+        self.front.settle(now);
     }
 
     fn is_over(&self) -> bool {
         self.front.is_drained()
     }
 
-    fn handle_end(&mut self, _: End, _: &mut Wakes) {
+    fn handle_end(&mut self, _: End, wakes: &mut Wakes) {
+        if let Some(record) = self.front.end_record() {
+            wakes.drop_later(record);
+        }
         self.orders.close();
     }
 }
@@ -132,21 +137,26 @@ impl Lines {
     }
 
     /// Hands in what the shards have to report.
-    pub(super) fn hear(&mut self, server: &mut Server<Path>, now: Now) {
+    pub(super) fn hear(&mut self, house: &mut Taped<House>, now: Now) {
         self.reports.take(&mut self.taken);
         while let Some(report) = self.taken.pop_front() {
-            server.handle_report(now, report);
+            house.tell(now, kind::SHARD_REPORT, &report).server.handle_report(now, report);
         }
     }
 
     /// Tells the shards what they are to do.
-    pub(super) fn tell(&self, server: &mut Server<Path>, wakes: &mut Wakes) {
-        while let Some((Shard(shard), order)) = server.poll_order() {
-            let Some(orders) = self.orders.get(usize::from(shard)) else { continue };
-            // A shard that has ended has no connections.
-            let posted = orders.post(order);
-            posted.ok().flatten().into_iter().for_each(|task| wakes.wake(task));
-        }
+    pub(super) fn tell(&self, house: &mut Taped<House>, now: Now, wakes: &mut Wakes) {
+        house.poll_all(
+            now,
+            kind::POLL_ORDERS,
+            |house| house.server.poll_order(),
+            |(Shard(shard), order)| {
+                let Some(orders) = self.orders.get(usize::from(shard)) else { return };
+                // A shard that has ended has no connections.
+                let posted = orders.post(order);
+                posted.ok().flatten().into_iter().for_each(|task| wakes.wake(task));
+            },
+        );
     }
 
     pub(super) fn close(&self) {
@@ -157,26 +167,21 @@ impl Lines {
 /// Shards whose tasks are not started yet.
 pub(super) struct Planned(Vec<Shared<HubShard>>);
 
-/// So many shards, and the ways of the services to them; none when all is one.
+/// The shards, and the ways of the services to them; none when all is one. `record` begins the recording of each.
 pub(super) fn plan(
-    count: NonZeroU8,
-    config: &ConfigBuilder,
-    gate: Option<&Arc<dyn Gate>>,
     start: &Start,
+    record: impl Fn(u8, Now, &(u8, [u8; 32])) -> Result<Option<Record>, ServeError>,
 ) -> Result<(Planned, Option<Lines>), ServeError> {
-    if count == NonZeroU8::MIN {
+    if start.shards <= 1 {
         return Ok((Planned(Vec::new()), None));
     }
     let reports = Arc::new(Mailbox::new(LETTERS));
     let (mut shards, mut orders) = (Vec::new(), Vec::new());
-    for shard in 0..count.get() {
-        let config = ConfigBuilder { shard, server_key: Some(start.server_key.into()), ..config.clone() };
-        let config = adapter_tokio::config(config).build()?;
+    for shard in 0..start.shards {
         let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
-        let mut front = Front::new(config, LINK, seed, clock::now().mono);
-        if let Some(gate) = gate {
-            front = front.with_gate(Arc::clone(gate));
-        }
+        let now = clock::now();
+        let record = record(shard, now, &(shard, seed))?;
+        let front = Taped::new(start.front(shard, seed, now)?, record);
         let mailbox = Arc::new(Mailbox::new(LETTERS));
         orders.push(Arc::clone(&mailbox));
         let reports = Arc::clone(&reports);
@@ -230,6 +235,12 @@ impl Pumps {
                 server.undeliverable += shard.front.stats().undeliverable;
             });
         }
+    }
+
+    /// Ends what is recorded of the shards; to be dropped where nobody waits.
+    pub(super) fn end_records(&self) -> Vec<Record> {
+        let end = |shard: &Shared<HubShard>| shard.command(|shard, _| shard.front.end_record());
+        self.shards.iter().filter_map(|(shard, _)| end(shard)).collect()
     }
 
     /// Waits until any of them has ended.

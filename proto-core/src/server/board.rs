@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 
-use super::shards::{Order, Report, TOLD, Told, WINDOW, What, cost};
+use super::shards::{Order, Report, TOLD, Told, WINDOW, cost};
 use crate::{ChannelId, Close, ConnectionId, Drain, Event, Message, Received, RequestId, SendError, Shard};
 
 /// The connections of all shards, as the services see them.
@@ -113,7 +113,7 @@ impl<A: Copy> Board<A> {
         line.taken += cost(received.payload.len());
         if line.taken >= TOLD && !is_closed {
             let taken = core::mem::take(&mut line.taken);
-            self.order(id, What::Taken(id, channel, taken));
+            self.order(id, Order::Taken(id, channel, taken));
         }
         Some(received)
     }
@@ -130,23 +130,23 @@ impl<A: Copy> Board<A> {
             return Err(SendError::Full);
         }
         line.sent += cost(message.payload.len());
-        self.order(id, What::Send(id, channel, message));
+        self.order(id, Order::Send(id, channel, message));
         Ok(())
     }
 
     pub(super) fn refuse(&mut self, id: ConnectionId, request: RequestId, code: u64) {
-        self.order(id, What::Refuse(id, request, code));
+        self.order(id, Order::Refuse(id, request, code));
     }
 
     pub(super) fn close(&mut self, id: ConnectionId, close: Close) {
         if self.connections.get(&id).is_some_and(|peer| !peer.is_closed) {
-            self.order(id, What::Close(id, close));
+            self.order(id, Order::Close(id, close));
         }
     }
 
     pub(super) fn drain(&mut self, how: &Drain) {
         for shard in (0..self.shards).map(Shard) {
-            self.orders.push_back((shard, Order(What::Drain(how.clone()))));
+            self.orders.push_back((shard, Order::Drain(how.clone())));
         }
     }
 
@@ -161,8 +161,8 @@ impl<A: Copy> Board<A> {
         self.drained.len() == usize::from(self.shards) && self.connections.is_empty()
     }
 
-    fn order(&mut self, id: ConnectionId, what: What) {
-        self.orders.push_back((id.shard(), Order(what)));
+    fn order(&mut self, id: ConnectionId, order: Order) {
+        self.orders.push_back((id.shard(), order));
     }
 
     /// A channel of a connection that is not over.

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use super::gate::{Gate, decide};
-use super::shards::{Order, Report, TOLD, Told, WINDOW, What, cost};
+use super::shards::{Order, Report, TOLD, Told, WINDOW, cost};
 use crate::{
     Address, ChannelId, Config, ConnectionId, Credentials, Endpoint, Event, Link, LinkId, Message, Meta, Now,
     Output, SendError, Stats, Timestamp, Transmit,
@@ -111,27 +111,27 @@ impl<A: Address> Front<A> {
     }
 
     /// Does what the services want.
-    pub fn handle_order(&mut self, now: Now, Order(what): Order) {
-        match what {
-            What::Send(id, channel, message) => self.send(now, id, channel, message),
-            What::Taken(id, channel, cost) => {
+    pub fn handle_order(&mut self, now: Now, order: Order) {
+        match order {
+            Order::Send(id, channel, message) => self.send(now, id, channel, message),
+            Order::Taken(id, channel, cost) => {
                 if let Some(line) = self.lines.get_mut(&(id, channel)) {
                     line.reported = line.reported.saturating_sub(cost);
                     self.take_in(now, id, channel);
                 }
             }
-            What::Refuse(id, request, code) => {
+            Order::Refuse(id, request, code) => {
                 if let Some(mut conn) = self.endpoint.connection(id) {
                     // Refused or not, the request ends: by this answer or by its deadline.
                     let _ = conn.reply_error(now.mono, request, code, Bytes::new());
                 }
             }
-            What::Close(id, close) => {
+            Order::Close(id, close) => {
                 if let Some(mut conn) = self.endpoint.connection(id) {
                     conn.close(now.mono, close);
                 }
             }
-            What::Drain(how) => self.endpoint.drain(now.mono, how),
+            Order::Drain(how) => self.endpoint.drain(now.mono, how),
         }
         self.pump(now);
     }

@@ -21,36 +21,42 @@ pub(super) const fn cost(payload: usize) -> usize {
 }
 
 /// What a shard tells the services.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report<A> {
-    pub(super) shard: Shard,
-    pub(super) what: Told<A>,
+    /// The shard.
+    pub shard: Shard,
+    /// What has happened there.
+    pub what: Told<A>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Told<A> {
+/// What has happened in a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told<A> {
+    /// A client is connected, from this address.
     Connected(ConnectionId, A),
     /// The peer opened a channel of this name.
     Opened(ConnectionId, ChannelId, String),
+    /// A message has come.
     Message(ConnectionId, ChannelId, Received),
     /// Messages of this cost found room in the channel's queue.
     Queued(ConnectionId, ChannelId, usize),
+    /// A client is gone.
     Closed(ConnectionId, Closed),
     /// Everybody is gone after the drain.
     Drained,
 }
 
 /// What the services tell a shard.
-#[derive(Clone, Debug)]
-pub struct Order(pub(super) What);
-
-#[derive(Clone, Debug)]
-pub(super) enum What {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A message is sent.
     Send(ConnectionId, ChannelId, Message),
     /// Messages of this cost were taken.
     Taken(ConnectionId, ChannelId, usize),
     /// A request is refused with this code.
     Refuse(ConnectionId, RequestId, u64),
+    /// A connection is closed.
     Close(ConnectionId, Close),
+    /// All are sent away in good order.
     Drain(Drain),
 }

@@ -115,7 +115,8 @@ impl Connection {
 
     async fn answer(&self, request: RequestId, kind: ReplyKind, payload: Bytes) -> Result<(), SendError> {
         let Held { shared, id, .. } = &*self.0;
-        wait::until(shared, |node, now| node.reply(now, *id, request, kind, &payload)).await
+        let mut is_done = false;
+        wait::until(shared, |node, now| node.reply(now, *id, request, kind, &payload, &mut is_done)).await
     }
 
     /// Opens a channel. It can be used at once.

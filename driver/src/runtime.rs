@@ -85,8 +85,8 @@ pub trait Timer: Send + 'static {
     fn poll(&mut self, cx: &mut Context<'_>, at: Option<Timestamp>) -> Poll<()>;
 }
 
-/// How long a lookup may take, whatever the system's resolver does.
-pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a lookup may take, whatever the system's resolver does. Many a resolver asks its second server after 5 s.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Addresses that are being looked up.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;

@@ -19,7 +19,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// The address, where nothing has to be looked up.
+    /// The address, where it is one in every zone.
     pub const fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::V4(ip) => Some(IpAddr::V4(*ip)),

@@ -7,7 +7,7 @@ mod tests;
 mod unix;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 pub use error::AddressError;
@@ -139,9 +139,13 @@ impl Address {
         }
     }
 
-    /// The IP address and port, where they are written and no name has to be looked up.
+    /// The IP address and port, where they are written and no name has to be looked up, that of a zone neither.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
+            Place::Net { host: Host::V6Zone(ip, zone), port, .. } => {
+                let zone = zone.parse().ok()?;
+                Some(SocketAddrV6::new(*ip, *port, 0, zone).into())
+            }
             Place::Net { host, port, .. } => host.ip().map(|ip| SocketAddr::new(ip, *port)),
             Place::Unix(_) => None,
         }

@@ -191,3 +191,13 @@ fn every_socket_address_has_an_address() {
     }
     QuickCheck::new().tests(2000).quickcheck(holds as fn(SocketAddr) -> bool);
 }
+
+#[test]
+fn an_address_of_a_zone_is_known_where_the_zone_is_a_number() {
+    let address: Address = "udp://[fe80::1%2]:4100".parse().unwrap();
+    let at = address.socket_addr().expect("nothing has to be looked up");
+    assert_eq!(at.to_string(), "[fe80::1%2]:4100");
+    let named: Address = "udp://[fe80::1%eth0]:4100".parse().unwrap();
+    assert_eq!(named.socket_addr(), None);
+    assert_eq!(named.at(at).socket_addr(), Some(at), "what was looked up can be reached");
+}

@@ -7,6 +7,9 @@ use rustls::Connection;
 
 use crate::{Direction, Ready};
 
+/// Reads in a row of which TLS makes nothing: its records may be empty.
+const MAX_FRUITLESS: usize = 16;
+
 /// A socket that never blocks, and that is not asked again once it has said that it is empty.
 #[derive(Debug)]
 pub(super) struct Plain<I> {
@@ -123,15 +126,17 @@ impl<I: Ready> Bytes<I> {
         }
     }
 
-    /// Reads what is there; 0 bytes when the peer writes no more.
+    /// Reads what is there; 0 bytes when the peer writes no more. [`Interrupted`](io::ErrorKind::Interrupted) when there was much, and
+    /// nothing in it: others are to have a turn.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.plain.read(buffer) };
-        loop {
+        for _ in 0..MAX_FRUITLESS {
             match tls.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => take_in(tls, &mut self.plain)?,
                 read => return read,
             }
         }
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Writes some of `bytes`. Under TLS all of it is taken, and goes out with [`Self::flush`].

@@ -39,6 +39,10 @@ impl<I: Ready> Handshake<I> {
                 Err(error) if is_blocked(&error) => {
                     ready!(bytes.poll_again(cx))?;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 done => {
                     let Some(bytes) = slot.take() else { return Poll::Pending };
                     return Poll::Ready(done.map(|(codec, rest)| Stream::new(bytes, codec, rest)));

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
@@ -11,6 +12,8 @@ use crate::{Address, Peer, Scheme, UnixName};
 
 /// Streams that wait to be accepted at most; systems often allow less.
 const BACKLOG: i32 = 1024;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Why nothing comes in at an address.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +164,9 @@ pub(super) fn socket_name(name: &UnixName) -> io::Result<SockAddr> {
 pub(super) fn tune(socket: &Socket, options: &LinkOptions) {
     let _ = socket.set_tcp_nodelay(true);
     if let Some(silence) = options.keepalive {
-        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence).with_interval(silence / 3));
+        // Systems count whole seconds, and take no 0.
+        let (silence, interval) = (silence.max(SECOND), (silence / 3).max(SECOND));
+        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence).with_interval(interval));
     }
 }
 

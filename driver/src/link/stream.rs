@@ -391,6 +391,7 @@ impl<I: Ready> Stream<I> {
         for _ in 0..MAX_READS {
             match self.bytes.read(buffer) {
                 Ok(len) if len > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_blocked(&error) => match self.bytes.io().poll_ready(cx, Direction::Read) {
                     Poll::Ready(Ok(())) => self.bytes.wake(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),

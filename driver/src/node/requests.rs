@@ -78,7 +78,7 @@ impl Node {
         self.counters.unread_replies += u64::from(part.is_some());
     }
 
-    /// Answers the peer's request, waiting while there is no room.
+    /// Answers the peer's request, waiting while there is no room. `is_done` says that it was answered, and others had a turn.
     pub(crate) fn reply(
         &mut self,
         now: Now,
@@ -86,15 +86,21 @@ impl Node {
         request: RequestId,
         kind: ReplyKind,
         payload: &Bytes,
+        is_done: &mut bool,
     ) -> Attempt<Result<(), SendError>> {
-        if self.must_yield_exchange() {
-            self.exchanges = 0;
-            return Attempt::Yield;
+        if *is_done {
+            return Attempt::Look(Ok(()));
         }
         let Some(mut conn) = self.open(id) else {
             return Attempt::Look(Err(SendError::Closed));
         };
-        match conn.reply(now.mono, request, kind, payload.clone()) {
+        let sent = conn.reply(now.mono, request, kind, payload.clone());
+        drop(conn);
+        match sent {
+            Ok(()) if self.must_yield_exchange() => {
+                *is_done = true;
+                Attempt::Yield
+            }
             Ok(()) => Attempt::Done(Ok(())),
             Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::AnyWritable), None),
             Err(error) => Attempt::Look(Err(error)),

@@ -1,5 +1,6 @@
 //! The way to the server: dialled until it answers, and dialled again when it is lost.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use adapter_tokio::{Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status};
@@ -38,6 +39,8 @@ pub(super) enum LinkEvent {
 enum State {
     /// To be dialled at that time.
     Down(Instant),
+    /// The names of its addresses are looked up.
+    LookingUp(Pin<Box<dyn Future<Output = Result<Vec<Address>, ConnectError>> + Send>>),
     Dialling(Connecting),
     Up {
         connection: Connection,
@@ -141,9 +144,17 @@ impl Link {
             match &mut self.state {
                 State::Down(at) => {
                     sleep_until(*at).await;
-                    if let Err(error) = self.dial().await {
-                        self.state = State::Down(Instant::now() + PAUSE);
-                        return LinkEvent::Unresolved(error);
+                    let (endpoint, urls) = (self.endpoint.clone(), self.urls.clone());
+                    self.state = State::LookingUp(Box::pin(async move { endpoint.look_up(&urls).await }));
+                }
+                State::LookingUp(lookup) => {
+                    let found = lookup.await;
+                    match found.and_then(|addresses| self.endpoint.dial_to(&addresses, &[])) {
+                        Ok(dial) => self.state = State::Dialling(dial),
+                        Err(error) => {
+                            self.state = State::Down(Instant::now() + PAUSE);
+                            return LinkEvent::Unresolved(error);
+                        }
                     }
                 }
                 State::Dialling(dial) => {
@@ -222,12 +233,6 @@ impl Link {
     fn give_up(&mut self, why: String) -> LinkEvent {
         self.state = State::Over;
         LinkEvent::Hopeless(why)
-    }
-
-    async fn dial(&mut self) -> Result<(), ConnectError> {
-        let addresses = self.endpoint.look_up(&self.urls).await?;
-        self.state = State::Dialling(self.endpoint.dial_to(&addresses, &[])?);
-        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use driver::{Address, AddressError, Scheme};
 fn listener(scheme: Scheme, text: &str) -> Result<Address, String> {
     let address = Address::with_scheme(scheme, text).map_err(|error| error.to_string())?;
     if address.socket_addr().is_none() && address.unix().is_none() {
-        return Err("expected an IP address and a port, such as 127.0.0.1:4100, 0.0.0.0:4100 or [::1]:4100"
+        return Err("expected an IP address and a port, such as 127.0.0.1:4100, 0.0.0.0:4100 or [::1]:4100; a zone is a number \
+                    here, as in [fe80::1%2]:4100"
             .to_owned());
     }
     Ok(address)

@@ -122,9 +122,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let addresses: Vec<Address> =
         args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;
 
-    if !args.http().is_empty() {
-        files::raise_limit(args.web.max_http);
-    }
+    files::raise_limit(if args.http().is_empty() { 0 } else { args.web.max_http });
     let listeners = args.http().into_iter().map(|address| {
         let listener = http::listen(address).map_err(|error| ServeError::Http { address, error })?;
         let address = listener.local_addr().map_err(|error| ServeError::Http { address, error })?;

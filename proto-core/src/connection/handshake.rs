@@ -181,6 +181,11 @@ impl Connection {
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         let is_retryable = end.reason.is_retryable(end.advice);
         match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
+            // Of several ways some may have failed for a reason, and others are silent.
+            Some(at) if end.reason == CloseReason::TimedOut => {
+                let reason = self.handshake.way_failed.take();
+                self.enter_backoff(at, reason.unwrap_or(end.reason));
+            }
             Some(at) => self.enter_backoff(at, end.reason),
             None => self.enter_closed(now, end, Duration::ZERO),
         }

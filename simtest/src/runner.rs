@@ -132,34 +132,35 @@ pub fn search<N: Node>(
     seeds: Range<u64>,
     build: impl Fn(u64) -> Sim<N> + Sync,
 ) -> Result<Report, Box<Failure>> {
-    lawful(seeds.clone().take(1), &build)?;
-    hunt(seeds, &build, &|done, all| {
+    search_lawful(seeds, 1, &build)
+}
+
+/// The same, with so many of the first seeds checked against the laws.
+pub(crate) fn search_lawful<N: Node>(
+    seeds: Range<u64>,
+    lawful: u64,
+    build: &(impl Fn(u64) -> Sim<N> + Sync),
+) -> Result<Report, Box<Failure>> {
+    hunt(seeds, lawful, build, &|done, all| {
         progress("seeds", done, all);
         true
     })
 }
 
-/// Checks runs of these seeds against the laws.
-pub(crate) fn lawful<N: Node>(
-    seeds: impl Iterator<Item = u64>,
-    build: &impl Fn(u64) -> Sim<N>,
-) -> Result<(), Box<Failure>> {
-    let _quiet = Quiet::begin();
-    for seed in seeds {
-        let _run = overdue::run(|| What::Seed(seed));
-        let sim = build(seed);
-        let outcome = recorded(&sim, FromSeed::new(seed));
-        if let Err(broken) = crate::verify::run(&outcome) {
-            let why = format!("the simulator broke a law with seed {seed}: {broken}");
-            return Err(Box::new(Failure::undetermined(&sim, Some(seed), outcome, why)));
-        }
-    }
-    Ok(())
+/// Runs a seed once more with the recorder on, if it broke a law then.
+fn unlawful<N: Node>(seed: u64, build: &impl Fn(u64) -> Sim<N>) -> Option<Failure> {
+    let sim = build(seed);
+    let outcome = recorded(&sim, FromSeed::new(seed));
+    let broken = crate::verify::run(&outcome).err()?;
+    let why = format!("the simulator broke a law with seed {seed}: {broken}");
+    Some(Failure::undetermined(&sim, Some(seed), outcome, why))
 }
 
-/// Runs seeds as long as `goes_on` says so, which is told how many have been begun of how many.
+/// Runs seeds as long as `goes_on` says so, which is told how many have been begun of how many. So many of the first are also
+/// checked against the laws.
 pub(crate) fn hunt<N: Node>(
     seeds: Range<u64>,
+    lawful: u64,
     build: &(impl Fn(u64) -> Sim<N> + Sync),
     goes_on: &(dyn Fn(u64, u64) -> bool + Sync),
 ) -> Result<Report, Box<Failure>> {
@@ -176,14 +177,18 @@ pub(crate) fn hunt<N: Node>(
             if done || !goes_on(seed - seeds.start, seeds.end - seeds.start) {
                 break;
             }
+            let is_checked = seed - seeds.start < lawful;
             let outcome = {
                 let _run = overdue::run(|| What::Seed(seed));
-                build(seed).run(FromSeed::new(seed))
+                let mut sim = build(seed);
+                sim.record(is_checked);
+                sim.run(FromSeed::new(seed))
             };
             count += 1;
             stats += outcome.stats;
             marks |= outcome.marks;
-            if !outcome.verdict.is_pass() {
+            let is_lawful = !is_checked || crate::verify::run(&outcome).is_ok();
+            if !is_lawful || !outcome.verdict.is_pass() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
                 hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, outcome.hash);
             }
@@ -209,6 +214,9 @@ pub(crate) fn hunt<N: Node>(
 
 /// A seed that has failed, run once more. If that goes another way, this is the failure.
 fn again<N: Node>(seed: u64, hash: u128, seeds: u64, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Failure {
+    if let Some(unlawful) = unlawful(seed, build) {
+        return Failure { seeds, ..unlawful };
+    }
     let mut found = failure(&build(seed), Some(seed), FromSeed::new(seed), seeds);
     if found.hash != hash {
         found.class = Class::Determinism;

@@ -96,19 +96,27 @@ impl Sweeper {
             self.counts.put_off.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
+        let mut failed = None;
         for number in FIRST..active {
             if is_over() {
                 return Ok(());
             }
-            let swept = sweep_segment(&shared, number, &logs);
-            let freed = swept.inspect_err(|_| {
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
-            })?;
-            if let Some(bytes) = freed {
-                self.counts.segments.fetch_add(1, Ordering::Relaxed);
-                self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
-                tracing::info!(segment = number, bytes, "logs that have ended were taken out of a file");
+            match sweep_segment(&shared, number, &logs) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
+                    self.counts.segments.fetch_add(1, Ordering::Relaxed);
+                    self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    tracing::info!(segment = number, bytes, "logs that have ended were taken out of a file");
+                }
+                // A file that cannot be swept does not keep those behind it from being.
+                Err(error) => {
+                    self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                    failed.get_or_insert(error);
+                }
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         shared.ended.fetch_sub(ended, Ordering::Relaxed);
         Ok(())

@@ -6,8 +6,38 @@ use core::time::Duration;
 
 use super::Server;
 use super::room::{Room, RoomKey};
-use crate::Now;
 use crate::chat::identity::RoomSalt;
+use crate::{Now, Timestamp};
+
+/// What a store has is not ended before its server has run for so long, or for as long as logs are kept: who was there when it
+/// stopped, and said nothing, left no trace.
+const GRACE: Duration = Duration::from_hours(24);
+
+/// The time by which rooms grow old: that of the latest use which the store knows, and what the server has run since. So neither
+/// the time for which it did not run counts, nor a wall clock that is set forward.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Served {
+    /// The latest use of any room that was restored: milliseconds since 1970.
+    restored_ms: Option<u64>,
+    /// When it was asked for first, and what time that was.
+    began: Option<(Timestamp, u64)>,
+}
+
+impl Served {
+    pub(super) fn on_restored(&mut self, last_ms: u64) {
+        self.restored_ms = self.restored_ms.max(Some(last_ms));
+    }
+
+    /// The time in milliseconds since 1970; `None` while nothing may end.
+    fn at(&mut self, now: Now, keep: Duration) -> Option<u64> {
+        let from_ms = self.restored_ms.unwrap_or(now.unix_ms);
+        let &mut (began, from_ms) = self.began.get_or_insert((now.mono, from_ms));
+        let ran = now.mono.since(began);
+        let is_grace = self.restored_ms.is_some() && ran < keep.min(GRACE);
+        let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+        (!is_grace).then(|| now.unix_ms.min(from_ms.saturating_add(ran_ms)))
+    }
+}
 
 impl Server {
     /// Ends up to `at_most` rooms in which nobody is, and to whose logs nothing was committed for `keep`; those that `is_kept` names
@@ -26,11 +56,12 @@ impl Server {
         if !self.disk.may_end() {
             return 0;
         }
+        let Some(now_ms) = self.served.at(now, keep) else { return 0 };
         let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        let oldest = now.unix_ms.saturating_sub(keep_ms);
+        let oldest = now_ms.saturating_sub(keep_ms);
         for room in &mut self.rooms {
             if room.last_ms == 0 {
-                room.last_ms = now.unix_ms;
+                room.last_ms = now_ms;
             }
         }
         let is_over = |key: RoomKey| {

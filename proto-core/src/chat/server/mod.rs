@@ -66,6 +66,7 @@ pub struct Server {
     reads: catch_up::Reads,
     budgets: budget::Budgets,
     tails: tail::TailBudget,
+    served: expiry::Served,
     /// What was committed to watched rooms.
     committed: VecDeque<(Arc<str>, StoredEntry)>,
     outbox: output::Outbox,
@@ -91,6 +92,7 @@ impl Server {
             reads: catch_up::Reads::default(),
             budgets: budget::Budgets::default(),
             tails: tail::TailBudget::default(),
+            served: expiry::Served::default(),
             committed: VecDeque::new(),
             outbox: output::Outbox::default(),
             events: output::Events::default(),

@@ -204,7 +204,8 @@ impl Server {
                     Item::Gone(..) => self.stats.expired += 1,
                     Item::Room(key) => {
                         self.rooms[key.0].durable = true;
-                        self.rooms[key.0].last_ms = now.unix_ms;
+                        let room = &mut self.rooms[key.0];
+                        room.last_ms = room.last_ms.max(now.unix_ms);
                         self.admit_all(key);
                     }
                     Item::Entry(key, entry) => self.release(key, entry),
@@ -217,7 +218,7 @@ impl Server {
         self.stats.committed += 1;
         let room = &mut self.rooms[key.0];
         room.latest = entry.slot;
-        room.last_ms = entry.commit_ms;
+        room.last_ms = room.last_ms.max(entry.commit_ms);
         let mut speaker = None;
         if let Some(member) = room.members.get_mut(&entry.client) {
             member.waiting.pop_front();

@@ -52,6 +52,7 @@ impl Server {
         }) {
             return Err(RestoreError::Tail { room: state.room, latest: state.latest });
         }
+        self.served.on_restored(state.last_ms);
         let key = self.add_room(Room::restored(state));
         for entry in tail {
             self.keep_in_tail(key, entry);

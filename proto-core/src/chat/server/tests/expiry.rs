@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Fixture, connection, fixture, with};
-use crate::chat::{ChatConfig, PersistFailure, Record};
+use crate::chat::{ChatConfig, PersistFailure, Record, RoomSalt, RoomState};
 
 const KEEP: Duration = Duration::from_mins(1);
 
@@ -145,4 +145,50 @@ fn the_place_of_a_log_that_has_ended_is_free() {
         f.commit();
         assert!(f.server.rooms.len() <= 3, "places are used again");
     }
+}
+
+/// A server that has a room from its store, in which nobody has been for three minutes more than in another one.
+fn restored() -> Fixture {
+    let mut f = fixture();
+    for (name, last_ms) in [("old", f.now.unix_ms - 300_000), ("new", f.now.unix_ms - 120_000)] {
+        let state = RoomState { last_ms, ..RoomState::new(name.into(), 7, RoomSalt([1; 32])) };
+        f.server.restore(state).expect("it is sound");
+    }
+    f
+}
+
+#[test]
+fn the_time_for_which_no_server_ran_does_not_count_and_the_first_of_its_run_ends_nothing() {
+    let mut f = restored();
+    assert_eq!(expire(&mut f), 0, "it has just begun");
+    f.wait(59_999);
+    assert_eq!(expire(&mut f), 0);
+    f.wait(1);
+    assert_eq!(
+        (expire(&mut f), f.server.epoch_of("old")),
+        (1, None),
+        "the other was used three minutes later"
+    );
+    f.commit();
+    f.wait(1);
+    assert_eq!((expire(&mut f), f.server.epoch_of("new")), (1, None));
+}
+
+#[test]
+fn a_clock_that_is_set_ends_nothing() {
+    let mut f = restored();
+    expire(&mut f);
+    f.join(1);
+    f.fill(1, 1);
+    leave(&mut f, 1);
+    f.now.unix_ms += 365 * 86_400_000;
+    f.wait(30_000);
+    assert_eq!(expire(&mut f), 0, "set forward");
+    let right = f.now.unix_ms - 365 * 86_400_000;
+    f.now.unix_ms = 0;
+    f.wait(20_000);
+    assert_eq!(expire(&mut f), 0, "set back");
+    f.now.unix_ms = right;
+    f.wait(5_000);
+    assert_eq!(expire(&mut f), 0, "and right again");
 }

@@ -95,8 +95,8 @@ impl Party {
         Ok(Self { shared: Some(shared), ..self })
     }
 
-    /// Takes what is random in handshakes from the core's seed alone, so that a simulation can be repeated. Who knows the seed knows
-    /// all keys: not for anything else.
+    /// Takes what is random in handshakes from the core's seed alone, so that a simulation, or a server that records itself, can be
+    /// repeated. Who knows the seed knows all keys, and a recording holds it: not for anything else.
     #[must_use]
     pub fn repeatable(self) -> Self {
         Self { entropy: Entropy::Core, ..self }

@@ -1,6 +1,7 @@
 //! Recorded sessions: the inputs of a core in production, to be given to it again.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::{env, fs};
 
@@ -190,6 +191,18 @@ fn caught(replay: impl FnOnce() -> Result<(), String>) -> Result<(), Ended> {
     }
 }
 
+/// A recording can hold keys: nobody else may read it.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.write_all(bytes)
+}
+
 fn shrunk(least: &Recording, path: &str, before: usize) -> String {
     let file = Path::new(path).with_extension("min.rec");
     let mut text = format!("\nshrunk: {before} -> {} inputs", least.inputs.len());
@@ -198,7 +211,7 @@ fn shrunk(least: &Recording, path: &str, before: usize) -> String {
         let (seconds, micros) = (at / 1_000_000_000, at / 1_000 % 1_000_000);
         let _ = write!(text, "\n  {seconds:>6}.{micros:06} s  kind {kind}, {} bytes", bytes.len());
     }
-    match fs::write(&file, least.to_bytes()) {
+    match write_private(&file, &least.to_bytes()) {
         Ok(()) => text + &format!("\n  smallest  {}", file.display()),
         Err(error) => text + &format!("\n  smallest  could not be written to {}: {error}", file.display()),
     }

@@ -190,7 +190,10 @@ pub(crate) fn hunt<N: Node>(
             let is_lawful = !is_checked || crate::verify::run(&outcome).is_ok();
             if !is_lawful || !outcome.verdict.is_pass() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
-                hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, outcome.hash);
+                hashes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(seed, (outcome.hash, outcome.verdict.is_pass()));
             }
         }
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,15 +211,17 @@ pub(crate) fn hunt<N: Node>(
     let hashes = hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
     match hashes.first_key_value() {
         None => Ok(Report::new(&build(seeds.start), count, &stats, marks)),
-        Some((seed, hash)) => Err(Box::new(again(*seed, *hash, count, build))),
+        Some((&seed, &(hash, is_pass))) => {
+            let unlawful = if is_pass { unlawful(seed, build) } else { None };
+            let found = unlawful
+                .map_or_else(|| again(seed, hash, count, build), |found| Failure { seeds: count, ..found });
+            Err(Box::new(found))
+        }
     }
 }
 
 /// A seed that has failed, run once more. If that goes another way, this is the failure.
 fn again<N: Node>(seed: u64, hash: u128, seeds: u64, build: &(impl Fn(u64) -> Sim<N> + Sync)) -> Failure {
-    if let Some(unlawful) = unlawful(seed, build) {
-        return Failure { seeds, ..unlawful };
-    }
     let mut found = failure(&build(seed), Some(seed), FromSeed::new(seed), seeds);
     if found.hash != hash {
         found.class = Class::Determinism;

@@ -148,7 +148,8 @@ impl Record {
             kind | kind::LATE
         };
         what.put(&mut self.scratch);
-        self.recorder.note(self.latest, kind, &[&self.scratch, rest]);
+        // What comes late has its own wall time, which is told to clients.
+        self.recorder.note(Now { unix_ms: now.unix_ms, ..self.latest }, kind, &[&self.scratch, rest]);
     }
 
     /// Runs `work`, a question whose answer is noted later; if it panics, this is noted instead.

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_hours(24);
 /// the time for which it did not run counts, nor a wall clock that is set forward.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Served {
-    /// The latest use of any room that was restored: milliseconds since 1970.
+    /// The latest use of any room that was restored: milliseconds since 1970; 0 if that is not known.
     restored_ms: Option<u64>,
     /// When it was asked for first, and what time that was.
     began: Option<(Timestamp, u64)>,
@@ -28,14 +28,18 @@ impl Served {
         self.restored_ms = self.restored_ms.max(Some(last_ms));
     }
 
-    /// The time in milliseconds since 1970; `None` while nothing may end.
-    fn at(&mut self, now: Now, keep: Duration) -> Option<u64> {
-        let from_ms = self.restored_ms.unwrap_or(now.unix_ms);
+    /// The time in milliseconds since 1970.
+    fn at(&mut self, now: Now) -> u64 {
+        let from_ms = self.restored_ms.filter(|&known| known != 0).unwrap_or(now.unix_ms);
         let &mut (began, from_ms) = self.began.get_or_insert((now.mono, from_ms));
-        let ran = now.mono.since(began);
-        let is_grace = self.restored_ms.is_some() && ran < keep.min(GRACE);
-        let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
-        (!is_grace).then(|| now.unix_ms.min(from_ms.saturating_add(ran_ms)))
+        let ran_ms = u64::try_from(now.mono.since(began).as_millis()).unwrap_or(u64::MAX);
+        now.unix_ms.min(from_ms.saturating_add(ran_ms))
+    }
+
+    /// Whether it has run too short for anything to end.
+    fn is_grace(&self, now: Now, keep: Duration) -> bool {
+        let ran = self.began.map_or(Duration::ZERO, |(began, _)| now.mono.since(began));
+        self.restored_ms.is_some() && ran < keep.min(GRACE)
     }
 }
 
@@ -56,13 +60,16 @@ impl Server {
         if !self.disk.may_end() {
             return 0;
         }
-        let Some(now_ms) = self.served.at(now, keep) else { return 0 };
+        let now_ms = self.served.at(now);
         let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
         let oldest = now_ms.saturating_sub(keep_ms);
         for room in &mut self.rooms {
             if room.last_ms == 0 {
                 room.last_ms = now_ms;
             }
+        }
+        if self.served.is_grace(now, keep) {
+            return 0;
         }
         let is_over = |key: RoomKey| {
             let room = &self.rooms[key.0];

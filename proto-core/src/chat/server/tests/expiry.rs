@@ -192,3 +192,16 @@ fn a_clock_that_is_set_ends_nothing() {
     f.wait(5_000);
     assert_eq!(expire(&mut f), 0, "and right again");
 }
+
+#[test]
+fn a_store_that_knows_no_time_has_that_of_the_start() {
+    let mut f = fixture();
+    f.server.restore(RoomState::new("old".into(), 7, RoomSalt([1; 32]))).expect("it is sound");
+    f.wait(1_000_000);
+    assert_eq!(expire(&mut f), 0);
+    f.join(1);
+    f.fill(1, 1);
+    leave(&mut f, 1);
+    f.wait(60_001);
+    assert_eq!((expire(&mut f), f.server.logs()), (2, 0));
+}

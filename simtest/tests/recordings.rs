@@ -99,6 +99,11 @@ fn a_panic_comes_again_and_is_shortened() {
 
     // It is another session than was recorded, and panics all the same.
     let least = session.with_extension("min.rec");
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&least.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "a recording can hold keys");
+    }
     let (class, report) = run("replay", &least);
     assert_eq!(class, "crash", "{report}");
     assert!(report.contains("4 inputs") && report.contains("panic: one, two and four"), "{report}");

@@ -135,3 +135,25 @@ fn parts_of_a_reply_make_room_and_the_last_is_the_answer() {
     assert_eq!(net.finish(&mut ask).unwrap(), "all");
     assert_eq!(net.client().endpoint().counters().unread_replies, 40);
 }
+
+#[test]
+fn after_many_requests_or_answers_others_have_a_turn_and_nothing_waits_to_be_sent() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    let ask = |_| Task::waiting(client.request(Message::new("?"), SECOND * 60));
+    let mut asked: Vec<_> = (0..20).map(ask).collect();
+    let gave_way = asked.iter().filter(|task| task.wakes() > 0).count();
+    assert_eq!(gave_way, 4, "from the 17th on");
+    net.quiesce();
+    let requests: Vec<_> = (0..20).map(|_| net.run(server.recv()).unwrap().request.unwrap()).collect();
+    let mut answers: Vec<_> = requests.iter().map(|&request| Task::new(server.reply(request, "!"))).collect();
+    let ready = answers.iter_mut().map(|answer| answer.poll().is_some()).collect::<Vec<_>>();
+    assert_eq!(ready.iter().filter(|&&ready| ready).count(), 16);
+    net.quiesce();
+    for (mut answer, _) in answers.into_iter().zip(ready).filter(|(_, ready)| !ready) {
+        assert_eq!(answer.poll(), Some(Ok(())), "it was sent before");
+    }
+    for task in &mut asked {
+        assert_eq!(net.finish(task).unwrap(), "!");
+    }
+}

@@ -67,7 +67,11 @@ impl RoomRow {
         let mut reader = Reader::new(bytes);
         let (epoch, salt, latest) = (reader.u64()?, RoomSalt(reader.array()?), reader.vi64()?);
         // It was not always written.
-        let last_ms = if reader.is_empty() { 0 } else { reader.vi64()? };
+        let last_ms = if reader.is_empty() { None } else { Some(reader.vi64()?) };
+        if last_ms == Some(0) {
+            return Err(DecodeError::Invalid("a time of 0 is left out"));
+        }
+        let last_ms = last_ms.unwrap_or(0);
         let row = Self { epoch, salt, latest, last_ms };
         reader.finish()?;
         Ok(row)

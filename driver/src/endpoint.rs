@@ -179,7 +179,7 @@ impl Endpoint {
             let resolver = self.0.known.resolver.as_ref().filter(|_| !is_known)?;
             Some((resolver.0)(host.to_lookup(), port))
         };
-        let mut looked_up = all(addresses.iter().map(lookup).collect()).await;
+        let mut looked_up = join_all(addresses.iter().map(lookup).collect()).await;
         let (mut found, mut others, mut failed) = (Vec::new(), Vec::new(), None);
         for (address, looked_up) in addresses.iter().zip(&mut looked_up) {
             let Some(looked_up) = looked_up.take() else {
@@ -322,7 +322,7 @@ impl Endpoint {
 type Found = io::Result<Vec<SocketAddr>>;
 
 /// The results of all lookups, which go on together.
-async fn all(mut lookups: Vec<Option<Lookup>>) -> Vec<Option<Found>> {
+async fn join_all(mut lookups: Vec<Option<Lookup>>) -> Vec<Option<Found>> {
     let mut found: Vec<Option<Found>> = lookups.iter().map(|_| None).collect();
     poll_fn(|cx| {
         for (lookup, found) in lookups.iter_mut().zip(&mut found) {

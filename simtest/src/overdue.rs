@@ -33,9 +33,10 @@ pub(crate) fn run(what: impl FnOnce() -> What) -> Run {
     if !IS_ASKED.load(Ordering::Relaxed) {
         return Run(None);
     }
+    let what = what();
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let number = runs.last_key_value().map_or(0, |(last, _)| last + 1);
-    runs.insert(number, (what(), Instant::now()));
+    runs.insert(number, (what, Instant::now()));
     Run(Some(number))
 }
 

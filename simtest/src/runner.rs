@@ -181,7 +181,9 @@ pub(crate) fn hunt<N: Node>(
             let outcome = {
                 let _run = overdue::run(|| What::Seed(seed));
                 let mut sim = build(seed);
-                sim.record(is_checked);
+                if is_checked {
+                    sim.record(true);
+                }
                 sim.run(FromSeed::new(seed))
             };
             count += 1;

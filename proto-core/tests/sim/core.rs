@@ -227,6 +227,17 @@ fn stormy(seed: u64) -> Sim<Peer> {
     sim
 }
 
+/// Kinds of fault that change nothing in hundreds of runs, be it that nobody asks for them.
+pub(crate) fn idle<N: simtest::Node>(build: impl Fn(u64) -> Sim<N> + Sync) -> Vec<Kind> {
+    let report = simtest::search(0..300, build).unwrap_or_else(|failure| panic!("{}", failure.report()));
+    report.without_effect()
+}
+
+#[test]
+fn the_weather_has_every_kind_of_fault() {
+    assert_eq!(idle(stormy), [Kind::Disk], "there are no disks");
+}
+
 #[simtest::test(seeds = 0..10_000, strict)]
 fn everything_holds_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
     *sim = stormy(seed);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use proto_core::framing::{Deframer, Framer};
 use proto_core::{DialError, DialId, Endpoint, Link, LinkId, Output, Timestamp};
-use simtest::{Sim, StreamEvent, StreamId, StreamOp};
+use simtest::{Kind, Sim, StreamEvent, StreamId, StreamOp};
 
-use crate::core::{chaos, everything_by, settings};
+use crate::core::{chaos, everything_by, idle, settings};
 use crate::net::At;
 use crate::peer::Peer;
 
@@ -206,6 +206,14 @@ pub(crate) fn stormy_with(
     let mut sim = everything_by(by, seed, server, client);
     sim.campaign(chaos());
     sim
+}
+
+#[test]
+fn the_weather_of_streams_has_every_kind_of_theirs() {
+    let idle = idle(stormy);
+    for kind in [Kind::Break, Kind::Stall, Kind::Split, Kind::Crash] {
+        assert!(!idle.contains(&kind), "{kind:?} changed nothing");
+    }
 }
 
 #[simtest::test(seeds = 0..3000, strict)]

@@ -14,7 +14,7 @@ use simtest::{Boot, Chaos, Kind, Link, Sim, ms, secs};
 
 use self::node::{ChatNode, ClientNode, Say, ServerNode};
 use self::oracle::OneLog;
-use crate::core::{Draw, balanced, settings};
+use crate::core::{Draw, balanced, idle, settings};
 use crate::oracles::Guarantees;
 
 fn config(accept: bool) -> Arc<Config> {
@@ -151,6 +151,11 @@ pub(crate) fn stormy_with(seed: u64, config_of_chat: &ChatConfig) -> Sim<ChatNod
 
 fn stormy(seed: u64) -> Sim<ChatNode> {
     stormy_with(seed, &ChatConfig::default())
+}
+
+#[test]
+fn the_weather_of_chat_has_every_kind_of_fault() {
+    assert_eq!(idle(stormy), []);
 }
 
 #[simtest::test(seeds = 0..10_000, strict)]

@@ -12,7 +12,7 @@ use simtest::{Addr, Boot, Now, RecvMeta, Sim, Time};
 
 use super::node::{ChatNode, ServerNode};
 use super::{chaos, chat_of, config};
-use crate::core::Draw;
+use crate::core::{Draw, idle};
 use crate::net::{At, both, meta, time, timestamp};
 
 /// The shards of a server, and what is on its way to and from them.
@@ -129,8 +129,18 @@ fn sharded(seed: u64, config_of_chat: &ChatConfig) -> Sim<ChatNode> {
     sim
 }
 
+fn stormy(seed: u64) -> Sim<ChatNode> {
+    let mut sim = sharded(seed, &ChatConfig::default());
+    sim.campaign(chaos());
+    sim
+}
+
+#[test]
+fn the_weather_of_shards_has_every_kind_of_fault() {
+    assert_eq!(idle(stormy), []);
+}
+
 #[simtest::test(seeds = 0..3000, strict)]
 fn everybody_sees_one_log_whatever_shard_has_whom(sim: &mut Sim<ChatNode>, seed: u64) {
-    *sim = sharded(seed, &ChatConfig::default());
-    sim.campaign(chaos());
+    *sim = stormy(seed);
 }

@@ -16,7 +16,7 @@ const NEW: &str = "new";
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -41,7 +41,7 @@ impl DataDir {
         if let Err(error) = noted {
             tracing::warn!(file = %file.display(), %error, "cannot note the process id");
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// The file of segment `number`.
@@ -140,6 +140,15 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    /// Closing would not do: a child that was just forked, to run a program, still has the file open for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(dir = %self.path.display(), %error, "cannot unlock the data directory");
+        }
+    }
+}
+
 fn number_of(path: &Path) -> Option<u32> {
     path.file_stem()?.to_str()?.strip_prefix("log-")?.parse().ok()
 }
@@ -188,4 +197,20 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_free_although_a_child_has_its_files_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = DataDir::open(dir.path()).unwrap();
+        let inherited = taken.lock.try_clone().unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(StoreError::InUse { .. })));
+        drop(taken);
+        DataDir::open(dir.path()).unwrap();
+        drop(inherited);
+    }
 }

@@ -86,8 +86,11 @@ impl Control {
             return Ok(());
         }
         let far = Stream::connect(&self.to())?;
-        for (from, to) in [(&near, &far), (&far, &near)] {
-            let (mut from, mut to, control) = (from.another()?, to.another()?, Arc::clone(self));
+        let ways = [(near.another()?, far.another()?), (far.another()?, near.another()?)];
+        // Before anything is carried: who has heard from the other side may cut it, or speak in its name.
+        self.streams.lock().expect("nobody panics").extend([near, far]);
+        for (mut from, mut to) in ways {
+            let control = Arc::clone(self);
             thread::spawn(move || {
                 let mut bytes = vec![0; 16 * 1024];
                 while let Ok(len @ 1..) = from.read(&mut bytes) {
@@ -98,7 +101,6 @@ impl Control {
                 to.shut();
             });
         }
-        self.streams.lock().expect("nobody panics").extend([near, far]);
         Ok(())
     }
 }

@@ -139,6 +139,11 @@ impl Connection {
         self.inner.close(close);
     }
 
+    /// Waits until the peer no longer waits for the answer to its `request`: see [`driver::Connection::cancelled`].
+    pub fn cancelled(&self, request: RequestId, timeout: Duration) -> Result<(), TimedOut> {
+        block(&self.engine, timeout, self.inner.cancelled(request))
+    }
+
     /// Waits until it has lost its link while its session waits for another one, or has that, and tells which: whether it has a link.
     /// `known` is what the caller knows. Never, once the connection is over.
     pub fn link_changed(&self, known: bool, timeout: Duration) -> Result<bool, TimedOut> {

@@ -156,6 +156,13 @@ impl Stack for Threads {
         Box::new(move || asks.join().expect("it does not panic"))
     }
 
+    /// It is asked by a call.
+    const GIVES_UP: bool = false;
+
+    fn cancelled(connection: &Connection, request: RequestId, wait: Duration) -> Option<()> {
+        done(connection.cancelled(request, wait))
+    }
+
     fn reply(connection: &Connection, request: RequestId, payload: Bytes) -> Result<(), SendError> {
         in_time(connection.reply(request, payload, WAIT)).expect("the reply hangs")
     }

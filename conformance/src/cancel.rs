@@ -125,6 +125,21 @@ pub fn a_request_given_up_disturbs_nobody<S: Stack>(env: &Env<S>) {
     assert_eq!(asked().expect("it is answered"), "in time");
 }
 
+/// Whoever works for it hears of it, as of the end of its connection.
+pub fn a_request_given_up_is_told<S: Stack>(env: &Env<S>) {
+    let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());
+    let asked = S::ask(here, number(1), WAIT);
+    let request = recv::<S>(there).request.expect("it is a request");
+    assert!(S::cancelled(there, request, SOON).is_none());
+    if S::GIVES_UP {
+        drop(asked);
+    } else {
+        S::close(here, Close::default());
+    }
+    S::cancelled(there, request, WAIT).expect("it is told");
+    assert!(S::reply(there, request, "late".into()).is_err());
+}
+
 /// The end is told to whoever asks later.
 pub fn waiting_for_the_end_given_up<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());

@@ -99,6 +99,10 @@ pub trait Stack: 'static {
     fn receipt(connection: &Self::Connection, message: MessageId) -> Option<Self::Receipt>;
     /// Begins to ask.
     fn ask(connection: &Self::Connection, message: Message, timeout: Duration) -> Asked;
+    /// Whether a question is given up by whoever drops it.
+    const GIVES_UP: bool;
+    /// Waits until nobody waits for the answer any more.
+    fn cancelled(connection: &Self::Connection, request: RequestId, wait: Duration) -> Option<()>;
     /// Answers.
     fn reply(connection: &Self::Connection, request: RequestId, payload: Bytes) -> Result<(), SendError>;
     /// Answers with an error.
@@ -284,6 +288,12 @@ impl<R: Runs> Stack for Async<R> {
             std::task::Poll::Ready(answer) => Box::new(move || answer),
             std::task::Poll::Pending => Box::new(move || R::within(WAIT, future).expect("the request hangs")),
         }
+    }
+
+    const GIVES_UP: bool = true;
+
+    fn cancelled(connection: &Connection, request: RequestId, wait: Duration) -> Option<()> {
+        R::within(wait, connection.cancelled(request))
     }
 
     fn reply(connection: &Connection, request: RequestId, payload: Bytes) -> Result<(), SendError> {

@@ -47,7 +47,7 @@ macro_rules! cases {
             cancel:
                 accepting_given_up_loses_no_connection receiving_given_up_loses_no_message
                 sending_given_up_sends_nothing_twice sending_many_given_up_keeps_the_rest connecting_given_up_leaves_nothing
-                a_request_given_up_disturbs_nobody waiting_for_the_end_given_up
+                a_request_given_up_disturbs_nobody a_request_given_up_is_told waiting_for_the_end_given_up
                 waiting_for_a_fate_given_up waiting_for_a_channel_given_up;
             admission:
                 what_the_link_vouches_for_is_shown whoever_is_refused_learns_why;

@@ -190,7 +190,8 @@ struct Outstanding<'a> {
 impl Drop for Outstanding<'_> {
     fn drop(&mut self) {
         let Some(request) = self.request else { return };
-        let answer = self.held.shared.quietly(|node| node.forget_request(self.held.id, request));
+        let Held { shared, id, .. } = self.held;
+        let answer = shared.command(|node, now| node.give_up_request(now, *id, request));
         drop(answer);
     }
 }

@@ -70,7 +70,8 @@ impl Connection {
 
     /// Sends a request and waits for the reply, at most for `timeout` altogether.
     ///
-    /// Dropping the future does not take the request back: the peer may still act on it.
+    /// Dropping the future gives the request up: it is not sent if nothing of it was, and otherwise the peer is told that it can stop,
+    /// see [`Self::cancelled`]; what it has done by then it has done.
     pub async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, RequestError> {
         self.channel().request(message, timeout).await
     }
@@ -117,6 +118,14 @@ impl Connection {
         let Held { shared, id, .. } = &*self.0;
         let mut is_done = false;
         wait::until(shared, |node, now| node.reply(now, *id, request, kind, &payload, &mut is_done)).await
+    }
+
+    /// Waits until the peer no longer waits for the answer to its `request`, as it has given it up, its time has passed or the connection
+    /// is over: whoever works for it can stop, and says so by answering it all the same, which is refused with
+    /// [`SendError::NoRequest`]. Until then it counts among those under way, or for 10 s. At once for what was answered before.
+    pub async fn cancelled(&self, request: RequestId) {
+        let Held { shared, id, .. } = &*self.0;
+        wait::until(shared, |node, _| node.cancelled(*id, request)).await;
     }
 
     /// Opens a channel. It can be used at once.

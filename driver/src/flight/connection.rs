@@ -125,6 +125,11 @@ impl<'a> Conn<'a> {
         sent
     }
 
+    pub(crate) fn cancel_request(&mut self, now: Timestamp, request: RequestId) -> bool {
+        self.note(now, kind::CANCEL_REQUEST, &request);
+        self.loan.cancel_request(now, request)
+    }
+
     pub(crate) fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {
         self.note(now, kind::TAKE_REPLY, &request);
         self.loan.take_reply(now, request)

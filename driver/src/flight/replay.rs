@@ -211,6 +211,7 @@ fn tell(conn: &mut Connection, now: Timestamp, kind: u8, bytes: &[u8]) -> Result
             let (request, how, len) = get(bytes)?;
             reply(conn, now, request, how, zeros(len));
         }
+        kind::CANCEL_REQUEST => _ = conn.cancel_request(now, get(bytes)?),
         kind::TAKE_REPLY => _ = conn.take_reply(now, get(bytes)?),
         kind::LOOK => {}
         _ => {

@@ -63,6 +63,7 @@ pub(super) mod kind {
     /// A connection was borrowed and told nothing: it is asked whether it has something to send in its turn, which is now.
     pub(crate) const LOOK: u8 = 41;
     pub(crate) const REQUEST_REFUSED: u8 = 42;
+    pub(crate) const CANCEL_REQUEST: u8 = 43;
     /// Added to a sort whose time was before that of the input before it; how long comes first.
     pub(crate) const LATE: u8 = 0x80;
 }

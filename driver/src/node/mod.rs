@@ -35,7 +35,7 @@ pub struct Counters {
     pub not_accepting: u64,
     /// Messages that arrived when no handle was left to receive them.
     pub unread_messages: u64,
-    /// Replies to requests whose futures had been dropped.
+    /// Parts of replies, where only the whole was asked for.
     pub unread_replies: u64,
     /// Inputs that came after recording had ended: the file was full, or the disk too slow.
     pub unrecorded: u64,
@@ -177,6 +177,7 @@ impl Node {
             Event::Batch { channel, batch, fate } => self.on_batch(id, channel, batch, fate, wakes),
             Event::RequestDone { request, outcome } => self.on_request_done(now, id, request, outcome, wakes),
             Event::PartialReply(request) => self.on_partial_reply(now, id, request),
+            Event::RequestCancelled(request) => self.on_request_cancelled(id, request, wakes),
             // The core may learn to tell more than the handles can show.
             _ => {}
         }

@@ -38,7 +38,7 @@ impl Node {
                 return Attempt::Wait(Topic::Of(id, What::Request(request)), None);
             }
             *asked = None;
-            return Attempt::Look(self.forget_request(id, request).unwrap_or(LOST));
+            return Attempt::Look(self.requests.remove(&(id, request)).flatten().unwrap_or(LOST));
         }
         let left = deadline.since(now.mono);
         if left.is_zero() {
@@ -67,9 +67,34 @@ impl Node {
         Attempt::Wait(Topic::Of(id, awaited), Some(deadline))
     }
 
-    /// Nobody waits for the answer to a request any more.
-    pub(crate) fn forget_request(&mut self, id: ConnectionId, request: RequestId) -> Option<Answer> {
-        self.requests.remove(&(id, request)).flatten()
+    /// Nobody waits for the answer to a request any more: what has come of it already is returned, and otherwise the peer is told.
+    pub(crate) fn give_up_request(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        request: RequestId,
+    ) -> Option<Answer> {
+        let answer = self.requests.remove(&(id, request)).flatten();
+        if answer.is_none()
+            && let Some(mut conn) = self.open(id)
+        {
+            conn.cancel_request(now.mono, request);
+        }
+        answer
+    }
+
+    /// Waits until the peer no longer waits for the answer to its request.
+    pub(crate) fn cancelled(&mut self, id: ConnectionId, request: RequestId) -> Attempt<()> {
+        match self.open(id) {
+            Some(conn) if conn.owes_reply(request) => {
+                Attempt::Wait(Topic::Of(id, What::Owed(request)), None)
+            }
+            _ => Attempt::Look(()),
+        }
+    }
+
+    pub(super) fn on_request_cancelled(&mut self, id: ConnectionId, request: RequestId, wakes: &mut Wakes) {
+        self.waiters.wake(Topic::Of(id, What::Owed(request)), wakes);
     }
 
     /// A part of a reply came, where the whole was asked for.
@@ -129,10 +154,8 @@ impl Node {
             }
             _ => LOST,
         };
-        match self.requests.get_mut(&(id, request)) {
-            Some(slot) => *slot = Some(answer),
-            None if answer.is_ok() => self.counters.unread_replies += 1,
-            None => {}
+        if let Some(slot) = self.requests.get_mut(&(id, request)) {
+            *slot = Some(answer);
         }
         self.waiters.wake(Topic::Of(id, What::Request(request)), wakes);
         self.waiters.wake(Topic::Of(id, What::RequestRoom), wakes);

@@ -37,6 +37,8 @@ pub(crate) enum What {
     RequestRoom,
     /// The end of a request.
     Request(RequestId),
+    /// Whether the peer waits for the answer to its request.
+    Owed(RequestId),
     /// The fate of a message.
     Receipt(MessageId),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::{Close, ConfigBuilder, Message, SendError};
+use proto_core::{Close, ConfigBuilder, Message, RequestId, SendError};
 
 use super::harness::{Net, SERVER, Task, now, small};
 use crate::RequestError;
@@ -108,15 +108,52 @@ fn a_request_that_was_never_sent_says_so() {
 }
 
 #[test]
-fn a_reply_that_nobody_awaits_is_thrown_away_and_counted() {
+fn a_request_that_is_given_up_is_taken_back_and_makes_room() {
     let mut net = Net::new(small());
     let (client, server) = net.connect();
-    for round in 1..=5 {
-        drop(Task::waiting(client.request(Message::new("?"), SECOND * 60)));
+    for round in 0..10 {
+        drop(Task::waiting(client.request(Message::new("never sent"), SECOND * 60)));
+        let ask = Task::waiting(client.request(Message::new(round.to_string()), SECOND * 60));
+        let received = net.run(server.recv()).unwrap();
+        assert_eq!(received.payload, round.to_string());
+        let request = received.request.unwrap();
+        let mut given_up = Task::waiting(server.cancelled(request));
+        net.quiesce();
+        assert_eq!(given_up.wakes(), 0);
+        drop(ask);
+        net.finish(&mut given_up);
+        assert_eq!(net.run(server.reply(request, "!")), Err(SendError::NoRequest));
+        assert_eq!(Task::new(server.cancelled(request)).poll(), Some(()), "it stays so");
+    }
+    assert_eq!((net.client().waiting(), net.server().waiting()), (0, 0));
+}
+
+#[test]
+fn whoever_works_for_a_request_hears_that_its_connection_or_its_time_is_over() {
+    let mut net = Net::new(ConfigBuilder { reply_timeout: SECOND, ..ConfigBuilder::default() });
+    let (client, server) = net.connect();
+    for is_over in [false, true] {
+        let _ask = Task::waiting(client.request(Message::new("?"), SECOND * 60));
+        let request = net.run(server.recv()).unwrap().request.unwrap();
+        let mut given_up = Task::waiting(server.cancelled(request));
+        if is_over {
+            client.close(Close::default());
+        }
+        net.finish(&mut given_up);
+    }
+    assert_eq!(Task::new(server.cancelled(RequestId(7))).poll(), Some(()), "it was never asked");
+}
+
+#[test]
+fn an_answer_that_came_and_was_not_looked_at_makes_room() {
+    let mut net = Net::new(small());
+    let (client, server) = net.connect();
+    for _ in 0..10 {
+        let ask = Task::waiting(client.request(Message::new("?"), SECOND * 60));
         let request = net.run(server.recv()).unwrap().request.unwrap();
         net.run(server.reply(request, "!")).unwrap();
         net.quiesce();
-        assert_eq!(net.client().endpoint().counters().unread_replies, round, "each made room for the next");
+        assert_eq!(ask.wakes(), 1);
     }
     assert_eq!(net.client().waiting(), 0);
 }

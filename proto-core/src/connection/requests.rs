@@ -93,6 +93,12 @@ impl Connection {
         self.queue(now, channel, kind(parts), Message::new(payload).class(class)).map(|_| ())
     }
 
+    /// Whether the peer waits for the reply to this request of its: not any more once that was given, or `Event::RequestCancelled`
+    /// has come.
+    pub fn owes_reply(&self, request: RequestId) -> bool {
+        self.requests.owed(request).is_some()
+    }
+
     /// A part of the reply to a request, after `Event::PartialReply`, or the reply or the error's payload, after
     /// `Event::RequestDone`: the oldest that has not been taken. Taking it makes room for more.
     pub fn take_reply(&mut self, now: Timestamp, request: RequestId) -> Option<Bytes> {

@@ -27,7 +27,7 @@ mod runtime;
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
     Incoming, LinkOptions, Options, Peer, Receipt, Received, RecordOptions, RequestError, Scheme, Status,
-    Undecided, UnixCredentials, UnixName, clock, link, udp,
+    Undecided, UnixCredentials, UnixName, Watch, clock, link, udp,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use driver::{Incoming, Peer, Received, RequestError};
+use driver::{Incoming, Peer, Received, RequestError, Status};
 use proto_core::{
     ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId, OpenError, Rate,
     RequestId, SendError, SessionId, Stats,
@@ -13,7 +13,7 @@ use proto_core::{
 
 use crate::block::{block, wait};
 use crate::engine::Engine;
-use crate::{Channel, Connecting, Error, Receipt, TimedOut};
+use crate::{Channel, Connecting, Error, Receipt, TimedOut, Watch};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -144,10 +144,14 @@ impl Connection {
         block(&self.engine, timeout, self.inner.cancelled(request))
     }
 
-    /// Waits until it has lost its link while its session waits for another one, or has that, and tells which: whether it has a link.
-    /// `known` is what the caller knows. Never, once the connection is over.
-    pub fn link_changed(&self, known: bool, timeout: Duration) -> Result<bool, TimedOut> {
-        block(&self.engine, timeout, self.inner.link_changed(known))
+    /// How it fares; `None` once it is over and forgotten.
+    pub fn status(&self) -> Option<Status> {
+        self.inner.status()
+    }
+
+    /// Tells how it fares, now and whenever that changes: see [`driver::Connection::watch`].
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.inner.watch(), Arc::clone(&self.engine))
     }
 
     /// Waits until the server says that it is going away: nothing new can be sent from then on, what has begun may end, and

@@ -33,6 +33,7 @@ mod endpoint;
 mod engine;
 mod receipt;
 mod runtime;
+mod watch;
 
 pub use channel::Channel;
 pub use connecting::Connecting;
@@ -49,3 +50,4 @@ pub use proto_core::{
     ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, crypto,
 };
 pub use receipt::Receipt;
+pub use watch::Watch;

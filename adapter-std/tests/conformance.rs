@@ -133,8 +133,14 @@ impl Stack for Threads {
         done(connection.incoming(wait))
     }
 
-    fn link_changed(connection: &Connection, known: bool, wait: Duration) -> Option<bool> {
-        done(connection.link_changed(known, wait))
+    fn is_linked(connection: &Connection, wanted: bool, wait: Duration) -> bool {
+        let mut watch = connection.watch();
+        while let Ok(status) = watch.changed(wait) {
+            if (status == Status::Established) == wanted {
+                return true;
+            }
+        }
+        false
     }
 
     fn incarnation(connection: &Connection) -> Option<u32> {

@@ -29,8 +29,8 @@ pub mod udp;
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
     Incoming, LINK, LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RecordOptions,
-    RequestError, Scheme, Shared, Status, Undecided, UnixCredentials, UnixName, Wakes, clock, config, link,
-    seed,
+    RequestError, Scheme, Shared, Status, Undecided, UnixCredentials, UnixName, Wakes, Watch, clock, config,
+    link, seed,
 };
 pub use endpoint::Endpoint;
 pub use proto_core::{

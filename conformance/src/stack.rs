@@ -89,8 +89,8 @@ pub trait Stack: 'static {
     fn recv_many(connection: &Self::Connection, limit: usize, wait: Duration) -> Option<Vec<Received>>;
     /// What comes next.
     fn incoming(connection: &Self::Connection, wait: Duration) -> Option<Option<Incoming>>;
-    /// Whether it has a link, once that is not `known` any more.
-    fn link_changed(connection: &Self::Connection, known: bool, wait: Duration) -> Option<bool>;
+    /// Whether the connection has a link, or has none, in time, as `wanted`.
+    fn is_linked(connection: &Self::Connection, wanted: bool, wait: Duration) -> bool;
     /// Which link it is.
     fn incarnation(connection: &Self::Connection) -> Option<u32>;
     /// What takes its place, established.
@@ -263,8 +263,10 @@ impl<R: Runs> Stack for Async<R> {
         R::within(wait, connection.incoming())
     }
 
-    fn link_changed(connection: &Connection, known: bool, wait: Duration) -> Option<bool> {
-        R::within(wait, connection.link_changed(known))
+    fn is_linked(connection: &Connection, wanted: bool, wait: Duration) -> bool {
+        let mut watch = connection.watch();
+        let reached = async { while (watch.changed().await == Status::Established) != wanted {} };
+        R::within(wait, reached).is_some()
     }
 
     fn incarnation(connection: &Connection) -> Option<u32> {

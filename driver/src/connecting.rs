@@ -3,38 +3,13 @@
 use std::future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use proto_core::{CloseReason, Closed, Now, Shard};
+use proto_core::Shard;
 
 use crate::connection::Held;
 use crate::node::{Entry, Progress, Ticket, Topic, What};
 use crate::wait::{self, Attempt};
-use crate::{ConnectError, Connection};
-
-/// How a connection fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// An attempt to connect is under way.
-    Connecting {
-        /// Counted from 1.
-        attempt: u32,
-    },
-    /// The last attempt failed, or the connection was lost, and the next attempt waits for its time.
-    Waiting {
-        /// The number of the attempt that will begin then.
-        attempt: u32,
-        /// How long it still waits.
-        remaining: Duration,
-        /// Why the last attempt failed, or how the connection was lost.
-        reason: CloseReason,
-    },
-    /// Both sides have agreed.
-    Established,
-    /// It is over, or was never established.
-    Closed(Closed),
-}
+use crate::{ConnectError, Connection, Status, Watch};
 
 /// A connection that is being established: a future of the [`Connection`]. Dropping it gives up.
 ///
@@ -44,16 +19,15 @@ pub enum Status {
 pub struct Connecting {
     /// `None` once the connection was handed over.
     connection: Option<Connection>,
-    /// The version of the status that `changed` told last.
-    told: Option<u64>,
+    watch: Watch,
     last: Status,
     ticket: Option<Ticket>,
 }
 
 impl Connecting {
-    pub(crate) const fn new(connection: Connection) -> Self {
-        let last = Status::Connecting { attempt: 1 };
-        Self { connection: Some(connection), told: None, last, ticket: None }
+    pub(crate) fn new(connection: Connection) -> Self {
+        let (watch, last) = (connection.watch(), Status::Connecting { attempt: 1 });
+        Self { connection: Some(connection), watch, last, ticket: None }
     }
 
     /// The shard of its endpoint that has it; 0 once the connection was handed over.
@@ -65,34 +39,19 @@ impl Connecting {
     pub fn status(&self) -> Status {
         let Some(Connection(held)) = &self.connection else { return self.last.clone() };
         let status =
-            held.shared.inspect(|node| node.entry(held.id).map(|entry| status(entry, held.shared.now())));
+            held.shared.inspect(|node| node.entry(held.id).map(|entry| Status::of(entry, held.shared.now())));
         status.unwrap_or_else(|| self.last.clone())
     }
 
     /// Waits until the status is another than the one this told last; the first call is ready at once. It tells the latest and
     /// may skip what lies between. Once the connection was handed over, it is never ready.
     pub async fn changed(&mut self) -> Status {
-        let Some(Connection(held)) = &self.connection else { return future::pending().await };
-        let told = self.told;
-        let (status, version) = wait::until(&held.shared, |node, now| match node.entry(held.id) {
-            Some(entry) if told != Some(entry.version) => Attempt::Look((status(entry, now), entry.version)),
-            _ => Attempt::Wait(Topic::Of(held.id, What::Status), None),
-        })
-        .await;
-        self.told = Some(version);
+        if self.connection.is_none() {
+            return future::pending().await;
+        }
+        let status = self.watch.changed().await;
         self.last = status.clone();
         status
-    }
-}
-
-fn status(entry: &Entry, now: Now) -> Status {
-    match &entry.progress {
-        Progress::Connecting { attempt } => Status::Connecting { attempt: *attempt },
-        Progress::Waiting { attempt, at, reason } => {
-            Status::Waiting { attempt: *attempt, remaining: at.since(now.mono), reason: (**reason).clone() }
-        }
-        Progress::Established => Status::Established,
-        Progress::Closed(closed) => Status::Closed((**closed).clone()),
     }
 }
 

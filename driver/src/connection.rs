@@ -11,7 +11,9 @@ use proto_core::{
 };
 
 use crate::node::{Node, ReplyKind};
-use crate::{Channel, Connecting, Incoming, Peer, Receipt, Received, RequestError, Shared, wait};
+use crate::{
+    Channel, Connecting, Incoming, Peer, Receipt, Received, RequestError, Shared, Status, Watch, wait,
+};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -147,11 +149,17 @@ impl Connection {
         shared.with(|node, now, wakes| (node.close(now, *id, close, wakes), true));
     }
 
-    /// Waits until it has lost its link while its session waits for another one, or has that, and tells which: whether it has a link.
-    /// `known` is what the caller knows. Never ready once the connection is over.
-    pub async fn link_changed(&self, known: bool) -> bool {
+    /// How it fares; `None` once it is over and forgotten.
+    pub fn status(&self) -> Option<Status> {
         let Held { shared, id, .. } = &*self.0;
-        wait::until(shared, |node, _| node.link_changed(*id, known)).await
+        let now = shared.now();
+        shared.inspect(|node| node.entry(*id).map(|entry| Status::of(entry, now)))
+    }
+
+    /// Tells how it fares, now and whenever that changes: that its link is lost while its session waits for another, why, and that there
+    /// is one again.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.0.shared.clone(), self.0.id)
     }
 
     /// Waits until the server says that it is going away: nothing new can be sent from then on, what has begun may end, and

@@ -255,23 +255,24 @@ pub enum DialError {
     NoAddress,
     /// There was no answer in time. Tried again.
     TimedOut,
-    /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final.
+    /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final, but for
+    /// who has been there: a network may have put itself in between.
     Untrusted,
-    /// This side may not go there. Final.
+    /// This side may not go there. Final in the same way.
     NotAllowed,
     /// This side cannot go to such an address. Final.
     Unsupported,
 }
 
 impl DialError {
-    /// Whether trying again can help.
+    /// Whether trying again can help who has not been there.
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Refused | Self::Unreachable | Self::NoAddress | Self::TimedOut)
     }
 }
 
 impl CloseReason {
-    /// Whether trying again can help.
+    /// Whether trying again can help who has not been there.
     pub const fn is_retryable(&self, advice: Advice) -> bool {
         match self {
             Self::Local { .. }

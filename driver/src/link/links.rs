@@ -15,7 +15,7 @@ use super::handshake::{Handshake, Handshakes};
 use super::listen::{Listening, Sharing, SocketFile, peer, tune};
 use super::moved::{Greeting, Moved};
 use super::stream::{READ, Stream, Went, lost};
-use super::upgrade::Upgrade;
+use super::upgrade::{Guard, Upgrade};
 use super::{Counters, LinkOptions, Places};
 use crate::handover::{Handover, Letter};
 use crate::{Machine, Path, Ready as _, Runtime, Scheme, Shared, Socket};
@@ -73,6 +73,8 @@ struct Listener<R: Runtime> {
     _file: Option<SocketFile>,
     io: R::Io,
     scheme: Scheme,
+    /// For web sockets.
+    guard: Option<Guard>,
     number: u16,
     /// No other shard accepts here.
     is_alone: bool,
@@ -112,8 +114,11 @@ impl<R: Runtime> Links<R> {
     ) -> std::io::Result<()> {
         let io = self.runtime.register(listening.socket)?;
         let scheme = listening.address.scheme();
+        let is_web_socket = matches!(scheme, Scheme::Ws | Scheme::Wss);
+        let guard = is_web_socket.then(|| Guard::new(&listening.address, &self.options.origins));
         let is_alone = sharing == Sharing::Alone;
-        let listener = Listener { _file: listening.file, io, scheme, number, is_alone, is_pausing: false };
+        let listener =
+            Listener { _file: listening.file, io, scheme, guard, number, is_alone, is_pausing: false };
         let number = self.seat(What::Listener(listener), None);
         if let Some(seat) = &self.seats[number] {
             seat.rope.waker().wake_by_ref();
@@ -395,10 +400,12 @@ impl<R: Runtime> Links<R> {
                 return;
             }
             let Poll::Ready(accepted) = listener.io.poll_accept(cx) else { return };
-            let (scheme, listener, is_dealt) = (listener.scheme, listener.number, listener.is_alone);
+            let (scheme, place, is_dealt) = (listener.scheme, listener.number, listener.is_alone);
+            let upgrade = listener.guard.clone().map(Upgrade::server);
             match accepted {
                 Ok(socket) => {
-                    self.take(shared, scheme, (listener, is_dealt), socket, handover.as_deref_mut());
+                    let way = handover.as_deref_mut();
+                    self.take(shared, (scheme, upgrade), (place, is_dealt), socket, way);
                 }
                 Err(error) if is_transient(&error) => {}
                 Err(_) => {
@@ -423,7 +430,7 @@ impl<R: Runtime> Links<R> {
     fn take<M: Machine>(
         &mut self,
         shared: &Shared<M>,
-        scheme: Scheme,
+        (scheme, upgrade): (Scheme, Option<Upgrade>),
         (listener, is_dealt): (u16, bool),
         socket: Socket,
         handover: Option<&mut Handover>,
@@ -448,7 +455,6 @@ impl<R: Runtime> Links<R> {
             }
             _ => None,
         };
-        let upgrade = matches!(scheme, Scheme::Ws | Scheme::Wss).then(Upgrade::server);
         let handshake = Box::new(Handshake::new(Bytes::new(io, tls), upgrade));
         let deadline = shared.now().mono + self.options.handshake_timeout;
         let greeting = Greeting { path, is_dealt };

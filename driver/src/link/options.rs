@@ -23,6 +23,8 @@ pub struct LinkOptions {
     pub dial_timeout: Duration,
     /// How long a record may take to come, from its first byte to its last; then the stream is taken for dead.
     pub record_timeout: Duration,
+    /// Pages of browsers that may open web sockets, as these call where they come from: scheme, host and port. Without any, all may.
+    pub origins: Arc<[String]>,
     /// How many accepted streams may be at their handshakes: for another one the oldest is closed.
     pub max_handshakes: usize,
     /// How many of them may be of one network (a /24, a /56): others are closed at once. Loopback is none.
@@ -39,6 +41,7 @@ impl Default for LinkOptions {
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
             record_timeout: Duration::from_secs(30),
+            origins: Arc::default(),
             max_handshakes: 1024,
             max_handshakes_per_prefix: 128,
         }
@@ -55,6 +58,7 @@ impl fmt::Debug for LinkOptions {
             .field("handshake_timeout", &self.handshake_timeout)
             .field("dial_timeout", &self.dial_timeout)
             .field("record_timeout", &self.record_timeout)
+            .field("origins", &self.origins)
             .field("max_handshakes", &self.max_handshakes)
             .field("max_handshakes_per_prefix", &self.max_handshakes_per_prefix)
             .finish()

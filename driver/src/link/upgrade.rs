@@ -1,6 +1,7 @@
 //! From HTTP to WebSocket (RFC 6455, section 4).
 
 use std::io;
+use std::sync::Arc;
 
 use tungstenite::handshake::client::{Request, Response, generate_key};
 use tungstenite::handshake::derive_accept_key;
@@ -14,10 +15,47 @@ use crate::{Address, Ready};
 /// Longest head of a request or an answer.
 const MAX_HEAD: usize = 8192;
 
+/// Who may come in by a web socket.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    /// The path that is to be asked for, with its query; `/` takes any.
+    path: Arc<str>,
+    /// The pages of browsers that may; without any, all may.
+    origins: Arc<[String]>,
+}
+
+impl Guard {
+    pub(super) fn new(address: &Address, origins: &Arc<[String]>) -> Self {
+        Self { path: address.path().unwrap_or("/").into(), origins: Arc::clone(origins) }
+    }
+
+    /// How a request is refused, if it is.
+    fn refusal(&self, request: &Request) -> Option<Refusal> {
+        let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
+        if *self.path != *"/" && *self.path != *asked {
+            return Some(Refusal { status: "404 Not Found", why: "another path is served here" });
+        }
+        let origin = request.headers().get("origin")?;
+        let is_known = self.origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+        let why = "the page is of another origin than may come in";
+        (!self.origins.is_empty() && !is_known).then_some(Refusal { status: "403 Forbidden", why })
+    }
+}
+
+/// How a request for a web socket is refused.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    status: &'static str,
+    why: &'static str,
+}
+
 /// An upgrade that is under way.
 #[derive(Debug)]
 pub(super) struct Upgrade {
     role: Role,
+    /// On a server.
+    guard: Option<Guard>,
+    refusal: Option<Refusal>,
     /// What must be written.
     out: Vec<u8>,
     sent: usize,
@@ -29,9 +67,11 @@ pub(super) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(super) fn server() -> Self {
+    pub(super) const fn server(guard: Guard) -> Self {
         Self {
             role: Role::Server,
+            guard: Some(guard),
+            refusal: None,
             out: Vec::new(),
             sent: 0,
             head: Vec::new(),
@@ -53,6 +93,8 @@ impl Upgrade {
         );
         Self {
             role: Role::Client,
+            guard: None,
+            refusal: None,
             out: request.into_bytes(),
             sent: 0,
             head: Vec::new(),
@@ -73,6 +115,9 @@ impl Upgrade {
                 self.sent += bytes.write(&self.out[self.sent..])?;
             }
             bytes.flush()?;
+            if let Some(Refusal { why, .. }) = self.refusal {
+                return Err(invalid(why));
+            }
             if self.is_answered {
                 return Ok(std::mem::take(&mut self.head));
             }
@@ -104,6 +149,12 @@ impl Upgrade {
     fn answer(&mut self) -> io::Result<Option<usize>> {
         let Some((len, request)) = Request::try_parse(&self.head).map_err(invalid)? else { return Ok(None) };
         let response = create_response(&request).map_err(invalid)?;
+        self.refusal = self.guard.as_ref().and_then(|guard| guard.refusal(&request));
+        if let Some(Refusal { status, .. }) = self.refusal {
+            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            self.out.extend_from_slice(head.as_bytes());
+            return Ok(Some(len));
+        }
         write_response(&mut self.out, &response).map_err(invalid)?;
         Ok(Some(len))
     }
@@ -126,4 +177,56 @@ impl Upgrade {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(address: &str, origins: &[&str], path: &str, origin: Option<&str>) -> String {
+        let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        let guard = Guard::new(&address.parse().expect("it is sound"), &origins.into());
+        let mut upgrade = Upgrade::server(guard);
+        let from = origin.map(|origin| format!("Origin: {origin}\r\n")).unwrap_or_default();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{from}\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        upgrade.head.extend_from_slice(request.as_bytes());
+        assert_eq!(upgrade.answer().expect("it is a request"), Some(request.len()));
+        let status = String::from_utf8(upgrade.out).expect("a head").split(' ').nth(1).map(str::to_owned);
+        let status = status.expect("a status");
+        assert_eq!(upgrade.refusal.is_some(), status != "101");
+        status
+    }
+
+    #[test]
+    fn only_pages_of_known_origins_come_in() {
+        let known = ["https://a.example", "http://localhost:8080"];
+        let ws = "ws://127.0.0.1:1";
+        for (origins, origin, status) in [
+            (&known[..], Some("https://a.example"), "101"),
+            (&known[..], Some("http://localhost:8080"), "101"),
+            (&known[..], Some("https://b.example"), "403"),
+            (&known[..], Some("https://a.example.b.example"), "403"),
+            (&known[..], Some("null"), "403"),
+            (&known[..], None, "101"),
+            (&[], Some("https://b.example"), "101"),
+        ] {
+            assert_eq!(answered(ws, origins, "/any", origin), status, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_was_given_is_the_only_one() {
+        for (address, asked, status) in [
+            ("ws://127.0.0.1:1", "/x?y", "101"),
+            ("ws://127.0.0.1:1/chat", "/chat", "101"),
+            ("ws://127.0.0.1:1/chat", "/", "404"),
+            ("ws://127.0.0.1:1/chat", "/chat/", "404"),
+            ("ws://127.0.0.1:1/chat?a=b", "/chat?a=b", "101"),
+        ] {
+            assert_eq!(answered(address, &[], asked, None), status, "{address} {asked}");
+        }
+    }
 }

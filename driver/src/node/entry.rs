@@ -13,8 +13,10 @@ pub(crate) enum Progress {
     Connecting { attempt: u32 },
     /// The next attempt begins at `at`.
     Waiting { attempt: u32, at: Timestamp, reason: Box<CloseReason> },
-    /// Both sides have agreed.
+    /// Both sides have agreed, and there is a link.
     Established,
+    /// The link is lost, and the session waits for another until `until`. A client knows why, and when it tries next.
+    Suspended { until: Timestamp, next_attempt: Option<Timestamp>, reason: Option<Box<CloseReason>> },
     /// It is over.
     Closed(Box<Closed>),
 }
@@ -40,8 +42,6 @@ pub(crate) struct Entry {
     pub(crate) progress: Progress,
     /// Grows with each change of `progress`.
     pub(crate) version: u64,
-    /// Its link is lost, and its session waits for another.
-    pub(crate) is_suspended: bool,
     /// The public name of its session, once there is one.
     pub(crate) session: Option<SessionId>,
     /// What its server said when it began to go away.
@@ -61,7 +61,6 @@ impl Entry {
             peer,
             progress,
             version: 0,
-            is_suspended: false,
             session: None,
             going_away: None,
             holder,

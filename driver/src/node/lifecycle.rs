@@ -191,19 +191,12 @@ impl Node {
         self.entry(id).is_some_and(|entry| entry.session.is_some())
     }
 
-    /// The link of a connection is lost, or there is another.
-    pub(super) fn set_suspended(&mut self, id: ConnectionId, is_suspended: bool, wakes: &mut Wakes) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.is_suspended = is_suspended;
-            self.waiters.wake(Topic::Of(id, What::Status), wakes);
-        }
-    }
-
-    /// Whether the connection has a link, once that is not `known` any more; never for one that is over.
-    pub(crate) fn link_changed(&self, id: ConnectionId, known: bool) -> Attempt<bool> {
-        match self.entry(id) {
-            Some(entry) if !entry.is_closed() && entry.is_suspended == known => Attempt::Look(!known),
-            _ => Attempt::Wait(Topic::Of(id, What::Status), None),
+    /// A session that looks for another link will try again.
+    pub(super) fn on_retry(&mut self, id: ConnectionId, at: Timestamp, why: CloseReason, wakes: &mut Wakes) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Progress::Suspended { until, .. } = entry.progress {
+            let (next_attempt, reason) = (Some(at), Some(Box::new(why)));
+            self.set_progress(id, Progress::Suspended { until, next_attempt, reason }, wakes);
         }
     }
 

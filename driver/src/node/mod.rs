@@ -157,10 +157,16 @@ impl Node {
 
     fn on_event(&mut self, now: Now, id: ConnectionId, event: Event, wakes: &mut Wakes) {
         match event {
+            Event::Suspended { until } => {
+                let suspended = Progress::Suspended { until, next_attempt: None, reason: None };
+                self.set_progress(id, suspended, wakes);
+            }
+            Event::Resumed { .. } => self.set_progress(id, Progress::Established, wakes),
             // Whoever has a session keeps it while another link is looked for.
-            Event::Connecting { .. } | Event::RetryAt { .. } if self.has_session(id) => {}
-            Event::Suspended { .. } => self.set_suspended(id, true, wakes),
-            Event::Resumed { .. } => self.set_suspended(id, false, wakes),
+            Event::Connecting { .. } if self.has_session(id) => {}
+            Event::RetryAt { at, reason, .. } if self.has_session(id) => {
+                self.on_retry(id, at, reason, wakes);
+            }
             Event::Continued { channel, continuity } => self.on_continued(id, channel, continuity, wakes),
             Event::Connecting { attempt } => self.set_progress(id, Progress::Connecting { attempt }, wakes),
             Event::RetryAt { at, attempt, reason } => {

@@ -86,9 +86,7 @@ impl Node {
     /// Waits until the peer no longer waits for the answer to its request.
     pub(crate) fn cancelled(&mut self, id: ConnectionId, request: RequestId) -> Attempt<()> {
         match self.open(id) {
-            Some(conn) if conn.owes_reply(request) => {
-                Attempt::Wait(Topic::Of(id, What::Owed(request)), None)
-            }
+            Some(conn) if conn.owes_reply(request) => Attempt::Wait(Topic::Of(id, What::Owed(request)), None),
             _ => Attempt::Look(()),
         }
     }

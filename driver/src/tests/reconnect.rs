@@ -73,6 +73,38 @@ fn a_restarted_server_is_noticed_at_once_and_found_again() {
 }
 
 #[test]
+fn a_session_tells_that_its_link_is_lost_and_why_it_has_no_other_yet() {
+    let mut net = Net::new(config(None));
+    let (client, server) = net.connect();
+    let (mut here, mut there) = (client.watch(), server.watch());
+    assert_eq!(
+        (net.run(here.changed()), net.run(there.changed())),
+        (Status::Established, Status::Established)
+    );
+    net.hosts[SERVER].is_linked = false;
+    let lost = net.run(here.changed());
+    let Status::Suspended { remaining, next_attempt, reason: Some(CloseReason::TimedOut) } = &lost else {
+        panic!("{lost:?}")
+    };
+    assert!(!next_attempt.is_zero() && remaining > next_attempt, "{lost:?}");
+    let again = net.run(here.changed());
+    assert!(matches!(again, Status::Suspended { .. }) && again != lost, "an attempt failed: {again:?}");
+    let waits = net.run(there.changed());
+    assert!(
+        matches!(waits, Status::Suspended { next_attempt: Duration::ZERO, reason: None, .. }),
+        "{waits:?}"
+    );
+    net.hosts[SERVER].is_linked = true;
+    assert_eq!(
+        (net.run(here.changed()), net.run(there.changed())),
+        (Status::Established, Status::Established)
+    );
+    assert_eq!(client.status(), Some(Status::Established));
+    client.close(Close::default());
+    assert!(matches!(net.run(here.changed()), Status::Closed(_)));
+}
+
+#[test]
 fn attempts_are_seen_and_given_up() {
     let mut net = Net::new(config(Some(3)));
     net.hosts[SERVER].is_linked = false;

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use adapter_tokio::{Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status};
+use adapter_tokio::{
+    Address, Channel, ConnectError, Connecting, Connection, Endpoint, Received, Status, Watch,
+};
 use proto_core::crypto::PublicKey;
 use proto_core::room::{Carriage, Client};
 use proto_core::{Close, CloseReason, Closed, Message, SendError};
@@ -22,8 +24,8 @@ pub(super) enum LinkEvent {
     Up,
     /// A message has come.
     Message(Carriage, Received),
-    /// Nothing is heard from the server; another link is looked for.
-    Silent,
+    /// The link is lost, for that reason; another is looked for.
+    Silent(Option<CloseReason>),
     /// It goes on where it stopped.
     Back,
     /// The connection is gone.
@@ -36,20 +38,30 @@ pub(super) enum LinkEvent {
     Hopeless(String),
 }
 
+type Lookup = Pin<Box<dyn Future<Output = Result<Vec<Address>, ConnectError>> + Send>>;
+
 enum State {
     /// To be dialled at that time.
     Down(Instant),
     /// The names of its addresses are looked up.
-    LookingUp(Pin<Box<dyn Future<Output = Result<Vec<Address>, ConnectError>> + Send>>),
-    Dialling(Connecting),
+    LookingUp(Lookup),
+    Dialling {
+        dial: Connecting,
+        /// Where.
+        addresses: Vec<Address>,
+        /// Names lead elsewhere when a server moves.
+        lookup: Option<Lookup>,
+    },
     Up {
         connection: Connection,
         /// Those of rooms, for one who takes part in them.
         channels: Option<[Channel; 2]>,
+        watch: Watch,
         has_link: bool,
+        addresses: Vec<Address>,
     },
     /// Lost; the next one is on its way, or never comes.
-    Lost(Connection),
+    Lost(Connection, Vec<Address>),
     Over,
 }
 
@@ -144,54 +156,68 @@ impl Link {
             match &mut self.state {
                 State::Down(at) => {
                     sleep_until(*at).await;
-                    let (endpoint, urls) = (self.endpoint.clone(), self.urls.clone());
-                    self.state = State::LookingUp(Box::pin(async move { endpoint.look_up(&urls).await }));
+                    self.state = State::LookingUp(look_up(&self.endpoint, &self.urls));
                 }
                 State::LookingUp(lookup) => {
                     let found = lookup.await;
-                    match found.and_then(|addresses| self.endpoint.dial_to(&addresses, &[])) {
-                        Ok(dial) => self.state = State::Dialling(dial),
-                        Err(error) => {
-                            self.state = State::Down(Instant::now() + PAUSE);
-                            return LinkEvent::Unresolved(error);
-                        }
+                    if let Err(error) = found.and_then(|addresses| self.dial(addresses)) {
+                        self.state = State::Down(Instant::now() + PAUSE);
+                        return LinkEvent::Unresolved(error);
                     }
                 }
-                State::Dialling(dial) => {
-                    let status = dial.changed().await;
+                State::Dialling { dial, addresses, lookup } => {
+                    let status = tokio::select! {
+                        status = dial.changed() => status,
+                        found = found(lookup) => {
+                            if let Ok(found) = found
+                                && found.iter().any(|address| !addresses.contains(address))
+                            {
+                                // Whatever fails here is tried again at the old addresses.
+                                let _ = self.dial(found);
+                            }
+                            continue;
+                        }
+                    };
                     match status {
                         Status::Waiting { remaining, reason, .. } => {
+                            if lookup.is_none() {
+                                *lookup = Some(look_up(&self.endpoint, &self.urls));
+                            }
                             return LinkEvent::Waiting(remaining, reason);
                         }
-                        Status::Established => match dial.await {
-                            Ok(connection) => return self.up(connection),
-                            Err(error) => return self.give_up(error.to_string()),
-                        },
+                        Status::Established => {
+                            let addresses = std::mem::take(addresses);
+                            return match dial.await {
+                                Ok(connection) => self.up(connection, addresses),
+                                Err(error) => self.give_up(error.to_string()),
+                            };
+                        }
                         Status::Closed(closed) => return self.give_up(words::why(&closed.reason)),
                         _ => {}
                     }
                 }
-                State::Up { connection, channels, has_link } => {
+                State::Up { connection, channels, watch, has_link, addresses } => {
                     let message = tokio::select! {
                         message = receive(connection, channels.as_ref()) => message,
-                        changed = connection.link_changed(*has_link) => {
-                            *has_link = changed;
-                            return if changed { LinkEvent::Back } else { LinkEvent::Silent };
-                        }
+                        status = watch.changed() => match told(status, has_link) {
+                            Some(event) => return event,
+                            None => continue,
+                        },
                     };
                     if let Some((carriage, message)) = message {
                         return LinkEvent::Message(carriage, message);
                     }
                     let closed = connection.closed().await;
-                    self.state = State::Lost(connection.clone());
+                    self.state = State::Lost(connection.clone(), std::mem::take(addresses));
                     return LinkEvent::Lost(closed);
                 }
-                State::Lost(connection) => {
+                State::Lost(connection, addresses) => {
                     let closed = connection.closed().await;
                     let Some(dial) = connection.next() else {
                         return self.give_up(words::why(&closed.reason));
                     };
-                    self.state = State::Dialling(dial);
+                    let addresses = std::mem::take(addresses);
+                    self.state = State::Dialling { dial, addresses, lookup: None };
                 }
                 State::Over => std::future::pending().await,
             }
@@ -207,7 +233,13 @@ impl Link {
         }
     }
 
-    fn up(&mut self, connection: Connection) -> LinkEvent {
+    fn dial(&mut self, addresses: Vec<Address>) -> Result<(), ConnectError> {
+        let dial = self.endpoint.dial_to(&addresses, &[])?;
+        self.state = State::Dialling { dial, addresses, lookup: None };
+        Ok(())
+    }
+
+    fn up(&mut self, connection: Connection, addresses: Vec<Address>) -> LinkEvent {
         if let (Some(learned), Some(shown)) = (self.learned, connection.peer_key())
             && learned != shown
         {
@@ -226,13 +258,47 @@ impl Link {
         } else {
             None
         };
-        self.state = State::Up { connection, channels, has_link: true };
+        let watch = connection.watch();
+        self.state = State::Up { connection, channels, watch, has_link: true, addresses };
         LinkEvent::Up
     }
 
     fn give_up(&mut self, why: String) -> LinkEvent {
         self.state = State::Over;
         LinkEvent::Hopeless(why)
+    }
+}
+
+fn look_up(endpoint: &Endpoint, urls: &[Address]) -> Lookup {
+    let (endpoint, urls) = (endpoint.clone(), urls.to_vec());
+    Box::pin(async move { endpoint.look_up(&urls).await })
+}
+
+/// What a lookup has found, if there is one; it is over then.
+async fn found(lookup: &mut Option<Lookup>) -> Result<Vec<Address>, ConnectError> {
+    match lookup {
+        Some(running) => {
+            let found = running.await;
+            *lookup = None;
+            found
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What is to be told of a connection that was established, if anything.
+fn told(status: Status, has_link: &mut bool) -> Option<LinkEvent> {
+    match status {
+        Status::Established => (!std::mem::replace(has_link, true)).then_some(LinkEvent::Back),
+        Status::Suspended { reason, next_attempt, .. } => {
+            let had_link = std::mem::replace(has_link, false);
+            if had_link {
+                Some(LinkEvent::Silent(reason))
+            } else {
+                reason.map(|reason| LinkEvent::Waiting(next_attempt, reason))
+            }
+        }
+        _ => None,
     }
 }
 

@@ -227,9 +227,9 @@ impl<T: Talk> Chat<T> {
                 self.session.handle_connected(now);
                 self.link.learn()
             }
-            LinkEvent::Silent => {
+            LinkEvent::Silent(reason) => {
                 self.outage.lost(now.mono);
-                Some(words::silent())
+                Some(words::silent(reason.as_ref()))
             }
             LinkEvent::Back => {
                 self.outage.answering();

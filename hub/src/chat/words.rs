@@ -66,8 +66,8 @@ pub(super) fn lost(closed: &Closed) -> String {
 }
 
 /// The connection has no link, and its session waits for another.
-pub(super) fn silent() -> String {
-    format!("lost: {SILENT}; reconnecting")
+pub(super) fn silent(reason: Option<&CloseReason>) -> String {
+    format!("lost: {}; reconnecting", reason.map_or(SILENT.to_owned(), why))
 }
 
 const SILENT: &str = "the server is silent";

@@ -46,7 +46,8 @@ pub(crate) struct HttpArgs {
     /// repeated. Without any listener at all, it is 127.0.0.1:4180.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) http: Vec<SocketAddr>,
-    /// Pages from this origin (scheme, host and port, as browsers say it) may open web sockets; may be repeated. Without any, all may.
+    /// Pages from this origin (scheme, host and port, as browsers say it) may open web sockets, those of --ws and --wss too; may be
+    /// repeated. Without any, all may.
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
     /// A greeting for those who come to /ws.

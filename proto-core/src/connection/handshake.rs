@@ -17,7 +17,7 @@ use crate::secret::Hidden;
 use crate::wire::packet::{self, VERSION};
 use crate::wire::params::Params;
 use crate::wire::{Accept, Advice, Cid, Close, Frame, Init, Long, LongKind, MAX_TOKEN, Record, RecordWriter};
-use crate::{CloseReason, Credentials, Drop, Link, Secret, SessionId, Timestamp, code};
+use crate::{CloseReason, Credentials, DialError, Drop, Link, Secret, SessionId, Timestamp, code};
 
 /// INIT and ACCEPT are not repeated sooner than this: a server may be slow to answer where the network is not.
 const MIN_REPEAT: Duration = Duration::from_millis(100);
@@ -179,7 +179,10 @@ impl Connection {
 
     /// This attempt is over: the next one is scheduled, or the connection has failed.
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
-        let is_retryable = end.reason.is_retryable(end.advice);
+        // A network that puts itself in between, or lets nobody out, may be left again.
+        let is_passing =
+            matches!(end.reason, CloseReason::Dial(DialError::Untrusted | DialError::NotAllowed));
+        let is_retryable = end.reason.is_retryable(end.advice) || (is_passing && self.attempts.is_return());
         match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
             // Of several ways some may have failed for a reason, and others are silent.
             Some(at) if end.reason == CloseReason::TimedOut => {

@@ -37,6 +37,11 @@ impl Attempts {
         self.established = Some(now);
     }
 
+    /// Whether another connection is looked for in place of one that was established.
+    pub(crate) const fn is_return(&self) -> bool {
+        self.is_spaced
+    }
+
     /// The server is going away, and has said so.
     pub(crate) const fn on_going_away(&mut self) {
         self.is_told = true;

@@ -558,6 +558,25 @@ fn a_dial_that_fails_is_tried_again_or_not() {
 }
 
 #[test]
+fn who_has_been_there_tries_again_whoever_puts_himself_in_between() {
+    for error in [DialError::Untrusted, DialError::NotAllowed] {
+        let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
+        let mut world = World::new(server_config(), client);
+        world.connect(&[BY_STREAM]);
+        world.run(ms(100));
+        for (silence, resumed, established) in [(secs(10), 1, 1), (secs(200), 1, 2)] {
+            world.dial = Err(error);
+            world.cut();
+            world.run(silence);
+            world.dial = Ok(DELAY);
+            world.run(secs(60));
+            assert_eq!(world.resumed(CLIENT).len(), resumed, "{error:?}");
+            assert_eq!(world.established(CLIENT).len(), established, "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn one_way_that_can_be_tried_again_is_enough() {
     for errors in [[DialError::Refused, DialError::Untrusted], [DialError::Untrusted, DialError::Refused]] {
         let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };

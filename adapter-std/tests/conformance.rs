@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adapter_std::{
     Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Drain, Endpoint,
-    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats,
+    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats, Status,
     TimedOut, Undecided,
 };
 use bytes::Bytes;

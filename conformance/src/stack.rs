@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use driver::{
     Address, BindError, Channel, ConnectError, Connection, Endpoint, Incoming, Options, Peer, Received,
-    RequestError, Undecided,
+    RequestError, Status, Undecided,
 };
 use proto_core::{
     ChannelOptions, Close, Closed, Drain, Fate, Message, MessageId, OpenError, RequestId, SendError,

@@ -107,6 +107,7 @@ impl Outage {
             return None;
         }
         self.said(now);
+        self.is_fresh_loss = false;
         if let Some(trouble) = &self.trouble {
             return Some(format!("{trouble}; still trying"));
         }

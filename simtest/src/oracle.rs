@@ -150,6 +150,7 @@ pub struct View<'a, N: Node> {
     pub(crate) hosts: &'a [Host<N>],
     pub(crate) history: &'a [(Time, NodeId, N::Event)],
     pub(crate) stats: &'a Stats,
+    pub(crate) latest: Option<u32>,
 }
 
 impl<'a, N: Node> View<'a, N> {
@@ -166,6 +167,13 @@ impl<'a, N: Node> View<'a, N> {
     /// A node, or `None` while it is dead.
     pub fn node(&self, id: NodeId) -> Option<&'a N> {
         self.hosts.get(id.index())?.node.as_ref()
+    }
+
+    /// The node that the latest event happened to. All others are as they were when invariants were judged last: what is true of
+    /// each node by itself need not be judged of them again. `None` if it happened to none, such as the loss of a datagram.
+    pub fn latest(&self) -> Option<(NodeId, &'a N)> {
+        let id = NodeId(self.latest?);
+        Some((id, self.node(id)?))
     }
 
     /// All nodes that live, in order.

@@ -90,8 +90,15 @@ impl HashWriter {
 
 impl std::fmt::Write for HashWriter {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            self.word |= u64::from(byte) << (8 * self.filled);
+        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            // It begins in the word that is there, and ends in the next.
+            self.state = fold(self.state ^ (self.word | word << (8 * self.filled)));
+            self.word = word.checked_shr(64 - 8 * self.filled).unwrap_or(0);
+        }
+        for byte in rest {
+            self.word |= u64::from(*byte) << (8 * self.filled);
             self.filled += 1;
             if self.filled == 8 {
                 self.state = fold(self.state ^ self.word);

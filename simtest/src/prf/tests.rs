@@ -58,6 +58,12 @@ fn the_writer_hashes_content_not_chunks() {
         writer.finish()
     };
     assert_eq!(hash(&["one", "", " two three"]), hash(&["one two three"]));
+    let text = "what is written at once or in parts of any length is the same";
+    let bytewise: Vec<&str> = (0..text.len()).map(|i| &text[i..=i]).collect();
+    assert_eq!(hash(&bytewise), 0x6908_bee2_6652_a2c6);
+    for cut in 0..text.len() {
+        assert_eq!(hash(&[&text[..cut], &text[cut..]]), hash(&bytewise), "cut at {cut}");
+    }
     let all = ["", "\0", "\0\0", "a", "a\0", "abcdefgh", "abcdefgh\0", "abcdefghi"];
     for (i, a) in all.iter().enumerate() {
         assert!(all[..i].iter().all(|b| hash(&[a]) != hash(&[b])), "{a:?}");

@@ -36,6 +36,8 @@ pub struct Run<N: Node> {
     pub(super) net: Net,
     pub(crate) core: Core,
     pub(super) history: Vec<(Time, NodeId, N::Event)>,
+    /// The node that the latest event happened to.
+    pub(super) latest: Option<u32>,
     /// Which judges hold, if records are kept.
     watch: Watch,
     /// A buffer for what is written to streams.
@@ -102,6 +104,7 @@ impl<N: Node> Run<N> {
             net: Net::new(sim.names.len() as u32, sim.triggers.len()),
             core,
             history: Vec::new(),
+            latest: None,
             watch: Watch::default(),
             written: Vec::new(),
             booted: false,
@@ -126,6 +129,7 @@ impl<N: Node> Run<N> {
         }
         let Some((at, job)) = self.core.heap.pop() else { return false };
         self.core.now = at;
+        self.latest = None;
         match job {
             Job::Deliver(index) => self.deliver(index),
             Job::Timer(id) => self.timer(id, at),
@@ -177,6 +181,7 @@ impl<N: Node> Run<N> {
             hosts: &self.hosts,
             history: &self.history,
             stats: &self.core.stats,
+            latest: self.latest,
         }
     }
 

@@ -211,6 +211,7 @@ impl<N: Node> Run<N> {
 
     pub(super) fn after_input(&mut self, id: u32) {
         self.core.stats.events += 1;
+        self.latest = Some(id);
         self.drain(id);
         self.arm(id);
         self.observe();

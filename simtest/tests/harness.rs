@@ -103,6 +103,13 @@ fn is_to_panic(sim: &mut Sim<Ledger>) {
     sim.finally("never holds", |_| false);
 }
 
+/// What it is to do sometimes, it does in its last seeds.
+#[simtest::test(seeds = 0..6, strict)]
+fn hits_its_mark_late(sim: &mut Sim<Ledger>, seed: u64) {
+    fill(sim, Bug::None, 1, 1, Link::lan());
+    sim.sometimes("a late seed", move |_| seed > 3);
+}
+
 /// Never does what it is to do sometimes.
 #[simtest::test(seeds = 0..5)]
 fn never_hits_its_mark(sim: &mut Sim<Ledger>) {
@@ -162,6 +169,24 @@ fn vacuity_is_said_and_fails_when_strict() {
     let (output, result) = child("never_hits_its_mark", &[("SIMTEST_STRICT", "1")]);
     assert!(!output.status.success());
     assert!(result.starts_with("vacuous\n"), "{result}");
+}
+
+/// Whoever asks for fewer seeds than a test has wants to see them pass, not to hear that they are few.
+#[test]
+fn fewer_seeds_than_its_own_are_not_judged_by_what_they_did_not_meet() {
+    let few = ("SIMTEST_SEEDS", "0..3");
+    let (output, result) = child("hits_its_mark_late", &[few]);
+    assert!(output.status.success() && result.starts_with("pass\n"), "{result}");
+    let said = "3 seeds instead of 6: what they did not meet is not judged";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(said) && result.contains(said), "{result}");
+    assert!(!result.contains("never hit: sometimes"), "{result}");
+    for set in [&[few, ("SIMTEST_STRICT", "1")][..], &[("SIMTEST_SEEDS", "10..16")]] {
+        let (output, result) = child("hits_its_mark_late", set);
+        let is_judged = set.len() == 2;
+        assert_eq!(output.status.success(), !is_judged, "{result}");
+        assert!(result.starts_with(if is_judged { "vacuous\n" } else { "pass\n" }), "{result}");
+        assert!(!result.contains("instead of"), "{result}");
+    }
 }
 
 #[test]

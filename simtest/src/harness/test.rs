@@ -28,8 +28,9 @@ use crate::sim::Sim;
 /// also checked against the simulator's own [laws](crate::verify).
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
-/// `SIMTEST_SEEDS=a..b` runs other seeds; `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
-/// million events for each second; `SIMTEST_STRICT=1` makes every test strict.
+/// `SIMTEST_SEEDS=a..b` runs other seeds: if they are fewer than the test's own, what they did not meet is not judged, unless
+/// `SIMTEST_STRICT=1`, which makes every test strict, asks for it. `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
+/// million events for each second.
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
@@ -46,6 +47,8 @@ pub struct Test {
 /// What a test has to say besides that it has passed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Remarks {
+    /// Changes nothing, but must not go unseen.
+    notes: Vec<String>,
     /// Fails a strict test.
     vacuous: Vec<String>,
     summary: Vec<String>,
@@ -65,7 +68,7 @@ impl Test {
             faults: None,
             weathers: 8,
             most: 100_000,
-            strict: env::var("SIMTEST_STRICT").is_ok_and(|value| value == "1"),
+            strict: asked_strict(),
         }
     }
 
@@ -139,9 +142,9 @@ impl Test {
         };
         match result {
             Ok(remarks) => {
-                let lines = remarks.summary.iter().chain(&remarks.vacuous);
+                let lines = remarks.summary.iter().chain(&remarks.notes).chain(&remarks.vacuous);
                 let text = lines.fold(String::new(), |text, line| text + &self.name + ": " + line + "\n");
-                for remark in &remarks.vacuous {
+                for remark in remarks.notes.iter().chain(&remarks.vacuous) {
                     say(&format!("{}: {remark}\n", self.name));
                 }
                 print!("{text}");
@@ -201,7 +204,7 @@ impl Test {
             let same = check_determinism(seed, build);
             same.map_err(|divergence| Stop::Other(Class::Determinism, format!("seed {seed}: {divergence}")))?;
         }
-        Self::vacuous(&report, &mut remarks);
+        self.vacuous(&report, &mut remarks);
         remarks.summary.push(report.to_string());
         Ok(remarks)
     }
@@ -255,9 +258,15 @@ impl Test {
         Ok(())
     }
 
-    fn vacuous(report: &Report, remarks: &mut Remarks) {
+    fn vacuous(&self, report: &Report, remarks: &mut Remarks) {
         if report.seeds == 0 {
             remarks.vacuous.push("no seed was run".into());
+            return;
+        }
+        let own = self.seeds.end.saturating_sub(self.seeds.start);
+        if report.seeds < own && !asked_strict() {
+            let few = report.seeds;
+            remarks.notes.push(format!("{few} seeds instead of {own}: what they did not meet is not judged"));
             return;
         }
         for name in &report.never {
@@ -312,6 +321,10 @@ pub(crate) fn note(word: &str, text: &str) {
 enum Stop {
     Failed(Box<Failure>),
     Other(Class, String),
+}
+
+fn asked_strict() -> bool {
+    env::var("SIMTEST_STRICT").is_ok_and(|value| value == "1")
 }
 
 fn asked_seeds() -> Option<Range<u64>> {

@@ -36,6 +36,7 @@ fn wrong_usage_has_its_exit_code() {
         "corpus prune extra",
         "run one other",
         "run --seeds 5",
+        "run --seeds 5..5",
         "run --budget 60",
         "certify t --faults two",
         "replay t 1 --until f2",

@@ -43,7 +43,9 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
     let (right, expected) = match name {
         "seeds" => {
             let ends = value.split_once("..");
-            (ends.is_some_and(|(from, to)| is_number(from) && is_number(to)), "a range like 0..1000")
+            let number = |text: &str| text.parse::<u64>().ok();
+            let ends = ends.and_then(|(from, to)| Some((number(from)?, number(to)?)));
+            (ends.is_some_and(|(from, to)| from < to), "a range like 0..1000")
         }
         "budget" | "timeout" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
         "view" => (is_view(value), "outcomes, messages, packets, host=NAME or around=f2+20"),

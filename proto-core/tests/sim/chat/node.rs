@@ -25,6 +25,9 @@ use crate::peer;
 #[derive(Clone, Debug)]
 pub(crate) struct Say(pub(crate) String);
 
+/// So much of an entry is told.
+const TOLD: usize = 24;
+
 /// What the application on a client sees.
 #[derive(Clone)]
 pub(crate) enum Ev {
@@ -48,7 +51,9 @@ impl fmt::Debug for Ev {
                 write!(f, "joined {how}: latest {latest}, next {next}")
             }
             Self::Chat(ClientEvent::Entry(entry)) => {
-                let text = String::from_utf8_lossy(&entry.body);
+                // Who looks at all of it is the judge.
+                let text = str::from_utf8(&entry.body).unwrap_or("?");
+                let text = text.get(..TOLD).unwrap_or(text);
                 write!(f, "slot {} = {} #{} {text:?}", entry.slot, entry.name, entry.sequence)
             }
             Self::Chat(event) => event.fmt(f),

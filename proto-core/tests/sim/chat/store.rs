@@ -9,9 +9,10 @@ use proto_core::chat::{
     Batch, BodyHash, ClientId, Kind, MAX_BODY, MAX_NAME, MAX_ROOM, PersistFailure, Read, Record, RoomSalt,
     RoomState, StoredEntry,
 };
-use proto_core::wire::checksum::crc32c;
 use proto_core::wire::{DecodeError, Reader, varint};
 use simtest::{Boot, Disk, DiskOp, OpId, StoreError, StoreOp, Time};
+
+use crate::net::CRC;
 
 const FILE: &str = "log";
 const RETRY: Duration = Duration::from_millis(200);
@@ -216,7 +217,7 @@ fn encode(batch: &Batch) -> Vec<u8> {
     }
     let mut frame = Vec::new();
     frame.extend_from_slice(&(body.len() as u32).to_be_bytes());
-    frame.extend_from_slice(&crc32c(0, &body).to_be_bytes());
+    frame.extend_from_slice(&CRC(0, &body).to_be_bytes());
     frame.extend_from_slice(&body);
     frame
 }
@@ -224,7 +225,7 @@ fn encode(batch: &Batch) -> Vec<u8> {
 fn frame(reader: &mut Reader<'_>) -> Result<Vec<Record>, DecodeError> {
     let (len, crc) = (reader.u32()?, reader.u32()?);
     let body = reader.take(len as usize)?;
-    if body.is_empty() || crc32c(0, body) != crc {
+    if body.is_empty() || CRC(0, body) != crc {
         return Err(DecodeError::BadChecksum);
     }
     let mut body = Reader::new(body);

@@ -132,7 +132,7 @@ impl<M: Machine> Shared<M> {
 
     /// Changes something that neither the I/O task nor anybody else waits for. What `change` returns is dropped by the caller,
     /// after the lock was released.
-    pub(crate) fn quietly<T>(&self, change: impl FnOnce(&mut M) -> T) -> T {
+    pub fn quietly<T>(&self, change: impl FnOnce(&mut M) -> T) -> T {
         let _watch = Watch(self);
         change(&mut self.lock().machine)
     }

@@ -1,6 +1,6 @@
 //! What inputs hold, as bytes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -424,9 +424,11 @@ impl Get for Credentials {
 impl Put for SocketAddr {
     fn put(&self, buf: &mut Vec<u8>) {
         self.port().put(buf);
-        match self.ip() {
-            IpAddr::V4(ip) => (true, ip.octets()).put(buf),
-            IpAddr::V6(ip) => (false, ip.octets()).put(buf),
+        match self {
+            Self::V4(place) => (true, place.ip().octets()).put(buf),
+            Self::V6(place) => {
+                (false, place.ip().octets(), place.flowinfo(), place.scope_id()).put(buf);
+            }
         }
     }
 }
@@ -434,8 +436,11 @@ impl Put for SocketAddr {
 impl Get for SocketAddr {
     fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (port, is_v4) = <(u16, bool)>::get(from)?;
-        let ip = if is_v4 { IpAddr::from(<[u8; 4]>::get(from)?) } else { <[u8; 16]>::get(from)?.into() };
-        Ok(Self::new(ip, port))
+        if is_v4 {
+            return Ok(Self::new(<[u8; 4]>::get(from)?.into(), port));
+        }
+        let (ip, flow, zone) = <([u8; 16], u32, u32)>::get(from)?;
+        Ok(SocketAddrV6::new(ip.into(), port, flow, zone).into())
     }
 }
 

@@ -199,10 +199,11 @@ impl Flight {
     }
 
     pub(crate) fn release_link(&mut self, id: LinkId) -> bool {
-        if let Some(tape) = &mut self.tape {
-            tape.note_at_once(kind::RELEASE_LINK, &id);
-        }
-        self.endpoint.release_link(id)
+        let Self { endpoint, tape: Some(tape), .. } = self else { return self.endpoint.release_link(id) };
+        let work = || endpoint.release_link(id);
+        let is_released = tape.asking(tape.at(), kind::RELEASE_LINK, &(id, false), work);
+        tape.note_at_once(kind::RELEASE_LINK, &(id, is_released));
+        is_released
     }
 
     pub(crate) fn link_broken(&mut self, now: Timestamp, id: LinkId, why: &'static str) {

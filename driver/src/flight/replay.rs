@@ -70,10 +70,8 @@ impl Replay {
     }
 
     fn take(&mut self, at: u64, kind: u8, bytes: &[u8]) -> Result<(), Wrong> {
+        let (now, kind, bytes) = in_time(at, kind, bytes)?;
         let mut rest = Reader::new(bytes);
-        let late = if kind & kind::LATE == 0 { 0 } else { rest.vi64()? };
-        let now = Timestamp::from_nanos(at.saturating_sub(late));
-        let (kind, bytes) = (kind & !kind::LATE, rest.rest());
         match kind {
             kind::BIRTH => return self.bear(now, bytes),
             kind::PATH => {
@@ -123,7 +121,10 @@ impl Replay {
                 // A replay is a short process.
                 endpoint.link_broken(now, id, Box::leak(why.into_boxed_str()));
             }
-            kind::RELEASE_LINK => _ = endpoint.release_link(get(bytes)?),
+            kind::RELEASE_LINK => {
+                let (id, recorded) = get(bytes)?;
+                same(endpoint.release_link(id) == recorded, "another stream is handed over")?;
+            }
             kind::RECORD => {
                 let id = LinkId::get(&mut rest)?;
                 endpoint.handle_record(now, id, rest.rest());
@@ -221,6 +222,13 @@ fn tell(conn: &mut Connection, now: Timestamp, kind: u8, bytes: &[u8]) -> Result
         }
     }
     Ok(())
+}
+
+/// When an input came, its sort, and what came with it.
+pub(super) fn in_time(at: u64, kind: u8, bytes: &[u8]) -> Result<(Timestamp, u8, &[u8]), DecodeError> {
+    let mut rest = Reader::new(bytes);
+    let late = if kind & kind::LATE == 0 { 0 } else { rest.vi64()? };
+    Ok((Timestamp::from_nanos(at.saturating_sub(late)), kind & !kind::LATE, rest.rest()))
 }
 
 fn reply(conn: &mut Connection, now: Timestamp, request: RequestId, how: ReplyKind, payload: Bytes) {

@@ -27,6 +27,7 @@ pub(super) mod kind {
     pub(crate) const LINK_UP: u8 = 6;
     pub(crate) const LINK_DOWN: u8 = 7;
     pub(crate) const LINK_BROKEN: u8 = 8;
+    /// A stream is another shard's, unless it is too late for that.
     pub(crate) const RELEASE_LINK: u8 = 9;
     pub(crate) const RECORD: u8 = 10;
     pub(crate) const POLL_LINK: u8 = 11;

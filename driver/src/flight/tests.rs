@@ -1,16 +1,17 @@
 //! That what was recorded runs again is also looked at by the harness, at the end of every other test.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use proto_core::{
-    Advice, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Credentials, DialError, Drain, Ecn,
-    Message, MessageId, Meta, Policy, Rate, ReceiptKind, ReceiveLimits, SendLimits, UnixPeer,
+    Advice, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Credentials, DialError, Drain, Ecn, Link,
+    LinkId, Message, MessageId, Meta, Policy, Rate, ReceiptKind, ReceiveLimits, SendLimits, UnixPeer,
 };
 use simtest::Recording;
 
 use super::code::{Get, Put, get};
+use super::replay::in_time;
 use super::tape::kind;
 use super::*;
 use crate::tests::harness::{CLIENT, Net, SERVER, now, replay};
@@ -81,9 +82,66 @@ fn paths_of_every_kind_are_read_as_they_were_written() {
     });
     let credentials = UnixCredentials { pid: -1, uid: 2, gid: u32::MAX };
     let six = Peer::Udp("[2001:db8::1]:65535".parse().unwrap());
-    for (socket, peer) in (0..).zip(peers.chain([Peer::Unix(Some(credentials)), six])) {
+    let link_local = Peer::Udp(neighbour(u32::MAX));
+    for (socket, peer) in (0..).zip(peers.chain([Peer::Unix(Some(credentials)), six, link_local])) {
         read(&Path { socket, peer });
     }
+}
+
+/// An address that means another host in every zone.
+fn neighbour(zone: u32) -> SocketAddr {
+    SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 7), 7, 0xf_ffff, zone).into()
+}
+
+#[test]
+fn neighbours_in_two_zones_and_streams_of_other_shards_run_again() {
+    let net = Net::recorded(ConfigBuilder::default(), |record| record);
+    let server = net.hosts[SERVER].shared.clone();
+    let place = |zone| Path { socket: 0, peer: Peer::Stream(Scheme::Tcp, neighbour(zone)) };
+    let link = Link::stream(16 << 10);
+    let accepted =
+        |zone| server.turn(|node, now| node.link_up(now, place(zone), link, Credentials::default()));
+    let ids = [1, 2].map(|zone| accepted(zone).expect("there is room"));
+    for (id, is_released) in [(ids[0], true), (ids[0], false), (ids[1], true)] {
+        assert_eq!(server.turn(|node, now| node.release_link(now, id)), is_released);
+    }
+    let (mut recording, config) = net.recordings().swap_remove(SERVER);
+    let of = |kind| recording.inputs.iter().filter(move |input| input.kind == kind);
+    let paths: Vec<Path> = of(kind::PATH).map(|input| get::<(u32, Path)>(&input.bytes).unwrap().1).collect();
+    assert_eq!(paths, [place(1), place(2)]);
+    let released: Vec<(LinkId, bool)> =
+        of(kind::RELEASE_LINK).map(|input| get(&input.bytes).unwrap()).collect();
+    assert_eq!(released, [(ids[0], true), (ids[0], false), (ids[1], true)]);
+
+    let last = recording.inputs.iter_mut().rfind(|input| input.kind == kind::RELEASE_LINK).unwrap();
+    *last.bytes.last_mut().unwrap() = 0;
+    let why = replay(&recording, &config, true).unwrap_err();
+    assert!(why.ends_with("another stream is handed over"), "{why}");
+}
+
+/// A thread may have looked at the clock before another one that was faster.
+#[test]
+fn what_comes_late_is_told_again_with_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = RecordOptions::new(folder.path().join("late.rec"));
+    let config = ConfigBuilder::default().build().unwrap();
+    let birth = Birth { seed: [1; 32], server_key: None, generation: 0 };
+    let born = now();
+    let mut tape = Tape::new(&record, &config, &birth, born).unwrap();
+    let times = [5_000_000, 7, 7, 5_000_000, 4_999_999, 6_000_000, 0]
+        .map(|nanos| born.mono + Duration::from_nanos(nanos));
+    for time in times {
+        tape.note_with(time, kind::PACKETS, &(0_u32, None::<Ecn>, 0_usize), b"late or not");
+    }
+    tape.flush();
+    let recording = Recording::parse(&std::fs::read(&record.file).unwrap()).unwrap();
+    let late = recording.inputs.iter().filter(|input| input.kind & kind::LATE != 0).count();
+    assert_eq!(late, 4);
+    let told = recording.inputs[1..].iter().map(|input| in_time(input.at, input.kind, &input.bytes).unwrap());
+    for ((told, kind, bytes), time) in told.zip(times) {
+        assert_eq!((told, kind, &bytes[bytes.len() - 11..]), (time, kind::PACKETS, &b"late or not"[..]));
+    }
+    assert_eq!(recording.inputs.len(), times.len() + 1);
 }
 
 /// A conversation with something of everything.

@@ -31,7 +31,7 @@ pub(crate) use self::encode::{Rooms, Said, taken};
 pub(crate) use self::taped::Taped;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/5";
+pub(crate) const PROTOCOL: &str = "bowline-server/6";
 
 /// The sorts of input.
 pub(crate) mod kind {
@@ -64,7 +64,7 @@ pub(crate) mod kind {
     pub(crate) const POLL_LINK: u8 = 17;
     /// The server was asked for the next record of a stream.
     pub(crate) const POLL_RECORD: u8 = 18;
-    /// A stream is another shard's.
+    /// A stream is another shard's, unless it is too late for that.
     pub(crate) const RELEASE_LINK: u8 = 19;
     /// A guest has come: from where, and the number that it got.
     pub(crate) const GUEST_CAME: u8 = 20;

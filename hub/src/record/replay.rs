@@ -57,11 +57,9 @@ pub(super) fn replay(recording: &Recording, compare: bool) -> Result<(), String>
 }
 
 fn given(replay: &mut Option<Replay>, input: &Input) -> Result<(), Wrong> {
-    let mut rest = Reader::new(&input.bytes);
-    let late = if input.kind & kind::LATE == 0 { 0 } else { rest.vi64()? };
-    let mono = Timestamp::from_nanos(input.at.saturating_sub(late));
-    let now = Now { mono, unix_ms: input.unix_ms };
-    match (input.kind & !kind::LATE, replay) {
+    let (now, kind, bytes) = in_time(input)?;
+    let mut rest = Reader::new(bytes);
+    match (kind, replay) {
         (kind::START, replay) => {
             let (start, Rooms(rooms)) = <(Start, Rooms<Vec<RoomState>>)>::get(&mut rest)?;
             *replay = Some(Replay::new(Whose::House(start.house(rooms, now)?)));
@@ -73,8 +71,16 @@ fn given(replay: &mut Option<Replay>, input: &Input) -> Result<(), Wrong> {
             Ok(())
         }
         (_, None) => Err(Wrong::Bytes(DecodeError::Invalid("it does not begin with a birth"))),
-        (kind, Some(replay)) => replay.input(now, kind, rest.rest()),
+        (kind, Some(replay)) => replay.input(now, kind, bytes),
     }
+}
+
+/// When an input came, its sort, and what came with it.
+pub(super) fn in_time(input: &Input) -> Result<(Now, u8, &[u8]), DecodeError> {
+    let mut rest = Reader::new(&input.bytes);
+    let late = if input.kind & kind::LATE == 0 { 0 } else { rest.vi64()? };
+    let mono = Timestamp::from_nanos(input.at.saturating_sub(late));
+    Ok((Now { mono, unix_ms: input.unix_ms }, input.kind & !kind::LATE, rest.rest()))
 }
 
 /// Whose inputs they are.
@@ -159,7 +165,10 @@ impl Replay {
                         machine.link_broken(now, id, Box::leak(why.into_boxed_str()));
                     }
                     kind::RECORD => machine.handle_record(now, id, rest.rest()),
-                    kind::RELEASE_LINK => _ = machine.release_link(now, id),
+                    kind::RELEASE_LINK => {
+                        let is_same = machine.release_link(now, id) == bool::get(&mut rest)?;
+                        same(is_same, "another stream is handed over")?;
+                    }
                     _ => {
                         let recorded = <(usize, u32)>::get(&mut rest)?;
                         buf.clear();

@@ -155,7 +155,8 @@ impl<M: Machine> Machine for Taped<M> {
     }
 
     fn release_link(&mut self, now: Now, id: LinkId) -> bool {
-        self.tell(now, kind::RELEASE_LINK, &id).release_link(now, id)
+        let released = |machine: &mut M| machine.release_link(now, id);
+        self.ask(now, kind::RELEASE_LINK, &(id, false), released, |is_released| (id, *is_released))
     }
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {

@@ -1,3 +1,5 @@
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+
 use driver::{LINK, Machine, Peer, Scheme, UnixCredentials};
 use proto_core::{Config, ConfigBuilder, Credentials, Dial, Endpoint, Link, LinkId, Meta, Output, Timestamp};
 use simtest::Recording;
@@ -5,7 +7,7 @@ use simtest::Recording;
 use driver::recorded::get;
 use proto_core::chat::RoomState;
 
-use super::replay::replay;
+use super::replay::{in_time, replay};
 use super::*;
 use crate::serve::{Hub, Start};
 
@@ -161,6 +163,61 @@ fn a_session_over_streams_runs_again_bit_for_bit() {
     }
     recording.inputs[0].bytes[0] ^= 1;
     assert!(replay(&recording, true).unwrap_err().contains("another record is written"));
+}
+
+/// Its first record says so.
+#[test]
+fn streams_of_other_shards_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shard.rec");
+    let (start, own) = (Start { shards: 2, ..start() }, (1_u8, [6; 32]));
+    let record = Record::create(&file, 1 << 20, at(1_000), kind::START_SHARD, &(&start, own)).unwrap();
+    let mut front = Taped::new(start.front(own.0, own.1, at(1_000)).unwrap(), Some(record));
+    let link = Link::stream(16 << 10);
+    let ids = [1, 2].map(|zone| {
+        let address = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 7, 0, zone).into();
+        let path = Path { socket: 0, peer: Peer::Stream(Scheme::Tcp, address) };
+        front.link_up(at(1_001), path, link, Credentials::default()).expect("there is room")
+    });
+    let releases = [(ids[0], true), (ids[0], false), (ids[1], true)];
+    for (id, is_released) in releases {
+        assert_eq!(front.release_link(at(1_002), id), is_released);
+    }
+    drop(front.end_record());
+
+    let mut recording = read(&file);
+    let of = |kind| recording.inputs.iter().filter(move |input| input.kind == kind);
+    let zone = |input: &simtest::Input| match get::<(u32, Path)>(&input.bytes).unwrap().1.peer {
+        Peer::Stream(_, SocketAddr::V6(address)) => address.scope_id(),
+        _ => 0,
+    };
+    assert_eq!(of(kind::PATH).map(zone).collect::<Vec<_>>(), [1, 2]);
+    let released = of(kind::RELEASE_LINK).map(|input| get::<(LinkId, bool)>(&input.bytes).unwrap());
+    assert_eq!(released.collect::<Vec<_>>(), releases);
+    replay(&recording, true).unwrap();
+    *recording.inputs.last_mut().unwrap().bytes.last_mut().unwrap() = 0;
+    let why = replay(&recording, true).unwrap_err();
+    assert!(why.ends_with("another stream is handed over"), "{why}");
+    replay(&recording, false).unwrap();
+}
+
+/// A thread may have looked at the clock before another one that was faster.
+#[test]
+fn what_comes_late_is_told_again_with_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.rec");
+    let mut hub = hub(&file, 1 << 20);
+    let times = [2_000, 1_007, 1_007, 2_000, 1_999, 3_000, 1_000].map(at);
+    for now in times {
+        hub.handle_packet(now, Meta { path: path(7), ecn: None }, &[0xaa; 60]);
+    }
+    drop(hub.end_record());
+    let recording = read(&file);
+    let inputs = recording.inputs.iter().map(|input| (input, in_time(input).unwrap()));
+    let told = inputs.clone().filter(|(_, (_, kind, _))| *kind == kind::PACKETS).map(|(_, (now, ..))| now);
+    assert_eq!(told.collect::<Vec<_>>(), times);
+    assert_eq!(inputs.filter(|(input, _)| input.kind & kind::LATE != 0).count(), 4);
+    replay(&recording, true).unwrap();
 }
 
 #[test]

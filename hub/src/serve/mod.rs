@@ -173,7 +173,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         signal = signals.recv() => signal,
         operator = site.asked_to_leave() => operator,
         // Nobody has asked it to.
-        () = pumps.any_ended() => return Err(ServeError::Stopped),
+        () = pumps.broken(&shared) => return Err(ServeError::Stopped),
         never = counters::report(&shared, pumps) => match never {},
     };
     tracing::info!(signal, "draining; a second signal ends at once");
@@ -189,9 +189,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         signal = signals.recv() => tracing::warn!(signal, "ending at once"),
     }
     counters::total(&shared, pumps);
-    let mut records = pumps.end_records();
-    records.extend(shared.command(|hub, _| hub.end_record()));
-    drop(records);
+    pumps.end_records(&shared);
     Ok(())
 }
 

@@ -237,14 +237,21 @@ impl Pumps {
         }
     }
 
-    /// Ends what is recorded of the shards; to be dropped where nobody waits.
-    pub(super) fn end_records(&self) -> Vec<Record> {
-        let end = |shard: &Shared<HubShard>| shard.command(|shard, _| shard.front.end_record());
-        self.shards.iter().filter_map(|(shard, _)| end(shard)).collect()
+    /// Ends what is recorded of all, and waits for the disk.
+    pub(super) fn end_records(&self, hub: &Shared<Hub>) {
+        let end = |(shard, _): &(Shared<HubShard>, Pump)| shard.quietly(|shard| shard.front.end_record());
+        let records: Vec<Record> = self.shards.iter().filter_map(end).collect();
+        // Only now, so that all are written at the same time.
+        drop((records, hub.quietly(Hub::end_record)));
     }
 
-    /// Waits until any of them has ended.
-    pub(super) async fn any_ended(&self) {
+    /// Waits until any of them has ended before its time, and saves what is recorded of the others.
+    pub(super) async fn broken(&self, hub: &Shared<Hub>) {
+        self.any_ended().await;
+        self.end_records(hub);
+    }
+
+    async fn any_ended(&self) {
         let mut ends: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> =
             self.all().map(|pump| Box::pin(pump.ended()) as _).collect();
         std::future::poll_fn(|cx| {
@@ -258,6 +265,56 @@ impl Pumps {
     pub(super) async fn all_ended(&self) {
         for pump in self.all() {
             pump.ended().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use adapter_tokio::LinkOptions;
+    use driver::Peer;
+    use driver::recorded::Put;
+    use simtest::Recording;
+
+    use super::*;
+    use crate::record::Rooms;
+
+    #[test]
+    fn where_one_panics_the_recordings_of_all_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |number: u8| folder.path().join(format!("{number}.rec"));
+        let begun = |number, kind, birth: &dyn Put| {
+            Record::create(&file(number), 1 << 20, clock::now(), kind, &birth)
+        };
+        let start = Start { max_logs: 1, max_rooms: 1, shards: 2, ..Start::default() };
+        let record = begun(2, kind::START, &(&start, Rooms(&[][..]))).unwrap();
+        let house = Taped::new(start.house(Vec::new(), clock::now()).unwrap(), Some(record));
+        let (planned, lines) =
+            plan(&start, |shard, _, own| Ok(Some(begun(shard, kind::START_SHARD, &(&start, *own)).unwrap())))
+                .unwrap();
+        let shared = Shared::new(Hub::new(house, clock::now()).with_lines(lines), clock::now);
+
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let sockets = Sockets::sharded(2.try_into().unwrap(), &LinkOptions::default());
+            let pumps = Pumps::start(&shared, planned, sockets);
+            let meta =
+                Meta { path: Path { socket: 0, peer: Peer::Udp(([10, 0, 0, 9], 9).into()) }, ecn: None };
+            let last =
+                |machine: &mut dyn Machine, now| machine.handle_packet(now, meta, b"the last that came");
+            pumps.shards.iter().for_each(|(shard, _)| shard.turn(|shard, now| last(shard, now)));
+            shared.turn(|hub, now| last(hub, now));
+            let broken = || pumps.shards[1].0.turn(|_, _| panic!("as planned"));
+            catch_unwind(AssertUnwindSafe(broken)).unwrap_err();
+            pumps.broken(&shared).await;
+        });
+        for number in 0..3 {
+            let recording = Recording::parse(&std::fs::read(file(number)).unwrap()).unwrap();
+            let last = |input: &simtest::Input| input.bytes.ends_with(b"the last that came");
+            assert!(recording.inputs.iter().any(last), "{number}.rec has lost its end");
         }
     }
 }

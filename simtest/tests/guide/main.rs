@@ -2,6 +2,7 @@
 
 #[expect(unreachable_pub, reason = "it is a library in the guide")]
 mod counter;
+mod streams;
 
 use simtest::{Addr, Chaos, Dissect, Ecn, Kind, Link, Node, Now, RecvMeta, Sim, Time, Transmit, ms, secs};
 
@@ -80,4 +81,23 @@ fn the_guide_shows_this_code() {
     let test = include_str!("main.rs");
     let test = &test[test.find("use simtest").unwrap()..test.find("\n/// The guide shows").unwrap()];
     assert!(guide.contains(test), "the test");
+}
+
+/// And this one, which takes bytes as they come for records first.
+#[test]
+fn the_guide_shows_the_code_over_streams() {
+    let guide = include_str!("../../../docs/simtest.md");
+    let all = include_str!("streams.rs");
+    let fixed = &all[all.find("use simtest").unwrap()..];
+    let arm = |code: &str| {
+        let begin = code.find("            StreamEvent::Read").unwrap();
+        code[begin..begin + code[begin..].find("            StreamEvent::Refused").unwrap()].to_owned()
+    };
+    let kept = arm(fixed);
+    let shown = arm(guide);
+    assert!(guide.contains(&format!("```rust\n{kept}```\n")), "the fix");
+    assert!(
+        shown.contains("for message in bytes.chunks(2)") && guide.contains(&fixed.replace(&kept, &shown)),
+        "the test"
+    );
 }

@@ -58,6 +58,23 @@ fn wrong_usage_has_its_exit_code() {
 }
 
 #[test]
+fn whoever_reads_no_further_changes_nothing() {
+    let folder = folder("closed");
+    fs::write(folder.join("a"), "{\"h\":\"a\",\"k\":\"tx\"}\n").unwrap();
+    fs::write(folder.join("b"), "{\"h\":\"a\",\"k\":\"rx\"}\n").unwrap();
+    for (arguments, code) in
+        [(&["help"][..], 0), (&["diff", "a", "b"], 1), (&["diff", "a", "b", "--json"], 1)]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simtest"));
+        let output = command.args(arguments).current_dir(&folder).stdout(writer).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &errors[..]), (Some(code), ""), "{arguments:?}");
+    }
+}
+
+#[test]
 fn traces_are_compared_but_for_times() {
     let folder = folder("diff");
     let line = |n, t, what| format!("{{\"v\":1,\"n\":{n},\"t\":{t},\"h\":\"a\",\"k\":\"{what}\"}}\n");

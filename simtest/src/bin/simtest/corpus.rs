@@ -22,7 +22,7 @@ pub(crate) fn corpus(arguments: &Arguments) -> Result<u8, Error> {
                 if arguments.has("json") {
                     Object::default().text("file", &file).text("expect", &expect).print();
                 } else {
-                    println!("{file}  {expect}");
+                    tell!("{file}  {expect}");
                 }
             }
             Ok(0)
@@ -46,7 +46,7 @@ fn add(file: &str, arguments: &Arguments) -> Result<(), Error> {
     if arguments.has("json") {
         Object::default().text("file", &near(&path)).print();
     } else {
-        println!("{}", near(&path));
+        tell!("{}", near(&path));
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn prune(arguments: &Arguments) -> Result<u8, Error> {
         if arguments.has("json") {
             Object::default().text("pruned", &near(&path)).text("why", &why).print();
         } else {
-            println!("{}  {why}", near(&path));
+            tell!("{}  {why}", near(&path));
         }
     }
     Ok(0)

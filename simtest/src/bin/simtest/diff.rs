@@ -33,7 +33,7 @@ pub(crate) fn diff(arguments: &Arguments) -> Result<u8, Error> {
         if arguments.has("json") {
             Object::default().text("command", "diff").raw("record", "null").print();
         } else {
-            println!("no difference but in times");
+            tell!("no difference but in times");
         }
         return Ok(0);
     };
@@ -41,7 +41,7 @@ pub(crate) fn diff(arguments: &Arguments) -> Result<u8, Error> {
         let at = Object::default().text("command", "diff").number("record", place);
         at.text("first", one).text("second", other).text("host", host).print();
     } else {
-        println!("record {place}, on {host}\n  {a}: {one}\n  {b}: {other}");
+        tell!("record {place}, on {host}\n  {a}: {one}\n  {b}: {other}");
     }
     Ok(1)
 }

@@ -184,7 +184,7 @@ pub(crate) fn one(
         return Ok(run.code());
     }
     for line in run.own(&test).lines() {
-        println!("{line}");
+        tell!("{line}");
         if arguments.has("step") {
             let _ = io::stdout().flush();
             let _ = io::stdin().read_line(&mut String::new());
@@ -192,13 +192,9 @@ pub(crate) fn one(
     }
     // What a test prints when it passes has been shown; a failure is told on the other stream.
     if run.code() != 0 {
-        println!("{}", run.output);
+        tell!("{}", run.output);
     } else if ["shrink", "why"].contains(&word) {
-        println!(
-            "{} passes: there is nothing to {}",
-            test.name(),
-            if word == "why" { "explain" } else { word }
-        );
+        tell!("{} passes: there is nothing to {}", test.name(), if word == "why" { "explain" } else { word });
     }
     Ok(run.code())
 }
@@ -371,9 +367,9 @@ pub(crate) fn report(command: &str, test: &Found, run: &Run, json: bool) {
         }
         return;
     }
-    println!(" {:<40} {:<12} {:>6.1} s", test.name(), run.word, run.took.as_secs_f64());
+    tell!(" {:<40} {:<12} {:>6.1} s", test.name(), run.word, run.took.as_secs_f64());
     let mine = format!("{}: ", test.name());
     for line in run.output.lines() {
-        println!("   {}", line.strip_prefix(&mine).unwrap_or(line));
+        tell!("   {}", line.strip_prefix(&mine).unwrap_or(line));
     }
 }

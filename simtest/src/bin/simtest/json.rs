@@ -23,7 +23,7 @@ impl Object {
     }
 
     pub(crate) fn print(&self) {
-        println!("{{{}}}", self.0);
+        tell!("{{{}}}", self.0);
     }
 }
 

@@ -8,6 +8,14 @@
     reason = "a command line may look at the clock"
 )]
 
+/// Prints a line. Where nobody reads any further (`| head`) it goes on, for how it ends tells something, too.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod bar;
 mod bench;
 mod corpus;
@@ -42,11 +50,11 @@ fn command(arguments: &[String]) -> Result<u8, Error> {
     let Some((word, rest)) = arguments.split_first() else { return Err(usage("what shall it do?")) };
     match word.as_str() {
         "help" | "--help" | "-h" => {
-            println!("{USAGE}");
+            tell!("{USAGE}");
             return Ok(0);
         }
         "--version" | "-V" => {
-            println!("simtest {}", env!("CARGO_PKG_VERSION"));
+            tell!("simtest {}", env!("CARGO_PKG_VERSION"));
             return Ok(0);
         }
         _ => {}
@@ -182,7 +190,7 @@ fn show(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.has("json") {
         Object::default().text("command", "show").text("file", &out).print();
     } else {
-        println!("{out}");
+        tell!("{out}");
     }
     Ok(0)
 }

@@ -50,10 +50,10 @@ impl Figures<'_> {
                 object.text("goal", &goal).raw("met", if met { "true" } else { "false" }).print();
             }
         } else if word.is_empty() {
-            println!(" {name:<34} {value:>14} {unit}");
+            tell!(" {name:<34} {value:>14} {unit}");
         } else {
             let met = if met { "" } else { "  MISSED" };
-            println!(" {name:<34} {value:>14} {unit:<16} goal: {word} {number}{met}");
+            tell!(" {name:<34} {value:>14} {unit:<16} goal: {word} {number}{met}");
         }
     }
 }

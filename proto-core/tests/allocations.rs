@@ -241,8 +241,8 @@ fn a_large_message_allocates_for_itself_and_not_for_its_packets() {
         let mut conn = world.clients[0].0.connection(id).expect("it is established");
         conn.channel(ZERO).send(world.now, Message::new(body.clone())).expect("room");
         drop(conn);
-        // 0.8 s: after a second of silence a connection gives its memory back.
-        for _ in 0..40 {
+        // 0.2 s: after a quarter of a second of silence a connection gives its memory back.
+        for _ in 0..10 {
             world.round();
         }
     };

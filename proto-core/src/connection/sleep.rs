@@ -1,4 +1,4 @@
-//! A connection that has nothing to do for a second can be put away in a few hundred bytes, and be as it was the moment it is
+//! A connection that has nothing to do for a while can be put away in a few hundred bytes, and be as it was the moment it is
 //! touched (docs/decisions/0018-sleep.md).
 
 use alloc::boxed::Box;
@@ -11,14 +11,19 @@ use super::{Connection, Scratch};
 use crate::sleep::{Loader, Saved, Saver, expand};
 use crate::{Config, Stats, Timestamp};
 
-/// A connection with nothing in flight and nothing new for this long gives back what it needs only then.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
+/// A connection with nothing in flight and nothing new for so many probe timeouts, within these bounds, gives back what it needs only
+/// then: what it had learnt of the path's capacity is worth nothing any more.
+const RELEASE_AFTER_PTOS: u32 = 3;
+const RELEASE_AFTER_AT_LEAST: Duration = Duration::from_millis(250);
+const RELEASE_AFTER_AT_MOST: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// When memory is to be given back; `None` while something is in flight, or when nothing happened since the last time.
     pub(super) fn release_at(&self) -> Option<Timestamp> {
         let is_due = self.recovery.is_idle() && !self.is_rested();
-        is_due.then(|| self.touched().max(self.rested) + RELEASE_AFTER)
+        let after = self.recovery.pto() * RELEASE_AFTER_PTOS;
+        let after = after.clamp(RELEASE_AFTER_AT_LEAST, RELEASE_AFTER_AT_MOST);
+        is_due.then(|| self.touched().max(self.rested) + after)
     }
 
     /// When something that matters last went out or came in.

@@ -80,7 +80,7 @@ pub(crate) enum Timeout {
 #[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     pub(crate) rtt: Rtt,
-    /// What only a sender with packets in flight needs. It goes after a second without any, and comes back new.
+    /// What only a sender with packets in flight needs. It goes after some probe timeouts without any, and comes back new.
     flight: Option<Box<Flight>>,
     congestion: Congestion,
     reordering: Reordering,

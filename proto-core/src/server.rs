@@ -294,6 +294,11 @@ impl<A: Address> Server<A> {
         self.chat.logs()
     }
 
+    /// The epoch of a room's log, if there is one.
+    pub fn epoch_of(&self, log: &str) -> Option<u64> {
+        self.chat.epoch_of(log)
+    }
+
     /// Totals of what joins the two.
     pub const fn stats(&self) -> &ServerStats {
         &self.stats

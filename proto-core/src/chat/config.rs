@@ -84,4 +84,6 @@ pub enum Planted {
     StaleIncarnation,
     /// The third append of a client makes the server panic.
     Panics,
+    /// Rooms grow old by the wall clock.
+    AgesByWallClock,
 }

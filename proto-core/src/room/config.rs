@@ -17,7 +17,7 @@ pub struct RoomConfig {
     pub max_rooms: usize,
     /// Connections. 65,536.
     pub max_peers: usize,
-    /// How long the log of a room is kept in which nobody is; lobbies and `test/` rooms are kept in any case. `None`, the default: for ever.
+    /// How long the log of a room is kept in which nobody is; `lobby` and `test/awkward` are kept in any case. `None`, the default: for ever.
     pub keep: Option<Duration>,
     /// Whether a ban concerns the addresses of who is banned as well. No: his neighbours have done nothing.
     pub ban_prefix: bool,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Server;
-use crate::room::RoomKind;
+use crate::room::{AWKWARD, LOBBY};
 use crate::{Address, Now, Timestamp};
 
 /// How many logs end at once, so that nothing else waits for them.
@@ -35,7 +35,7 @@ impl Expiry {
 impl<A: Address> Server<A> {
     pub(super) fn expire_logs(&mut self, now: Now) {
         let Some(expiry) = self.expiry.as_mut().filter(|expiry| expiry.due <= now.mono) else { return };
-        let is_kept = |log: &str| RoomKind::of(log).is_special();
+        let is_kept = |log: &str| [LOBBY, AWKWARD].contains(&log);
         let ended = self.chat.expire(now, expiry.keep, AT_ONCE, is_kept);
         expiry.due = now.mono + if ended < AT_ONCE { Expiry::interval(expiry.keep) } else { SOON };
     }

@@ -147,7 +147,9 @@ impl Server {
         else {
             return None;
         };
-        self.rooms[membership.room.0].depart(membership.client, connection);
+        let room = &mut self.rooms[membership.room.0];
+        room.depart(membership.client, connection);
+        room.is_used(self.now, 0);
         self.budgets.leaves(membership.client, connection);
         Some(membership.room)
     }

@@ -31,11 +31,11 @@ impl Server {
 
     /// What is committed to this log is told no more.
     pub fn close_log(&mut self, now: Now, room: &str) {
-        self.observe(now);
+        let now = self.observe(now);
         if let Some(&key) = self.names.get(room) {
             let room = &mut self.rooms[key.0];
             room.watched = false;
-            room.last_ms = room.last_ms.max(now.unix_ms);
+            room.is_used(now.mono, now.unix_ms);
         }
     }
 

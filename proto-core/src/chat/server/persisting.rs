@@ -192,7 +192,7 @@ impl Server {
     /// Every outstanding batch up to number `upto` is durable: releases its acknowledgements and entries, in slot order. Batches
     /// that are not outstanding are ignored.
     pub fn handle_persisted(&mut self, now: Now, upto: u64) {
-        self.observe(now);
+        let now = self.observe(now);
         while let Some(batch) = self.disk.outstanding.pop_front_if(|batch| batch.number <= upto) {
             if matches!(self.disk.health, Health::Trying { .. }) {
                 self.disk.health = Health::Sound;
@@ -203,9 +203,9 @@ impl Server {
                 match item {
                     Item::Gone(..) => self.stats.expired += 1,
                     Item::Room(key) => {
-                        self.rooms[key.0].durable = true;
                         let room = &mut self.rooms[key.0];
-                        room.last_ms = room.last_ms.max(now.unix_ms);
+                        room.durable = true;
+                        room.is_used(now.mono, now.unix_ms);
                         self.admit_all(key);
                     }
                     Item::Entry(key, entry) => self.release(key, entry),
@@ -218,7 +218,7 @@ impl Server {
         self.stats.committed += 1;
         let room = &mut self.rooms[key.0];
         room.latest = entry.slot;
-        room.last_ms = room.last_ms.max(entry.commit_ms);
+        room.is_used(self.now, entry.commit_ms);
         let mut speaker = None;
         if let Some(member) = room.members.get_mut(&entry.client) {
             member.waiting.pop_front();

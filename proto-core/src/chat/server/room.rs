@@ -29,6 +29,8 @@ pub(super) struct Room {
     pub(super) placed: u64,
     /// When the room was used last: milliseconds since 1970; 0 if that is not known.
     pub(super) last_ms: u64,
+    /// When it was used last since this server runs.
+    pub(super) used: Option<Timestamp>,
     pub(super) members: BTreeMap<ClientId, Member>,
     pub(super) tail: Tail,
     /// Whether what is committed is to be told by `poll_committed`.
@@ -93,6 +95,7 @@ impl Room {
             latest: 0,
             placed: 0,
             last_ms: 0,
+            used: None,
             members: BTreeMap::new(),
             tail: Tail::default(),
             watched: false,
@@ -128,6 +131,12 @@ impl Room {
         let before = self.members.len();
         self.members.retain(|_, member| !member.is_idle(unix_ms, remember_ms));
         before - self.members.len()
+    }
+
+    /// Somebody has used it; `unix_ms` is 0 where nobody can tell.
+    pub(super) fn is_used(&mut self, now: Timestamp, unix_ms: u64) {
+        self.last_ms = self.last_ms.max(unix_ms);
+        self.used = Some(now);
     }
 
     /// Whether nobody is in it, and nothing of it is under way.

@@ -1,10 +1,10 @@
 //! Nodes of simulated rooms: the server machine on a simulated disk, and clients with one event stream each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::chat::{ChatConfig, ClientSecret};
+use proto_core::chat::{Batch, ChatConfig, ClientSecret, Record};
 use proto_core::room::{
     Carriage, Client, ClientConfig, ClientEvent, Note, Notes, Position, RoomConfig, SettingsChange, Touch,
     UserId,
@@ -41,6 +41,8 @@ pub(crate) enum Ev {
     Saying(u64),
     /// It says goodbye, and waits for no answer any more.
     Closing,
+    /// The server ends the log of a room that was unused for so long since the server runs.
+    Ended(Arc<str>, Duration),
 }
 
 #[derive(Clone, Debug)]
@@ -54,18 +56,40 @@ pub(crate) struct ServerNode {
     server: Server<At>,
     store: Store,
     pub(crate) unix_ms: u64,
+    booted: Time,
+    /// When each log, by its epoch, was seen in use last.
+    used: BTreeMap<u64, Time>,
+    ended: BTreeSet<u64>,
+    events: VecDeque<Ev>,
 }
 
 impl ServerNode {
     pub(crate) fn boot(boot: &Boot<'_>, config: &Arc<Config>, rooms: &RoomConfig) -> RoomNode {
+        Self::boot_with(boot, config, rooms, &ChatConfig::default())
+    }
+
+    pub(crate) fn boot_with(
+        boot: &Boot<'_>,
+        config: &Arc<Config>,
+        rooms: &RoomConfig,
+        chat: &ChatConfig,
+    ) -> RoomNode {
         let store = Store::open(boot);
-        let (link, chat, now) = (Link::datagram(1200), ChatConfig::default(), both(boot.now));
+        let (link, chat, now) = (Link::datagram(1200), chat.clone(), both(boot.now));
         let mut server =
             Server::new(Arc::clone(config), link, chat, boot.seed, now).with_rooms(now, rooms.clone());
         for room in store.rooms() {
             server.restore(room.clone()).expect("a store restores what it stored");
         }
-        RoomNode::Server(Box::new(Self { server, store, unix_ms: now.unix_ms }))
+        RoomNode::Server(Box::new(Self {
+            server,
+            store,
+            unix_ms: now.unix_ms,
+            booted: boot.now.mono,
+            used: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            events: VecDeque::new(),
+        }))
     }
 
     pub(crate) fn server(&self) -> &Server<At> {
@@ -74,9 +98,15 @@ impl ServerNode {
 
     fn pump(&mut self, now: Now) {
         self.unix_ms = now.unix_ms;
+        for room in self.server.hall().rooms().filter(|room| !room.is_empty()) {
+            if let Some(epoch) = self.server.epoch_of(room.name()) {
+                self.used.insert(epoch, now.mono);
+            }
+        }
         loop {
             let mut quiet = true;
             while let Some(batch) = self.server.poll_persist(both(now)) {
+                self.watch(now.mono, &batch);
                 self.store.persist(batch);
                 quiet = false;
             }
@@ -88,6 +118,23 @@ impl ServerNode {
             while self.server.poll_event().is_some() {}
             if quiet {
                 return;
+            }
+        }
+    }
+
+    /// Notes what was used, and tells what ends; that only once, as a batch that has failed comes again.
+    fn watch(&mut self, now: Time, batch: &Batch) {
+        for record in &batch.records {
+            match record {
+                Record::Room { epoch, .. } | Record::Entry { epoch, .. } => {
+                    self.used.insert(*epoch, now);
+                }
+                Record::Gone { room, epoch } => {
+                    if self.ended.insert(*epoch) {
+                        let used = self.used.get(epoch).copied().unwrap_or(self.booted);
+                        self.events.push_back(Ev::Ended(Arc::clone(room), now.since(used)));
+                    }
+                }
             }
         }
     }
@@ -350,7 +397,7 @@ impl Node for RoomNode {
 
     fn poll_event(&mut self) -> Option<Ev> {
         match self {
-            Self::Server(_) => None,
+            Self::Server(node) => node.events.pop_front(),
             Self::Client(node) => node.events.pop_front(),
         }
     }

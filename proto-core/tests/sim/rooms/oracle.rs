@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto_core::chat::RejectReason;
 use proto_core::room::fact::Crown;
@@ -48,18 +49,18 @@ pub(crate) struct InRooms {
     signed: BTreeMap<(u64, u64), String>,
     said: BTreeMap<(u64, u64), (NodeId, usize)>,
     crashes: u64,
-    /// Rooms begin anew in a run, and their crowns count from the beginning.
-    logs_end: bool,
+    /// How long logs are kept: rooms begin anew in a run, and their crowns count from the beginning.
+    logs_end: Option<Duration>,
 }
 
 impl InRooms {
-    pub(crate) fn whose_logs_end() -> Self {
-        Self { logs_end: true, ..Self::default() }
+    pub(crate) fn whose_logs_end(keep: Duration) -> Self {
+        Self { logs_end: Some(keep), ..Self::default() }
     }
 
     fn crown(&mut self, room: &Arc<str>, crown: &Crown) -> Check {
         let before = self.crowns.insert((Arc::clone(room), crown.epoch), crown.holder);
-        if !self.logs_end && before.is_some_and(|holder| holder != crown.holder) {
+        if self.logs_end.is_none() && before.is_some_and(|holder| holder != crown.holder) {
             return Err(format!("G17: two holders of the crown of {room} under epoch {}", crown.epoch));
         }
         Ok(())
@@ -208,6 +209,10 @@ impl Oracle<RoomNode> for InRooms {
                 Ok(())
             }
             Ev::Told(told) => self.on_told(now, node, told),
+            Ev::Ended(room, unused) if self.logs_end.is_none_or(|keep| *unused < keep) => {
+                Err(format!("the log of {room} ended after it was unused for {unused:?}"))
+            }
+            Ev::Ended(..) => Ok(()),
         }
     }
 

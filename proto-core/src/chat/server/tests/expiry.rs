@@ -194,6 +194,24 @@ fn a_clock_that_is_set_ends_nothing() {
 }
 
 #[test]
+fn a_room_that_was_used_while_the_clock_was_wrong_is_as_old_as_any() {
+    const YEAR: u64 = 365 * 86_400_000;
+    for is_behind in [true, false] {
+        let mut f = fixture();
+        let right = f.now.unix_ms + YEAR;
+        f.now.unix_ms = if is_behind { right - YEAR } else { right + YEAR };
+        f.join(1);
+        f.fill(1, 2);
+        leave(&mut f, 1);
+        f.now.unix_ms = right;
+        f.wait(60_000);
+        assert_eq!(expire(&mut f), 0, "{is_behind}");
+        f.wait(1);
+        assert_eq!(expire(&mut f), 1, "{is_behind}");
+    }
+}
+
+#[test]
 fn a_store_that_knows_no_time_has_that_of_the_start() {
     let mut f = fixture();
     f.server.restore(RoomState::new("old".into(), 7, RoomSalt([1; 32]))).expect("it is sound");

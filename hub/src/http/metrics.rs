@@ -235,12 +235,12 @@ fn chat(page: &mut Page, numbers: &Numbers) {
 fn logs(page: &mut Page, site: &Site, numbers: &Numbers) {
     page.gauge("logs", "Logs of rooms, those of empty rooms included.", numbers.logs as u64);
     page.counter("logs_expired_total", "Logs of rooms that were empty for long.", numbers.chat.expired);
-    let Swept { segments, bytes, put_off, failed } = site.sweeping.totals();
+    let Swept { segments, bytes, put_off, no_space, failed } = site.sweeping.totals();
     page.counters(
         "log_sweeps_total",
-        "Files looked through for expired logs: written anew, put off for a copy, or failed.",
+        "Files looked through for expired logs: written anew, put off for a copy, left for want of space, or failed.",
         "result",
-        [("file", segments), ("put_off", put_off), ("failed", failed)],
+        [("file", segments), ("put_off", put_off), ("no_space", no_space), ("failed", failed)],
     );
     page.counter("log_swept_bytes_total", "Bytes of files that expired logs have left.", bytes);
 }

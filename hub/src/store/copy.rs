@@ -42,6 +42,8 @@ pub(crate) struct Copying {
     logs: BTreeMap<Arc<str>, u64>,
     _guard: Arc<()>,
     segment: u32,
+    /// How many frames of that one have been read, if it was swept.
+    seen: u64,
     next: u64,
     last: u64,
     /// How many frames are in the copy, under numbers of its own.
@@ -94,6 +96,7 @@ impl Copier {
             logs,
             _guard: guard,
             segment: FIRST,
+            seen: 0,
             next: 1,
             last,
             copied: 0,
@@ -161,10 +164,18 @@ impl Copying {
                 self.segment += 1;
                 continue;
             };
-            if !meta.is_swept {
+            let Some(count) = meta.swept else {
                 return guarded(&file, || self.some_of(&sealed.view()?));
-            }
+            };
             let frames = guarded(&file, || sealed.view()?.frames_from(self.next, self.last, PIECE))?;
+            self.seen += frames.len() as u64;
+            if frames.last().is_none_or(|(number, _)| *number >= end) {
+                let seen = std::mem::take(&mut self.seen);
+                if seen != count {
+                    let what = format!("it has {seen} frames, where {count} were left");
+                    return Err(StoreError::damaged(&file, what));
+                }
+            }
             if !frames.is_empty() || end >= self.last {
                 self.next = if frames.is_empty() { self.last + 1 } else { self.next };
                 return Ok(frames);

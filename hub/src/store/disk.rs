@@ -16,6 +16,9 @@ use super::data_dir::private;
 pub(crate) trait Disk: Send + Sync + 'static {
     /// Opens `file` for reading and writing; creates it when it does not exist.
     fn open(&self, file: &Path) -> Result<Box<dyn StorageBackend>, DatabaseError>;
+
+    /// How many bytes may still be written to the file system of `file`; `None` where nobody can tell.
+    fn free(&self, file: &Path) -> Option<u64>;
 }
 
 /// The file system.
@@ -26,6 +29,17 @@ impl Disk for FileSystem {
         let file =
             private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(file)?;
         Ok(Box::new(FileBackend::new(file)?))
+    }
+
+    #[cfg(unix)]
+    fn free(&self, file: &Path) -> Option<u64> {
+        let system = rustix::fs::statvfs(file).ok()?;
+        system.f_bavail.checked_mul(system.f_frsize)
+    }
+
+    #[cfg(not(unix))]
+    fn free(&self, _: &Path) -> Option<u64> {
+        None
     }
 }
 

@@ -42,6 +42,18 @@ pub(crate) enum Section<'a> {
     Gone { room: &'a str, epoch: u64 },
 }
 
+impl Section<'_> {
+    /// About how many bytes it takes.
+    pub(super) const fn weight(&self) -> u64 {
+        let bytes = match self {
+            Self::Room { room, .. } => room.len() + 42,
+            Self::Entries { room, entries, .. } => room.len() + 16 + entries.reader.rest().len(),
+            Self::Gone { room, .. } => room.len() + 10,
+        };
+        bytes as u64
+    }
+}
+
 /// The entries of a section, not decoded yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Entries<'a> {

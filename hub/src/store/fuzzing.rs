@@ -3,7 +3,7 @@
 use proto_core::chat::{Batch, Record};
 
 use super::frame::{self, Section};
-use super::row::{self, RoomRow};
+use super::row::{self, RoomRow, WeightRow};
 use super::{copy, tip};
 
 /// A frame that can be read is written again, section by section, and reads the same.
@@ -88,6 +88,9 @@ fn rows(bytes: &[u8]) {
     }
     if let Ok(client) = row::decode_client(bytes) {
         assert_eq!(row::encode_client(&client), bytes);
+    }
+    if let Ok(weight) = WeightRow::decode(bytes) {
+        assert_eq!(weight.encode(), bytes);
     }
     if let Ok(places) = row::decode_places(bytes) {
         assert_eq!(row::encode_places(&places), bytes);

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::frame::Section;
 use super::rooms::Rooms;
 use super::row::Place;
+use super::weights::Weights;
 
 /// The rooms and where their entries are in the newest segment.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     rooms: BTreeMap<Arc<str>, RoomIndex>,
+    weights: Weights,
 }
 
 /// One room.
@@ -33,11 +35,12 @@ impl Index {
             let (epoch, latest) = (state.epoch, state.latest);
             (state.room.clone(), RoomIndex { epoch, before: latest, latest, places: Vec::new() })
         });
-        Self { rooms: rooms.collect() }
+        Self { rooms: rooms.collect(), weights: Weights::default() }
     }
 
     /// Takes note of a durable frame.
     pub(super) fn add(&mut self, frame: u64, sections: &[Section<'_>]) {
+        self.weights.add(sections);
         for section in sections {
             match *section {
                 Section::Room { room, epoch, .. } => {
@@ -55,6 +58,11 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// How much of this segment each log has.
+    pub(super) const fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     /// The epoch of each log that there is.

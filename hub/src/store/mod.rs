@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 mod index;
 mod librarian;
 mod log;
+mod open_files;
 mod persister;
 mod reader;
 mod redb_log;
@@ -29,6 +30,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tip;
+mod weights;
 
 pub(crate) use copy::{Contents, Copier, CopyError, Copying, read as read_copy, restore};
 pub(crate) use data_dir::DataDir;

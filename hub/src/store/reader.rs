@@ -1,8 +1,6 @@
 //! Pages of the log, from the newest segment or from older ones.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use proto_core::chat::{Read, StoredEntry};
 
@@ -16,16 +14,9 @@ use super::row::Place;
 use super::segment::{Sealed, View, guarded};
 use super::sweep::Sweeper;
 
-/// How many older segments stay open.
-const OPEN: usize = 4;
-
 /// The reading half.
 pub(crate) struct RedbReader {
     shared: Arc<Shared>,
-    /// The most recently used last.
-    sealed: VecDeque<(u32, Sealed)>,
-    /// How many segments had been replaced when those were opened.
-    replaced: u64,
 }
 
 /// The answer to a read, while it is collected.
@@ -59,8 +50,8 @@ impl LogReader for RedbReader {
 }
 
 impl RedbReader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, sealed: VecDeque::new(), replaced: 0 }
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Where copies of this log come from.
@@ -74,7 +65,7 @@ impl RedbReader {
     }
 
     /// Adds what one segment has.
-    fn collect(&mut self, page: &mut Page<'_>) -> Result<(), StoreError> {
+    fn collect(&self, page: &mut Page<'_>) -> Result<(), StoreError> {
         let shared = self.shared.clone();
         let upto = {
             let active = shared.active();
@@ -117,7 +108,7 @@ impl RedbReader {
 
     /// Which segment holds the next slot: the last whose successor begins at or behind it. The successor of the last is
     /// `active`, of which that is known.
-    fn holding(&mut self, page: &Page<'_>, active: u32) -> Result<u32, StoreError> {
+    fn holding(&self, page: &Page<'_>, active: u32) -> Result<u32, StoreError> {
         let (mut low, mut high) = (FIRST, active.saturating_sub(1));
         while low < high {
             let middle = low + (high - low) / 2;
@@ -133,21 +124,9 @@ impl RedbReader {
         Ok(low)
     }
 
-    fn sealed(&mut self, number: u32) -> Result<&Sealed, StoreError> {
-        let replaced = self.shared.replaced.load(Ordering::Acquire);
-        if std::mem::replace(&mut self.replaced, replaced) != replaced {
-            self.sealed.clear();
-        }
-        let held = self.sealed.iter().position(|(held, _)| *held == number);
-        let entry = match held.and_then(|position| self.sealed.remove(position)) {
-            Some(entry) => entry,
-            None => (number, Sealed::open(&*self.shared.disk, &self.shared.dir.segment(number))?),
-        };
-        while self.sealed.len() >= OPEN {
-            self.sealed.pop_front();
-        }
-        self.sealed.push_back(entry);
-        Ok(&self.sealed[self.sealed.len() - 1].1)
+    fn sealed(&self, number: u32) -> Result<Arc<Sealed>, StoreError> {
+        let shared = &self.shared;
+        shared.sealed.get(number, || Sealed::open(&*shared.disk, &shared.dir.segment(number)))
     }
 }
 

@@ -15,6 +15,7 @@ use super::disk::{Disk, FileSystem};
 use super::frame::{self, Section};
 use super::index::Index;
 use super::log::{AppendError, LogWriter};
+use super::open_files::OpenFiles;
 use super::reader::RedbReader;
 use super::rooms::Rooms;
 use super::segment::{Sealed, Segment, View, guarded};
@@ -63,8 +64,8 @@ pub(super) struct Shared {
     index: Mutex<Index>,
     /// How many logs have ended since the segments were swept last.
     pub(super) ended: AtomicU64,
-    /// How many segments were replaced by swept ones.
-    pub(super) replaced: AtomicU64,
+    /// Older segments that are open.
+    pub(super) sealed: OpenFiles,
     /// Held by each copy that is being made.
     copies: Arc<()>,
 }
@@ -153,6 +154,9 @@ fn opened(
     recovered: Recovered,
 ) -> Result<Opened, StoreError> {
     let Recovered { rooms, index, last, bytes, sealed } = recovered;
+    if !sealed {
+        segment.renew()?;
+    }
     tip.note(number, last)?;
     tip.sync()?;
     let server_key = dir.server_key()?;
@@ -164,7 +168,7 @@ fn opened(
         index: Mutex::new(index),
         // Nobody knows what was left to do.
         ended: AtomicU64::new(1),
-        replaced: AtomicU64::new(0),
+        sealed: OpenFiles::default(),
         copies: Arc::new(()),
     });
     let writer = RedbWriter {

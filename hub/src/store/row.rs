@@ -6,6 +6,7 @@
 //! room   = epoch:8  salt:32  latest:vi64  last ms:vi64
 //! client = last sequence:vi64  last active ms:vi64  (sequence:vi64  slot:vi64  hash:16)*
 //! index  = (first slot:vi64  frame:vi64)*
+//! weight = epoch:8  bytes:vi64
 //! ```
 
 use proto_core::chat::{BodyHash, ClientTable, Committed, MAX_UNACKNOWLEDGED, RoomSalt};
@@ -106,6 +107,28 @@ pub(super) fn decode_client(bytes: &[u8]) -> Result<ClientTable, DecodeError> {
         return Err(DecodeError::Invalid("a client has more than 64 remembered entries"));
     }
     Ok(table)
+}
+
+/// How much of a segment's frames a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WeightRow {
+    pub(super) epoch: u64,
+    pub(super) bytes: u64,
+}
+
+impl WeightRow {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut buf = self.epoch.to_be_bytes().to_vec();
+        varint::encode(self.bytes, &mut buf);
+        buf
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let row = Self { epoch: reader.u64()?, bytes: reader.vi64()? };
+        reader.finish()?;
+        Ok(row)
+    }
 }
 
 /// Where a room's entries are: frame `frame` holds its slots from `first` up to the next place's.

@@ -1,7 +1,8 @@
 //! One file of the log: what was so when it began, the frames since, and, once it is sealed, an index of them.
 //!
 //! Tables: `meta` (format, log, number, frames before, last frame when sealed), `rooms` and `clients` (the state when the segment
-//! began), `frames` (frame number to frame, one for each group commit), `index` (room to places, written by the seal).
+//! began), `frames` (frame number to frame, one for each group commit), `index` (room to places) and `weights` (room to its part of
+//! the frames), both written by the seal.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,15 +17,20 @@ use super::StoreError;
 use super::disk::{Disk, SyncFailed, Watched};
 use super::index::Index;
 use super::rooms::Rooms;
-use super::row::{self, Place, RoomRow};
+use super::row::{self, Place, RoomRow, WeightRow};
+use super::weights::Weights;
 
-const FORMAT: u64 = 1;
+/// What is written. Format 1 had no weights, and its programs do not know of logs that end.
+const FORMAT: u64 = 2;
+/// The oldest that is read.
+const OLDEST: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
 const CLIENTS: TableDefinition<'_, (&str, [u8; 16]), &[u8]> = TableDefinition::new("clients");
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 const INDEX: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("index");
+const WEIGHTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("weights");
 
 const META_FORMAT: &str = "format";
 const META_LOG: &str = "log";
@@ -32,6 +38,7 @@ const META_NUMBER: &str = "number";
 const META_BEFORE: &str = "before";
 const META_SEALED: &str = "sealed";
 const META_SWEPT: &str = "swept";
+const META_BYTES: &str = "bytes";
 
 /// Memory for pages of a file: the log is written once and mostly read at its end, which the server keeps in memory itself.
 const CACHE: usize = 8 * 1024 * 1024;
@@ -47,8 +54,8 @@ pub(super) struct Meta {
     pub(super) before: u64,
     /// Its last frame, when no more will be added.
     pub(super) sealed: Option<u64>,
-    /// Whether frames are missing that held nothing of a log that there still is.
-    pub(super) is_swept: bool,
+    /// How many frames it has, when those are missing that held nothing of a log that there still is.
+    pub(super) swept: Option<u64>,
 }
 
 /// The segment that is written.
@@ -152,7 +159,19 @@ impl Segment {
             for (room, places) in index.written() {
                 rows.insert(room, &*row::seal(room.as_bytes(), &row::encode_places(places)))?;
             }
+            put_weights(transaction, index.weights())?;
             transaction.open_table(META)?.insert(META_SEALED, last)?;
+            Ok(())
+        })
+    }
+
+    /// Says that the segment is written by a program that knows the present format, so that no older one takes it for its own.
+    pub(super) fn renew(&self) -> Result<(), StoreError> {
+        if self.view()?.format()? == Some(FORMAT) {
+            return Ok(());
+        }
+        self.write("renew", |transaction| {
+            transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
             Ok(())
         })
     }
@@ -171,7 +190,6 @@ impl Segment {
             rows.insert(META_LOG, meta.log)?;
             rows.insert(META_NUMBER, meta.number)?;
             rows.insert(META_BEFORE, meta.before)?;
-            rows.insert(META_SWEPT, 1)?;
             transaction.open_table(FRAMES)?;
             transaction.open_table(CLIENTS)?;
             let mut room_rows = transaction.open_table(ROOMS)?;
@@ -192,12 +210,21 @@ impl Segment {
         })
     }
 
-    /// Seals what was swept; `index` are rows as the segment has them whose place it takes.
-    pub(super) fn seal_swept(&self, last: u64, index: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+    /// Seals what was swept and has so many frames; `index` are rows as the segment has them whose place it takes.
+    pub(super) fn seal_swept(
+        &self,
+        last: u64,
+        frames: u64,
+        index: &[(String, Vec<u8>)],
+        weights: &Weights,
+    ) -> Result<(), StoreError> {
         self.write("seal", |transaction| {
             let mut rows = transaction.open_table(INDEX)?;
             index.iter().try_for_each(|(room, row)| rows.insert(&**room, &**row).map(drop))?;
-            transaction.open_table(META)?.insert(META_SEALED, last)?;
+            put_weights(transaction, weights)?;
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(META_SWEPT, frames)?;
+            meta.insert(META_SEALED, last)?;
             Ok(())
         })
     }
@@ -216,6 +243,15 @@ impl Segment {
         };
         attempt().map_err(|error| failed_to_write(action, &self.file, &self.sync_failed, error))
     }
+}
+
+fn put_weights(transaction: &WriteTransaction, weights: &Weights) -> Result<(), redb::Error> {
+    let mut rows = transaction.open_table(WEIGHTS)?;
+    for (room, weight) in weights.logs() {
+        rows.insert(room, &*row::seal(room.as_bytes(), &weight.encode()))?;
+    }
+    transaction.open_table(META)?.insert(META_BYTES, weights.all())?;
+    Ok(())
 }
 
 /// A segment that is complete.
@@ -263,21 +299,40 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn meta(&self) -> Result<Meta, StoreError> {
-        let read = || -> Result<_, redb::Error> {
-            let table = self.transaction.open_table(META)?;
-            let get = |key| Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value()));
-            let (sealed, is_swept) = (get(META_SEALED)?, get(META_SWEPT)?.is_some());
-            Ok((get(META_FORMAT)?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?, sealed, is_swept))
-        };
-        match self.failing(read())? {
-            (Some(FORMAT), Some(log), Some(number), Some(before), sealed, is_swept) => {
-                Ok(Meta { log, number, before, sealed, is_swept })
+        let get = |key| self.number(key);
+        let (sealed, swept) = (get(META_SEALED)?, get(META_SWEPT)?);
+        match (self.format()?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?) {
+            (Some(OLDEST..=FORMAT), Some(log), Some(number), Some(before)) => {
+                Ok(Meta { log, number, before, sealed, swept })
             }
             (Some(found), ..) if found > FORMAT => {
                 Err(StoreError::Unknown { file: self.file.to_owned(), found, known: FORMAT })
             }
             _ => Err(self.damaged("it does not say what it is")),
         }
+    }
+
+    fn format(&self) -> Result<Option<u64>, StoreError> {
+        self.number(META_FORMAT)
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let table = self.failing(self.transaction.open_table(META))?;
+        Ok(self.failing(table.get(key))?.map(|value| value.value()))
+    }
+
+    /// How much of it each log has, if it says so.
+    pub(super) fn weights(&self) -> Result<Option<Weights>, StoreError> {
+        let Some(all) = self.number(META_BYTES)? else { return Ok(None) };
+        let weight = |(room, value): (String, Vec<u8>)| {
+            let row = row::open(room.as_bytes(), &value)
+                .and_then(WeightRow::decode)
+                .map_err(|error| self.damaged(format!("the weight of room {room:?}: {error}")))?;
+            Ok((Arc::from(room), row))
+        };
+        let logs: Vec<_> =
+            self.rows(WEIGHTS, |_| true)?.into_iter().map(weight).collect::<Result<_, StoreError>>()?;
+        Ok(Some(Weights::new(all, logs)))
     }
 
     /// All rooms as they were when the segment began.

@@ -13,11 +13,14 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::frame;
-use super::redb_log::{FIRST, Shared};
+use super::redb_log::{FIRST, Shared, decode};
 use super::segment::{Meta, Sealed, Segment, View, guarded};
+use super::weights::Weights;
 
 /// Frames are written together, up to about this many bytes.
 const GROUP: usize = 4 * 1024 * 1024;
+/// So much space is left to the log when a segment is written anew.
+const RESERVE: u64 = 64 * 1024 * 1024;
 
 /// What takes logs that have ended out of the files.
 pub(crate) struct Sweeper {
@@ -31,6 +34,7 @@ struct Counts {
     segments: AtomicU64,
     bytes: AtomicU64,
     put_off: AtomicU64,
+    no_space: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Swept {
     pub(crate) bytes: u64,
     /// Times that it waited for a copy.
     pub(crate) put_off: u64,
+    /// Segments that were left as they are, because there is no space for another file beside them.
+    pub(crate) no_space: u64,
     /// Times that it failed.
     pub(crate) failed: u64,
 }
@@ -55,8 +61,14 @@ impl Sweeping {
     /// The totals.
     pub(crate) fn totals(&self) -> Swept {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Counts { segments, bytes, put_off, failed } = &*self.0;
-        Swept { segments: get(segments), bytes: get(bytes), put_off: get(put_off), failed: get(failed) }
+        let Counts { segments, bytes, put_off, no_space, failed } = &*self.0;
+        Swept {
+            segments: get(segments),
+            bytes: get(bytes),
+            put_off: get(put_off),
+            no_space: get(no_space),
+            failed: get(failed),
+        }
     }
 }
 
@@ -96,14 +108,22 @@ impl Sweeper {
             self.counts.put_off.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
-        let mut failed = None;
+        let (mut failed, mut is_left) = (None, false);
         for number in FIRST..active {
             if is_over() {
                 return Ok(());
             }
             match sweep_segment(&shared, number, &logs) {
-                Ok(None) => {}
-                Ok(Some(bytes)) => {
+                Ok(Outcome::Stays) => {}
+                Ok(Outcome::NoSpace) => {
+                    is_left = true;
+                    self.counts.no_space.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(
+                        segment = number,
+                        "logs that have ended stay in a file: there is no space for another beside it"
+                    );
+                }
+                Ok(Outcome::Swept(bytes)) => {
                     self.counts.segments.fetch_add(1, Ordering::Relaxed);
                     self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
                     tracing::info!(segment = number, bytes, "logs that have ended were taken out of a file");
@@ -118,17 +138,28 @@ impl Sweeper {
         if let Some(error) = failed {
             return Err(error);
         }
-        shared.ended.fetch_sub(ended, Ordering::Relaxed);
+        if !is_left {
+            shared.ended.fetch_sub(ended, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
 
-/// Writes a segment anew if that halves it; by how much its file is shorter then.
+/// What became of a segment.
+enum Outcome {
+    Stays,
+    /// Its file is shorter by so many bytes.
+    Swept(u64),
+    /// Another file has no place beside it.
+    NoSpace,
+}
+
+/// Writes a segment anew if that halves it, and if there is space for both meanwhile.
 fn sweep_segment(
     shared: &Shared,
     number: u32,
     logs: &BTreeMap<Arc<str>, u64>,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<Outcome, StoreError> {
     let file = shared.dir.segment(number);
     let len = || fs::metadata(&file).map_or(0, |file| file.len());
     let before = len();
@@ -137,49 +168,48 @@ fn sweep_segment(
     let made = guarded(&file, || {
         let view = sealed.view()?;
         let meta = view.meta()?;
-        let Some(last) = meta.sealed else { return Ok(false) };
-        if is_worth_it(&view, logs)? {
-            write_anew(shared, &unfinished, &view, &meta, last, logs)?;
-            return Ok(true);
+        let Some(last) = meta.sealed else { return Ok(Outcome::Stays) };
+        let weights = weights(&view)?;
+        let kept = weights.of(logs);
+        if weights.all() == 0 || kept.all() > weights.all() / 2 {
+            return Ok(Outcome::Stays);
         }
-        Ok(false)
+        let needed = kept.all().saturating_mul(2).saturating_add(RESERVE);
+        if kept.all() > 0 && shared.disk.free(&file).is_some_and(|free| free < needed) {
+            return Ok(Outcome::NoSpace);
+        }
+        write_anew(shared, &unfinished, &view, &meta, last, logs, &kept)?;
+        Ok(Outcome::Swept(0))
     });
     drop(sealed);
-    let replaced =
-        made.and_then(|made| if made { shared.dir.finish(number).map(|()| true) } else { Ok(false) });
-    let replaced = replaced.inspect_err(|_| {
+    let outcome = made.and_then(|made| match made {
+        Outcome::Swept(_) => {
+            shared.sealed.replace(number, || shared.dir.finish(number))?;
+            Ok(Outcome::Swept(before.saturating_sub(len())))
+        }
+        other => Ok(other),
+    });
+    outcome.inspect_err(|_| {
         // It may hold space that is needed.
         let _ = fs::remove_file(&unfinished);
-    })?;
-    if !replaced {
-        return Ok(None);
+    })
+}
+
+/// How much of it each log has. Where an earlier version has not written that down, all of it is read.
+fn weights(view: &View<'_>) -> Result<Weights, StoreError> {
+    if let Some(weights) = view.weights()? {
+        return Ok(weights);
     }
-    shared.replaced.fetch_add(1, Ordering::Release);
-    Ok(Some(before.saturating_sub(len())))
+    let mut weights = Weights::default();
+    view.frames(|number, frame| {
+        weights.add(&decode(view.file(), number, frame)?);
+        Ok(())
+    })?;
+    Ok(weights)
 }
 
 fn keeps(logs: &BTreeMap<Arc<str>, u64>) -> impl Fn(&str, u64) -> bool {
     |room, epoch| logs.get(room) == Some(&epoch)
-}
-
-fn filtered(
-    view: &View<'_>,
-    number: u64,
-    frame: &[u8],
-    keeps: impl FnMut(&str, u64) -> bool,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    frame::filtered(frame, keeps).map_err(|error| view.damaged(format!("frame {number}: {error}")))
-}
-
-/// Whether half of it or more is of logs that have ended.
-fn is_worth_it(view: &View<'_>, logs: &BTreeMap<Arc<str>, u64>) -> Result<bool, StoreError> {
-    let (mut all, mut kept) = (0, 0);
-    view.frames(|number, frame| {
-        all += frame.len();
-        kept += filtered(view, number, frame, keeps(logs))?.map_or(0, |frame| frame.len());
-        Ok(())
-    })?;
-    Ok(all > 0 && kept <= all / 2)
 }
 
 fn write_anew(
@@ -189,22 +219,17 @@ fn write_anew(
     meta: &Meta,
     last: u64,
     logs: &BTreeMap<Arc<str>, u64>,
+    kept: &Weights,
 ) -> Result<(), StoreError> {
     // Of a time when it could not be removed.
     let _ = fs::remove_file(file);
     let new = Segment::create_swept(&*shared.disk, file, meta, &view.room_rows(keeps(logs))?)?;
-    let mut kept_rooms: BTreeSet<String> = BTreeSet::new();
-    let (mut frames, mut bytes) = (Vec::new(), 0);
+    let (mut frames, mut bytes, mut count) = (Vec::new(), 0, 0);
     view.frames(|number, frame| {
-        let kept = filtered(view, number, frame, |room, epoch| {
-            let is_kept = logs.get(room) == Some(&epoch);
-            if is_kept && !kept_rooms.contains(room) {
-                kept_rooms.insert(room.to_owned());
-            }
-            is_kept
-        })?;
+        let kept = frame::filtered(frame, keeps(logs))
+            .map_err(|error| view.damaged(format!("frame {number}: {error}")))?;
         if let Some(kept) = kept {
-            bytes += kept.len();
+            (count, bytes) = (count + 1, bytes + kept.len());
             frames.push((number, kept));
         }
         if bytes >= GROUP {
@@ -215,5 +240,6 @@ fn write_anew(
     })?;
     new.append_all(&frames)?;
     // The index has the last log of a name only, and that is the one whose frames were kept.
-    new.seal_swept(last, &view.index_rows(|room| kept_rooms.contains(room))?)
+    let kept_rooms: BTreeSet<&str> = kept.logs().map(|(room, _)| room).collect();
+    new.seal_swept(last, count, &view.index_rows(|room| kept_rooms.contains(room))?, kept)
 }

@@ -23,6 +23,8 @@ struct Plan {
     /// Operations until the first failure, and what fails then and from then on.
     failing: Option<(u64, Op, io::ErrorKind)>,
     done: u64,
+    /// Space that is left, if anybody asks.
+    free: Option<u64>,
 }
 
 /// The file system, with a plan of failures.
@@ -31,7 +33,11 @@ pub(crate) struct Faulty(Arc<Mutex<Plan>>);
 
 impl Faulty {
     pub(crate) fn fail_from(&self, operation: u64, op: Op, kind: io::ErrorKind) {
-        *self.0.lock().unwrap() = Plan { failing: Some((operation, op, kind)), done: 0 };
+        *self.0.lock().unwrap() = Plan { failing: Some((operation, op, kind)), ..Plan::default() };
+    }
+
+    pub(crate) fn leave(&self, free: u64) {
+        *self.0.lock().unwrap() = Plan { free: Some(free), ..Plan::default() };
     }
 
     pub(crate) fn heal(&self) {
@@ -51,6 +57,10 @@ impl Faulty {
 impl Disk for Faulty {
     fn open(&self, file: &Path) -> Result<Box<dyn StorageBackend>, DatabaseError> {
         Ok(Box::new(FaultyFile { inner: FileSystem.open(file)?, faults: self.clone() }))
+    }
+
+    fn free(&self, _: &Path) -> Option<u64> {
+        self.0.lock().unwrap().free
     }
 }
 

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use proto_core::chat::Batch;
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::faults::{Faulty, Op};
 use super::feed::{Feed, open_at, small};
-use crate::store::{LogReader as _, LogWriter as _, Opened, Options, Swept, restore};
+use crate::store::{LogReader as _, LogWriter as _, Opened, Options, StoreError, Swept, restore};
 
 const DIR: &str = "BOWLINE_TEST_SWEEP_DIR";
 
@@ -115,8 +116,12 @@ fn files_lose_what_has_ended_and_nothing_else() {
     let (copy, before) = (copied(&log), files(dir.path()));
     let sweeper = log.reader.sweeper();
     sweeper.sweep(|| false).unwrap();
-    let Swept { segments, bytes, put_off, failed } = sweeper.counts().totals();
-    assert!(segments >= 4 && (put_off, failed) == (0, 0), "{segments} of {} files", before.len());
+    let Swept { segments, bytes, put_off, no_space, failed } = sweeper.counts().totals();
+    assert!(
+        segments >= 4 && (put_off, no_space, failed) == (0, 0, 0),
+        "{segments} of {} files",
+        before.len()
+    );
     let after = files(dir.path());
     let saved: u64 = before.values().sum::<u64>() - after.values().sum::<u64>();
     assert!(saved == bytes && bytes > 8_000_000, "{bytes} of {saved}: {before:?} {after:?}");
@@ -141,6 +146,184 @@ fn files_lose_what_has_ended_and_nothing_else() {
     };
     let entries = restore(&*copied(&log), &mut anew.writer, draw).unwrap().entries;
     assert_eq!(entries, feed.states().iter().map(|room| room.latest).sum::<u64>());
+}
+
+const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+fn sealed(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        files(dir).into_keys().filter(|file| file.extension().is_some_and(|is| is == "redb")).collect();
+    files.pop();
+    files
+}
+
+/// Changes a file that no process has open.
+fn tamper(file: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = redb::Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn segments_in_which_little_has_ended_are_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = ended(dir.path(), &small(20_000));
+    log.reader.sweeper().sweep(|| false).unwrap();
+    drop(log);
+    for file in sealed(dir.path()) {
+        tamper(&file, |transaction| {
+            let mut frames = transaction.open_table(FRAMES).unwrap();
+            let numbers: Vec<u64> = frames.iter().unwrap().map(|frame| frame.unwrap().0.value()).collect();
+            for number in numbers {
+                frames.insert(number, &b"whoever reads this finds it damaged"[..]).unwrap();
+            }
+        });
+    }
+    let log = open_at(dir.path(), &small(20_000)).unwrap();
+    let sweeper = log.reader.sweeper();
+    sweeper.sweep(|| false).unwrap();
+    assert_eq!(sweeper.counts().totals(), Swept::default());
+}
+
+#[test]
+fn segments_of_an_earlier_version_are_swept_too_and_are_of_the_present_one_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, feed) = ended(dir.path(), &small(20_000));
+    drop(log);
+    let older = |file: &Path| {
+        tamper(file, |transaction| {
+            let mut meta = transaction.open_table(META).unwrap();
+            assert_eq!(meta.insert("format", 1).unwrap().map(|format| format.value()), Some(2));
+            meta.remove("bytes").unwrap();
+            transaction.delete_table(TableDefinition::<&str, &[u8]>::new("weights")).unwrap();
+        });
+    };
+    let sealed = sealed(dir.path());
+    for file in &sealed {
+        older(file);
+    }
+    let mut log = open_at(dir.path(), &small(20_000)).unwrap();
+    feed.verify(&mut log.reader).unwrap();
+    let sweeper = log.reader.sweeper();
+    sweeper.sweep(|| false).unwrap();
+    assert!(sweeper.counts().totals().segments > 5, "{:?}", sweeper.counts().totals());
+    feed.verify(&mut log.reader).unwrap();
+    drop(log);
+    let format = |file: &PathBuf| {
+        let database = redb::ReadOnlyDatabase::open(file).unwrap();
+        let table = database.begin_read().unwrap().open_table(META).unwrap();
+        table.get("format").unwrap().unwrap().value()
+    };
+    let formats: Vec<u64> = sealed.iter().map(format).collect();
+    assert!(formats.contains(&1) && formats.contains(&2), "{formats:?}");
+}
+
+#[test]
+fn what_an_earlier_version_would_misread_is_not_written_into_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::default();
+    let mut log = open_at(dir.path(), &Options::default()).unwrap();
+    log.writer.append(&[feed.batch(3, 10)]).unwrap();
+    drop(log);
+    let file = dir.path().join("log-00000001.redb");
+    tamper(&file, |transaction| {
+        transaction.open_table(META).unwrap().insert("format", 1).unwrap();
+    });
+    let mut log = open_at(dir.path(), &Options::default()).unwrap();
+    log.writer.append(&[feed.batch(3, 10)]).unwrap();
+    feed.verify(&mut log.reader).unwrap();
+    drop(log);
+    tamper(&file, |transaction| {
+        let mut meta = transaction.open_table(META).unwrap();
+        assert_eq!(meta.insert("format", 3).unwrap().map(|format| format.value()), Some(2));
+    });
+    assert!(matches!(
+        open_at(dir.path(), &Options::default()),
+        Err(StoreError::Unknown { found: 3, known: 2, .. })
+    ));
+}
+
+#[test]
+fn a_frame_that_is_missing_in_a_swept_file_is_noticed() {
+    for which in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, _) = ended(dir.path(), &small(40_000));
+        log.reader.sweeper().sweep(|| false).unwrap();
+        drop(log);
+        let mut damaged = None;
+        for file in sealed(dir.path()) {
+            tamper(&file, |transaction| {
+                let swept = transaction.open_table(META).unwrap().get("swept").unwrap().is_some();
+                let mut frames = transaction.open_table(FRAMES).unwrap();
+                let numbers: Vec<u64> =
+                    frames.iter().unwrap().map(|frame| frame.unwrap().0.value()).collect();
+                if swept && damaged.is_none() && numbers.len() > 1 {
+                    frames.remove(numbers[which * (numbers.len() - 1)]).unwrap();
+                    damaged = Some(file.clone());
+                }
+            });
+        }
+        let log = open_at(dir.path(), &small(40_000)).unwrap();
+        let mut copying = log.reader.copier().begin().unwrap();
+        let error = loop {
+            match copying.piece() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a frame is missing in {damaged:?}, and nobody minds"),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(&error, StoreError::Damaged { file, .. } if Some(file) == damaged.as_ref()),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_for_which_there_is_no_space_stays_until_there_is() {
+    for frees_space in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let faults = Faulty::default();
+        let options = Options { disk: Arc::new(faults.clone()), ..small(20_000) };
+        let (mut log, mut feed) = ended(dir.path(), &options);
+        let sweeper = log.reader.sweeper();
+        faults.leave(1_000_000);
+        sweeper.sweep(|| false).unwrap();
+        let first = sweeper.counts().totals();
+        assert!(first.no_space > 3, "{first:?}");
+        assert_eq!(first, Swept { no_space: first.no_space, ..Swept::default() });
+        feed.verify(&mut log.reader).unwrap();
+        if frees_space {
+            faults.leave(1_000_000_000);
+        } else {
+            // What leaves nothing behind needs no space.
+            let ends = [feed.end("living"), feed.end("ended")];
+            log.writer.append(&ends).unwrap();
+        }
+        sweeper.sweep(|| false).unwrap();
+        let second = sweeper.counts().totals();
+        assert!(second.segments >= first.no_space, "{second:?}");
+        assert_eq!(second, Swept { segments: second.segments, bytes: second.bytes, ..first });
+        feed.verify(&mut log.reader).unwrap();
+    }
+}
+
+/// The space of a file that is removed is free when nobody has it open.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_was_replaced_is_not_held_open_by_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, feed) = ended(dir.path(), &small(20_000));
+    feed.verify(&mut log.reader).unwrap();
+    log.reader.sweeper().sweep(|| false).unwrap();
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    let held: Vec<_> = open
+        .filter(|file| file.starts_with(dir.path()) && file.to_string_lossy().ends_with("(deleted)"))
+        .collect();
+    assert_eq!(held, Vec::<PathBuf>::new());
+    feed.verify(&mut log.reader).unwrap();
 }
 
 #[test]

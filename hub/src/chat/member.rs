@@ -216,13 +216,7 @@ impl Member {
                 .client
                 .rename(&name)
                 .map_err(|_| "nobody can be called so: 1 to 40 characters".to_owned()),
-            Order::Crown(None) => match self.client.me() {
-                Some(me) => self.client.give_crown(me).map_err(no_crown),
-                None => Ok(()),
-            },
-            Order::Crown(Some(name)) => {
-                self.find(&name).and_then(|user| self.client.give_crown(user).map_err(no_crown))
-            }
+            Order::Crown(name) => self.give_crown(name.as_deref()),
             Order::DropCrown => self.client.drop_crown().map_err(no_crown),
             Order::Kick(name) => {
                 self.find(&name).and_then(|user| self.client.kick_ban(user, Some(0)).map_err(no_crown))
@@ -413,6 +407,17 @@ impl Member {
         if is_new || crown.map(|crown| crown.holder) != self.crown.map(|crown| crown.holder) {
             self.tell_crown();
         }
+    }
+
+    /// Gives the crown to whoever is meant, or takes it; whoever has it already does not get it again.
+    fn give_crown(&mut self, name: Option<&str>) -> Result<(), String> {
+        let user = name.map_or(Ok(self.client.me()), |name| self.find(name).map(Some))?;
+        let Some(user) = user else { return Ok(()) };
+        if self.holder() == Some(user) {
+            self.tell_crown();
+            return Ok(());
+        }
+        self.client.give_crown(user).map_err(no_crown)
     }
 
     fn tell_crown(&mut self) {

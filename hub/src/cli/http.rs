@@ -23,6 +23,9 @@ pub(crate) enum SecretError {
     /// It does not hold one.
     #[error("{}: a secret has {MIN_SECRET} to {MAX_SECRET} bytes, this one has {len}", path.display())]
     Length { path: PathBuf, len: usize },
+    /// Nobody could show it.
+    #[error("{}: a token is one line of printable ASCII characters, as it travels in a header of HTTP", path.display())]
+    Unsayable { path: PathBuf },
 }
 
 /// Where the crown goes when its holder leaves.
@@ -78,8 +81,8 @@ pub(crate) struct HttpArgs {
     /// Rooms that the log may hold, empty ones included: what is said in one is kept, and its name with it.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) max_logs: usize,
-    /// How long the log of a room is kept after everybody has left: a number and s, m, h or d, such as 90d; or for-ever. Lobbies and
-    /// test/ rooms are kept in any case.
+    /// How long the log of a room is kept after everybody has left: a number and s, m, h or d, such as 90d; or for-ever. The rooms lobby
+    /// and test/awkward are kept in any case.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = keep)]
     pub(crate) keep_rooms: Keep,
     /// Where the crown goes when its holder leaves: next (to whoever is there longest) or drop (to the ground).
@@ -96,8 +99,12 @@ pub(crate) struct HttpArgs {
 impl HttpArgs {
     /// Who may run the server over HTTP.
     pub(crate) fn admin(&self) -> Result<Option<Admin>, SecretError> {
-        let token = self.admin_token_file.as_deref().map(secret).transpose()?;
-        Ok(token.map(|token| Admin::new(&token, self.admin_from_anywhere)))
+        let Some(path) = self.admin_token_file.as_deref() else { return Ok(None) };
+        let token = secret(path)?;
+        if !token.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(SecretError::Unsayable { path: path.to_owned() });
+        }
+        Ok(Some(Admin::new(&token, self.admin_from_anywhere)))
     }
 
     /// The salt by which guests are known.

@@ -173,3 +173,17 @@ fn the_guide_has_every_setting_in_one_table() {
     let found: Vec<&str> = guide.lines().filter(|line| line.contains("| `BOWLINE_")).collect();
     assert_eq!(found, expected, "this should be in docs/operate.md:\n{}\n", expected.join("\n"));
 }
+
+#[test]
+fn a_token_that_no_header_can_carry_is_refused_at_the_start() {
+    let admin = |token: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(token).unwrap();
+        let path = file.path().to_str().unwrap();
+        serve(&["serve", "--admin-token-file", path], &[], "").web.admin().map(|admin| admin.is_some())
+    };
+    assert!(matches!(admin(b"a token of some length\n"), Ok(true)));
+    for token in [&b"a token of\ntwo whole lines\n"[..], b"\x8f\x01\xfe random bytes of a disk"] {
+        assert!(matches!(admin(token), Err(super::SecretError::Unsayable { .. })), "{token:?}");
+    }
+}

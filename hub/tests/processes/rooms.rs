@@ -72,6 +72,8 @@ fn a_terminal_and_a_web_socket_in_one_room_see_each_other_and_the_crown() {
     ann.type_in("~/who").sees("] ann: /who");
     ann.type_in("/who").sees("-- 2 people in a room:").sees("ann #").sees("gus #");
     // The crown goes to and fro.
+    ann.type_in("/crown").sees("-- you have the crown");
+    ann.type_in("/crown GUS").sees("-- gus has the crown");
     ann.type_in("/crown GUS").sees("-- gus has the crown");
     while heard(&mut gus, "ch")["ch"]["crown"]["participantId"] != *gus_id {}
     ann.type_in("/kick gus").sees("-- that was refused: only who has the crown may");

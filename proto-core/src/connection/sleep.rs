@@ -21,9 +21,11 @@ impl Connection {
     /// When memory is to be given back; `None` while something is in flight, or when nothing happened since the last time.
     pub(super) fn release_at(&self) -> Option<Timestamp> {
         let is_due = self.recovery.is_idle() && !self.is_rested();
-        let after = self.recovery.pto() * RELEASE_AFTER_PTOS;
-        let after = after.clamp(RELEASE_AFTER_AT_LEAST, RELEASE_AFTER_AT_MOST);
-        is_due.then(|| self.touched().max(self.rested) + after)
+        is_due.then(|| {
+            let after = self.recovery.pto() * RELEASE_AFTER_PTOS;
+            let after = after.clamp(RELEASE_AFTER_AT_LEAST, RELEASE_AFTER_AT_MOST);
+            self.touched().max(self.rested) + after
+        })
     }
 
     /// When something that matters last went out or came in.

@@ -89,7 +89,7 @@ fn quinn_endpoint(is_server: bool) -> (quinn::Endpoint, quinn::ClientConfig) {
     let (endpoint, mut server, mut client) = quinn_configs(Protection::None);
     let mut transport = quinn_transport();
     // With 10,000 connections the first ones wait for longer than its 30 s.
-    transport.max_idle_timeout(None);
+    transport.max_idle_timeout(Some(quinn::VarInt::from_u32(120_000).into()));
     let transport = Arc::new(transport);
     server.transport_config(Arc::clone(&transport));
     client.transport_config(transport);

@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 
 use super::outbound::Outlet;
@@ -76,7 +76,16 @@ impl<I: Ready> Socket<I> {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.io.attempt(Direction::Read, || self.recv_now(buffers, metas))
+        let mut taken = None;
+        let read = self.io.attempt(Direction::Read, || match self.recv_now(buffers, metas) {
+            // The runtime learns that there is nothing more without another call that says so.
+            Ok(filled) if filled < BATCH_SIZE => {
+                taken = Some(filled);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => read,
+        });
+        taken.map_or(read, Ok)
     }
 
     /// Reads what is there.

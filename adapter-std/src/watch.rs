@@ -22,7 +22,7 @@ impl Watch {
     }
 
     /// Waits until the status is another than the one this told last: see [`driver::Watch::changed`].
-    pub fn changed(&mut self, timeout: Duration) -> Result<Status, TimedOut> {
+    pub fn changed(&mut self, timeout: Duration) -> Result<Option<Status>, TimedOut> {
         block(&self.engine, timeout, self.inner.changed())
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use adapter_std::{
     Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Drain, Endpoint,
-    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats, Status,
+    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats,
     TimedOut, Undecided,
 };
 use bytes::Bytes;
-use conformance::{Asked, Stack, WAIT, suite};
+use conformance::{Asked, Stack, WAIT, is_reached, suite};
 use proto_core::{OpenError, SessionId};
 
 struct Threads;
@@ -135,12 +135,8 @@ impl Stack for Threads {
 
     fn is_linked(connection: &Connection, wanted: bool, wait: Duration) -> bool {
         let mut watch = connection.watch();
-        while let Ok(status) = watch.changed(wait) {
-            if (status == Status::Established) == wanted {
-                return true;
-            }
-        }
-        false
+        let told = std::iter::from_fn(|| watch.changed(wait).ok());
+        told.take(1000).find_map(|status| is_reached(status.as_ref(), wanted)).unwrap_or(false)
     }
 
     fn incarnation(connection: &Connection) -> Option<u32> {

@@ -26,4 +26,4 @@ mod suite;
 
 pub use driver::Scheme;
 pub use env::{Env, Pair};
-pub use stack::{Asked, Async, Runs, Stack, WAIT};
+pub use stack::{Asked, Async, Runs, Stack, WAIT, is_reached};

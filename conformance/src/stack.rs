@@ -24,6 +24,16 @@ pub const WAIT: Duration = Duration::from_secs(30);
 /// A request that waits for its answer.
 pub type Asked = Box<dyn FnOnce() -> Result<Bytes, RequestError> + Send>;
 
+/// Whether a connection has a link, or has none, as `wanted`; `None` while it may come to that. A connection that is over never does.
+pub fn is_reached(status: Option<&Status>, wanted: bool) -> Option<bool> {
+    match status {
+        Some(Status::Established) => wanted.then_some(true),
+        Some(Status::Suspended { .. }) => (!wanted).then_some(true),
+        Some(Status::Closed(_)) | None => Some(false),
+        Some(_) => None,
+    }
+}
+
 /// An adapter, in calls that block. `None` where a call did not end in time.
 pub trait Stack: 'static {
     /// A handle of an endpoint.
@@ -265,8 +275,14 @@ impl<R: Runs> Stack for Async<R> {
 
     fn is_linked(connection: &Connection, wanted: bool, wait: Duration) -> bool {
         let mut watch = connection.watch();
-        let reached = async { while (watch.changed().await == Status::Established) != wanted {} };
-        R::within(wait, reached).is_some()
+        let reached = async {
+            loop {
+                if let Some(is_linked) = is_reached(watch.changed().await.as_ref(), wanted) {
+                    return is_linked;
+                }
+            }
+        };
+        R::within(wait, reached).unwrap_or(false)
     }
 
     fn incarnation(connection: &Connection) -> Option<u32> {

@@ -38,8 +38,8 @@ impl Connecting {
     /// How it goes.
     pub fn status(&self) -> Status {
         let Some(Connection(held)) = &self.connection else { return self.last.clone() };
-        let status =
-            held.shared.inspect(|node| node.entry(held.id).map(|entry| Status::of(entry, held.shared.now())));
+        let now = held.shared.now();
+        let status = held.shared.inspect(|node| node.status(held.id, now));
         status.unwrap_or_else(|| self.last.clone())
     }
 
@@ -49,7 +49,7 @@ impl Connecting {
         if self.connection.is_none() {
             return future::pending().await;
         }
-        let status = self.watch.changed().await;
+        let Some(status) = self.watch.changed().await else { return future::pending().await };
         self.last = status.clone();
         status
     }

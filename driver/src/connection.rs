@@ -122,9 +122,9 @@ impl Connection {
         wait::until(shared, |node, now| node.reply(now, *id, request, kind, &payload, &mut is_done)).await
     }
 
-    /// Waits until the peer no longer waits for the answer to its `request`, as it has given it up, its time has passed or the connection
-    /// is over: whoever works for it can stop, and says so by answering it all the same, which is refused with
-    /// [`SendError::NoRequest`]. Until then it counts among those under way, or for 10 s. At once for what was answered before.
+    /// Waits until the peer no longer waits for the answer to its `request`: it has given it up, its time has passed, the connection is
+    /// over, or the answer was given. Whoever works for one that was given up can stop, and says so by answering it all the same, which is
+    /// refused with [`SendError::NoRequest`]: until then it counts among those under way, or for 10 s.
     pub async fn cancelled(&self, request: RequestId) {
         let Held { shared, id, .. } = &*self.0;
         wait::until(shared, |node, _| node.cancelled(*id, request)).await;
@@ -153,7 +153,7 @@ impl Connection {
     pub fn status(&self) -> Option<Status> {
         let Held { shared, id, .. } = &*self.0;
         let now = shared.now();
-        shared.inspect(|node| node.entry(*id).map(|entry| Status::of(entry, now)))
+        shared.inspect(|node| node.status(*id, now))
     }
 
     /// Tells how it fares, now and whenever that changes: that its link is lost while its session waits for another, why, and that there

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto_core::{CloseReason, Closed, ConnectionId, Now, Timestamp};
 
 use crate::Shared;
-use crate::node::{Entry, Node, Progress, Topic, What};
+use crate::node::{Node, Progress, Topic, What};
 use crate::wait::{self, Attempt};
 
 /// How a connection fares.
@@ -41,22 +41,23 @@ pub enum Status {
     Closed(Closed),
 }
 
-impl Status {
-    pub(crate) fn of(entry: &Entry, now: Now) -> Self {
+impl Node {
+    /// How a connection fares; `None` once it is forgotten.
+    pub(crate) fn status(&self, id: ConnectionId, now: Now) -> Option<Status> {
         let until = |at: Timestamp| at.since(now.mono);
-        match &entry.progress {
-            Progress::Connecting { attempt } => Self::Connecting { attempt: *attempt },
+        Some(match &self.entry(id)?.progress {
+            Progress::Connecting { attempt } => Status::Connecting { attempt: *attempt },
             Progress::Waiting { attempt, at, reason } => {
-                Self::Waiting { attempt: *attempt, remaining: until(*at), reason: (**reason).clone() }
+                Status::Waiting { attempt: *attempt, remaining: until(*at), reason: (**reason).clone() }
             }
-            Progress::Established => Self::Established,
-            Progress::Suspended { until: end, next_attempt, reason } => Self::Suspended {
-                remaining: until(*end),
+            Progress::Established => Status::Established,
+            Progress::Suspended { next_attempt, reason } => Status::Suspended {
+                remaining: self.look(id)?.suspended_until().map(until).unwrap_or_default(),
                 next_attempt: next_attempt.map(until).unwrap_or_default(),
                 reason: reason.as_deref().cloned(),
             },
-            Progress::Closed(closed) => Self::Closed((**closed).clone()),
-        }
+            Progress::Closed(closed) => Status::Closed((**closed).clone()),
+        })
     }
 }
 
@@ -75,17 +76,18 @@ impl Watch {
     }
 
     /// Waits until the status is another than the one this told last; the first call is ready at once. It tells the latest and may skip
-    /// what lies between. Never ready again once it has told the end, or the last handle is gone.
-    pub async fn changed(&mut self) -> Status {
+    /// what lies between. `None` once it has told the end, or the connection is over and forgotten.
+    pub async fn changed(&mut self) -> Option<Status> {
         let Self { shared, id, told } = self;
-        let (status, version) = wait::until(shared, |node, now| match node.entry(*id) {
+        let changed = wait::until(shared, |node, now| match node.entry(*id) {
             Some(entry) if *told != Some(entry.version) => {
-                Attempt::Look((Status::of(entry, now), entry.version))
+                Attempt::Look(node.status(*id, now).map(|status| (status, entry.version)))
             }
-            _ => Attempt::Wait(Topic::Of(*id, What::Status), None),
-        })
-        .await;
+            Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(*id, What::Status), None),
+            _ => Attempt::Look(None),
+        });
+        let (status, version) = changed.await?;
         *told = Some(version);
-        status
+        Some(status)
     }
 }

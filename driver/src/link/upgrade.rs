@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 8192;
 /// Who may come in by a web socket.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
-    /// The path that is to be asked for, with its query; `/` takes any.
+    /// The path that is to be asked for; `/` takes any. One without a query takes any query.
     path: Arc<str>,
     /// The pages of browsers that may; without any, all may.
     origins: Arc<[String]>,
@@ -32,7 +32,8 @@ impl Guard {
     /// How a request is refused, if it is.
     fn refusal(&self, request: &Request) -> Option<Refusal> {
         let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
-        if *self.path != *"/" && *self.path != *asked {
+        let is_asked = *self.path == *asked || *self.path == *request.uri().path();
+        if *self.path != *"/" && !is_asked {
             return Some(Refusal { status: "404 Not Found", why: "another path is served here" });
         }
         let origin = request.headers().get("origin")?;
@@ -224,7 +225,10 @@ mod tests {
             ("ws://127.0.0.1:1/chat", "/chat", "101"),
             ("ws://127.0.0.1:1/chat", "/", "404"),
             ("ws://127.0.0.1:1/chat", "/chat/", "404"),
+            ("ws://127.0.0.1:1/chat", "/chat?a=b", "101"),
             ("ws://127.0.0.1:1/chat?a=b", "/chat?a=b", "101"),
+            ("ws://127.0.0.1:1/chat?a=b", "/chat?a=c", "404"),
+            ("ws://127.0.0.1:1/chat?a=b", "/chat", "404"),
         ] {
             assert_eq!(answered(address, &[], asked, None), status, "{address} {asked}");
         }

@@ -15,8 +15,8 @@ pub(crate) enum Progress {
     Waiting { attempt: u32, at: Timestamp, reason: Box<CloseReason> },
     /// Both sides have agreed, and there is a link.
     Established,
-    /// The link is lost, and the session waits for another until `until`. A client knows why, and when it tries next.
-    Suspended { until: Timestamp, next_attempt: Option<Timestamp>, reason: Option<Box<CloseReason>> },
+    /// The link is lost, and the session waits for another. A client knows why, and when it tries next.
+    Suspended { next_attempt: Option<Timestamp>, reason: Option<Box<CloseReason>> },
     /// It is over.
     Closed(Box<Closed>),
 }

@@ -193,10 +193,9 @@ impl Node {
 
     /// A session that looks for another link will try again.
     pub(super) fn on_retry(&mut self, id: ConnectionId, at: Timestamp, why: CloseReason, wakes: &mut Wakes) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if let Progress::Suspended { until, .. } = entry.progress {
+        if self.entry(id).is_some_and(|entry| matches!(entry.progress, Progress::Suspended { .. })) {
             let (next_attempt, reason) = (Some(at), Some(Box::new(why)));
-            self.set_progress(id, Progress::Suspended { until, next_attempt, reason }, wakes);
+            self.set_progress(id, Progress::Suspended { next_attempt, reason }, wakes);
         }
     }
 

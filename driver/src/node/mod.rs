@@ -86,6 +86,8 @@ pub struct Node {
     unbraked: usize,
     /// Requests and answers since that turn.
     exchanges: usize,
+    /// Requests of peers that the command under way has answered.
+    answered: Vec<(ConnectionId, RequestId)>,
 }
 
 /// So many of them in a row, and the I/O task gets a turn.
@@ -115,6 +117,7 @@ impl Node {
             counters: Counters::default(),
             unbraked: 0,
             exchanges: 0,
+            answered: Vec::new(),
         }
     }
 
@@ -157,8 +160,8 @@ impl Node {
 
     fn on_event(&mut self, now: Now, id: ConnectionId, event: Event, wakes: &mut Wakes) {
         match event {
-            Event::Suspended { until } => {
-                let suspended = Progress::Suspended { until, next_attempt: None, reason: None };
+            Event::Suspended { .. } => {
+                let suspended = Progress::Suspended { next_attempt: None, reason: None };
                 self.set_progress(id, suspended, wakes);
             }
             Event::Resumed { .. } => self.set_progress(id, Progress::Established, wakes),
@@ -303,6 +306,7 @@ impl Machine for Node {
 
     fn settle(&mut self, now: Now, wakes: &mut Wakes) {
         self.waiters.wake_due(now.mono, wakes);
+        self.settle_answered(wakes);
         while let Some((id, event)) = self.endpoint.poll_event() {
             self.on_event(now, id, event, wakes);
         }

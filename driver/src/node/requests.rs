@@ -91,6 +91,13 @@ impl Node {
         }
     }
 
+    /// Whoever waits for the end of a request that was just answered need not.
+    pub(super) fn settle_answered(&mut self, wakes: &mut Wakes) {
+        while let Some((id, request)) = self.answered.pop() {
+            self.waiters.wake(Topic::Of(id, What::Owed(request)), wakes);
+        }
+    }
+
     pub(super) fn on_request_cancelled(&mut self, id: ConnectionId, request: RequestId, wakes: &mut Wakes) {
         self.waiters.wake(Topic::Of(id, What::Owed(request)), wakes);
     }
@@ -120,11 +127,16 @@ impl Node {
         let sent = conn.reply(now.mono, request, kind, payload.clone());
         drop(conn);
         match sent {
-            Ok(()) if self.must_yield_exchange() => {
-                *is_done = true;
-                Attempt::Yield
+            Ok(()) => {
+                if !matches!(kind, ReplyKind::Part) {
+                    self.answered.push((id, request));
+                }
+                if self.must_yield_exchange() {
+                    *is_done = true;
+                    return Attempt::Yield;
+                }
+                Attempt::Done(Ok(()))
             }
-            Ok(()) => Attempt::Done(Ok(())),
             Err(SendError::Full) => Attempt::Wait(Topic::Of(id, What::AnyWritable), None),
             Err(error) => Attempt::Look(Err(error)),
         }

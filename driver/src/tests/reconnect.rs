@@ -78,30 +78,34 @@ fn a_session_tells_that_its_link_is_lost_and_why_it_has_no_other_yet() {
     let (client, server) = net.connect();
     let (mut here, mut there) = (client.watch(), server.watch());
     assert_eq!(
-        (net.run(here.changed()), net.run(there.changed())),
+        (net.run(here.changed()).unwrap(), net.run(there.changed()).unwrap()),
         (Status::Established, Status::Established)
     );
     net.hosts[SERVER].is_linked = false;
-    let lost = net.run(here.changed());
+    let lost = net.run(here.changed()).unwrap();
     let Status::Suspended { remaining, next_attempt, reason: Some(CloseReason::TimedOut) } = &lost else {
         panic!("{lost:?}")
     };
     assert!(!next_attempt.is_zero() && remaining > next_attempt, "{lost:?}");
-    let again = net.run(here.changed());
+    let again = net.run(here.changed()).unwrap();
     assert!(matches!(again, Status::Suspended { .. }) && again != lost, "an attempt failed: {again:?}");
-    let waits = net.run(there.changed());
+    let waits = net.run(there.changed()).unwrap();
     assert!(
         matches!(waits, Status::Suspended { next_attempt: Duration::ZERO, reason: None, .. }),
         "{waits:?}"
     );
     net.hosts[SERVER].is_linked = true;
     assert_eq!(
-        (net.run(here.changed()), net.run(there.changed())),
+        (net.run(here.changed()).unwrap(), net.run(there.changed()).unwrap()),
         (Status::Established, Status::Established)
     );
     assert_eq!(client.status(), Some(Status::Established));
     client.close(Close::default());
-    assert!(matches!(net.run(here.changed()), Status::Closed(_)));
+    assert!(matches!(net.run(here.changed()), Some(Status::Closed(_))));
+    assert_eq!(net.run(here.changed()), None);
+    drop((client, server));
+    net.pass(Duration::from_secs(10));
+    assert_eq!(Task::new(there.changed()).poll(), Some(None), "nobody holds it");
 }
 
 #[test]

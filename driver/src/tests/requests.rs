@@ -44,9 +44,10 @@ fn nobody_answers() {
     let asked = net.run(client.request(Message::new("?"), SECOND));
     assert_eq!(asked, Err(RequestError::TimedOut { not_processed: false }));
     assert_eq!(now().mono.since(began), SECOND);
-    let late = net.run(server.recv()).unwrap().request.unwrap();
-    net.run(server.reply(late, "too late")).unwrap();
-    net.quiesce();
+    let late = net.run(server.recv()).unwrap();
+    assert!(late.cancelled, "the server has heard of it");
+    let late = net.run(server.reply(late.request.unwrap(), "too late"));
+    assert_eq!(late, Err(SendError::NoRequest));
     assert_eq!(net.client().waiting(), 0);
 }
 
@@ -142,6 +143,26 @@ fn whoever_works_for_a_request_hears_that_its_connection_or_its_time_is_over() {
         net.finish(&mut given_up);
     }
     assert_eq!(Task::new(server.cancelled(RequestId(7))).poll(), Some(()), "it was never asked");
+}
+
+#[test]
+fn whoever_works_for_a_request_hears_that_it_was_answered_or_has_run_out_of_time() {
+    let mut net = Net::new(ConfigBuilder::default());
+    let (client, server) = net.connect();
+    let ask = Task::waiting(client.request(Message::new("?"), SECOND * 60));
+    let request = net.run(server.recv()).unwrap().request.unwrap();
+    let mut answered = Task::waiting(server.cancelled(request));
+    net.run(server.reply_part(request, "a part")).unwrap();
+    assert_eq!(answered.wakes(), 0);
+    net.run(server.reply(request, "!")).unwrap();
+    assert_eq!((answered.wakes(), answered.poll()), (1, Some(())));
+    drop(ask);
+    let mut ask = Task::waiting(client.request(Message::new("?"), SECOND));
+    let request = net.run(server.recv()).unwrap().request.unwrap();
+    let mut given_up = Task::waiting(server.cancelled(request));
+    assert_eq!(net.finish(&mut ask), Err(RequestError::TimedOut { not_processed: false }));
+    net.finish(&mut given_up);
+    assert_eq!(net.run(server.reply(request, "!")), Err(SendError::NoRequest));
 }
 
 #[test]

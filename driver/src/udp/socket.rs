@@ -13,6 +13,9 @@ use crate::{Direction, Ready};
 /// What the system is asked to hold of datagrams that were not read yet. Systems often allow less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// Whether a read that leaves room has taken all there was: elsewhere one takes a datagram at most.
+const READS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// A UDP socket, bound to `address`, that does not block; port 0 picks one that is free. An IPv6 socket carries IPv6 only.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     open(address, false)
@@ -79,7 +82,7 @@ impl<I: Ready> Socket<I> {
         let mut taken = None;
         let read = self.io.attempt(Direction::Read, || match self.recv_now(buffers, metas) {
             // The runtime learns that there is nothing more without another call that says so.
-            Ok(filled) if filled < BATCH_SIZE => {
+            Ok(filled) if filled < BATCH_SIZE && READS_ALL => {
                 taken = Some(filled);
                 Err(io::ErrorKind::WouldBlock.into())
             }

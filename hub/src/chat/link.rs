@@ -17,6 +17,9 @@ use super::words;
 /// How long to wait before a name is looked up again, or a server that refused is asked again.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Addresses of one server that are remembered.
+const MAX_ADDRESSES: usize = 64;
+
 /// What has happened to the link.
 #[derive(Debug)]
 pub(super) enum LinkEvent {
@@ -47,10 +50,12 @@ enum State {
     LookingUp(Lookup),
     Dialling {
         dial: Connecting,
-        /// Where.
+        /// Where, and where others were found since.
         addresses: Vec<Address>,
         /// Names lead elsewhere when a server moves.
         lookup: Option<Lookup>,
+        /// Where it is to be dialled next: another place than all before.
+        moved: Option<Vec<Address>>,
     },
     Up {
         connection: Connection,
@@ -160,21 +165,16 @@ impl Link {
                 }
                 State::LookingUp(lookup) => {
                     let found = lookup.await;
-                    if let Err(error) = found.and_then(|addresses| self.dial(addresses)) {
+                    if let Err(error) = found.and_then(|addresses| self.dial(addresses, Vec::new())) {
                         self.state = State::Down(Instant::now() + PAUSE);
                         return LinkEvent::Unresolved(error);
                     }
                 }
-                State::Dialling { dial, addresses, lookup } => {
+                State::Dialling { dial, addresses, lookup, moved } => {
                     let status = tokio::select! {
                         status = dial.changed() => status,
                         found = found(lookup) => {
-                            if let Ok(found) = found
-                                && found.iter().any(|address| !addresses.contains(address))
-                            {
-                                // Whatever fails here is tried again at the old addresses.
-                                let _ = self.dial(found);
-                            }
+                            *moved = found.ok().filter(|found| found.iter().any(|at| !addresses.contains(at)));
                             continue;
                         }
                     };
@@ -185,12 +185,26 @@ impl Link {
                             }
                             return LinkEvent::Waiting(remaining, reason);
                         }
-                        Status::Established => {
+                        // When the next attempt begins is the connection's to say, wherever it leads.
+                        Status::Connecting { .. } => {
+                            if let Some(moved) = moved.take() {
+                                let before = std::mem::take(addresses);
+                                let _ = self.dial(moved, before);
+                            }
+                        }
+                        Status::Established | Status::Suspended { .. } => {
                             let addresses = std::mem::take(addresses);
                             return match dial.await {
                                 Ok(connection) => self.up(connection, addresses),
                                 Err(error) => self.give_up(error.to_string()),
                             };
+                        }
+                        Status::Closed(closed) if closed.next.is_some() => {
+                            let addresses = std::mem::take(addresses);
+                            match dial.await {
+                                Ok(connection) => self.state = State::Lost(connection, addresses),
+                                Err(error) => return self.give_up(error.to_string()),
+                            }
                         }
                         Status::Closed(closed) => return self.give_up(words::why(&closed.reason)),
                         _ => {}
@@ -199,7 +213,7 @@ impl Link {
                 State::Up { connection, channels, watch, has_link, addresses } => {
                     let message = tokio::select! {
                         message = receive(connection, channels.as_ref()) => message,
-                        status = watch.changed() => match told(status, has_link) {
+                        Some(status) = watch.changed() => match told(status, has_link) {
                             Some(event) => return event,
                             None => continue,
                         },
@@ -217,7 +231,7 @@ impl Link {
                         return self.give_up(words::why(&closed.reason));
                     };
                     let addresses = std::mem::take(addresses);
-                    self.state = State::Dialling { dial, addresses, lookup: None };
+                    self.state = State::Dialling { dial, addresses, lookup: None, moved: None };
                 }
                 State::Over => std::future::pending().await,
             }
@@ -233,9 +247,12 @@ impl Link {
         }
     }
 
-    fn dial(&mut self, addresses: Vec<Address>) -> Result<(), ConnectError> {
+    /// Dials `addresses`, which may have been others `before`.
+    fn dial(&mut self, mut addresses: Vec<Address>, before: Vec<Address>) -> Result<(), ConnectError> {
         let dial = self.endpoint.dial_to(&addresses, &[])?;
-        self.state = State::Dialling { dial, addresses, lookup: None };
+        addresses.extend(before);
+        addresses.truncate(MAX_ADDRESSES);
+        self.state = State::Dialling { dial, addresses, lookup: None, moved: None };
         Ok(())
     }
 

@@ -111,22 +111,28 @@ fn every_metric_is_in_the_docs_and_every_one_in_the_docs_is_there() {
 #[test]
 fn pages_from_elsewhere_may_not_connect_where_origins_are_named() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &["--origin", "https://example.org"]);
-    let ask = |origin: &str| {
-        let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{origin}\r\n"
-        );
-        let mut stream = TcpStream::connect(address(&server)).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut status = [0; 12];
-        stream.read_exact(&mut status).unwrap();
-        String::from_utf8(status[9..].to_vec()).unwrap()
-    };
-    assert_eq!(ask("Origin: https://example.org\r\n"), "101");
-    assert_eq!(ask(""), "101", "programs have no origin");
-    for origin in ["https://example.org.evil.example", "null", "http://example.org"] {
-        assert_eq!(ask(&format!("Origin: {origin}\r\n")), "403", "{origin}");
+    let origin = ["--origin", "https://example.org", "--ws", "ws://127.0.0.1:0/chat"];
+    let server = start(data.path(), &origin);
+    let native = server.urls.iter().find_map(|url| url.strip_prefix("ws://")?.strip_suffix("/chat"));
+    let native: SocketAddr = native.expect("it says where it listens").parse().unwrap();
+    for (at, path) in [(address(&server), "/ws"), (native, "/chat")] {
+        let ask = |path: &str, origin: &str| {
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{origin}\r\n"
+            );
+            let mut stream = TcpStream::connect(at).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            String::from_utf8(status[9..].to_vec()).unwrap()
+        };
+        assert_eq!(ask(path, "Origin: https://example.org\r\n"), "101");
+        assert_eq!(ask(path, ""), "101", "programs have no origin");
+        for origin in ["https://example.org.evil.example", "null", "http://example.org"] {
+            assert_eq!(ask(path, &format!("Origin: {origin}\r\n")), "403", "{path} {origin}");
+        }
+        assert_eq!(ask("/other", ""), "404");
     }
 }
 

@@ -114,10 +114,7 @@ impl Connection {
     pub fn cancel_request(&mut self, now: Timestamp, request: RequestId) -> bool {
         let now = self.advance(now);
         let Some(message) = self.requests.cancel(request) else { return false };
-        let not_processed = !self.give_up(now, message);
-        if !not_processed && !self.requests.tell_cancelled(request, self.config.max_requests) {
-            self.count_drop(message.channel, Drop::CancelUntold);
-        }
+        let not_processed = !self.give_up(now, request, message);
         self.drop_left_over();
         let outcome = RequestOutcome::Cancelled { not_processed };
         self.events.push_back(Event::RequestDone { request, outcome });
@@ -133,8 +130,9 @@ impl Connection {
         }
     }
 
-    /// Nobody waits for the reply to a request of this side any more: it is not sent if it was not. Returns whether it was.
-    fn give_up(&mut self, now: Timestamp, message: MessageId) -> bool {
+    /// Nobody waits for the reply to a request of this side any more: it is not sent if it was not, and otherwise the peer is told.
+    /// Returns whether it was sent.
+    fn give_up(&mut self, now: Timestamp, request: RequestId, message: MessageId) -> bool {
         let MessageId { channel, class, number } = message;
         let outbox = self.channels.get(channel).map(|channel| &channel.outboxes[class as usize]);
         let written = outbox.is_none_or(|outbox| outbox.has_written(number));
@@ -145,6 +143,8 @@ impl Connection {
             }
             self.settle_ends(channel, ends);
             self.check_flushed(now);
+        } else if !self.requests.tell_cancelled(request, self.config.max_requests) {
+            self.count_drop(channel, Drop::CancelUntold);
         }
         written
     }
@@ -239,7 +239,7 @@ impl Connection {
 
     pub(super) fn on_request_timer(&mut self, now: Timestamp) {
         while let Some((request, message)) = self.requests.expire(now) {
-            self.give_up(now, message);
+            self.give_up(now, request, message);
             self.drop_left_over();
             self.events.push_back(Event::RequestDone { request, outcome: RequestOutcome::TimedOut });
         }

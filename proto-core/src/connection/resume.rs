@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// When the session ends, if it has no link.
-    pub(crate) fn suspended_until(&self) -> Option<Timestamp> {
+    pub fn suspended_until(&self) -> Option<Timestamp> {
         self.timers.get(Timer::Resume).filter(|_| self.state == State::Suspended)
     }
 

@@ -88,12 +88,30 @@ fn the_deadline_is_kept_and_a_late_reply_only_counted() {
 }
 
 #[test]
+fn the_peer_is_told_that_the_time_of_its_request_has_passed() {
+    let mut pair = Pair::established(small());
+    let request = ask(&mut pair, Client, secs(1)).expect("room");
+    pair.run(ms(500));
+    let asked = take_question(&mut pair, Server);
+    pair.run(secs(1));
+    assert_eq!(done(&mut pair, Client), [(request, RequestOutcome::TimedOut)]);
+    assert!(pair.take_events(Server).contains(&Event::RequestCancelled(asked)));
+    assert!(!pair.conn(Server).owes_reply(asked));
+    let now = pair.now;
+    assert_eq!(pair.conn(Server).reply(now, asked, "too late"), Err(SendError::NoRequest));
+}
+
+#[test]
 fn late_replies_give_their_credit_back() {
     let mut pair = Pair::established(small());
     for _ in 0..100 {
-        ask(&mut pair, Client, ms(1)).expect("room");
-        pair.run(ms(50));
+        ask(&mut pair, Client, ms(50)).expect("room");
+        pair.run(ms(49));
         let asked = take_question(&mut pair, Server);
+        // That nobody waits any more is not heard in time.
+        pair.lose(|sent| sent.from == Client);
+        pair.run(ms(20));
+        pair.lose(|_| false);
         let now = pair.now;
         pair.conn(Server).reply(now, asked, alloc::vec![0; 1000]).expect("credit does not leak");
         pair.run(ms(50));

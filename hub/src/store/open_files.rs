@@ -41,9 +41,10 @@ impl OpenFiles {
         put: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut files = self.files();
-        put()?;
+        let done = put();
+        // In any case: what fails may have put it there before.
         files.retain(|(held, _)| *held != number);
-        Ok(())
+        done
     }
 
     fn files(&self) -> MutexGuard<'_, VecDeque<(u32, Arc<Sealed>)>> {

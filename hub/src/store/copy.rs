@@ -19,7 +19,7 @@ use super::frame::{self, Section};
 use super::log::LogWriter;
 use super::redb_log::{FIRST, RedbWriter, Shared};
 use super::row;
-use super::segment::{Sealed, View, guarded};
+use super::segment::{Frames, Sealed, View, guarded};
 
 pub(super) const HEAD: &[u8] = b"bowline\0\x01";
 const FRAME: u8 = 1;
@@ -164,14 +164,16 @@ impl Copying {
                 self.segment += 1;
                 continue;
             };
-            let Some(count) = meta.swept else {
+            if meta.frames == Frames::All {
                 return guarded(&file, || self.some_of(&sealed.view()?));
-            };
+            }
             let frames = guarded(&file, || sealed.view()?.frames_from(self.next, self.last, PIECE))?;
             self.seen += frames.len() as u64;
             if frames.last().is_none_or(|(number, _)| *number >= end) {
                 let seen = std::mem::take(&mut self.seen);
-                if seen != count {
+                if let Frames::Left(count) = meta.frames
+                    && seen != count
+                {
                     let what = format!("it has {seen} frames, where {count} were left");
                     return Err(StoreError::damaged(&file, what));
                 }

@@ -55,8 +55,8 @@ pub(crate) struct Opened {
     pub(crate) server_key: [u8; 32],
 }
 
-/// What writer and reader share. Neither lock is held while anybody waits for the disk, but for two cases: the reader keeps
-/// `active` shared during one read, and the writer keeps it alone while it closes or opens a file.
+/// What writer and reader share. Neither `active` nor `index` is locked while anybody waits for the disk, but for two cases: the reader
+/// keeps `active` shared during one read, and the writer keeps it alone while it closes or opens a file.
 pub(super) struct Shared {
     pub(super) dir: DataDir,
     pub(super) disk: Arc<dyn Disk>,
@@ -67,7 +67,7 @@ pub(super) struct Shared {
     /// Older segments that are open.
     pub(super) sealed: OpenFiles,
     /// Held by each copy that is being made.
-    copies: Arc<()>,
+    copies: Mutex<Arc<()>>,
 }
 
 /// The newest segment.
@@ -88,15 +88,24 @@ impl Shared {
 
     /// The logs that there are, for a copy. Nothing of them is swept away for as long as the guard is held.
     pub(super) fn logs_to_copy(&self) -> (Arc<()>, BTreeMap<Arc<str>, u64>) {
-        // In this order: see `logs_to_keep`.
-        let guard = Arc::clone(&self.copies);
+        let guard = Arc::clone(&self.copies());
         (guard, self.index().logs())
     }
 
-    /// The logs that there are, for a sweep; `None` while a copy is made. A copy that begins later knows no more logs than these.
+    /// The logs that there are, for a sweep; `None` while a copy is made. A copy that begins later has no log that is not among these, but
+    /// for those that begin later, too.
     pub(super) fn logs_to_keep(&self) -> Option<BTreeMap<Arc<str>, u64>> {
-        let index = self.index();
-        (Arc::strong_count(&self.copies) == 1).then(|| index.logs())
+        self.unless_copied(|| self.index().logs())
+    }
+
+    /// Does `work`, unless a copy is being made. None begins before it is done.
+    pub(super) fn unless_copied<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let copies = self.copies();
+        (Arc::strong_count(&copies) == 1).then(work)
+    }
+
+    fn copies(&self) -> MutexGuard<'_, Arc<()>> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
@@ -169,7 +178,7 @@ fn opened(
         // Nobody knows what was left to do.
         ended: AtomicU64::new(1),
         sealed: OpenFiles::default(),
-        copies: Arc::new(()),
+        copies: Mutex::default(),
     });
     let writer = RedbWriter {
         shared: shared.clone(),
@@ -424,10 +433,14 @@ impl RedbWriter {
         self.rooms.forget_idle(u64::try_from(self.remember.as_millis()).unwrap_or(u64::MAX));
         let segment = create(&shared.dir, &*shared.disk, self.tip.tip().log, next, self.last, &self.rooms)?;
         let mut active = shared.active_alone();
-        *shared.index() = Index::at_start(&self.rooms);
+        let sealed = std::mem::replace(&mut *shared.index(), Index::at_start(&self.rooms));
         // Closes the old file before the reader can look for it among the sealed ones.
         *active = Active { number: next, segment: Some(segment) };
         drop(active);
+        if sealed.weights().have_ended() {
+            // Their ends were counted before, when this segment could not be swept yet.
+            shared.ended.fetch_add(1, Ordering::Relaxed);
+        }
         self.bytes = 0;
         self.sealed = false;
         self.note_tip();

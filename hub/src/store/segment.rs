@@ -54,8 +54,19 @@ pub(super) struct Meta {
     pub(super) before: u64,
     /// Its last frame, when no more will be added.
     pub(super) sealed: Option<u64>,
-    /// How many frames it has, when those are missing that held nothing of a log that there still is.
-    pub(super) swept: Option<u64>,
+    /// Which of its frames it has.
+    pub(super) frames: Frames,
+}
+
+/// Which frames of a segment there must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    /// All.
+    All,
+    /// It was swept, and so many are left.
+    Left(u64),
+    /// It was swept by a program of format 1, which did not say how many are left.
+    Unknown,
 }
 
 /// The segment that is written.
@@ -301,9 +312,15 @@ impl<'a> View<'a> {
     pub(super) fn meta(&self) -> Result<Meta, StoreError> {
         let get = |key| self.number(key);
         let (sealed, swept) = (get(META_SEALED)?, get(META_SWEPT)?);
-        match (self.format()?, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?) {
+        let format = self.format()?;
+        let frames = match swept {
+            None => Frames::All,
+            Some(_) if format == Some(OLDEST) => Frames::Unknown,
+            Some(left) => Frames::Left(left),
+        };
+        match (format, get(META_LOG)?, get(META_NUMBER)?, get(META_BEFORE)?) {
             (Some(OLDEST..=FORMAT), Some(log), Some(number), Some(before)) => {
-                Ok(Meta { log, number, before, sealed, swept })
+                Ok(Meta { log, number, before, sealed, frames })
             }
             (Some(found), ..) if found > FORMAT => {
                 Err(StoreError::Unknown { file: self.file.to_owned(), found, known: FORMAT })

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::frame;
 use super::redb_log::{FIRST, Shared, decode};
-use super::segment::{Meta, Sealed, Segment, View, guarded};
+use super::segment::{Frames, Meta, Sealed, Segment, View, guarded};
 use super::weights::Weights;
 
 /// Frames are written together, up to about this many bytes.
@@ -115,6 +115,11 @@ impl Sweeper {
             }
             match sweep_segment(&shared, number, &logs) {
                 Ok(Outcome::Stays) => {}
+                Ok(Outcome::Copied) => {
+                    is_left = true;
+                    self.counts.put_off.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
                 Ok(Outcome::NoSpace) => {
                     is_left = true;
                     self.counts.no_space.fetch_add(1, Ordering::Relaxed);
@@ -152,6 +157,8 @@ enum Outcome {
     Swept(u64),
     /// Another file has no place beside it.
     NoSpace,
+    /// A copy has begun meanwhile, which needs it as it is.
+    Copied,
 }
 
 /// Writes a segment anew if that halves it, and if there is space for both meanwhile.
@@ -178,21 +185,25 @@ fn sweep_segment(
         if kept.all() > 0 && shared.disk.free(&file).is_some_and(|free| free < needed) {
             return Ok(Outcome::NoSpace);
         }
-        write_anew(shared, &unfinished, &view, &meta, last, logs, &kept)?;
+        write_anew(shared, &unfinished, &view, (&meta, last), logs, (&weights, &kept))?;
         Ok(Outcome::Swept(0))
     });
     drop(sealed);
     let outcome = made.and_then(|made| match made {
         Outcome::Swept(_) => {
-            shared.sealed.replace(number, || shared.dir.finish(number))?;
-            Ok(Outcome::Swept(before.saturating_sub(len())))
+            let replace = || shared.sealed.replace(number, || shared.dir.finish(number));
+            match shared.unless_copied(replace) {
+                Some(replaced) => replaced.map(|()| Outcome::Swept(before.saturating_sub(len()))),
+                None => Ok(Outcome::Copied),
+            }
         }
         other => Ok(other),
     });
-    outcome.inspect_err(|_| {
+    if matches!(outcome, Err(_) | Ok(Outcome::Copied)) {
         // It may hold space that is needed.
         let _ = fs::remove_file(&unfinished);
-    })
+    }
+    outcome
 }
 
 /// How much of it each log has. Where an earlier version has not written that down, all of it is read.
@@ -212,20 +223,23 @@ fn keeps(logs: &BTreeMap<Arc<str>, u64>) -> impl Fn(&str, u64) -> bool {
     |room, epoch| logs.get(room) == Some(&epoch)
 }
 
+/// Writes what is kept of the segment `view` to `file`, if all is there that it says it has: of what is damaged nothing may be taken for a
+/// log that has ended.
 fn write_anew(
     shared: &Shared,
     file: &Path,
     view: &View<'_>,
-    meta: &Meta,
-    last: u64,
+    (meta, last): (&Meta, u64),
     logs: &BTreeMap<Arc<str>, u64>,
-    kept: &Weights,
+    (weights, kept): (&Weights, &Weights),
 ) -> Result<(), StoreError> {
     // Of a time when it could not be removed.
     let _ = fs::remove_file(file);
     let new = Segment::create_swept(&*shared.disk, file, meta, &view.room_rows(keeps(logs))?)?;
     let (mut frames, mut bytes, mut count) = (Vec::new(), 0, 0);
+    let mut read = Source::new(meta, last);
     view.frames(|number, frame| {
+        read.add(view, number, frame)?;
         let kept = frame::filtered(frame, keeps(logs))
             .map_err(|error| view.damaged(format!("frame {number}: {error}")))?;
         if let Some(kept) = kept {
@@ -238,8 +252,57 @@ fn write_anew(
         }
         Ok(())
     })?;
+    read.verify(view, weights)?;
     new.append_all(&frames)?;
     // The index has the last log of a name only, and that is the one whose frames were kept.
     let kept_rooms: BTreeSet<&str> = kept.logs().map(|(room, _)| room).collect();
     new.seal_swept(last, count, &view.index_rows(|room| kept_rooms.contains(room))?, kept)
+}
+
+/// What was read of a segment that is written anew.
+struct Source {
+    expected: Frames,
+    end: u64,
+    last: u64,
+    count: u64,
+    weights: Weights,
+}
+
+impl Source {
+    fn new(meta: &Meta, last: u64) -> Self {
+        Self { expected: meta.frames, end: meta.before, last, count: 0, weights: Weights::default() }
+    }
+
+    /// Takes note of its next frame.
+    fn add(&mut self, view: &View<'_>, number: u64, frame: &[u8]) -> Result<(), StoreError> {
+        let is_next = match self.expected {
+            Frames::All => self.end.checked_add(1) == Some(number),
+            Frames::Left(_) | Frames::Unknown => number > self.end,
+        };
+        if !is_next || number > self.last {
+            return Err(view.damaged(format!("frame {number} follows frame {}", self.end)));
+        }
+        self.end = number;
+        self.count += 1;
+        self.weights.add(&decode(view.file(), number, frame)?);
+        Ok(())
+    }
+
+    /// Checks that those were all, and that they are what the segment says of them.
+    fn verify(&self, view: &View<'_>, weights: &Weights) -> Result<(), StoreError> {
+        match self.expected {
+            Frames::All if self.end != self.last => {
+                let what =
+                    format!("it ends with frame {}, but was completed with frame {}", self.end, self.last);
+                Err(view.damaged(what))
+            }
+            Frames::Left(left) if self.count != left => {
+                Err(view.damaged(format!("it has {} frames, where {left} were left", self.count)))
+            }
+            _ if self.weights != *weights => {
+                Err(view.damaged("its frames hold something else than it says of them"))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::frame::Section;
 use super::row::WeightRow;
 
 /// Bytes of frames: of the logs that had not ended when the last of them was written, and of all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weights {
     all: u64,
     logs: BTreeMap<Arc<str>, WeightRow>,
@@ -46,6 +46,11 @@ impl Weights {
     /// All bytes.
     pub(super) const fn all(&self) -> u64 {
         self.all
+    }
+
+    /// Whether a part of it is of logs that have ended.
+    pub(super) fn have_ended(&self) -> bool {
+        self.logs.values().map(|log| log.bytes).sum::<u64>() < self.all
     }
 
     /// Each log's part.

@@ -1,17 +1,21 @@
 //! Logs that end, and what becomes of their bytes.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use proto_core::chat::Batch;
-use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition};
 
 use super::faults::{Faulty, Op};
 use super::feed::{Feed, open_at, small};
+use crate::store::disk::{Disk, FileSystem};
+use crate::store::open_files::OpenFiles;
+use crate::store::segment::Sealed;
 use crate::store::{LogReader as _, LogWriter as _, Opened, Options, StoreError, Swept, restore};
 
 const DIR: &str = "BOWLINE_TEST_SWEEP_DIR";
@@ -150,6 +154,7 @@ fn files_lose_what_has_ended_and_nothing_else() {
 
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const WEIGHTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("weights");
 
 fn sealed(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> =
@@ -197,7 +202,7 @@ fn segments_of_an_earlier_version_are_swept_too_and_are_of_the_present_one_then(
             let mut meta = transaction.open_table(META).unwrap();
             assert_eq!(meta.insert("format", 1).unwrap().map(|format| format.value()), Some(2));
             meta.remove("bytes").unwrap();
-            transaction.delete_table(TableDefinition::<&str, &[u8]>::new("weights")).unwrap();
+            transaction.delete_table(WEIGHTS).unwrap();
         });
     };
     let sealed = sealed(dir.path());
@@ -279,6 +284,112 @@ fn a_frame_that_is_missing_in_a_swept_file_is_noticed() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_damaged_file_is_not_written_anew() {
+    type Damage = fn(&redb::WriteTransaction);
+    fn frame(transaction: &redb::WriteTransaction, which: fn(&[u64]) -> u64) {
+        let mut frames = transaction.open_table(FRAMES).unwrap();
+        let numbers: Vec<u64> = frames.iter().unwrap().map(|frame| frame.unwrap().0.value()).collect();
+        frames.remove(which(&numbers)).unwrap();
+    }
+    let damages: [Damage; 4] = [
+        |transaction| drop(transaction.open_table(WEIGHTS).unwrap().remove("living").unwrap()),
+        |transaction| frame(transaction, |numbers| numbers[0]),
+        |transaction| frame(transaction, |numbers| numbers[numbers.len() / 2]),
+        |transaction| frame(transaction, |numbers| numbers[numbers.len() - 1]),
+    ];
+    for (is_swept, damage) in [false, true].into_iter().flat_map(|is| damages.map(|damage| (is, damage))) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = small(40_000);
+        let (mut log, mut feed) = ended(dir.path(), &options);
+        if is_swept {
+            log.reader.sweeper().sweep(|| false).unwrap();
+            // So that it is to be swept again.
+            let ends = [feed.end("living"), feed.end("ended")];
+            log.writer.append(&ends).unwrap();
+        }
+        drop(log);
+        let file = &sealed(dir.path())[0];
+        tamper(file, damage);
+        let log = open_at(dir.path(), &options).unwrap();
+        let before = fs::read(file).unwrap();
+        let error = log.reader.sweeper().sweep(|| false).unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { file: at, .. } if at == file), "{error}");
+        assert!(fs::read(file).unwrap() == before, "it stays as it is");
+        assert!(files(dir.path()).keys().all(|file| file.extension().is_none_or(|is| is != "new")));
+    }
+}
+
+#[test]
+fn files_that_an_earlier_version_swept_are_read_and_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(40_000);
+    let (log, mut feed) = ended(dir.path(), &options);
+    let copy = copied(&log);
+    log.reader.sweeper().sweep(|| false).unwrap();
+    drop(log);
+    let mut most = 0;
+    for file in sealed(dir.path()) {
+        tamper(&file, |transaction| {
+            let mut meta = transaction.open_table(META).unwrap();
+            // It only said that there had been a sweep.
+            if let Some(left) = meta.remove("swept").unwrap().map(|left| left.value()) {
+                most = most.max(left);
+                meta.insert("swept", 1).unwrap();
+                meta.insert("format", 1).unwrap();
+                meta.remove("bytes").unwrap();
+                transaction.delete_table(WEIGHTS).unwrap();
+            }
+        });
+    }
+    assert!(most > 1, "several frames are left in a file");
+    let mut log = open_at(dir.path(), &options).unwrap();
+    assert!(copied(&log) == copy);
+    feed.verify(&mut log.reader).unwrap();
+    let ends = [feed.end("living"), feed.end("ended")];
+    log.writer.append(&ends).unwrap();
+    let sweeper = log.reader.sweeper();
+    sweeper.sweep(|| false).unwrap();
+    assert!(sweeper.counts().totals().segments as usize >= sealed(dir.path()).len() - 1);
+}
+
+#[test]
+fn what_has_ended_in_the_newest_file_is_swept_when_that_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut feed, mut log) = (Feed::default(), open_at(dir.path(), &small(20_000)).unwrap());
+    let sweeper = log.reader.sweeper();
+    for _ in 0..3 {
+        log.writer.append(&[one(&mut feed, "ended", &[b'x'; 5000])]).unwrap();
+    }
+    log.writer.append(&[feed.end("ended")]).unwrap();
+    sweeper.sweep(|| false).unwrap();
+    assert_eq!(sweeper.counts().totals(), Swept::default());
+    for _ in 0..2 {
+        log.writer.append(&[one(&mut feed, "living", &[b'x'; 5000])]).unwrap();
+    }
+    assert_eq!(sealed(dir.path()).len(), 1);
+    sweeper.sweep(|| false).unwrap();
+    assert_eq!(sweeper.counts().totals().segments, 1);
+    feed.verify(&mut log.reader).unwrap();
+}
+
+#[test]
+fn a_file_that_may_have_been_replaced_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(ended(dir.path(), &small(20_000)));
+    let file = &sealed(dir.path())[0];
+    let (files, times) = (OpenFiles::default(), Cell::new(0));
+    let open = || {
+        times.set(times.get() + 1);
+        Sealed::open(&FileSystem, file)
+    };
+    files.get(1, open).unwrap();
+    let failed = || Err(StoreError::io("sync", dir.path(), io::ErrorKind::Other.into()));
+    assert!(files.replace(1, failed).is_err());
+    files.get(1, open).unwrap();
+    assert_eq!(times.get(), 2);
 }
 
 #[test]
@@ -367,6 +478,61 @@ fn a_copy_that_is_being_made_puts_a_sweep_off() {
     drop(copying);
     sweeper.sweep(|| false).unwrap();
     assert!(sweeper.counts().totals().segments > 5, "{:?}", sweeper.counts().totals());
+}
+
+type Event = Box<dyn FnMut() + Send>;
+
+/// The file system, where something happens whenever somebody asks how much space there is: a sweep does, before it writes a file anew.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Option<Event>>>);
+
+impl Disk for Asked {
+    fn open(&self, file: &Path) -> Result<Box<dyn StorageBackend>, DatabaseError> {
+        FileSystem.open(file)
+    }
+
+    fn free(&self, _: &Path) -> Option<u64> {
+        if let Some(event) = &mut *self.0.lock().unwrap() {
+            event();
+        }
+        None
+    }
+}
+
+#[test]
+fn a_copy_that_begins_while_files_are_swept_ends_the_sweep_and_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = Asked::default();
+    // A piece of a copy is shorter than what is kept of a file.
+    let options = Options { disk: Arc::new(asked.clone()), ..small(4_000_000) };
+    let (mut log, feed) = ended_after(dir.path(), &options, 100);
+    let expected = copied(&log);
+    let (copier, begun, mut times) = (log.reader.copier(), Arc::new(Mutex::new(None)), 0);
+    let copying = Arc::clone(&begun);
+    *asked.0.lock().unwrap() = Some(Box::new(move || {
+        times += 1;
+        if times == 3 {
+            let mut copy = copier.begin().unwrap();
+            // Two of each file that was swept, and the first of the one that is to be.
+            let pieces: Vec<u8> = (0..5).flat_map(|_| copy.piece().unwrap().unwrap()).collect();
+            *copying.lock().unwrap() = Some((copy, pieces));
+        }
+    }));
+    let sweeper = log.reader.sweeper();
+    sweeper.sweep(|| false).unwrap();
+    let (mut copying, mut copy) = begun.lock().unwrap().take().unwrap();
+    let then = sweeper.counts().totals();
+    while let Some(piece) = copying.piece().unwrap() {
+        copy.extend(piece);
+    }
+    assert!(copy == expected);
+    assert_eq!(then, Swept { segments: 2, put_off: 1, bytes: then.bytes, ..Swept::default() });
+    assert!(files(dir.path()).keys().all(|file| file.extension().is_none_or(|is| is != "new")));
+    drop(copying);
+    sweeper.sweep(|| false).unwrap();
+    assert!(sweeper.counts().totals().segments >= 4, "it goes on when the copy is made");
+    assert!(copied(&log) == expected);
+    feed.verify(&mut log.reader).unwrap();
 }
 
 #[test]

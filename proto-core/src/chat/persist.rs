@@ -162,7 +162,8 @@ impl RoomState {
             return Err(OutOfOrder { expected, found: entry.slot });
         }
         self.latest = entry.slot;
-        self.last_ms = entry.commit_ms;
+        // The wall clock may have been behind.
+        self.last_ms = self.last_ms.max(entry.commit_ms);
         if !entry.client.is_within() {
             self.clients.entry(entry.client).or_default().record(entry);
         }

@@ -51,10 +51,14 @@ impl fmt::Debug for Ev {
                 write!(f, "joined {how}: latest {latest}, next {next}")
             }
             Self::Chat(ClientEvent::Entry(entry)) => {
-                // Who looks at all of it is the judge.
                 let text = str::from_utf8(&entry.body).unwrap_or("?");
-                let text = text.get(..TOLD).unwrap_or(text);
-                write!(f, "slot {} = {} #{} {text:?}", entry.slot, entry.name, entry.sequence)
+                let told = text.get(..TOLD).unwrap_or(text);
+                write!(f, "slot {} = {} #{} {told:?}", entry.slot, entry.name, entry.sequence)?;
+                // Two runs that differ in the rest are not the same.
+                if told.len() < entry.body.len() {
+                    write!(f, "… {:x}", hash_bytes(0, &entry.body))?;
+                }
+                Ok(())
             }
             Self::Chat(event) => event.fmt(f),
         }

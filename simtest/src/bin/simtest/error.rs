@@ -1,6 +1,7 @@
 //! Why a command has not been carried out.
 
-use std::process::ExitCode;
+use std::io::{self, Write as _};
+use std::process::{self, ExitCode};
 
 use super::usage::USAGE;
 
@@ -18,10 +19,26 @@ impl Error {
     /// Tells it, and how the program ends.
     pub(crate) fn told(&self) -> ExitCode {
         match self {
-            Self::Usage(why) => eprintln!("simtest: {why}\n{USAGE}"),
-            Self::Refused(why) | Self::Failed(why) => eprintln!("simtest: {why}"),
+            Self::Usage(why) => complain(&format!("{why}\n{USAGE}")),
+            Self::Refused(why) | Self::Failed(why) => complain(why),
         }
-        ExitCode::from(if matches!(self, Self::Failed(_)) { 70 } else { 64 })
+        ExitCode::from(if matches!(self, Self::Failed(_)) { FAILED } else { 64 })
+    }
+}
+
+/// How the program ends when something could not be done.
+const FAILED: u8 = 70;
+
+/// Nobody may be listening.
+fn complain(why: &str) {
+    let _ = writeln!(io::stderr(), "simtest: {why}");
+}
+
+/// Standard output takes no more: that is an error, unless whoever read it has seen enough.
+pub(crate) fn unwritten(error: &io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        complain(&format!("the output cannot be written: {error}"));
+        process::exit(FAILED.into());
     }
 }
 

@@ -12,7 +12,9 @@
 macro_rules! tell {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
+        if let Err(error) = writeln!(std::io::stdout(), $($text)*) {
+            $crate::error::unwritten(&error);
+        }
     }};
 }
 

@@ -104,9 +104,9 @@ impl<M: Machine> Shared<M> {
         wakes.deliver();
     }
 
-    /// Whether nobody does the machine's I/O any more.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.lock().ended.is_some()
+    /// How the I/O task has ended, if nobody does the machine's I/O any more.
+    pub fn ended(&self) -> Option<End> {
+        self.lock().ended
     }
 
     /// Runs `work`, settles the machine, and wakes the I/O task when `work` says so.

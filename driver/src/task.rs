@@ -88,7 +88,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
     }
 
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.has_ended() {
+        if self.shared.ended().is_some() {
             return Poll::Ready(());
         }
         self.counters.turns.add(1);

@@ -190,7 +190,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     }
     counters::total(&shared, pumps);
     pumps.end_records(&shared);
-    Ok(())
+    if pumps.have_panicked(&shared) { Err(ServeError::Stopped) } else { Ok(()) }
 }
 
 /// How often files are looked through for logs that have ended: less often than they end.

@@ -251,6 +251,12 @@ impl Pumps {
         self.end_records(hub);
     }
 
+    /// Whether any of them has ended by a defect.
+    pub(super) fn have_panicked(&self, hub: &Shared<Hub>) -> bool {
+        let shards = self.shards.iter().map(|(shard, _)| shard.ended());
+        shards.chain([hub.ended()]).any(|ended| ended == Some(End::Panicked))
+    }
+
     async fn any_ended(&self) {
         let mut ends: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> =
             self.all().map(|pump| Box::pin(pump.ended()) as _).collect();
@@ -307,9 +313,11 @@ mod tests {
                 |machine: &mut dyn Machine, now| machine.handle_packet(now, meta, b"the last that came");
             pumps.shards.iter().for_each(|(shard, _)| shard.turn(|shard, now| last(shard, now)));
             shared.turn(|hub, now| last(hub, now));
+            assert!(!pumps.have_panicked(&shared));
             let broken = || pumps.shards[1].0.turn(|_, _| panic!("as planned"));
             catch_unwind(AssertUnwindSafe(broken)).unwrap_err();
             pumps.broken(&shared).await;
+            assert!(pumps.have_panicked(&shared));
         });
         for number in 0..3 {
             let recording = Recording::parse(&std::fs::read(file(number)).unwrap()).unwrap();

@@ -81,16 +81,11 @@ impl Copier {
         let shared = self.0.upgrade().ok_or_else(closed)?;
         let active = shared.active();
         let file = shared.dir.segment(active.number);
-        let segment = active
-            .segment
-            .as_ref()
-            .ok_or_else(|| StoreError::broken(&file, "it is closed after an error"))?;
-        let last = guarded(&file, || {
-            let view = segment.view()?;
-            Ok(view.last_frame()?.unwrap_or(view.meta()?.before))
-        })?;
+        if active.segment.is_none() {
+            return Err(StoreError::broken(&file, "it is closed after an error"));
+        }
         drop(active);
-        let (guard, logs) = shared.logs_to_copy();
+        let (guard, last, logs) = shared.logs_to_copy();
         Ok(Copying {
             log: self.0.clone(),
             logs,

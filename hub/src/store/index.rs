@@ -13,6 +13,8 @@ use super::weights::Weights;
 pub(super) struct Index {
     rooms: BTreeMap<Arc<str>, RoomIndex>,
     weights: Weights,
+    /// The last frame that it knows of.
+    last: u64,
 }
 
 /// One room.
@@ -29,17 +31,18 @@ pub(super) struct RoomIndex {
 }
 
 impl Index {
-    /// The index of a segment without frames.
-    pub(super) fn at_start(rooms: &Rooms) -> Self {
+    /// The index of a segment without frames, which begins behind frame `before`.
+    pub(super) fn at_start(rooms: &Rooms, before: u64) -> Self {
         let rooms = rooms.iter().map(|state| {
             let (epoch, latest) = (state.epoch, state.latest);
             (state.room.clone(), RoomIndex { epoch, before: latest, latest, places: Vec::new() })
         });
-        Self { rooms: rooms.collect(), weights: Weights::default() }
+        Self { rooms: rooms.collect(), weights: Weights::default(), last: before }
     }
 
     /// Takes note of a durable frame.
     pub(super) fn add(&mut self, frame: u64, sections: &[Section<'_>]) {
+        self.last = frame;
         self.weights.add(sections);
         for section in sections {
             match *section {
@@ -63,6 +66,11 @@ impl Index {
     /// How much of this segment each log has.
     pub(super) const fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// The last frame that it knows of.
+    pub(super) const fn last(&self) -> u64 {
+        self.last
     }
 
     /// The epoch of each log that there is.

@@ -86,10 +86,12 @@ impl Shared {
         self.active.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The logs that there are, for a copy. Nothing of them is swept away for as long as the guard is held.
-    pub(super) fn logs_to_copy(&self) -> (Arc<()>, BTreeMap<Arc<str>, u64>) {
+    /// The last frame, and the logs that there are after it, for a copy. Nothing of them is swept away for as long as the guard is held.
+    pub(super) fn logs_to_copy(&self) -> (Arc<()>, u64, BTreeMap<Arc<str>, u64>) {
         let guard = Arc::clone(&self.copies());
-        (guard, self.index().logs())
+        // Together: another frame may be durable by now, and end a log that is among these.
+        let index = self.index();
+        (guard, index.last(), index.logs())
     }
 
     /// The logs that there are, for a sweep; `None` while a copy is made. A copy that begins later has no log that is not among these, but
@@ -163,9 +165,6 @@ fn opened(
     recovered: Recovered,
 ) -> Result<Opened, StoreError> {
     let Recovered { rooms, index, last, bytes, sealed } = recovered;
-    if !sealed {
-        segment.renew()?;
-    }
     tip.note(number, last)?;
     tip.sync()?;
     let server_key = dir.server_key()?;
@@ -273,7 +272,7 @@ struct Recovered {
 fn recover(view: &View<'_>, log: u64, number: u32, end: Option<u64>) -> Result<Recovered, StoreError> {
     let meta = verify_meta(view, log, number, end)?;
     let mut rooms = view.rooms()?;
-    let mut index = Index::at_start(&rooms);
+    let mut index = Index::at_start(&rooms, meta.before);
     let (mut last, mut bytes) = (meta.before, 0);
     view.frames(|number, frame| {
         if Some(number) != last.checked_add(1) {
@@ -433,7 +432,7 @@ impl RedbWriter {
         self.rooms.forget_idle(u64::try_from(self.remember.as_millis()).unwrap_or(u64::MAX));
         let segment = create(&shared.dir, &*shared.disk, self.tip.tip().log, next, self.last, &self.rooms)?;
         let mut active = shared.active_alone();
-        let sealed = std::mem::replace(&mut *shared.index(), Index::at_start(&self.rooms));
+        let sealed = std::mem::replace(&mut *shared.index(), Index::at_start(&self.rooms, self.last));
         // Closes the old file before the reader can look for it among the sealed ones.
         *active = Active { number: next, segment: Some(segment) };
         drop(active);

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proto_core::chat::{ClientId, RoomState};
 use redb::{
@@ -74,6 +75,8 @@ pub(super) struct Segment {
     file: PathBuf,
     database: Database,
     sync_failed: SyncFailed,
+    /// Whether a program that knows an earlier format only may take it for its own.
+    is_older: AtomicBool,
 }
 
 impl Segment {
@@ -116,7 +119,11 @@ impl Segment {
         guarded(file, || {
             let mut segment = Self::open_file(disk, file)?;
             match segment.database.check_integrity() {
-                Ok(true) => Ok(segment),
+                Ok(true) => {
+                    let format = segment.view()?.format()?;
+                    *segment.is_older.get_mut() = format.is_some_and(|format| format < FORMAT);
+                    Ok(segment)
+                }
                 Ok(false) => Err(StoreError::damaged(file, "its pages do not match their checksums")),
                 Err(error) => Err(failed_to_write("verify", file, &segment.sync_failed, error)),
             }
@@ -130,7 +137,7 @@ impl Segment {
             .set_cache_size(CACHE)
             .create_with_backend(backend)
             .map_err(|error| failed_to_write("open", file, &sync_failed, error))?;
-        Ok(Self { file: file.to_owned(), database, sync_failed })
+        Ok(Self { file: file.to_owned(), database, sync_failed, is_older: AtomicBool::new(false) })
     }
 
     /// The same segment, whose file has been given another name.
@@ -172,17 +179,6 @@ impl Segment {
             }
             put_weights(transaction, index.weights())?;
             transaction.open_table(META)?.insert(META_SEALED, last)?;
-            Ok(())
-        })
-    }
-
-    /// Says that the segment is written by a program that knows the present format, so that no older one takes it for its own.
-    pub(super) fn renew(&self) -> Result<(), StoreError> {
-        if self.view()?.format()? == Some(FORMAT) {
-            return Ok(());
-        }
-        self.write("renew", |transaction| {
-            transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
             Ok(())
         })
     }
@@ -240,7 +236,7 @@ impl Segment {
         })
     }
 
-    /// One durable transaction.
+    /// One durable transaction. The first one in a segment of an earlier format makes it one of the present.
     fn write(
         &self,
         action: &'static str,
@@ -250,7 +246,12 @@ impl Segment {
             let mut transaction = self.database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             change(&transaction)?;
-            Ok(transaction.commit()?)
+            if self.is_older.load(Ordering::Relaxed) {
+                transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
+            }
+            transaction.commit()?;
+            self.is_older.store(false, Ordering::Relaxed);
+            Ok(())
         };
         attempt().map_err(|error| failed_to_write(action, &self.file, &self.sync_failed, error))
     }

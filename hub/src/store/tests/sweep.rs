@@ -163,6 +163,12 @@ fn sealed(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
+fn format(file: &Path) -> u64 {
+    let database = redb::ReadOnlyDatabase::open(file).unwrap();
+    let table = database.begin_read().unwrap().open_table(META).unwrap();
+    table.get("format").unwrap().unwrap().value()
+}
+
 /// Changes a file that no process has open.
 fn tamper(file: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = redb::Database::open(file).unwrap();
@@ -216,12 +222,7 @@ fn segments_of_an_earlier_version_are_swept_too_and_are_of_the_present_one_then(
     assert!(sweeper.counts().totals().segments > 5, "{:?}", sweeper.counts().totals());
     feed.verify(&mut log.reader).unwrap();
     drop(log);
-    let format = |file: &PathBuf| {
-        let database = redb::ReadOnlyDatabase::open(file).unwrap();
-        let table = database.begin_read().unwrap().open_table(META).unwrap();
-        table.get("format").unwrap().unwrap().value()
-    };
-    let formats: Vec<u64> = sealed.iter().map(format).collect();
+    let formats: Vec<u64> = sealed.iter().map(|file| format(file)).collect();
     assert!(formats.contains(&1) && formats.contains(&2), "{formats:?}");
 }
 
@@ -236,6 +237,8 @@ fn what_an_earlier_version_would_misread_is_not_written_into_its_files() {
     tamper(&file, |transaction| {
         transaction.open_table(META).unwrap().insert("format", 1).unwrap();
     });
+    drop(open_at(dir.path(), &Options::default()).unwrap());
+    assert_eq!(format(&file), 1, "who only looks changes nothing");
     let mut log = open_at(dir.path(), &Options::default()).unwrap();
     log.writer.append(&[feed.batch(3, 10)]).unwrap();
     feed.verify(&mut log.reader).unwrap();

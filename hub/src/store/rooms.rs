@@ -85,6 +85,10 @@ impl Rooms {
         if state.epoch != epoch {
             return Err(other_epoch(room));
         }
+        if state.latest == 0 {
+            // It was taken from other rooms, when this one began.
+            state.last_ms = 0;
+        }
         state.apply(entry).map_err(|error| Inconsistent(format!("room {room:?}: {error}")))?;
         self.newest_ms = self.newest_ms.max(entry.commit_ms);
         Ok(())

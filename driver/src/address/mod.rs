@@ -79,7 +79,8 @@ impl fmt::Display for Scheme {
 /// | `uds://@name` | a Unix socket of Linux that has a name and no file |
 ///
 /// A host is a DNS name, an IPv4 address, or an IPv6 address in brackets, with its zone if it needs one (`[fe80::1%eth0]`). Port 0 is
-/// for listening: any that is free. Who listens at a path other than `/` serves no other. Schemes may be written in capitals; what is shown is always the same and reads back as equal.
+/// for listening: any that is free. Who listens at a path other than `/` serves no other. Schemes may be written in
+/// capitals; what is shown is always the same and reads back as equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(Place);
 

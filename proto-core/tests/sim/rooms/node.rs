@@ -97,7 +97,7 @@ impl ServerNode {
     }
 
     fn pump(&mut self, now: Now) {
-        self.unix_ms = now.unix_ms;
+        self.unix_ms = self.unix_ms.max(now.unix_ms);
         for room in self.server.hall().rooms().filter(|room| !room.is_empty()) {
             if let Some(epoch) = self.server.epoch_of(room.name()) {
                 self.used.insert(epoch, now.mono);

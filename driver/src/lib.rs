@@ -60,7 +60,8 @@ pub use flight::{RECORDED, RecordOptions, Replay};
 
 /// Inputs as bytes, for those who record a machine of their own.
 pub mod recorded {
-    pub use crate::flight::{Get, Put, checksum, get, numbered, said};
+    pub use crate::flight::{Get, Put, checksum, get, said};
+    pub use crate::record::{kept_beside, numbered};
 }
 
 pub use link::{LinkOptions, ListenError};

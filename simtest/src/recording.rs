@@ -1,22 +1,25 @@
 //! Recorded sessions: the inputs of a core in production, to be given to it again.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
-use std::path::Path;
-use std::{env, fs};
+mod replay;
+#[cfg(test)]
+mod tests;
 
+pub use self::replay::replay_recording;
 use crate::explore::ddmin::ddmin;
-use crate::harness::{Class, note};
-use crate::panics::{self, Quiet};
 
-const MAGIC: &str = "simtest-rec 1 ";
+const MAGIC: &str = "simtest-rec 2 ";
+
+/// The sort of input that is a checksum.
+const CHECKED: u8 = 0xff;
 
 /// What a flight recorder has written: the inputs of one machine, in order.
 ///
-/// The file: a line `simtest-rec 1 <protocol>`, then for each input: nanoseconds since the one before (since the machine's
+/// The file: a line `simtest-rec 2 <protocol>`, then for each input: nanoseconds since the one before (since the machine's
 /// zero for the first), milliseconds of wall clock since the one before (zigzag), one byte `kind`, the length of the rest, the
 /// rest. Numbers are LEB128. Kinds and their bytes are the protocol's own; what they mean is known to the function that
-/// [replays](replay_recording) them. A last input that is cut off is left out.
+/// [replays](replay_recording) them. Only kind 255 is not: its four bytes are the CRC-32C, least byte first, of all that comes
+/// between the one before, or the line, and itself; its times are zero. It can come as often or as seldom as the recorder likes, and
+/// is no input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recording {
     /// The name of the protocol, for the function that can replay it.
@@ -39,26 +42,60 @@ pub struct Input {
 }
 
 impl Recording {
-    /// Reads a file.
+    /// Reads a file. A last input that is cut off, as where the machine's process was killed, is left out.
     ///
     /// # Errors
-    /// If it is not a recording.
+    /// If it is not a recording, or a damaged one.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("not a recording")?;
-        let line = str::from_utf8(&bytes[..end]).map_err(|_| "not a recording")?;
-        let protocol = line.strip_prefix(MAGIC).ok_or("not a recording of version 1")?.to_owned();
-        let mut rest = &bytes[end + 1..];
+        Self::parse_cut(bytes).map(|(recording, _)| recording)
+    }
+
+    /// The same, and how many bytes are left of an input that is cut off at the end.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_cut(bytes: &[u8]) -> Result<(Self, usize), String> {
+        let (protocol, inputs) = head(bytes)?;
         let (mut at, mut unix_ms) = (0_u64, 0_u64);
-        let mut inputs = Vec::new();
-        while let Some(input) = next(&mut rest, &mut at, &mut unix_ms) {
-            inputs.push(input);
+        let mut recording = Self { protocol: protocol.to_owned(), inputs: Vec::new() };
+        let (mut rest, mut unchecked) = (inputs, inputs);
+        // How many inputs were in front of the latest checksum.
+        let mut sound = 0;
+        loop {
+            let before = rest;
+            let read = recording.inputs.len();
+            match next(&mut rest, &mut at, &mut unix_ms) {
+                Some(Input { kind: CHECKED, bytes: sum, .. }) => {
+                    let checked = &unchecked[..unchecked.len() - before.len()];
+                    if sum != crc32c(checked).to_le_bytes() {
+                        return Err(format!(
+                            "damaged: inputs {} to {read} are not as they were written",
+                            sound + 1
+                        ));
+                    }
+                    (unchecked, sound) = (rest, read);
+                }
+                Some(input) => recording.inputs.push(input),
+                None if goes_on(before) => {
+                    return Err(format!("damaged somewhere behind input {sound}, and goes on later"));
+                }
+                None => return Ok((recording, before.len())),
+            }
         }
-        Ok(Self { protocol, inputs })
+    }
+
+    /// The protocol's name in a file, if it is a recording.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn protocol_of(bytes: &[u8]) -> Result<&str, String> {
+        head(bytes).map(|(protocol, _)| protocol)
     }
 
     /// As a file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = format!("{MAGIC}{}\n", self.protocol).into_bytes();
+        let begins = out.len();
         let (mut at, mut unix_ms) = (0, 0);
         for input in &self.inputs {
             put(&mut out, input.at.saturating_sub(at));
@@ -69,27 +106,98 @@ impl Recording {
             out.extend_from_slice(&input.bytes);
             (at, unix_ms) = (input.at, input.unix_ms);
         }
+        let sum = crc32c(&out[begins..]);
+        out.extend_from_slice(&CHECK);
+        out.extend_from_slice(&sum.to_le_bytes());
         out
     }
 
     /// The fewest inputs, beside the first, with which `fails` still holds; as they were, at their times.
     #[must_use]
     pub fn shrink(&self, mut fails: impl FnMut(&Self) -> bool) -> Self {
-        let Some((first, rest)) = self.inputs.split_first() else { return self.clone() };
+        self.shrink_while(|shorter| Some(fails(shorter))).0
+    }
+
+    /// The same, until `fails` answers `None`; and whether it never did.
+    #[must_use]
+    pub fn shrink_while(&self, mut fails: impl FnMut(&Self) -> Option<bool>) -> (Self, bool) {
+        let Some((first, rest)) = self.inputs.split_first() else { return (self.clone(), true) };
         let with = |rest: &[Input]| {
             let inputs = [first].into_iter().chain(rest).cloned().collect();
             Self { protocol: self.protocol.clone(), inputs }
         };
         let mut best = rest.to_vec();
+        let mut goes_on = true;
         ddmin(rest, |kept: &[Input]| {
-            fails(&with(kept)).then(|| {
-                best = kept.to_vec();
-                best.clone()
-            })
+            // An end is what no list can be made shorter than.
+            if !goes_on {
+                return Some(Vec::new());
+            }
+            match fails(&with(kept)) {
+                Some(true) => {
+                    best = kept.to_vec();
+                    Some(best.clone())
+                }
+                Some(false) => None,
+                None => {
+                    goes_on = false;
+                    Some(Vec::new())
+                }
+            }
         });
-        with(&best)
+        (with(&best), goes_on)
     }
 }
+
+/// The head of a checksum: no time has passed, its kind, and its length.
+const CHECK: [u8; 4] = [0, 0, CHECKED, 4];
+
+/// The protocol's name, and what comes then.
+fn head(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
+    let other = || "not a recording: those begin with `simtest-rec`".to_owned();
+    let end = bytes.iter().take(1 << 10).position(|byte| *byte == b'\n').ok_or_else(other)?;
+    let line = str::from_utf8(&bytes[..end]).map_err(|_| other())?;
+    if let Some(protocol) = line.strip_prefix(MAGIC) {
+        return Ok((protocol, &bytes[end + 1..]));
+    }
+    let version =
+        line.strip_prefix("simtest-rec ").and_then(|rest| rest.split(' ').next()).ok_or_else(other)?;
+    Err(format!("a recording of version {version}, and only version 2 can be read here"))
+}
+
+/// Whether there are two checksums of which the second is that of what lies between them: it is no end then.
+fn goes_on(bytes: &[u8]) -> bool {
+    let heads = bytes.windows(CHECK.len()).enumerate().filter(|(_, window)| **window == CHECK);
+    let mut begins: Option<usize> = None;
+    for (at, _) in heads {
+        let Some(sum) = bytes.get(at + 4..at + 8) else { break };
+        if begins.is_some_and(|begins| begins < at && sum == crc32c(&bytes[begins..at]).to_le_bytes()) {
+            return true;
+        }
+        begins = Some(at + 8);
+    }
+    false
+}
+
+/// CRC-32C of Castagnoli, as RFC 3720 has it.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, byte| TABLE[(sum as u8 ^ byte) as usize] ^ sum >> 8)
+}
+
+const TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut sum, mut bit) = (byte as u32, 0);
+        while bit < 8 {
+            sum = sum >> 1 ^ (sum & 1).wrapping_neg() & 0x82f6_3b78;
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};
 
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -122,143 +230,4 @@ fn next(rest: &mut &[u8], at: &mut u64, unix_ms: &mut u64) -> Option<Input> {
     let (bytes, after) = rest.split_at_checked(len)?;
     *rest = after;
     Some(Input { at: *at, unix_ms: *unix_ms, kind: *kind, bytes: bytes.to_vec() })
-}
-
-/// Replays the recording that the command line asks for (`simtest replay FILE.rec`, `simtest shrink FILE.rec`), if it is one of
-/// `protocol`; `false` if none is asked for. To be called by a test named `simtest_recording`: that is how it is found.
-///
-/// `replay` gives the inputs to a new machine. With `compare` it also looks whether the machine puts out what it did when it was
-/// recorded, as far as the recording says, and returns the first difference.
-///
-/// # Panics
-/// If the session does not end as it was recorded: a panic of the machine, or another output.
-pub fn replay_recording(protocol: &str, replay: impl Fn(&Recording, bool) -> Result<(), String>) -> bool {
-    let Ok(path) = env::var("SIMTEST_RECORDING") else { return false };
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let recording = Recording::parse(&bytes).unwrap_or_else(|why| panic!("{path}: {why}"));
-    if recording.protocol != protocol {
-        return true;
-    }
-    let span = recording.inputs.last().map_or(0, |last| last.at - recording.inputs[0].at) / 1_000_000;
-    let what = format!("{} inputs in {}.{:03} s", recording.inputs.len(), span / 1_000, span % 1_000);
-    let run = |recording: &Recording, compare| caught(|| replay(recording, compare));
-    let ended = run(&recording, true);
-    if ended != run(&recording, true) {
-        let why = format!("{what}: two replays differ: something depends on more than its inputs");
-        note(Class::Determinism.word(), &why);
-        panic!("{why}");
-    }
-    // A shortened recording is another session; what matters is that it still panics.
-    let ended = match ended {
-        Err(Ended { panicked: false, why }) => match run(&recording, false) {
-            Err(short) if short.panicked => Err(short),
-            _ => Err(Ended { panicked: false, why }),
-        },
-        ended => ended,
-    };
-    match ended {
-        Ok(()) => {
-            let text = format!("{what}: the same outputs as when it was recorded");
-            println!("{text}");
-            note("pass", &text);
-            true
-        }
-        Err(Ended { panicked, why }) => {
-            let mut report = format!("{what}: {why}");
-            if panicked && env::var("SIMTEST_ONLY").is_ok_and(|only| only == "shrink") {
-                let _quiet = Quiet::begin();
-                let same = |candidate: &Recording| {
-                    run(candidate, false).is_err_and(|ended| ended.panicked && ended.why == why)
-                };
-                report.push_str(&shrunk(&recording.shrink(same), &path, recording.inputs.len()));
-            }
-            note(if panicked { Class::Crash } else { Class::Determinism }.word(), &report);
-            panic!("{report}");
-        }
-    }
-}
-
-#[derive(PartialEq, Eq)]
-struct Ended {
-    panicked: bool,
-    why: String,
-}
-
-fn caught(replay: impl FnOnce() -> Result<(), String>) -> Result<(), Ended> {
-    match panics::caught(replay) {
-        Ok(result) => result.map_err(|why| Ended { panicked: false, why }),
-        Err(why) => Err(Ended { panicked: true, why: format!("panic: {why}") }),
-    }
-}
-
-/// A recording can hold keys: nobody else may read it.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    file.write_all(bytes)
-}
-
-fn shrunk(least: &Recording, path: &str, before: usize) -> String {
-    let file = Path::new(path).with_extension("min.rec");
-    let mut text = format!("\nshrunk: {before} -> {} inputs", least.inputs.len());
-    for input in least.inputs.iter().take(40) {
-        let Input { at, kind, bytes, .. } = input;
-        let (seconds, micros) = (at / 1_000_000_000, at / 1_000 % 1_000_000);
-        let _ = write!(text, "\n  {seconds:>6}.{micros:06} s  kind {kind}, {} bytes", bytes.len());
-    }
-    match write_private(&file, &least.to_bytes()) {
-        Ok(()) => text + &format!("\n  smallest  {}", file.display()),
-        Err(error) => text + &format!("\n  smallest  could not be written to {}: {error}", file.display()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use quickcheck::quickcheck;
-
-    use super::*;
-
-    fn recording(steps: &[(u32, i16, u8, Vec<u8>)]) -> Recording {
-        let (mut at, mut unix_ms) = (5_000_000_000_u64, 1_700_000_000_000_u64);
-        let inputs = steps.iter().map(|(nanos, ms, kind, bytes)| {
-            at += u64::from(*nanos);
-            unix_ms = unix_ms.wrapping_add_signed(i64::from(*ms));
-            Input { at, unix_ms, kind: *kind, bytes: bytes.clone() }
-        });
-        Recording { protocol: "toy/1".into(), inputs: inputs.collect() }
-    }
-
-    quickcheck! {
-        fn files_are_read_as_they_were_written(steps: Vec<(u32, i16, u8, Vec<u8>)>, cut: usize) -> bool {
-            let whole = recording(&steps);
-            let bytes = whole.to_bytes();
-            let first = "simtest-rec 1 toy/1\n".len();
-            let cut = first + cut % (bytes.len() - first + 1);
-            let part = Recording::parse(&bytes[..cut]).unwrap();
-            Recording::parse(&bytes).unwrap() == whole && whole.inputs.starts_with(&part.inputs)
-        }
-
-        fn anything_else_is_refused_or_read(bytes: Vec<u8>) -> bool {
-            let mut file = b"simtest-rec 1 x\n".to_vec();
-            file.extend(&bytes);
-            Recording::parse(&bytes).is_err() && Recording::parse(&file).is_ok()
-        }
-    }
-
-    #[test]
-    fn only_what_matters_is_left() {
-        let steps: Vec<_> = (0..100).map(|i| (1_000, 0, i, vec![i])).collect();
-        let all = recording(&steps);
-        let fails = |some: &Recording| {
-            let has = |kind| some.inputs.iter().any(|input| input.kind == kind);
-            has(17) && has(60)
-        };
-        let kinds: Vec<u8> = all.shrink(fails).inputs.iter().map(|input| input.kind).collect();
-        assert_eq!(kinds, [0, 17, 60], "and the first");
-    }
 }

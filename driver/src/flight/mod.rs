@@ -15,7 +15,7 @@ pub(crate) use self::endpoint::Flight;
 pub use self::endpoint::said;
 pub use self::replay::Replay;
 pub(crate) use self::tape::{Birth, Tape};
-pub use self::tape::{RecordOptions, checksum, numbered};
+pub use self::tape::{RecordOptions, checksum};
 
 /// The name in the head of a recording of an endpoint. It changes with what its inputs hold.
 pub const RECORDED: &str = "bowline-endpoint/3";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path as File, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use proto_core::{ConfigBuilder, Now, Timestamp, Transmit};
 
 use super::RECORDED;
 use super::code::Put;
+use crate::record::{beside, kept_beside, numbered};
 use crate::{Path, Recorder, seed};
 
 /// The sorts of input.
@@ -72,14 +73,13 @@ pub(super) mod kind {
 /// A file with all that an endpoint is told, so that `simtest replay` can tell it again. It holds messages and secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordOptions {
-    /// Where. What is there is replaced. With several shards each has a file of its own, with the shard's number before the
-    /// extension: `session.rec`, `session.1.rec`.
+    /// Where. What was recorded there before stays until the next time, in `session.old.rec`. With several shards each has a file of
+    /// its own, with the shard's number before the extension: `session.rec`, `session.1.rec`.
     pub file: PathBuf,
     /// Recording ends when a file has this size in bytes. 1 GiB.
     pub limit: u64,
     /// Recording begins anew at a moment at which nobody is connected, once half of `limit` is used or recording has ended: so the file
-    /// holds the latest of what an endpoint has done, and not the first. What was recorded before stays until the next time, in
-    /// `session.old.rec`. The endpoint is born again then, with fresh keys for tokens and nothing that it knew of those who have gone:
+    /// holds the latest of what an endpoint has done, and not the first. What was recorded before is in `session.old.rec`. The endpoint is born again then, with fresh keys for tokens and nothing that it knew of those who have gone:
     /// a client that was about to come needs a round trip more. No.
     pub again: bool,
     /// So many bytes wait in memory for the disk at most. If it takes less than comes, recording ends; the protocol never waits for it.
@@ -106,23 +106,10 @@ impl RecordOptions {
         Self { file: numbered(&self.file, shard), ..self.clone() }
     }
 
-    /// Where what was recorded before stays, where recording begins anew.
+    /// Where what was recorded before stays.
     pub fn old_file(&self) -> PathBuf {
-        beside(&self.file, "old")
+        kept_beside(&self.file)
     }
-}
-
-/// A file's name with a word before its extension.
-fn beside(file: &File, word: &str) -> PathBuf {
-    match file.extension() {
-        Some(extension) => file.with_extension(format!("{word}.{}", extension.to_string_lossy())),
-        None => file.with_extension(word),
-    }
-}
-
-/// The file of this number among several recordings: 0 is `file` itself, 1 has a 1 before its extension, such as `session.1.rec`.
-pub fn numbered(file: &File, number: u8) -> PathBuf {
-    if number > 0 { beside(file, &number.to_string()) } else { file.to_owned() }
 }
 
 /// What an endpoint is born with, beside its settings.

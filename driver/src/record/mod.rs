@@ -1,15 +1,17 @@
 //! A flight recorder: the inputs of a machine, in a file, so that a session can be run again.
 
+mod file;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proto_core::Now;
 
+pub(crate) use self::file::beside;
+pub use self::file::{kept_beside, numbered};
 use self::writer::{FULL, Writer};
 
 /// Writes inputs to a file of bounded size, as `simtest replay` reads them.
@@ -28,6 +30,9 @@ pub struct Recorder {
     buffer: Vec<u8>,
     /// Inputs in the buffer.
     held: u64,
+    /// Where in the buffer they begin.
+    begins: usize,
+    kept: Option<PathBuf>,
     left: u64,
     at: u64,
     unix_ms: u64,
@@ -38,19 +43,25 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A new file (one of that name is replaced) of at most `limit` bytes, for inputs of `protocol`. Nobody but its owner may read it.
+    /// A new file of at most `limit` bytes, for inputs of `protocol`. Nobody but its owner may read it.
+    ///
+    /// What a file of that name holds is [kept beside it](kept_beside), in the place of what was kept there before, unless it is no more
+    /// than a first input: a machine that was born and never told anything, as where a start fails later, takes no other's place.
     ///
     /// # Errors
-    /// If the file cannot be made, or the thread; if another recorder writes to it.
+    /// If the file cannot be made, or the thread; if what it holds cannot be kept; if another recorder writes to it.
     pub fn create(path: &Path, protocol: &str, limit: u64) -> io::Result<Self> {
-        let out = Writer::new(private_file(path)?)?;
-        let line = format!("simtest-rec 1 {protocol}\n");
+        let (file, kept) = file::private(path)?;
+        let out = Writer::new(file)?;
+        let line = format!("{MAGIC}{protocol}\n");
         let mut buffer = Vec::with_capacity(FULL);
         buffer.extend_from_slice(line.as_bytes());
-        let left = limit.saturating_sub(line.len() as u64);
+        let left = limit.saturating_sub(line.len() as u64 + CHECK);
         Ok(Self {
             out,
+            begins: buffer.len(),
             buffer,
+            kept,
             held: 0,
             left,
             at: 0,
@@ -72,6 +83,11 @@ impl Recorder {
     /// Notes an input: its sort, and what comes with it, in parts.
     pub fn note(&mut self, now: Now, kind: u8, parts: &[&[u8]]) {
         self.put(now.mono.as_nanos().max(self.at), now.unix_ms, kind, parts);
+    }
+
+    /// Where the recording is that was in this file before, if there was one.
+    pub fn kept(&self) -> Option<&Path> {
+        self.kept.as_deref()
     }
 
     /// How many bytes the file may still grow by.
@@ -119,13 +135,25 @@ impl Recorder {
         if self.why.is_some() || self.buffer.is_empty() {
             return;
         }
+        if self.held > 0 {
+            self.check();
+        }
         match self.out.write(&mut self.buffer) {
-            Ok(()) => self.held = 0,
+            Ok(()) => (self.held, self.begins) = (0, 0),
             Err(error) => {
                 self.missed += std::mem::take(&mut self.held);
                 self.end(error.to_string());
             }
         }
+    }
+
+    /// Puts the checksum of what is in the buffer behind it.
+    fn check(&mut self) {
+        let sum = crc32c::crc32c(&self.buffer[self.begins..]);
+        self.buffer.extend_from_slice(&[0, 0, CHECKED, 4]);
+        self.buffer.extend_from_slice(&sum.to_le_bytes());
+        // The next one needs as much room, or nothing comes before it.
+        self.left = self.left.saturating_sub(CHECK);
     }
 
     /// The same, and waits until it has been written.
@@ -166,26 +194,14 @@ impl Drop for Recorder {
     }
 }
 
-/// An empty file that only its owner may read, and to which nobody else writes.
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() {
-        file.try_lock().map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                format!("{}: another recorder writes to it", path.display()),
-            )
-        })?;
-        #[cfg(unix)]
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        file.set_len(0)?;
-    }
-    Ok(file)
-}
+/// How a file begins; the protocol's name comes then.
+const MAGIC: &str = "simtest-rec 2 ";
+
+/// The sort of input that is the checksum (CRC-32C) of all that came since the one before; no protocol has it.
+const CHECKED: u8 = 0xff;
+
+/// Its size, with what comes before it.
+const CHECK: u64 = 8;
 
 /// An input of this size finds room in a buffer that is not full yet.
 const LARGE: usize = 1 << 11;

@@ -240,7 +240,8 @@ pub(crate) struct ServeArgs {
     pub(crate) data: PathBuf,
     /// Record all that the server is told, so that the session can be run again: `simtest replay FILE`. The file holds messages and
     /// secrets, also those that encrypt datagrams. With --shards, which is 1 unless named here, the connections of each shard have a file
-    /// of their own: FILE is session.rec, then theirs are session.1.rec, session.2.rec and so on.
+    /// of their own: FILE is session.rec, then theirs are session.1.rec, session.2.rec and so on. What FILE holds at the start is kept
+    /// as session.old.rec, in the place of the one kept before.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// End recording when a file has this size.

@@ -106,7 +106,8 @@ fn killed(flag: &str, scheme: Scheme) {
     let file = folder.path().join("session.rec");
     let data = folder.path().join("data");
     let paths = [&data, &file].map(|path| path.to_str().unwrap());
-    let server = Running::start(&["serve", "--data", paths[0], flag, "127.0.0.1:0", "--record", paths[1]]);
+    let arguments = ["serve", "--data", paths[0], flag, "127.0.0.1:0", "--record", paths[1]];
+    let server = Running::start(&arguments);
     let line = server.wait_for("listening ");
     let url = line.split_once("listening ").unwrap().1.to_owned();
     server.wait_for("ready");
@@ -155,6 +156,11 @@ fn killed(flag: &str, scheme: Scheme) {
     };
     assert!(recording.inputs.iter().filter(output).count() > 5, "the server has answered");
     replay(&recording, true).unwrap();
+
+    // Whoever starts it again still has it.
+    Running::start(&arguments).wait_for("ready");
+    assert!(read(&driver::recorded::kept_beside(&file)) == recording, "another");
+    assert!(read(&file) != recording, "a new one has begun");
 }
 
 #[test]

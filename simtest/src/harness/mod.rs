@@ -12,4 +12,4 @@ pub use self::test::Test;
 pub(crate) use self::corpus::stale;
 pub(crate) use self::marks::Marks;
 pub(crate) use self::show::show;
-pub(crate) use self::test::{note, tell_verdict};
+pub(crate) use self::test::{asked_budget, note, tell_verdict};

@@ -59,7 +59,7 @@ pub(super) fn render(site: &Site) -> String {
     let Numbers { connections, endpoint, server, .. } = &mut numbers;
     site.pumps.add_to(connections, endpoint, server);
     let mut page = Page(String::with_capacity(16 * 1024));
-    process(&mut page, &numbers);
+    process(&mut page, site, &numbers);
     transport(&mut page, site, &numbers);
     chat(&mut page, &numbers);
     logs(&mut page, site, &numbers);
@@ -69,7 +69,7 @@ pub(super) fn render(site: &Site) -> String {
     page.0
 }
 
-fn process(page: &mut Page, numbers: &Numbers) {
+fn process(page: &mut Page, site: &Site, numbers: &Numbers) {
     page.family("build_info", "gauge", "Always 1; the label says which version runs.");
     put!(page, "bowline_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
     let up = numbers.now.mono.since(numbers.started.mono).as_secs();
@@ -77,6 +77,9 @@ fn process(page: &mut Page, numbers: &Numbers) {
     if let Some(bytes) = resident() {
         page.gauge("resident_memory_bytes", "Memory of the process that is in RAM.", bytes);
     }
+    let recordings = site.pumps.recordings(&site.shared);
+    page.gauge("recordings", "Files of recordings that are being written.", recordings.under_way);
+    page.counter("unrecorded_total", "Inputs that are in no recording, as it had ended.", recordings.missed);
     let ready = u64::from(numbers.trouble.is_none());
     page.gauge("ready", "1 if the log can be read and written.", ready);
 }

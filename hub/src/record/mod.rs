@@ -18,6 +18,7 @@ mod whole;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path as File;
 use std::time::Duration;
@@ -117,6 +118,9 @@ impl Record {
     /// Begins a file with a birth, which is in it when this returns.
     pub(crate) fn create(file: &File, limit: u64, now: Now, kind: u8, birth: &impl Put) -> io::Result<Self> {
         let recorder = Recorder::create(file, PROTOCOL, limit)?;
+        if let Some(kept) = recorder.kept() {
+            tracing::info!(file = %kept.display(), "what was recorded before is kept");
+        }
         let mut record = Self {
             recorder,
             paths: BTreeMap::new(),
@@ -197,5 +201,25 @@ impl Record {
 
     fn flush(&mut self) {
         self.recorder.flush();
+    }
+
+    fn count(&self) -> Recordings {
+        Recordings { under_way: self.recorder.why_ended().is_none().into(), missed: self.recorder.missed() }
+    }
+}
+
+/// How far what the server is told is in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recordings {
+    /// Files that are being written.
+    pub(crate) under_way: u64,
+    /// Inputs that are in no file, as recording had ended.
+    pub(crate) missed: u64,
+}
+
+impl AddAssign for Recordings {
+    fn add_assign(&mut self, other: Self) {
+        self.under_way += other.under_way;
+        self.missed += other.missed;
     }
 }

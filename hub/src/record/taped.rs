@@ -6,7 +6,7 @@ use driver::recorded::{Put, checksum, said};
 use driver::{Machine, Path};
 use proto_core::{Credentials, Link, LinkId, Meta, Now, Output, Timestamp, Transmit};
 
-use super::{Record, kind};
+use super::{Record, Recordings, kind};
 
 /// A machine whose inputs are noted, where somebody wants that. To look at it, it is itself.
 pub(crate) struct Taped<M> {
@@ -81,6 +81,11 @@ impl<M: Machine> Taped<M> {
     /// To be called after each turn.
     pub(crate) fn settle(&mut self, now: Now) {
         self.record.iter_mut().for_each(|record| record.settle(now));
+    }
+
+    /// How far it is recorded.
+    pub(crate) fn recordings(&self) -> Recordings {
+        self.record.as_ref().map(Record::count).unwrap_or_default()
     }
 
     /// Nothing more is noted. What was goes to the disk; dropping the record waits for that.

@@ -14,7 +14,7 @@ use proto_core::{Credentials, Link, LinkId, Meta, Now, Output, Shard, Stats, Tim
 
 use super::house::House;
 use super::{Hub, ServeError, Start, system};
-use crate::record::{Record, Taped, kind};
+use crate::record::{Record, Recordings, Taped, kind};
 
 /// What may wait between the services and a shard is bounded for each connection: there is no other limit.
 const LETTERS: usize = usize::MAX;
@@ -235,6 +235,15 @@ impl Pumps {
                 server.undeliverable += shard.front.stats().undeliverable;
             });
         }
+    }
+
+    /// How far all of them are recorded.
+    pub(crate) fn recordings(&self, hub: &Shared<Hub>) -> Recordings {
+        let mut all = hub.inspect(|hub| hub.house.recordings());
+        for (shard, _) in &self.shards {
+            all += shard.inspect(|shard| shard.front.recordings());
+        }
+        all
     }
 
     /// Ends what is recorded of all, and waits for the disk.

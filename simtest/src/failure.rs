@@ -40,6 +40,8 @@ pub struct Failure {
     pub shrunk: Option<Box<Shrunk>>,
     /// That story as a page to look at.
     pub page: Option<String>,
+    /// Where the schedule was read from, if it was stored.
+    pub stored: Option<PathBuf>,
     /// Of the whole run.
     pub(crate) hash: u128,
 }
@@ -58,6 +60,7 @@ impl Failure {
             unmatched: outcome.unmatched,
             shrunk: None,
             page: None,
+            stored: None,
             hash: outcome.hash,
         }
     }
@@ -111,6 +114,9 @@ impl Failure {
 
     /// The same for a test made with the attribute, whose path in its binary is `path`.
     pub(crate) fn report_of(&self, path: Option<&str>) -> String {
+        if self.verdict.is_pass() {
+            return self.stale();
+        }
         let what = if self.seed.is_some() { "seeds" } else { "schedules" };
         let mut out = format!("{} failed after {} {what}\n", self.test, self.seeds);
         if let Some(seed) = self.seed {
@@ -123,6 +129,9 @@ impl Failure {
             other => {
                 let _ = writeln!(out, "  verdict   {other}");
             }
+        }
+        if let Some(stored) = &self.stored {
+            let _ = writeln!(out, "  stored    {}", near(stored).display());
         }
         if !self.unmatched.is_empty() {
             let _ = writeln!(
@@ -161,6 +170,20 @@ impl Failure {
         }
         let _ = write!(out, "  or        SIMTEST_SCHEDULE={direct} cargo test {test} -- --nocapture");
         out
+    }
+}
+
+impl Failure {
+    /// Nothing fails, but the schedule is not the one that it was.
+    fn stale(&self) -> String {
+        let stored =
+            self.stored.as_deref().map_or("a schedule".into(), |path| near(path).display().to_string());
+        format!(
+            "{}: {stored} is stale: it passes, but is no longer what it was\n  unmatched {}: these lines of it match nothing any more\n  \
+             mend the lines by hand, or take the file out (`simtest corpus prune` does)",
+            self.test,
+            self.unmatched.join(", ")
+        )
     }
 }
 

@@ -188,7 +188,7 @@ pub fn at(span: Duration) -> When {
     When(Time::from_nanos(nanos(span)))
 }
 
-/// Which datagrams a trigger counts: those whose label begins with a text, on some flow.
+/// Which datagrams a trigger counts: those whose label begins with these whole words, on some flow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct On {
     label: String,
@@ -197,7 +197,7 @@ pub struct On {
     pub(crate) nth: u32,
 }
 
-/// The first datagram whose label begins with `label`; see [`Sim::on`](crate::Sim::on).
+/// The first datagram whose label begins with `label`, whole words of it: `Add` is not in `Added`. See [`Sim::on`](crate::Sim::on).
 pub fn on(label: &str) -> On {
     On { label: label.into(), src: None, dst: None, nth: 1 }
 }
@@ -223,12 +223,18 @@ impl On {
 
     pub(crate) fn matches(&self, src: &str, dst: &str, label: &str) -> bool {
         let is = |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|wanted| wanted == name);
-        label.starts_with(&self.label) && is(&self.src, src) && is(&self.dst, dst)
+        let goes_on = |rest: &str| rest.starts_with(is_word) && self.label.ends_with(is_word);
+        let is_kind = label.strip_prefix(&self.label).is_some_and(|rest| !goes_on(rest));
+        is_kind && is(&self.src, src) && is(&self.dst, dst)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.src.iter().chain(&self.dst)
     }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// What a trigger sets off.

@@ -193,12 +193,13 @@ pub struct Boot<'a> {
     /// What the last life left behind; empty at the start.
     pub disk: &'a Disk,
     pub(crate) names: &'a [String],
+    pub(crate) addrs: &'a [Addr],
 }
 
 impl Boot<'_> {
-    /// The address of another node, or `None` if no node has that name.
+    /// The present address of another node, or `None` if no node has that name.
     pub fn addr_of(&self, name: &str) -> Option<Addr> {
         let index = self.names.iter().position(|n| n == name)?;
-        Some(Addr(index as u32))
+        self.addrs.get(index).copied()
     }
 }

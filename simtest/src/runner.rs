@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs, thread};
@@ -127,12 +128,12 @@ pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Syn
 /// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment
 /// but for `SIMTEST_THREADS`.
 ///
-/// The first seed is also checked against the simulator's own [laws](crate::verify).
+/// The first seed is also checked against the simulator's own [laws](crate::verify); the first 20 where `CI` is set.
 pub fn search<N: Node>(
     seeds: Range<u64>,
     build: impl Fn(u64) -> Sim<N> + Sync,
 ) -> Result<Report, Box<Failure>> {
-    search_lawful(seeds, 1, &build)
+    search_lawful(seeds, if crate::verify::is_asked_for_all() { 20 } else { 1 }, &build)
 }
 
 /// The same, with so many of the first seeds checked against the laws.
@@ -276,7 +277,7 @@ pub(crate) fn recorded<N: Node>(sim: &Sim<N>, chooser: impl Chooser + 'static) -
 
 pub(crate) enum Single {
     Seed(u64),
-    Schedule(Schedule),
+    Schedule(PathBuf, Schedule),
 }
 
 /// What the environment asks for.
@@ -288,7 +289,7 @@ pub(crate) fn single() -> Option<Single> {
     let path = env::var("SIMTEST_SCHEDULE").ok()?;
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("SIMTEST_SCHEDULE={path}: {error}"));
     let schedule = Schedule::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
-    Some(Single::Schedule(schedule))
+    Some(Single::Schedule(path.into(), schedule))
 }
 
 pub(crate) fn run_single<N: Node>(
@@ -297,11 +298,11 @@ pub(crate) fn run_single<N: Node>(
 ) -> Result<Report, Box<Failure>> {
     let _run = overdue::run(|| match single {
         Single::Seed(seed) => What::Seed(*seed),
-        Single::Schedule(schedule) => What::Schedule(schedule.to_text()),
+        Single::Schedule(_, schedule) => What::Schedule(schedule.to_text()),
     });
     let (mut sim, seed) = match single {
         Single::Seed(seed) => (build(*seed), Some(*seed)),
-        Single::Schedule(schedule) => (build(schedule.nodes), None),
+        Single::Schedule(_, schedule) => (build(schedule.nodes), None),
     };
     if let Ok(until) = env::var("SIMTEST_UNTIL") {
         let until =
@@ -310,7 +311,7 @@ pub(crate) fn run_single<N: Node>(
     }
     let run = || match single {
         Single::Seed(seed) => recorded(&sim, FromSeed::new(*seed)),
-        Single::Schedule(schedule) => recorded(&sim, FromSchedule::new(schedule)),
+        Single::Schedule(_, schedule) => recorded(&sim, FromSchedule::new(schedule)),
     };
     let mut outcome = run();
     let trace = outcome.trace.view(TraceView::packets().header());
@@ -332,14 +333,18 @@ pub(crate) fn run_single<N: Node>(
     if let Some(divergence) = Divergence::between(&outcome, &repeated) {
         return Err(Box::new(Failure::undetermined(&sim, seed, outcome, divergence.to_string())));
     }
-    if let Single::Schedule(schedule) = single {
+    if let Single::Schedule(_, schedule) = single {
         outcome.unmatched = stale(&sim, schedule, &outcome);
     }
     let stopped = env::var_os("SIMTEST_UNTIL").is_some() && matches!(outcome.verdict, Verdict::Unknown(_));
     if stopped || outcome.verdict.is_pass() && outcome.unmatched.is_empty() {
         return Ok(Report::new(&sim, 1, &outcome.stats, outcome.marks));
     }
-    Err(Box::new(Failure::new(&sim, seed, outcome)))
+    let stored = match single {
+        Single::Schedule(path, _) => Some(path.clone()),
+        Single::Seed(_) => None,
+    };
+    Err(Box::new(Failure { stored, ..Failure::new(&sim, seed, outcome) }))
 }
 
 pub(crate) fn threads() -> usize {

@@ -27,6 +27,8 @@ mod narrow;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::sync::OnceLock;
 
 use self::disk::Disk;
 use self::narrow::Narrow;
@@ -45,6 +47,12 @@ pub fn run<N: Node>(outcome: &Outcome<N>) -> Result<(), String> {
         Some(line) => Err(format!("nothing in the trace tells of {line}")),
         None => laws(&outcome.trace),
     }
+}
+
+/// Whether all that can be checked is to be (`CI`), and not only the first runs of each test.
+pub(crate) fn is_asked_for_all() -> bool {
+    static ASKED: OnceLock<bool> = OnceLock::new();
+    *ASKED.get_or_init(|| env::var_os("CI").is_some())
 }
 
 /// Checks a recorded run against the laws. `Err` says which record broke one, and how.

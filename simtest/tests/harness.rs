@@ -3,7 +3,7 @@
 mod common;
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
@@ -51,6 +51,9 @@ fn breaks_when_told_to(sim: &mut Sim<Ledger>, seed: u64) {
             }
             Ok(())
         });
+    }
+    if told == "abort" && seed == 7 {
+        sim.invariant("calm", |v| v.now().as_millis() < 3_000 || std::process::abort());
     }
     if told == "panic" {
         sim.invariant("calm", |v| v.now().as_millis() < 3_000 || panic!("asked to"));
@@ -229,7 +232,7 @@ fn attributes_below_are_those_of_the_test() {
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
     let ignored = listed(&["--ignored"]);
-    assert_eq!(ignored.matches(": test").count(), 1, "{ignored}");
+    assert_eq!(ignored.matches("::simtest: test").count(), 1, "{ignored}");
     assert!(ignored.contains("within::keeps_its_schedules_elsewhere::simtest: test"), "{ignored}");
     assert!(!listed(&[]).contains("is_left_out"));
 }
@@ -253,6 +256,63 @@ fn what_a_stored_schedule_says_is_compared() {
 }
 
 #[test]
+fn a_stale_schedule_that_is_replayed_is_told_by_its_name() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gone-stale.sched");
+    fs::write(&file, "simtest-sched 1\nf1 crash s at=9000s for=1ms disk=unsynced\n").unwrap();
+    let (output, result) = child("never_hits_its_mark", &[("SIMTEST_SCHEDULE", file.to_str().unwrap())]);
+    assert!(!output.status.success() && result.starts_with("vacuous\nnever_hits_its_mark: "), "{result}");
+    assert!(result.contains("gone-stale.sched is stale: it passes, but"), "{result}");
+    assert!(result.contains("unmatched f1: these lines") && !result.contains("failed after"), "{result}");
+    // Where it fails, the original is named too.
+    let (_, result) = child("is_to_panic", &[("SIMTEST_SCHEDULE", file.to_str().unwrap())]);
+    assert!(result.contains("  stored    ") && result.contains("gone-stale.sched\n"), "{result}");
+}
+
+#[test]
+fn what_cannot_be_read_of_the_corpus_is_told() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no-folder");
+    fs::write(&file, "").unwrap();
+    let (output, result) = child("keeps_its_schedules_elsewhere", &[("LEDGER_KEPT", file.to_str().unwrap())]);
+    assert!(!output.status.success() && result.contains("no-folder: "), "{result}");
+}
+
+#[test]
+fn stored_schedules_of_nobody_are_told() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("orphans");
+    let _ = fs::remove_dir_all(&folder);
+    let corpora = folder.join("tests/corpus");
+    for name in
+        ["harness-a_test_of_yesterday", "harness-ledger_survives_chaos", "another-test", "harness-empty"]
+    {
+        fs::create_dir_all(corpora.join(name)).unwrap();
+        if name != "harness-empty" {
+            fs::write(corpora.join(name).join("x.sched"), "").unwrap();
+        }
+    }
+    let said = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "keeps_its_schedules_of_a_crate_elsewhere", "--include-ignored", "--nocapture"])
+        .env("LEDGER_CRATE", &folder)
+        .env_remove("SIMTEST_RESULT")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{text}");
+    let told: Vec<&str> =
+        text.lines().filter(|line| line.contains(" belongs to no test of this program")).collect();
+    assert!(told.len() == 1 && told[0].contains("corpus/harness-a_test_of_yesterday belongs"), "{text}");
+}
+
+/// A test of a crate in another folder.
+#[test]
+#[ignore = "run by another test"]
+fn keeps_its_schedules_of_a_crate_elsewhere() {
+    let Ok(folder) = env::var("LEDGER_CRATE") else { return };
+    simtest::Test::new("harness::of_a_crate", &folder)
+        .seeds(0..1)
+        .run(|sim: &mut Sim<Ledger>| fill(sim, Bug::None, 1, 1, Link::lan()));
+}
+
+#[test]
 fn seeds_are_chosen_by_the_environment() {
     let (_, result) = child("breaks_when_told_to", &[("SIMTEST_SEEDS", "100..103")]);
     assert!(result.contains("3 seeds passed"), "{result}");
@@ -273,12 +333,22 @@ mod command_line {
         let exe = env::current_exe().unwrap();
         let package = folder(name).join("package");
         fs::create_dir_all(&package).unwrap();
-        let (exe, package) = (exe.display(), package.display());
-        let message = format!(
-            "{{\"manifest_path\":\"{package}/Cargo.toml\",\"profile\":{{\"test\":true}},\"executable\":\"{exe}\"}}"
-        );
+        let message = artifact(&exe, &package, "test", true);
         let script = format!("echo \"$*\" > asked\necho '{message}'\n");
         simtest_by(name, &script, set, arguments)
+    }
+
+    /// As cargo 1.95 tells of what it has built.
+    fn artifact(exe: &Path, package: &Path, kind: &str, test: bool) -> String {
+        let (exe, package) = (exe.display(), package.display());
+        format!(
+            "{{\"reason\":\"compiler-artifact\",\"package_id\":\"path+file://{package}#t@0.1.0\",\
+             \"manifest_path\":\"{package}/Cargo.toml\",\"target\":{{\"kind\":[\"{kind}\"],\"crate_types\":[\"bin\"],\
+             \"name\":\"t\",\"src_path\":\"{package}/src/main.rs\",\"edition\":\"2024\",\"doc\":true,\"doctest\":false,\
+             \"test\":true}},\"profile\":{{\"opt_level\":\"0\",\"debuginfo\":2,\"debug_assertions\":true,\
+             \"overflow_checks\":true,\"test\":{test}}},\"features\":[],\"filenames\":[\"{exe}\"],\"executable\":\"{exe}\",\
+             \"fresh\":true}}"
+        )
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -312,6 +382,43 @@ mod command_line {
         line.unwrap_or_else(|| panic!("{text}")).trim().to_owned()
     }
 
+    /// Beside its tests cargo builds the programs of a package. They are not run: they would do what they are for.
+    #[test]
+    fn programs_are_not_run() {
+        let name = "cli-program";
+        let package = folder(name).join("package");
+        let _ = fs::remove_dir_all(folder(name));
+        fs::create_dir_all(&package).unwrap();
+        let program = folder(name).join("program");
+        fs::write(&program, format!("#!/bin/sh\ntouch {}\n", folder(name).join("it-ran").display())).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let messages = [
+            artifact(&program, &package, "bin", false),
+            artifact(&env::current_exe().unwrap(), &package, "test", true),
+        ];
+        let script = messages.map(|message| format!("echo '{message}'\n")).concat();
+        let (code, text, errors) = simtest_by(name, &script, &[], "run keeps_its_schedules");
+        assert_eq!((code, text.matches(" pass ").count()), (Some(0), 1), "{text}{errors}");
+        assert!(!folder(name).join("it-ran").exists());
+    }
+
+    #[test]
+    fn recordings_that_cannot_be_read_have_an_exit_code() {
+        let name = "cli-recordings";
+        let _ = fs::remove_dir_all(folder(name));
+        fs::create_dir_all(folder(name)).unwrap();
+        for (bytes, code, why) in [
+            ("PK\u{3}\u{4}", 70, "it.rec: not a recording"),
+            ("simtest-rec 1 x/1\n", 70, "it.rec: a recording of version 1"),
+            ("simtest-rec 2 x/1\n", 64, "it.rec is of x/1, which no test `simtest_recording` here replays"),
+        ] {
+            fs::write(folder(name).join("it.rec"), bytes).unwrap();
+            let (ended, text, errors) = simtest(name, false, "replay it.rec");
+            assert_eq!((ended, &text[..]), (Some(code), ""), "{errors}");
+            assert!(errors.contains(why) && !errors.contains("panicked"), "{errors}");
+        }
+    }
+
     #[test]
     fn progress_is_told_in_lines_or_objects() {
         let (code, _, errors) = simtest("cli-progress", false, "run ledger_survives --seeds 0..80");
@@ -327,6 +434,17 @@ mod command_line {
         assert!(objects.lines().all(|line| line.starts_with(head) && line.ends_with('}')), "{objects}");
         assert!(objects.contains("\"phase\":\"seeds\",\"done\":0,\"of\":80}"), "{objects}");
         assert!(objects.lines().last().is_some_and(|line| line.contains("\"result\":\"pass\",\"code\":0")));
+    }
+
+    /// Of several failures the gravest counts, whichever comes first.
+    #[test]
+    fn the_gravest_failure_is_the_exit_code() {
+        let set = [("LEDGER_BREAKS", "panic"), ("LEDGER_LOOKS", "1")];
+        let (code, text, _) = simtest_with("cli-several", &set, "run s");
+        assert_eq!(code, Some(1), "{text}");
+        let words: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix(" ")?.split_whitespace().nth(1)).collect();
+        assert!(words.contains(&"crash") && words.contains(&"determinism"), "{text}");
     }
 
     #[test]
@@ -347,6 +465,18 @@ mod command_line {
         assert!(text.contains("seed 7 is under way for ") && text.contains(again), "{text}");
         let (code, text, _) = simtest("cli-hangs", false, "run breaks_when_told_to --timeout 600s");
         assert_eq!(code, Some(0), "{text}");
+    }
+
+    /// There is nobody left who could say so.
+    #[test]
+    fn a_test_that_ends_its_process_is_told_with_its_seed() {
+        let set = [("LEDGER_BREAKS", "abort")];
+        let (code, text, _) = simtest_with("cli-aborts", &set, "run breaks_when_told_to --jobs 1");
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("the test's process has ended by itself: signal: 6"), "{text}");
+        let again =
+            "seed 7 is under way: SIMTEST_SEED=7 cargo test breaks_when_told_to::simtest -- --nocapture";
+        assert!(text.contains(again) && text.matches(" is under way").count() == 1, "{text}");
     }
 
     #[test]
@@ -472,9 +602,17 @@ mod command_line {
             format!("{}  lines of it match nothing any more", path.trim()),
             "package/tests/corpus/gone/y.sched  there is no test that it belongs to".to_owned(),
         ];
+        // Its test may be there with other features.
+        assert_eq!(own(&pruned), expected[..1]);
+        assert!(errors.contains("1 schedules belong to no test that was built"), "{errors}");
+        let (_, pruned, _) = simtest(name, false, "corpus prune --dry-run --orphans");
         assert_eq!(own(&pruned), expected);
-        let (_, pruned, _) = simtest(name, false, "corpus prune --dry-run --test harness");
+        let (_, pruned, _) = simtest(name, false, "corpus prune --dry-run --orphans --test harness");
         assert_eq!(own(&pruned), expected[..1], "others are not known then");
+        let (_, _, errors) = simtest(name, false, "run --seeds 0..1");
+        let orphan = "simtest: package/tests/corpus/gone belongs to no test that was built";
+        assert_eq!(errors.matches("belongs to no test").count(), 1, "{errors}");
+        assert!(errors.contains(orphan), "{errors}");
         let (code, _, errors) = simtest(name, false, "corpus add package/tests/corpus/gone/z.sched");
         assert_eq!(code, Some(70), "{errors}");
     }

@@ -75,7 +75,7 @@ pub(crate) enum Reason {
     Failed,
     /// There are more schedules than the bounds allow.
     TooMany,
-    /// A run went another way when it was repeated.
+    /// A run went another way when it was repeated, or broke a law.
     Diverged,
 }
 
@@ -187,6 +187,9 @@ fn explain<N: Node>(
             let why = "a copy of the simulation went another way than a run from the start: does the clone of a \
                        node share something with the original?";
             (Reason::Diverged, schedule, Verdict::Unknown(why.into()))
+        }
+        Stopped::Unlawful(schedule, why) => {
+            (Reason::Diverged, schedule, Verdict::Unknown(format!("the simulator broke a law: {why}")))
         }
         Stopped::TooMany => {
             let why = format!("more than {} schedules: undecided", bounds.most);

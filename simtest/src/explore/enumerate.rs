@@ -17,6 +17,7 @@ use crate::run::Run;
 use crate::schedule::{Schedule, Without};
 use crate::sim::Sim;
 use crate::time::Time;
+use crate::verify;
 
 /// Every so many schedules one is run again from the start, to see that a copy goes on like the original.
 const CHECKED: u64 = 1_024;
@@ -81,6 +82,8 @@ pub(super) enum Stopped {
     Failed(Box<Schedule>, Verdict),
     /// A copy went another way than a run from the start.
     Diverged(Box<Schedule>),
+    /// The simulator broke one of its own laws.
+    Unlawful(Box<Schedule>, String),
     /// There are more than the bounds allow.
     TooMany,
 }
@@ -253,10 +256,18 @@ impl<'a, N: Node> Walk<'a, N> {
         if self.judged % CHECKED == 1 {
             self.checked += 1;
             let schedule = run.outcome().schedule();
-            let mut again = Run::new(self.sim.clone(), Box::new(FromSchedule::new(&schedule)));
+            let is_verified = verify::is_asked_for_all();
+            let mut sim = Rc::clone(&self.sim);
+            if is_verified {
+                Rc::make_mut(&mut sim).record(true);
+            }
+            let mut again = Run::new(sim, Box::new(FromSchedule::new(&schedule)));
             again.judge();
             if again.core.rec.hash() != hash {
                 return Err(Stopped::Diverged(Box::new(schedule)));
+            }
+            if is_verified && let Err(why) = verify::run(&again.outcome()) {
+                return Err(Stopped::Unlawful(Box::new(schedule), why));
             }
         }
         Ok(())

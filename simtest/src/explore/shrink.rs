@@ -245,6 +245,19 @@ impl<N: Node> Shrinker<N> {
         bounds.crashes_before_events(downs)
     }
 
+    /// The kinds of fault of [`around`](Self::around).
+    fn tried(&self, streams: bool) -> Vec<Kind> {
+        let mut kinds = self.around(0, 0).kinds;
+        kinds.retain(|kind| streams || !kind.of_stream());
+        let timed = self.best.lines.iter().filter(|line| matches!(line.what, LineWhat::Timed { .. }));
+        for kind in timed.map(Line::kind) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
     /// Whether any schedule with fewer faults fails likewise.
     fn fewer(&mut self) -> Fewer {
         let most = self.best.lines.len() as u32;
@@ -367,12 +380,13 @@ impl<N: Node> Shrinker<N> {
             without.push((format!("f{}", line.id), run.core.verdict.unwrap_or(Verdict::Pass)));
         }
         let run = self.run(&schedule);
+        let kinds = self.tried(run.core.stats.streams > 0);
         let after = self.size(&schedule, run.core.stats.events);
         let verdict = run.core.verdict.unwrap_or(Verdict::Pass);
         let inevitable = inevitable(&mut self, &schedule, &verdict);
         let slice = slice(&self, &schedule, &verdict);
         let (before, runs) = (self.before, self.runs);
-        Shrunk { schedule, verdict, before, after, runs, least, without, inevitable, slice }
+        Shrunk { schedule, verdict, before, after, runs, least, kinds, without, inevitable, slice }
     }
 }
 

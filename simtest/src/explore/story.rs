@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::shrink::Shrinker;
-use crate::choice::FromSchedule;
+use crate::choice::{FromSchedule, Kind};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::run::Run;
@@ -60,9 +60,11 @@ pub struct Shrunk {
     pub after: Size,
     /// How many runs it took.
     pub runs: u64,
-    /// No schedule with fewer faults (of those in [`Bounds`](crate::Bounds)) fails likewise, in this weather
-    /// and with as much left out: all were tried.
+    /// No schedule with fewer faults of these [`kinds`](Self::kinds), as [`Bounds`](crate::Bounds) have them, fails likewise, in this
+    /// weather and with as much left out: all were tried.
     pub least: bool,
+    /// Those that can be enumerated, and of the others those that are in the schedule, at any moment.
+    pub kinds: Vec<Kind>,
     /// For each fault by its id: how the run ends without it.
     pub without: Vec<(String, Verdict)>,
     /// Where the failure became certain: from there on it fails even if nothing else goes wrong.
@@ -101,7 +103,8 @@ impl fmt::Display for Shrunk {
             writeln!(f, "{}", without.join(" · "))?;
         }
         if self.least && after.faults > 0 {
-            writeln!(f, "no schedule with fewer faults fails likewise here")?;
+            let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.word()).collect();
+            writeln!(f, "no schedule with fewer faults fails likewise here; tried: {}", kinds.join(", "))?;
         }
         match &self.inevitable {
             Some(Inevitable { step: 0, .. }) => write!(f, "it fails without any fault")?,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
@@ -16,16 +17,18 @@ use crate::oracle::Verdict;
 use crate::overdue::{self, What};
 use crate::panics::Quiet;
 use crate::runner::{
-    Report, check_determinism, failure, hunt, progress, run_single, say, search_lawful, single,
+    Report, check_determinism, failure, hunt, progress, recorded, run_single, say, search_lawful, single,
 };
 use crate::sim::Sim;
+use crate::verify;
 
 /// One test with its drivers. The attribute [`simtest::test`](crate::test) makes and runs it.
 ///
 /// The order: what the environment asks for, if anything (`SIMTEST_SEED`, `SIMTEST_SCHEDULE`); else the stored
 /// schedules of its corpus; every schedule with few faults; the seeds, every 50th of them twice, on
 /// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are
-/// also checked against the simulator's own [laws](crate::verify).
+/// also checked against the simulator's own [laws](crate::verify), and so is each stored schedule; with `CI` also the runs of a
+/// certificate that are made twice, and the first 50 seeds of a budget.
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
 /// `SIMTEST_SEEDS=a..b` runs other seeds: if they are fewer than the test's own, what they did not meet is not judged, unless
@@ -34,6 +37,7 @@ use crate::sim::Sim;
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
+    module: String,
     path: String,
     folder: PathBuf,
     corpus: PathBuf,
@@ -61,6 +65,7 @@ impl Test {
         let name = module.split_once("::").map_or(module, |(_, path)| path);
         Self {
             name: name.into(),
+            module: module.into(),
             path: format!("{name}::simtest"),
             folder: folder.into(),
             corpus: Path::new(folder).join("tests/corpus").join(module.replace("::", "-")),
@@ -192,10 +197,11 @@ impl Test {
             let why = remarks.vacuous.join("\n  ");
             return if complete { Ok(remarks) } else { Err(Stop::Other(Class::Vacuous, why)) };
         }
+        self.tell_orphans();
         self.stored(build, &mut remarks)?;
         self.certified(build, &mut remarks)?;
         let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());
-        let verified = if env::var_os("CI").is_some() { u64::MAX } else { 10 };
+        let verified = if verify::is_asked_for_all() { u64::MAX } else { 10 };
         let mut report = search_lawful(seeds.clone(), verified, build).map_err(Stop::Failed)?;
         if let Some(seconds) = asked_budget() {
             report = report.and(&beyond(&seeds, seconds, build).map_err(Stop::Failed)?);
@@ -209,17 +215,43 @@ impl Test {
         Ok(remarks)
     }
 
+    /// Says once in each process which stored schedules are run by nobody. The command line says it itself.
+    fn tell_orphans(&self) {
+        static TOLD: Once = Once::new();
+        let is_asked =
+            ["SIMTEST_RESULT", "SIMTEST_VERDICT"].into_iter().any(|name| env::var_os(name).is_some());
+        if is_asked {
+            return;
+        }
+        TOLD.call_once(|| {
+            for folder in corpus::orphans(&self.folder.join("tests/corpus"), &self.module) {
+                say(&format!(
+                    "{} belongs to no test of this program: its schedules are not run; where a test was renamed, rename its folder too\n",
+                    folder.display()
+                ));
+            }
+        });
+    }
+
     fn stored<N: Node>(&self, build: &impl Fn(u64) -> Sim<N>, remarks: &mut Remarks) -> Result<(), Stop> {
         let corpus = corpus::read(&self.corpus).map_err(|why| Stop::Other(Class::Vacuous, why))?;
         for (path, schedule) in &corpus {
             let _run = overdue::run(|| What::Stored(path.display().to_string()));
             let sim = build(schedule.nodes);
-            let outcome = sim.run(FromSchedule::new(schedule));
+            let outcome = recorded(&sim, FromSchedule::new(schedule));
+            if let Err(broken) = verify::run(&outcome) {
+                let why = format!("{}: the simulator broke a law: {broken}", path.display());
+                return Err(Stop::Other(Class::Determinism, why));
+            }
             let unmatched = stale(&sim, schedule, &outcome);
             if !outcome.verdict.is_pass() {
                 say(&format!("{}: {} fails again\n", self.name, path.display()));
                 let failure = failure(&sim, None, FromSchedule::new(schedule), 1);
-                return Err(Stop::Failed(Box::new(Failure { unmatched, ..failure })));
+                return Err(Stop::Failed(Box::new(Failure {
+                    unmatched,
+                    stored: Some(path.clone()),
+                    ..failure
+                })));
             }
             if !unmatched.is_empty() {
                 let lines = unmatched.join(", ");
@@ -334,7 +366,7 @@ fn asked_seeds() -> Option<Range<u64>> {
 }
 
 /// Seconds: `SIMTEST_BUDGET=60s`.
-fn asked_budget() -> Option<u64> {
+pub(crate) fn asked_budget() -> Option<u64> {
     let text = env::var("SIMTEST_BUDGET").ok()?;
     let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
     Some(seconds.unwrap_or_else(|| panic!("SIMTEST_BUDGET={text}: expected seconds like 60s")))
@@ -355,7 +387,9 @@ fn beyond<N: Node>(
 ) -> Result<Report, Box<Failure>> {
     let begun = std::time::Instant::now();
     let told = AtomicU64::new(u64::MAX);
-    hunt(seeds.end..u64::MAX, 0, build, &|_, _| {
+    // Whoever has set a time wants many seeds.
+    let lawful = if verify::is_asked_for_all() { 50 } else { 0 };
+    hunt(seeds.end..u64::MAX, lawful, build, &|_, _| {
         let passed = begun.elapsed().as_secs();
         if told.swap(passed, Ordering::Relaxed) != passed {
             progress("seconds", passed, seconds);

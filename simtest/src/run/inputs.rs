@@ -9,7 +9,7 @@ use super::{MAX_DRAIN, MAX_PAUSED, Run};
 use crate::choice::Kind;
 use crate::disk::{OpId, StoreError};
 use crate::fault::Timed;
-use crate::node::{Boot, Node, NodeId, RecvMeta};
+use crate::node::{Addr, Boot, Node, NodeId, RecvMeta};
 use crate::oracle::Life;
 use crate::prf::{HashWriter, seed_bytes};
 use crate::schedule::name_locus;
@@ -26,16 +26,18 @@ impl<N: Node> Run<N> {
         let index = id as usize;
         let now = self.now_of(id);
         let name = &self.sim.names[index];
+        let addrs: Vec<Addr> = (0..self.hosts.len() as u32).map(|id| self.net.addr(id)).collect();
         let host = &mut self.hosts[index];
         let boot = Boot {
             now,
             name,
             id: NodeId(id),
-            addr: self.net.addr(id),
+            addr: addrs[index],
             seed: seed_bytes(self.nodes_seed, name_locus(name), host.life),
             life: host.life,
             disk: &host.disk,
             names: &self.sim.names,
+            addrs: &addrs,
         };
         host.node = Some((self.sim.makes[index])(&boot));
         let disk = &host.disk;

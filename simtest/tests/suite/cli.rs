@@ -43,6 +43,9 @@ fn wrong_usage_has_its_exit_code() {
         "replay t 1 --view everything",
         "replay t 1 --seeds 0..5",
         "bench no-such-figure",
+        "run -j 4",
+        "run --json=yes",
+        "run --seeds=5",
     ] {
         let (output, _) = simtest(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments}");
@@ -51,6 +54,10 @@ fn wrong_usage_has_its_exit_code() {
     let (output, _) = simtest(&folder, "diff no-such-file neither");
     assert_eq!(output.status.code(), Some(70));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("usage:"), "what it is told is not wrong");
+    for arguments in ["run --help", "replay t 1 -h", "corpus prune --help", "-h"] {
+        let (output, text) = simtest(&folder, arguments);
+        assert!(output.status.success() && text.starts_with("usage:"), "{arguments}");
+    }
     let (output, text) = simtest(&folder, "help");
     assert!(output.status.success() && text.contains("exit codes: 0 pass"));
     let (output, text) = simtest(&folder, "--version");

@@ -30,7 +30,7 @@ impl Error {
 const FAILED: u8 = 70;
 
 /// Nobody may be listening.
-fn complain(why: &str) {
+pub(crate) fn complain(why: &str) {
     let _ = writeln!(io::stderr(), "simtest: {why}");
 }
 

@@ -7,7 +7,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process, thread};
+use std::{env, fmt, fs, io, process, thread};
+
+use simtest::Recording;
 
 use super::bar::Bar;
 use super::error::{Error, usage};
@@ -74,20 +76,33 @@ impl Run {
 pub(crate) fn recording(word: &str, arguments: &Arguments) -> Result<u8, Error> {
     let [file] = &arguments.words[..] else { return Err(usage("expected one recording")) };
     let path = fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))?;
-    let set = [
+    let protocol = protocol(&path).map_err(|why| format!("{file}: {why}"))?;
+    let mut set = vec![
         ("SIMTEST_RECORDING".to_owned(), path.display().to_string()),
         ("SIMTEST_ONLY".to_owned(), word.to_owned()),
     ];
+    set.extend(arguments.value("budget").map(|budget| ("SIMTEST_BUDGET".to_owned(), budget.to_owned())));
+    let mut others = Vec::new();
     for test in listed(arguments, "simtest_recording")? {
-        let run = test.run(&set)?;
-        // One that replays another protocol says nothing.
-        if run.word == "crash" && run.output.is_empty() {
+        let run = test.run_shown(word, &set, file, arguments)?;
+        if run.word == "other" {
+            others.push(run.output);
             continue;
         }
         report(word, &test, &run, arguments.has("json"));
         return Ok(run.code());
     }
-    Err(Error::Refused(format!("no test `simtest_recording` here can replay {file}")))
+    let others = if others.is_empty() { "there is none".to_owned() } else { others.join(", ") };
+    let why = format!("{file} is of {protocol}, which no test `simtest_recording` here replays: {others}");
+    Err(Error::Refused(why))
+}
+
+/// The name in the head of a recording.
+fn protocol(path: &Path) -> Result<String, String> {
+    let mut head = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(1 << 10).read_to_end(&mut head));
+    read.map_err(|error| error.to_string())?;
+    Recording::protocol_of(&head).map(str::to_owned)
 }
 
 /// Builds the tests and lists those made with the attribute.
@@ -110,12 +125,7 @@ fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, Error> {
     binaries.dedup();
     let mut all = Vec::new();
     for (binary, folder) in binaries {
-        let list = |arguments: &[&str]| {
-            let listed = Command::new(&binary).args(arguments).output();
-            let listed = listed.map_err(|error| format!("{}: {error}", binary.display()))?;
-            Ok::<_, Error>(String::from_utf8_lossy(&listed.stdout).into_owned())
-        };
-        let (text, ignored) = (list(&["--list"])?, list(&["--list", "--ignored"])?);
+        let (text, ignored) = (list(&binary, &["--list"])?, list(&binary, &["--list", "--ignored"])?);
         let named = |line: &str| {
             let path = line.strip_suffix(": test")?;
             let is = path.rsplit("::").next() == Some(name) && path.contains("::");
@@ -128,11 +138,41 @@ fn listed(arguments: &Arguments, name: &str) -> Result<Vec<Found>, Error> {
     Ok(all)
 }
 
-/// The test binary that a message of cargo tells of, and the folder of its package.
+/// What a test binary prints when it is to list its tests. One with another harness than libtest's may do anything else instead.
+fn list(binary: &Path, arguments: &[&str]) -> Result<String, Error> {
+    let failed = |why: &dyn fmt::Display| Error::Failed(format!("{}: {why}", binary.display()));
+    let mut command = Command::new(binary);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let said = child.stdout.take();
+    let child = Arc::new(Mutex::new(child));
+    let limit = Limit::new(LISTING, Arc::clone(&child));
+    let mut text = Vec::new();
+    let read = said.map_or(Ok(0), |mut said| said.read_to_end(&mut text));
+    let is_late = limit.end();
+    child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(|error| failed(&error))?;
+    if is_late {
+        let seconds = LISTING.as_secs();
+        return Err(failed(&format!(
+            "it has not listed its tests (`--list`) within {seconds} s; choose others with --test or --package"
+        )));
+    }
+    read.map_err(|error| failed(&error))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// So long a test binary may take to list its tests.
+const LISTING: Duration = Duration::from_secs(20);
+
+/// The test binary that a message of cargo tells of, and the folder of its package. A plain program is none, though it can have tests
+/// (`"target":{...,"test":true}`): it must not be run.
 fn executable(message: &str) -> Option<(PathBuf, PathBuf)> {
     let binary = path_in(message, "executable")?;
     let manifest = path_in(message, "manifest_path")?;
-    message.contains("\"test\":true").then(|| (binary, manifest.parent().unwrap_or(Path::new("")).into()))
+    let (_, profile) = message.split_once("\"profile\":{")?;
+    let (profile, _) = profile.split_once('}')?;
+    let is_test = profile.split(',').any(|setting| setting == "\"test\":true");
+    is_test.then(|| (binary, manifest.parent().unwrap_or(Path::new("")).into()))
 }
 
 fn path_in(message: &str, name: &str) -> Option<PathBuf> {
@@ -230,7 +270,26 @@ impl Found {
         self.start(set, Some(Bar::new(of, arguments.has("json").then_some(head))))
     }
 
-    fn start(&self, set: &[(String, String)], mut bar: Option<Bar>) -> Result<Run, Error> {
+    fn start(&self, set: &[(String, String)], bar: Option<Bar>) -> Result<Run, Error> {
+        let (run, end) = self.start_once(set, bar)?;
+        let Some(end) = end else { return Ok(run) };
+        // It is the same each time, so it is asked again, and says at what it is.
+        let path = env::temp_dir().join(format!("simtest-{}-under-way", process::id()));
+        let mut again = set.to_vec();
+        again.push(("SIMTEST_UNDER_WAY".to_owned(), path.display().to_string()));
+        let (_, again) = self.start_once(&again, None)?;
+        let at = read_and_remove(&path);
+        let at = if again.is_none() { "\n  not so at a second attempt".to_owned() } else { at };
+        let output = format!("the test's process has ended by itself: {end}{at}\n{}", run.output.trim_end());
+        Ok(Run { output: output.trim_end().to_owned(), ..run })
+    }
+
+    /// Runs it; how its process has ended, if that was before the test's end.
+    fn start_once(
+        &self,
+        set: &[(String, String)],
+        mut bar: Option<Bar>,
+    ) -> Result<(Run, Option<String>), Error> {
         let name = format!("simtest-{}-{}", process::id(), self.path.replace("::", "-"));
         let result = env::temp_dir().join(name);
         let begun = Instant::now();
@@ -277,7 +336,7 @@ impl Found {
             }
         }
         let stopped = limit.is_some_and(Limit::end);
-        child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(failed)?;
+        let ended = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(failed)?;
         if let Some(bar) = bar {
             bar.clear();
         }
@@ -296,10 +355,15 @@ impl Found {
             "failed" => return Err(Error::Failed(text.trim_end().to_owned())),
             _ => {}
         }
-        let output = if word == "crash" && text.is_empty() { errors } else { text.trim_end().to_owned() };
-        Ok(Run { word: word.to_owned(), output, shown, wrote, took })
+        let untold = word == "crash" && text.is_empty();
+        let output = if untold { errors } else { text.trim_end().to_owned() };
+        let end = (untold && ended.code() != Some(LIBTEST_FAILED)).then(|| ended.to_string());
+        Ok((Run { word: word.to_owned(), output, shown, wrote, took }, end))
     }
 }
+
+/// How the harness of Rust's tests ends when a test has panicked.
+const LIBTEST_FAILED: i32 = 101;
 
 /// So much longer it may take to say so.
 const GRACE: Duration = Duration::from_secs(3);

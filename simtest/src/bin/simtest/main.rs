@@ -50,11 +50,11 @@ const COMMANDS: [&str; 9] = ["run", "replay", "shrink", "why", "show", "certify"
 
 fn command(arguments: &[String]) -> Result<u8, Error> {
     let Some((word, rest)) = arguments.split_first() else { return Err(usage("what shall it do?")) };
+    if word == "help" || arguments.iter().any(|word| word == "--help" || word == "-h") {
+        tell!("{USAGE}");
+        return Ok(0);
+    }
     match word.as_str() {
-        "help" | "--help" | "-h" => {
-            tell!("{USAGE}");
-            return Ok(0);
-        }
         "--version" | "-V" => {
             tell!("simtest {}", env!("CARGO_PKG_VERSION"));
             return Ok(0);
@@ -156,9 +156,11 @@ fn run(arguments: &Arguments) -> Result<u8, Error> {
         let of = format!("{}/{} {}", number + 1, found.len(), test.name());
         let run = test.run_shown("run", &set, &of, arguments)?;
         found::report("run", test, &run, arguments.has("json"));
-        if code == 0 {
-            code = run.code();
-        }
+        // The codes are in the order of how grave they are.
+        code = [code, run.code()].into_iter().filter(|code| *code > 0).min().unwrap_or(0);
+    }
+    if filter.is_empty() {
+        corpus::tell_orphans(&found, arguments)?;
     }
     Ok(code)
 }

@@ -7,19 +7,21 @@ usage:
   simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
   simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|host=NAME|around=f2+20] [--until EVENT] [--step]
   simtest shrink TEST SEED | --sched FILE  [--budget 60s]
-  simtest replay FILE.rec, simtest shrink FILE.rec: a recorded session
+  simtest replay FILE.rec
+  simtest shrink FILE.rec  [--budget 60s]
   simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl
-  simtest corpus add FILE... | list | prune [--dry-run]
+  simtest corpus add FILE... | list | prune [--dry-run] [--orphans]
   simtest bench [NAME]... [--strict]
   simtest help, simtest --version
-all take --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
+all take --help, --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
 --features LIST, --all-features, --no-default-features and --release. Those that run tests take --timeout 60s: a test that has not
 ended by then is stopped, and counts as a liveness failure.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict (or an incomplete certificate),
-64 usage, 70 it could not be done (the tests do not build, a file cannot be read); of diff: 0 no difference, 1 one";
+of several the first of these; 64 usage, 70 it could not be done (the tests do not build, a file cannot be read); of diff: 0 no
+difference, 1 one";
 
 /// Words, values (`--name value`) and flags (`--name`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +35,9 @@ const VALUES: [&str; 9] = ["seeds", "jobs", "view", "faults", "out", "sched", "b
 /// What cargo is given.
 const CARGO_VALUES: [&str; 4] = ["package", "features", "test", "manifest-path"];
 const CARGO_FLAGS: [&str; 4] = ["release", "workspace", "all-features", "no-default-features"];
-const FLAGS: [&str; 12] = [
-    "strict", "json", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step", "trace", "dry-run",
+const FLAGS: [&str; 13] = [
+    "strict", "json", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step", "trace",
+    "dry-run", "orphans",
 ];
 
 /// What the value of an option should have been, if it is something else.
@@ -64,7 +67,7 @@ fn options(command: &str) -> &'static [&'static str] {
         "why" => &["sched"],
         "show" => &["sched", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "out"],
         "certify" => &["faults"],
-        "corpus" => &["dry-run"],
+        "corpus" => &["dry-run", "orphans"],
         "bench" => &["strict"],
         _ => &[],
     }
@@ -104,18 +107,28 @@ impl Arguments {
         let mut rest = arguments.iter().peekable();
         while let Some(word) = rest.next() {
             let Some(name) = word.strip_prefix("--") else {
+                if word.starts_with('-') && word.len() > 1 {
+                    return Err(format!("there is no option `{word}`; those with a name have two dashes"));
+                }
                 all.words.push(word.clone());
                 continue;
             };
+            let (name, own) = name.split_once('=').map_or((name, None), |(name, own)| (name, Some(own)));
             // `--sched` is a value, or at the end the form in which to show.
-            let value = rest.peek().filter(|value| !value.starts_with("--"));
+            let value =
+                own.or_else(|| rest.peek().map(|next| &next[..]).filter(|next| !next.starts_with("--")));
             match value {
                 Some(value) if VALUES.contains(&name) || CARGO_VALUES.contains(&name) => {
                     if let Some(expected) = expected(name, value) {
                         return Err(format!("--{name} {value}: expected {expected}"));
                     }
-                    all.values.push((name.into(), (*value).clone()));
-                    rest.next();
+                    all.values.push((name.into(), value.to_owned()));
+                    if own.is_none() {
+                        rest.next();
+                    }
+                }
+                _ if own.is_some() && (FLAGS.contains(&name) || CARGO_FLAGS.contains(&name)) => {
+                    return Err(format!("--{name} takes no value"));
                 }
                 _ if FLAGS.contains(&name) || CARGO_FLAGS.contains(&name) || name == "sched" => {
                     all.flags.push(name.into());
@@ -198,5 +211,12 @@ mod tests {
         let given = ["--package", "a", "--features", "x,y", "--package", "b", "--all-features"];
         assert_eq!(cargo.of_cargo(), given);
         assert_eq!(parse("--test"), Err("--test needs a value".into()));
+        let joined = parse("t --seeds=0..9 --package=a --features=x=y --json").unwrap();
+        assert_eq!((joined.value("seeds"), joined.words.len()), (Some("0..9"), 1));
+        assert_eq!(joined.of_cargo(), ["--package", "a", "--features", "x=y"]);
+        assert_eq!(parse("--json=yes"), Err("--json takes no value".into()));
+        assert_eq!(parse("--seeds=5"), Err("--seeds 5: expected a range like 0..1000".into()));
+        assert_eq!(parse("--speed=5"), Err("there is no option `--speed`".into()));
+        assert_eq!(parse("-j 4"), Err("there is no option `-j`; those with a name have two dashes".into()));
     }
 }

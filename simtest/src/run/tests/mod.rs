@@ -361,6 +361,16 @@ fn a_fault_on_nobody() {
 }
 
 #[test]
+fn a_trigger_takes_whole_words() {
+    let hits = |label: &str, seen: &str| on(label).matches("a", "b", seen);
+    assert!(hits("Add", "Add") && hits("Add", "Add 1") && hits("Add 1", "Add 1") && hits("Add", "Add(1)"));
+    assert!(
+        !hits("Add", "Added 1") && !hits("Add 1", "Add 10") && !hits("Add", "Add_all") && !hits("Add", "Ad")
+    );
+    assert!(hits("Add(", "Add(seq=1)") && hits("", "Add"));
+}
+
+#[test]
 fn a_boot_knows_the_others() {
     let mut sim = Sim::new("boot");
     let a = sim.node("a", |boot| {
@@ -371,6 +381,26 @@ fn a_boot_knows_the_others() {
     let b = sim.node("b", Probe::boot);
     assert_eq!((a.index(), b.addr()), (0, Addr::new(1)));
     sim.run(FromSeed::new(0)).assert_pass();
+}
+
+#[test]
+fn a_restarted_node_hears_where_the_others_are_now() {
+    let mut sim = Sim::new("boot");
+    sim.node("a", |boot| {
+        let moved = boot.addr_of("b") != Some(Addr::new(1));
+        assert_eq!((moved, boot.addr), (boot.life > 0, boot.id.addr()));
+        Probe::boot(boot)
+    });
+    let b = sim.node("b", move |boot| {
+        assert_eq!(boot.addr_of("b"), Some(boot.addr));
+        Probe::boot(boot)
+    });
+    sim.fault(at(ms(10)), Fault::rebind("b")).fault(at(ms(20)), Fault::crash("a").for_(ms(10)));
+    sim.fault(at(ms(20)), Fault::crash("b").for_(ms(5)));
+    sim.finally("both have begun again", move |v| v.node(b).is_some());
+    let outcome = sim.run(FromSeed::new(0));
+    outcome.assert_pass();
+    assert_eq!(outcome.stats.faults(Kind::Crash).mattered, 2);
 }
 
 #[derive(Clone, Default)]

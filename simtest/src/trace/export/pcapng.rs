@@ -18,7 +18,7 @@ const PORT: u16 = 4_747;
 impl Trace {
     /// A pcapng file: an interface for each node, on which are the datagrams that it sent and those that reached it, between
     /// made-up addresses (`fd00::1` for the first node) and ports (4747). Comments say what became of a datagram. Streams look
-    /// like TCP: a segment for each record, from and to ports from 49152 on the side that dialed.
+    /// like TCP: a segment for each record, or as many as it takes, from and to ports from 49152 on the side that dialed.
     pub fn pcapng(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut header = Vec::new();
@@ -52,12 +52,13 @@ impl Trace {
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
                     let comment =
                         format!("{} {} [{fate}]", self.id(flow, n, Which::Original), self.text_of(record));
-                    let segment = tcp.record(flow, n, bytes);
-                    Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                    for segment in tcp.record(flow, n, bytes) {
+                        Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
+                    }
                 }
                 What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => {
                     let comment = format!("{} arrives", self.id(flow, n, Which::Original));
-                    if let Some(segment) = tcp.again(flow, n) {
+                    for segment in tcp.again(flow, n) {
                         Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                     }
                 }
@@ -182,6 +183,9 @@ struct Tcp<'a> {
     records: BTreeMap<(u32, u32), (u32, &'a [u8])>,
 }
 
+/// The most bytes of a segment: with TCP's header they fill a packet.
+const SEGMENT: usize = u16::MAX as usize - 20;
+
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
@@ -239,16 +243,23 @@ impl<'a> Tcp<'a> {
         Some((on, segment))
     }
 
-    fn record(&mut self, flow: u32, n: u32, bytes: &'a [u8]) -> Vec<u8> {
+    /// As many as it takes.
+    fn segments(&self, flow: u32, seq: u32, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let begins = (0..).step_by(SEGMENT).map(|at| seq.wrapping_add(at));
+        let parts = bytes.chunks(SEGMENT).zip(begins);
+        parts.map(|(part, seq)| self.segment(flow, seq, PUSH | ACK, part)).collect()
+    }
+
+    fn record(&mut self, flow: u32, n: u32, bytes: &'a [u8]) -> Vec<Vec<u8>> {
         let seq = self.written[flow as usize] + 1;
         self.written[flow as usize] += bytes.len() as u32;
         self.records.insert((flow, n), (seq, bytes));
-        self.segment(flow, seq, PUSH | ACK, bytes)
+        self.segments(flow, seq, bytes)
     }
 
-    fn again(&self, flow: u32, n: u32) -> Option<Vec<u8>> {
-        let (seq, bytes) = self.records.get(&(flow, n))?;
-        Some(self.segment(flow, *seq, PUSH | ACK, bytes))
+    fn again(&self, flow: u32, n: u32) -> Vec<Vec<u8>> {
+        let record = self.records.get(&(flow, n));
+        record.map(|(seq, bytes)| self.segments(flow, *seq, bytes)).unwrap_or_default()
     }
 }
 
@@ -295,5 +306,39 @@ fn fold(mut sum: u64) -> u16 {
     match !(sum as u16) {
         0 => 0xffff,
         sum => sum,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{Cmd, replay, three};
+    use crate::time::ms;
+
+    #[test]
+    fn a_long_record_takes_several_segments() {
+        let (mut sim, [a, b, _]) = three();
+        sim.workload(|w| {
+            w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["x"]));
+        });
+        let trace = replay(&sim, "").trace;
+        let bytes: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
+        let mut tcp = Tcp::new(&trace);
+        let first = tcp.record(0, 1, &bytes);
+        let next = tcp.record(0, 2, &[9]);
+        let mut seq = 1;
+        let mut whole = Vec::new();
+        for packet in first.iter().chain(&next) {
+            let (head, segment) = packet.split_at(40);
+            assert_eq!(usize::from(u16::from_be_bytes([head[4], head[5]])), segment.len());
+            assert_eq!(segment[4..8], u32::to_be_bytes(seq));
+            // A checksum that is right makes the sum of everything zero.
+            assert_eq!(fold(sum16(&packet[8..]) + segment.len() as u64 + 6), 0xffff);
+            seq += segment.len() as u32 - 20;
+            whole.extend_from_slice(&segment[20..]);
+        }
+        assert_eq!((first.len(), next.len(), whole.len()), (4, 1, 200_001));
+        assert_eq!(whole[..200_000], bytes[..]);
+        assert_eq!(tcp.again(0, 1).concat().len(), first.concat().len());
     }
 }

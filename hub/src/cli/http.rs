@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::http::Admin;
 
@@ -72,8 +72,9 @@ pub(crate) struct HttpArgs {
     /// HTTP connections at once from one address, unless it is this machine's own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_http_per_address: usize,
-    /// Repeat at /echo what web sockets say, for conformance suites: 16 at once, 3 MiB of memory each.
-    #[arg(long)]
+    /// Whether what web sockets say at /echo is repeated, for conformance suites: 16 at once, up to 3 MiB of memory each.
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, action = ArgAction::Set, hide_possible_values = true)]
     pub(crate) echo: bool,
     /// Rooms with somebody in them at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]

@@ -50,6 +50,7 @@ impl Shape {
         match setting.get_action() {
             ArgAction::SetTrue => Self::Switch,
             ArgAction::Append => Self::List,
+            _ if kind == TypeId::of::<bool>() => Self::Switch,
             _ if numbers.iter().any(|number| kind == *number) => Self::Number,
             _ => Self::Text,
         }
@@ -159,8 +160,8 @@ fn named_file(given: &[OsString]) -> Option<OsString> {
 
 fn switch(place: &str, text: &str) -> Result<Vec<String>, SettingError> {
     match text {
-        "true" | "1" | "yes" => Ok(vec![String::new()]),
-        "false" | "0" | "no" | "" => Ok(Vec::new()),
+        "true" | "1" | "yes" => Ok(vec!["true".to_owned()]),
+        "false" | "0" | "no" | "" => Ok(vec!["false".to_owned()]),
         _ => Err(SettingError {
             place: place.to_owned(),
             what: format!("expected {}, found {text:?}", Shape::Switch.words()),
@@ -210,9 +211,7 @@ fn read(
 
 fn values(shape: Shape, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     match (shape, value.get_ref()) {
-        (Shape::Switch, DeValue::Boolean(is_on)) => {
-            Some(if *is_on { vec![String::new()] } else { Vec::new() })
-        }
+        (Shape::Switch, DeValue::Boolean(is_on)) => Some(vec![is_on.to_string()]),
         (Shape::Number, DeValue::Integer(number)) => Some(vec![number.as_str().replace('_', "")]),
         (Shape::Text | Shape::List, DeValue::String(text)) => Some(vec![text.to_string()]),
         (Shape::List, DeValue::Array(list)) => {
@@ -239,11 +238,14 @@ fn checked(
     values: &[String],
     place: &str,
 ) -> Result<Vec<OsString>, SettingError> {
+    let has_no_value = settings(server)
+        .any(|(known, setting)| known == name && matches!(setting.get_action(), ArgAction::SetTrue));
     let argument = |value: &String| match shape {
-        Shape::Switch => format!("--{name}"),
-        _ => format!("--{name}={value}"),
+        // It is off by default.
+        Shape::Switch if has_no_value => (value == "true").then(|| format!("--{name}")),
+        _ => Some(format!("--{name}={value}")),
     };
-    let arguments: Vec<String> = values.iter().map(argument).collect();
+    let arguments: Vec<String> = values.iter().filter_map(argument).collect();
     for (argument, value) in arguments.iter().zip(values) {
         let alone = server.clone().no_binary_name(true).try_get_matches_from([argument]);
         match alone {

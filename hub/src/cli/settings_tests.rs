@@ -57,6 +57,23 @@ fn the_command_line_counts_before_the_environment_before_the_file_before_the_def
 }
 
 #[test]
+fn a_switch_that_is_on_can_be_put_off_everywhere() {
+    let echo = |arguments: &[&str], environment, file| serve(arguments, environment, file).web.echo;
+    assert!(echo(&[], &[], ""));
+    assert!(echo(&["--echo"], &[("BOWLINE_ECHO", "false")], ""));
+    for (arguments, environment, file) in [
+        (&["--echo=false"][..], &[("BOWLINE_ECHO", "true")][..], ""),
+        (&["serve", "--echo=false"], &[], ""),
+        (&[], &[("BOWLINE_ECHO", "0")], ""),
+        (&["--config", FILE], &[], "echo = false"),
+    ] {
+        assert!(!echo(arguments, environment, file), "{arguments:?} {environment:?} {file}");
+    }
+    assert!(printed(&[], &[], "").contains("echo = true # default"));
+    assert!(printed(&["--config", FILE], &[], "echo = false").contains("echo = false # /"));
+}
+
+#[test]
 fn what_belongs_together_may_come_from_anywhere() {
     let args =
         serve(&["--config", FILE, "--tls", "127.0.0.1:1"], &[("BOWLINE_TLS_KEY", "k")], "tls-cert = \"c\"");
@@ -163,7 +180,8 @@ fn the_guide_has_every_setting_in_one_table() {
             let value = value.to_string_lossy();
             if value.is_empty() { String::new() } else { format!("`{value}`") }
         });
-        let default = if kind == "true or false" { "`false`".to_owned() } else { default };
+        let is_off = kind == "true or false" && default.is_empty();
+        let default = if is_off { "`false`".to_owned() } else { default };
         let variable = layers::variable(name);
         let help = setting.get_help().unwrap().to_string().replace('\n', " ");
         format!("| `{name}` | `{variable}` | {kind} | {default} | {help} |")

@@ -127,7 +127,7 @@ fn echo_passes_the_autobahn_suite() {
         );
     };
     let (data, place) = (tempdir().unwrap(), tempdir().unwrap());
-    let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0", "--echo"]);
+    let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0"]);
     let url = format!("{}/echo", web(&server).replace("http://", "ws://"));
     let spec = format!(
         r#"{{"outdir": "reports", "servers": [{{"agent": "bowline", "url": "{url}"}}],

@@ -172,7 +172,7 @@ fn guests_and_native_clients_are_in_one_room() {
 #[test]
 fn what_is_no_web_socket_ends_with_the_reason() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &["--echo"]);
+    let server = start(data.path(), &[]);
     let cases: [(&[u8], u16); 7] = [
         (&[0x81, 0x01, b'x'], 1002),
         (&[0xF1, 0x80, 1, 2, 3, 4], 1002),
@@ -201,7 +201,7 @@ fn what_is_no_web_socket_ends_with_the_reason() {
 #[test]
 fn echo_says_what_it_hears_in_pieces_and_between_pings() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &["--echo"]);
+    let server = start(data.path(), &[]);
     let mut socket = socket(&server, "/echo");
     let pieces: [&[u8]; 4] = [
         &[0x01, 0x82, 0, 0, 0, 0, b'H', 0xC3],
@@ -225,7 +225,7 @@ fn echo_says_what_it_hears_in_pieces_and_between_pings() {
 #[test]
 fn so_many_echoes_there_are_and_no_more() {
     let data = tempdir().unwrap();
-    let server = start(data.path(), &["--echo"]);
+    let server = start(data.path(), &[]);
     let mut sockets: Vec<_> = (0..16).map(|_| socket(&server, "/echo")).collect();
     let ask = || {
         let stream = TcpStream::connect(address(&server)).unwrap();

@@ -331,8 +331,6 @@ impl Member {
                 self.is_live = false;
             }
             ClientEvent::Notification(told) => {
-                // Who is banned there, and is in `test/awkward` already, hears nothing else.
-                self.is_moving = false;
                 let what =
                     if told.title.is_empty() { String::new() } else { format!("{}: ", escaped(&told.title)) };
                 self.say_words(format!("{what}{}", escaped(&told.text)));
@@ -390,7 +388,10 @@ impl Member {
 
     fn entered(&mut self, snapshot: &Arc<Snapshot>) {
         let is_new = self.room.as_ref() != Some(&snapshot.room);
-        self.is_moving = false;
+        if std::mem::take(&mut self.is_moving) && !is_new {
+            // There was no room, or there is a ban, which is told as well.
+            self.say_words(format!("you stay in {}", escaped(&snapshot.room)));
+        }
         self.room = Some(Arc::clone(&snapshot.room));
         self.people = snapshot.participants.iter().map(|one| (one.user, one.clone())).collect();
         let crown = std::mem::replace(&mut self.crown, snapshot.crown);

@@ -167,15 +167,21 @@ impl Hall {
     }
 
     fn resync_room(&mut self, peer: Peer) {
-        let Some(session) = self.sessions.get(&peer) else { return };
+        if self.greet_again(peer) {
+            self.stats.resynced += 1;
+        }
+    }
+
+    /// Tells a peer the room that it is in, unless it will be told anyway; says whether it was.
+    pub(super) fn greet_again(&mut self, peer: Peer) -> bool {
+        let Some(session) = self.sessions.get(&peer) else { return false };
         let room = session.place.as_ref().and_then(|log| self.room(log));
         let seat =
             room.and_then(|room| room.seat_of(session.user, peer).filter(|&seat| !room.is_arriving(seat)));
-        if let (Some(room), Some(seat)) = (room, seat) {
-            let mut effects = Effects::default();
-            room.greet(seat, &mut effects);
-            self.stats.resynced += 1;
-            self.outputs.extend(effects.outgoing.into_iter().map(super::Output::Tell));
-        }
+        let (Some(room), Some(seat)) = (room, seat) else { return false };
+        let mut effects = Effects::default();
+        room.greet(seat, &mut effects);
+        self.outputs.extend(effects.outgoing.into_iter().map(super::Output::Tell));
+        true
     }
 }

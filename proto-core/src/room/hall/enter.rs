@@ -123,8 +123,9 @@ impl Hall {
         if let Some(session) = self.sessions.get_mut(&peer)
             && session.place.as_ref() == Some(log)
         {
-            // Where it was sent instead it is already.
+            // Where it was sent instead it is already: the room says so again.
             session.entering = None;
+            self.greet_again(peer);
             return Ok(());
         }
         self.room(log).ok_or(Reason::NotNow)?.may_join(now, &self.config, &newcomer)?;

@@ -237,9 +237,10 @@ impl Hall {
             if let Some(at) = open.deadline.take() {
                 self.deadlines.remove(&(at, Arc::clone(log)));
             }
-            let gone = open.room.listed();
+            if open.listed.is_some() {
+                self.lists.note(self.now, open.room.name(), true, None);
+            }
             self.places.remove(log);
-            self.lists.note(self.now, gone);
             self.asks.push_back(Ask::Close(Arc::clone(log)));
             return;
         }
@@ -253,9 +254,13 @@ impl Hall {
             }
             open.deadline = deadline;
         }
-        if open.listed != open.room.listed() {
-            open.listed = open.room.listed();
-            self.lists.note(self.now, open.listed.clone());
+        let Some(Place::Open(open)) = self.places.get(log) else { return };
+        let listed = self.to_list(open);
+        if let Some(Place::Open(open)) = self.places.get_mut(log)
+            && open.listed != listed
+        {
+            let was_shown = core::mem::replace(&mut open.listed, listed.clone()).is_some();
+            self.lists.note(self.now, open.room.name(), was_shown, listed);
         }
     }
 

@@ -39,8 +39,8 @@ pub(super) struct Open {
     /// What was said last, oldest first.
     pub(super) recent: VecDeque<Arc<ChatLine>>,
     pub(super) deadline: Option<Timestamp>,
-    /// As lists have it.
-    pub(super) listed: ListedRoom,
+    /// As lists show it, if they do.
+    pub(super) listed: Option<ListedRoom>,
 }
 
 /// A room whose log is being read.
@@ -266,8 +266,7 @@ impl Hall {
             }
         }
         let room = Room::new(opening.name, state, &self.config, now);
-        let listed = room.listed();
-        let open = Open { room, recent: opening.recent, deadline: None, listed };
+        let open = Open { room, recent: opening.recent, deadline: None, listed: None };
         self.places.insert(Arc::clone(log), Place::Open(Box::new(open)));
         for peer in opening.waiting {
             let entering = self.sessions.get_mut(&peer).and_then(|session| session.entering.take());

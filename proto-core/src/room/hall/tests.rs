@@ -448,6 +448,112 @@ fn lists_show_what_is_visible() {
     world.run();
     world.pass(Duration::from_millis(200));
     assert_eq!(lists(&mut world), [(false, alloc::vec!["a room 0".into()])], "hidden");
+    world.join(4, "a room");
+    world.pass(Duration::from_millis(200));
+    assert_eq!(lists(&mut world), [], "nothing is told of what is hidden");
+    for number in [1, 3, 4] {
+        world.hall.close(world.now, Peer::Guest(number), Departure::Left);
+    }
+    world.run();
+    world.pass(Duration::from_millis(200));
+    assert_eq!(lists(&mut world), [], "nor that it ends");
+}
+
+/// What lists have told: to how many, whether it is all, and the rooms.
+fn listed(world: &mut World) -> Vec<(usize, bool, Vec<crate::room::ListedRoom>)> {
+    let list = |output: Output| match output {
+        Output::Tell(Outgoing { to, event: Event::Rooms(list) }) => {
+            let hear = match to {
+                Audience::One(_) => 1,
+                Audience::Many { seats, .. } => seats.len(),
+            };
+            Some((hear, list.full, list.rooms.clone()))
+        }
+        _ => None,
+    };
+    core::mem::take(&mut world.outputs).into_iter().filter_map(list).collect()
+}
+
+#[test]
+fn a_room_that_is_made_hidden_is_never_told() {
+    let mut world = World::new();
+    world.open(1, None);
+    world.command(1, Command::ListRooms(true));
+    world.run();
+    listed(&mut world);
+    world.open(2, None);
+    let set = SettingsChange { visible: Some(false), ..SettingsChange::default() };
+    world.command(2, Command::Enter { room: "secret".into(), set: Some(set) });
+    // The disk is slow: lists are due before anything of the room is durable.
+    for _ in 0..8 {
+        while let Some(output) = world.hall.poll_output() {
+            world.outputs.push(output);
+        }
+        world.now.mono += Duration::from_millis(200);
+        world.hall.handle_timeout(world.now);
+        world.step();
+    }
+    world.run();
+    world.pass(Duration::from_millis(200));
+    assert!(world.hall.room("secret").is_some_and(|room| !room.state().settings.visible));
+    world.hall.close(world.now, Peer::Guest(2), Departure::Left);
+    world.run();
+    world.pass(Duration::from_millis(200));
+    assert_eq!(listed(&mut world), []);
+}
+
+#[test]
+fn who_was_not_shown_a_room_does_not_hear_that_it_is_hidden() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "lobby");
+    world.join(3, "lobby");
+    world.command(2, Command::ListRooms(true));
+    world.run();
+    world.outputs.clear();
+    let change = SettingsChange { visible: Some(false), ..SettingsChange::default() };
+    world.command(1, Command::Settings { epoch: world.epoch("a room"), change });
+    world.run();
+    world.command(3, Command::ListRooms(true));
+    world.pass(Duration::from_millis(200));
+    let told = listed(&mut world);
+    let names = |rooms: &[crate::room::ListedRoom]| {
+        rooms.iter().map(|room| alloc::format!("{} {}", room.room, room.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told.iter().map(|(hear, full, rooms)| (*hear, *full, names(rooms))).collect::<Vec<_>>(),
+        [
+            (1, true, alloc::vec!["lobby 2".into()]),
+            (1, false, alloc::vec!["a room 0".into()]),
+            (1, true, alloc::vec!["lobby 2".into()])
+        ]
+    );
+    let gone = &told[1].2[0];
+    assert!(gone.crown.is_none() && gone.settings.visible, "nothing but its name: {gone:?}");
+}
+
+#[test]
+fn who_is_sent_back_to_where_he_is_hears_so() {
+    let mut world = World::new();
+    for number in 0..20 {
+        world.join(number, "lobby");
+    }
+    world.join(20, "lobby2");
+    world.outputs.clear();
+    world.enter(20, "lobby");
+    world.run();
+    let told: Vec<_> = world
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Tell(Outgoing { to: Audience::One(peer), event: Event::Snapshot(snapshot) }) => {
+                Some((*peer, &*snapshot.room))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(Peer::Guest(20), "lobby2")]);
+    assert_eq!(world.hall.stats().joined, 21);
 }
 
 #[test]

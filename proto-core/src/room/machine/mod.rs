@@ -225,6 +225,11 @@ impl Room {
         }
     }
 
+    /// Whether lists may show it, now and when everything proposed holds.
+    pub(super) fn is_visible(&self) -> bool {
+        self.state.settings.visible && self.ahead.settings.visible
+    }
+
     /// The room as lists have it.
     pub fn listed(&self) -> ListedRoom {
         ListedRoom {

@@ -64,7 +64,7 @@ impl Room {
         true
     }
 
-    pub(super) fn is_settled(&self) -> bool {
+    pub(in crate::room) fn is_settled(&self) -> bool {
         self.proposed.is_empty() && self.sent.is_empty()
     }
 }

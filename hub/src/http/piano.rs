@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::serve::Hub;
 
 /// Messages that are taken in before others have their turn.
 const TURN: usize = 64;
-/// How long a guest who is sent away has to take what waits for it, and to answer.
+/// How long a guest who is sent away has to take what waits for it, and to answer. It is in no room meanwhile.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// The hub's side of a guest; whatever ends it, the hub hears of it.
@@ -27,6 +27,15 @@ struct Guest<'a> {
     texts: Vec<Bytes>,
     /// It has said hi.
     is_known: bool,
+}
+
+impl Guest<'_> {
+    /// Hands what still waits to the socket.
+    fn take_rest(&mut self, socket: &mut Socket) {
+        let Self { shared, id, texts, .. } = self;
+        shared.turn(|hub, now| hub.guest_takes(now, *id, texts, Waker::noop()));
+        socket.queue(std::mem::take(texts));
+    }
 }
 
 impl Drop for Guest<'_> {
@@ -48,6 +57,9 @@ pub(super) async fn serve(shared: &Shared<Hub>, stream: TcpStream, part: &[u8], 
     let mut guest = Guest { shared, id, texts: Vec::new(), is_known: false };
     match poll_fn(|cx| turn(cx, &mut guest, &mut socket)).await {
         Ok(end) => {
+            guest.take_rest(&mut socket);
+            // The others need not wait for the goodbye. Who leaves with the server does: it ends once nobody is there.
+            let _guest = (end == End::SERVER_CLOSES).then_some(guest);
             let goodbye = async {
                 poll_fn(|cx| socket.poll_flush(cx)).await?;
                 socket.close(end.code, end.reason)?;

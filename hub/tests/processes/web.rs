@@ -57,7 +57,7 @@ fn there_is_what_there_is() {
         ("/readyz", "200", "ready"),
         ("/metrics", "200", "bowline_ready 1\n"),
         ("/ws", "400", "web sockets"),
-        ("/echo", "404", "nothing here"),
+        ("/echo", "400", "web sockets"),
         ("/nothing", "404", "nothing here"),
         ("/../Cargo.toml", "404", "nothing here"),
     ] {
@@ -279,4 +279,51 @@ fn the_dashboard_shows_metrics_that_there_are() {
     for name in names {
         assert!(docs.contains(&format!("| `{name}` |")), "{name}");
     }
+}
+
+#[test]
+fn who_is_sent_away_is_in_no_room_while_his_goodbye_is_on_its_way() {
+    let data = tempdir().unwrap();
+    let server = crate::admin::start_with_token(data.path());
+    let enter = |name: &str| {
+        let mut guest = socket(&server, "/ws");
+        let hello =
+            format!(r#"[{{"m":"hi"}},{{"m":"userset","set":{{"name":"{name}"}}}},{{"m":"ch","_id":"r"}}]"#);
+        guest.send(Message::text(hello)).unwrap();
+        let user = heard(&mut guest, "ch")["p"].as_str().unwrap().to_owned();
+        (guest, user)
+    };
+    let (mut ann, _) = enter("ann");
+    for is_kicked in [false, true] {
+        // He does not answer, so that the server hangs up after a while: the others hear of him before. One try may take too long.
+        let told_before = (0..5).any(|_| {
+            let (mut bob, user) = enter("bob");
+            if is_kicked {
+                let body = format!(r#"{{"user":"{user}"}}"#);
+                let answer = crate::admin::ask(&server, "POST", "/admin/kick", crate::admin::TOKEN, &body);
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            } else {
+                bob.send(Message::text(r#"[{"m":"bye"}]"#)).unwrap();
+            }
+            assert_eq!(heard(&mut ann, "bye")["p"], *user);
+            let stream = bob.get_mut();
+            stream.set_nonblocking(true).unwrap();
+            let mut bytes = [0; 1024];
+            let end = loop {
+                match stream.read(&mut bytes) {
+                    Ok(1..) => {}
+                    end => break end,
+                }
+            };
+            end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        });
+        assert!(told_before, "kicked: {is_kicked}");
+    }
+}
+
+#[test]
+fn there_is_no_echo_where_none_is_wanted() {
+    let data = tempdir().unwrap();
+    let server = start(data.path(), &["--echo=false"]);
+    assert!(get(&server, "/echo").starts_with("HTTP/1.1 404 "));
 }

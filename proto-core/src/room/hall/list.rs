@@ -46,7 +46,13 @@ impl Lists {
     }
 
     /// A room was shown in lists or not, and is from now on or not.
-    pub(super) fn note(&mut self, now: Timestamp, name: &Arc<str>, was_shown: bool, room: Option<ListedRoom>) {
+    pub(super) fn note(
+        &mut self,
+        now: Timestamp,
+        name: &Arc<str>,
+        was_shown: bool,
+        room: Option<ListedRoom>,
+    ) {
         if self.subscribers.is_empty() {
             return;
         }

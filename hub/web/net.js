@@ -6,6 +6,8 @@ const SILENCE = 35_000;
 /// The server takes 4 lines in 4 s; a little less often, so that none is refused.
 const LINES_AT_ONCE = 3;
 const LINE_EVERY = 1150;
+/// How long the answer to a change of rooms is waited for: the server may be silent about one that is refused.
+const MOVING = 5_000;
 
 /// A secret that makes this browser the same user everywhere and always.
 function token() {
@@ -37,6 +39,8 @@ export class Net extends EventTarget {
   #sayTimer;
   room = "lobby";
   #at;
+  /// Whether another room was asked for: what is said meanwhile is meant for that one, and waits.
+  #isMoving = false;
   own;
   offset = 0;
 
@@ -90,6 +94,7 @@ export class Net extends EventTarget {
     clearInterval(this.#timers[0]);
     this.#socket = undefined;
     this.#at = undefined;
+    this.#isMoving = false;
     this.#tell("state", "offline");
     if (code >= 4000 && code !== 4000) this.#tell("away", reason);
     const delay = code === 4009 ? DELAYS.at(-1) : DELAYS[Math.min(this.#attempt++, DELAYS.length - 1)];
@@ -108,12 +113,26 @@ export class Net extends EventTarget {
 
   enter(room) {
     this.room = room;
+    if (this.#at !== undefined && room !== this.#at) {
+      this.#isMoving = true;
+      clearTimeout(this.#timers[2]);
+      this.#timers[2] = setTimeout(() => this.#stay(), MOVING);
+    }
     this.send({ m: "ch", _id: room });
+  }
+
+  /// Another room was asked for, and it is still in the one before.
+  #stay() {
+    if (!this.#isMoving) return;
+    this.#isMoving = false;
+    this.room = this.#at;
+    this.#dropOthers();
+    this.#flush();
   }
 
   /// Says something, now or as soon as it can be.
   say(text) {
-    this.pending.push({ text, room: this.#at ?? this.room, nr: ++this.#nr, life: 0 });
+    this.pending.push({ text, room: (this.#isMoving ? undefined : this.#at) ?? this.room, nr: ++this.#nr, life: 0 });
     this.#flush();
     this.#tell("pending");
   }
@@ -126,7 +145,16 @@ export class Net extends EventTarget {
     return texts;
   }
 
+  /// Lines that were said for another room than this one are told, each.
+  #dropOthers() {
+    const others = this.pending.filter((line) => line.room !== this.#at);
+    for (const line of others) {
+      this.#giveUp(line, line.life ? "you left before it was seen in the room: it may have been heard or not" : `it was for ${line.room}`);
+    }
+  }
+
   #flush() {
+    if (this.#isMoving) return;
     for (const line of this.pending) {
       if (line.life || line.room !== this.#at) continue;
       if (this.#allowed < 1) return;
@@ -156,9 +184,10 @@ export class Net extends EventTarget {
           this.room = message.ch._id;
           if (!isSame) {
             this.#lastId = 0;
-            this.pending = this.pending.filter((line) => line.room === this.#at);
             this.#tell("room", message.ch._id);
           }
+          this.#isMoving = false;
+          this.#dropOthers();
           this.#tell("state", "online");
         }
         this.#tell("ch", message);

@@ -109,3 +109,34 @@ test("a line that is refused for now is said later, one that is refused for good
   assert.deepEqual(net.pending, []);
   assert.deepEqual(told, [["unsaid", { text: "hello", why: "there is no chat in this room" }]]);
 });
+
+test("a line for another room than one is in now is told, and not said there", async () => {
+  const { net, told } = page();
+  net.say("sent");
+  sockets[0].die();
+  net.say("waiting");
+  await next();
+  sockets[1].onopen();
+  sockets[1].hear({ m: "hi", t: Date.now(), u: me });
+  sockets[1].hear({ m: "ch", p: "me", ch: { _id: "test/awkward" }, ppl: [] }, { m: "c", c: [] });
+  assert.deepEqual([said(sockets[1]), net.pending], [[], []]);
+  assert.deepEqual(told.map(([name, { text }]) => [name, text]), [["unsaid", "sent"], ["unsaid", "waiting"]]);
+});
+
+test("what is said on the way to another room is said there, or told", async () => {
+  const { net, told } = page();
+  net.enter("b room");
+  net.say("for b");
+  assert.deepEqual(said(sockets[0]), []);
+  sockets[0].hear({ m: "ch", p: "me", ch: { _id: "b room" }, ppl: [] }, { m: "c", c: [] });
+  assert.deepEqual(said(sockets[0]).map(({ message }) => message), ["for b"]);
+  sockets[0].hear(line(1, "for b"));
+  net.enter("c room");
+  net.say("for c");
+  // The server says nothing.
+  await next();
+  assert.deepEqual(told.filter(([name]) => name === "unsaid").map(([, { text }]) => text), ["for c"]);
+  assert.deepEqual([net.room, net.pending], ["b room", []]);
+  net.say("for b again");
+  assert.deepEqual(said(sockets[0]).map(({ message }) => message), ["for b", "for b again"]);
+});

@@ -76,7 +76,7 @@ impl World {
                 Ask::Say(log, said) => {
                     self.to_commit.push_back((log, said.client, Kind::TEXT, said.name, said.text));
                 }
-                Ask::Close(_) => {}
+                Ask::Close(..) => {}
             }
         }
     }

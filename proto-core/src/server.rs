@@ -101,7 +101,7 @@ pub struct Server<A: Address = SocketAddr> {
     /// Batches handed out and not answered: the highest number of each kind.
     handed_out: u64,
     answered: u64,
-    expiry: Option<expiry::Expiry>,
+    expiry: expiry::Expiry,
     stats: ServerStats,
     gate: Option<Arc<dyn Gate>>,
 }
@@ -122,7 +122,7 @@ impl<A: Address> Server<A> {
             events: VecDeque::new(),
             handed_out: 0,
             answered: 0,
-            expiry: None,
+            expiry: expiry::Expiry::default(),
             stats: ServerStats::default(),
             gate: None,
         }
@@ -131,7 +131,7 @@ impl<A: Address> Server<A> {
     /// The same with these rooms; only before the first packet. Logs of empty rooms expire from `now` on, if they do.
     #[must_use]
     pub fn with_rooms(mut self, now: Now, config: RoomConfig) -> Self {
-        self.expiry = config.keep.map(|keep| expiry::Expiry::new(now.mono, keep));
+        self.expiry = expiry::Expiry::new(now.mono, config.keep, config.keep_silent);
         self.hall = Hall::new(config, self.hall_seed);
         self
     }
@@ -207,8 +207,11 @@ impl<A: Address> Server<A> {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let services = [self.chat.poll_timeout(), self.hall.poll_timeout(), self.links.deadline()];
-        let expiry = self.expiry.as_ref().map(|expiry| expiry.due);
-        services.into_iter().chain([expiry, self.peers.endpoint.poll_timeout()]).flatten().min()
+        services
+            .into_iter()
+            .chain([self.expiry.deadline(), self.peers.endpoint.poll_timeout()])
+            .flatten()
+            .min()
     }
 
     /// The next batch to make durable.
@@ -259,7 +262,7 @@ impl<A: Address> Server<A> {
     /// `how` says. Rooms stay as they are for then.
     pub fn drain(&mut self, now: Now, how: Drain) {
         self.hall.drain();
-        self.expiry = None;
+        self.expiry = expiry::Expiry::default();
         self.peers.drain(now, how);
         self.pump(now);
     }

@@ -51,6 +51,7 @@ pub(super) const fn why(reason: Reason) -> &'static str {
         Reason::RoomFull => "the room is full",
         Reason::BadName => "nothing can be called so",
         Reason::TooManyRooms => "there are too many rooms",
+        Reason::TooManyNew => "you have made too many new rooms; wait a little",
         Reason::Banned => "you are banned there",
         Reason::ChatOff => "there is no chat in this room",
         Reason::CrownSolo => "only who has the crown plays",

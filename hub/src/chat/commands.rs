@@ -6,6 +6,8 @@ pub(super) enum Argument {
     None,
     /// Somebody in the room.
     Name,
+    /// Somebody who has left it.
+    Gone,
     /// A room.
     Room,
     /// Anything.
@@ -94,7 +96,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "send somebody out for 30 minutes, or for up to 60",
         |name| Some(Order::Ban(name)),
     ),
-    command("/unban", "NAME", Argument::Name, false, "let somebody in again", |name| {
+    command("/unban", "NAME", Argument::Gone, false, "let somebody in again", |name| {
         Some(Order::Unban(name))
     }),
     command("/quit", "", Argument::None, true, "leave; also: Ctrl-D", |_| Some(Order::Quit)),
@@ -146,6 +148,7 @@ pub(super) fn help() -> impl Iterator<Item = String> {
 pub(super) fn complete<'a>(
     line: &str,
     names: impl Iterator<Item = &'a str>,
+    gone: impl Iterator<Item = &'a str>,
     rooms: impl Iterator<Item = &'a str>,
 ) -> (usize, Vec<String>) {
     let about = COMMANDS.iter().find_map(|command| {
@@ -157,9 +160,10 @@ pub(super) fn complete<'a>(
         let start = start.to_lowercase();
         all.filter(|one| one.to_lowercase().starts_with(&start)).map(str::to_owned).collect()
     };
-    let (mut names, mut rooms) = (names, rooms);
+    let (mut names, mut gone, mut rooms) = (names, gone, rooms);
     match about {
         Some((Argument::Name, start)) => (line.len() - start.len(), beginning(start, &mut names)),
+        Some((Argument::Gone, start)) => (line.len() - start.len(), beginning(start, &mut gone)),
         Some((Argument::Room, start)) => (line.len() - start.len(), beginning(start, &mut rooms)),
         Some(_) => (line.len(), Vec::new()),
         None => {
@@ -247,12 +251,14 @@ mod tests {
     #[test]
     fn commands_names_and_rooms_are_completed() {
         let complete = |line: &str| {
-            complete(line, ["ann", "Anton", "bob"].into_iter(), ["lobby", "lounge", "my room"].into_iter())
+            let rooms = ["lobby", "lounge", "my room"].into_iter();
+            complete(line, ["ann", "Anton", "bob"].into_iter(), ["anna"].into_iter(), rooms)
         };
         let (at, found) = complete("/k");
         assert_eq!((at, found), (0, vec!["/kick ".to_owned()]));
         assert_eq!(complete("session ").1, ["session list", "session join "]);
         assert_eq!(complete("/kick an"), (6, vec!["ann".to_owned(), "Anton".to_owned()]));
+        assert_eq!(complete("/unban an"), (7, vec!["anna".to_owned()]), "who is here is not banned");
         assert_eq!(complete("session join lo"), (13, vec!["lobby".to_owned(), "lounge".to_owned()]));
         assert_eq!(complete("/join m"), (6, vec!["my room".to_owned()]));
         assert_eq!(complete("hello bo"), (6, vec!["bob".to_owned()]));

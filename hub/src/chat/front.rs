@@ -95,8 +95,9 @@ impl Completer for Prompt {
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let known = self.0.look();
-        let (names, rooms) = (known.names.iter().map(String::as_str), known.rooms.iter().map(String::as_str));
-        Ok(commands::complete(line.get(..at).unwrap_or_default(), names, rooms))
+        let [names, gone, rooms] =
+            [&known.names, &known.gone, &known.rooms].map(|all| all.iter().map(String::as_str));
+        Ok(commands::complete(line.get(..at).unwrap_or_default(), names, gone, rooms))
     }
 }
 

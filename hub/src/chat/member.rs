@@ -509,6 +509,7 @@ impl Member {
     fn note_known(&self) {
         let mut known = self.shelf.look();
         known.names = self.people.values().map(|one| one.name.to_string()).collect();
+        known.gone = self.gone.iter().map(|(_, name)| name.to_string()).collect();
         known.rooms = self.rooms.keys().map(ToString::to_string).collect();
     }
 }

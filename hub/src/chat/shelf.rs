@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct Known {
     pub(super) me: String,
     pub(super) names: Vec<String>,
+    /// Who has left.
+    pub(super) gone: Vec<String>,
     pub(super) rooms: Vec<String>,
 }
 

@@ -124,6 +124,21 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
     assert!(layered(&["--config", FILE, "--max-http", "1"], &[], "max-http = -1").is_err());
 }
 
+#[test]
+fn the_unit_for_systemd_reads_the_settings_that_come_with_it() {
+    let unit = include_str!("../../../packaging/bowline.service");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/bowline ")).unwrap();
+    let start = start.replace("/etc/bowline.toml", FILE);
+    let args =
+        serve(&start.split(' ').collect::<Vec<_>>(), &[], include_str!("../../../packaging/bowline.toml"));
+    assert_eq!(args.addresses(), ["udp://0.0.0.0:4100".parse().unwrap()]);
+    assert_eq!(args.http(), ["127.0.0.1:4180".parse().unwrap()]);
+    assert!(
+        args.data.to_str().unwrap().contains("STATE_DIRECTORY"),
+        "what the file says of it does not count"
+    );
+}
+
 /// What `bowline config` prints.
 fn printed(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> String {
     let layered = layered(&[&["config"], arguments].concat(), environment, file).unwrap();

@@ -213,6 +213,7 @@ impl Gateway {
         let text = match reason {
             Reason::RoomFull => "The room is full.",
             Reason::TooManyTabs => "You are in that room too many times.",
+            Reason::TooManyNew => "You have made too many new rooms. Wait a little.",
             Reason::TooManyRooms | Reason::Busy => "There are too many rooms. Come back later.",
             Reason::Banned => "You are banned from that room.",
             Reason::Stopped => "The server cannot read or write its log.",

@@ -29,7 +29,7 @@ pub(super) struct Counts {
 }
 
 /// The statuses that there are; the last stands for any other.
-pub(super) const STATUSES: [u16; 9] = [101, 200, 400, 401, 403, 404, 405, 503, 0];
+pub(super) const STATUSES: [u16; 11] = [101, 200, 400, 401, 403, 404, 405, 408, 413, 503, 0];
 
 impl Counts {
     fn answered(&self, status: StatusCode) {

@@ -17,6 +17,9 @@ use super::house::House;
 use crate::cli::{Allowed, CryptoError, server_party};
 use crate::gateway::{Gateway, GatewayConfig};
 
+/// How long the log of an empty room is kept in which nothing was said: names that strangers visit leave nothing behind.
+const KEEP_SILENT: Duration = Duration::from_mins(1);
+
 /// All that decides what a server does, beside what it is told and the rooms of its store.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
@@ -114,6 +117,7 @@ impl Start {
             ban_prefix: self.ban_prefix,
             crown_on_leave: if self.drops_crowns { CrownOnLeave::Drop } else { CrownOnLeave::Next },
             keep: (self.keep_ms > 0).then(|| Duration::from_millis(self.keep_ms)),
+            keep_silent: Some(KEEP_SILENT),
             salt: self.salt.clone(),
             ..RoomConfig::default()
         };

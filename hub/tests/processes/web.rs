@@ -102,6 +102,26 @@ fn every_metric_is_in_the_docs_and_every_one_in_the_docs_is_there() {
         page.lines().filter(|line| line.starts_with("bowline_")).map(|line| line.split(' ').next().unwrap());
     let samples: Vec<_> = samples.collect();
     assert_eq!(samples.iter().collect::<BTreeSet<_>>().len(), samples.len(), "a sample is there twice");
+    let label = |sample: &&str| {
+        let (name, rest) = sample.split_once('{')?;
+        let (label, value) = rest.trim_end_matches('}').split_once('=')?;
+        Some((name.to_owned(), label.to_owned(), value.trim_matches('"').to_owned()))
+    };
+    let found: BTreeSet<_> =
+        samples.iter().filter_map(label).filter(|(_, label, _)| label != "version").collect();
+    let row = |row: &str| {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (label, values) = columns[3].split_once(": ")?;
+        let name = columns[1].trim_matches('`');
+        Some(
+            values
+                .split(", ")
+                .map(|value| (name.to_owned(), label.to_owned(), value.to_owned()))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let rows = docs.lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(found, rows.filter_map(row).flatten().collect::<BTreeSet<_>>(), "labels and their values");
     for name in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = name.split_once(' ').unwrap();
         assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");

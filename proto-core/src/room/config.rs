@@ -19,6 +19,9 @@ pub struct RoomConfig {
     pub max_peers: usize,
     /// How long the log of a room is kept in which nobody is; `lobby` and `test/awkward` are kept in any case. `None`, the default: for ever.
     pub keep: Option<Duration>,
+    /// How long the log of a room is kept in which nobody is, nothing was ever said, and from which nobody is banned. `None`, the default: as
+    /// any other's.
+    pub keep_silent: Option<Duration>,
     /// Whether a ban concerns the addresses of who is banned as well. No: his neighbours have done nothing.
     pub ban_prefix: bool,
     /// Makes ids of guests from their addresses, so that they are the same the next time. `None`: they are random.
@@ -42,6 +45,7 @@ impl Default for RoomConfig {
             max_rooms: 10_000,
             max_peers: 65_536,
             keep: None,
+            keep_silent: None,
             ban_prefix: false,
             salt: None,
             allowed: Limits::default(),
@@ -76,7 +80,7 @@ pub struct Limits {
     pub cursor: Allowed,
     /// Changes of rooms. 10 in 5 s: one in 500 ms on average (bop), but several at once, as clients make them that come back.
     pub enter: Allowed,
-    /// Rooms that nobody has ever been in: a name is remembered for good. 10, and one more every 10 min; the original forgets them.
+    /// Rooms that are not there yet: each costs an entry of the store. 100, and one more every 30 s; the original forgets them.
     pub make: Allowed,
     /// Names and colours. 30 in 30 min (bop).
     pub profile: Allowed,
@@ -99,7 +103,7 @@ impl Default for Limits {
             chat_holder: Allowed::times(10, secs(4)),
             cursor: Allowed { burst: 4, every: Duration::from_millis(50) },
             enter: Allowed::times(10, secs(5)),
-            make: Allowed { burst: 10, every: secs(600) },
+            make: Allowed { burst: 100, every: secs(30) },
             profile: Allowed::times(30, secs(1800)),
             crown: Allowed::times(10, secs(5)),
             ban: Allowed::times(2, secs(1)),

@@ -27,6 +27,7 @@ pub use message::{
     Change, Command, CursorAt, Diff, Event, Left, ListedRoom, Note, Notes, NotesOf, Notification,
     NotificationClass, Participant, Reason, Refused, RoomList, Snapshot, Touch,
 };
+pub(crate) use name::has_place;
 pub use name::{AWKWARD, LOBBY, RoomKind, is_presentable, is_room_name, is_sayable, participant_name};
 pub use quota::{Allowed, Bucket, NoteQuota, QuotaParams};
 pub use settings::{Settings, SettingsChange};

@@ -12,6 +12,9 @@ pub const LOBBY: &str = "lobby";
 /// Where those are sent who may not be where they want.
 pub const AWKWARD: &str = "test/awkward";
 
+/// The last of the lobbies for which there is always room.
+const LAST_KEPT_LOBBY: u32 = 16;
+
 /// What its name makes of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RoomKind {
@@ -41,6 +44,12 @@ impl RoomKind {
     pub const fn is_special(self) -> bool {
         !matches!(self, Self::Normal)
     }
+}
+
+/// Whether there is always room for this one, however many others there are: those where people are sent.
+pub(crate) fn has_place(name: &str) -> bool {
+    let number = || name.strip_prefix(LOBBY)?.parse::<u32>().ok();
+    name == LOBBY || name == AWKWARD || number().is_some_and(|number| (2..=LAST_KEPT_LOBBY).contains(&number))
 }
 
 /// Whether text may be shown to others: neither empty nor blank, and nothing that breaks or reverses lines.

@@ -1,9 +1,13 @@
 //! Logs of rooms in which nobody has been for long (spec: chat.md, section 10).
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Server;
-use crate::room::{AWKWARD, LOBBY};
+use crate::chat::RejectReason;
+use crate::room::{AWKWARD, LOBBY, has_place};
 use crate::{Address, Now, Timestamp};
 
 /// How many logs end at once, so that nothing else waits for them.
@@ -15,28 +19,84 @@ const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_hours(1);
 
 /// When it is looked for logs that are over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Expiry {
-    keep: Duration,
+    keep: Option<Duration>,
     /// Not at once: after a restart people come back to their rooms.
-    pub(super) due: Timestamp,
+    due: Option<Timestamp>,
+    keep_silent: Option<Duration>,
+    /// When logs end in which nothing was said, unless somebody comes before; each is there once.
+    silent: BTreeSet<(Timestamp, Arc<str>)>,
+    by_log: BTreeMap<Arc<str>, Timestamp>,
+}
+
+fn is_kept(log: &str) -> bool {
+    [LOBBY, AWKWARD].contains(&log)
 }
 
 impl Expiry {
-    pub(super) fn new(now: Timestamp, keep: Duration) -> Self {
-        Self { keep, due: now + Self::interval(keep) }
+    pub(super) fn new(now: Timestamp, keep: Option<Duration>, keep_silent: Option<Duration>) -> Self {
+        Self { keep, due: keep.map(|keep| now + Self::interval(keep)), keep_silent, ..Self::default() }
     }
 
     fn interval(keep: Duration) -> Duration {
         (keep / 8).clamp(OFTEN, SELDOM)
     }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.due.into_iter().chain(self.silent.first().map(|(at, _)| *at)).min()
+    }
+
+    /// Everybody has left a room in which nothing was said.
+    pub(super) fn is_silent(&mut self, now: Timestamp, log: Arc<str>) {
+        let Some(keep) = self.keep_silent.filter(|_| !is_kept(&log)) else { return };
+        self.put(now + keep, log);
+    }
+
+    fn put(&mut self, at: Timestamp, log: Arc<str>) {
+        if let Some(before) = self.by_log.insert(Arc::clone(&log), at) {
+            self.silent.remove(&(before, Arc::clone(&log)));
+        }
+        self.silent.insert((at, log));
+    }
+
+    /// Those whose time is over, but not more than end at once.
+    fn take_silent(&mut self, now: Timestamp) -> Vec<Arc<str>> {
+        let mut over = Vec::new();
+        while over.len() < AT_ONCE
+            && self.silent.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, log)) = self.silent.pop_first()
+        {
+            self.by_log.remove(&log);
+            over.push(log);
+        }
+        over
+    }
 }
 
 impl<A: Address> Server<A> {
     pub(super) fn expire_logs(&mut self, now: Now) {
-        let Some(expiry) = self.expiry.as_mut().filter(|expiry| expiry.due <= now.mono) else { return };
-        let is_kept = |log: &str| [LOBBY, AWKWARD].contains(&log);
-        let ended = self.chat.expire(now, expiry.keep, AT_ONCE, is_kept);
-        expiry.due = now.mono + if ended < AT_ONCE { Expiry::interval(expiry.keep) } else { SOON };
+        let expiry = &mut self.expiry;
+        if let Some(keep) = expiry.keep_silent {
+            let over = expiry.take_silent(now.mono);
+            if !over.is_empty() && !self.chat.end_silent(now, keep, &over) {
+                // The store is busy, and what waits for it would only wait longer.
+                over.into_iter().for_each(|log| expiry.put(now.mono + SOON, log));
+            }
+        }
+        if let Some(keep) = expiry.keep.filter(|_| expiry.due.is_some_and(|due| due <= now.mono)) {
+            let ended = self.chat.expire(now, keep, AT_ONCE, is_kept);
+            expiry.due = Some(now.mono + if ended < AT_ONCE { Expiry::interval(keep) } else { SOON });
+        }
+    }
+
+    /// Sees to it that there is this log. Where there are as many as there may be, and logs end at all, that which was not used for the
+    /// longest time ends for it.
+    pub(super) fn open_log(&mut self, now: Now, log: &str) -> Result<(u64, u64), RejectReason> {
+        let has_place = has_place(log);
+        if self.expiry.keep.is_some() && !has_place && self.chat.is_full_for(log) {
+            self.chat.end_longest_unused(now, is_kept);
+        }
+        self.chat.open_log(log, has_place)
     }
 }

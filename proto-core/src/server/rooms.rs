@@ -136,9 +136,9 @@ impl<A: Address> Server<A> {
     fn ask(&mut self, now: Now, ask: Ask) {
         match ask {
             Ask::Open(log) if self.chat.epoch_of(&log).is_none() && !self.hall.may_make(now, &log) => {
-                self.hall.handle_open_failed(now, &log, Reason::TooManyRooms);
+                self.hall.handle_open_failed(now, &log, Reason::TooManyNew);
             }
-            Ask::Open(log) => match self.chat.open_log(&log) {
+            Ask::Open(log) => match self.open_log(now, &log) {
                 Ok((_, latest)) => self.hall.handle_opened(now, &log, latest),
                 Err(RejectReason::TooManyRooms) => {
                     self.hall.handle_open_failed(now, &log, Reason::TooManyRooms);
@@ -157,7 +157,12 @@ impl<A: Address> Server<A> {
                     self.hall.handle_say_failed(&said);
                 }
             }
-            Ask::Close(log) => self.chat.close_log(now, &log),
+            Ask::Close(log, is_silent) => {
+                self.chat.close_log(now, &log);
+                if is_silent {
+                    self.expiry.is_silent(now.mono, log);
+                }
+            }
         }
     }
 
@@ -435,7 +440,7 @@ impl<A: Address> Server<A> {
         let Some(join) = self.links.entering.remove(&id) else { return };
         let Ok(chat::Message::ClientJoin(join)) = chat::Message::decode(&join) else { return };
         let reason = match reason {
-            Reason::TooManyRooms => RejectReason::TooManyRooms,
+            Reason::TooManyRooms | Reason::TooManyNew => RejectReason::TooManyRooms,
             Reason::RoomFull | Reason::TooManyTabs | Reason::Busy => RejectReason::TooManyClients,
             Reason::Stopped => RejectReason::Stopped,
             Reason::Rate => RejectReason::Rate,

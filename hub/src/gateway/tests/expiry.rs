@@ -85,3 +85,104 @@ fn rooms_end_a_few_at_a_time_and_not_at_once_after_a_start() {
     assert_eq!(world.server.logs(), 1, "the one with somebody in it");
     world.close(back);
 }
+
+/// A world whose rooms end as those of the hub do.
+fn ending(max_rooms: usize) -> World {
+    let keep_silent = Some(Duration::from_mins(1));
+    let rooms = RoomConfig { keep: Some(90 * DAY), keep_silent, ..RoomConfig::default() };
+    World::of(
+        World::new().now,
+        GatewayConfig::default(),
+        rooms,
+        ChatConfig { max_rooms, ..ChatConfig::default() },
+    )
+}
+
+fn rooms_of(world: &World) -> Vec<&str> {
+    world.made.keys().map(|room| &**room).collect()
+}
+
+#[test]
+fn names_that_are_visited_leave_nothing_behind() {
+    let mut world = ending(1000);
+    for room in ["visited", "lobby7", "test/x", "lobby"] {
+        let id = world.come(room);
+        world.close(id);
+    }
+    let id = world.come("talked in");
+    // The line and the goodbye are one text: they become durable together.
+    world.text(id, r#"[{"m":"a","message":"last words"},{"m":"ch","_id":"test/awkward"}]"#);
+    world.close(id);
+    let (ann, bob) = (world.come("banned from"), world.come("banned from"));
+    let user = of(&world.take(bob), "hi")[0]["u"]["_id"].clone();
+    world.send(ann, &json!({"m": "kickban", "_id": user, "ms": 600_000}));
+    world.close(bob);
+    world.close(ann);
+    world.pass(Duration::from_secs(59));
+    assert_eq!(world.server.logs(), 7, "it is not time yet");
+    let id = world.come("visited");
+    world.pass(Duration::from_secs(1));
+    let stay = ["banned from", "lobby", "talked in", "test/awkward", "visited"];
+    assert_eq!(rooms_of(&world), stay);
+    world.close(id);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(rooms_of(&world), stay[..4]);
+    let id = world.come("talked in");
+    assert_eq!(history(&mut world, id), ["last words"]);
+    world.close(id);
+    // The ban is over.
+    world.pass(Duration::from_mins(9));
+    let id = world.come("banned from");
+    world.close(id);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(rooms_of(&world), ["lobby", "talked in", "test/awkward"]);
+}
+
+#[test]
+fn who_visits_many_rooms_is_not_stopped_and_who_makes_too_many_hears_so() {
+    let mut world = ending(10_000);
+    let id = world.come("lobby");
+    for number in 0..100 {
+        world.send(id, &json!({"m": "ch", "_id": format!("room {number}")}));
+        world.pass(Duration::from_millis(500));
+    }
+    assert!(of(&world.take(id), "notification").is_empty());
+    for number in 100..104 {
+        world.send(id, &json!({"m": "ch", "_id": format!("room {number}")}));
+        world.pass(Duration::from_millis(500));
+    }
+    let told = world.take(id);
+    assert_eq!(of(&told, "notification")[0]["text"], "You have made too many new rooms. Wait a little.");
+    world.pass(Duration::from_secs(30));
+    world.send(id, &json!({"m": "ch", "_id": "one more"}));
+    assert_eq!(of(&world.take(id), "ch")[0]["ch"]["_id"], "one more");
+}
+
+#[test]
+fn at_the_limit_the_room_ends_that_was_empty_for_the_longest_time() {
+    let mut world = ending(3);
+    let stays = world.come("a room");
+    for room in ["first", "second"] {
+        let id = world.come(room);
+        world.send(id, &json!({"m": "a", "message": "hello"}));
+        world.close(id);
+        world.pass(Duration::from_secs(1));
+    }
+    let id = world.come("third");
+    assert_eq!(rooms_of(&world), ["a room", "second", "third"]);
+    world.send(id, &json!({"m": "ch", "_id": "fourth"}));
+    let other = world.come("fifth");
+    assert_eq!(rooms_of(&world), ["a room", "fifth", "fourth"]);
+    let refused = world.come("sixth");
+    assert_eq!(
+        of(&world.take(refused), "notification")[0]["text"],
+        "There are too many rooms. Come back later."
+    );
+    for lobby in ["lobby", "lobby2", "test/awkward"] {
+        world.send(refused, &json!({"m": "ch", "_id": lobby}));
+        assert_eq!(of(&world.take(refused), "ch")[0]["ch"]["_id"], *lobby, "there is always room for it");
+    }
+    for id in [stays, other, id] {
+        world.close(id);
+    }
+}

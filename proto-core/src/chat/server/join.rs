@@ -29,7 +29,7 @@ impl Server {
             self.stats.already_joined += 1;
             return Err(RejectReason::AlreadyJoined);
         }
-        let key = self.room(join.room)?;
+        let key = self.room(join.room, false)?;
         let client = ClientId::of(&join.secret);
         if client.is_within() {
             self.stats.not_let_in += 1;
@@ -70,11 +70,11 @@ impl Server {
     }
 
     /// The room of that name, which is created when there is none.
-    pub(super) fn room(&mut self, name: &str) -> Result<RoomKey, RejectReason> {
+    pub(super) fn room(&mut self, name: &str, has_place: bool) -> Result<RoomKey, RejectReason> {
         if let Some(&key) = self.names.get(name) {
             return Ok(key);
         }
-        if self.names.len() >= self.config.max_rooms {
+        if self.names.len() >= self.config.max_rooms && !has_place {
             self.stats.too_many_rooms += 1;
             return Err(RejectReason::TooManyRooms);
         }

@@ -17,13 +17,13 @@ impl Server {
     /// [`poll_committed`](Self::poll_committed) from now on. Gives its epoch and latest slot.
     ///
     /// # Errors
-    /// When the store is broken, or there are as many rooms as there may be.
-    pub fn open_log(&mut self, room: &str) -> Result<(u64, u64), RejectReason> {
+    /// When the store is broken, or there are as many rooms as there may be, unless there `has_place` for this one in any case.
+    pub fn open_log(&mut self, room: &str, has_place: bool) -> Result<(u64, u64), RejectReason> {
         if self.disk.is_broken() {
             self.stats.stopped += 1;
             return Err(RejectReason::Stopped);
         }
-        let key = self.room(room)?;
+        let key = self.room(room, has_place)?;
         let room = &mut self.rooms[key.0];
         room.watched = true;
         Ok((room.epoch, room.latest))
@@ -37,6 +37,11 @@ impl Server {
             room.watched = false;
             room.is_used(now.mono, now.unix_ms);
         }
+    }
+
+    /// Whether this log is not there, and there are as many as there may be.
+    pub fn is_full_for(&self, room: &str) -> bool {
+        self.names.len() >= self.config.max_rooms && !self.names.contains_key(room)
     }
 
     /// How many logs there are.

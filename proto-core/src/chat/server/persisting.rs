@@ -9,10 +9,13 @@ use super::Server;
 use super::output::{Audience, Delivery, ServerEvent};
 use super::room::RoomKey;
 use super::tail::{ENTRY_OVERHEAD, charge};
-use crate::chat::identity::ClientId;
+use crate::chat::identity::{ClientId, Kind};
 use crate::chat::message::{Message, RejectReason, ServerEntry};
 use crate::chat::persist::{Batch, PersistFailure, Record, StoredEntry};
 use crate::{Now, Timestamp};
+
+/// Rooms that wait to end while others are made in their places.
+const MAX_TO_END: usize = 64;
 
 /// What the server knows of its store.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +74,11 @@ impl Disk {
     /// Whether a room may end now: one that waits for the disk would only wait longer.
     pub(super) fn may_end(&self) -> bool {
         self.health == Health::Sound && self.to_end.is_empty()
+    }
+
+    /// Whether one may make way for another: the disk works, and not too many wait to end.
+    pub(super) fn may_make_way(&self) -> bool {
+        self.health == Health::Sound && self.to_end.len() < MAX_TO_END
     }
 
     pub(super) fn end(&mut self, room: Arc<str>, epoch: u64) {
@@ -218,6 +226,7 @@ impl Server {
         self.stats.committed += 1;
         let room = &mut self.rooms[key.0];
         room.latest = entry.slot;
+        room.has_words |= entry.kind == Kind::TEXT;
         room.is_used(self.now, entry.commit_ms);
         let mut speaker = None;
         if let Some(member) = room.members.get_mut(&entry.client) {

@@ -33,6 +33,8 @@ pub(super) struct Room {
     pub(super) used: Option<Timestamp>,
     pub(super) members: BTreeMap<ClientId, Member>,
     pub(super) tail: Tail,
+    /// Whether something was said in it since this server runs.
+    pub(super) has_words: bool,
     /// Whether what is committed is to be told by `poll_committed`.
     pub(super) watched: bool,
     /// The connections that have joined; made again after a change.
@@ -98,6 +100,7 @@ impl Room {
             used: None,
             members: BTreeMap::new(),
             tail: Tail::default(),
+            has_words: false,
             watched: false,
             audience: None,
         }

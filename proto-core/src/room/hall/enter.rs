@@ -10,7 +10,7 @@ use crate::Now;
 use crate::room::id::Peer;
 use crate::room::machine::{Departure, Effects, notification};
 use crate::room::message::{Event, Left, Reason};
-use crate::room::name::{AWKWARD, RoomKind, is_room_name, log_name, next_lobby};
+use crate::room::name::{AWKWARD, RoomKind, has_place, is_room_name, log_name, next_lobby};
 use crate::room::settings::SettingsChange;
 
 /// Full lobbies, or other places, that are tried for one who wants to enter: more than 20,000 people are in them.
@@ -57,7 +57,7 @@ impl Hall {
     pub(super) fn go(&mut self, now: Now, peer: Peer, mut entering: Entering) {
         for _ in 0..MAX_HOPS {
             let log = log_name(&entering.room);
-            let is_full = self.places.len() >= self.config.max_rooms;
+            let is_full = self.places.len() >= self.config.max_rooms && !has_place(&entering.room);
             match self.places.get_mut(&log) {
                 None if is_full => {
                     return self.turned_away(peer, Reason::TooManyRooms);
@@ -98,7 +98,7 @@ impl Hall {
         }
     }
 
-    fn is_movable(&self, peer: Peer) -> bool {
+    pub(super) fn is_movable(&self, peer: Peer) -> bool {
         self.sessions.get(&peer).is_some_and(|session| !session.is_plain)
     }
 

@@ -28,8 +28,9 @@ pub enum Ask {
     Fact(Arc<str>, Fact),
     /// Append what a guest says.
     Say(Arc<str>, Said),
-    /// Nobody wants to hear of it any more.
-    Close(Arc<str>),
+    /// Nobody wants to hear of it any more. Whether the room is as if it had never been: nothing was said in it before it was opened or has been told
+    /// since, and nobody is banned.
+    Close(Arc<str>, bool),
 }
 
 /// What a guest says.
@@ -99,6 +100,7 @@ impl Hall {
         }
         if let Some(line) = ChatLine::of(entry) {
             let line = Arc::new(line);
+            open.is_silent = false;
             open.say(Arc::clone(&line));
             let seats = open.room.audience();
             if seats.iter().any(|seat| matches!(seat.peer, Peer::Guest(_))) {

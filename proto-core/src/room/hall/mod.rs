@@ -224,24 +224,26 @@ impl Hall {
                 next = (effects != Effects::default()).then_some(effects);
             }
         }
-        self.refile(log);
+        self.refile(now, log);
         for gone in evicted {
             self.move_away(now, gone.seat.peer);
         }
     }
 
     /// Files the room's next deadline; forgets the room, if it is over.
-    fn refile(&mut self, log: &Arc<str>) {
+    fn refile(&mut self, now: Now, log: &Arc<str>) {
         let Some(Place::Open(open)) = self.places.get_mut(log) else { return };
         if open.room.is_over() {
             if let Some(at) = open.deadline.take() {
                 self.deadlines.remove(&(at, Arc::clone(log)));
             }
+            let is_silent =
+                open.is_silent && !open.room.state().bans.values().any(|until| *until > now.unix_ms);
             if open.listed.is_some() {
                 self.lists.note(self.now, open.room.name(), true, None);
             }
             self.places.remove(log);
-            self.asks.push_back(Ask::Close(Arc::clone(log)));
+            self.asks.push_back(Ask::Close(Arc::clone(log), is_silent));
             return;
         }
         let deadline = open.room.poll_timeout().filter(|_| !self.is_draining);

@@ -17,7 +17,7 @@ use crate::room::id::Peer;
 use crate::room::limits::HISTORY;
 use crate::room::machine::{Effects, Room};
 use crate::room::message::{ListedRoom, Reason};
-use crate::room::name::{AWKWARD, LOBBY, RoomKind};
+use crate::room::name::{RoomKind, has_place};
 use crate::room::state::State;
 use crate::{Now, Timestamp};
 
@@ -38,6 +38,8 @@ pub(super) struct Open {
     pub(super) room: Room,
     /// What was said last, oldest first.
     pub(super) recent: VecDeque<Arc<ChatLine>>,
+    /// Whether all of its log was read, and nothing was said in it.
+    pub(super) is_silent: bool,
     pub(super) deadline: Option<Timestamp>,
     /// As lists show it, if they do.
     pub(super) listed: Option<ListedRoom>,
@@ -117,6 +119,12 @@ impl Opening {
         is_first || self.checkpoint.is_some() && has_lines
     }
 
+    /// Whether all of it was read, and nothing was said in it.
+    fn is_silent(&self) -> bool {
+        let is_whole = self.latest == 0 || self.read.front().is_some_and(|entry| entry.slot == 1);
+        is_whole && !self.read.iter().chain(&self.later).any(is_chat)
+    }
+
     /// The page before what was read.
     fn turn_page(&mut self) {
         self.page_upto = self.read.front().map_or(self.latest, |entry| entry.slot - 1);
@@ -164,12 +172,12 @@ fn fact(entry: &StoredEntry) -> Option<Fact> {
 }
 
 impl Hall {
-    /// Whether a log that was asked for, and that there never was, may be made: whoever has asked for it pays, but for the places where
+    /// Whether a log that was asked for, and that there is not, may be made: whoever has asked for it pays, but for the places where
     /// everybody is sent.
     pub fn may_make(&mut self, now: Now, log: &str) -> bool {
         let now = self.observe(now);
         let Some(Place::Opening(opening)) = self.places.get(log) else { return true };
-        if matches!(&*opening.name, LOBBY | AWKWARD) {
+        if has_place(&opening.name) {
             return true;
         }
         // Nobody waits any more: the room is not wanted.
@@ -196,7 +204,7 @@ impl Hall {
         let Some(Place::Opening(opening)) = self.places.get(log) else { return };
         let waiting = opening.waiting.clone();
         self.places.remove(log);
-        self.asks.push_back(Ask::Close(Arc::clone(log)));
+        self.asks.push_back(Ask::Close(Arc::clone(log), false));
         for peer in waiting {
             if let Some(session) = self.sessions.get_mut(&peer) {
                 session.entering = None;
@@ -254,7 +262,7 @@ impl Hall {
 
     fn opened(&mut self, now: Now, log: &Arc<str>) {
         let Some(Place::Opening(opening)) = self.places.remove(log) else { return };
-        let kind = RoomKind::of(&opening.name);
+        let (kind, is_silent) = (RoomKind::of(&opening.name), opening.is_silent());
         let mut state = opening
             .checkpoint
             .map_or_else(|| State::new(kind), |checkpoint| State::from_checkpoint(kind, *checkpoint));
@@ -266,7 +274,7 @@ impl Hall {
             }
         }
         let room = Room::new(opening.name, state, &self.config, now);
-        let open = Open { room, recent: opening.recent, deadline: None, listed: None };
+        let open = Open { room, recent: opening.recent, is_silent, deadline: None, listed: None };
         self.places.insert(Arc::clone(log), Place::Open(Box::new(open)));
         for peer in opening.waiting {
             let entering = self.sessions.get_mut(&peer).and_then(|session| session.entering.take());

@@ -67,16 +67,22 @@ impl Hall {
         self.outputs.extend(outgoing);
     }
 
-    /// Sends everybody in a room to the lobby.
+    /// Sends everybody in a room to the lobby, those too who are on their way in; who has lost his connection is there no longer, and who knows
+    /// only chat is sent away.
     pub fn close_room(&mut self, now: Now, room: &str) {
         let now = self.observe(now);
         let log = log_name(&Arc::from(room));
         let Some(Place::Open(open)) = self.places.get_mut(&log) else { return };
-        let seats = open.room.audience();
-        for seat in &*seats {
+        let seats = open.room.seats();
+        let mut effects = Effects::default();
+        open.room.end_suspensions(now, &self.config, &mut effects);
+        self.settle(now, &log, effects);
+        for seat in seats {
             self.leave_place(now, seat.peer, crate::room::machine::Departure::Left);
-            let room = crate::room::name::LOBBY.into();
-            self.go(now, seat.peer, super::account::Entering { room, set: None });
+            if self.is_movable(seat.peer) {
+                let room = crate::room::name::LOBBY.into();
+                self.go(now, seat.peer, super::account::Entering { room, set: None });
+            }
         }
     }
 }

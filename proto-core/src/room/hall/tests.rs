@@ -65,7 +65,7 @@ impl World {
                 Ask::Say(log, said) => {
                     self.to_commit.push_back((log, said.client, Kind::TEXT, said.name, said.text));
                 }
-                Ask::Close(_) => {}
+                Ask::Close(..) => {}
             }
             return true;
         }
@@ -601,6 +601,39 @@ fn an_operator_bans_and_closes() {
     world.run();
     assert_eq!(world.place(2).as_deref(), Some("lobby"));
     assert!(world.hall.ban(world.now, "no room", BanTarget::Prefix(1), None).is_err());
+}
+
+#[test]
+fn a_room_that_is_closed_has_nobody_left() {
+    let mut world = World::new();
+    for number in 1..=3 {
+        world.join(number, "a room");
+    }
+    world.hall.close(world.now, Peer::Guest(2), Departure::Lost);
+    world.run();
+    // While something is on its way to the log, who comes is not shown the room yet.
+    let change = SettingsChange { limit: Some(Some(9)), ..SettingsChange::default() };
+    world.command(1, Command::Settings { epoch: world.epoch("a room"), change });
+    world.open(4, None);
+    world.enter(4, "a room");
+    assert_eq!(world.hall.room("a room").map(Room::len), Some(4), "one is away, and one on his way in");
+    world.hall.close_room(world.now, "a room");
+    world.run();
+    assert!(world.hall.room("a room").is_none());
+    for number in [1, 3, 4] {
+        assert_eq!(world.place(number).as_deref(), Some("lobby"), "{number}");
+    }
+}
+
+#[test]
+fn a_ban_of_no_length_is_called_a_kick() {
+    let mut world = World::new();
+    world.join(1, "a room");
+    world.join(2, "a room");
+    world.outputs.clear();
+    world.command(1, Command::KickBan { epoch: world.epoch("a room"), user: user(2), ms: Some(0) });
+    world.run();
+    assert_eq!(world.notices(2), ["Kicked from \"a room\"."]);
 }
 
 #[test]

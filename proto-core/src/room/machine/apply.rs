@@ -71,11 +71,14 @@ impl Room {
             is_concerned.then_some(*user)
         };
         let users: Vec<_> = self.members.iter().filter_map(concerned).collect();
-        let minutes = ban.length_ms / 60_000;
+        // A ban of no length is a kick.
+        let (minutes, is_kick) = (ban.length_ms / 60_000, ban.length_ms == 0);
         if let BanTarget::User(user) = ban.target {
             let (title, text) = if user == ban.by {
                 let text = format!("Let it be known that {} kickbanned him/her self.", ban.by_name);
                 ("Certificate of Award", text)
+            } else if is_kick {
+                ("Notice", format!("{} kicked {} from the channel.", ban.by_name, ban.name))
             } else {
                 let text =
                     format!("{} banned {} from the channel for {minutes} minutes.", ban.by_name, ban.name);
@@ -87,7 +90,11 @@ impl Room {
             let seats = self.members.get(&user).map_or_else(Vec::new, |member| member.seats.clone());
             self.remove(now, config, user, effects);
             for (peer, _) in seats {
-                let text = format!("Banned from \"{}\" for {minutes} minutes.", self.name);
+                let text = if is_kick {
+                    format!("Kicked from \"{}\".", self.name)
+                } else {
+                    format!("Banned from \"{}\" for {minutes} minutes.", self.name)
+                };
                 effects.one(peer, notification("Notice", &text));
                 let seat = Seat { peer, user };
                 effects.evicted.push(Evicted { seat, length_ms: ban.length_ms.into() });

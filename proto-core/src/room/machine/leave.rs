@@ -59,6 +59,13 @@ impl Room {
         }
     }
 
+    /// Nobody's connection is waited for any more.
+    pub(in crate::room) fn end_suspensions(&mut self, now: Now, config: &RoomConfig, effects: &mut Effects) {
+        while let Some(&(_, user)) = self.suspended.first() {
+            self.remove(now, config, user, effects);
+        }
+    }
+
     pub(super) fn remove(&mut self, now: Now, config: &RoomConfig, user: UserId, effects: &mut Effects) {
         let Some(member) = self.members.remove(&user) else { return };
         if let Some(until) = member.suspended_until {

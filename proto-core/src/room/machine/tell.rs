@@ -13,6 +13,14 @@ use crate::room::message::{Change, CursorAt, Diff, Event};
 const MAX_PENDING: usize = 1024;
 
 impl Room {
+    /// Every connection, those too that wait for their snapshots.
+    pub(in crate::room) fn seats(&self) -> Vec<Seat> {
+        let of = |(&user, member): (&UserId, &super::Member)| {
+            member.seats.iter().map(|&(peer, _)| Seat { peer, user }).collect::<Vec<_>>()
+        };
+        self.members.iter().flat_map(of).collect()
+    }
+
     /// Everybody who has got a snapshot.
     pub fn audience(&mut self) -> Arc<[Seat]> {
         let (members, arriving) = (&self.members, &self.arriving);

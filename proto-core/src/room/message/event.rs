@@ -218,6 +218,8 @@ reasons! {
     Stopped = 0x13,
     /// Blank, or too long.
     Unsayable = 0x14,
+    /// One has made too many rooms that were not there yet.
+    TooManyNew = 0x15,
 }
 
 impl Event {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::chat::{Batch, ChatConfig, ClientSecret, Record};
+use proto_core::chat::{Batch, ChatConfig, ClientSecret, Kind, Record};
 use proto_core::room::{
     Carriage, Client, ClientConfig, ClientEvent, Note, Notes, Position, RoomConfig, SettingsChange, Touch,
     UserId,
@@ -41,8 +41,8 @@ pub(crate) enum Ev {
     Saying(u64),
     /// It says goodbye, and waits for no answer any more.
     Closing,
-    /// The server ends the log of a room that was unused for so long since the server runs.
-    Ended(Arc<str>, Duration),
+    /// The server ends the log of a room that was unused for so long since the server runs, and in which something was said or nothing.
+    Ended(Arc<str>, Duration, bool),
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct ServerNode {
     /// When each log, by its epoch, was seen in use last.
     used: BTreeMap<u64, Time>,
     ended: BTreeSet<u64>,
+    /// The epochs of logs in which something was said.
+    spoken: BTreeSet<u64>,
     events: VecDeque<Ev>,
 }
 
@@ -78,7 +80,12 @@ impl ServerNode {
         let (link, chat, now) = (Link::datagram(1200), chat.clone(), both(boot.now));
         let mut server =
             Server::new(Arc::clone(config), link, chat, boot.seed, now).with_rooms(now, rooms.clone());
+        let mut spoken = BTreeSet::new();
         for room in store.rooms() {
+            // The room's own author is none of these.
+            if !room.clients.is_empty() {
+                spoken.insert(room.epoch);
+            }
             server.restore(room.clone()).expect("a store restores what it stored");
         }
         RoomNode::Server(Box::new(Self {
@@ -88,6 +95,7 @@ impl ServerNode {
             booted: boot.now.mono,
             used: BTreeMap::new(),
             ended: BTreeSet::new(),
+            spoken,
             events: VecDeque::new(),
         }))
     }
@@ -126,13 +134,20 @@ impl ServerNode {
     fn watch(&mut self, now: Time, batch: &Batch) {
         for record in &batch.records {
             match record {
-                Record::Room { epoch, .. } | Record::Entry { epoch, .. } => {
+                Record::Room { epoch, .. } => {
                     self.used.insert(*epoch, now);
+                }
+                Record::Entry { epoch, entry, .. } => {
+                    self.used.insert(*epoch, now);
+                    if entry.kind == Kind::TEXT {
+                        self.spoken.insert(*epoch);
+                    }
                 }
                 Record::Gone { room, epoch } => {
                     if self.ended.insert(*epoch) {
                         let used = self.used.get(epoch).copied().unwrap_or(self.booted);
-                        self.events.push_back(Ev::Ended(Arc::clone(room), now.since(used)));
+                        let has_words = self.spoken.contains(epoch);
+                        self.events.push_back(Ev::Ended(Arc::clone(room), now.since(used), has_words));
                     }
                 }
             }

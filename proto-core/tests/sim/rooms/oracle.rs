@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto_core::chat::RejectReason;
 use proto_core::room::fact::Crown;
-use proto_core::room::{Change, ClientEvent, UserId};
+use proto_core::room::{Change, ClientEvent, RoomKind, UserId};
 use simtest::{Check, Life, NodeId, Now, Oracle, Time, View, hash_bytes};
 
 use super::node::{Ev, RoomNode};
@@ -17,6 +17,10 @@ struct Heard {
     me: Option<UserId>,
     /// The room that it is in, and its version.
     room: Option<(Arc<str>, u64)>,
+    /// Epoch and holder of that room's crown.
+    crown: Option<(u64, Option<UserId>)>,
+    /// Notes heard of each since the last snapshot: from when on, how many, and how often he came back.
+    played: BTreeMap<UserId, (Time, u64, u64)>,
     /// The slot of the next entry.
     next: Option<u64>,
     epoch: u64,
@@ -31,6 +35,29 @@ struct Heard {
 }
 
 impl Heard {
+    /// A crown never goes back, and has one holder under each epoch.
+    fn sees(&mut self, crown: &Crown) -> Check {
+        let known = self.crown.replace((crown.epoch, crown.holder));
+        let goes_on = known.is_none_or(|(epoch, holder)| {
+            crown.epoch > epoch || crown.epoch == epoch && crown.holder == holder
+        });
+        if goes_on { Ok(()) } else { Err(format!("G17: after {known:?} a reader sees {crown:?}")) }
+    }
+
+    /// In special rooms everybody has the same quota: 600 notes, and 200 more every 2 s; anew if he leaves and comes back.
+    fn hears_in_special(&mut self, now: Time, from: UserId, notes: u64) -> Check {
+        let (first, sum, times) = self.played.entry(from).or_insert((now, 0, 0));
+        *sum += notes;
+        let ticks = now.since(*first).as_millis() as u64 / 2000 + 2;
+        // That he is back may be told behind what he plays.
+        let most = 600 * (*times + 2) + 200 * ticks;
+        if *sum > most {
+            Err(format!("{sum} notes in a special room, over the quota of {most}"))
+        } else {
+            Ok(())
+        }
+    }
+
     fn is_called(&mut self, name: &Arc<str>) {
         if self.names.last() != Some(name) {
             self.names.push(Arc::clone(name));
@@ -49,13 +76,19 @@ pub(crate) struct InRooms {
     signed: BTreeMap<(u64, u64), String>,
     said: BTreeMap<(u64, u64), (NodeId, usize)>,
     crashes: u64,
-    /// How long logs are kept: rooms begin anew in a run, and their crowns count from the beginning.
-    logs_end: Option<Duration>,
+    /// How long logs are kept, and those in which nothing was said: rooms begin anew in a run, and their crowns count from the beginning.
+    logs_end: Option<(Duration, Duration)>,
+    server: Option<NodeId>,
 }
 
 impl InRooms {
-    pub(crate) fn whose_logs_end(keep: Duration) -> Self {
-        Self { logs_end: Some(keep), ..Self::default() }
+    pub(crate) fn whose_logs_end(keep: Duration, silent: Duration) -> Self {
+        Self { logs_end: Some((keep, silent)), ..Self::default() }
+    }
+
+    /// Only the crash of a server makes quotas be forgotten.
+    pub(crate) fn at(self, server: NodeId) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     fn crown(&mut self, room: &Arc<str>, crown: &Crown) -> Check {
@@ -89,9 +122,15 @@ impl InRooms {
                 if heard.room.as_ref().is_some_and(|(room, _)| *room != snapshot.room) {
                     return Err("G17: in another room without having left the one before".into());
                 }
+                let is_same = heard.room.as_ref().is_some_and(|(room, _)| *room == snapshot.room);
                 if heard.room.is_none() {
                     heard.next = None;
                 }
+                if !is_same || self.logs_end.is_some() {
+                    heard.crown = None;
+                }
+                heard.played.clear();
+                snapshot.crown.iter().try_for_each(|crown| heard.sees(crown))?;
                 heard.room = Some((Arc::clone(&snapshot.room), snapshot.version));
                 let me = heard.me;
                 for one in snapshot.participants.iter().filter(|one| Some(one.user) == me) {
@@ -109,6 +148,14 @@ impl InRooms {
                 *version = diff.version;
                 let room = Arc::clone(room);
                 for change in &diff.changes {
+                    if let Change::Crown(crown) = change {
+                        heard.sees(crown)?;
+                    }
+                    if let Change::Gone(user) = change
+                        && let Some((_, _, times)) = heard.played.get_mut(user)
+                    {
+                        *times += 1;
+                    }
                     if let Change::Here(one) = change
                         && Some(one.user) == heard.me
                     {
@@ -127,6 +174,10 @@ impl InRooms {
             ClientEvent::Notes(notes) => {
                 if heard.me == Some(notes.user) {
                     return Err("somebody hears himself play".into());
+                }
+                let is_special = heard.room.as_ref().is_some_and(|(room, _)| RoomKind::of(room).is_special());
+                if is_special {
+                    heard.hears_in_special(now.mono, notes.user, notes.notes.notes.len() as u64)?;
                 }
                 let (first, sum) = heard.notes.entry(notes.user).or_insert((now.mono, 0));
                 *sum += notes.notes.notes.len() as u64;
@@ -209,10 +260,15 @@ impl Oracle<RoomNode> for InRooms {
                 Ok(())
             }
             Ev::Told(told) => self.on_told(now, node, told),
-            Ev::Ended(room, unused) if self.logs_end.is_none_or(|keep| *unused < keep) => {
-                Err(format!("the log of {room} ended after it was unused for {unused:?}"))
+            Ev::Ended(room, unused, has_words) => {
+                let keep = self.logs_end.map(|(keep, silent)| if *has_words { keep } else { silent });
+                if keep.is_some_and(|keep| *unused >= keep) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "the log of {room} ended after it was unused for {unused:?}; words in it: {has_words}"
+                ))
             }
-            Ev::Ended(..) => Ok(()),
         }
     }
 
@@ -220,7 +276,7 @@ impl Oracle<RoomNode> for InRooms {
         if life == Life::Crashed {
             self.heard.remove(&node);
             self.said.retain(|_, (author, _)| *author != node);
-            self.crashes += 1;
+            self.crashes += u64::from(self.server == Some(node));
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ fn a_room_stays_until_its_time_and_as_long_as_anybody_is_there() {
     f.wait(600_000);
     assert_eq!(expire(&mut f), 0, "somebody is there who says nothing");
     leave(&mut f, 1);
-    f.server.open_log("r").expect("it is there");
+    f.server.open_log("r", false).expect("it is there");
     assert_eq!(expire(&mut f), 0, "somebody within the server needs it");
     f.server.close_log(f.now, "r");
     assert_eq!(expire(&mut f), 0, "it was used just now");
@@ -133,9 +133,9 @@ fn the_place_of_a_log_that_has_ended_is_free() {
     let mut f = with(ChatConfig { max_rooms: 2, ..ChatConfig::default() });
     for round in 0..20 {
         for name in ["x", "y"] {
-            f.server.open_log(name).unwrap_or_else(|_| panic!("{name} in round {round}"));
+            f.server.open_log(name, false).unwrap_or_else(|_| panic!("{name} in round {round}"));
         }
-        assert!(f.server.open_log("z").is_err(), "there are two");
+        assert!(f.server.open_log("z", false).is_err(), "there are two");
         f.commit();
         for name in ["x", "y"] {
             f.server.close_log(f.now, name);

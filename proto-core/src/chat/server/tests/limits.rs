@@ -188,7 +188,7 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
 #[test]
 fn an_own_entry_keeps_to_the_limits_of_all_entries() {
     let mut f = fixture();
-    f.server.open_log("r").expect("there is room");
+    f.server.open_log("r", false).expect("there is room");
     let author = crate::chat::ClientId::within([3; 12]);
     let name = "𝓓".repeat(40);
     let body = |len| Bytes::from(vec![b'x'; len]);
@@ -205,7 +205,7 @@ fn an_own_entry_keeps_to_the_limits_of_all_entries() {
 #[test]
 fn authors_within_the_server_take_nobodys_place() {
     let mut f = with(ChatConfig { max_clients_per_room: 1, ..ChatConfig::default() });
-    f.server.open_log("r").expect("there is room");
+    f.server.open_log("r", false).expect("there is room");
     for number in 0..10 {
         let author = crate::chat::ClientId::within([number; 12]);
         for _ in 0..2 {

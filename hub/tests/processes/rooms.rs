@@ -105,7 +105,7 @@ fn who_is_kicked_or_banned_is_sent_away_and_may_be_let_in_again() {
     bob.sees("-- you are in a room with ann").sees("-- ann has the crown").sees("-- joined; ");
     ann.sees("-- bob has come");
     ann.type_in("/kick bob").sees("-- bob has left");
-    bob.sees("Banned from \"a room\"").sees("-- you are in test/awkward, alone");
+    bob.sees("Kicked from \"a room\".").sees("-- you are in test/awkward, alone");
     bob.type_in("session join a room").sees("-- you are in a room with ann");
     ann.sees("-- bob has come").type_in("/ban bob 61").sees("-- a ban is for at most 60 minutes");
     ann.type_in("/ban nobody").sees("-- nobody here is called nobody");

@@ -81,7 +81,9 @@ impl<A: Address> Server<A> {
             let over = expiry.take_silent(now.mono);
             if !over.is_empty() && !self.chat.end_silent(now, keep, &over) {
                 // The store is busy, and what waits for it would only wait longer.
-                over.into_iter().for_each(|log| expiry.put(now.mono + SOON, log));
+                for log in over {
+                    expiry.put(now.mono + SOON, log);
+                }
             }
         }
         if let Some(keep) = expiry.keep.filter(|_| expiry.due.is_some_and(|due| due <= now.mono)) {

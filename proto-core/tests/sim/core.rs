@@ -71,7 +71,7 @@ pub(crate) fn balanced(stats: &Stats, under_way: usize) -> Result<(), String> {
     Err(format!("G20: accepted {}, settled {settled}, under way {under_way}", stats.messages_accepted))
 }
 
-fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
+pub(crate) fn conserves(view: &View<'_, Peer>) -> Result<(), String> {
     let Some((_, peer)) = view.latest() else { return Ok(()) };
     balanced(&peer.endpoint.stats(), peer.endpoint.unsettled())?;
     peer.connections().try_for_each(|conn| counted_by_channel(&conn))

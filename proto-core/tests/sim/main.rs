@@ -18,6 +18,7 @@ mod rooms;
 mod scenarios;
 mod sealed;
 mod sessions;
+mod small;
 mod story;
 mod streams;
 mod table;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use proto_core::chat::ChatConfig;
 use proto_core::{Config, ConfigBuilder};
-use simtest::{Boot, Chaos, Kind, Link, Sim, ms, secs};
+use simtest::{Boot, Chaos, Kind, Link, Sim, View, ms, secs};
 
-use self::node::{ChatNode, ClientNode, Say, ServerNode};
+pub(crate) use self::node::ChatNode;
+use self::node::{ClientNode, Say, ServerNode};
 use self::oracle::OneLog;
 use crate::core::{Draw, balanced, idle, settings};
 use crate::oracles::Guarantees;
@@ -73,22 +74,25 @@ fn chat_of(
     });
     sim.oracle("one log", OneLog::default());
     sim.oracle("guarantees", Guarantees::new(None));
-    sim.eventually("everybody has everything", |view| {
-        let ends: Vec<_> = view
-            .nodes()
-            .filter_map(|(_, node)| match node {
-                ChatNode::Client(client) => Some(client.settled()),
-                ChatNode::Server(_) => None,
-            })
-            .collect();
-        let agree = ends.iter().all(|end| end.is_some() && *end == ends[0]);
-        if agree { Ok(()) } else { Err(format!("next slots {ends:?}")) }
-    });
+    sim.eventually("everybody has everything", agree);
     sim.invariant("conservation", |view| match view.latest() {
         Some((_, ChatNode::Server(server))) => balanced(&server.endpoint_stats(), server.unsettled()),
         _ => Ok(()),
     });
     sim
+}
+
+/// Every client has all that it waits for, and the same as the others.
+pub(crate) fn agree(view: &View<'_, ChatNode>) -> Result<(), String> {
+    let ends: Vec<_> = view
+        .nodes()
+        .filter_map(|(_, node)| match node {
+            ChatNode::Client(client) => Some(client.settled()),
+            ChatNode::Server(_) => None,
+        })
+        .collect();
+    let agree = ends.iter().all(|end| end.is_some() && *end == ends[0]);
+    if agree { Ok(()) } else { Err(format!("next slots {ends:?}")) }
 }
 
 /// A client that gives a connection up long before the server does, and packets that are under way for so long that a join arrives

@@ -1,6 +1,6 @@
 // Drives published clients of Multiplayer Piano, as they are, through every rule of the gateway.
 //
-//   node conformance.mjs ws://127.0.0.1:4180/ws [package ...]
+//   node conformance.mjs ws://127.0.0.1:4180/ws [--salted | --drop] [package ...]
 //
 // It says "restart" when the server is to be killed and started again, and waits for a line on its input. It ends with 0 when every
 // step of every client held.
@@ -11,9 +11,10 @@ import assert from "node:assert/strict";
 
 const require = createRequire(import.meta.url);
 const PATIENCE = 30_000;
-const TYPES = ["hi", "b", "ch", "c", "p", "bye", "a", "n", "m", "t", "nq", "ls", "notification"];
+const TYPES = ["hi", "b", "ch", "c", "p", "bye", "a", "n", "m", "t", "nq", "ls", "notification", "dm", "custom"];
 const url = process.argv[2];
-const chosen = process.argv.slice(3);
+const mode = process.argv[3]?.startsWith("--") ? process.argv[3] : undefined;
+const chosen = process.argv.slice(mode ? 4 : 3);
 const packages = chosen.length ? chosen : ["mpp-client", "mpp-client-xt", "mpp-client-net", "mppclone-client"];
 
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -262,6 +263,80 @@ const steps = {
     assert.equal(bob.channel._id, room);
   },
 
+  async "who bans himself gets a certificate; a ban of no length said is for 30 minutes, and any is over in its time"(name, room) {
+    const there = `${room} bans`;
+    const [cat, dog, eve] = [await come(name, there), await come(name, there), await come(name, there)];
+    let from = mark(dog);
+    send(cat, { m: "kickban", _id: cat.user._id, ms: 60_000 });
+    const told = await heard(dog, "the certificate", (message) => message.m === "notification", from);
+    assert.equal(told.title, "Certificate of Award");
+    assert.equal(told.text, "Let it be known that Anonymous kickbanned him/her self.");
+    await heard(dog, "the crown", (message) => message.m === "ch" && message.ch.crown.participantId === dog.participantId, from);
+    from = mark(cat);
+    send(dog, { m: "kickban", _id: eve.user._id, ms: 3000 });
+    await heard(eve, "another room", (message) => message.m === "ch" && message.p && message.ch._id === "test/awkward");
+    let refused = 0;
+    for (let tries = 0; tries < 20 && eve.channel._id !== there; tries++) {
+      from = mark(eve);
+      eve.setChannel(there);
+      const answer = await heard(eve, "an answer", (message) => message.m === "notification" || (message.m === "ch" && message.p), from);
+      refused += answer.m === "notification";
+      await new Promise((resolve) => setTimeout(resolve, 600));
+    }
+    assert.equal(eve.channel._id, there);
+    assert.ok(refused > 0, "the ban was over too soon");
+    from = mark(eve);
+    send(dog, { m: "kickban", _id: eve.user._id });
+    const banned = await heard(eve, "words about it", (message) => message.m === "notification" && message.text.startsWith("Banned"), from);
+    assert.equal(banned.text, `Banned from "${there}" for 30 minutes.`);
+    leave(cat, dog, eve);
+  },
+
+  async "a crown on the ground is anybody's after 15 s"(name, room) {
+    const there = `${room} crown`;
+    const [cat, dog] = [await come(name, there), await come(name, there)];
+    const from = mark(dog);
+    send(cat, { m: "chown" });
+    const dropped = await heard(dog, "the crown falls", (message) => message.m === "ch" && !message.ch.crown.participantId, from);
+    const claim = setInterval(() => send(dog, { m: "chown", id: dog.participantId }), 1000);
+    const taken = await heard(dog, "the crown", (message) => message.m === "ch" && message.ch.crown.participantId === dog.participantId, from);
+    clearInterval(claim);
+    assert.ok(taken.ch.crown.time - dropped.ch.crown.time >= 15_000);
+    leave(cat, dog);
+  },
+
+  async "who says too much at once is not heard"(name, room) {
+    const there = `${room} rate`;
+    const [holder, cat] = [await come(name, there), await come(name, there)];
+    const from = mark(holder);
+    for (let line = 0; line < 12; line++) say(cat, `line ${line}`);
+    await settled(cat, holder);
+    const lines = holder.told.slice(from).filter((message) => message.m === "a").map((message) => message.a);
+    assert.deepEqual(lines.slice(0, 4), ["line 0", "line 1", "line 2", "line 3"]);
+    assert.ok(lines.length < 8, `${lines}`);
+    leave(holder, cat);
+  },
+
+  async "words for one and messages of programs come to whom they are for"(name, room, { ann, bob }) {
+    const cat = await come(name, room);
+    const [a, b, c] = [mark(ann), mark(bob), mark(cat)];
+    send(ann, { m: "dm", _id: bob.user._id, message: "only for bob" });
+    const heardBy = [await heard(bob, "the words", (message) => message.m === "dm", b), await heard(ann, "his own words", (message) => message.m === "dm", a)];
+    for (const dm of heardBy) assert.deepEqual([dm.a, dm.sender._id, dm.recipient._id], ["only for bob", ann.user._id, bob.user._id]);
+    send(bob, { m: "+custom" });
+    send(cat, { m: "+custom" });
+    await settled(bob, cat);
+    send(ann, { m: "custom", data: { x: [1, null] }, target: { mode: "id", id: bob.user._id } });
+    const custom = await heard(bob, "the data", (message) => message.m === "custom", b);
+    assert.deepEqual([custom.data, custom.p], [{ x: [1, null] }, ann.user._id]);
+    await settled(ann, cat);
+    none(cat, c, (message) => message.m === "dm" || message.m === "custom", "what was for another");
+    send(ann, { m: "custom", data: 7, target: { mode: "subscribed" } });
+    await heard(cat, "the data for all", (message) => message.m === "custom" && message.data === 7, c);
+    none(ann, a, (message) => message.m === "custom", "one's own data");
+    leave(cat);
+  },
+
   async "lists show rooms and how they change"(name, room, { ann }) {
     const from = mark(ann);
     send(ann, { m: "+ls" });
@@ -388,6 +463,39 @@ const steps = {
   },
 };
 
+const modes = {
+  /// On a server with `--salt-file`.
+  async "--salted"(name, room) {
+    const [first, tab] = [await come(name, room), await come(name, room)];
+    assert.equal(tab.user._id, first.user._id, "one address is one user");
+    assert.equal(tab.entered.ch.count, 1);
+    assert.ok(first.isOwner() && tab.isOwner());
+    const from = mark(tab);
+    leave(first);
+    await settled(tab);
+    none(tab, from, (message) => message.m === "bye" || message.m === "ch", "a user with one tab less");
+    const again = await come(name);
+    assert.equal(again.user._id, tab.user._id);
+    leave(tab, again);
+  },
+
+  /// On a server with `--crown-on-leave drop`.
+  async "--drop"(name, room) {
+    if (!["mpp-client-net", "mppclone-client"].includes(name)) return;
+    const token = `a token of ${name} ${Date.now()}`;
+    const owner = await come(name, room, token);
+    const bob = await come(name, room);
+    const [from, id] = [mark(bob), owner.participantId];
+    leave(owner);
+    const dropped = await heard(bob, "the crown falls", (message) => message.m === "ch" && !message.ch.crown.participantId, from);
+    assert.equal(dropped.ch.crown.userId, id);
+    const again = await come(name, room, token);
+    assert.equal(again.entered.ch.crown.participantId, id, "he gets it back");
+    await heard(bob, "the crown", (message) => message.m === "ch" && message.ch.crown.participantId === id, from);
+    leave(again, bob);
+  },
+};
+
 process.on("unhandledRejection", (error) => {
   console.error(error);
   process.exit(1);
@@ -396,7 +504,7 @@ process.on("unhandledRejection", (error) => {
 for (const name of packages) {
   const room = `✧ room of ${name} ✧`;
   let people;
-  for (const [step, run] of Object.entries(steps)) {
+  for (const [step, run] of Object.entries(mode ? { [mode]: modes[mode] } : steps)) {
     try {
       people = (await run(name, room, people)) ?? people;
       console.log(`ok ${name}: ${step}`);

@@ -80,6 +80,16 @@ fn published_clients_of_the_piano_work_unmodified() {
     let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0"]);
     let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
     drive(place.path(), "conformance.mjs", &[&url], data.path(), server);
+    let salt = place.path().join("salt");
+    std::fs::write(&salt, "a salt of this test alone").unwrap();
+    for (mode, option, value) in
+        [("--salted", "--salt-file", salt.to_str().unwrap()), ("--drop", "--crown-on-leave", "drop")]
+    {
+        let data = tempdir().unwrap();
+        let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0", option, value]);
+        let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
+        drive(place.path(), "conformance.mjs", &[&url, mode], data.path(), server);
+    }
 }
 
 #[test]

@@ -310,6 +310,7 @@ const steps = {
     const [holder, cat] = [await come(name, there), await come(name, there)];
     const from = mark(holder);
     for (let line = 0; line < 12; line++) say(cat, `line ${line}`);
+    await heard(holder, "as many as he may say", (message) => message.m === "a" && message.a === "line 3", from);
     await settled(cat, holder);
     const lines = holder.told.slice(from).filter((message) => message.m === "a").map((message) => message.a);
     assert.deepEqual(lines.slice(0, 4), ["line 0", "line 1", "line 2", "line 3"]);

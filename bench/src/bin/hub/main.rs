@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// How long a rate is measured, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How often the server is killed in a soak, in seconds: memory is looked at between.
+    /// How often the server is killed in the first third of a soak, in seconds.
     #[arg(long, default_value_t = 600)]
     kill_every: u64,
     /// Entries for the start with a full store.

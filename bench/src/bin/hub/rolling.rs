@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use adapter_tokio::{Address, ConfigBuilder, Connection, Endpoint, Message, clock};
 use proto_core::Reconnect;
 use proto_core::chat::{AuthorId, Client, ClientConfig, ClientEvent, ClientSecret, Kind};
+use proto_core::crypto::{Crypto, PublicKey, Trust};
+use seal::Party;
 use tokio::task::JoinSet;
 
 use crate::Arguments;
@@ -30,6 +32,8 @@ const SPREAD: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     child: Child,
     pub(crate) addresses: Vec<Address>,
+    /// Where it encrypts.
+    pub(crate) key: Option<PublicKey>,
     ready: Instant,
 }
 
@@ -54,10 +58,13 @@ impl Server {
             })
             .collect();
         // Those of HTTP come last.
+        let mut key = None;
         if listeners.iter().any(|option| option == "--http") {
-            let _ = lines.find(|line| line == "ready");
+            for line in lines.take_while(|line| line != "ready") {
+                key = line.strip_prefix("key ").and_then(|key| key.parse().ok()).or(key);
+            }
         }
-        Self { child, addresses, ready: Instant::now() }
+        Self { child, addresses, key, ready: Instant::now() }
     }
 
     /// Its process.
@@ -92,20 +99,39 @@ impl Drop for Server {
 
 /// What all clients have in common.
 pub(crate) struct Course {
+    /// Each client says a line so often.
+    pub(crate) every: Duration,
     pub(crate) is_over: AtomicBool,
     /// From when to when clients were without connections.
     pub(crate) gaps: Mutex<Vec<(Instant, Instant)>>,
 }
 
 /// What a client has seen.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Seen {
+    /// What its entries carry.
+    pub(crate) author: Option<AuthorId>,
     pub(crate) said: u64,
-    pub(crate) acked: u64,
+    /// Where each line is that was acknowledged.
+    pub(crate) acked: Acked,
     pub(crate) entries: u64,
     pub(crate) doubled: u64,
     /// Lines that came again in another place.
     pub(crate) again: u64,
+}
+
+/// Lines by their places in a log.
+pub(crate) type Acked = BTreeMap<u64, u64>;
+
+/// The number of a line, which is all that it says.
+pub(crate) fn line_of(body: &[u8]) -> u64 {
+    let line = str::from_utf8(body).ok().and_then(|line| line.strip_prefix("line "));
+    line.and_then(|number| number.parse().ok()).expect("a line of a client")
+}
+
+/// The name of a room.
+pub(crate) fn room(number: usize) -> String {
+    format!("room {number}")
 }
 
 /// One client's part in the log.
@@ -119,34 +145,36 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(number: usize) -> Self {
+    fn new(number: usize, every: Duration) -> Self {
         let mut secret = [5; 32];
         secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        let room = format!("room {}", number / ROOM);
-        let config = ClientConfig::new(&*room, &*format!("client {number}"), ClientSecret(secret));
+        let config =
+            ClientConfig::new(room(number / ROOM), &*format!("client {number}"), ClientSecret(secret));
         Self {
             chat: Client::new(config).expect("a name and a room"),
             seen: Seen::default(),
             last_slot: 0,
             heard: BTreeMap::new(),
-            next: Instant::now() + EVERY * (number % 100) as u32 / 100,
+            next: Instant::now() + every * (number % 100) as u32 / 100,
         }
     }
 
     fn tell(&mut self) {
         while let Some(event) = self.chat.poll_event() {
             match event {
-                ClientEvent::Acked { .. } => self.seen.acked += 1,
+                ClientEvent::Joined { author, .. } => self.seen.author = Some(author),
+                // Its own number begins with 1, lines begin with 0.
+                ClientEvent::Acked { sequence, slot, .. } => {
+                    let before = self.seen.acked.insert(slot, sequence - 1);
+                    assert_eq!(before, None, "two lines in one place");
+                }
                 ClientEvent::Entry(entry) => {
                     self.seen.doubled += u64::from(entry.slot <= self.last_slot);
                     self.last_slot = entry.slot;
                     // A room notes in its log who has its crown, too.
                     if entry.kind == Kind::TEXT {
                         self.seen.entries += 1;
-                        let line =
-                            str::from_utf8(&entry.body).ok().and_then(|line| line.strip_prefix("line "));
-                        let number: u64 =
-                            line.and_then(|number| number.parse().ok()).expect("a line of a client");
+                        let number = line_of(&entry.body);
                         let heard = self.heard.entry(entry.author).or_default();
                         self.seen.again += u64::from(number < *heard);
                         *heard = (*heard).max(number + 1);
@@ -171,7 +199,7 @@ impl Writer {
                 if self.chat.append(clock::now(), Kind::TEXT, line.into()).is_ok() {
                     self.seen.said += 1;
                 }
-                self.next += EVERY;
+                self.next += course.every;
             }
             while let Some(payload) = self.chat.poll_message() {
                 if connection.send(Message::new(payload)).await.is_err() {
@@ -194,7 +222,7 @@ impl Writer {
 }
 
 pub(crate) async fn client(endpoint: Endpoint, server: Address, number: usize, course: Arc<Course>) -> Seen {
-    let mut writer = Writer::new(number);
+    let mut writer = Writer::new(number, course.every);
     let mut connection = endpoint.connect_to(&[server]).await.expect("the server lets it in");
     loop {
         writer.chat.handle_connected(clock::now());
@@ -204,16 +232,22 @@ pub(crate) async fn client(endpoint: Endpoint, server: Address, number: usize, c
             return writer.seen;
         }
         writer.chat.handle_disconnected(clock::now());
-        connection.closed().await;
-        let next = connection.next().expect("it reconnects by itself");
+        let closed = connection.closed().await;
+        let Some(next) = connection.next() else {
+            panic!("client {number} does not reconnect: {closed:?}");
+        };
         connection = next.await.expect("the server is back");
         course.gaps.lock().expect("nobody panics").push((lost, Instant::now()));
     }
 }
 
-pub(crate) fn endpoint() -> Endpoint {
+/// An endpoint of clients; of encrypted ones, where the server has a `key`.
+pub(crate) fn endpoint(key: Option<PublicKey>) -> Endpoint {
     let reconnect = Reconnect { spread: SPREAD, ..Reconnect::default() };
-    let config = ConfigBuilder { reconnect: Some(reconnect), ..ConfigBuilder::chat() };
+    let crypto = key.map(|key| {
+        Crypto::new(Arc::new(Party::generate().expect("the system has randomness")), Trust::Pinned(key))
+    });
+    let config = ConfigBuilder { reconnect: Some(reconnect), crypto, ..ConfigBuilder::chat() };
     Endpoint::client(config).expect("a socket")
 }
 
@@ -233,8 +267,8 @@ pub(crate) async fn rolling(arguments: &Arguments, data: PathBuf) {
         })
         .chain(more)
         .collect();
-    let course = Arc::new(Course { is_over: AtomicBool::new(false), gaps: Mutex::default() });
-    let endpoints: Vec<_> = (0..arguments.sockets.max(1)).map(|_| endpoint()).collect();
+    let course = Arc::new(Course { every: EVERY, is_over: AtomicBool::new(false), gaps: Mutex::default() });
+    let endpoints: Vec<_> = (0..arguments.sockets.max(1)).map(|_| endpoint(None)).collect();
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         let endpoint = endpoints[number % endpoints.len()].clone();
@@ -262,7 +296,7 @@ pub(crate) async fn rolling(arguments: &Arguments, data: PathBuf) {
     while let Some(seen) = clients.join_next().await {
         let seen = seen.expect("no client panics");
         said += seen.said;
-        acked += seen.acked;
+        acked += seen.acked.len() as u64;
         entries += seen.entries;
         doubled += seen.doubled;
     }

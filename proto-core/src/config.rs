@@ -201,6 +201,9 @@ pub struct ConfigBuilder {
     /// Claims to sessions that may fail in a minute, of one prefix of addresses. From then on an address must be proven first, and
     /// refusals wait for 1 s. 5.
     pub max_resume_failures: u32,
+    /// Handshakes of one prefix of addresses that may be for another key, or with another secret, in a minute. From then on its
+    /// clients are sent away, and nothing is computed for them. 16.
+    pub max_key_failures: u32,
     /// Whether the application decides about each client: see [`Event::Undecided`](crate::Event::Undecided). Clients must prove
     /// their address first then, whatever `retry` says.
     pub admission: bool,
@@ -286,6 +289,7 @@ impl Default for ConfigBuilder {
             accept_rate: 10_000,
             accept_burst: 65_536,
             max_resume_failures: 5,
+            max_key_failures: 16,
             admission: false,
             admission_timeout: Duration::from_secs(5),
             max_undecided: 1024,

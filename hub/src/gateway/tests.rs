@@ -459,7 +459,7 @@ fn notes_keep_what_makes_sense_of_them() {
 }
 
 #[test]
-fn a_guest_that_does_not_read_is_bounded_gets_the_whole_state_or_is_sent_away() {
+fn row_44_a_guest_that_does_not_read_is_bounded_gets_the_whole_state_or_is_sent_away() {
     let mut world = World::with(
         GatewayConfig { limits: false, ..GatewayConfig::default() },
         RoomConfig {

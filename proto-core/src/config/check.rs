@@ -153,6 +153,7 @@ impl ConfigBuilder {
         count("accept_rate", self.accept_rate as usize, 1, 1_000_000)?;
         count("accept_burst", self.accept_burst as usize, 1, 1 << 24)?;
         count("max_resume_failures", self.max_resume_failures as usize, 1, u32::MAX.into())?;
+        count("max_key_failures", self.max_key_failures as usize, 1, u32::MAX.into())?;
         time("admission_timeout", self.admission_timeout, MILLI, HOUR)?;
         count("max_undecided", self.max_undecided, 1, 1 << 24)?;
         time("busy_retry_after", self.busy_retry_after, Duration::ZERO, HOUR)

@@ -182,6 +182,7 @@ fn every_limit_is_bounded_at_both_ends() {
     bounds("accept_rate", [Some(0), Some(1), Some(1_000_000), Some(1_000_001)], |b, v| b.accept_rate = v);
     bounds("accept_burst", [Some(0), Some(1), Some(1 << 24), Some((1 << 24) + 1)], |b, v| b.accept_burst = v);
     bounds("max_resume_failures", [Some(0), Some(1), Some(u32::MAX), None], |b, v| b.max_resume_failures = v);
+    bounds("max_key_failures", [Some(0), Some(1), Some(u32::MAX), None], |b, v| b.max_key_failures = v);
     bounds("default_priority", [None, Some(0), Some(7), Some(8)], |b, v| b.default_priority = v);
     bounds("default_weight", [Some(0), Some(1), Some(255), None], |b, v| b.default_weight = v);
     counts("max_message", 1, 16 << 20, |b, v| {

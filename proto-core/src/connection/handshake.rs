@@ -5,8 +5,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::admission::Admission;
 use super::secrecy::Begun;
 use super::state::{End, State};
@@ -24,7 +22,7 @@ const MIN_REPEAT: Duration = Duration::from_millis(100);
 /// Repeats before the time between them doubles: at the start, losing a packet is likelier than a crowded network.
 const EAGER_REPEATS: u32 = 2;
 /// ACCEPT has a secret in it, so the memory that it is written to does not move.
-const MAX_ACCEPT: usize = 512;
+pub(super) const MAX_ACCEPT: usize = 512;
 /// Tokens that one attempt takes from the server.
 const MAX_RETRIES: u32 = 3;
 
@@ -368,78 +366,6 @@ impl Connection {
         self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
     }
 
-    /// A client asks. On an endpoint that encrypts, an INIT with a message is answered by one.
-    pub(super) fn on_init(&mut self, remote: Cid, init: &Init<'_>, size: usize) -> Result<(), Drop> {
-        if let Some(budget) = &mut self.handshake.budget {
-            *budget += 3 * size;
-        }
-        if !self.handshake.accept.is_empty() {
-            if init.client_random != self.handshake.client_random {
-                return Err(Drop::UnexpectedHandshake);
-            }
-            if remote != self.remote_cid {
-                self.remote_cid = remote;
-                self.guard = packet::guard(remote, self.local_cid, self.config.checksum);
-            }
-            self.handshake.due = !self.is_undecided();
-            return self.encrypt_again(init);
-        }
-        let mut responder = None;
-        if self.is_encrypted(init) {
-            let random = self.rng.bytes();
-            responder = self.respond(random, init);
-            if responder.is_none() {
-                self.enter_closed(self.clock, End::of(CloseReason::NotEncrypted), Duration::ZERO);
-                return Err(Drop::WrongKey);
-            }
-        }
-        let (peer, token) = Self::decrypt_params(responder.as_deref(), init)?;
-        let peer_key = responder.as_ref().map(|responder| responder.peer());
-        let token = Bytes::copy_from_slice(token);
-        self.remote_cid = remote;
-        self.agree(peer, remote, self.local_cid);
-        let mut record = Vec::new();
-        RecordWriter::new(&mut record).write(&Frame::Init(*init), false);
-        self.handshake.client_random = init.client_random;
-        let transcript = first_half(blake3::hash(&record).as_bytes());
-        if self.state == State::Accepting {
-            let mut session: [u8; 16] = self.rng.bytes();
-            session[0] = self.config.shard;
-            self.session = SessionId(session);
-            self.secret = self.rng.secret();
-            self.incarnation = 1;
-        }
-        let key = self.reset_key();
-        // Nothing but a new handshake finds its way back to a stream that is gone.
-        if responder.is_some() {
-            self.prepare_cids(key.clone());
-        }
-        let reset_token =
-            if self.link.is_stream() { NO_TOKEN } else { reset_token(key.expose(), self.local_cid) };
-        let mut params = Vec::new();
-        self.params().encode(&mut params);
-        let accept = Accept {
-            version: VERSION,
-            server_random: self.rng.bytes(),
-            session_id: self.session.0,
-            incarnation: self.incarnation.into(),
-            secret: *self.secret.expose(),
-            reset_token,
-            transcript,
-            params: &params,
-        };
-        record = Vec::with_capacity(MAX_ACCEPT);
-        RecordWriter::new(&mut record).write(&Frame::Accept(accept), false);
-        let record = Hidden::from(record);
-        self.confirmation = confirm_hash(&transcript, &record);
-        if let Some(responder) = responder {
-            self.encrypt_accept(self.clock, responder, &record);
-        }
-        self.handshake.accept = record;
-        self.ask_for_admission(token, peer_key);
-        Ok(())
-    }
-
     pub(super) fn owe_accept(&mut self) {
         self.handshake.due = true;
     }
@@ -518,7 +444,7 @@ impl Connection {
     }
 
     /// Both sides' parameters and ids are known.
-    fn agree(&mut self, peer: Params, client: Cid, server: Cid) {
+    pub(super) fn agree(&mut self, peer: Params, client: Cid, server: Cid) {
         self.guard = packet::guard(client, server, self.config.checksum);
         self.recovery.max_ack_delay = peer.max_ack_delay.min(Duration::from_secs(1));
         if self.state == State::Suspended {
@@ -583,7 +509,7 @@ impl Connection {
     }
 }
 
-fn confirm_hash(transcript: &[u8; 16], accept: &[u8]) -> [u8; 16] {
+pub(super) fn confirm_hash(transcript: &[u8; 16], accept: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(transcript).update(accept);
     first_half(hasher.finalize().as_bytes())

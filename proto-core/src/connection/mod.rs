@@ -1,6 +1,7 @@
 //! One peer: the whole protocol, no sockets, no clock (docs/spec/connection.md).
 
 mod admission;
+mod asked;
 mod blocked;
 mod cids;
 mod clock;
@@ -52,6 +53,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use core::{fmt, mem};
 
+pub(crate) use self::asked::Asked;
 pub(crate) use self::cids::MAX_SPARE;
 pub use self::close::Close;
 pub use self::commands::{Blocked, Channel, ChannelOptions, Message, Received};

@@ -195,8 +195,16 @@ impl Connection {
         session == self.session.0 && asked == Some(incarnation)
     }
 
-    /// Judges a claim to this session.
+    /// Judges a claim to this session, also by the key of who makes it.
     pub(crate) fn judge(&self, init: &Init<'_>) -> Verdict {
+        match self.judge_proof(init) {
+            Verdict::Valid(proof) => self.judge_key(init, proof),
+            verdict => verdict,
+        }
+    }
+
+    /// The same by its proof only: who gets that right still has to be [read](Self::read_init).
+    pub(crate) fn judge_proof(&self, init: &Init<'_>) -> Verdict {
         let Some(claim) = init.attach.claim() else { return Verdict::Unproven };
         let previous = self.resume.as_ref().and_then(|resume| resume.previous.as_ref());
         // Comparing hashes takes the same time whatever they are, and all are compared.
@@ -212,7 +220,7 @@ impl Connection {
         } else if claim.incarnation <= self.incarnation {
             Verdict::Stale
         } else {
-            self.judge_key(init, proof)
+            Verdict::Valid(proof)
         }
     }
 

@@ -3,13 +3,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::asked::Asked;
 use super::cids::Cids;
 use super::keys::Keys;
 use super::state::End;
 use super::{Connection, Proof, Verdict};
 use crate::crypto::{Initiator, PublicKey, Responder, Trust};
 use crate::secret::Hidden;
-use crate::wire::params::{self, Params};
+use crate::wire::params;
 use crate::wire::{Accept, Advice, Cid, Claim, Frame, Init, Record, RecordWriter};
 use crate::{CloseReason, Config, Drop, Link, Timestamp};
 
@@ -43,7 +44,7 @@ pub(super) struct Begun {
 }
 
 /// What a handshake is made for: INIT but for what is encrypted in it, and for the proof, which is made of all of it.
-fn prologue(init: &Init<'_>) -> Vec<u8> {
+pub(super) fn prologue(init: &Init<'_>) -> Vec<u8> {
     let attach = match init.attach.claim() {
         Some(claim) => init.attach.with(Claim { proof: [0; Claim::PROOF], ..*claim }),
         None => init.attach,
@@ -58,6 +59,11 @@ impl Connection {
     pub fn peer_key(&self) -> Option<PublicKey> {
         let secrecy = self.secrecy.as_ref().filter(|secrecy| secrecy.keys.is_some())?;
         secrecy.peer
+    }
+
+    /// The key of who the connection is with, as far as that is known.
+    pub(super) fn known_key(&self) -> Option<PublicKey> {
+        self.secrecy.as_ref().and_then(|secrecy| secrecy.peer)
     }
 
     /// Known to both sides of an encrypted link and to nobody else, and another one for each link: a name for it that other
@@ -153,34 +159,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins to answer the message in an INIT, if this side can; it comes from the peer that the session is with.
-    pub(super) fn respond(&self, random: [u8; 32], init: &Init<'_>) -> Option<Box<dyn Responder>> {
-        let message = params::secrecy(init.params)?;
-        let responder = self.config.crypto.as_ref()?.identity.respond(random, &prologue(init), message)?;
-        let known = self.secrecy.as_ref().and_then(|secrecy| secrecy.peer);
-        known.is_none_or(|known| known == responder.peer()).then_some(responder)
-    }
-
     /// Whether a claim that is proven comes from who the session is with, as far as it says by keys.
     pub(super) fn judge_key(&self, init: &Init<'_>, proof: Proof) -> Verdict {
-        let is_plain = self.config.crypto.is_none() || params::secrecy(init.params).is_none();
-        if is_plain || self.respond([0; 32], init).is_some() {
-            Verdict::Valid(proof)
-        } else {
-            Verdict::Unproven
+        match Asked::of(&self.config, self.known_key(), || [0; 32], init) {
+            Err(Drop::WrongKey) => Verdict::Unproven,
+            _ => Verdict::Valid(proof),
         }
-    }
-
-    /// Whether an INIT carries a message that this side, a server, must answer.
-    pub(super) fn is_encrypted(&self, init: &Init<'_>) -> bool {
-        self.config.crypto.is_some() && params::secrecy(init.params).is_some()
     }
 
     /// The INIT of the handshake under way came again, perhaps first in a datagram now that came on a stream before.
     pub(super) fn encrypt_again(&mut self, init: &Init<'_>) -> Result<(), Drop> {
-        if self.handshake.sealed_accept.is_empty() && self.is_encrypted(init) {
-            let random = self.rng.bytes();
-            let responder = self.respond(random, init).ok_or(Drop::WrongKey)?;
+        let is_new = self.config.crypto.is_some() && self.handshake.sealed_accept.is_empty();
+        if is_new && let Some(responder) = self.read_init(init)?.into_responder() {
             let key = self.reset_key();
             self.prepare_cids(key);
             let accept = core::mem::take(&mut self.handshake.accept);
@@ -201,17 +191,6 @@ impl Connection {
         if let Some(secrecy) = &mut self.secrecy {
             (secrecy.peer, secrecy.keys) = (Some(peer), Keys::new(now, session, &self.config));
         }
-    }
-
-    /// The parameters of an INIT that a server looks at: the encrypted ones, where there are any.
-    pub(super) fn decrypt_params<'p>(
-        responder: Option<&'p dyn Responder>,
-        init: &Init<'p>,
-    ) -> Result<(Params, &'p [u8]), Drop> {
-        let block = responder.map_or(init.params, Responder::payload);
-        let params = Params::decode(block).map_err(|_| Drop::MalformedHandshake)?;
-        let token = params::credentials(block).map_err(|_| Drop::MalformedHandshake)?;
-        Ok((params, token))
     }
 }
 

@@ -4,13 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::failures::Failures;
 use super::waiting::WaitingRoom;
 use super::{Address, Endpoint, token};
-use crate::connection::reset_token;
+use crate::connection::{Asked, reset_token};
 use crate::rng::Rng;
 use crate::room::{Allowed, Bucket};
 use crate::wire::packet::{self, MIN_INIT, VERSION};
-use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version};
+use crate::wire::{Advice, Cid, Close, Frame, Init, Long, LongKind, Record, RecordWriter, Version, params};
 use crate::{Connection, Drop, Meta, Retry, Secret, Timestamp, code};
 
 /// Answers that wait to be sent.
@@ -36,11 +37,21 @@ pub(super) struct Incoming<A> {
     pub(super) undecided: usize,
     /// How fast clients are let in.
     accepts: Bucket,
+    /// Handshakes for another key, or with another secret.
+    wrong_keys: Failures,
     /// When each bucket may get a reset again; empty until the first one.
     next_reset: Vec<Timestamp>,
     /// The bytes of an address while they are hashed.
     scratch: Vec<u8>,
     address: core::marker::PhantomData<A>,
+}
+
+/// Why an INIT was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It was not looked at: too many of its prefix were for another key.
+    Delayed,
+    Dropped(Drop),
 }
 
 impl<A: Address> Incoming<A> {
@@ -52,6 +63,7 @@ impl<A: Address> Incoming<A> {
             waiting: WaitingRoom::default(),
             undecided: 0,
             accepts: Bucket::default(),
+            wrong_keys: Failures::default(),
             next_reset: Vec::new(),
             scratch: Vec::new(),
             address: core::marker::PhantomData,
@@ -105,7 +117,10 @@ impl<A: Address> Endpoint<A> {
             self.hand_in(now, slot, meta, packet);
             return self.end_in_time(slot);
         }
-        let Some(Ok(Frame::Init(init))) = Record::new(long.payload).next() else {
+        let mut record = Record::new(long.payload);
+        let frame = record.next();
+        record.skip_padding();
+        let Some(Ok(Frame::Init(init))) = frame.filter(|_| record.is_empty()) else {
             return self.count(Drop::MalformedHandshake);
         };
         if self.refuses_secrecy(now, meta.path, client, &init) {
@@ -115,13 +130,12 @@ impl<A: Address> Endpoint<A> {
             return;
         }
         if self.is_draining() {
-            let close = self.busy(Drop::Draining);
-            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
+            return self.send_away(meta.path, client, Drop::Draining);
         }
-        self.on_new_client(now, meta, client, &init, packet);
+        self.on_new_client(now, meta, client, &init, packet.len());
     }
 
-    fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, packet: &[u8]) {
+    fn on_new_client(&mut self, now: Timestamp, meta: Meta<A>, client: Cid, init: &Init<'_>, size: usize) {
         let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
         #[cfg(planted)]
         let is_proven = is_proven
@@ -135,16 +149,28 @@ impl<A: Address> Endpoint<A> {
         if must_prove && !is_proven {
             return self.ask_for_proof(now, meta.path, client);
         }
-        // Nobody gives way for one who is not let in.
-        let may_come = if is_crowded { Err(Drop::Busy) } else { self.take_accept(now) };
-        let room = may_come.and_then(|()| {
+        // What costs nothing comes first, and nobody gives way for one who is not let in.
+        if let Err(reason) = if is_crowded { Err(Drop::Busy) } else { self.may_come(now) } {
+            return self.send_away(meta.path, client, reason);
+        }
+        let asked = match self.read_init(now, meta.path.prefix(), init) {
+            Ok(asked) => asked,
+            Err(Unread::Delayed) => return self.send_away(meta.path, client, Drop::WrongKey),
+            Err(Unread::Dropped(reason)) => {
+                self.count(reason);
+                if reason == Drop::WrongKey {
+                    self.refuse_key(meta.path, client);
+                }
+                return;
+            }
+        };
+        let room = self.take_accept(now).and_then(|()| {
             let made_room = self.make_room();
             self.make_waiting_room(now);
             self.room(made_room)
         });
         if let Err(reason) = room {
-            let close = self.busy(reason);
-            return self.answer(meta.path, LongKind::Refuse, client, &Frame::Close(close));
+            return self.send_away(meta.path, client, reason);
         }
         let mut conn = Connection::accept(Arc::clone(&self.config), self.link, self.rng.bytes(), now);
         if self.routes.by_cid(conn.local_cid()).is_some() {
@@ -155,10 +181,31 @@ impl<A: Address> Endpoint<A> {
             conn.set_address_validated();
         }
         let id = self.insert(conn, meta.path, Some(client), None);
-        self.hand_in(now, id.index(), meta, packet);
-        if self.config.crypto.is_some() && self.lookup(id).is_none() {
-            self.refuse_key(meta.path, client);
+        self.hand_in_init(now, id.index(), meta, (client, init, asked), size);
+    }
+
+    /// Reads an INIT that begins something, before anything is kept for it.
+    pub(super) fn read_init(
+        &mut self,
+        now: Timestamp,
+        prefix: Option<u64>,
+        init: &Init<'_>,
+    ) -> Result<Asked, Unread> {
+        let most = self.config.max_key_failures;
+        let is_encrypted = self.config.crypto.is_some() && params::secrecy(init.params).is_some();
+        if is_encrypted && self.incoming.wrong_keys.has_failed(now, prefix, most) {
+            return Err(Unread::Delayed);
         }
+        let asked = Asked::of(&self.config, None, || self.rng.bytes(), init);
+        if asked.as_ref().err() == Some(&Drop::WrongKey) {
+            self.incoming.wrong_keys.note(now, prefix);
+        }
+        asked.map_err(Unread::Dropped)
+    }
+
+    fn send_away(&mut self, address: A, client: Cid, reason: Drop) {
+        let close = self.busy(reason);
+        self.answer(address, LongKind::Refuse, client, &Frame::Close(close));
     }
 
     /// A client is to prove its address first.
@@ -183,10 +230,26 @@ impl<A: Address> Endpoint<A> {
         Ok(())
     }
 
+    /// Whether another client could be let in now, if those gave way who have to; or why not.
+    fn may_come(&self, now: Timestamp) -> Result<(), Drop> {
+        if !self.incoming.accepts.can_take(now, self.accept_rate()) {
+            return Err(Drop::AcceptRate);
+        }
+        let can_make_room = self.sessions.first_to_end().is_some();
+        match self.room(can_make_room) {
+            Err(Drop::Busy) if self.incoming.waiting.is_overdue(now) => Ok(()),
+            room => room,
+        }
+    }
+
+    fn accept_rate(&self) -> Allowed {
+        let every = Duration::from_secs(1) / self.config.accept_rate;
+        Allowed { burst: self.config.accept_burst, every }
+    }
+
     /// Whether another client may be let in now, after so many others.
     pub(super) fn take_accept(&mut self, now: Timestamp) -> Result<(), Drop> {
-        let every = Duration::from_secs(1) / self.config.accept_rate;
-        let allowed = Allowed { burst: self.config.accept_burst, every };
+        let allowed = self.accept_rate();
         if self.incoming.accepts.take(now, allowed) { Ok(()) } else { Err(Drop::AcceptRate) }
     }
 

@@ -5,13 +5,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::incoming::Unread;
 use super::rates::vouched_user;
 use super::schedule::{Deadlines, ReadyList};
 use super::waiting::{Ticket, Waiter};
 use super::{Address, Endpoint};
 use crate::framing::MAX_RECORD;
 use crate::wire::packet::VERSION;
-use crate::wire::{Frame, Init, Record, RecordWriter, Version};
+use crate::wire::{Cid, Frame, Init, Record, RecordWriter, Version};
 use crate::{CloseReason, Connection, Credentials, Drop, Link, LinkId, State, Timestamp};
 
 /// Longest record of a handshake.
@@ -394,11 +395,6 @@ impl<A: Address> Endpoint<A> {
 
     /// The first record of a client.
     fn on_first_record(&mut self, now: Timestamp, link: u32, bytes: &[u8]) {
-        let Some(&mut Entry { address, link: kind, role: Role::Waiting(ticket), .. }) =
-            self.links.entry(link)
-        else {
-            return;
-        };
         let mut record = Record::new(bytes);
         let frame = record.next();
         let init = match frame {
@@ -421,7 +417,30 @@ impl<A: Address> Endpoint<A> {
         } else if self.on_stream_claim(now, link, &init, bytes) {
             self.stats.packets_received += 1;
             self.stats.bytes_received += bytes.len() as u64;
-        } else if let Some(reason) = self.take_accept(now).err().or_else(|| self.room_for_first()) {
+        } else {
+            self.on_first_init(now, link, &init, bytes.len());
+        }
+    }
+
+    /// A client begins a connection over a stream.
+    fn on_first_init(&mut self, now: Timestamp, link: u32, init: &Init<'_>, size: usize) {
+        let Some(&mut Entry { address, link: kind, role: Role::Waiting(ticket), .. }) =
+            self.links.entry(link)
+        else {
+            return;
+        };
+        let asked = match self.read_init(now, address.prefix(), init) {
+            Ok(asked) => asked,
+            Err(Unread::Delayed) => {
+                self.count(Drop::WrongKey);
+                return self.let_go(link);
+            }
+            Err(Unread::Dropped(reason)) => {
+                self.count(reason);
+                return self.let_go(link);
+            }
+        };
+        if let Some(reason) = self.take_accept(now).err().or_else(|| self.room_for_first()) {
             let close = self.busy(reason);
             self.say_farewell(link, &Frame::Close(close));
         } else {
@@ -442,7 +461,7 @@ impl<A: Address> Endpoint<A> {
                 entry.user = user;
             }
             self.incoming.waiting.pass_on(ticket, Waiter::Connection(slot));
-            self.lend_arena_to(slot, |conn| conn.handle_packet(now, crate::Meta::default(), bytes));
+            self.lend_arena_to(slot, |conn| conn.handle_init(now, Cid::default(), init, asked, size));
         }
     }
 

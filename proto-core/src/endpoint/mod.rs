@@ -3,6 +3,7 @@
 mod address;
 mod dial;
 mod drain;
+mod failures;
 mod guard;
 mod incoming;
 mod links;

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{Address, Endpoint};
-use crate::connection::Arrival;
-use crate::wire::{DecodeError, Packet};
+use crate::connection::{Arrival, Asked};
+use crate::wire::{Cid, DecodeError, Init, Packet};
 use crate::{Connection, Drop, Meta, Timestamp, Transmit};
 
 /// Packets of one connection before another one's turn.
@@ -165,6 +165,18 @@ impl<A: Address> Endpoint<A> {
         self.lend_arena(slot, meta, |conn, arrival| {
             conn.handle_packet(now, Meta { path: arrival.path, ecn: arrival.ecn }, packet);
         });
+    }
+
+    /// The same with an INIT of `client` that was read, of so many bytes.
+    pub(super) fn hand_in_init(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        meta: Meta<A>,
+        (client, init, asked): (Cid, &Init<'_>, Asked),
+        size: usize,
+    ) {
+        self.lend_arena(slot, meta, |conn, _| conn.handle_init(now, client, init, asked, size));
     }
 
     /// Hands a packet to its connection, which puts payloads into the endpoint's arena.

@@ -2,8 +2,8 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::time::Duration;
 
+use super::failures::Failures;
 use super::{Address, Endpoint, token};
 use crate::connection::{MAX_WAYS, Proof, Verdict, prove};
 use crate::wire::{Advice, Attach, Cid, Close, Frame, Init, LongKind, Packet, Record, checksum};
@@ -11,9 +11,6 @@ use crate::{Drop, Link, Meta, SessionId, Shard, State, Timestamp, code};
 
 /// Ids of attachments that others have taken the place of; of more the oldest are forgotten.
 const MAX_FENCED: usize = 1024;
-const FAILURES_FORGOTTEN: Duration = Duration::from_mins(1);
-/// Prefixes whose failures are counted at once.
-const MAX_FAILING: usize = 1024;
 
 /// What a client is told whose session is not known, or not proven to be its own.
 const UNKNOWN: Close<'static> =
@@ -32,8 +29,8 @@ pub(super) struct Sessions {
     fenced_order: VecDeque<(Timestamp, Cid)>,
     /// Streams on which sessions were claimed and CONFIRM is awaited, by the slots of the sessions.
     bids: BTreeMap<u32, Vec<u32>>,
-    /// Claims that failed, by prefix, since a time.
-    failing: BTreeMap<u64, (Timestamp, u32)>,
+    /// Claims that failed.
+    failures: Failures,
 }
 
 /// What is filed of one connection.
@@ -85,27 +82,6 @@ impl Sessions {
         self.fenced.get(&cid).is_some_and(|&until| until > now)
     }
 
-    /// Whether as many claims of a prefix have failed as may.
-    fn has_failed(&self, now: Timestamp, prefix: Option<u64>, most: u32) -> bool {
-        let failing = prefix.and_then(|prefix| self.failing.get(&prefix));
-        failing.is_some_and(|&(since, count)| count >= most && now.since(since) < FAILURES_FORGOTTEN)
-    }
-
-    fn note_failure(&mut self, now: Timestamp, prefix: Option<u64>) {
-        let Some(prefix) = prefix else { return };
-        if self.failing.len() >= MAX_FAILING && !self.failing.contains_key(&prefix) {
-            self.failing.retain(|_, &mut (since, _)| now.since(since) < FAILURES_FORGOTTEN);
-            if self.failing.len() >= MAX_FAILING {
-                self.failing.pop_first();
-            }
-        }
-        let (since, count) = self.failing.entry(prefix).or_insert((now, 0));
-        if now.since(*since) >= FAILURES_FORGOTTEN {
-            (*since, *count) = (now, 0);
-        }
-        *count = count.saturating_add(1);
-    }
-
     /// The session that ends first, if there are more than there may be.
     fn surplus(&self, count: usize, bytes: usize) -> Option<u32> {
         let is_over = self.suspended.len() > count || self.bytes > bytes;
@@ -130,7 +106,7 @@ impl<A: Address> Endpoint<A> {
         let Some(claim) = init.attach.claim() else { return false };
         let prefix = meta.path.prefix();
         let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
-        let has_failed = self.sessions.has_failed(now, prefix, self.config.max_resume_failures);
+        let has_failed = self.sessions.failures.has_failed(now, prefix, self.config.max_resume_failures);
         if has_failed && !is_proven {
             self.ask_for_proof(now, meta.path, client);
             return true;
@@ -140,13 +116,24 @@ impl<A: Address> Endpoint<A> {
             return true;
         }
         let slot = self.sessions.by_name.get(&SessionId(claim.session_id)).copied();
-        let verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
-            entry.conn.look().judge(init)
+        let mut verdict = if let Some(entry) = slot.and_then(|slot| self.entry(slot)) {
+            entry.conn.look().judge_proof(init)
         } else {
             // The same work, so that nobody learns by the clock which sessions there are.
             let _ = prove(self.incoming.key.expose(), init) == blake3::Hash::from(claim.proof);
             Verdict::Unproven
         };
+        let mut asked = None;
+        if let (Verdict::Valid(_), Some(entry)) = (verdict, slot.and_then(|slot| self.entry(slot))) {
+            match entry.conn.wake().read_init(init) {
+                Ok(read) => asked = Some(read),
+                Err(Drop::WrongKey) => verdict = Verdict::Unproven,
+                Err(reason) => {
+                    self.count(reason);
+                    return true;
+                }
+            }
+        }
         match (verdict, slot) {
             // Every address gets the same answer, so who has it at one could let it go to another's, and confirm it.
             (Verdict::Repeated, Some(slot)) if !is_proven && !self.is_at(slot, meta.path) => {
@@ -158,7 +145,10 @@ impl<A: Address> Endpoint<A> {
                     self.take_over(now, slot, claim.incarnation, proof);
                 }
                 self.readdress(slot, client, meta.path);
-                self.hand_in(now, slot, meta, packet);
+                match asked {
+                    Some(asked) => self.hand_in_init(now, slot, meta, (client, init, asked), packet.len()),
+                    None => self.hand_in(now, slot, meta, packet),
+                }
                 if let Some(conn) = self.awake(slot).filter(|_| is_proven) {
                     conn.set_address_validated();
                 }
@@ -170,7 +160,7 @@ impl<A: Address> Endpoint<A> {
                 true
             }
             _ => {
-                self.sessions.note_failure(now, prefix);
+                self.sessions.failures.note(now, prefix);
                 let is_only = matches!(init.attach, Attach::Resume(_));
                 match (is_only, has_failed) {
                     (true, true) => {
@@ -243,8 +233,9 @@ impl<A: Address> Endpoint<A> {
                 self.refuse_stream_claim(link, code::SUPERSEDED, Advice::Never, "superseded");
             }
             _ => {
-                let has_failed = self.sessions.has_failed(now, prefix, self.config.max_resume_failures);
-                self.sessions.note_failure(now, prefix);
+                let has_failed =
+                    self.sessions.failures.has_failed(now, prefix, self.config.max_resume_failures);
+                self.sessions.failures.note(now, prefix);
                 let is_only = matches!(init.attach, Attach::Resume(_));
                 if is_only && has_failed {
                     self.count(Drop::ResumeDelayed);

@@ -94,6 +94,11 @@ impl WaitingRoom {
             .collect()
     }
 
+    /// Whether somebody has waited for too long.
+    pub(super) fn is_overdue(&self, now: Timestamp) -> bool {
+        self.overdue(now).is_some()
+    }
+
     fn overdue(&self, now: Timestamp) -> Option<Waiter> {
         let (_, &(since, waiter)) = self.unproven.first_key_value()?;
         (now.since(since) >= GRACE).then_some(waiter)

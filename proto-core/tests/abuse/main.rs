@@ -3,6 +3,7 @@
 
 mod acks;
 mod control;
+mod lies;
 mod memory;
 mod numbers;
 mod peer;

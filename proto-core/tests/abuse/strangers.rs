@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use proto_core::wire::checksum::crc32c;
 use proto_core::wire::packet::VERSION;
-use proto_core::wire::{Advice, Cid, Close, Frame, Long, LongKind, Packet, Record, RecordWriter, Version};
+use proto_core::wire::{
+    Advice, Attach, Cid, Close, Frame, Init, Long, LongKind, Packet, Record, RecordWriter, Version,
+};
 use proto_core::{ChannelId, Class, ConfigBuilder, Drop, Endpoint, Event, Link, Message, Meta, code};
 
-use crate::peer::{Peer, answer, frames, init, init_and_record, msg, plenty, token};
+use crate::peer::{Peer, answer, frames, init, init_and_record, long, msg, plenty, token};
 use crate::world::{World, host, ms, secs};
 
 /// Reproducible noise.
@@ -144,6 +146,35 @@ fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_come
     world.run((begun + secs(10)).since(world.now));
     assert_eq!((world.server.len(), world.dropped(Drop::HandshakeExpired)), (0, 1));
     assert!(world.events.is_empty(), "the application never heard of it");
+}
+
+#[test]
+fn row_08_an_init_that_makes_no_sense_takes_no_place_and_no_turn() {
+    let mut world = World::new(ConfigBuilder { accept_burst: 1, accept_rate: 1, ..ConfigBuilder::default() });
+    let (first, _) = init(Cid([3; 8]), &[], &plenty(), None);
+    let token = token(&answer(&mut world, host(1), &first)).expect("RETRY");
+    let versions = VERSION.to_be_bytes();
+    let nonsense = Init {
+        versions: Version::from_bytes(&versions).expect("one version"),
+        client_random: [8; 32],
+        token: &token,
+        attach: Attach::New,
+        params: &[0x01, 0x08, 0xFF],
+    };
+    let (packet, _) = long(LongKind::Init, &[3; 8], |writer| writer.write(&Frame::Init(nonsense), false));
+    let (trailing, _) = long(LongKind::Init, &[3; 8], |writer| {
+        writer.write(&Frame::Init(Init { params: &[], ..nonsense }), false);
+        writer.write(&Frame::Ping, false);
+    });
+    for packet in [&packet, &trailing] {
+        world.stranger(host(1), packet);
+        world.drain();
+        assert!(world.server.is_empty(), "nothing is kept of it");
+    }
+    assert_eq!((world.dropped(Drop::MalformedHandshake), world.server.poll_timeout()), (2, None));
+    // And the one who may come now is let in.
+    Peer::join(&mut world, host(2));
+    assert_eq!(world.dropped(Drop::AcceptRate), 0);
 }
 
 /// What a client is answered that comes from `from` and can be reached there.

@@ -29,7 +29,12 @@ struct Kept {
     row: String,
     lines: Vec<String>,
     bytes: usize,
+    /// Whatever came, which is kept where nothing else was.
+    any: Vec<String>,
 }
+
+/// Datagrams of a scenario that says of none that it is hostile.
+const MAX_ANY: usize = 8;
 
 const MAX_LINES: usize = 24;
 const MAX_BYTES: usize = 12_000;
@@ -49,6 +54,13 @@ fn config(builder: &ConfigBuilder) -> Arc<Config> {
     ConfigBuilder { accept: true, ..builder.clone() }.build().expect("a sound configuration")
 }
 
+fn line(kind: &str, bytes: &[u8]) -> String {
+    bytes.iter().fold(format!("{kind} "), |mut line, byte| {
+        write!(line, "{byte:02x}").expect("a string takes everything");
+        line
+    })
+}
+
 impl World {
     #[expect(clippy::needless_pass_by_value, reason = "a builder is made for it")]
     pub(crate) fn new(builder: ConfigBuilder) -> Self {
@@ -62,16 +74,13 @@ impl World {
             sent: Vec::new(),
             events: Vec::new(),
             timeouts: 0,
-            kept: row.map(|row| Kept { row, lines: Vec::new(), bytes: 0 }),
+            kept: row.map(|row| Kept { row, lines: Vec::new(), bytes: 0, any: Vec::new() }),
         }
     }
 
     pub(crate) fn keep(&mut self, kind: &str, bytes: &[u8]) {
         let Some(kept) = &mut self.kept else { return };
-        let mut line = format!("{kind} ");
-        for byte in bytes {
-            write!(line, "{byte:02x}").expect("a string takes everything");
-        }
+        let line = line(kind, bytes);
         if kept.lines.len() < MAX_LINES && kept.bytes + bytes.len() < MAX_BYTES && !kept.lines.contains(&line)
         {
             kept.bytes += bytes.len();
@@ -86,6 +95,9 @@ impl World {
     }
 
     pub(crate) fn hand_in(&mut self, from: SocketAddr, packet: &[u8]) {
+        if let Some(kept) = self.kept.as_mut().filter(|kept| kept.any.len() < MAX_ANY) {
+            kept.any.push(line("datagram", packet));
+        }
         self.server.handle_packet(self.now, Meta { path: from, ecn: None }, packet);
     }
 
@@ -143,9 +155,11 @@ impl World {
 
 impl std::ops::Drop for World {
     fn drop(&mut self) {
-        let Some(Kept { row, lines, .. }) = self.kept.take().filter(|kept| !kept.lines.is_empty()) else {
+        let Some(Kept { row, lines, any, .. }) = self.kept.take() else { return };
+        let lines = if lines.is_empty() { any } else { lines };
+        if lines.is_empty() {
             return;
-        };
+        }
         let path = crate::seeds::corpus().join(format!("{row}.txt"));
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let mut all: Vec<&str> = before.lines().collect();

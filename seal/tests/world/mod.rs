@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use altered::{Alteration, Altered};
 use bytes::Bytes;
 use proto_core::crypto::{Crypto, Identity, PublicKey, Trust};

@@ -211,7 +211,7 @@ fn behind_the_last_lobby_there_is_none() {
 }
 
 #[test]
-fn who_is_banned_is_moved_and_told() {
+fn row_43_who_is_banned_is_moved_and_told() {
     let mut world = World::new();
     world.join(1, "a room");
     world.join(2, "a room");

@@ -78,7 +78,7 @@ fn after_a_restart_the_crown_waits_for_its_holder() {
 }
 
 #[test]
-fn commands_of_another_epoch_are_refused() {
+fn row_43_commands_of_another_epoch_are_refused() {
     let mut world = World::new("a room");
     world.join(1);
     world.join(2);

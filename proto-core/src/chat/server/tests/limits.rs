@@ -33,7 +33,7 @@ fn what_is_handed_in_all_the_same_ends_the_connection() {
 }
 
 #[test]
-fn a_client_that_writes_faster_than_it_may_is_not_heard_for_a_while_and_loses_nothing() {
+fn row_42_a_client_that_writes_faster_than_it_may_is_not_heard_for_a_while_and_loses_nothing() {
     let appends = crate::room::Allowed::times(10, Duration::from_secs(1));
     let mut f = with(ChatConfig { appends, ..ChatConfig::default() });
     f.join(1);

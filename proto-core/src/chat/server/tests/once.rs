@@ -28,7 +28,7 @@ fn a_repetition_of_what_is_not_durable_is_answered_once() {
 }
 
 #[test]
-fn other_content_under_a_used_sequence_is_a_conflict() {
+fn row_42_other_content_under_a_used_sequence_is_a_conflict() {
     let mut f = fixture();
     f.join(1);
     f.append(1, 1, "x");

@@ -26,6 +26,6 @@ impl Runs for Smol {
     }
 }
 
-suite!(Async<Smol>; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams, wss Wss streams encrypted);
+suite!(Async<Smol>; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams web, wss Wss streams encrypted);
 #[cfg(unix)]
 suite!(Async<Smol>; uds Uds streams);

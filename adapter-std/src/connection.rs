@@ -1,4 +1,4 @@
-//! The handle of a connection.
+//! The handle of a connection, and whoever watches how it fares.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use proto_core::{
 
 use crate::block::{block, wait};
 use crate::engine::Engine;
-use crate::{Channel, Connecting, Error, Receipt, TimedOut, Watch};
+use crate::{Channel, Connecting, Error, Receipt, TimedOut};
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
 /// delivered or two seconds have passed.
@@ -221,5 +221,23 @@ impl Connection {
     /// Tells the connection from every other one of its endpoint.
     pub fn id(&self) -> ConnectionId {
         self.inner.id()
+    }
+}
+
+/// Watches how a connection fares, without keeping it open.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    inner: driver::Watch,
+    engine: Arc<Engine>,
+}
+
+impl Watch {
+    pub(crate) const fn new(inner: driver::Watch, engine: Arc<Engine>) -> Self {
+        Self { inner, engine }
+    }
+
+    /// Waits until the status is another than the one this told last: see [`driver::Watch::changed`].
+    pub fn changed(&mut self, timeout: Duration) -> Result<Option<Status>, TimedOut> {
+        block(&self.engine, timeout, self.inner.changed())
     }
 }

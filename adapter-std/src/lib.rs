@@ -33,11 +33,10 @@ mod endpoint;
 mod engine;
 mod receipt;
 mod runtime;
-mod watch;
 
 pub use channel::Channel;
 pub use connecting::Connecting;
-pub use connection::Connection;
+pub use connection::{Connection, Watch};
 pub use driver::{
     Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, Peer,
     Received, RecordOptions, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials, UnixName,
@@ -50,4 +49,3 @@ pub use proto_core::{
     ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, crypto,
 };
 pub use receipt::Receipt;
-pub use watch::Watch;

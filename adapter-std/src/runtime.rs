@@ -1,16 +1,13 @@
 //! The thread's reactor: who waits for which socket.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::io;
-use std::net::ToSocketAddrs as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
 use std::time::Duration;
 
-use driver::{Direction, LOOKUP_TIMEOUT, Lookup, Ready, Runtime, Socket, clock};
+use driver::{Direction, Lookup, Ready, Runtime, Socket, clock};
 use mio::event::{Event, Source};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
@@ -211,7 +208,7 @@ impl Runtime for Reactor {
     }
 
     fn look_up(&self, host: String, port: u16) -> Lookup {
-        look_up(host, port)
+        driver::look_up(host, port)
     }
 }
 
@@ -263,34 +260,4 @@ impl driver::Timer for Timer {
             _ => Poll::Pending,
         }
     }
-}
-
-/// A lookup on threads of its own: the system's resolver cannot be interrupted.
-fn look_up(host: String, port: u16) -> Lookup {
-    type Answer = (Option<io::Result<Vec<std::net::SocketAddr>>>, Option<Waker>);
-    let answer: Arc<Mutex<Answer>> = Arc::default();
-    let asked = Arc::clone(&answer);
-    let spawned = thread::Builder::new().name("bowline-lookup".into()).spawn(move || {
-        let (tell, told) = mpsc::channel();
-        let ask = move || tell.send((host, port).to_socket_addrs().map(Iterator::collect));
-        let _ = thread::Builder::new().spawn(ask);
-        let found = told.recv_timeout(LOOKUP_TIMEOUT).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let mut answer = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.0 = Some(found);
-        let waker = answer.1.take();
-        drop(answer);
-        waker.into_iter().for_each(Waker::wake);
-    });
-    let mut failed = spawned.err();
-    Box::pin(poll_fn(move |cx| {
-        if let Some(error) = failed.take() {
-            return Poll::Ready(Err(error));
-        }
-        let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = answer.0.take() {
-            return Poll::Ready(found);
-        }
-        answer.1 = Some(cx.waker().clone());
-        Poll::Pending
-    }))
 }

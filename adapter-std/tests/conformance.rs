@@ -219,6 +219,6 @@ impl Stack for Threads {
     }
 }
 
-suite!(Threads; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams, wss Wss streams encrypted);
+suite!(Threads; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams web, wss Wss streams encrypted);
 #[cfg(unix)]
 suite!(Threads; uds Uds streams);

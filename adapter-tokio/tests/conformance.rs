@@ -28,6 +28,6 @@ impl Runs for Tokio {
     }
 }
 
-suite!(Async<Tokio>; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams, wss Wss streams encrypted);
+suite!(Async<Tokio>; udp Udp, tcp Tcp streams, tls Tls streams encrypted, ws Ws streams web, wss Wss streams encrypted);
 #[cfg(unix)]
 suite!(Async<Tokio>; uds Uds streams);

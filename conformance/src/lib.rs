@@ -23,6 +23,7 @@ pub mod sessions;
 pub mod shards;
 mod stack;
 mod suite;
+pub mod web;
 
 pub use driver::Scheme;
 pub use env::{Env, Pair};

@@ -153,8 +153,8 @@ pub fn a_stream_that_is_cut_is_noticed<S: Stack>(env: &Env<S>) {
     works::<S>(&server, &client, &relay.address);
 }
 
-/// A process that is gone, with all that it had.
-pub fn a_peer_that_vanishes_is_noticed<S: Stack>(env: &Env<S>) {
+/// Who is gone before he has said who he is.
+pub fn who_hangs_up_at_once_disturbs_nobody<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
     drop(Raw::connect(&address));

@@ -55,7 +55,7 @@ macro_rules! cases {
                 who_waits_to_be_accepted_is_told_to_come_back
                 closing_with_linger_delivers closing_both_ends_at_once a_dropped_endpoint_says_goodbye
                 a_large_message_is_delivered_before_the_end a_restarted_server_is_found
-                a_panic_is_told_to_all_who_wait;
+                a_panic_is_told_to_all_who_wait a_peer_that_vanishes_is_noticed;
             sessions:
                 a_lost_link_is_replaced who_does_not_ask_how_it_went_on_gets_messages_only
                 what_is_missing_is_told a_restarted_server_says_that_all_is_lost;
@@ -79,10 +79,22 @@ macro_rules! streams {
         $crate::tests! { $stack, $link;
             raw:
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
-                silent_streams_keep_nobody_out a_peer_that_vanishes_is_noticed a_half_closed_stream_is_over
+                silent_streams_keep_nobody_out who_hangs_up_at_once_disturbs_nobody a_half_closed_stream_is_over
                 a_stream_that_is_cut_is_noticed a_record_that_does_not_end_in_time_ends_its_stream;
             sessions:
                 a_session_goes_on_over_another_kind_of_link;
+        }
+    };
+}
+
+/// The cases of web sockets without encryption.
+#[macro_export]
+macro_rules! web {
+    ($stack:ty, $link:ident) => {
+        $crate::tests! { $stack, $link;
+            web:
+                what_a_web_server_says_instead_is_told what_is_no_web_socket_is_told_so
+                what_no_record_can_be_ends_a_web_socket_with_a_code;
         }
     };
 }

@@ -156,6 +156,8 @@ impl Endpoint {
     }
 
     /// Begins to connect as [`Self::connect_to_with`] does. The hosts of UDP addresses must be IP addresses: see [`Self::look_up`].
+    /// Addresses that this endpoint cannot or may not reach (it has no such socket, or encrypts and they would not) are left out, as
+    /// long as there is another; otherwise the error is that of the first.
     pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
         let path = |address: &Address| match (address.scheme(), address.socket_addr()) {
             (Scheme::Udp, Some(at)) => self.udp_path(at),
@@ -165,7 +167,17 @@ impl Endpoint {
             }
             _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
         };
-        self.dial_paths(&addresses.iter().map(path).collect::<Result<Vec<_>, _>>()?, credentials)
+        let (mut paths, mut refused) = (Vec::new(), None);
+        for known in addresses.iter().map(path) {
+            match known {
+                Ok(path) => paths.push(path),
+                Err(error) => _ = refused.get_or_insert(error),
+            }
+        }
+        match refused {
+            Some(error) if paths.is_empty() => Err(error),
+            _ => self.dial_paths(&paths, credentials),
+        }
     }
 
     /// The same addresses with the names of UDP addresses looked up, all at once, which takes at most 8 s. A name becomes the first of

@@ -99,7 +99,13 @@ impl fmt::Display for Reason<'_> {
             CloseReason::Dial(DialError::Untrusted) => {
                 write!(f, "the server could not show who it is, or speaks something else")
             }
+            CloseReason::Dial(DialError::Http(status)) => {
+                write!(f, "the server answered the request for a web socket with HTTP status {status}")
+            }
             CloseReason::Dial(DialError::NotAllowed) => write!(f, "this side may not go there"),
+            CloseReason::Dial(DialError::Unsupported) => {
+                write!(f, "this side is not set up for addresses of that kind")
+            }
             CloseReason::NotEncrypted => write!(f, "the server does not encrypt, and this side asks for it"),
             CloseReason::Ended { panicked: true } => write!(f, "this side's I/O task has ended by a panic"),
             CloseReason::Ended { panicked: false } => write!(f, "this side's I/O task was dropped"),

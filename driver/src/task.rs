@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use proto_core::{Now, Timestamp};
 
@@ -18,6 +19,8 @@ use crate::{End, Machine, Ports, Runtime, Shared, Timer as _};
 const MAX_PACKETS: usize = 128;
 /// Times that packets are built and sent at the end of a turn.
 const MAX_FILLS: usize = 16;
+/// How long the memory that sockets are read into is kept when nothing comes.
+const KEPT: Duration = Duration::from_secs(1);
 /// Turns in a row in which timers wait for packets that have arrived before them.
 const MAX_LATE_TURNS: u32 = 32;
 
@@ -33,6 +36,8 @@ pub struct Task<M: Machine, R: Runtime> {
     inbound: Inbound,
     outbound: Outbound,
     late_turns: u32,
+    /// When memory is given back that was not used for a while.
+    release_at: Option<Timestamp>,
     timer: R::Timer,
     handover: Option<Handover>,
     /// Sockets whose datagrams may be other shards'; those behind them are the shard's alone.
@@ -48,12 +53,13 @@ impl<M: Machine, R: Runtime> Task<M, R> {
         let Ports { sockets, links, timer, handover, shared_sockets, .. } = ports;
         Self {
             shared,
-            inbound: Inbound::new(!sockets.is_empty()),
+            inbound: Inbound::new(),
             sockets,
             counters: Arc::default(),
             links,
             outbound: Outbound::default(),
             late_turns: 0,
+            release_at: None,
             timer,
             handover,
             shared_sockets,
@@ -75,7 +81,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
     /// When it wants another turn at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
         let deadline = self.shared.inspect(Machine::poll_timeout);
-        [deadline, self.links.deadline()].into_iter().flatten().min()
+        [deadline, self.links.deadline(), self.release_at].into_iter().flatten().min()
     }
 
     /// One turn: ready when the machine is over. When the work limit cuts it short, the task is woken for the next as soon as others had one.
@@ -104,6 +110,7 @@ impl<M: Machine, R: Runtime> Task<M, R> {
             self.fire(began, all_read);
         }
         let all_written = self.links.transmit(&self.shared);
+        self.release(began.mono);
         let all_sent = self.transmit(cx, MAX_FILLS) && all_written;
         let is_over = self.shared.inspect(Machine::is_over);
         if is_over && all_sent && self.outbound.is_empty() && self.links.is_quiet() {
@@ -125,6 +132,18 @@ impl<M: Machine, R: Runtime> Task<M, R> {
             self.shared.turn(|machine, _| machine.handle_timeout(began));
         } else {
             self.late_turns += 1;
+        }
+    }
+
+    /// Gives the memory back after a while without use.
+    fn release(&mut self, now: Timestamp) {
+        if self.release_at.is_some_and(|at| at <= now) {
+            self.release_at = None;
+            self.inbound.release();
+            self.links.release();
+        }
+        if self.release_at.is_none() && (self.inbound.has_memory() || self.links.has_memory()) {
+            self.release_at = Some(now + KEPT);
         }
     }
 

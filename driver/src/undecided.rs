@@ -1,6 +1,6 @@
 //! The handle of a peer that waits to be let in.
 
-use proto_core::{Advice, Close, ConnectionId, Credentials, code};
+use proto_core::{Close, ConnectionId, Credentials};
 
 use crate::node::Node;
 use crate::{Path, Peer, Shared};
@@ -70,8 +70,7 @@ impl Node {
 
     /// Nobody decides about it: it may come back.
     pub(crate) fn refuse_for_now(&mut self, now: proto_core::Now, id: ConnectionId) {
-        let retry_after = self.endpoint_mut().config().busy_retry_after;
-        let close = Close { code: code::BUSY, advice: Advice::After, retry_after, ..Close::default() };
+        let close = self.endpoint_mut().turn_away();
         self.refuse(now, id, close);
     }
 }

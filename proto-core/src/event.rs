@@ -258,6 +258,9 @@ pub enum DialError {
     /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final, but for
     /// who has been there: a network may have put itself in between.
     Untrusted,
+    /// The server answered the request for a web socket with this HTTP status. Tried again after 408, 429 and those of 500 and more,
+    /// and otherwise final in the same way.
+    Http(u16),
     /// This side may not go there. Final in the same way.
     NotAllowed,
     /// This side cannot go to such an address. Final.
@@ -267,7 +270,14 @@ pub enum DialError {
 impl DialError {
     /// Whether trying again can help who has not been there.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Refused | Self::Unreachable | Self::NoAddress | Self::TimedOut)
+        matches!(
+            self,
+            Self::Refused
+                | Self::Unreachable
+                | Self::NoAddress
+                | Self::TimedOut
+                | Self::Http(408 | 429 | 500..)
+        )
     }
 }
 

@@ -41,11 +41,11 @@ impl Rng {
         u64::from_le_bytes(self.bytes())
     }
 
-    /// Milliseconds between half of `time` and one and a half times as much: who is told to come back after it comes at another time
-    /// than those who are told the same.
-    pub(crate) fn around(&mut self, time: Duration) -> u64 {
+    /// Between half of `time` and one and a half times as much, in milliseconds: who is told to come back after it comes at another
+    /// time than those who are told the same.
+    pub(crate) fn around(&mut self, time: Duration) -> Duration {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
-        (millis / 2).saturating_add(self.below(millis.saturating_add(1)))
+        Duration::from_millis((millis / 2).saturating_add(self.below(millis.saturating_add(1))))
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0. The bias of the multiplication is below 2^-32 for any bound used here.

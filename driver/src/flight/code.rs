@@ -121,8 +121,39 @@ words! {
     ReceiptKind: [None, Arrival, Processing];
     Policy: [FailFast, DropNew, DropOld, Replace];
     Advice: [Never, Now, After, Elsewhere];
-    DialError: [Refused, Unreachable, TimedOut, Untrusted, NotAllowed, Unsupported, NoAddress];
     Ecn: [Ect0, Ect1, Ce];
+}
+
+impl Put for DialError {
+    fn put(&self, buf: &mut Vec<u8>) {
+        let (place, status): (u8, u16) = match *self {
+            Self::Refused => (0, 0),
+            Self::Unreachable => (1, 0),
+            Self::TimedOut => (2, 0),
+            Self::Untrusted => (3, 0),
+            Self::NotAllowed => (4, 0),
+            Self::NoAddress => (6, 0),
+            Self::Http(status) => (7, status),
+            _ => (5, 0),
+        };
+        (place, status).put(buf);
+    }
+}
+
+impl Get for DialError {
+    fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match <(u8, u16)>::get(from)? {
+            (0, _) => Self::Refused,
+            (1, _) => Self::Unreachable,
+            (2, _) => Self::TimedOut,
+            (3, _) => Self::Untrusted,
+            (4, _) => Self::NotAllowed,
+            (5, _) => Self::Unsupported,
+            (6, _) => Self::NoAddress,
+            (7, status) => Self::Http(status),
+            _ => return Err(DecodeError::Invalid("a word is unknown")),
+        })
+    }
 }
 
 macro_rules! fields {

@@ -300,11 +300,11 @@ impl Flight {
         self.endpoint.drain(now, how);
     }
 
-    pub(crate) fn drain_close(&mut self) -> Close {
+    pub(crate) fn turn_away(&mut self) -> Close {
         if let Some(tape) = &mut self.tape {
-            tape.note_at_once(kind::DRAIN_CLOSE, &());
+            tape.note_at_once(kind::TURN_AWAY, &());
         }
-        self.endpoint.drain_close()
+        self.endpoint.turn_away()
     }
 
     pub(crate) fn admit(&mut self, now: Timestamp, id: ConnectionId) -> bool {

@@ -18,4 +18,4 @@ pub(crate) use self::tape::{Birth, Tape};
 pub use self::tape::{RecordOptions, checksum};
 
 /// The name in the head of a recording of an endpoint. It changes with what its inputs hold.
-pub const RECORDED: &str = "bowline-endpoint/3";
+pub const RECORDED: &str = "bowline-endpoint/4";

@@ -159,7 +159,7 @@ impl Replay {
             }
             kind::CLOSE_ALL => endpoint.close_all(now, &get::<Close>(bytes)?),
             kind::DRAIN => endpoint.drain(now, get::<Drain>(bytes)?),
-            kind::DRAIN_CLOSE => _ = endpoint.drain_close(),
+            kind::TURN_AWAY => _ = endpoint.turn_away(),
             kind::ADMIT => _ = endpoint.admit(now, get(bytes)?),
             kind::REFUSE => {
                 let (id, close) = get::<(ConnectionId, Close)>(bytes)?;

@@ -39,7 +39,7 @@ pub(super) mod kind {
     pub(crate) const CONNECT: u8 = 16;
     pub(crate) const CLOSE_ALL: u8 = 17;
     pub(crate) const DRAIN: u8 = 18;
-    pub(crate) const DRAIN_CLOSE: u8 = 19;
+    pub(crate) const TURN_AWAY: u8 = 19;
     pub(crate) const ADMIT: u8 = 20;
     pub(crate) const REFUSE: u8 = 21;
     pub(crate) const CLOSE: u8 = 22;

@@ -54,14 +54,14 @@ fn what_inputs_hold_is_read_as_it_was_written() {
     });
     for advice in [Advice::Never, Advice::Now, Advice::After, Advice::Elsewhere] {
         read(&Close { code: 0x1234, reason: "why".into(), advice, ..Close::default() });
-        read(&Drain { advice, uri: "elsewhere".into(), spread: Duration::MAX, ..Drain::default() });
+        read(&Drain { advice, uri: "elsewhere".into(), spread: Some(Duration::MAX), ..Drain::default() });
     }
     for kind in [ReceiptKind::None, ReceiptKind::Arrival, ReceiptKind::Processing] {
         read(&kind);
     }
     read(&[Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce), None].map(|mark| (mark, 1_u64)).to_vec());
     read(&(DialError::Refused, DialError::Unreachable, DialError::NoAddress, DialError::TimedOut));
-    read(&(DialError::Untrusted, DialError::NotAllowed, DialError::Unsupported));
+    read(&(DialError::Untrusted, DialError::NotAllowed, DialError::Unsupported, DialError::Http(429)));
     let mut vouched = Credentials::default();
     vouched.unix = Some(UnixPeer { pid: Some(-7), uid: 1, gid: u32::MAX });
     vouched.certificates = vec!["one".into(), "two".into()];
@@ -377,7 +377,7 @@ fn what_led_to_a_panic_is_in_the_file() {
     let net = conversation();
     let before = net.recordings();
     for host in &net.hosts {
-        _ = host.shared.quietly(|node| node.endpoint_mut().drain_close());
+        _ = host.shared.quietly(|node| node.endpoint_mut().turn_away());
         host.shared.end(End::Panicked);
     }
     for ((after, config), (before, _)) in net.recordings().into_iter().zip(before) {

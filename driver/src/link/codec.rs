@@ -10,9 +10,6 @@ use super::frames::{Frames, Got, Role};
 use super::stats::Counters;
 use crate::Machine;
 
-/// What a web socket says when it closes: normally (RFC 6455, section 7.4.1).
-const CLOSE_NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
-
 /// Whoever takes records in.
 pub(super) trait Records {
     /// How long the next record of a stream may be, in bytes.
@@ -136,7 +133,8 @@ impl Codec {
     /// What is said last.
     pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
         if let Self::WebSocket(frames) = self {
-            frames.control(Control::Close, &CLOSE_NORMAL, out);
+            let code = frames.close_code().to_be_bytes();
+            frames.control(Control::Close, &code, out);
         }
     }
 

@@ -17,7 +17,7 @@ use super::bytes::Bytes;
 use super::handshake::Handshake;
 use super::listen::tune;
 use super::stream::Stream;
-use super::upgrade::Upgrade;
+use super::upgrade::{Status, Upgrade};
 use crate::{Address, Direction, Host, Lookup, Runtime, Scheme};
 
 /// The next address of a name is tried when those before have not answered for this long (RFC 8305, section 5).
@@ -253,6 +253,9 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
 
 /// What an error of the system, of TLS or of the upgrade means.
 fn failure(error: &io::Error) -> DialError {
+    if let Some(Status(status)) = error.get_ref().and_then(|error| error.downcast_ref()) {
+        return DialError::Http(*status);
+    }
     match error.kind() {
         // A Unix socket's file that is not there, or a full backlog.
         io::ErrorKind::ConnectionRefused

@@ -47,7 +47,14 @@ pub(super) struct Frames {
     owed: Option<Vec<u8>>,
     masks: [[u8; 4]; MASKS],
     masks_left: usize,
+    close_code: u16,
 }
+
+/// What a web socket says when it closes (RFC 6455, section 7.4.1): it was meant to, or what came was wrong.
+const NORMAL: u16 = 1000;
+const PROTOCOL_ERROR: u16 = 1002;
+const UNSUPPORTED: u16 = 1003;
+const TOO_BIG: u16 = 1009;
 
 /// A frame whose payload is under way.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +80,19 @@ impl Frames {
             owed: None,
             masks: [[0; 4]; MASKS],
             masks_left: 0,
+            close_code: NORMAL,
         }
+    }
+
+    /// With what the web socket is closed by this side.
+    pub(super) const fn close_code(&self) -> u16 {
+        self.close_code
+    }
+
+    /// What came makes no sense.
+    const fn wrong<T>(&mut self, code: u16, why: &'static str) -> Result<T, &'static str> {
+        self.close_code = code;
+        Err(why)
     }
 
     /// The next of what came; `None` when all of `input` was taken and more is needed. `limit` is the longest record that is taken.
@@ -145,29 +164,33 @@ impl Frames {
         let mut cursor = Cursor::new(&self.head[..self.head_len]);
         self.head_len = 0;
         let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else {
-            return Err("a frame of the web socket has an unknown opcode");
+            return self.wrong(PROTOCOL_ERROR, "a frame of the web socket has an unknown opcode");
         };
         if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err("a frame of the web socket has reserved bits");
+            return self.wrong(PROTOCOL_ERROR, "a frame of the web socket has reserved bits");
         }
         if header.mask.is_some() != (self.role == Role::Server) {
-            return Err("a frame of the web socket is masked where it must not be, or the other way round");
+            let why = "a frame of the web socket is masked where it must not be, or the other way round";
+            return self.wrong(PROTOCOL_ERROR, why);
         }
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         match header.opcode {
             OpCode::Control(_) if !header.is_final || len > MAX_CONTROL => {
-                return Err("a control frame of the web socket is too long or in pieces");
+                return self
+                    .wrong(PROTOCOL_ERROR, "a control frame of the web socket is too long or in pieces");
             }
             OpCode::Control(_) => self.control.clear(),
-            OpCode::Data(Data::Text) => return Err("a message of the web socket is text"),
+            OpCode::Data(Data::Text) => {
+                return self.wrong(UNSUPPORTED, "a message of the web socket is text");
+            }
             OpCode::Data(Data::Continue) if !self.is_fragmented => {
-                return Err("a frame of the web socket continues nothing");
+                return self.wrong(PROTOCOL_ERROR, "a frame of the web socket continues nothing");
             }
             OpCode::Data(data) if self.is_fragmented && data != Data::Continue => {
-                return Err("a message of the web socket begins inside of another");
+                return self.wrong(PROTOCOL_ERROR, "a message of the web socket begins inside of another");
             }
             OpCode::Data(_) if len > limit.saturating_sub(self.message.len()) => {
-                return Err("a message of the web socket is longer than it may be");
+                return self.wrong(TOO_BIG, "a message of the web socket is longer than it may be");
             }
             OpCode::Data(_) => {}
         }

@@ -26,6 +26,8 @@ const MAX_ACCEPTS: usize = 64;
 const MAX_ROUNDS: usize = 4;
 /// How long nothing is accepted after the system could not, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Turns in which a stream that cannot be written any more is read, of all that its peer may have written before.
+const MAX_LAST_TURNS: usize = 16;
 /// How long a stream that said its last is read to its end.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -47,6 +49,8 @@ pub(crate) struct Links<R: Runtime> {
     rung: Vec<usize>,
     /// What is read into, while there is anything to read: one for all.
     buffer: Vec<u8>,
+    /// It was read into since it was last asked about.
+    is_used: bool,
     /// What records are built in: one for all.
     out: Vec<u8>,
     counters: Arc<Counters>,
@@ -96,6 +100,7 @@ impl<R: Runtime> Links<R> {
             handshakes: Handshakes::default(),
             rung: Vec::new(),
             buffer: Vec::new(),
+            is_used: false,
             out: Vec::new(),
             counters: Arc::default(),
         }
@@ -153,7 +158,16 @@ impl<R: Runtime> Links<R> {
         self.rung = rung;
         // After a sleep everything is overdue, and what was waited for may be here.
         self.expire(shared);
-        if self.by_link.is_empty() {
+    }
+
+    /// Whether there is memory to give back.
+    pub(crate) const fn has_memory(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Gives back what streams are read into and written from, unless something was read since it was last asked to.
+    pub(crate) fn release(&mut self) {
+        if !std::mem::take(&mut self.is_used) {
             (self.buffer, self.out) = (Vec::new(), Vec::new());
         }
     }
@@ -260,6 +274,7 @@ impl<R: Runtime> Links<R> {
             }
             What::Stream(id, stream) => {
                 self.buffer.resize(READ, 0);
+                self.is_used = true;
                 let mut handover = handover;
                 let way = handover.as_deref_mut();
                 let went = stream.read(&mut cx, shared, *id, &mut self.buffer, way, &self.counters);
@@ -301,9 +316,13 @@ impl<R: Runtime> Links<R> {
             Went::Done => self.end(shared, number, id),
             Went::Unwritable => {
                 self.buffer.resize(READ, 0);
+                // Who goes on writing without reading does not get more of this task's time for it.
                 let mut went = Went::More;
-                while matches!(went, Went::More) {
+                for _ in 0..MAX_LAST_TURNS {
                     went = stream.read(&mut cx, shared, id, &mut self.buffer, None, &self.counters);
+                    if !matches!(went, Went::More) {
+                        break;
+                    }
                 }
                 if !matches!(went, Went::Dead) {
                     lost(shared, id);

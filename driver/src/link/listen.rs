@@ -203,6 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn tcp_asks_whether_a_silent_peer_is_alive() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dial = || Socket::from(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        for (keepalive, expected) in [(Some(30), Some(30)), (Some(0), Some(1)), (None, None)] {
+            let options =
+                LinkOptions { keepalive: keepalive.map(Duration::from_secs), ..LinkOptions::default() };
+            let socket = dial();
+            tune(&socket, &options);
+            assert!(socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.keepalive().unwrap(), expected.is_some());
+            if let Some(seconds) = expected {
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(seconds));
+                assert_eq!(
+                    socket.tcp_keepalive_interval().unwrap(),
+                    Duration::from_secs((seconds / 3).max(1))
+                );
+            }
+        }
+    }
+
+    #[test]
     fn only_the_sockets_of_dead_servers_are_removed() {
         let dir = std::env::temp_dir().join(format!("bowline-listen-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();

@@ -44,11 +44,20 @@ impl Guard {
 }
 
 /// How a request for a web socket is refused.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refusal {
     status: &'static str,
     why: &'static str,
 }
+
+const NO_REQUEST: Refusal = Refusal { status: "400 Bad Request", why: "it is no request of HTTP" };
+const NO_UPGRADE: Refusal =
+    Refusal { status: "426 Upgrade Required", why: "only web sockets are served here" };
+
+/// The server's answer where it was no web socket.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the server answered with HTTP status {0}")]
+pub(super) struct Status(pub(super) u16);
 
 /// An upgrade that is under way.
 #[derive(Debug)]
@@ -108,8 +117,8 @@ impl Upgrade {
         self.role
     }
 
-    /// Goes on; returns what was read behind the head. [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) when the server says
-    /// that it cannot now, [`InvalidData`](io::ErrorKind::InvalidData) when the peer does not speak WebSocket.
+    /// Goes on; returns what was read behind the head. [`InvalidData`](io::ErrorKind::InvalidData) when the peer does not speak
+    /// WebSocket, with a [`Status`] where the server said so by that.
     pub(super) fn go_on<I: Ready>(&mut self, bytes: &mut Bytes<I>) -> io::Result<Vec<u8>> {
         loop {
             while self.sent < self.out.len() {
@@ -148,15 +157,27 @@ impl Upgrade {
 
     /// Answers the request, if all of it is there; returns its length.
     fn answer(&mut self) -> io::Result<Option<usize>> {
-        let Some((len, request)) = Request::try_parse(&self.head).map_err(invalid)? else { return Ok(None) };
-        let response = create_response(&request).map_err(invalid)?;
-        self.refusal = self.guard.as_ref().and_then(|guard| guard.refusal(&request));
-        if let Some(Refusal { status, .. }) = self.refusal {
-            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-            self.out.extend_from_slice(head.as_bytes());
-            return Ok(Some(len));
+        let (len, answer) = match Request::try_parse(&self.head) {
+            Ok(None) => return Ok(None),
+            Ok(Some((len, request))) => {
+                let refusal = self.guard.as_ref().and_then(|guard| guard.refusal(&request));
+                (len, refusal.map_or_else(|| create_response(&request).map_err(|_| NO_UPGRADE), Err))
+            }
+            Err(_) => (self.head.len(), Err(NO_REQUEST)),
+        };
+        match answer {
+            Ok(response) => write_response(&mut self.out, &response).map_err(invalid)?,
+            Err(refusal) => {
+                let Refusal { status, .. } = refusal;
+                let more = if refusal == NO_UPGRADE { "Upgrade: websocket\r\n" } else { "" };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\n{more}Sec-WebSocket-Version: 13\r\nConnection: close\r\n\
+                     Content-Length: 0\r\n\r\n"
+                );
+                self.out.extend_from_slice(head.as_bytes());
+                self.refusal = Some(refusal);
+            }
         }
-        write_response(&mut self.out, &response).map_err(invalid)?;
         Ok(Some(len))
     }
 
@@ -165,12 +186,17 @@ impl Upgrade {
         let Some((len, response)) = Response::try_parse(&self.head).map_err(invalid)? else {
             return Ok(None);
         };
-        if response.status().is_server_error() {
-            return Err(io::ErrorKind::ConnectionRefused.into());
+        let status = response.status().as_u16();
+        if status != 101 {
+            return Err(invalid(Status(status)));
         }
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let is_upgraded = response.status().as_u16() == 101
-            && header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+        let names = |name: &str, token: &str| {
+            let tokens = header(name).into_iter().flat_map(|value| value.split(','));
+            tokens.map(str::trim).any(|known| known.eq_ignore_ascii_case(token))
+        };
+        let is_upgraded = names("upgrade", "websocket")
+            && names("connection", "upgrade")
             && header("sec-websocket-accept") == Some(&self.accept);
         if is_upgraded { Ok(Some(len)) } else { Err(invalid("the server does not speak WebSocket")) }
     }

@@ -135,7 +135,7 @@ impl Node {
     /// What whoever is not accepted any more is told: to come back, when there will be somebody.
     fn not_accepted(&mut self) -> Close {
         if self.endpoint.is_draining() {
-            return self.endpoint.drain_close();
+            return self.endpoint.turn_away();
         }
         Close { code: code::GOING_AWAY, linger: Duration::ZERO, ..Close::default() }
     }
@@ -233,14 +233,7 @@ impl Node {
             self.not_accepted()
         } else if self.backlog.len() >= self.max_backlog {
             self.counters.backlog_full += 1;
-            let retry_after = self.endpoint.config().busy_retry_after;
-            Close {
-                code: code::BUSY,
-                advice: Advice::After,
-                retry_after,
-                linger: Duration::ZERO,
-                ..Close::default()
-            }
+            self.endpoint.turn_away()
         } else {
             self.insert(id, path, Progress::Established, Holder::Backlog);
             self.backlog.push_back(id);

@@ -1,5 +1,6 @@
 //! Every future is dropped at every point where it waits: nothing is lost, and nothing of it stays.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use proto_core::{Class, ConfigBuilder, Message};
@@ -24,6 +25,16 @@ fn dropped_futures_leave_nothing_behind() {
     drop(Task::waiting(client.recv()));
     drop(Task::waiting(client.closed()));
     drop(Task::waiting(client.accept_channel()));
+    drop(Task::waiting(client.incoming()));
+    drop(Task::waiting(client.recv_many(8)));
+    drop(Task::waiting(client.going_away()));
+    let mut waiting: VecDeque<_> = [Message::new("?"), Message::new("!")].into();
+    drop(Task::waiting(client.send_all(&mut waiting)));
+    assert_eq!(waiting.len(), 2, "what was not sent is there");
+    let mut watch = client.watch();
+    assert!(Task::new(watch.changed()).poll().is_some(), "how it fares at first");
+    drop(Task::waiting(watch.changed()));
+    drop(Task::waiting(endpoint.undecided()));
     drop(Task::waiting(endpoint.accept()));
     drop(Task::waiting(idle.wait_idle()));
     assert_eq!((net.client().waiting(), net.server().waiting()), (2, 0));
@@ -40,6 +51,9 @@ fn a_reply_that_waits_for_room_may_be_dropped_and_tried_again() {
     let request = net.run(server.recv()).unwrap().request.unwrap();
     while server.send_now(Message::new("fills the queue")).is_ok() {}
     drop(Task::waiting(server.reply(request, "first try")));
+    drop(Task::waiting(server.reply_part(request, "a part")));
+    drop(Task::waiting(server.reply_error(request, 0x123, "no")));
+    drop(Task::waiting(server.cancelled(request)));
     assert_eq!(net.server().waiting(), 0);
     let mut reply = Task::waiting(server.reply(request, "second try"));
     net.finish(&mut reply).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto_core::{Advice, Close, CloseReason, ConfigBuilder, Fate, Message, SendError, code};
 
 use super::harness::{CLIENT, Net, SERVER, Task, now, small};
-use crate::{ConnectError, End, Machine, RequestError, Status};
+use crate::{Address, ConnectError, End, Machine, RequestError, Status};
 
 #[test]
 fn both_sides_know_the_session() {
@@ -103,7 +103,9 @@ fn a_full_backlog_refuses_and_counts() {
     assert_eq!(ends.len(), 2);
     for end in ends {
         assert_eq!(end.reason, CloseReason::Peer { code: code::BUSY, reason: String::new() });
-        assert_eq!((end.advice, end.retry_after), (Advice::After, Some(Duration::from_secs(2))));
+        assert_eq!(end.advice, Advice::After);
+        let times = Duration::from_secs(1)..=Duration::from_secs(3);
+        assert!(end.retry_after.is_some_and(|wait| times.contains(&wait)), "{end:?}");
     }
 }
 
@@ -196,4 +198,20 @@ fn the_end_of_the_io_task_ends_all_that_waits() {
     assert!(matches!(dial, Err(ConnectError::EndpointEnded { panicked: false })));
     net.run(net.client().endpoint().wait_idle());
     assert_eq!(net.client().waiting(), 0);
+}
+
+#[test]
+fn addresses_that_this_side_cannot_reach_are_left_out() {
+    let net = Net::new(ConfigBuilder::default());
+    let endpoint = net.client().endpoint();
+    let at = |text: &str| text.parse::<Address>().expect("it is sound");
+    // It has no sockets for UDP.
+    let (udp, named, tcp) = (at("udp://127.0.0.1:9"), at("udp://name.example:9"), at("tcp://127.0.0.1:9"));
+    for addresses in [vec![udp.clone(), tcp.clone()], vec![tcp.clone(), named.clone()]] {
+        assert!(endpoint.dial_to(&addresses, &[]).is_ok(), "{addresses:?}");
+    }
+    let refused = endpoint.dial_to(&[udp.clone(), named.clone()], &[]);
+    assert!(matches!(refused, Err(ConnectError::NoSocket(_))), "the first one's");
+    let refused = endpoint.dial_to(&[named, udp], &[]);
+    assert!(matches!(refused, Err(ConnectError::Unresolved(_))));
 }

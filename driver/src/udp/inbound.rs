@@ -20,7 +20,10 @@ const BUFFER: usize = 65_536;
 
 /// Datagrams that were read and are not handed in yet.
 pub(crate) struct Inbound {
+    /// None while nothing comes.
     memory: Vec<u8>,
+    /// Something was read since it was last asked about.
+    is_used: bool,
     metas: [RecvMeta; BATCH_SIZE],
     /// Buffers that were filled, and how far they were handed in.
     filled: usize,
@@ -29,14 +32,26 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    /// Without sockets it needs no memory.
-    pub(crate) fn new(has_sockets: bool) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            memory: vec![0; if has_sockets { BUFFER * BATCH_SIZE } else { 0 }],
+            memory: Vec::new(),
+            is_used: false,
             metas: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
             buffer: 0,
             offset: 0,
+        }
+    }
+
+    /// Whether there is memory to give back.
+    pub(crate) const fn has_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// Gives the memory back, unless something was read since it was last asked to.
+    pub(crate) fn release(&mut self) {
+        if !std::mem::take(&mut self.is_used) && self.is_empty() {
+            self.memory = Vec::new();
         }
     }
 
@@ -51,10 +66,17 @@ impl Inbound {
     ) -> Poll<()> {
         debug_assert!(self.is_empty(), "what was read before would be lost");
         let mut failures = 0;
+        if self.memory.is_empty() {
+            if !ask && ready!(socket.poll_recv_ready(cx)).is_err() {
+                return Poll::Pending;
+            }
+            self.memory = vec![0; BUFFER * BATCH_SIZE];
+        }
         loop {
             match self.try_read(socket, ask) {
                 Ok(filled) => {
                     counters.receives.add(1);
+                    self.is_used = true;
                     (self.filled, self.buffer, self.offset) = (filled, 0, 0);
                     return Poll::Ready(());
                 }

@@ -105,7 +105,16 @@ pub(super) fn why(reason: &CloseReason) -> String {
         CloseReason::Dial(DialError::Untrusted) => {
             "the server could not show who it is, or speaks something else".to_owned()
         }
+        CloseReason::Dial(DialError::Http(404)) => {
+            "the web server there has no web socket at that path (404)".to_owned()
+        }
+        CloseReason::Dial(DialError::Http(status)) => {
+            format!("the web server there refuses a web socket (HTTP status {status})")
+        }
         CloseReason::Dial(DialError::NotAllowed) => "this user may not go there".to_owned(),
+        CloseReason::Dial(DialError::Unsupported) => {
+            "this program is not set up for addresses of that kind".to_owned()
+        }
         CloseReason::Reset => "the server was restarted or forgot this connection".to_owned(),
         CloseReason::PeerMisbehaved(what) => format!("the server broke the protocol ({what})"),
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),

@@ -104,7 +104,7 @@ impl Connection {
         let close = Close {
             reason: "no decision was made in time".into(),
             advice: Advice::After,
-            retry_after: self.config.busy_retry_after,
+            retry_after: self.rng.around(self.config.busy_retry_after),
             ..Close::default()
         };
         self.refuse(now, close);

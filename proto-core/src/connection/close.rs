@@ -207,7 +207,7 @@ impl Connection {
             code: code::BUSY,
             reason: "too much is held for too many".into(),
             advice: Advice::After,
-            retry_after: self.config.busy_retry_after,
+            retry_after: self.rng.around(self.config.busy_retry_after),
             ..Close::default()
         };
         let end =

@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::admission::Admission;
 use super::secrecy::Begun;
 use super::state::{End, State};
-use super::ways::Way;
+use super::ways::{Way, WayFailed};
 use super::{Connection, Proof, Timer, Verdict};
 use crate::lazy::Blank;
 use crate::secret::Hidden;
@@ -32,8 +32,8 @@ pub(super) struct Handshake {
     pub(super) client_random: [u8; 32],
     /// The client's: the ways to the server.
     pub(super) ways: Vec<Way>,
-    /// The client's: why a way failed that can be tried again.
-    pub(super) way_failed: Option<CloseReason>,
+    /// The client's: of the ways that failed, what says most.
+    pub(super) way_failed: Option<WayFailed>,
     /// The client's: the destination of its INIT.
     pub(super) original: Cid,
     /// The client's: hashes of its INITs, one for each token. ACCEPT may answer any of them.
@@ -164,7 +164,7 @@ impl Connection {
 
     pub(super) fn on_handshake_deadline(&mut self, now: Timestamp) {
         if self.is_client {
-            self.fail_attempt(now, End::of(CloseReason::TimedOut));
+            self.on_silence(now);
         } else if self.state == State::Suspended {
             self.timers.stop(Timer::Handshake);
         } else if self.is_undecided() {
@@ -178,15 +178,14 @@ impl Connection {
     /// This attempt is over: the next one is scheduled, or the connection has failed.
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         // A network that puts itself in between, or lets nobody out, may be left again.
-        let is_passing =
-            matches!(end.reason, CloseReason::Dial(DialError::Untrusted | DialError::NotAllowed));
-        let is_retryable = end.reason.is_retryable(end.advice) || (is_passing && self.attempts.is_return());
+        let is_passing = match end.reason {
+            CloseReason::Dial(DialError::Untrusted | DialError::NotAllowed | DialError::Http(_))
+            | CloseReason::PeerMisbehaved(_) => self.attempts.is_return(),
+            CloseReason::NotEncrypted => self.state == State::Suspended,
+            _ => false,
+        };
+        let is_retryable = is_passing || end.reason.is_retryable(end.advice);
         match is_retryable.then(|| self.next_attempt(now, end.retry_after)).flatten() {
-            // Of several ways some may have failed for a reason, and others are silent.
-            Some(at) if end.reason == CloseReason::TimedOut => {
-                let reason = self.handshake.way_failed.take();
-                self.enter_backoff(at, reason.unwrap_or(end.reason));
-            }
             Some(at) => self.enter_backoff(at, end.reason),
             None => self.enter_closed(now, end, Duration::ZERO),
         }
@@ -290,7 +289,8 @@ impl Connection {
         if !record.is_empty() {
             return self.stats.drops.count(Drop::MalformedHandshake);
         }
-        if self.is_client && (long.dcid != self.local_cid.0 || !self.is_dialling()) {
+        let is_over = self.has_failed(way) && long.kind != LongKind::Accept;
+        if self.is_client && (long.dcid != self.local_cid.0 || !self.is_dialling() || is_over) {
             return self.stats.drops.count(Drop::UnexpectedHandshake);
         }
         let sender = Cid::from_slice(long.scid);
@@ -313,7 +313,7 @@ impl Connection {
                 self.on_key(now, way, key, token)
             }
             (LongKind::Accept, Frame::Accept(accept)) if self.is_client && self.secrecy.is_some() => {
-                self.on_plain_accept(now, &accept)
+                self.on_plain_accept(now, way, &accept)
             }
             (LongKind::Accept, Frame::Sealed(message)) if self.is_client => {
                 let link = if self.link.is_stream() { Link::datagram(1200) } else { self.link };
@@ -324,14 +324,14 @@ impl Connection {
                 sender.map_or(malformed, |sender| self.on_accept(now, way, link, sender, &accept))
             }
             (LongKind::Refuse, Frame::Version(versions)) if self.is_client => {
-                self.on_versions(now, versions, false)
+                self.on_versions(now, way, versions, false)
             }
             (LongKind::Refuse, Frame::Close(close)) if self.is_client => {
                 if self.state == State::Suspended && self.secrecy.is_some() {
                     // Nobody vouches for it, and the session has keys: there is another attempt.
-                    self.fail_attempt(now, End::of(CloseReason::LinkLost));
+                    self.fail_way(now, way, End::of(CloseReason::LinkLost));
                 } else {
-                    self.on_refused(now, &close);
+                    self.on_refused(now, way, &close);
                 }
                 Ok(())
             }
@@ -356,14 +356,15 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn on_refused(&mut self, now: Timestamp, close: &Close<'_>) {
+    /// Who is at the end of a way takes nobody, or not this client.
+    pub(super) fn on_refused(&mut self, now: Timestamp, way: u8, close: &Close<'_>) {
         if close.code == code::RESUME_UNKNOWN && self.state == State::Suspended {
             return self.enter_closed(now, End::of(CloseReason::Reset), Duration::ZERO);
         }
         let reason = CloseReason::Peer { code: close.code, reason: close.reason.into() };
         let retry_after =
             (close.advice == Advice::After).then(|| Duration::from_millis(close.retry_after_ms));
-        self.fail_attempt(now, End { reason, advice: close.advice, retry_after });
+        self.fail_way(now, way, End { reason, advice: close.advice, retry_after });
     }
 
     pub(super) fn owe_accept(&mut self) {

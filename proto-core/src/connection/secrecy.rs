@@ -150,12 +150,17 @@ impl Connection {
     }
 
     /// A server took this client without encryption, which this side never agrees to.
-    pub(super) fn on_plain_accept(&mut self, now: Timestamp, accept: &Accept<'_>) -> Result<(), Drop> {
+    pub(super) fn on_plain_accept(
+        &mut self,
+        now: Timestamp,
+        way: u8,
+        accept: &Accept<'_>,
+    ) -> Result<(), Drop> {
         if !self.handshake.transcripts.contains(&accept.transcript) {
             return Err(Drop::UnexpectedHandshake);
         }
         let end = End { advice: Advice::Never, ..End::of(CloseReason::NotEncrypted) };
-        self.fail_attempt(now, end);
+        self.fail_way(now, way, end);
         Ok(())
     }
 

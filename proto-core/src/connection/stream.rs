@@ -82,10 +82,10 @@ impl Connection {
                 self.on_accept(now, way, link, Cid::default(), &accept)
             }
             Some(Ok(Frame::Version(versions))) if is_only && self.is_client => {
-                self.on_versions(now, versions, true)
+                self.on_versions(now, way, versions, true)
             }
             Some(Ok(Frame::Close(close))) if is_only && self.is_client => {
-                self.on_refused(now, &close);
+                self.on_refused(now, way, &close);
                 Ok(())
             }
             _ => Err(Drop::MalformedHandshake),

@@ -111,6 +111,55 @@ impl Way {
     }
 }
 
+/// How an attempt fails, by the ways that have failed so far.
+#[derive(Clone, Debug)]
+pub(super) struct WayFailed {
+    at: Timestamp,
+    end: End,
+}
+
+/// What a failure says: the more, the larger. What a server says counts for more than that a way leads to none, and of each what
+/// can be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    NoServer,
+    NoServerNow,
+    Refused,
+    RefusedNow,
+}
+
+impl WayFailed {
+    fn weight(&self) -> Weight {
+        let is_said = match self.end.reason {
+            CloseReason::Peer { .. } | CloseReason::VersionMismatch | CloseReason::NotEncrypted => true,
+            _ => false,
+        };
+        match (is_said, self.end.reason.is_retryable(self.end.advice)) {
+            (true, true) => Weight::RefusedNow,
+            (true, false) => Weight::Refused,
+            (false, true) => Weight::NoServerNow,
+            (false, false) => Weight::NoServer,
+        }
+    }
+
+    /// When the server wants to be asked again.
+    fn until(&self) -> Timestamp {
+        self.at + self.end.retry_after.unwrap_or_default()
+    }
+
+    /// Of two, the one that says more; of two servers, the one that may be asked first.
+    fn or(self, other: Self) -> Self {
+        let is_sooner = self.until() <= other.until();
+        if (self.weight(), is_sooner) >= (other.weight(), true) { self } else { other }
+    }
+
+    /// The end of the attempt, `now`.
+    fn into_end(self, now: Timestamp) -> End {
+        let retry_after = self.end.retry_after.map(|_| self.until().since(now));
+        End { retry_after, ..self.end }
+    }
+}
+
 impl Connection {
     pub(super) fn begin_ways(&mut self, now: Timestamp) {
         self.handshake.ways.resize(self.ways.count.into(), Way::default());
@@ -178,6 +227,7 @@ impl Connection {
     pub(super) fn on_versions(
         &mut self,
         now: Timestamp,
+        way: u8,
         versions: Version<'_>,
         by_stream: bool,
     ) -> Result<(), Drop> {
@@ -190,30 +240,46 @@ impl Connection {
             return Err(Drop::UnexpectedHandshake);
         }
         let end = End { advice: Advice::Never, ..End::of(CloseReason::VersionMismatch) };
-        self.fail_attempt(now, end);
+        self.fail_way(now, way, end);
         Ok(())
     }
 
-    /// A way leads nowhere: the next one is tried at once. The attempt fails with the last of them.
+    /// A way leads nowhere.
     pub(crate) fn on_way_failed(&mut self, now: Timestamp, way: u8, reason: CloseReason) {
         let now = self.advance(now);
-        if !self.is_dialling() || !self.has_begun(way) {
-            return;
+        if self.is_dialling() && self.has_begun(way) {
+            self.fail_way(now, way, End::of(reason));
         }
-        let state = &mut self.handshake.ways[usize::from(way)];
+    }
+
+    /// A way leads to nobody who takes this client: the next one is tried at once. The attempt fails with the last of them.
+    pub(super) fn fail_way(&mut self, now: Timestamp, way: u8, end: End) {
+        let Some(state) = self.handshake.ways.get_mut(usize::from(way)) else { return };
         if core::mem::replace(&mut state.has_failed, true) {
             return;
         }
         state.is_due = false;
-        // What can be tried again decides, whichever way fails last.
-        let retryable = self.handshake.way_failed.take();
-        let reason = retryable.filter(|_| !reason.is_retryable(Advice::Now)).unwrap_or(reason);
+        let failed = WayFailed { at: now, end };
+        let failed = match self.handshake.way_failed.take() {
+            Some(before) => before.or(failed),
+            None => failed,
+        };
         if self.handshake.ways.iter().all(|way| way.has_failed) {
-            self.fail_attempt(now, End::of(reason));
+            self.fail_attempt(now, failed.into_end(now));
         } else {
-            self.handshake.way_failed = Some(reason);
+            self.handshake.way_failed = Some(failed);
             self.begin_next_way(now);
         }
+    }
+
+    /// The time of an attempt is over, and not all of its ways have failed.
+    pub(super) fn on_silence(&mut self, now: Timestamp) {
+        let silence = WayFailed { at: now, end: End::of(CloseReason::TimedOut) };
+        let failed = match self.handshake.way_failed.take() {
+            Some(failed) => failed.or(silence),
+            None => silence,
+        };
+        self.fail_attempt(now, failed.into_end(now));
     }
 }
 

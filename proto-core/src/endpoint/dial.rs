@@ -100,6 +100,11 @@ impl<A: Address> Race<A> {
         Self { addresses: addresses.into(), legs: vec![Leg::Idle; addresses.len()], attempt: 1 }
     }
 
+    /// A way leads nowhere.
+    pub(super) fn fail(&mut self, way: u8) {
+        self.legs[usize::from(way)] = Leg::Failed;
+    }
+
     /// The same ways for another connection.
     pub(super) fn again(&self) -> Self {
         Self::new(&self.addresses)
@@ -227,7 +232,7 @@ impl<A: Address> Endpoint<A> {
     pub(super) fn fail_way(&mut self, now: Timestamp, slot: u32, way: u8, reason: CloseReason) {
         let Some(entry) = self.entry(slot) else { return };
         if let Some(race) = &mut entry.race {
-            race.legs[usize::from(way)] = Leg::Failed;
+            race.fail(way);
         }
         entry.conn.wake().on_way_failed(now, way, reason);
         self.refile(slot);

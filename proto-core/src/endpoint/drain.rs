@@ -21,8 +21,8 @@ pub struct Drain {
     /// With [`Advice::After`]: how long they should wait at least.
     pub retry_after: Duration,
     /// With [`Advice::After`]: each client is told to wait for up to this much longer, drawn for it, so that they come back
-    /// spread.
-    pub spread: Duration,
+    /// spread. `None`: as long as `retry_after`.
+    pub spread: Option<Duration>,
     /// With [`Advice::Elsewhere`]: where to go, at most 1024 bytes.
     pub uri: String,
 }
@@ -33,7 +33,7 @@ impl Default for Drain {
             timeout: Duration::from_secs(10),
             advice: Advice::Now,
             retry_after: Duration::ZERO,
-            spread: Duration::ZERO,
+            spread: None,
             uri: String::new(),
         }
     }
@@ -61,7 +61,7 @@ impl<A: Address> Endpoint<A> {
         for slot in 0..self.slots.len() as u32 {
             let Some(entry) = self.entry(slot) else { continue };
             if entry.conn.look().is_undecided() {
-                let close = self.drain_close();
+                let close = self.turn_away();
                 if let Some(entry) = self.entry(slot) {
                     entry.conn.wake().refuse(now, close);
                 }
@@ -79,10 +79,12 @@ impl<A: Address> Endpoint<A> {
         self.draining.is_some()
     }
 
-    /// What a client is closed with that is not wanted because this endpoint is going away. Each is told another time to wait.
-    pub fn drain_close(&mut self) -> Close {
+    /// What a client is closed with that cannot be taken now: BUSY, or GOING_AWAY while this endpoint goes away. Each is told another
+    /// time to wait.
+    pub fn turn_away(&mut self) -> Close {
+        let code = if self.is_draining() { code::GOING_AWAY } else { code::BUSY };
         let (advice, retry_after) = self.drain_advice();
-        Close { code: code::GOING_AWAY, advice, retry_after, linger: Duration::ZERO, ..Close::default() }
+        Close { code, advice, retry_after, linger: Duration::ZERO, ..Close::default() }
     }
 
     /// A claim to a session does not outlast the drain.
@@ -120,11 +122,11 @@ impl<A: Address> Endpoint<A> {
     /// What to say to the next client.
     pub(super) fn drain_advice(&mut self) -> (Advice, Duration) {
         let Some(draining) = &self.draining else {
-            let busy = Duration::from_millis(self.rng.around(self.config.busy_retry_after));
-            return (Advice::After, busy);
+            return (Advice::After, self.rng.around(self.config.busy_retry_after));
         };
         let Drain { advice, retry_after, spread, .. } = draining.how;
-        let drawn = Duration::from_nanos(self.rng.below(nanos(spread).saturating_add(1)));
-        (advice, retry_after + drawn)
+        let spread = nanos(spread.unwrap_or(retry_after));
+        let drawn = Duration::from_nanos(self.rng.below(spread.saturating_add(1)));
+        (advice, retry_after.saturating_add(drawn))
     }
 }

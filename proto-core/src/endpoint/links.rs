@@ -487,6 +487,9 @@ impl<A: Address> Endpoint<A> {
                 entry.role = Role::Carrier(slot);
             }
         } else if has_failed {
+            if let Some(race) = &mut entry.race {
+                race.fail(way);
+            }
             self.let_go(link);
         }
         self.refile(slot);

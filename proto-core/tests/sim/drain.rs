@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use proto_core::{Class, ConfigBuilder, Event, Fate, ReceiptKind};
+use proto_core::{Class, ConfigBuilder, Drain, Event, Fate, ReceiptKind};
 use simtest::{Chaos, Dist, Fault, FromSeed, Kind, Link, Sim, at, ms, secs};
 
 use crate::core::settings;
@@ -44,7 +44,7 @@ pub(crate) fn rolling_with(seed: u64, config: impl Fn(ConfigBuilder) -> ConfigBu
                 }
             }
         }
-        w.at(secs(2)).cmd(s, Cmd::Drain { timeout: ms(1500) });
+        w.at(secs(2)).cmd(s, Cmd::Drain(Drain { timeout: ms(1500), ..Drain::default() }));
     });
     sim.fault(at(secs(4)), Fault::crash("s").restart_after(ms(200)));
     sim.oracle("guarantees", Guarantees::new(None));

@@ -19,6 +19,7 @@ mod scenarios;
 mod sealed;
 mod sessions;
 mod small;
+mod storms;
 mod story;
 mod streams;
 mod table;

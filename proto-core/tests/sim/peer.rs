@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto_core::{
-    Batch, ChannelId, ChannelOptions, Close, Config, ConnectionId, ConnectionRef, Drain, Endpoint, Event,
-    Link, Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
+    Batch, ChannelId, ChannelOptions, Close, Config, ConnectionId, ConnectionRef, Endpoint, Event, Link,
+    Message, MessageId, Rate, ReceiptId, RequestId, SendError, SessionId, State,
 };
 use simtest::{
     Addr, Dissect, Node, Now, RecvMeta, StreamEvent, StreamId, StreamOp, Streams, Time, Transmit, hash_bytes,
@@ -486,7 +486,7 @@ impl Node for Peer {
                     channel.expect("channel 0 is always there");
                 }
             }
-            Cmd::Drain { timeout } => self.endpoint.drain(at, Drain { timeout, ..Drain::default() }),
+            Cmd::Drain(how) => self.endpoint.drain(at, how),
             Cmd::Read(reads) => {
                 self.reads = reads;
                 for id in self.current.clone() {

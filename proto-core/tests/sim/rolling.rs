@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Class, ConfigBuilder, Event, Fate, ReceiptKind, Reconnect};
+use proto_core::{Class, ConfigBuilder, Drain, Event, Fate, ReceiptKind, Reconnect};
 use simtest::{Dist, Fault, FromSeed, Link, NodeId, Sim, Time, at, ms, secs};
 
 use crate::core::{Draw, settings};
@@ -56,7 +56,7 @@ fn restarts(seed: u64, clients: usize) -> Sim<Peer> {
             }
         }
         for restart in RESTARTS {
-            w.at(restart).cmd(s, Cmd::Drain { timeout: DRAINS });
+            w.at(restart).cmd(s, Cmd::Drain(Drain { timeout: DRAINS, ..Drain::default() }));
         }
     });
     for restart in RESTARTS {

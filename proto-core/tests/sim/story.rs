@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use proto_core::{
-    Batch, ChannelId, Class, ConnectionId, Event, MessageId, ReceiptKind, RequestId, SendLimits, SessionId,
+    Batch, ChannelId, Class, ConnectionId, Drain, Event, MessageId, ReceiptKind, RequestId, SendLimits,
+    SessionId,
 };
 
 /// What a message asks for.
@@ -51,9 +52,7 @@ impl Ask {
 pub(crate) enum Cmd {
     Connect,
     /// The endpoint goes away.
-    Drain {
-        timeout: Duration,
-    },
+    Drain(Drain),
     Send {
         channel: u32,
         ask: Ask,

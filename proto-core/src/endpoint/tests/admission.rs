@@ -102,7 +102,8 @@ fn who_is_never_decided_about_is_refused_in_time() {
     world.run(ms(2200));
     let told = end(&world, 1).expect("the client heard");
     assert!(matches!(&told.reason, CloseReason::Peer { code: code::NOT_ADMITTED, .. }), "{told:?}");
-    assert_eq!((told.advice, told.retry_after), (Advice::After, Some(secs(2))));
+    assert_eq!(told.advice, Advice::After);
+    assert!(told.retry_after.is_some_and(|wait| wait >= secs(1) && wait <= secs(3)), "{told:?}");
     assert_eq!(world.dropped(SERVER, Drop::AdmissionExpired), 1);
     assert_eq!(end(&world, SERVER).expect("told").reason, CloseReason::Local { code: code::NOT_ADMITTED });
 }

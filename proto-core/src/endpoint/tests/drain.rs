@@ -130,7 +130,8 @@ fn clients_are_told_to_come_back_spread() {
         world.connect(client);
     }
     world.run(ms(500));
-    let how = Drain { advice: Advice::After, retry_after: secs(5), spread: secs(20), ..Drain::default() };
+    let how =
+        Drain { advice: Advice::After, retry_after: secs(5), spread: Some(secs(20)), ..Drain::default() };
     drain(&mut world, how);
     world.run(ms(500));
     let mut told: Vec<Duration> =
@@ -150,7 +151,8 @@ fn newcomers_are_told_to_come_back() {
     world.run(ms(100));
     let [closed] = &ends(&world, 1)[..] else { panic!("{:?}", world.events[1]) };
     assert!(matches!(closed.reason, CloseReason::Peer { code: code::BUSY, .. }));
-    assert_eq!((closed.advice, closed.retry_after), (Advice::After, Some(secs(4))));
+    assert_eq!(closed.advice, Advice::After);
+    assert!(closed.retry_after.is_some_and(|wait| wait >= secs(4) && wait <= secs(8)), "{closed:?}");
     assert_eq!(world.dropped(SERVER, Drop::Draining), 1);
     assert!(world.nodes[SERVER].is_empty());
 }

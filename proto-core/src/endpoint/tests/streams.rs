@@ -577,6 +577,39 @@ fn who_has_been_there_tries_again_whoever_puts_himself_in_between() {
 }
 
 #[test]
+fn who_has_been_there_tries_again_whatever_nonsense_answers() {
+    let client = || ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
+    let answer_nonsense = |world: &mut World| {
+        world.is_stalled = true;
+        for _ in 0..200 {
+            world.run(ms(50));
+            if let Some(link) = world.streams.iter().find_map(|stream| stream.ends[CLIENT]) {
+                let now = world.now;
+                world.nodes[CLIENT].handle_record(now, link, &[5, 1, 2, 3, 4, 5]);
+                break;
+            }
+        }
+        world.cut();
+    };
+    let mut world = World::new(server_config(), client());
+    world.connect(&[BY_STREAM]);
+    answer_nonsense(&mut world);
+    world.run(ms(100));
+    assert!(matches!(world.end(CLIENT), CloseReason::PeerMisbehaved(_)), "who has not been there is told");
+
+    let mut world = World::new(server_config(), client());
+    world.connect(&[BY_STREAM]);
+    world.run(ms(100));
+    world.cut();
+    for _ in 0..3 {
+        answer_nonsense(&mut world);
+    }
+    world.is_stalled = false;
+    world.run(secs(30));
+    assert_eq!((world.resumed(CLIENT).len(), world.established(CLIENT).len()), (1, 1));
+}
+
+#[test]
 fn one_way_that_can_be_tried_again_is_enough() {
     for errors in [[DialError::Refused, DialError::Untrusted], [DialError::Untrusted, DialError::Refused]] {
         let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };

@@ -8,9 +8,11 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{LOOKUP_TIMEOUT, Lookup};
+use proto_core::Timestamp;
+
+use crate::{LOOKUP_TIMEOUT, Lookup, clock};
 
 /// Names that are asked for at once.
 const THREADS: usize = 8;
@@ -39,7 +41,7 @@ struct Resolver {
     /// Names that no thread has yet.
     waiting: VecDeque<Name>,
     /// Who asks for each name, and until when.
-    askers: BTreeMap<Name, Vec<(Instant, Arc<Asker>)>>,
+    askers: BTreeMap<Name, Vec<(Timestamp, Arc<Asker>)>>,
     threads: usize,
     /// A thread looks after the time.
     is_timed: bool,
@@ -87,12 +89,12 @@ impl Resolver {
             }
             self.waiting.push_back(name.clone());
         }
-        self.askers.entry(name).or_default().push((Instant::now() + timeout, asker));
+        self.askers.entry(name).or_default().push((clock::now().mono + timeout, asker));
         Ok(())
     }
 
     /// Tells those whose time is over, and says when the next one's is.
-    fn expire(&mut self, now: Instant) -> Option<Instant> {
+    fn expire(&mut self, now: Timestamp) -> Option<Timestamp> {
         for askers in self.askers.values_mut() {
             askers.retain(|(until, asker)| {
                 let is_in_time = *until > now;
@@ -138,14 +140,14 @@ fn answer() {
 /// Looks after the time as long as anybody asks.
 fn tell_the_time() {
     loop {
-        let now = Instant::now();
+        let now = clock::now().mono;
         let mut state = resolver();
         let Some(next) = state.expire(now) else {
             state.is_timed = false;
             return;
         };
         drop(state);
-        thread::sleep(next.saturating_duration_since(now));
+        thread::park_timeout(next.since(now));
     }
 }
 
@@ -175,10 +177,10 @@ mod tests {
             resolver.ask(name, Arc::clone(asker), timeout).expect("no thread is needed");
         }
         assert_eq!((resolver.waiting.len(), resolver.threads), (3, THREADS));
-        let now = Instant::now();
+        let now = clock::now().mono;
         let next = resolver.expire(now).expect("they wait");
         assert!(askers.iter().all(|asker| told(asker).is_none()) && next > now);
-        assert!(resolver.expire(next + Duration::from_secs(60)).is_some_and(|at| at > next));
+        assert!(resolver.expire(next + Duration::from_mins(1)).is_some_and(|at| at > next));
         for (number, asker) in askers.iter().enumerate() {
             let is_over = matches!(told(asker), Some(Err((io::ErrorKind::TimedOut, _))));
             assert_eq!(is_over, number < 500);

@@ -6,6 +6,7 @@ mod ends;
 mod enet;
 mod many;
 mod raw;
+mod spin;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -157,6 +158,7 @@ pub(crate) fn take_part(arguments: &[String]) -> Result<(), String> {
     let address = (address != "-").then_some(address.as_str());
     match (job.stack, job.workload) {
         (stack, _) if stack.is_raw() => raw::take_part(&job, address),
+        (Stack::BowlineSpin, _) => spin::take_part(&job, address),
         (Stack::Enet, _) => enet::take_part(&job, address),
         (_, Workload::FanOut | Workload::Idle) => many::take_part(&job, address),
         _ => asynchronous::take_part(&job, address),

@@ -3,7 +3,7 @@
 use std::io::{IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,13 +18,15 @@ const OUTSTANDING: usize = 64;
 /// Packets of a train, as many as the system joins, and bytes, as many as it takes.
 const TRAIN: usize = 64;
 const TRAIN_BYTES: usize = 65_000;
+/// Who does not sleep asks over and over for so long.
+const SPINNING: Duration = Duration::from_millis(500);
 /// Nothing came for so long: it is over.
 const SILENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 pub(super) fn take_part(job: &Job, address: Option<&str>) {
     match (job.stack, address) {
-        (Stack::RawUdp, None) => Datagrams::bind().serve(job),
-        (Stack::RawUdp, Some(address)) => Datagrams::connect(address).ask(job),
+        (Stack::RawUdp | Stack::RawSpin, None) => Datagrams::bind(job.stack).serve(job),
+        (Stack::RawUdp | Stack::RawSpin, Some(address)) => Datagrams::connect(job.stack, address).ask(job),
         (Stack::RawTcp, None) => {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             println!("{}", listener.local_addr().expect("it is bound"));
@@ -105,24 +107,25 @@ struct Datagrams {
     socket: UdpSocket,
     state: UdpSocketState,
     buf: Vec<u8>,
+    is_spinning: bool,
 }
 
 impl Datagrams {
-    fn new(socket: UdpSocket) -> Self {
+    fn new(stack: Stack, socket: UdpSocket) -> Self {
         let state = UdpSocketState::new((&socket).into()).expect("a socket");
-        Self { socket, state, buf: vec![0; BATCH_SIZE * 65_536] }
+        Self { socket, state, buf: vec![0; BATCH_SIZE * 65_536], is_spinning: stack == Stack::RawSpin }
     }
 
-    fn bind() -> Self {
+    fn bind(stack: Stack) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         println!("{}", socket.local_addr().expect("it is bound"));
-        Self::new(socket)
+        Self::new(stack, socket)
     }
 
-    fn connect(address: &str) -> Self {
+    fn connect(stack: Stack, address: &str) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         socket.connect(address).expect("an address");
-        Self::new(socket)
+        Self::new(stack, socket)
     }
 
     /// What came, and from whom; nothing after a silence.
@@ -131,6 +134,10 @@ impl Datagrams {
         let mut slices: Vec<_> = self.buf.chunks_mut(65_536).map(IoSliceMut::new).collect();
         let mut recv = || self.state.recv((&self.socket).into(), &mut slices, &mut metas);
         let mut count = recv();
+        let asked = Instant::now();
+        while self.is_spinning && count.is_err() && asked.elapsed() < SPINNING {
+            count = recv();
+        }
         if count.is_err() {
             let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&SILENCE));
             count = recv();

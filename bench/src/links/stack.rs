@@ -9,6 +9,9 @@ pub(super) enum Stack {
     BowlineUdp,
     Enet,
     Quinn,
+    /// Raw UDP, and Bowline on threads, that ask over and over instead of sleeping.
+    RawSpin,
+    BowlineSpin,
     RawTcp,
     BowlineTcp,
     Codec,
@@ -20,11 +23,13 @@ pub(super) enum Stack {
 
 impl Stack {
     /// The raw one of a kind of link comes before the others.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::RawUdp,
         Self::BowlineUdp,
         Self::Enet,
         Self::Quinn,
+        Self::RawSpin,
+        Self::BowlineSpin,
         Self::RawTcp,
         Self::BowlineTcp,
         Self::Codec,
@@ -40,6 +45,8 @@ impl Stack {
             Self::BowlineUdp => "bowline-udp",
             Self::Enet => "enet-udp",
             Self::Quinn => "quinn-udp",
+            Self::RawSpin => "raw-spin",
+            Self::BowlineSpin => "bowline-spin",
             Self::RawTcp => "raw-tcp",
             Self::BowlineTcp => "bowline-tcp",
             Self::Codec => "codec-tcp",
@@ -54,18 +61,20 @@ impl Stack {
     pub(super) const fn link(self) -> &'static str {
         match self {
             Self::RawUdp | Self::BowlineUdp | Self::Enet | Self::Quinn => "udp",
+            Self::RawSpin | Self::BowlineSpin => "spin",
             Self::RawTcp | Self::BowlineTcp | Self::Codec | Self::BowlineWs | Self::Tungstenite => "tcp",
             Self::RawUds | Self::BowlineUds => "uds",
         }
     }
 
     pub(super) const fn is_raw(self) -> bool {
-        matches!(self, Self::RawUdp | Self::RawTcp | Self::RawUds)
+        matches!(self, Self::RawUdp | Self::RawSpin | Self::RawTcp | Self::RawUds)
     }
 
     /// Whether it can do that at all.
     pub(super) fn offers(self, workload: Workload, size: usize) -> bool {
         match workload {
+            _ if self.link() == "spin" => workload == Workload::RoundTrip,
             Workload::RoundTrip | Workload::Outstanding => true,
             Workload::Ordered => self != Self::RawUdp || size <= 1 << 10,
             Workload::Unreliable => self.link() == "udp",

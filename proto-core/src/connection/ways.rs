@@ -130,10 +130,10 @@ enum Weight {
 
 impl WayFailed {
     fn weight(&self) -> Weight {
-        let is_said = match self.end.reason {
-            CloseReason::Peer { .. } | CloseReason::VersionMismatch | CloseReason::NotEncrypted => true,
-            _ => false,
-        };
+        let is_said = matches!(
+            self.end.reason,
+            CloseReason::Peer { .. } | CloseReason::VersionMismatch | CloseReason::NotEncrypted
+        );
         match (is_said, self.end.reason.is_retryable(self.end.advice)) {
             (true, true) => Weight::RefusedNow,
             (true, false) => Weight::Refused,

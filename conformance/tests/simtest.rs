@@ -1,4 +1,10 @@
-//! The scenarios in the simulator: the applications see there what they see on every adapter.
+//! The scenarios in the simulator, over datagrams and over streams: the applications see there what they see on every adapter.
+
+#[path = "../../proto-core/tests/sim/net.rs"]
+#[expect(dead_code, reason = "shared with the core's simulations")]
+mod net;
+#[path = "../../proto-core/tests/sim/wires.rs"]
+mod wires;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,35 +13,23 @@ use bytes::Bytes;
 use conformance::outcomes::{Answer, CASES, Side, Stage, Taken, compare, play};
 use proto_core::{
     ChannelId, ChannelOptions, Close, CloseReason, ConfigBuilder, ConnectionId, Endpoint, Event, Fate, Link,
-    Message, MessageId, Meta, ReceiptId, ReceiptKind, RequestId, RequestOutcome, SendError, Timestamp,
+    Message, MessageId, ReceiptId, ReceiptKind, RequestId, RequestOutcome, SendError, Timestamp,
 };
-use simtest::{Addr, Boot, Dissect, Ecn, FromSeed, Node, NodeId, Now, RecvMeta, Run, Sim, Time, Transmit};
+use simtest::{
+    Addr, Boot, Dissect, FromSeed, Node, NodeId, Now, RecvMeta, Run, Sim, StreamEvent, StreamId, StreamOp,
+    Streams, Time, Transmit,
+};
+
+use net::{At, ecn_to, meta, time, timestamp};
+use wires::Wires;
 
 const SERVER: NodeId = NodeId::new(0);
 const CLIENT: NodeId = NodeId::new(1);
 
-/// An address as the core sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct At(Addr);
-
-impl proto_core::Address for At {
-    fn token_bytes(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0.number().to_be_bytes());
-    }
-
-    fn prefix(&self) -> Option<u64> {
-        Some(self.0.number().into())
-    }
-}
-
-fn timestamp(time: Time) -> Timestamp {
-    Timestamp::from_nanos(time.as_nanos())
-}
-
 /// What an application does.
 #[derive(Clone, Debug)]
 enum Do {
-    Connect,
+    Connect(At),
     Send(usize, Message),
     Take(usize),
     Judge(Option<u64>),
@@ -62,6 +56,7 @@ struct Seen {
 #[derive(Clone)]
 struct Host {
     endpoint: Endpoint<At>,
+    wires: Wires,
     conn: Option<ConnectionId>,
     channels: Vec<ChannelId>,
     /// The messages of batches whose fates are not told.
@@ -77,6 +72,7 @@ impl Host {
         let (config, now) = (config.build().expect("sound"), timestamp(boot.now.mono));
         Self {
             endpoint: Endpoint::new(config, Link::datagram(1200), boot.seed, now),
+            wires: Wires::default(),
             conn: None,
             channels: vec![ChannelId::DEFAULT],
             batches: BTreeMap::new(),
@@ -145,9 +141,20 @@ impl Node for Host {
     type Cmd = Do;
     type Event = ();
 
-    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], _: RecvMeta) {
-        self.endpoint.handle_packet(timestamp(now.mono), Meta { path: At(from), ecn: None }, bytes);
+    fn on_datagram(&mut self, now: Now, from: Addr, bytes: &[u8], with: RecvMeta) {
+        self.endpoint.handle_packet(timestamp(now.mono), meta(from, with.ecn), bytes);
         self.look(timestamp(now.mono));
+    }
+
+    fn on_stream(&mut self, now: Now, stream: StreamId, event: StreamEvent<'_>) {
+        self.wires.on_stream(timestamp(now.mono), &mut self.endpoint, stream, event);
+        self.look(timestamp(now.mono));
+    }
+
+    fn poll_stream(&mut self, now: Now, streams: Streams<'_>, out: &mut Vec<u8>) -> Option<StreamOp> {
+        let op = self.wires.poll_stream(timestamp(now.mono), &mut self.endpoint, streams, out);
+        self.look(timestamp(now.mono));
+        op
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -158,8 +165,8 @@ impl Node for Host {
     fn on_cmd(&mut self, now: Now, cmd: Do) {
         let at = timestamp(now.mono);
         match cmd {
-            Do::Connect => {
-                self.conn = self.endpoint.connect(at, At(SERVER.addr())).ok();
+            Do::Connect(to) => {
+                self.conn = self.endpoint.connect(at, to).ok();
                 return;
             }
             Do::Send(channel, message) => {
@@ -170,7 +177,7 @@ impl Node for Host {
         }
         let mut conn = self.conn.and_then(|id| self.endpoint.connection(id)).expect("it is connected");
         match cmd {
-            Do::Connect | Do::Send(..) => {}
+            Do::Connect(_) | Do::Send(..) => {}
             Do::Take(channel) => {
                 let received = conn.channel(self.channels[channel]).recv(at);
                 self.seen.taken = received.map(|received| {
@@ -213,11 +220,11 @@ impl Node for Host {
     fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.endpoint.poll_transmit(timestamp(now.mono), out)?;
         self.look(timestamp(now.mono));
-        Some(Transmit { dst: transmit.path.0, ecn: Ecn::NotEct, len: transmit.len })
+        Some(Transmit { dst: transmit.path.addr(), ecn: ecn_to(transmit.ecn), len: transmit.len })
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.endpoint.poll_timeout().map(|at| Time::from_nanos(at.as_nanos()))
+        self.endpoint.poll_timeout().map(time)
     }
 
     fn poll_event(&mut self) -> Option<()> {
@@ -240,14 +247,14 @@ const fn id(side: Side) -> NodeId {
 }
 
 impl Simulated {
-    fn new() -> Self {
+    fn new(by: fn(Addr) -> At) -> Self {
         let mut sim = Sim::new("outcomes");
         for name in ["server", "client"] {
             sim.node(name, Host::new);
         }
         sim.run_for(Duration::from_mins(10));
         let mut stage = Self { run: sim.start(FromSeed::new(1)), told: [0; 2] };
-        stage.tell(Side::Client, Do::Connect);
+        stage.tell(Side::Client, Do::Connect(by(SERVER.addr())));
         for side in [Side::Client, Side::Server] {
             stage.until(side, |seen| seen.is_established.then_some(()));
         }
@@ -340,6 +347,7 @@ impl Stage for Simulated {
 #[test]
 fn every_scenario_has_the_outcome_that_adapters_have() {
     for name in CASES {
-        compare(name, &play(name, &mut Simulated::new()));
+        compare(name, &play(name, &mut Simulated::new(At::Datagrams)));
+        compare(name, &play(name, &mut Simulated::new(At::Stream)));
     }
 }

@@ -17,6 +17,8 @@ mod peer;
 mod story;
 #[path = "../tests/sim/streams.rs"]
 mod streams;
+#[path = "../tests/sim/wires.rs"]
+mod wires;
 
 use std::time::Instant;
 

@@ -24,3 +24,4 @@ mod story;
 mod streams;
 mod table;
 mod traces;
+mod wires;

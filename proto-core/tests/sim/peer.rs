@@ -14,7 +14,8 @@ use simtest::{
 
 use crate::net::{At, dissect, dissect_framed, ecn_to, meta, reseal, time, timestamp};
 pub(crate) use crate::story::{Ask, Cmd, Ev};
-use crate::streams::{By, Wires};
+use crate::streams::By;
+use crate::wires::Wires;
 
 #[derive(Clone, Debug)]
 struct Todo {

@@ -50,7 +50,7 @@ const LEAST_FAULTS: [(&str, usize); 41] = [
     ("chat Panics", 0),
     ("chat StaleIncarnation", 4),
     ("rooms BansIgnored", 0),
-    ("rooms CrownBeforeDurable", 2),
+    ("rooms CrownBeforeDurable", 1),
     ("rooms DiffsLost", 3),
     ("rooms Ghosts", 1),
     ("rooms QuotaOff", 0),

@@ -98,7 +98,9 @@ impl Control {
                         break;
                     }
                 }
-                to.shut();
+                if !control.swallows() {
+                    to.shut();
+                }
             });
         }
         Ok(())

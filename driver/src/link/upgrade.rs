@@ -192,8 +192,8 @@ impl Upgrade {
         }
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let names = |name: &str, token: &str| {
-            let tokens = header(name).into_iter().flat_map(|value| value.split(','));
-            tokens.map(str::trim).any(|known| known.eq_ignore_ascii_case(token))
+            let values = response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',')).any(|known| known.trim().eq_ignore_ascii_case(token))
         };
         let is_upgraded = names("upgrade", "websocket")
             && names("connection", "upgrade")

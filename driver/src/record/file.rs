@@ -81,7 +81,9 @@ fn holds_something(file: &mut File) -> io::Result<bool> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head)?;
     let len = file.metadata()?.len();
-    Ok(len > 0 && first_end(&head).is_none_or(|end| end + super::CHECK < len))
+    Ok(len > 0
+        && first_end(&head)
+            .is_none_or(|end| end.saturating_add(super::CHECK) < len || (end > len && len > HEAD)))
 }
 
 /// Where the first input ends, if that can be told: in a head alone there is none.
@@ -94,7 +96,7 @@ fn first_end(head: &[u8]) -> Option<u64> {
     let (_at, _unix) = (number(&mut rest)?, number(&mut rest)?);
     rest = rest.get(1..)?;
     let size = number(&mut rest)?;
-    Some((head.len() - rest.len()) as u64 + size)
+    ((head.len() - rest.len()) as u64).checked_add(size)
 }
 
 /// The head and what comes before the bytes of an input are shorter.

@@ -25,7 +25,8 @@ impl Failures {
         if self.0.len() >= MAX_PREFIXES && !self.0.contains_key(&prefix) {
             self.0.retain(|_, &mut (since, _)| now.since(since) < FORGOTTEN_AFTER);
             if self.0.len() >= MAX_PREFIXES {
-                self.0.pop_first();
+                let oldest = self.0.iter().min_by_key(|(_, (since, _))| *since).map(|(&prefix, _)| prefix);
+                oldest.map(|prefix| self.0.remove(&prefix));
             }
         }
         let (since, count) = self.0.entry(prefix).or_insert((now, 0));

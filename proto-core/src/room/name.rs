@@ -48,7 +48,13 @@ impl RoomKind {
 
 /// Whether there is always room for this one, however many others there are: those where people are sent.
 pub(crate) fn has_place(name: &str) -> bool {
-    let number = || name.strip_prefix(LOBBY)?.parse::<u32>().ok();
+    // No other spelling of a number has a place: there are many.
+    let number = || {
+        name.strip_prefix(LOBBY)
+            .filter(|number| number.starts_with(|c| matches!(c, '1'..='9')))?
+            .parse::<u32>()
+            .ok()
+    };
     name == LOBBY || name == AWKWARD || number().is_some_and(|number| (2..=LAST_KEPT_LOBBY).contains(&number))
 }
 

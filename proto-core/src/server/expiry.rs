@@ -47,7 +47,7 @@ impl Expiry {
         self.due.into_iter().chain(self.silent.first().map(|(at, _)| *at)).min()
     }
 
-    /// Everybody has left a room in which nothing was said.
+    /// Everybody has left a room in which nothing was said, and from `now` on nobody is banned from it.
     pub(super) fn is_silent(&mut self, now: Timestamp, log: Arc<str>) {
         let Some(keep) = self.keep_silent.filter(|_| !is_kept(&log)) else { return };
         self.put(now + keep, log);
@@ -60,14 +60,27 @@ impl Expiry {
         self.silent.insert((at, log));
     }
 
+    /// Somebody has come, or has said something.
+    pub(super) fn is_used(&mut self, log: &str) {
+        if let Some((log, at)) = self.by_log.remove_entry(log) {
+            self.silent.remove(&(at, log));
+        }
+    }
+
+    /// That which would end next.
+    fn take_first_silent(&mut self) -> Option<Arc<str>> {
+        let (_, log) = self.silent.pop_first()?;
+        self.by_log.remove(&log);
+        Some(log)
+    }
+
     /// Those whose time is over, but not more than end at once.
     fn take_silent(&mut self, now: Timestamp) -> Vec<Arc<str>> {
         let mut over = Vec::new();
         while over.len() < AT_ONCE
             && self.silent.first().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, log)) = self.silent.pop_first()
+            && let Some(log) = self.take_first_silent()
         {
-            self.by_log.remove(&log);
             over.push(log);
         }
         over
@@ -92,12 +105,17 @@ impl<A: Address> Server<A> {
         }
     }
 
-    /// Sees to it that there is this log. Where there are as many as there may be, and logs end at all, that which was not used for the
-    /// longest time ends for it.
+    /// Sees to it that there is this log. Where there are as many as there may be, those in which nothing was said end for it before
+    /// their time.
     pub(super) fn open_log(&mut self, now: Now, log: &str) -> Result<(u64, u64), RejectReason> {
+        self.expiry.is_used(log);
         let has_place = has_place(log);
-        if self.expiry.keep.is_some() && !has_place && self.chat.is_full_for(log) {
-            self.chat.end_longest_unused(now, is_kept);
+        while !has_place && self.chat.is_full_for(log) {
+            let Some(silent) = self.expiry.take_first_silent() else { break };
+            if !self.chat.end_silent(now, Duration::ZERO, core::slice::from_ref(&silent)) {
+                self.expiry.put(now.mono + SOON, silent);
+                break;
+            }
         }
         self.chat.open_log(log, has_place)
     }

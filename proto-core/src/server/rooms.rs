@@ -159,8 +159,9 @@ impl<A: Address> Server<A> {
             }
             Ask::Close(log, is_silent) => {
                 self.chat.close_log(now, &log);
-                if is_silent {
-                    self.expiry.is_silent(now.mono, log);
+                match is_silent {
+                    Some(banned) => self.expiry.is_silent(now.mono + banned, log),
+                    None => self.expiry.is_used(&log),
                 }
             }
         }

@@ -109,26 +109,6 @@ impl Server {
         true
     }
 
-    /// Ends the room that was not used for the longest time and in which nobody is, so that there is room for another; those that
-    /// `is_kept` names stay. What the store had and was not used since the start goes first. Says whether there was one.
-    pub fn end_longest_unused(&mut self, now: Now, is_kept: impl Fn(&str) -> bool) -> bool {
-        self.observe(now);
-        if !self.disk.may_make_way() {
-            return false;
-        }
-        let may_end = |key: &&RoomKey| {
-            let room = &self.rooms[key.0];
-            room.is_idle() && !self.reads.concern(**key) && !is_kept(&room.name)
-        };
-        let unused = |key: &&RoomKey| {
-            let room = &self.rooms[key.0];
-            (room.used, room.last_ms)
-        };
-        let Some(&key) = self.names.values().filter(may_end).min_by_key(unused) else { return false };
-        self.end_room(key);
-        true
-    }
-
     fn end_room(&mut self, key: RoomKey) {
         self.forget_tail(key);
         self.disk.forget_told(key);

@@ -14,9 +14,6 @@ use crate::chat::message::{Message, RejectReason, ServerEntry};
 use crate::chat::persist::{Batch, PersistFailure, Record, StoredEntry};
 use crate::{Now, Timestamp};
 
-/// Rooms that wait to end while others are made in their places.
-const MAX_TO_END: usize = 64;
-
 /// What the server knows of its store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
@@ -74,11 +71,6 @@ impl Disk {
     /// Whether a room may end now: one that waits for the disk would only wait longer.
     pub(super) fn may_end(&self) -> bool {
         self.health == Health::Sound && self.to_end.is_empty()
-    }
-
-    /// Whether one may make way for another: the disk works, and not too many wait to end.
-    pub(super) fn may_make_way(&self) -> bool {
-        self.health == Health::Sound && self.to_end.len() < MAX_TO_END
     }
 
     pub(super) fn end(&mut self, room: Arc<str>, epoch: u64) {
@@ -226,7 +218,7 @@ impl Server {
         self.stats.committed += 1;
         let room = &mut self.rooms[key.0];
         room.latest = entry.slot;
-        room.has_words |= entry.kind == Kind::TEXT;
+        room.has_words |= entry.kind == Kind::TEXT || !entry.client.is_within();
         room.is_used(self.now, entry.commit_ms);
         let mut speaker = None;
         if let Some(member) = room.members.get_mut(&entry.client) {

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use super::opening::Place;
 use super::{Hall, Output};
 use crate::Now;
 use crate::chat::{ClientId, Kind, StoredEntry};
-use crate::room::fact::Fact;
+use crate::room::fact::{Fact, ROOM};
 use crate::room::id::{Peer, UserId};
 use crate::room::limits::MAX_CHAT_CHARS;
 use crate::room::machine::Effects;
@@ -28,9 +29,9 @@ pub enum Ask {
     Fact(Arc<str>, Fact),
     /// Append what a guest says.
     Say(Arc<str>, Said),
-    /// Nobody wants to hear of it any more. Whether the room is as if it had never been: nothing was said in it before it was opened or has been told
-    /// since, and nobody is banned.
-    Close(Arc<str>, bool),
+    /// Nobody wants to hear of it any more. After that long, if ever, the room is as if it had never been: nothing was said in it before it was
+    /// opened or has been told since, and nobody is banned from it then.
+    Close(Arc<str>, Option<Duration>),
 }
 
 /// What a guest says.
@@ -67,6 +68,11 @@ pub(super) fn is_chat(entry: &StoredEntry) -> bool {
     entry.kind == Kind::TEXT
 }
 
+/// Whether the room itself has written it.
+pub(super) fn is_of_room(entry: &StoredEntry) -> bool {
+    entry.kind == ROOM
+}
+
 /// As much as a guest could say.
 fn cut(text: &str) -> &str {
     text.char_indices().nth(MAX_CHAT_CHARS).map_or(text, |(at, _)| &text[..at])
@@ -98,9 +104,9 @@ impl Hall {
             self.stats.out_of_order += 1;
             return;
         }
+        open.is_silent &= is_of_room(entry);
         if let Some(line) = ChatLine::of(entry) {
             let line = Arc::new(line);
-            open.is_silent = false;
             open.say(Arc::clone(&line));
             let seats = open.room.audience();
             if seats.iter().any(|seat| matches!(seat.peer, Peer::Guest(_))) {

@@ -17,6 +17,7 @@ mod tests;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use account::{Accounts, Session};
 use opening::Place;
@@ -237,8 +238,9 @@ impl Hall {
             if let Some(at) = open.deadline.take() {
                 self.deadlines.remove(&(at, Arc::clone(log)));
             }
-            let is_silent =
-                open.is_silent && !open.room.state().bans.values().any(|until| *until > now.unix_ms);
+            let bans = open.room.state().bans.values();
+            let banned = bans.map(|until| until.saturating_sub(now.unix_ms)).max().unwrap_or(0);
+            let is_silent = open.is_silent.then(|| Duration::from_millis(banned));
             if open.listed.is_some() {
                 self.lists.note(self.now, open.room.name(), true, None);
             }

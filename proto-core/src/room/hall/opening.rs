@@ -9,7 +9,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::account::Act;
-use super::log::{ChatLine, is_chat};
+use super::log::{ChatLine, is_chat, is_of_room};
 use super::{Ask, Hall};
 use crate::chat::{MAX_PAGE_ENTRIES, ReadFailure, StoredEntry};
 use crate::room::fact::{Checkpoint, Fact, ROOM, ROOM_AUTHOR};
@@ -122,7 +122,7 @@ impl Opening {
     /// Whether all of it was read, and nothing was said in it.
     fn is_silent(&self) -> bool {
         let is_whole = self.latest == 0 || self.read.front().is_some_and(|entry| entry.slot == 1);
-        is_whole && !self.read.iter().chain(&self.later).any(is_chat)
+        is_whole && self.read.iter().chain(&self.later).all(is_of_room)
     }
 
     /// The page before what was read.
@@ -204,7 +204,7 @@ impl Hall {
         let Some(Place::Opening(opening)) = self.places.get(log) else { return };
         let waiting = opening.waiting.clone();
         self.places.remove(log);
-        self.asks.push_back(Ask::Close(Arc::clone(log), false));
+        self.asks.push_back(Ask::Close(Arc::clone(log), None));
         for peer in waiting {
             if let Some(session) = self.sessions.get_mut(&peer) {
                 session.entering = None;

@@ -78,6 +78,7 @@ impl Hall {
         open.room.end_suspensions(now, &self.config, &mut effects);
         self.settle(now, &log, effects);
         for seat in seats {
+            self.forget_waiting(seat.peer);
             self.leave_place(now, seat.peer, crate::room::machine::Departure::Left);
             if self.is_movable(seat.peer) {
                 let room = crate::room::name::LOBBY.into();

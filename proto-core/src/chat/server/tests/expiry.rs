@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Fixture, connection, fixture, with};
-use crate::chat::{ChatConfig, PersistFailure, Record, RoomSalt, RoomState};
+use crate::chat::message::{ClientAppend, Message};
+use crate::chat::{ChatConfig, Kind, PersistFailure, Record, RoomSalt, RoomState};
 
 const KEEP: Duration = Duration::from_mins(1);
 
@@ -222,4 +223,26 @@ fn a_store_that_knows_no_time_has_that_of_the_start() {
     leave(&mut f, 1);
     f.wait(60_001);
     assert_eq!((expire(&mut f), f.server.logs()), (2, 0));
+}
+
+#[test]
+fn a_room_is_not_silent_in_which_a_client_wrote_anything() {
+    for kind in [Kind::TEXT, Kind(7), Kind(255)] {
+        let mut f = fixture();
+        f.join(1);
+        let author_ms = f.now.unix_ms;
+        let append = ClientAppend { room: "r", sequence: 1, seen: 0, author_ms, kind, body: b"mine" };
+        f.hand_in(1, &Message::ClientAppend(append));
+        assert_eq!(f.commit(), ["mine"]);
+        leave(&mut f, 1);
+        f.wait(60_001);
+        assert!(f.server.end_silent(f.now, KEEP, &["r".into()]));
+        assert_eq!(f.server.logs(), 1, "{kind:?}");
+    }
+    let mut f = fixture();
+    f.join(1);
+    leave(&mut f, 1);
+    f.wait(60_001);
+    assert!(f.server.end_silent(f.now, KEEP, &["r".into()]));
+    assert_eq!(f.server.logs(), 0);
 }

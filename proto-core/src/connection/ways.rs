@@ -259,11 +259,7 @@ impl Connection {
             return;
         }
         state.is_due = false;
-        let failed = WayFailed { at: now, end };
-        let failed = match self.handshake.way_failed.take() {
-            Some(before) => before.or(failed),
-            None => failed,
-        };
+        let failed = self.join_failure(now, end);
         if self.handshake.ways.iter().all(|way| way.has_failed) {
             self.fail_attempt(now, failed.into_end(now));
         } else {
@@ -274,12 +270,17 @@ impl Connection {
 
     /// The time of an attempt is over, and not all of its ways have failed.
     pub(super) fn on_silence(&mut self, now: Timestamp) {
-        let silence = WayFailed { at: now, end: End::of(CloseReason::TimedOut) };
-        let failed = match self.handshake.way_failed.take() {
-            Some(failed) => failed.or(silence),
-            None => silence,
-        };
+        let failed = self.join_failure(now, End::of(CloseReason::TimedOut));
         self.fail_attempt(now, failed.into_end(now));
+    }
+
+    /// What this failure and those before it say together.
+    fn join_failure(&mut self, now: Timestamp, end: End) -> WayFailed {
+        let failed = WayFailed { at: now, end };
+        match self.handshake.way_failed.take() {
+            Some(before) => before.or(failed),
+            None => failed,
+        }
     }
 }
 

@@ -67,23 +67,17 @@ impl Expiry {
         }
     }
 
-    /// That which would end next.
-    fn take_first_silent(&mut self) -> Option<Arc<str>> {
+    /// That which ends next, if that is by `until`.
+    fn take_silent(&mut self, until: Timestamp) -> Option<Arc<str>> {
+        self.silent.first().filter(|(at, _)| *at <= until)?;
         let (_, log) = self.silent.pop_first()?;
         self.by_log.remove(&log);
         Some(log)
     }
 
-    /// Those whose time is over, but not more than end at once.
-    fn take_silent(&mut self, now: Timestamp) -> Vec<Arc<str>> {
-        let mut over = Vec::new();
-        while over.len() < AT_ONCE
-            && self.silent.first().is_some_and(|(at, _)| *at <= now)
-            && let Some(log) = self.take_first_silent()
-        {
-            over.push(log);
-        }
-        over
+    /// That which nobody can miss any more, although its time is not over: those who were banned may come again.
+    fn take_silent_early(&mut self, now: Timestamp) -> Option<Arc<str>> {
+        self.take_silent(now + self.keep_silent?)
     }
 }
 
@@ -91,7 +85,7 @@ impl<A: Address> Server<A> {
     pub(super) fn expire_logs(&mut self, now: Now) {
         let expiry = &mut self.expiry;
         if let Some(keep) = expiry.keep_silent {
-            let over = expiry.take_silent(now.mono);
+            let over: Vec<_> = core::iter::from_fn(|| expiry.take_silent(now.mono)).take(AT_ONCE).collect();
             if !over.is_empty() && !self.chat.end_silent(now, keep, &over) {
                 // The store is busy, and what waits for it would only wait longer.
                 for log in over {
@@ -111,7 +105,7 @@ impl<A: Address> Server<A> {
         self.expiry.is_used(log);
         let has_place = has_place(log);
         while !has_place && self.chat.is_full_for(log) {
-            let Some(silent) = self.expiry.take_first_silent() else { break };
+            let Some(silent) = self.expiry.take_silent_early(now.mono) else { break };
             if !self.chat.end_silent(now, Duration::ZERO, core::slice::from_ref(&silent)) {
                 self.expiry.put(now.mono + SOON, silent);
                 break;

@@ -190,3 +190,25 @@ fn at_the_limit_rooms_end_in_which_nothing_was_said_and_no_others() {
         world.close(id);
     }
 }
+
+#[test]
+fn a_ban_is_not_forgotten_for_want_of_a_place() {
+    let mut world = ending(3);
+    let stays = world.come("a room");
+    let (ann, bob) = (world.come("banned from"), world.come("banned from"));
+    let user = of(&world.take(bob), "hi")[0]["u"]["_id"].clone();
+    world.send(ann, &json!({"m": "kickban", "_id": user, "ms": 600_000}));
+    world.close(bob);
+    world.close(ann);
+    let id = world.come("new");
+    assert!(!of(&world.take(id), "notification").is_empty(), "there are three");
+    assert_eq!(rooms_of(&world), ["a room", "banned from", "test/awkward"]);
+    world.close(id);
+    // The ban is over, and the room's minute has just begun.
+    world.pass(Duration::from_secs(601));
+    let id = world.come("new");
+    assert_eq!(rooms_of(&world), ["a room", "new", "test/awkward"]);
+    for id in [stays, id] {
+        world.close(id);
+    }
+}

@@ -5,6 +5,7 @@
 pub mod cap;
 mod channel;
 mod chat;
+mod client;
 mod input;
 mod messages;
 mod room;
@@ -17,12 +18,13 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("records", wire::records),
     ("deframer", wire::deframer),
     ("messages", messages::decode),
     ("channel", channel::keeps_its_promise),
     ("server", server::survives),
+    ("client", client::survives),
     ("sealed", sealed::believes_nothing),
     ("chat", chat::server),
     ("room", room::hall),

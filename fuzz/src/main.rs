@@ -3,7 +3,8 @@
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it runs for as long as it is told")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -115,6 +116,33 @@ fn keep(failed: &Path, name: &str, input: &[u8]) -> String {
     }
 }
 
+/// A file with the input under way: what is left of a process that a refused allocation has ended.
+struct UnderWay {
+    path: PathBuf,
+    file: File,
+}
+
+impl UnderWay {
+    fn create(failed: &Path, name: &str) -> Result<Self, String> {
+        let path = failed.join(format!("{name}.current"));
+        let file = fs::create_dir_all(failed).and_then(|()| File::create(&path));
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(&mut self, input: &[u8]) -> Result<(), String> {
+        let written = self.file.rewind().and_then(|()| self.file.write_all(input));
+        let cut = written.and_then(|()| self.file.set_len(input.len() as u64));
+        cut.map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    /// Nothing is under way any more.
+    fn end(self) {
+        // It is only in the way.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// Runs a target until its time is over; how many inputs.
 fn run(arguments: &Arguments, (name, body): Target) -> Result<(u64, usize), String> {
     let mut corpus = read_corpus(&arguments.corpus.join(name))?;
@@ -139,11 +167,13 @@ fn run(arguments: &Arguments, (name, body): Target) -> Result<(u64, usize), Stri
         }
     });
     let (mut count, mut most) = (0, 0);
+    let mut under_way = UnderWay::create(&arguments.failed, name)?;
     while begun.elapsed().as_secs() < arguments.seconds {
         let input = mutate(&mut draw, &corpus);
         if let Ok(mut now) = current.lock() {
             *now = (Instant::now(), input.clone());
         }
+        under_way.write(&input)?;
         let mut is_sound = false;
         let taken = measured(|| is_sound = panic::catch_unwind(|| body(&input)).is_ok());
         if !is_sound {
@@ -154,6 +184,7 @@ fn run(arguments: &Arguments, (name, body): Target) -> Result<(u64, usize), Stri
         }
         (count, most) = (count + 1, most.max(taken));
     }
+    under_way.end();
     Ok((count, most))
 }
 

@@ -17,6 +17,7 @@ mod rolling;
 mod rooms;
 mod scenarios;
 mod sealed;
+mod secrets;
 mod sessions;
 mod small;
 mod storms;

@@ -12,10 +12,13 @@ use crate::oracles::Guarantees;
 use crate::peer::{Ask, Cmd, Peer};
 use crate::streams::By;
 
+/// The private keys of clients and of the server, and the secret of their group.
+pub(crate) const KEYS: [&[u8]; 3] = [&[0xC1; 32], &[0x51; 32], b"known to all of a simulation"];
+
 /// The keys of the server and of its clients. What is random in handshakes is drawn by the core, so that runs can be repeated.
 fn party(accept: bool) -> Party {
-    let party = Party::from_private(&[if accept { 0x51 } else { 0xC1 }; 32]).repeatable();
-    party.with_secret(b"known to all of a simulation").expect("long enough")
+    let private = KEYS[usize::from(accept)].try_into().expect("32 bytes");
+    Party::from_private(private).repeatable().with_secret(KEYS[2]).expect("long enough")
 }
 
 /// The same, encrypted: the server is known beforehand, or shows its key. Keys are replaced all the time.

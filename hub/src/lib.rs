@@ -7,6 +7,7 @@ mod gateway;
 mod http;
 mod keep;
 mod key;
+mod private;
 mod record;
 mod serve;
 mod signals;

@@ -51,6 +51,10 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(user_name);
     let secret = ClientSecret(adapter_tokio::seed()?);
     let links = LinkOptions { tls_client: args.tls().map_err(io::Error::other)?, ..LinkOptions::default() };
+    for warning in args.crypto.warnings(&args.urls) {
+        // Nobody may read stderr, and the chat goes on all the same.
+        let _ = writeln!(io::stderr(), "bowline: {warning}");
+    }
     let (crypto, stranger) = known::crypto(&args.crypto, &args.urls).map_err(io::Error::other)?;
     let options =
         Options { config: ConfigBuilder { crypto, ..ConfigBuilder::chat() }, links, ..Options::default() };

@@ -1,8 +1,9 @@
 //! Whether datagrams are encrypted, and for whom.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +14,7 @@ use proto_core::{Close, Credentials};
 use seal::Party;
 use zeroize::Zeroizing;
 
+use crate::private::{self, PrivateError};
 use crate::serve::Encryption;
 
 /// What the private key of a server is derived for.
@@ -51,6 +53,16 @@ fn is_loopback(address: &Address) -> bool {
     }
 }
 
+/// Whether a stream is as open as its way: everybody there can read and change what is said.
+fn is_in_the_clear(address: &Address) -> bool {
+    matches!(address.scheme(), Scheme::Tcp | Scheme::Ws) && !is_loopback(address)
+}
+
+/// What to say of addresses that are not encrypted.
+fn warning(address: &impl Display, remedy: &str) -> String {
+    format!("{address} is not encrypted: everybody on the way can read and change what is said; {remedy}")
+}
+
 /// Why nothing can be encrypted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CryptoError {
@@ -76,27 +88,17 @@ pub(crate) enum CryptoError {
     AllowedKeys { path: PathBuf, line: usize },
     #[error("keys are shown on encrypted datagrams only: add --encrypt always, or leave --allowed-keys out")]
     NoKeys,
-    #[error("{}: others can read this secret: chmod 600", path.display())]
-    NotPrivate { path: PathBuf },
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     #[error("nothing says whose key to expect: add --server-key or --known-servers, or set HOME")]
     NoKnownServers,
     #[error("{}, line {line}: expected an address and a key", path.display())]
     KnownServers { path: PathBuf, line: usize },
 }
 
-/// What is in a file that nobody else can read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let failed = |error| CryptoError::Read { path: path.to_owned(), error };
-    #[cfg(unix)]
-    if std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(failed)?) & 0o077 != 0 {
-        return Err(CryptoError::NotPrivate { path: path.to_owned() });
-    }
-    Ok(Zeroizing::new(std::fs::read(path).map_err(failed)?))
-}
-
 /// The party whose private key is in a file that nobody else can read.
 pub(crate) fn read_key(path: &Path) -> Result<Party, CryptoError> {
-    let bytes = read_private(path)?;
+    let bytes = private::read(path)?;
     let text = str::from_utf8(&bytes).unwrap_or_default();
     Party::from_text(text.trim()).map_err(|error| CryptoError::Secret { path: path.to_owned(), error })
 }
@@ -120,7 +122,7 @@ impl Gate for Allowed {
 
 /// The secret of a closed group, of which it is known that it is long enough.
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let secret = Zeroizing::new(read_private(path)?.trim_ascii().to_vec());
+    let secret = Zeroizing::new(private::read(path)?.trim_ascii().to_vec());
     match Party::from_private(&[1; 32]).with_secret(&secret) {
         Ok(_) => Ok(secret),
         Err(error) => Err(CryptoError::Secret { path: path.to_owned(), error }),
@@ -145,6 +147,18 @@ pub(crate) struct ServerCrypto {
 }
 
 impl ServerCrypto {
+    /// What to say of the streams and of HTTP at these addresses, where nobody has said that nothing shall be encrypted.
+    pub(crate) fn warnings(&self, addresses: &[Address], web: &[SocketAddr]) -> Vec<String> {
+        if self.encrypt == Encrypt::Never {
+            return Vec::new();
+        }
+        let streams = addresses.iter().filter(|address| is_in_the_clear(address));
+        let streams = streams.map(|address| warning(address, "listen on tls or wss instead"));
+        let web = web.iter().filter(|place| !place.ip().to_canonical().is_loopback());
+        let web = web.map(|place| warning(&format_args!("http://{place}"), "put TLS before it"));
+        streams.chain(web).collect()
+    }
+
     /// The keys of those who come in, where only some do. `is_used`: datagrams are encrypted.
     pub(crate) fn allowed(&self, is_used: bool) -> Result<Option<Vec<PublicKey>>, CryptoError> {
         let Some(path) = &self.allowed_keys else { return Ok(None) };
@@ -182,7 +196,7 @@ impl ServerCrypto {
 
 /// The server whose data directory has this `server_key`: its private key comes of it.
 pub(crate) fn server_party(server_key: &[u8; 32]) -> Party {
-    Party::from_private(&blake3::derive_key(SERVER_CONTEXT, server_key))
+    Party::from_private(&Zeroizing::new(blake3::derive_key(SERVER_CONTEXT, server_key)))
 }
 
 /// Whom a client trusts, by UDP.
@@ -208,6 +222,13 @@ pub(crate) struct ClientCrypto {
 }
 
 impl ClientCrypto {
+    /// What to say of these addresses, where nobody has said that nothing shall be encrypted.
+    pub(crate) fn warnings(&self, urls: &[Address]) -> Vec<String> {
+        let is_told = self.encrypt == Encrypt::Never;
+        let open = urls.iter().filter(|url| !is_told && is_in_the_clear(url));
+        open.map(|url| warning(url, "ask who runs the server for a tls:// or wss:// address")).collect()
+    }
+
     /// Whether datagrams to these addresses are encrypted.
     pub(crate) fn applies_to(&self, urls: &[Address]) -> Result<bool, CryptoError> {
         let demanded = self.demanded_by();

@@ -1,13 +1,15 @@
 //! What the command line says of HTTP and the guests who come over it.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use zeroize::Zeroizing;
+
 use crate::http::Admin;
+use crate::private::{self, PrivateError};
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET: usize = 4096;
@@ -17,9 +19,9 @@ const MIN_SECRET: usize = 16;
 /// Why a salt or a token cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
-    Read { path: PathBuf, error: io::Error },
+    /// The file cannot be read, or others can read it, too.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     /// It does not hold one.
     #[error("{}: a secret has {MIN_SECRET} to {MAX_SECRET} bytes, this one has {len}", path.display())]
     Length { path: PathBuf, len: usize },
@@ -56,11 +58,11 @@ pub(crate) struct HttpArgs {
     /// A greeting for those who come to /ws.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) motd: String,
-    /// A file with a salt of 16 bytes or more. With it, guests are known by their addresses, the same as long as the salt is;
+    /// A file that nobody else can read, with a salt of 16 bytes or more. With it, guests are known by their addresses, the same as long as the salt is;
     /// without it by their tokens, or not at all.
     #[arg(long, value_name = "FILE")]
     pub(crate) salt_file: Option<PathBuf>,
-    /// A file with a token of 16 bytes or more. Who shows it may run the server over HTTP, at /admin/, from this machine.
+    /// A file that nobody else can read, with a token of 16 bytes or more. Who shows it may run the server over HTTP, at /admin/, from this machine.
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
     /// The same from other machines: put TLS before it.
@@ -109,14 +111,14 @@ impl HttpArgs {
     }
 
     /// The salt by which guests are known.
-    pub(crate) fn salt(&self) -> Result<Option<Vec<u8>>, SecretError> {
+    pub(crate) fn salt(&self) -> Result<Option<Zeroizing<Vec<u8>>>, SecretError> {
         self.salt_file.as_deref().map(secret).transpose()
     }
 }
 
-fn secret(path: &Path) -> Result<Vec<u8>, SecretError> {
-    let bytes = std::fs::read(path).map_err(|error| SecretError::Read { path: path.to_owned(), error })?;
-    let secret = bytes.trim_ascii().to_vec();
+fn secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let bytes = private::read(path)?;
+    let secret = Zeroizing::new(bytes.trim_ascii().to_vec());
     if (MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
         Ok(secret)
     } else {

@@ -24,6 +24,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use proto_core::Now;
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
 use tracing::level_filters::LevelFilter;
+use zeroize::Zeroizing;
 
 use crate::record::Record;
 use crate::serve::{ServeError, Start};
@@ -292,8 +293,8 @@ impl ServeArgs {
     pub(crate) fn start(
         &self,
         addresses: &[Address],
-        seed: [u8; 32],
-        server_key: [u8; 32],
+        seed: Zeroizing<[u8; 32]>,
+        server_key: Zeroizing<[u8; 32]>,
     ) -> Result<Start, ServeError> {
         let encryption = self.crypto.of(addresses, self.record.is_some())?;
         let allowed = self.crypto.allowed(encryption.is_some())?;

@@ -1,11 +1,15 @@
 //! Certificates and keys, from the files that the command line names.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapter_tokio::link::tls::{self, ClientConfig, ServerConfig, TlsError};
 use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::private;
 
 /// Why TLS cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +41,7 @@ impl ServerTls {
     pub(crate) fn read(&self) -> Result<Option<Arc<ServerConfig>>, TlsFileError> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let ca = self.tls_client_ca.as_deref().map(read).transpose()?;
-        Ok(Some(tls::server(&read(cert)?, &read(key)?, ca.as_deref())?))
+        Ok(Some(tls::server(&read(cert)?, &read_key(key)?, ca.as_deref())?))
     }
 }
 
@@ -60,13 +64,20 @@ pub(crate) struct ClientTls {
 impl ClientTls {
     pub(crate) fn read(&self) -> Result<Arc<ClientConfig>, TlsFileError> {
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
-        let own = files.map(|(cert, key)| Ok::<_, TlsFileError>((read(cert)?, read(key)?))).transpose()?;
-        let own = own.as_ref().map(|(cert, key)| (&**cert, &**key));
+        let own =
+            files.map(|(cert, key)| Ok::<_, TlsFileError>((read(cert)?, read_key(key)?))).transpose()?;
+        let own = own.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
         Ok(match &self.tls_ca {
             Some(path) => tls::client(&read(path)?, own)?,
             None => tls::client_of(rustls_native_certs::load_native_certs().certs, own)?,
         })
     }
+}
+
+/// A private key, which a group may be able to read: that is how the keys of certificates are shared among services.
+fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFileError> {
+    let key = File::open(path).and_then(|file| private::read_from(&file));
+    key.map_err(|error| TlsFileError::Read { path: path.to_owned(), error })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {

@@ -22,8 +22,9 @@ use crate::store::{Answer, Report};
 
 impl Get for Start {
     fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (seed, server_key, max_logs, max_rooms) = Get::get(from)?;
+        let (seed, server_key, max_logs, max_rooms) = <([u8; 32], [u8; 32], _, _)>::get(from)?;
         let (keep_ms, ban_prefix, drops_crowns, is_unlimited, salt, motd) = Get::get(from)?;
+        let salt = Option::<Bytes>::map(salt, |salt| Zeroizing::new(salt.to_vec()));
         let encryption = Option::<(Option<Bytes>, bool)>::get(from)?;
         let encryption = encryption.map(|(secret, is_repeatable)| {
             let secret = secret.map(|secret| Zeroizing::new(secret.to_vec()));
@@ -32,8 +33,8 @@ impl Get for Start {
         let allowed = Option::<Vec<[u8; 32]>>::get(from)?;
         let allowed = allowed.map(|keys| keys.into_iter().map(PublicKey).collect());
         Ok(Self {
-            seed,
-            server_key,
+            seed: Zeroizing::new(seed),
+            server_key: Zeroizing::new(server_key),
             max_logs,
             max_rooms,
             ban_prefix,

@@ -29,7 +29,8 @@ impl Put for Start {
             allowed,
             shards,
         } = self;
-        (seed, server_key, max_logs, max_rooms).put(buf);
+        (&**seed, &**server_key, max_logs, max_rooms).put(buf);
+        let salt = salt.as_ref().map(|salt| &salt[..]);
         (keep_ms, ban_prefix, drops_crowns, is_unlimited, salt, motd).put(buf);
         let encryption = encryption.as_ref().map(|Encryption { secret, is_repeatable }| {
             (secret.as_ref().map(|secret| &secret[..]), is_repeatable)

@@ -185,6 +185,8 @@ fn options_of_the_server_are_in_the_recording() {
     let file = folder.path().join("options.rec");
     let salt = folder.path().join("salt");
     std::fs::write(&salt, "0123456789abcdef").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&salt, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let data = folder.path().join("data");
     let [data, record, salt] = [&data, &file, &salt].map(|path| path.to_str().unwrap());
     let mut arguments = vec!["serve", "--udp", "127.0.0.1:0", "--data", data, "--record", record];
@@ -212,7 +214,7 @@ fn options_of_the_server_are_in_the_recording() {
     let mut recording = read(&file);
     replay(&recording, true).unwrap();
     let (start, rooms) = get::<(Start, Rooms<Vec<RoomState>>)>(&recording.inputs[0].bytes).unwrap();
-    let salt = Some(b"0123456789abcdef".to_vec());
+    let salt = Some(b"0123456789abcdef".to_vec().into());
     let expected = (1, 7, true, true, &salt);
     assert_eq!(
         (start.max_logs, start.max_rooms, start.ban_prefix, start.drops_crowns, &start.salt),

@@ -19,7 +19,14 @@ fn at(millis: u64) -> Now {
 
 fn start() -> Start {
     let (seed, server_key) = ([3; 32], [4; 32]);
-    Start { seed, server_key, max_logs: 10, max_rooms: 10, shards: 1, ..Start::default() }
+    Start {
+        seed: seed.into(),
+        server_key: server_key.into(),
+        max_logs: 10,
+        max_rooms: 10,
+        shards: 1,
+        ..Start::default()
+    }
 }
 
 fn path(port: u16) -> Path {
@@ -222,7 +229,7 @@ fn what_comes_late_is_told_again_with_its_own_time() {
 
 #[test]
 fn what_a_server_is_born_with_is_read_as_it_was_written() {
-    let with = Start { ban_prefix: true, salt: Some(vec![5; 16]), ..start() };
+    let with = Start { ban_prefix: true, salt: Some(vec![5; 16].into()), ..start() };
     let other = Start { drops_crowns: true, keep_ms: 3_600_000, max_logs: 1 << 40, max_rooms: 0, ..start() };
     for start in [start(), with, other] {
         let mut bytes = Vec::new();

@@ -24,8 +24,8 @@ const KEEP_SILENT: Duration = Duration::from_mins(1);
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct Start {
-    pub(crate) seed: [u8; 32],
-    pub(crate) server_key: [u8; 32],
+    pub(crate) seed: Zeroizing<[u8; 32]>,
+    pub(crate) server_key: Zeroizing<[u8; 32]>,
     pub(crate) max_logs: usize,
     pub(crate) max_rooms: usize,
     pub(crate) ban_prefix: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Start {
     pub(crate) is_unlimited: bool,
     /// How long logs of empty rooms are kept, in milliseconds; 0: for ever.
     pub(crate) keep_ms: u64,
-    pub(crate) salt: Option<Vec<u8>>,
+    pub(crate) salt: Option<Zeroizing<Vec<u8>>>,
     pub(crate) motd: String,
     pub(crate) encryption: Option<Encryption>,
     /// The only clients that come in.
@@ -79,7 +79,7 @@ impl Start {
             shard,
             crypto: self.crypto()?,
             admission: self.allowed.is_some(),
-            server_key: Some(self.server_key.into()),
+            server_key: Some((*self.server_key).into()),
             ..ConfigBuilder::chat()
         };
         Ok(adapter_tokio::config(config).build()?)
@@ -88,7 +88,7 @@ impl Start {
     /// The server with these rooms, and its guests.
     pub(crate) fn house(&self, rooms: Vec<RoomState>, now: Now) -> Result<House, ServeError> {
         let chat = ChatConfig { max_rooms: self.max_logs, ..chat() };
-        let mut server = Server::new(self.config(0)?, LINK, chat, self.seed, now);
+        let mut server = Server::new(self.config(0)?, LINK, chat, *self.seed, now);
         rooms.into_iter().try_for_each(|room| server.restore(room))?;
         server = server.with_rooms(now, self.rooms());
         if let Some(gate) = self.gate() {
@@ -118,7 +118,7 @@ impl Start {
             crown_on_leave: if self.drops_crowns { CrownOnLeave::Drop } else { CrownOnLeave::Next },
             keep: (self.keep_ms > 0).then(|| Duration::from_millis(self.keep_ms)),
             keep_silent: Some(KEEP_SILENT),
-            salt: self.salt.clone(),
+            salt: self.salt.as_ref().map(|salt| salt.to_vec()),
             ..RoomConfig::default()
         };
         if self.is_unlimited {

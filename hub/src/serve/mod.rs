@@ -24,6 +24,7 @@ use proto_core::ConfigError;
 use proto_core::chat::RestoreError;
 use proto_core::crypto::PublicKey;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::cli::{self, CryptoError, SecretError, ServeArgs, TlsFileError, exit};
 use crate::http::{self, Site};
@@ -137,7 +138,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let Opened { writer, reader, rooms, server_key } = store::open(dir, &Options::default())?;
     tracing::info!(data = %args.data.display(), rooms = rooms.len(), "the log is open");
 
-    let seed = adapter_tokio::seed().map_err(system("the system has no random numbers"))?;
+    let seed =
+        adapter_tokio::seed().map(Zeroizing::new).map_err(system("the system has no random numbers"))?;
     let start = args.start(&addresses, seed, server_key)?;
     let key = start.crypto()?.map(|crypto| crypto.identity.public_key());
     let now = clock::now();
@@ -166,6 +168,9 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .into_iter()
         .map(|listener| tokio::spawn(http::accept(Arc::clone(&site), listener)))
         .collect();
+    for warning in args.crypto.warnings(&addresses, &web) {
+        tracing::warn!("{warning}");
+    }
     announce(&addresses, &web, key);
     let pumps = site.pumps();
 

@@ -4,8 +4,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::StoreError;
 use super::tip::TipFile;
+use crate::private::{self, PrivateError};
 
 const LOCK: &str = "lock";
 const SERVER_KEY: &str = "server.key";
@@ -99,20 +102,23 @@ impl DataDir {
 
     /// The server's secret, from which it derives tokens that outlive a restart: 32 random bytes, made on first use. To be
     /// asked for after the log: in a directory that has a key, a log is expected.
-    pub(super) fn server_key(&self) -> Result<[u8; 32], StoreError> {
+    pub(super) fn server_key(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         let file = self.path.join(SERVER_KEY);
-        match fs::read(&file) {
-            Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
-                StoreError::damaged(&file, format!("it holds {} bytes instead of 32", bytes.len()))
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut key = [0; 32];
-                Self::draw(&file, &mut key)?;
-                self.make(&file, &key)?;
-                Ok(key)
+        let mut key = Zeroizing::new([0; 32]);
+        match private::read(&file) {
+            Ok(bytes) if bytes.len() == key.len() => key.copy_from_slice(&bytes),
+            Ok(bytes) => {
+                let what = format!("it holds {} bytes instead of 32", bytes.len());
+                return Err(StoreError::damaged(&file, what));
             }
-            Err(error) => Err(StoreError::io("read", &file, error)),
+            Err(PrivateError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                Self::draw(&file, &mut *key)?;
+                self.make(&file, &*key)?;
+            }
+            Err(PrivateError::Read { error, .. }) => return Err(StoreError::io("read", &file, error)),
+            Err(PrivateError::NotPrivate { .. }) => return Err(StoreError::Exposed { file }),
         }
+        Ok(key)
     }
 
     fn draw(file: &Path, bytes: &mut [u8]) -> Result<(), StoreError> {

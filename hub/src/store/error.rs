@@ -32,6 +32,12 @@ pub(crate) enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// Others can read a secret.
+    #[error("{}: others can read this secret: chmod 600", file.display())]
+    Exposed {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file was written in a format that this program does not know.
     #[error(
         "{} has format {found}, and this program knows formats up to {known}: run the version of bowline that wrote it",

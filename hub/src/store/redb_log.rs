@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proto_core::chat::{Batch, Record, RoomState};
 use proto_core::wire::DecodeError;
+use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::data_dir::DataDir;
@@ -52,7 +53,7 @@ pub(crate) struct Opened {
     pub(crate) reader: RedbReader,
     pub(crate) rooms: Vec<RoomState>,
     /// The server's secret: see [`DataDir::server_key`].
-    pub(crate) server_key: [u8; 32],
+    pub(crate) server_key: Zeroizing<[u8; 32]>,
 }
 
 /// What writer and reader share. Neither `active` nor `index` is locked while anybody waits for the disk, but for two cases: the reader

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use tungstenite::Message;
 
 use crate::node::{program, skip, web};
-use crate::support::Server;
+use crate::support::{Server, write_private};
 use crate::web::{exchange, get as get_page, heard, socket, start};
 
 pub(crate) const TOKEN: &str = "a token of some length";
@@ -16,7 +16,7 @@ pub(crate) const TOKEN: &str = "a token of some length";
 /// A server whose operator shows [`TOKEN`].
 pub(crate) fn start_with_token(data: &Path) -> Server {
     let token = data.join("token");
-    std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
+    write_private(&token, format!("{TOKEN}\n"));
     start(data, &["--admin-token-file", token.to_str().unwrap()])
 }
 

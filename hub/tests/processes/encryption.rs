@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::tempdir;
 
 use crate::admin::{TOKEN, ask};
-use crate::support::{Chat, Server, chat, run};
+use crate::support::{Chat, Server, chat, run, write_private};
 
 const ALWAYS: [&str; 4] = ["--udp", "127.0.0.1:0", "--encrypt", "always"];
 
@@ -240,7 +240,7 @@ fn what_only_encryption_keeps_is_refused_without_it() {
 fn a_running_chat_takes_no_other_key_than_the_one_that_it_has_learned() {
     let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
     let [known, token] = ["known-servers", "token"].map(|name| data.path().join(name));
-    fs::write(&token, TOKEN).unwrap();
+    write_private(&token, TOKEN);
     let web = ["--http", "127.0.0.1:0", "--admin-token-file", text(&token)];
     let server = Server::start_with(data.path(), &[&ALWAYS[..], &web].concat());
     let address = server.address().to_string();
@@ -259,4 +259,56 @@ fn a_running_chat_takes_no_other_key_than_the_one_that_it_has_learned() {
     assert!(impostor.key.is_some());
     ann.wait_for_words("another key");
     assert_eq!(ann.finish().code, Some(1));
+}
+
+/// Who listens, or connects, beyond this machine without encryption is told so, for each address; who has said so already is not.
+#[test]
+fn what_everybody_on_the_way_can_read_is_said_on_both_sides() {
+    const OPEN: &str = "is not encrypted: everybody on the way can read and change what is said";
+    let everywhere = ["--tcp", "0.0.0.0:0", "--ws", "0.0.0.0:0", "--http", "0.0.0.0:0"];
+    let here = ["--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--udp", "0.0.0.0:0"];
+    for (arguments, warned) in [
+        (everywhere.to_vec(), true),
+        (here.to_vec(), false),
+        ([&everywhere[..], &["--encrypt", "never"]].concat(), false),
+    ] {
+        let data = tempdir().unwrap();
+        let server = Server::start_with(data.path(), &arguments);
+        let urls = server.urls.clone();
+        for url in urls.iter().filter(|url| url.starts_with("tcp://") || url.starts_with("ws://")) {
+            let said = chat(url, &["--name", "ann"], "hello\n");
+            assert_eq!(said.code, Some(0), "{}", said.stderr);
+            let is_beyond = !url.contains("127.0.0.1");
+            assert_eq!(said.stderr.contains(&format!("{url} {OPEN}")), is_beyond, "{}", said.stderr);
+            let quiet = chat(url, &["--name", "ann", "--encrypt", "never"], "hello\n");
+            assert!(quiet.code == Some(0) && !quiet.stderr.contains(OPEN), "{}", quiet.stderr);
+        }
+        let log = server.end_and_read_log();
+        for url in &urls {
+            assert_eq!(log.contains(&format!("{url} {OPEN}")), warned, "{url}: {log}");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn secrets_that_others_can_read_are_refused() {
+    let data = tempdir().unwrap();
+    let log = data.path().join("log");
+    let exposed = |file: &Path| {
+        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    };
+    for option in ["--admin-token-file", "--salt-file"] {
+        let file = data.path().join("secret");
+        fs::write(&file, "sixteen bytes, or more").unwrap();
+        exposed(&file);
+        let refused = run(&["serve", "--data", text(&log), "--http", "127.0.0.1:0", option, text(&file)]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains("secret: others can read this"), "{told}");
+    }
+    drop(Server::start_with(&log, &["--udp", "127.0.0.1:0"]));
+    exposed(&log.join("server.key"));
+    let refused = run(&["serve", "--data", text(&log), "--udp", "127.0.0.1:0"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("server.key: others can read this"), "{told}");
 }

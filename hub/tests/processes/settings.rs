@@ -7,7 +7,7 @@ use tempfile::tempdir;
 use tungstenite::Message;
 
 use crate::admin::{TOKEN, ask};
-use crate::support::{Server, bowline, chat, run};
+use crate::support::{Server, bowline, chat, run, write_private};
 use crate::web::{heard, socket};
 
 #[test]
@@ -66,8 +66,8 @@ fn what_config_prints_is_a_file_that_says_the_same() {
 fn the_log_is_json_where_that_is_wanted_and_holds_no_secrets() {
     let dir = tempdir().unwrap();
     let (token, salt) = (dir.path().join("token"), dir.path().join("salt"));
-    std::fs::write(&token, TOKEN).unwrap();
-    std::fs::write(&salt, "grains of salt, 24 bytes").unwrap();
+    write_private(&token, TOKEN);
+    write_private(&salt, "grains of salt, 24 bytes");
     let data = dir.path().join("data");
     let server = Server::start_with(
         &data,
@@ -87,8 +87,11 @@ fn the_log_is_json_where_that_is_wanted_and_holds_no_secrets() {
     assert_eq!(chat(&server.url(), &[], "words from a pipe\n").code, Some(0));
     assert!(ask(&server, "GET", "/admin/rooms", TOKEN, "").contains("a room"));
     assert!(ask(&server, "GET", "/admin/rooms", "a token that is wrong", "").contains(" 401 "));
+    let metrics = ask(&server, "GET", "/metrics", "", "");
+    assert!(metrics.contains("bowline_ready 1"), "{metrics}");
     let key = std::fs::read(data.join("server.key")).unwrap();
     let key_hex = key[..8].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let key_capitals = key_hex.to_uppercase();
     let said = server.end_and_read_log();
     let objects = said.lines().filter(|line| !line.starts_with("to chat, type")).map(|line| {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -109,8 +112,12 @@ fn the_log_is_json_where_that_is_wanted_and_holds_no_secrets() {
         "words between us",
         "words from a pipe",
         &key_hex,
+        &key_capitals,
         list,
+        &list.replace(", ", ","),
+        &key[..8].escape_ascii().to_string(),
     ] {
         assert!(!said.contains(secret), "{secret:?} is in the log");
+        assert!(!metrics.contains(secret), "{secret:?} is among the metrics");
     }
 }

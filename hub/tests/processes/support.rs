@@ -239,6 +239,13 @@ pub(crate) fn slots(lines: &[String]) -> Vec<u64> {
     lines.iter().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect()
 }
 
+/// Writes a file that nobody else can read.
+pub(crate) fn write_private(file: &Path, contents: impl AsRef<[u8]>) {
+    std::fs::write(file, contents).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
 /// Checks that `lines` are the slots `1..=clients * each`, dense, and that every client's messages are there once and in
 /// its order. Client `i` is called `client i` and says `0`, `1`, `2` ...
 pub(crate) fn assert_whole(lines: &[String], clients: usize, each: usize) {

@@ -44,6 +44,43 @@ impl Drop for Secret {
     }
 }
 
+/// What a stateless reset ends with. Debug output has a mark of it, by which two are told apart, and which is of no use to whoever wants to
+/// send one.
+#[derive(Clone, Copy)]
+pub(crate) struct ResetToken([u8; 16]);
+
+impl ResetToken {
+    pub(crate) const fn expose(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Whether a datagram ends with it.
+    pub(crate) fn ends(&self, datagram: &[u8]) -> bool {
+        datagram.last_chunk::<16>().is_some_and(|tail| is_equal(tail, &self.0))
+    }
+}
+
+impl From<[u8; 16]> for ResetToken {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for ResetToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hash = blake3::hash(&self.0);
+        write!(f, "ResetToken({})", &hash.to_hex()[..8])
+    }
+}
+
+impl PartialEq for ResetToken {
+    fn eq(&self, other: &Self) -> bool {
+        is_equal(&self.0, &other.0)
+    }
+}
+
+impl Eq for ResetToken {}
+
 /// Overwrites what nobody needs any more.
 pub(crate) fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
@@ -109,12 +146,13 @@ pub(crate) fn is_equal(one: &[u8], other: &[u8]) -> bool {
 }
 
 crate::sleep::saved!(Secret(_));
+crate::sleep::saved!(ResetToken(_));
 
 #[cfg(test)]
 mod tests {
     use alloc::format;
 
-    use super::{Hidden, Secret, is_equal};
+    use super::{Hidden, ResetToken, Secret, is_equal};
 
     #[test]
     fn it_does_not_show_and_compares_all_of_itself() {
@@ -132,6 +170,12 @@ mod tests {
             (&hidden[..8], hidden.len(), format!("{hidden:?}").as_str()),
             (&[0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 0xA7, 1][..], 2007, "Hidden(2007)")
         );
+        let tokens = [0xA7, 0xA8].map(|byte| ResetToken::from([byte; 16]));
+        let texts = tokens.map(|token| format!("{token:?}"));
+        assert!(texts[0] != texts[1] && tokens[0] != tokens[1]);
+        assert!(texts.iter().all(|text| !text.contains("a7") && !text.contains("167")), "{texts:?}");
+        assert!(tokens[0].ends(&[&[1, 2][..], &[0xA7; 16]].concat()));
+        assert!(!tokens[0].ends(&[0xA7; 15]) && !tokens[1].ends(&[0xA7; 16]));
         assert!(is_equal(b"", b"") && !is_equal(b"a", b"ab") && !is_equal(b"a", b"b"));
     }
 }

@@ -8,6 +8,7 @@ use super::Connection;
 use super::handshake::{NO_TOKEN, reset_token};
 use super::receive::{Violation, violation};
 use crate::recovery::Carried;
+use crate::secret::ResetToken;
 use crate::wire::{Cid, Frame, NewCid, RecordWriter, varint};
 use crate::{Drop, Secret, code};
 
@@ -58,7 +59,7 @@ struct Own {
 pub(super) struct Theirs {
     number: u64,
     pub(super) cid: Cid,
-    token: [u8; 16],
+    token: ResetToken,
 }
 
 /// Numbers, most of them next to each other.
@@ -245,7 +246,7 @@ impl Connection {
             return Err(Violation(code::EXCESSIVE, "more connection ids than were asked for"));
         }
         let at = cids.spare.partition_point(|known| known.number < new.number);
-        cids.spare.insert(at, Theirs { number: new.number, cid: new.cid, token: new.token });
+        cids.spare.insert(at, Theirs { number: new.number, cid: new.cid, token: new.token.into() });
         Ok(())
     }
 

@@ -397,7 +397,7 @@ impl Connection {
         }
         self.remote_cid = remote;
         self.session = SessionId(accept.session_id);
-        self.reset_token = (!link.is_stream()).then_some(accept.reset_token);
+        self.reset_token = (!link.is_stream()).then_some(accept.reset_token.into());
         let mut record = Vec::with_capacity(MAX_ACCEPT);
         RecordWriter::new(&mut record).write(&Frame::Accept(*accept), false);
         self.confirmation = confirm_hash(&accept.transcript, &Hidden::from(record));

@@ -81,6 +81,7 @@ use crate::lazy::{Blank, Lazy};
 use crate::recovery::{Carried, Mtu, Outcome, Received as ReceivedPackets, Recovery};
 use crate::request::Requests;
 use crate::rng::Rng;
+use crate::secret::ResetToken;
 use crate::wire::Cid;
 use crate::{
     CloseReason, Config, ConnectError, Credentials, Ecn, Event, Link, Meta, Secret, SessionId, Stats,
@@ -124,7 +125,7 @@ pub struct Connection {
     local_cid: Cid,
     remote_cid: Cid,
     guard: u32,
-    reset_token: Option<[u8; 16]>,
+    reset_token: Option<ResetToken>,
     session: SessionId,
     /// Silence after which this side gives a sign of life.
     heartbeat: Duration,
@@ -434,7 +435,7 @@ impl Connection {
         self.remote_cid
     }
 
-    pub(crate) const fn reset_token(&self) -> Option<[u8; 16]> {
+    pub(crate) const fn reset_token(&self) -> Option<ResetToken> {
         self.reset_token
     }
 

@@ -28,10 +28,7 @@ impl Connection {
 
     /// What is not a packet of this connection may say that the server has forgotten it.
     pub(crate) fn on_garbage(&mut self, now: Timestamp, datagram: &[u8], reason: Drop) {
-        let is_reset = self.reset_token.is_some_and(|token| {
-            let tail = datagram.last_chunk::<16>();
-            tail.is_some_and(|tail| tail.iter().zip(token).fold(0, |diff, (a, b)| diff | a ^ b) == 0)
-        });
+        let is_reset = self.reset_token.is_some_and(|token| token.ends(datagram));
         if is_reset && self.state == State::Closing {
             self.finish_closing(now);
         } else if is_reset && !self.state.is_closed() {

@@ -53,6 +53,7 @@ use self::sleeper::Sleeper;
 use self::waiting::{Ticket, Waiter};
 use crate::arena::Arena;
 use crate::rng::Rng;
+use crate::secret::ResetToken;
 use crate::wire::Cid;
 use crate::{
     ChannelId, Close, Config, Connection, ConnectionId, Drop, Event, Link, Message, SendError, Shard, State,
@@ -113,7 +114,7 @@ struct Entry<A> {
     cid: Cid,
     /// More ids of its own.
     cids: Option<Box<[Cid]>>,
-    reset: Option<[u8; 16]>,
+    reset: Option<ResetToken>,
     initial: Option<(Cid, A)>,
     session: Filed,
     /// Its place among the handshakes under way.

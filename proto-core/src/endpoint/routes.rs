@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use super::Address;
 use crate::Secret;
 use crate::rng::Rng;
+use crate::secret::ResetToken;
 use crate::wire::Cid;
 
 /// Slots by what packets carry. Lookups only: nothing iterates, so an attacker's choice of keys costs a logarithm.
@@ -52,8 +53,8 @@ impl<A: Address> Routes<A> {
         self.initials.insert((cid, address), slot);
     }
 
-    pub(super) fn add_reset(&mut self, token: [u8; 16], slot: u32) {
-        self.resets.insert(self.hidden(&token), slot);
+    pub(super) fn add_reset(&mut self, token: ResetToken, slot: u32) {
+        self.resets.insert(self.hidden(token.expose()), slot);
     }
 
     pub(super) fn remove_cid(&mut self, cid: Cid) {
@@ -64,7 +65,7 @@ impl<A: Address> Routes<A> {
         self.initials.remove(&(cid, address));
     }
 
-    pub(super) fn remove_reset(&mut self, token: [u8; 16]) {
-        self.resets.remove(&self.hidden(&token));
+    pub(super) fn remove_reset(&mut self, token: ResetToken) {
+        self.resets.remove(&self.hidden(token.expose()));
     }
 }

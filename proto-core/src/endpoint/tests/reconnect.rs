@@ -80,7 +80,7 @@ fn its_end_comes_first_even_into_a_slot_that_still_had_something_to_say() {
         }
         let token = world.nodes[1].get(id).expect("it is there").reset_token().expect("from ACCEPT");
         let mut reset = Vec::from([0x40; 5]);
-        reset.extend(token);
+        reset.extend(token.expose());
         world.hand_in(1, SERVER, &reset);
         let continued = world.nodes[1].poll_event().expect("an event");
         assert!(continued.0 == id && matches!(continued.1, Event::Continued { .. }), "{continued:?}");

@@ -90,7 +90,7 @@ fn a_reset_counts_only_with_the_token_and_from_the_server() {
     let (mut world, id, _) = World::connected(server_config(), &client_config());
     let token = world.nodes[1].get(id).expect("it is there").reset_token().expect("from ACCEPT");
     let mut reset = alloc::vec![0x40; 5];
-    reset.extend(token);
+    reset.extend(token.expose());
     for at in 5..reset.len() {
         let mut wrong = reset.clone();
         wrong[at] ^= 1;

@@ -91,7 +91,9 @@ impl StoreError {
     /// What a client that wanted to read is told.
     pub(crate) const fn read_failure(&self) -> ReadFailure {
         match self {
-            Self::Damaged { .. } | Self::Unknown { .. } | Self::Io { .. } => ReadFailure::Unreadable,
+            Self::Damaged { .. } | Self::Exposed { .. } | Self::Unknown { .. } | Self::Io { .. } => {
+                ReadFailure::Unreadable
+            }
             Self::InUse { .. } | Self::Full { .. } | Self::Broken { .. } => ReadFailure::Busy,
         }
     }

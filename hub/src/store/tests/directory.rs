@@ -30,7 +30,7 @@ fn the_server_key_is_made_once_and_kept_private() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("a").join("b");
     let key = DataDir::open(&data).unwrap().server_key().unwrap();
-    assert_ne!(key, [0; 32]);
+    assert_ne!(*key, [0; 32]);
     assert_eq!(DataDir::open(&data).unwrap().server_key().unwrap(), key);
     #[cfg(unix)]
     {

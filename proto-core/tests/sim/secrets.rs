@@ -174,5 +174,5 @@ fn no_trace_tells_a_secret() {
             }
         }
     }
-    assert!(counts.iter().all(|&count| count > 6), "what could be told: {counts:?}");
+    assert!(counts.iter().all(|&count| count >= 6), "what could be told: {counts:?}");
 }

@@ -21,7 +21,7 @@ fn send(world: &mut World, peer: &Peer, message: Message) -> Result<(), SendErro
 }
 
 #[test]
-fn row_09_credit_a_byte_at_a_time_costs_the_queue_and_no_more() {
+pub(crate) fn row_09_credit_a_byte_at_a_time_costs_the_queue_and_no_more() {
     let mut world = World::new(ConfigBuilder::default());
     let offer =
         Params { channel_bytes: 1, channel_messages: 1, session_bytes: 1, session_messages: 1, ..plenty() };
@@ -54,7 +54,7 @@ fn row_09_credit_a_byte_at_a_time_costs_the_queue_and_no_more() {
 }
 
 #[test]
-fn row_13_who_acknowledges_nothing_is_closed_and_costs_one_queue_until_then() {
+pub(crate) fn row_13_who_acknowledges_nothing_is_closed_and_costs_one_queue_until_then() {
     let (world, _) = never_acknowledged(secs(0));
     assert!(world.events.iter().any(|(_, event)| {
         matches!(event, Event::Closed(closed) if closed.reason == CloseReason::TimedOut)
@@ -95,7 +95,7 @@ fn never_acknowledged(window: Duration) -> (World, Peer) {
 }
 
 #[test]
-fn row_10_an_ack_of_what_was_never_sent_settles_nothing() {
+pub(crate) fn row_10_an_ack_of_what_was_never_sent_settles_nothing() {
     for range in [1 << 40..=1 << 40, 0..=1 << 20] {
         let mut world = World::new(ConfigBuilder::default());
         let mut peer = Peer::join(&mut world, host(1));
@@ -107,7 +107,7 @@ fn row_10_an_ack_of_what_was_never_sent_settles_nothing() {
 }
 
 #[test]
-fn row_15_no_ack_is_answered_by_an_ack() {
+pub(crate) fn row_15_no_ack_is_answered_by_an_ack() {
     let mut world = World::new(ConfigBuilder::default());
     let mut peer = Peer::join(&mut world, host(1));
     world.run(secs(1));
@@ -128,7 +128,7 @@ fn row_15_no_ack_is_answered_by_an_ack() {
 }
 
 #[test]
-fn row_22_a_packet_counts_once_and_only_among_the_last_1024() {
+pub(crate) fn row_22_a_packet_counts_once_and_only_among_the_last_1024() {
     let mut world = World::new(ConfigBuilder::default());
     let mut peer = Peer::join(&mut world, host(1));
     let sealed = |peer: &Peer, number: u64, id: u32| {

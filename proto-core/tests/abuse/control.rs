@@ -13,7 +13,7 @@ fn joined() -> (World, Peer) {
 }
 
 #[test]
-fn row_02_what_cannot_be_decoded_has_no_effect_but_the_end() {
+pub(crate) fn row_02_what_cannot_be_decoded_has_no_effect_but_the_end() {
     let whole = [0x8A, 0, 0, 1, b'x'];
     let bad: [&[u8]; 8] = [
         &[0x05],
@@ -34,7 +34,7 @@ fn row_02_what_cannot_be_decoded_has_no_effect_but_the_end() {
 }
 
 #[test]
-fn row_03_unknown_core_frames_end_the_connection_and_extensions_are_skipped() {
+pub(crate) fn row_03_unknown_core_frames_end_the_connection_and_extensions_are_skipped() {
     for unknown in [0x3F_u8, 0x3E, 0x2A] {
         let (mut world, mut peer) = joined();
         peer.raw(&mut world, &[unknown]);
@@ -52,7 +52,7 @@ fn row_03_unknown_core_frames_end_the_connection_and_extensions_are_skipped() {
 }
 
 #[test]
-fn row_04_a_record_has_512_frames() {
+pub(crate) fn row_04_a_record_has_512_frames() {
     let (mut world, mut peer) = joined();
     peer.raw(&mut world, &[0x40, 0x00].repeat(512));
     peer.raw(&mut world, &[0x00; 1100]);
@@ -62,7 +62,7 @@ fn row_04_a_record_has_512_frames() {
 }
 
 #[test]
-fn row_28_floods_of_control_frames_cost_an_answer_each_at_most() {
+pub(crate) fn row_28_floods_of_control_frames_cost_an_answer_each_at_most() {
     let (mut world, mut peer) = joined();
     world.run(secs(1));
     let before = world.stats();
@@ -95,7 +95,7 @@ fn row_28_floods_of_control_frames_cost_an_answer_each_at_most() {
 }
 
 #[test]
-fn row_29_sixty_four_channels_however_far_apart_and_short_names() {
+pub(crate) fn row_29_sixty_four_channels_however_far_apart_and_short_names() {
     let (mut world, mut peer) = joined();
     let longest = "n".repeat(64);
     for index in 0..64 {
@@ -119,7 +119,7 @@ fn row_29_sixty_four_channels_however_far_apart_and_short_names() {
 }
 
 #[test]
-fn row_35_nothing_is_skipped_beyond_the_window() {
+pub(crate) fn row_35_nothing_is_skipped_beyond_the_window() {
     for number in [4096, 1 << 32, (1 << 62) - 1] {
         let (mut world, mut peer) = joined();
         peer.write(&mut world, |writer| writer.write_skip(0, 0, &[Skipped { number, total: 0 }]));
@@ -145,7 +145,7 @@ fn row_35_nothing_is_skipped_beyond_the_window() {
 }
 
 #[test]
-fn row_48_core_frames_that_are_not_there_are_refused() {
+pub(crate) fn row_48_core_frames_that_are_not_there_are_refused() {
     // Of shared memory, and of anything else.
     let mut refused = 0;
     for kind in 0..0x40_u8 {
@@ -160,7 +160,7 @@ fn row_48_core_frames_that_are_not_there_are_refused() {
 }
 
 #[test]
-fn row_49_no_message_is_compressed() {
+pub(crate) fn row_49_no_message_is_compressed() {
     // The reserved bit of a message's extension is all that could say so.
     for extension in [0x02, 0x0A, 0x12] {
         let (mut world, mut peer) = joined();
@@ -171,7 +171,7 @@ fn row_49_no_message_is_compressed() {
 }
 
 #[test]
-fn row_50_reasons_are_cut_and_shown_escaped() {
+pub(crate) fn row_50_reasons_are_cut_and_shown_escaped() {
     let (mut world, mut peer) = joined();
     let long = "x".repeat(257);
     let close = |reason| Frame::Close(Close { code: 0, advice: Advice::Never, retry_after_ms: 0, reason });

@@ -52,7 +52,7 @@ fn numbers(world: &World, peer: &Peer) -> Vec<u64> {
 }
 
 #[test]
-fn row_11_who_acknowledges_what_is_still_to_come_is_found_out() {
+pub(crate) fn row_11_who_acknowledges_what_is_still_to_come_is_found_out() {
     for is_honest in [true, false] {
         let mut world = World::new(ConfigBuilder::default());
         let mut peer = Peer::join(&mut world, host(1));
@@ -77,7 +77,7 @@ fn row_11_who_acknowledges_what_is_still_to_come_is_found_out() {
 }
 
 #[test]
-fn row_14_lies_about_delays_neither_stop_probes_nor_make_a_flood_of_them() {
+pub(crate) fn row_14_lies_about_delays_neither_stop_probes_nor_make_a_flood_of_them() {
     for (delay, wait) in [(u64::MAX >> 2, ms(1)), (0, ms(900)), (1 << 20, ms(900))] {
         let mut world = World::new(ConfigBuilder::default());
         let mut peer = Peer::join(&mut world, host(1));
@@ -144,7 +144,7 @@ fn served(asked: u8, decided: Option<u8>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn row_31_what_a_peer_calls_urgent_starves_nothing_and_binds_nobody() {
+pub(crate) fn row_31_what_a_peer_calls_urgent_starves_nothing_and_binds_nobody() {
     let says = |packet: &[u8], byte: u8| packet.windows(200).any(|window| window == [byte; 200]);
     let packets = served(0, None);
     let first = |byte| packets.iter().position(|packet| says(packet, byte)).expect("it is said");
@@ -159,7 +159,7 @@ fn row_31_what_a_peer_calls_urgent_starves_nothing_and_binds_nobody() {
 }
 
 #[test]
-fn row_33_a_clock_that_leaps_or_runs_backwards_ends_nobody_and_fires_nothing_twice() {
+pub(crate) fn row_33_a_clock_that_leaps_or_runs_backwards_ends_nobody_and_fires_nothing_twice() {
     let mut world = World::new(ConfigBuilder::default());
     let mut peer = Peer::join(&mut world, host(1));
     peer.say(&mut world, &[Frame::Ping]);
@@ -194,7 +194,7 @@ fn row_33_a_clock_that_leaps_or_runs_backwards_ends_nobody_and_fires_nothing_twi
 }
 
 #[test]
-fn row_37_a_path_that_swallows_large_packets_gets_small_ones() {
+pub(crate) fn row_37_a_path_that_swallows_large_packets_gets_small_ones() {
     let mut world = World::new(ConfigBuilder::default());
     let mut peer = Peer::join_with(&mut world, host(1), &plenty());
     let longest = |world: &World, peer: &Peer| {
@@ -228,7 +228,7 @@ fn row_37_a_path_that_swallows_large_packets_gets_small_ones() {
 }
 
 #[test]
-fn row_38_who_lies_about_marks_gets_none_and_nothing_else_changes() {
+pub(crate) fn row_38_who_lies_about_marks_gets_none_and_nothing_else_changes() {
     let marked = |world: &mut World, peer: &Peer| {
         let now = world.now;
         let mut conn = world.server.connection(peer.id()).expect("it is there");

@@ -9,6 +9,7 @@ mod numbers;
 mod peer;
 mod pressure;
 mod rows;
+mod scenarios;
 mod seeds;
 mod sessions;
 mod strangers;

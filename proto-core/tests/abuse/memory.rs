@@ -24,7 +24,7 @@ fn take(world: &mut World, peer: &Peer) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn row_16_the_length_that_a_piece_claims_is_paid_for_by_what_comes() {
+pub(crate) fn row_16_the_length_that_a_piece_claims_is_paid_for_by_what_comes() {
     // One byte of 256 KiB, over and over.
     let (mut world, mut peer) = joined(ConfigBuilder::default());
     for id in 0..40 {
@@ -48,7 +48,7 @@ fn row_16_the_length_that_a_piece_claims_is_paid_for_by_what_comes() {
 }
 
 #[test]
-fn row_17_pieces_agree_and_bytes_that_are_there_stay() {
+pub(crate) fn row_17_pieces_agree_and_bytes_that_are_there_stay() {
     for class in [ORDERED, UNORDERED, UNRELIABLE] {
         let lies: [(&str, &[Frame<'_>], u64); 5] = [
             (
@@ -90,7 +90,7 @@ fn row_17_pieces_agree_and_bytes_that_are_there_stay() {
 }
 
 #[test]
-fn row_18_dust_costs_its_message_and_gaps_are_counted() {
+pub(crate) fn row_18_dust_costs_its_message_and_gaps_are_counted() {
     for class in [UNORDERED, UNRELIABLE] {
         let (mut world, mut peer) = joined(ConfigBuilder::default());
         // 4000 pieces of a byte, the last one first.
@@ -113,7 +113,7 @@ fn row_18_dust_costs_its_message_and_gaps_are_counted() {
 }
 
 #[test]
-fn row_19_messages_of_nothing_cost_64_bytes_and_their_tokens() {
+pub(crate) fn row_19_messages_of_nothing_cost_64_bytes_and_their_tokens() {
     let config = ConfigBuilder {
         max_message: 4000,
         receive_bytes: 6400,
@@ -143,7 +143,7 @@ fn row_19_messages_of_nothing_cost_64_bytes_and_their_tokens() {
 }
 
 #[test]
-fn row_20_what_is_beyond_the_window_ends_the_connection_or_is_dropped() {
+pub(crate) fn row_20_what_is_beyond_the_window_ends_the_connection_or_is_dropped() {
     for power in [12, 13, 16, 20, 31] {
         let (mut world, mut peer) = joined(ConfigBuilder::default());
         peer.say(&mut world, &[Frame::Msg(msg(ORDERED, 1 << power, b"x"))]);
@@ -163,7 +163,7 @@ fn row_20_what_is_beyond_the_window_ends_the_connection_or_is_dropped() {
 }
 
 #[test]
-fn row_30_requests_and_their_cancellations_are_bounded() {
+pub(crate) fn row_30_requests_and_their_cancellations_are_bounded() {
     let (mut world, mut peer) = joined(ConfigBuilder::default());
     let ask = |peer: &mut Peer, world: &mut World, request: u64| {
         let kind = Kind::Request(request);
@@ -199,7 +199,7 @@ fn row_30_requests_and_their_cancellations_are_bounded() {
 }
 
 #[test]
-fn row_30_a_request_that_was_taken_counts_until_its_handler_ends() {
+pub(crate) fn row_30_a_request_that_was_taken_counts_until_its_handler_ends() {
     let (mut world, mut peer) = joined(ConfigBuilder::default());
     let ask = |peer: &mut Peer, world: &mut World, requests: std::ops::Range<u64>| {
         for request in requests {
@@ -243,7 +243,7 @@ fn row_30_a_request_that_was_taken_counts_until_its_handler_ends() {
 }
 
 #[test]
-fn row_32_tokens_are_paid_for_each_message_and_not_for_each_record() {
+pub(crate) fn row_32_tokens_are_paid_for_each_message_and_not_for_each_record() {
     let rate = Rate { messages: 10, message_burst: 10, bytes: 0, byte_burst: 0 };
     let (mut world, mut peer) =
         joined(ConfigBuilder { receive_rate: Some(rate), ..ConfigBuilder::default() });
@@ -265,7 +265,7 @@ fn row_32_tokens_are_paid_for_each_message_and_not_for_each_record() {
 }
 
 #[test]
-fn row_34_no_lifetime_is_longer_than_a_day_and_none_grows() {
+pub(crate) fn row_34_no_lifetime_is_longer_than_a_day_and_none_grows() {
     let of =
         |ttl, id| Msg { extras: Extras { ttl: Some(ttl), ..Extras::default() }, ..msg(UNRELIABLE, id, b"x") };
     let (mut world, mut peer) = joined(ConfigBuilder::default());
@@ -284,7 +284,7 @@ fn row_34_no_lifetime_is_longer_than_a_day_and_none_grows() {
 }
 
 #[test]
-fn row_53_a_million_lifetimes_are_no_million_timers() {
+pub(crate) fn row_53_a_million_lifetimes_are_no_million_timers() {
     let (mut world, mut peer) = joined(ConfigBuilder::default());
     world.timeouts = 0;
     let extras = Extras { ttl: Some(1), ..Extras::default() };

@@ -15,7 +15,7 @@ fn joined() -> (World, Peer) {
 }
 
 #[test]
-fn row_06_nobody_gets_more_than_three_times_what_came() {
+pub(crate) fn row_06_nobody_gets_more_than_three_times_what_came() {
     let mut world = World::new(ConfigBuilder::default());
     let mut small = Vec::new();
     for len in [1, 100, 1167] {
@@ -41,7 +41,7 @@ fn row_06_nobody_gets_more_than_three_times_what_came() {
 }
 
 #[test]
-fn row_12_ranges_beyond_measure_are_refused_or_cost_nothing() {
+pub(crate) fn row_12_ranges_beyond_measure_are_refused_or_cost_nothing() {
     let (mut world, mut peer) = joined();
     world.run(secs(1));
     let last = *peer.came(&world).last().expect("the handshake was acknowledged");
@@ -69,7 +69,7 @@ fn row_12_ranges_beyond_measure_are_refused_or_cost_nothing() {
 }
 
 #[test]
-fn row_21_numbers_that_leap_by_powers_of_two_are_told_apart() {
+pub(crate) fn row_21_numbers_that_leap_by_powers_of_two_are_told_apart() {
     let (mut world, mut peer) = joined();
     let mut at = 0_u64;
     for power in 0..31 {
@@ -90,7 +90,7 @@ fn row_21_numbers_that_leap_by_powers_of_two_are_told_apart() {
 }
 
 #[test]
-fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
+pub(crate) fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
     let (mut world, peer) = joined();
     let mut wrong = peer.secret;
     wrong[31] ^= 1;
@@ -119,7 +119,7 @@ fn row_24_who_knows_the_name_of_a_session_has_nothing_of_it() {
 
 /// Those of a network from which too many came, whose address is proven: by a token, or as a stream leads there.
 #[test]
-fn row_24_who_guesses_at_sessions_learns_slowly_that_a_guess_was_wrong() {
+pub(crate) fn row_24_who_guesses_at_sessions_learns_slowly_that_a_guess_was_wrong() {
     let (mut world, peer) = joined();
     let guess = |local: u8, token: &[u8]| {
         let claim = Claim { session_id: peer.session, incarnation: 2, proof: [0; 32] };
@@ -186,7 +186,7 @@ fn row_24_who_guesses_at_sessions_learns_slowly_that_a_guess_was_wrong() {
 
 /// Both have the secret; what the server has is not the lower number, whoever comes with it.
 #[test]
-fn row_25_the_higher_incarnation_has_the_session_and_the_other_is_told() {
+pub(crate) fn row_25_the_higher_incarnation_has_the_session_and_the_other_is_told() {
     let (mut world, peer) = joined();
     let claim = |incarnation| Claim { session_id: peer.session, incarnation, proof: [0; 32] };
     let mut winner = peer.resume_as(&mut world, host(2), 3);
@@ -207,7 +207,7 @@ fn row_25_the_higher_incarnation_has_the_session_and_the_other_is_told() {
 }
 
 #[test]
-fn row_26_who_was_overtaken_is_fenced_and_its_claim_is_old() {
+pub(crate) fn row_26_who_was_overtaken_is_fenced_and_its_claim_is_old() {
     let (mut world, mut old) = joined();
     let mut new = old.resume(&mut world, host(2));
     let confirm = Frame::Confirm(new.confirm);
@@ -229,7 +229,7 @@ fn row_26_who_was_overtaken_is_fenced_and_its_claim_is_old() {
 }
 
 #[test]
-fn row_27_a_packet_shown_again_from_elsewhere_moves_nobody() {
+pub(crate) fn row_27_a_packet_shown_again_from_elsewhere_moves_nobody() {
     let (mut world, mut peer) = joined();
     world.run(secs(1));
     world.sent.clear();
@@ -256,7 +256,7 @@ fn row_27_a_packet_shown_again_from_elsewhere_moves_nobody() {
 
 /// Questions about paths from an address that is not proven, in one packet or in several, with something to say or without.
 #[test]
-fn row_27_all_answers_to_an_unproven_address_share_what_came_from_it() {
+pub(crate) fn row_27_all_answers_to_an_unproven_address_share_what_came_from_it() {
     let victim = host(10);
     for (packets, is_probing) in [(1, false), (1, true), (3, false), (3, true)] {
         let (mut world, mut peer) = joined();

@@ -54,7 +54,7 @@ fn peaceful(config: ConfigBuilder) -> (World, Peer, Peer) {
 }
 
 #[test]
-fn row_51_all_connections_together_have_a_budget() {
+pub(crate) fn row_51_all_connections_together_have_a_budget() {
     const BUDGET: usize = 8 << 20;
     let config = ConfigBuilder { max_bytes: BUDGET, session_bytes: 1 << 20, ..ConfigBuilder::default() };
     let (mut world, mut honest, sleeper) = peaceful(config);
@@ -117,7 +117,7 @@ fn row_51_all_connections_together_have_a_budget() {
 
 /// A piece costs the whole message, but only what has come can be freed.
 #[test]
-fn row_51_what_is_only_claimed_ends_nobody() {
+pub(crate) fn row_51_what_is_only_claimed_ends_nobody() {
     const BUDGET: usize = 8 << 20;
     const TOTAL: u64 = 250_000;
     let config = ConfigBuilder { max_bytes: BUDGET, ..ConfigBuilder::default() };
@@ -167,7 +167,7 @@ fn granted_messages(world: &World, peer: &Peer) -> u64 {
 }
 
 #[test]
-fn row_32_connections_from_one_network_share_a_budget() {
+pub(crate) fn row_32_connections_from_one_network_share_a_budget() {
     let config = ConfigBuilder { receive_rate_per_prefix: Some(rate(10, 50)), ..ConfigBuilder::default() };
     let mut world = World::new(config);
     let mut peers: Vec<Peer> = (0..4).map(|port| at_host(&mut world, 1, 5000 + port)).collect();
@@ -213,7 +213,7 @@ fn row_32_connections_from_one_network_share_a_budget() {
 
 /// Whoever has shown who he is: here two processes of one user of the system.
 #[test]
-fn row_32_connections_of_one_user_share_a_budget() {
+pub(crate) fn row_32_connections_of_one_user_share_a_budget() {
     let config = ConfigBuilder { receive_rate_per_user: Some(rate(10, 20)), ..ConfigBuilder::default() };
     let mut world = World::new(config);
     let streams: Vec<Talker> =

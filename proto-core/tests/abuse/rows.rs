@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use proto_core::Drop;
 
+use crate::scenarios;
+
 /// Rows that no scenario is named after: their subjects are the adapters' (`driver`, `conformance`).
 const OF_ADAPTERS: [u8; 2] = [46, 47];
 const ROWS: u8 = 54;
+/// Counters that no scenario of their row makes count: other tests of the row do.
+const ELSEWHERE: [(u8, &str); 0] = [];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
@@ -61,7 +65,9 @@ fn links(cell: &str) -> Vec<(&str, &str)> {
 
 fn is_test(text: &str, name: &str) -> bool {
     let is_fn = |line: &str, start: &str| {
-        line.trim_start().strip_prefix(start).is_some_and(|rest| rest.starts_with('('))
+        let line = line.trim_start();
+        let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+        line.strip_prefix(start).is_some_and(|rest| rest.starts_with('('))
     };
     let plain = format!("fn {name}");
     let case = format!("pub fn {name}<S: Stack>");
@@ -148,6 +154,21 @@ fn every_counter_of_a_row_is_looked_at_by_a_test_of_it() {
     }
 }
 
+/// Every counter of a row that has a scenario here counts while its scenarios run; [`ELSEWHERE`] are those that do not, and nothing
+/// else.
+#[test]
+fn every_counter_of_a_row_counts() {
+    for (number, cells) in &rows() {
+        let start = format!("row_{number:02}_");
+        let own: Vec<_> = scenarios::ALL.iter().filter(|(name, _)| name.starts_with(&start)).collect();
+        let counted: BTreeSet<String> = own.iter().flat_map(|(_, run)| scenarios::counted(*run)).collect();
+        for counter in words(&cells[4]).filter(|_| !own.is_empty()) {
+            let is_elsewhere = ELSEWHERE.contains(&(*number, counter));
+            assert_eq!(counted.contains(counter), !is_elsewhere, "row {number}, {counter}: {counted:?}");
+        }
+    }
+}
+
 #[test]
 fn every_scenario_of_a_row_is_in_the_table() {
     let rows = rows();
@@ -155,9 +176,13 @@ fn every_scenario_of_a_row_is_in_the_table() {
         rows.values().flat_map(|cells| links(&cells[3])).map(|(name, _)| name).collect();
     let mut count = 0;
     for (_, text) in sources("proto-core/tests/abuse") {
-        for name in text.lines().filter_map(|line| line.strip_prefix("fn row_")) {
+        for name in text.lines().filter_map(|line| line.strip_prefix("pub(crate) fn row_")) {
             let name = format!("row_{}", name.split('(').next().expect("a name"));
             assert!(listed.contains(name.as_str()), "{name} is in no row");
+            assert!(
+                scenarios::ALL.iter().any(|(other, _)| *other == name),
+                "{name} is in no list of scenarios"
+            );
             let number: u8 = name[4..6].parse().expect("a number");
             assert!(
                 links(&rows[&number][3]).iter().any(|(listed, _)| *listed == name),

@@ -37,7 +37,7 @@ fn state(world: &mut World, peer: &mut Peer, sent: u64, next: u64) {
 }
 
 #[test]
-fn row_36_lies_about_what_arrived_end_the_session_and_repeat_nothing() {
+pub(crate) fn row_36_lies_about_what_arrived_end_the_session_and_repeat_nothing() {
     let is_resumed =
         |world: &World| world.events.iter().any(|(_, event)| matches!(event, Event::Resumed { .. }));
     // The truth: it has sent one, and has the first of two.

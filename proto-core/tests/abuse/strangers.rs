@@ -23,7 +23,7 @@ impl Noise {
 }
 
 #[test]
-fn row_01_random_datagrams_of_every_length_leave_a_counter_and_nothing_else() {
+pub(crate) fn row_01_random_datagrams_of_every_length_leave_a_counter_and_nothing_else() {
     let mut world = World::new(ConfigBuilder::default());
     let mut noise = Noise(1);
     let firsts = [None, Some(0x40), Some(0x58), Some(0xC0), Some(0xF0), Some(0)];
@@ -57,7 +57,7 @@ fn row_01_random_datagrams_of_every_length_leave_a_counter_and_nothing_else() {
 }
 
 #[test]
-fn row_05_a_flood_of_spoofed_inits_keeps_nothing_and_the_waiting_room_is_full_in_time() {
+pub(crate) fn row_05_a_flood_of_spoofed_inits_keeps_nothing_and_the_waiting_room_is_full_in_time() {
     let mut world = World::new(ConfigBuilder::default());
     // 10,000 addresses that are not their senders'.
     for index in 0..10_000 {
@@ -98,7 +98,7 @@ fn row_05_a_flood_of_spoofed_inits_keeps_nothing_and_the_waiting_room_is_full_in
 }
 
 #[test]
-fn row_07_a_token_is_good_for_its_address_and_15_seconds() {
+pub(crate) fn row_07_a_token_is_good_for_its_address_and_15_seconds() {
     let mut world = World::new(ConfigBuilder::default());
     let (first, _) = init(Cid([3; 8]), &[], &plenty(), None);
     let token = token(&answer(&mut world, host(1), &first)).expect("RETRY");
@@ -127,7 +127,7 @@ fn row_07_a_token_is_good_for_its_address_and_15_seconds() {
 }
 
 #[test]
-fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_comes() {
+pub(crate) fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_comes() {
     let mut world = World::new(ConfigBuilder::default());
     let peer = Peer::half_open(&mut world, host(1), Cid([3; 8]), &plenty());
     let begun = world.now;
@@ -149,7 +149,7 @@ fn row_08_a_handshake_that_is_never_finished_ends_after_10_seconds_whatever_come
 }
 
 #[test]
-fn row_08_an_init_that_makes_no_sense_takes_no_place_and_no_turn() {
+pub(crate) fn row_08_an_init_that_makes_no_sense_takes_no_place_and_no_turn() {
     let mut world = World::new(ConfigBuilder { accept_burst: 1, accept_rate: 1, ..ConfigBuilder::default() });
     let (first, _) = init(Cid([3; 8]), &[], &plenty(), None);
     let token = token(&answer(&mut world, host(1), &first)).expect("RETRY");
@@ -192,7 +192,7 @@ fn newcomer(world: &mut World, from: u32) -> Option<u64> {
 }
 
 #[test]
-fn row_08_in_a_full_waiting_room_the_oldest_of_those_that_have_proven_nothing_gives_way() {
+pub(crate) fn row_08_in_a_full_waiting_room_the_oldest_of_those_that_have_proven_nothing_gives_way() {
     let mut world = World::new(ConfigBuilder { max_pending: 3, ..ConfigBuilder::default() });
     let silent = world.server.link_up(world.now, host(2), Link::stream(16_384));
     world.run(ms(500));
@@ -215,7 +215,7 @@ fn row_08_in_a_full_waiting_room_the_oldest_of_those_that_have_proven_nothing_gi
 }
 
 #[test]
-fn row_08_who_waits_for_the_application_does_not_give_way() {
+pub(crate) fn row_08_who_waits_for_the_application_does_not_give_way() {
     let config = ConfigBuilder { max_pending: 1, admission: true, ..ConfigBuilder::default() };
     let mut world = World::new(config);
     assert_eq!(newcomer(&mut world, 1), None);
@@ -237,7 +237,7 @@ fn row_08_who_waits_for_the_application_does_not_give_way() {
 
 /// 2 s of twenty times as many as are let in.
 #[test]
-fn row_45_clients_are_let_in_at_a_rate_and_the_others_cost_a_packet() {
+pub(crate) fn row_45_clients_are_let_in_at_a_rate_and_the_others_cost_a_packet() {
     let config = ConfigBuilder { accept_rate: 100, accept_burst: 50, ..ConfigBuilder::default() };
     let mut world = World::new(config);
     let (mut accepted, mut busy) = (0, 0);
@@ -283,7 +283,7 @@ fn refusal(dcid: &[u8], frame: &Frame<'_>) -> Vec<u8> {
 }
 
 #[test]
-fn row_39_a_forged_list_of_versions_downgrades_nobody() {
+pub(crate) fn row_39_a_forged_list_of_versions_downgrades_nobody() {
     let mut world = World::new(ConfigBuilder::default());
     let config = ConfigBuilder::default().build().expect("sound");
     let mut client = Endpoint::new(config, Link::datagram(1200), [2; 32], world.now);
@@ -327,7 +327,7 @@ fn row_39_a_forged_list_of_versions_downgrades_nobody() {
 }
 
 #[test]
-fn row_41_nothing_is_taken_before_the_handshake_is_over() {
+pub(crate) fn row_41_nothing_is_taken_before_the_handshake_is_over() {
     let mut world = World::new(ConfigBuilder::default());
     let early = msg(Class::ReliableOrdered, 0, b"early");
     let mut peer = Peer::half_open(&mut world, host(1), Cid([3; 8]), &plenty());
@@ -356,7 +356,7 @@ fn row_41_nothing_is_taken_before_the_handshake_is_over() {
 }
 
 #[test]
-fn row_23_a_close_from_off_the_path_ends_nothing() {
+pub(crate) fn row_23_a_close_from_off_the_path_ends_nothing() {
     let mut world = World::new(ConfigBuilder::default());
     let mut peer = Peer::join(&mut world, host(1));
     let close = Close { code: 0, advice: Advice::Never, retry_after_ms: 0, reason: "forged" };
@@ -390,7 +390,7 @@ fn row_23_a_close_from_off_the_path_ends_nothing() {
 }
 
 #[test]
-fn row_52_ids_tokens_and_numbers_cannot_be_guessed_and_no_map_hashes_what_peers_choose() {
+pub(crate) fn row_52_ids_tokens_and_numbers_cannot_be_guessed_and_no_map_hashes_what_peers_choose() {
     let mut seen = BTreeSet::new();
     for seed in 0..4_u8 {
         let config = ConfigBuilder { accept: true, ..ConfigBuilder::default() }.build().expect("sound");
@@ -414,7 +414,7 @@ fn row_52_ids_tokens_and_numbers_cannot_be_guessed_and_no_map_hashes_what_peers_
 }
 
 #[test]
-fn row_54_ids_are_short_and_what_is_not_proven_gets_no_words_of_its_choice() {
+pub(crate) fn row_54_ids_are_short_and_what_is_not_proven_gets_no_words_of_its_choice() {
     let mut world = World::new(ConfigBuilder::default());
     let mut packet = vec![0xC0, 0, 0, 0, 9];
     for len in [21_u8, 200, 255] {

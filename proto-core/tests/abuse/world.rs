@@ -10,6 +10,8 @@ use proto_core::{
     Timestamp,
 };
 
+use crate::scenarios;
+
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -105,6 +107,7 @@ impl World {
     pub(crate) fn drain(&mut self) {
         let mut buf = Vec::new();
         while let Some(transmit) = self.server.poll_transmit(self.now, &mut buf) {
+            scenarios::note_sent(&buf);
             self.sent.push((transmit.path, std::mem::take(&mut buf)));
         }
         self.events.extend(std::iter::from_fn(|| self.server.poll_event()));
@@ -155,6 +158,7 @@ impl World {
 
 impl std::ops::Drop for World {
     fn drop(&mut self) {
+        scenarios::note_stats(&self.stats());
         let Some(Kept { row, lines, any, .. }) = self.kept.take() else { return };
         let lines = if lines.is_empty() { any } else { lines };
         if lines.is_empty() {

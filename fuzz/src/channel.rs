@@ -5,31 +5,29 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    ChannelId, Class, ConfigBuilder, ConnectionId, Endpoint, Event, Link, Message, Meta, Timestamp,
+    ChannelId, ChannelOptions, ConfigBuilder, Connection, ConnectionId, Endpoint, Event, Link, Message, Meta,
+    RequestId, RequestOutcome, Timestamp,
 };
 
 use crate::input::Input;
+use crate::promises::{CHANNELS, CLASSES, Promises, REPEATING, Terms};
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 /// What the network holds at most.
 const QUEUE: usize = 256;
 
-/// What one side has sent in one class and the other has received, by number.
-#[derive(Default)]
-struct Said {
-    sent: u32,
-    received: Vec<u32>,
-}
-
 struct World {
     now: Timestamp,
     ends: [Endpoint; 2],
     ids: [Option<ConnectionId>; 2],
+    channels: [ChannelId; CHANNELS],
     /// Whom each packet is for.
     network: VecDeque<(usize, Vec<u8>)>,
-    /// By sender and class.
-    said: [[Said; 4]; 2],
+    /// What each side has said.
+    said: [Promises; 2],
+    /// What each side was asked and has not answered, with what was asked.
+    owed: [VecDeque<(RequestId, Vec<u8>)>; 2],
     is_closed: bool,
 }
 
@@ -51,13 +49,30 @@ impl World {
             now,
             ends,
             ids: [Some(id), None],
+            channels: [ChannelId::DEFAULT; CHANNELS],
             network: VecDeque::new(),
             said: Default::default(),
+            owed: Default::default(),
             is_closed: false,
         };
         world.run(Duration::from_secs(1));
         assert!(world.ids[SERVER].is_some(), "they are connected");
+        for (index, channel) in world.channels.iter_mut().enumerate().skip(1) {
+            let options = ChannelOptions {
+                reliable_sequenced: index == REPEATING,
+                priority: index as u8,
+                ..ChannelOptions::default()
+            };
+            let mut conn = world.ends[CLIENT].connection(id).expect("it is connected");
+            *channel = conn.open_channel(now, &options).expect("room for a few");
+        }
+        world.run(Duration::from_secs(1));
         world
+    }
+
+    fn with<T>(&mut self, side: usize, act: impl FnOnce(&mut Connection, Timestamp) -> T) -> Option<T> {
+        let mut conn = self.ends[side].connection(self.ids[side]?)?;
+        Some(act(&mut conn, self.now))
     }
 
     /// Takes out what the ends have to say.
@@ -74,10 +89,23 @@ impl World {
                 match event {
                     Event::Established { .. } => self.ids[side] = Some(id),
                     Event::Closed(_) => self.is_closed = true,
+                    Event::Fate { message, fate } => self.said[side].end(message, fate),
+                    Event::RequestDone { request, outcome } => self.conclude(side, request, outcome),
                     _ => {}
                 }
             }
         }
+    }
+
+    /// A request of this side is over.
+    fn conclude(&mut self, side: usize, request: RequestId, outcome: RequestOutcome) {
+        let mut reply = Vec::new();
+        self.with(side, |conn, now| {
+            while let Some(part) = conn.take_reply(now, request) {
+                reply.extend(part);
+            }
+        });
+        self.said[side].conclude(request, outcome, &reply);
     }
 
     fn deliver(&mut self) {
@@ -112,45 +140,60 @@ impl World {
         }
     }
 
-    fn send(&mut self, side: usize, class: Class, len: usize) {
-        let said = &mut self.said[side][class as usize];
-        let mut payload = vec![class as u8];
-        payload.extend(said.sent.to_be_bytes());
-        payload.resize(payload.len() + len, 7);
-        let Some(mut conn) = self.ids[side].and_then(|id| self.ends[side].connection(id)) else { return };
-        let message = Message::new(payload).class(class);
-        if conn.channel(ChannelId::DEFAULT).send(self.now, message).is_ok() {
-            said.sent += 1;
+    /// The message that the input describes, on one of the channels.
+    fn message(&self, side: usize, input: &mut Input<'_>) -> (usize, Message) {
+        let which = input.byte();
+        let (class, channel) = (CLASSES[usize::from(which % 4)], usize::from(which >> 2) % CHANNELS);
+        let payload = self.said[side].payload(channel, class, usize::from(input.word() % 5000));
+        (channel, Message::new(payload).class(class))
+    }
+
+    fn send(&mut self, side: usize, (index, message): (usize, Message)) {
+        let (channel, terms) = (self.channels[index], Terms::of(&message));
+        let class = message.class;
+        let sent = self.with(side, |conn, now| conn.channel(channel).send(now, message));
+        if let Some(Ok(id)) = sent {
+            self.said[side].sent(index, class, id, terms);
         }
+    }
+
+    fn ask(&mut self, side: usize, (index, message): (usize, Message), timeout: Duration) {
+        let (channel, class, asked) = (self.channels[index], message.class, message.payload.to_vec());
+        let begun = self.with(side, |conn, now| conn.channel(channel).request(now, message, timeout));
+        if let Some(Ok(request)) = begun {
+            self.said[side].asked(index, class, request, asked);
+        }
+    }
+
+    /// Answers what has waited longest, in one piece or two, or with an error.
+    fn answer(&mut self, side: usize, how: u8) {
+        let Some((request, asked)) = self.owed[side].pop_front() else { return };
+        self.with(side, |conn, now| {
+            // What nobody waits for any more is refused.
+            let _ = match how % 3 {
+                0 => conn.reply(now, request, asked),
+                1 => conn
+                    .reply_part(now, request, asked[..2].to_vec())
+                    .and_then(|()| conn.reply(now, request, asked[2..].to_vec())),
+                _ => conn.reply_error(now, request, 0x100, asked),
+            };
+        });
     }
 
     fn receive(&mut self, side: usize) {
-        let Some(mut conn) = self.ids[side].and_then(|id| self.ends[side].connection(id)) else { return };
-        while let Some(received) = conn.channel(ChannelId::DEFAULT).recv(self.now) {
-            let (class, rest) = received.payload.split_first().expect("a class");
-            let number = rest.first_chunk().map(|number| u32::from_be_bytes(*number)).expect("a number");
-            assert!(rest[4..].iter().all(|&byte| byte == 7), "the payload is what was sent");
-            self.said[1 - side][usize::from(*class)].received.push(number);
-        }
-    }
-
-    fn check(&self) {
-        for said in self.said.iter().flatten() {
-            let mut distinct = said.received.clone();
-            distinct.sort_unstable();
-            distinct.dedup();
-            assert_eq!(distinct.len(), said.received.len(), "nothing twice");
-            assert!(distinct.last().is_none_or(|&last| last < said.sent), "nothing that was not sent");
-        }
-        for said in &self.said {
-            let [ordered, sequenced] =
-                [Class::ReliableOrdered, Class::Sequenced].map(|class| &said[class as usize]);
-            assert!(ordered.received.iter().copied().eq(0..ordered.received.len() as u32), "a gap");
-            assert!(sequenced.received.is_sorted(), "an older one after a newer one");
-            if !self.is_closed {
-                for class in [Class::ReliableOrdered, Class::ReliableUnordered] {
-                    let Said { sent, received } = &said[class as usize];
-                    assert_eq!(received.len() as u32, *sent, "all of {class:?} arrive");
+        for index in 0..CHANNELS {
+            let channel = self.channels[index];
+            while let Some(Some(received)) = self.with(side, |conn, now| conn.channel(channel).recv(now)) {
+                if let Some(receipt) = received.receipt {
+                    let verdict = Promises::verdict(&received);
+                    self.with(side, |conn, now| match verdict {
+                        None => conn.ack(now, receipt),
+                        Some(reason) => conn.reject(now, receipt, reason),
+                    });
+                }
+                self.said[1 - side].received(index, &received);
+                if let Some(request) = received.request {
+                    self.owed[side].push_back((request, received.payload.to_vec()));
                 }
             }
         }
@@ -162,10 +205,10 @@ pub(crate) fn keeps_its_promise(bytes: &[u8]) {
     while !input.is_empty() {
         let op = input.byte();
         let side = usize::from(op >> 7);
-        match op % 10 {
+        match op % 16 {
             0..3 => {
-                let class = Class::ALL[usize::from(input.byte() % 4)];
-                world.send(side, class, usize::from(input.word() % 5000));
+                let message = world.message(side, &mut input);
+                world.send(side, message);
             }
             3 => world.deliver(),
             4 => (0..input.byte()).for_each(|_| world.deliver()),
@@ -178,10 +221,31 @@ pub(crate) fn keeps_its_promise(bytes: &[u8]) {
             }
             7 => world.network.rotate_left(usize::from(op >> 4) % world.network.len().max(1)),
             8 => world.receive(side),
-            _ => world.advance(Duration::from_millis(input.byte().into())),
+            9 => world.advance(Duration::from_millis(input.byte().into())),
+            10..12 => {
+                let (index, message) = world.message(side, &mut input);
+                let message = Terms::put(message, input.byte(), input.byte());
+                world.send(side, (index, message));
+            }
+            12 => {
+                let message = world.message(side, &mut input);
+                world.ask(side, message, Duration::from_millis(16 * u64::from(input.byte())));
+            }
+            13 => world.answer(side, op >> 4),
+            14 => {
+                if let Some(request) = world.said[side].oldest_request() {
+                    world.with(side, |conn, now| conn.cancel_request(now, request));
+                }
+            }
+            _ => {
+                if let Some(message) = world.said[side].newest_followed() {
+                    world.with(side, |conn, now| conn.channel(message.channel).cancel(now, message));
+                    world.said[side].cancelled(message);
+                }
+            }
         }
         world.poll();
     }
     world.run(Duration::from_secs(20));
-    world.check();
+    world.said.iter().for_each(|said| said.check(world.is_closed));
 }

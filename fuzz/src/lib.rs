@@ -8,6 +8,7 @@ mod chat;
 mod client;
 mod input;
 mod messages;
+mod promises;
 mod room;
 mod sealed;
 pub mod seeds;

@@ -304,9 +304,71 @@ crate::sleep::saved!(Window { size, largest, charged, released, granted });
 
 #[cfg(test)]
 mod tests {
-    use super::ReceiveCredit;
+    use super::{ReceiveCredit, SendCredit, Window};
     use crate::Timestamp;
     use crate::wire::Rate;
+
+    /// All counters of a small window, and the same where they are about to wrap.
+    #[test]
+    fn a_window_grants_what_is_free_and_says_so_a_quarter_at_a_time() {
+        for base in [0, u64::MAX - 40] {
+            for (size, largest) in (1..=12).flat_map(|size| (0..=size).map(move |largest| (size, largest))) {
+                for (released, used) in
+                    (0..=12).flat_map(|used| (0..=used).map(move |released| (released, used)))
+                {
+                    for granted in used..=released + size {
+                        let [charged, released, granted] =
+                            [used, released, granted].map(|count| base + count);
+                        let mut window = Window { size, largest, charged, released, granted };
+                        let (free, left) = (released + size - granted, granted - charged);
+                        let lacks = largest.saturating_sub(left);
+                        let is_due = free >= (size / 4).max(1) || lacks > 0 && free >= lacks;
+                        assert_eq!((window.outstanding(), window.target(u64::MAX)), (left, granted + free));
+                        assert_eq!(window.is_due(u64::MAX, u64::MAX), is_due, "{window:?}");
+                        assert_eq!(window.is_due_unlimited(), is_due, "{window:?}");
+                        for available in 0..=size {
+                            let by_rate = left.max(available.min(left + free));
+                            assert_eq!(
+                                window.target(available),
+                                charged + by_rate,
+                                "{window:?}, {available}"
+                            );
+                        }
+                        if is_due {
+                            window.granted = window.target(u64::MAX);
+                            assert!(!window.is_due_unlimited(), "{window:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn credit_is_used_up_to_its_last_byte_and_message() {
+        for (bytes, messages) in (0..=6).flat_map(|bytes| (0..=3).map(move |messages| (bytes, messages))) {
+            for (costs, more) in (0..5_u64.pow(4)).map(|path| (path % 125, path / 125)) {
+                let mut credit = SendCredit::new(bytes, messages);
+                assert_eq!(credit.limit(), (bytes, messages));
+                let (mut used_bytes, mut used_messages) = (0, 0);
+                for cost in [costs % 5, costs / 5 % 5, costs / 25] {
+                    let fits = used_bytes + cost <= bytes && used_messages < messages;
+                    assert_eq!(credit.allows(cost), fits);
+                    if fits {
+                        credit.charge(cost);
+                        (used_bytes, used_messages) = (used_bytes + cost, used_messages + 1);
+                    }
+                    assert_eq!(credit.left(), (messages - used_messages, bytes - used_bytes));
+                }
+                let (lower, higher) = (bytes.saturating_sub(more), messages + more);
+                assert_eq!(credit.raise(lower, higher), more > 0);
+                assert_eq!(credit.limit(), (bytes, higher));
+                assert_eq!(credit.raise(bytes + more, 0), more > 0);
+                assert_eq!(credit.limit(), (bytes + more, higher));
+                assert!(!credit.allows(u64::MAX), "what nobody has is not lent");
+            }
+        }
+    }
 
     quickcheck::quickcheck! {
         /// Whatever is sent and taken, the largest message fits sooner or later.

@@ -157,4 +157,21 @@ mod tests {
             (0..100).try_for_each(|i| partial.insert(Timestamp::ZERO, 10_000, Kind::OneWay, i * 2, b"a"));
         assert_eq!(dust, Err("a message has too many gaps"));
     }
+
+    #[test]
+    fn a_message_has_as_many_gaps_as_its_length_allows_and_no_more() {
+        for total in [0, 255, 256, 257, 511, 512, 10_000, 65_535] {
+            let mut partial = Partial::new(Timestamp::ZERO, total, Kind::OneWay);
+            let allowed = 32 + total / 256;
+            for at in 0..allowed {
+                assert_eq!(
+                    partial.insert(Timestamp::ZERO, total, Kind::OneWay, at * 2, b"a"),
+                    Ok(()),
+                    "{total}, {at}"
+                );
+            }
+            let dust = partial.insert(Timestamp::ZERO, total, Kind::OneWay, allowed * 2, b"a");
+            assert_eq!(dust, Err("a message has too many gaps"), "{total}");
+        }
+    }
 }

@@ -63,3 +63,84 @@ impl Window {
 }
 
 crate::sleep::saved!(Window { base, slots, gap });
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
+
+    use bytes::Bytes;
+
+    use super::{RECEIVE_WINDOW, Slot, Window};
+    use crate::Class;
+    use crate::channel::arrival::Delivery;
+    use crate::wire::Kind;
+
+    /// What a window is to be.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fate {
+        Missing,
+        Waiting,
+        Done,
+        Skipped,
+    }
+
+    fn delivery(id: u64) -> Delivery {
+        Delivery {
+            class: Class::ReliableOrdered,
+            id,
+            kind: Kind::OneWay,
+            payload: Bytes::new(),
+            gap: 0,
+            said: None,
+        }
+    }
+
+    /// All ways in which four of the next four numbers can come, wait or be skipped, from both ends of the numbers.
+    #[test]
+    fn no_four_steps_lead_away_from_a_list_of_fates() {
+        const FATES: [Fate; 3] = [Fate::Waiting, Fate::Done, Fate::Skipped];
+        for (base, path) in
+            [0, (1 << 62) - 8].into_iter().flat_map(|base| (0..12_u32.pow(4)).map(move |path| (base, path)))
+        {
+            let mut window = Window { base, ..Window::default() };
+            let mut fates = [Fate::Missing; 16];
+            let (mut next, mut skipped, mut left) = (0, 0, path);
+            for _ in 0..4 {
+                let (ahead, fate) = (left as usize % 4, FATES[left as usize / 4 % 3]);
+                left /= 12;
+                let id = base + (next + ahead) as u64;
+                *window.slot(id).expect("it is near") = match fate {
+                    Fate::Waiting => Slot::Waiting(Box::new(delivery(id))),
+                    Fate::Done => Slot::Done,
+                    _ => Slot::Skipped,
+                };
+                fates[next + ahead] = fate;
+                let mut expected = Vec::new();
+                while fates[next] != Fate::Missing {
+                    match fates[next] {
+                        Fate::Waiting => expected.push((base + next as u64, core::mem::take(&mut skipped))),
+                        Fate::Skipped => skipped += 1,
+                        _ => {}
+                    }
+                    next += 1;
+                }
+                let mut out = Vec::new();
+                window.advance(&mut out);
+                assert!(out.iter().map(|one| (one.id, one.gap)).eq(expected), "{path}");
+                assert_eq!((window.base, window.gap), (base + next as u64, skipped), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_begins_at_its_base_and_has_its_width() {
+        let mut window = Window { base: 7, ..Window::default() };
+        assert!(window.slot(6).is_err() && window.slot(7 + RECEIVE_WINDOW).is_err());
+        assert!(window.slots.is_empty(), "what is refused takes nothing");
+        assert!(window.slot(7).is_ok());
+        assert_eq!(window.slots.len(), 1);
+        assert!(window.slot(6 + RECEIVE_WINDOW).is_ok());
+        assert_eq!(window.slots.len() as u64, RECEIVE_WINDOW);
+    }
+}

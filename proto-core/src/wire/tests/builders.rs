@@ -7,6 +7,7 @@ use super::{CLIENT, SERVER, guard};
 use crate::wire::checksum::crc32c;
 use crate::wire::frame::{MAX_FRAMES, code};
 use crate::wire::packet::{self, Cid, Short};
+use crate::wire::varint;
 use crate::wire::{Batch, Frame, Kind, Options, Record, RecordWriter, StateLine, Status, WireId};
 
 #[test]
@@ -146,4 +147,22 @@ fn the_length_of_a_line_is_what_it_takes() {
             assert_eq!(line.encoded_len(), buf.len(), "{line:?}");
         }
     }
+}
+
+#[test]
+fn a_line_of_state_is_as_long_as_it_says() {
+    let edges = [0, 0x7E, 0x7F, 0x80, 0x3FFE, 0x3FFF, 0x4000];
+    for (channel, sent, next) in edges.iter().flat_map(|&edge| [(edge, 7, 0), (0, edge, 0), (0, 7, edge)]) {
+        for (gap, len) in edges.iter().flat_map(|&gap| edges.map(|len| (gap, len))) {
+            let first = next + 1 + gap;
+            let second = first + len + 2 + gap;
+            let ranges = vec![first..=first + len, second..=second + len];
+            let line = StateLine { channel: channel as u32, class: 1, sent, next, ranges };
+            let mut buf = Vec::new();
+            line.encode(&mut buf);
+            assert_eq!(line.encoded_len(), buf.len(), "{line:?}");
+        }
+    }
+    let mut nothing = [];
+    varint::write(0, &mut nothing);
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Server, run};
+use crate::support::{Server, run, write_private};
 
 /// Says what was not tested, past the capture of the test harness.
 pub(crate) fn skip(what: &str, why: &str) {
@@ -81,7 +81,7 @@ fn published_clients_of_the_piano_work_unmodified() {
     let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
     drive(place.path(), "conformance.mjs", &[&url], data.path(), server);
     let salt = place.path().join("salt");
-    std::fs::write(&salt, "a salt of this test alone").unwrap();
+    write_private(&salt, "a salt of this test alone");
     for (mode, option, value) in
         [("--salted", "--salt-file", salt.to_str().unwrap()), ("--drop", "--crown-on-leave", "drop")]
     {

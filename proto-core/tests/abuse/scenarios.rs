@@ -127,8 +127,12 @@ pub(crate) fn note_sent(packet: &[u8]) {
     if !is_noting() {
         return;
     }
-    let Ok(Packet::Short(short)) = Packet::decode(packet, crc32c) else { return };
-    let codes = Record::new(short.payload).filter_map(|frame| match frame {
+    let payload = match Packet::decode(packet, crc32c) {
+        Ok(Packet::Short(short)) => short.payload,
+        Ok(Packet::Long(long)) => long.payload,
+        Err(_) => return,
+    };
+    let codes = Record::new(payload).filter_map(|frame| match frame {
         Ok(Frame::Close(close)) => CODES.iter().find(|(_, code)| *code == close.code),
         _ => None,
     });

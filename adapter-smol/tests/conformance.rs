@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use adapter_smol::{Address, BindError, Endpoint, Options};
+use conformance::os::Os;
 use conformance::{Async, Runs, suite};
 use smol::future::FutureExt as _;
 
 struct Smol;
 
 impl Runs for Smol {
+    type World = Os;
+
     fn within<T>(wait: Duration, future: impl Future<Output = T>) -> Option<T> {
         let late = async {
             smol::Timer::after(wait).await;

@@ -10,6 +10,7 @@ use adapter_std::{
     TimedOut, Undecided,
 };
 use bytes::Bytes;
+use conformance::os::Os;
 use conformance::{Asked, Stack, WAIT, is_reached, suite};
 use proto_core::{OpenError, SessionId};
 
@@ -36,6 +37,7 @@ fn options(options: driver::Options) -> adapter_std::Options {
 }
 
 impl Stack for Threads {
+    type World = Os;
     type Endpoint = Endpoint;
     type Connection = Connection;
     type Channel = Channel;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use adapter_tokio::{Address, BindError, Endpoint, Options};
+use conformance::os::Os;
 use conformance::{Async, Runs, suite};
 use tokio::runtime::{Builder, Runtime};
 
@@ -13,6 +14,8 @@ static RUNTIME: LazyLock<Runtime> =
 struct Tokio;
 
 impl Runs for Tokio {
+    type World = Os;
+
     fn within<T>(wait: Duration, future: impl Future<Output = T>) -> Option<T> {
         RUNTIME.block_on(async { tokio::time::timeout(wait, future).await.ok() })
     }

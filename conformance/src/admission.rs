@@ -1,10 +1,8 @@
 //! Who is let in.
 
-use std::thread;
-
 use proto_core::{Close, CloseReason, ConfigBuilder};
 
-use crate::env::{accept, number, recv, send};
+use crate::env::{accept, number, recv, send, spawn};
 use crate::{Env, Stack, WAIT};
 
 fn asks() -> ConfigBuilder {
@@ -15,7 +13,7 @@ fn asks() -> ConfigBuilder {
 pub fn what_the_link_vouches_for_is_shown<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(asks());
     let client = env.client(ConfigBuilder::default());
-    let connecting = thread::spawn(move || S::connect(&client, &[address], WAIT).map(|here| (here, client)));
+    let connecting = spawn::<S, _>(move || S::connect(&client, &[address], WAIT).map(|here| (here, client)));
     let undecided = S::undecided(&server, WAIT).expect("nobody comes").expect("the server is open");
     let credentials = undecided.credentials();
     assert!(credentials.certificates.is_empty() && credentials.key.is_none());
@@ -23,7 +21,7 @@ pub fn what_the_link_vouches_for_is_shown<S: Stack>(env: &Env<S>) {
     let is_known = cfg!(target_os = "linux") && env.scheme == driver::Scheme::Uds;
     assert_eq!(process, is_known.then(|| i32::try_from(std::process::id()).ok()));
     assert!(undecided.admit());
-    let (here, _client) = connecting.join().expect("it connects").expect("it hangs");
+    let (here, _client) = connecting().expect("it hangs");
     let there = accept::<S>(&server);
     send::<S>(&here.expect("it is let in"), number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
@@ -33,10 +31,10 @@ pub fn what_the_link_vouches_for_is_shown<S: Stack>(env: &Env<S>) {
 pub fn whoever_is_refused_learns_why<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(asks());
     let client = env.client(ConfigBuilder::default());
-    let connecting = thread::spawn(move || S::connect(&client, &[address], WAIT));
+    let connecting = spawn::<S, _>(move || S::connect(&client, &[address], WAIT));
     let undecided = S::undecided(&server, WAIT).expect("nobody comes").expect("the server is open");
     assert!(undecided.refuse(Close { code: 0x123, reason: "not today".into(), ..Close::default() }));
-    let refused = connecting.join().expect("it is told").expect("it hangs");
+    let refused = connecting().expect("it hangs");
     let Some(driver::ConnectError::Failed(closed)) = refused.err() else { panic!("it is refused") };
     assert_eq!(closed.reason, CloseReason::Peer { code: 0x123, reason: "not today".into() });
 }

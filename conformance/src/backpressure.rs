@@ -1,12 +1,11 @@
 //! Those who read slowly, or not at all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use proto_core::{ConfigBuilder, Fate, Message, SendError};
 
-use crate::env::{accept, connect, number, pattern, recv, send, share};
+use crate::env::{accept, connect, number, pattern, recv, send, share, spawn};
 use crate::{Env, Pair, Stack, WAIT};
 
 fn small() -> ConfigBuilder {
@@ -18,7 +17,7 @@ pub fn a_slow_reader_loses_nothing<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(small());
     let sent = share(AtomicUsize::new(0));
     let counts = sent.clone();
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         for i in 0..500 {
             send::<S>(&here, Message::new(pattern(2000, i)));
             counts.store(i + 1, Ordering::SeqCst);
@@ -30,7 +29,7 @@ pub fn a_slow_reader_loses_nothing<S: Stack>(env: &Env<S>) {
         assert!(sent.load(Ordering::SeqCst) <= i + 10, "the sender does not wait");
         assert_eq!(recv::<S>(&there).payload, pattern(2000, i));
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
 }
 
 /// Who does not want to wait is told.

@@ -1,11 +1,11 @@
 //! Calls that are given up half-way.
 
-use std::thread;
 use std::time::Duration;
 
 use proto_core::{Close, ConfigBuilder, Fate, Message};
 
-use crate::env::{accept, connect, number, recv, send};
+use crate::env::{accept, connect, number, recv, send, spawn};
+use crate::world::World;
 use crate::{Env, Pair, Stack, WAIT};
 
 const SOON: Duration = Duration::from_millis(1);
@@ -14,22 +14,22 @@ const SOON: Duration = Duration::from_millis(1);
 pub fn accepting_given_up_loses_no_connection<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
-    let connects = thread::spawn(move || (0..5).map(|_| connect::<S>(&client, &address)).collect::<Vec<_>>());
+    let connects = spawn::<S, _>(move || (0..5).map(|_| connect::<S>(&client, &address)).collect::<Vec<_>>());
     let mut accepted = Vec::new();
     while accepted.len() < 5 {
         accepted.extend(S::accept(&server, Duration::ZERO).or_else(|| S::accept(&server, SOON)).flatten());
     }
-    assert_eq!(connects.join().expect("it does not panic").len(), 5);
+    assert_eq!(connects().len(), 5);
 }
 
 /// Whoever gives up receiving loses no message.
 pub fn receiving_given_up_loses_no_message<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         for i in 0..300 {
             send::<S>(&here, number(i));
             if i % 20 == 0 {
-                thread::yield_now();
+                <S::World as World>::pause();
             }
         }
         here
@@ -42,14 +42,14 @@ pub fn receiving_given_up_loses_no_message<S: Stack>(env: &Env<S>) {
             next += 1;
         }
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
 }
 
 /// What was given up was not sent; what was sent arrives once.
 pub fn sending_given_up_sends_nothing_twice<S: Stack>(env: &Env<S>) {
     let config = ConfigBuilder { send_messages: 4, receive_messages: 4, ..ConfigBuilder::default() };
     let Pair { here, there, server: _server, client: _client } = env.pair(config);
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         for i in 0..200 {
             while S::send(&here, number(i), SOON).is_none() {}
         }
@@ -58,10 +58,10 @@ pub fn sending_given_up_sends_nothing_twice<S: Stack>(env: &Env<S>) {
     for i in 0..200 {
         assert_eq!(recv::<S>(&there).payload, i.to_string());
         if i % 10 == 0 {
-            thread::yield_now();
+            <S::World as World>::pause();
         }
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
     assert!(S::recv(&there, WAIT).is_some_and(|rest| rest.is_none()), "there is no more");
 }
 
@@ -69,7 +69,7 @@ pub fn sending_given_up_sends_nothing_twice<S: Stack>(env: &Env<S>) {
 pub fn sending_many_given_up_keeps_the_rest<S: Stack>(env: &Env<S>) {
     let config = ConfigBuilder { send_messages: 4, receive_messages: 4, ..ConfigBuilder::default() };
     let Pair { here, there, server: _server, client: _client } = env.pair(config);
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         let mut messages = (0..200).map(number).collect();
         while S::send_all(&here, &mut messages, SOON).is_none() {
             assert!(!messages.is_empty());
@@ -80,10 +80,10 @@ pub fn sending_many_given_up_keeps_the_rest<S: Stack>(env: &Env<S>) {
     for i in 0..200 {
         assert_eq!(recv::<S>(&there).payload, i.to_string());
         if i % 10 == 0 {
-            thread::yield_now();
+            <S::World as World>::pause();
         }
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
     assert!(S::recv(&there, WAIT).is_some_and(|rest| rest.is_none()), "there is no more");
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use driver::RequestError;
 use proto_core::{Advice, Close, CloseReason, ConfigBuilder, Drain, Message, SendError, code};
 
-use crate::env::{accept, connect, number, pattern, recv, send};
-use crate::relay::Relay;
+use crate::env::{Relay, accept, connect, number, pattern, recv, send, spawn};
+use crate::world::{Relay as _, World};
 use crate::{Env, Pair, Stack, WAIT};
 
 /// A server goes away before it has accepted a client.
@@ -82,7 +82,7 @@ pub fn a_restarted_server_is_found<S: Stack>(env: &Env<S>) {
         // The old task may need a moment to end.
         match S::listen(std::slice::from_ref(&address), env.options(ConfigBuilder::default())) {
             Ok(server) => break server,
-            Err(_) => thread::yield_now(),
+            Err(_) => <S::World as World>::pause(),
         }
     };
     let here = connect::<S>(&client, &address);
@@ -111,10 +111,10 @@ pub fn a_panic_is_told_to_all_who_wait<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server, client: _client } = env.pair(ConfigBuilder::default());
     let (receiver, closer, acceptor) = (there.clone(), there.clone(), server.clone());
     let asked = S::ask(&there, Message::new("?"), 2 * WAIT);
-    let receiver = thread::spawn(move || S::recv(&receiver, WAIT));
-    let closer = thread::spawn(move || S::closed(&closer, WAIT));
-    let acceptor = thread::spawn(move || S::accept(&acceptor, WAIT).map(|accepted| accepted.is_some()));
-    let asked = thread::spawn(asked);
+    let receiver = spawn::<S, _>(move || S::recv(&receiver, WAIT));
+    let closer = spawn::<S, _>(move || S::closed(&closer, WAIT));
+    let acceptor = spawn::<S, _>(move || S::accept(&acceptor, WAIT).map(|accepted| accepted.is_some()));
+    let asked = spawn::<S, _>(asked);
     // What is given back by this thread, before the I/O has done with it, does no harm.
     let fragile = || Message::new(Bytes::from_owner(Fragile(thread::current().id())));
     let refused = loop {
@@ -125,11 +125,11 @@ pub fn a_panic_is_told_to_all_who_wait<S: Stack>(env: &Env<S>) {
     };
     assert_eq!(refused, SendError::Closed);
     let reason = |closed: Option<proto_core::Closed>| closed.expect("the end hangs").reason;
-    assert_eq!(reason(closer.join().expect("no panic")), CloseReason::Ended { panicked: true });
-    assert_eq!(receiver.join().expect("no panic"), Some(None));
-    assert_eq!(acceptor.join().expect("no panic"), Some(false));
+    assert_eq!(reason(closer()), CloseReason::Ended { panicked: true });
+    assert_eq!(receiver(), Some(None));
+    assert_eq!(acceptor(), Some(false));
     // Asked before the end, or after it.
-    let asked = asked.join().expect("no panic");
+    let asked = asked();
     let is_over = matches!(
         asked,
         Err(RequestError::Disconnected { not_processed: false } | RequestError::Refused(SendError::Closed))
@@ -152,9 +152,9 @@ pub fn a_peer_that_vanishes_is_noticed<S: Stack>(env: &Env<S>) {
         ..ConfigBuilder::default()
     };
     let (server, address) = env.server(config.clone());
-    let relay = Relay::new(&address);
+    let relay = Relay::<S>::new(&address);
     let client = env.client(config.clone());
-    let here = connect::<S>(&client, &relay.address);
+    let here = connect::<S>(&client, relay.address());
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");

@@ -1,6 +1,5 @@
 //! What a case is given: a link, and ways to make endpoints on it.
 
-use std::marker::PhantomData;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -14,6 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use simtest::Recording;
 use tempfile::TempDir;
 
+use crate::world::{Job, World};
 use crate::{Stack, WAIT};
 
 /// An authority, and what it has signed. All are PEM.
@@ -48,13 +48,13 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
 
 /// A link, and the ways to make endpoints of one adapter on it. What these endpoints are told is recorded, and told again to others at
 /// the end: they must do the same.
-pub struct Env<S> {
+pub struct Env<S: Stack> {
     /// The kind of link.
     pub scheme: Scheme,
     shards: NonZeroU8,
     dir: TempDir,
     records: Mutex<Vec<(PathBuf, ConfigBuilder)>>,
-    stack: PhantomData<S>,
+    _world: S::World,
 }
 
 /// A server, a client, and both ends of a connection between them.
@@ -73,7 +73,7 @@ impl<S: Stack> Env<S> {
     /// Endpoints on links of this kind.
     pub fn new(scheme: Scheme) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        Self { scheme, shards: NonZeroU8::MIN, dir, records: Mutex::default(), stack: PhantomData }
+        Self { scheme, shards: NonZeroU8::MIN, dir, records: Mutex::default(), _world: S::World::default() }
     }
 
     /// The same with servers of three shards.
@@ -131,7 +131,7 @@ impl<S: Stack> Env<S> {
     }
 }
 
-impl<S> Drop for Env<S> {
+impl<S: Stack> Drop for Env<S> {
     /// Runs again what was recorded until now: endpoints may not have ended yet.
     fn drop(&mut self) {
         if thread::panicking() {
@@ -154,6 +154,16 @@ impl<S> Drop for Env<S> {
             }
         }
     }
+}
+
+/// The relays of an adapter's world.
+pub(crate) type Relay<S> = <<S as Stack>::World as World>::Relay;
+/// Its bare streams.
+pub(crate) type Raw<S> = <<S as Stack>::World as World>::Raw;
+
+/// Begins to work beside.
+pub(crate) fn spawn<S: Stack, T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
+    <S::World as World>::spawn(work)
 }
 
 /// Connects; the server is there.

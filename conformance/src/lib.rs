@@ -14,9 +14,9 @@ mod env;
 pub mod lifecycle;
 pub mod limits;
 pub mod messages;
+pub mod os;
 pub mod outcomes;
 pub mod raw;
-mod relay;
 pub mod requests;
 pub mod secure;
 pub mod sessions;
@@ -24,6 +24,7 @@ pub mod shards;
 mod stack;
 mod suite;
 pub mod web;
+pub mod world;
 
 pub use driver::Scheme;
 pub use env::{Env, Pair};

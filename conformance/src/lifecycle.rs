@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use driver::{Address, ConnectError, Scheme};
 use proto_core::{Close, CloseReason, ConfigBuilder, SendError};
-use socket2::{Domain, Socket, Type};
 
-use crate::env::{accept, connect, number, recv, send};
+use crate::env::{accept, connect, number, recv, send, spawn};
+use crate::world::World;
 use crate::{Env, Pair, Stack, WAIT};
 
 fn closed<S: Stack>(connection: &S::Connection) -> CloseReason {
@@ -105,11 +105,11 @@ pub fn everybody_is_told_the_same_end<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());
     let others: Vec<_> = (0..4).map(|_| there.clone()).collect();
     let threads: Vec<_> =
-        others.into_iter().map(|other| std::thread::spawn(move || closed::<S>(&other))).collect();
+        others.into_iter().map(|other| spawn::<S, _>(move || closed::<S>(&other))).collect();
     S::close(here, Close { code: 0x105, ..Close::default() });
     let first = closed::<S>(there);
     for thread in threads {
-        assert_eq!(thread.join().expect("it does not panic"), first);
+        assert_eq!(thread(), first);
     }
 }
 
@@ -161,15 +161,7 @@ pub fn twenty_connections_in_turn<S: Stack>(env: &Env<S>) {
 /// Where nobody listens, the reason says so, or that nobody answered.
 pub fn nobody_listens_there<S: Stack>(env: &Env<S>) {
     let config = ConfigBuilder { handshake_timeout: Duration::from_millis(300), ..ConfigBuilder::default() };
-    // A port that is taken, so that no other test listens there, and that nobody listens at.
-    let (domain, kind) = match env.scheme {
-        Scheme::Udp => (Domain::IPV4, Type::DGRAM),
-        _ => (Domain::IPV4, Type::STREAM),
-    };
-    let silent = Socket::new(domain, kind, None).expect("a socket");
-    let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    silent.bind(&at.into()).expect("a port is free");
-    let at = silent.local_addr().ok().and_then(|at| at.as_socket()).expect("it is bound");
+    let (at, _silence) = <S::World as World>::silence(env.scheme);
     let failed = S::connect(&env.client(config), &[env.address().at(at)], WAIT).expect("it fails in time");
     assert!(matches!(failed, Err(ConnectError::Failed(_))));
 }
@@ -177,8 +169,8 @@ pub fn nobody_listens_there<S: Stack>(env: &Env<S>) {
 /// Of several addresses the first that works is kept.
 pub fn the_first_that_works_is_kept<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
-    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-    let dead = Address::from(silent.local_addr().expect("it is bound"));
+    let (dead, _silence) = <S::World as World>::silence(Scheme::Udp);
+    let dead = Address::from(dead);
     let client = env.client(ConfigBuilder::default());
     let here = S::connect(&client, &[dead, address], WAIT).expect("it hangs").expect("the second answers");
     let there = accept::<S>(&server);

@@ -1,12 +1,12 @@
 //! Servers that have no room.
 
-use std::thread;
 use std::time::Duration;
 
 use driver::ConnectError;
 use proto_core::{Close, CloseReason, ConfigBuilder, code};
 
-use crate::env::{accept, connect, number, recv, send};
+use crate::env::{accept, connect, number, recv, send, spawn};
+use crate::world::World;
 use crate::{Env, Stack, WAIT};
 
 fn two() -> ConfigBuilder {
@@ -67,7 +67,7 @@ pub fn a_full_backlog_is_told<S: Stack>(env: &Env<S>) {
         send::<S>(here, number(1));
         let there = accept::<S>(&server);
         assert_eq!(recv::<S>(&there).payload, "1");
-        thread::yield_now();
+        <S::World as World>::pause();
     }
 }
 
@@ -79,7 +79,7 @@ pub fn a_thousand_connections<S: Stack>(env: &Env<S>) {
     let client = env.client(config);
     let serves = {
         let server = server.clone();
-        thread::spawn(move || {
+        spawn::<S, _>(move || {
             let held: Vec<_> = (0..COUNT).map(|_| accept::<S>(&server)).collect();
             for there in &held {
                 let received = recv::<S>(there);
@@ -97,5 +97,5 @@ pub fn a_thousand_connections<S: Stack>(env: &Env<S>) {
     for (i, here) in held.iter().enumerate() {
         assert_eq!(recv::<S>(here).payload, i.to_string());
     }
-    drop(serves.join().expect("it does not panic"));
+    drop(serves());
 }

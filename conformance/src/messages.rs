@@ -1,12 +1,11 @@
 //! Messages of all classes and sizes.
 
 use std::collections::VecDeque;
-use std::thread;
 use std::time::Duration;
 
 use proto_core::{Class, ConfigBuilder, Fate, Message, SendError};
 
-use crate::env::{number, pattern, recv, send};
+use crate::env::{number, pattern, recv, send, spawn};
 use crate::{Env, Pair, Stack, WAIT};
 
 fn both_ways<S: Stack>(env: &Env<S>, class: Class) {
@@ -43,7 +42,7 @@ pub fn sequenced_both_ways<S: Stack>(env: &Env<S>) {
 /// Everything, once, in order.
 pub fn a_thousand_in_order<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         for i in 0..1000 {
             send::<S>(&here, number(i));
         }
@@ -52,13 +51,13 @@ pub fn a_thousand_in_order<S: Stack>(env: &Env<S>) {
     for i in 0..1000 {
         assert_eq!(recv::<S>(&there).payload, i.to_string());
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
 }
 
 /// Many in one call, in the order in which they would come one by one, and no more than were asked for.
 pub fn a_thousand_at_once<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         let mut messages = (0..1000).map(number).collect();
         assert_eq!(S::send_all(&here, &mut messages, WAIT), Some(Ok(())));
         assert!(messages.is_empty());
@@ -74,7 +73,7 @@ pub fn a_thousand_at_once<S: Stack>(env: &Env<S>) {
             next += 1;
         }
     }
-    let here = sender.join().expect("it does not panic");
+    let here = sender();
     let mut messages = VecDeque::from([number(0), Message::new(vec![0; 64 << 20]), number(1)]);
     let refused = S::send_all(&here, &mut messages, WAIT);
     assert!(matches!(refused, Some(Err(SendError::TooLarge { .. }))), "{refused:?}");
@@ -134,7 +133,7 @@ pub fn large_messages_both_ways_at_once<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = env.pair(ConfigBuilder::default());
     let ends = [(here.clone(), 0), (there.clone(), 1)];
     let senders = ends.map(|(from, salt)| {
-        thread::spawn(move || {
+        spawn::<S, _>(move || {
             for i in 0..8 {
                 send::<S>(&from, Message::new(pattern(200_000, i * 2 + salt)));
             }
@@ -145,7 +144,7 @@ pub fn large_messages_both_ways_at_once<S: Stack>(env: &Env<S>) {
         assert_eq!(recv::<S>(&here).payload, pattern(200_000, i * 2 + 1));
     }
     for sender in senders {
-        sender.join().expect("it does not panic");
+        sender();
     }
 }
 
@@ -153,7 +152,7 @@ pub fn large_messages_both_ways_at_once<S: Stack>(env: &Env<S>) {
 pub fn small_ones_between_large_ones<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
     let sizes = [10, 100_000, 0, 5000, 70_000, 1, 65_536, 300];
-    let sender = thread::spawn(move || {
+    let sender = spawn::<S, _>(move || {
         for (i, len) in sizes.iter().enumerate() {
             send::<S>(&here, Message::new(pattern(*len, i)));
         }
@@ -162,7 +161,7 @@ pub fn small_ones_between_large_ones<S: Stack>(env: &Env<S>) {
     for (i, len) in sizes.iter().enumerate() {
         assert_eq!(recv::<S>(&there).payload, pattern(*len, i));
     }
-    drop(sender.join().expect("it does not panic"));
+    drop(sender());
 }
 
 fn fate<S: Stack>(receipt: &mut S::Receipt) -> Fate {

@@ -1,63 +1,13 @@
 //! Peers that do not keep to the protocol, and streams that are cut.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use driver::{Address, Scheme};
 use proto_core::ConfigBuilder;
 
-use crate::env::{accept, connect, number, recv, send};
-use crate::relay::Relay;
+use crate::env::{Raw, Relay, accept, connect, number, recv, send};
+use crate::world::{Raw as _, Relay as _};
 use crate::{Env, Stack, WAIT};
-
-/// A stream of bytes, without anything of ours.
-enum Raw {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixStream),
-}
-
-impl Raw {
-    fn connect(address: &Address) -> Self {
-        #[cfg(unix)]
-        if let Some(path) = address.unix().and_then(driver::UnixName::path) {
-            return Self::Unix(std::os::unix::net::UnixStream::connect(path).expect("the server listens"));
-        }
-        let at = address.socket_addr().expect("an address");
-        Self::Tcp(TcpStream::connect(at).expect("the server listens"))
-    }
-
-    fn read_to_end(&mut self) -> io::Result<usize> {
-        let mut bytes = Vec::new();
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(WAIT)).and_then(|()| stream.read_to_end(&mut bytes))
-            }
-            #[cfg(unix)]
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(WAIT)).and_then(|()| stream.read_to_end(&mut bytes))
-            }
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // The server may have hung up already.
-        let _ = match self {
-            Self::Tcp(stream) => stream.write_all(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.write_all(bytes),
-        };
-    }
-
-    fn shutdown(&self) {
-        let _ = match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
-    }
-}
 
 fn works<S: Stack>(server: &S::Endpoint, client: &S::Endpoint, address: &Address) {
     let here = connect::<S>(client, address);
@@ -73,7 +23,7 @@ pub fn garbage_ends_only_its_own_stream<S: Stack>(env: &Env<S>) {
     let good = connect::<S>(&client, &address);
     let there = accept::<S>(&server);
     for garbage in [&[0xff; 100][..], &[0; 100], b"GET / HTTP/1.1\r\n\r\n", &[5, 1, 2, 3, 4, 5, 6, 7]] {
-        let mut raw = Raw::connect(&address);
+        let mut raw = Raw::<S>::connect(&address);
         raw.write(garbage);
         raw.shutdown();
         // It may be told something before, or be cut off.
@@ -88,7 +38,7 @@ pub fn garbage_ends_only_its_own_stream<S: Stack>(env: &Env<S>) {
 pub fn a_silent_stream_disturbs_nobody<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
-    let _silent: Vec<_> = (0..10).map(|_| Raw::connect(&address)).collect();
+    let _silent: Vec<_> = (0..10).map(|_| Raw::<S>::connect(&address)).collect();
     works::<S>(&server, &client, &address);
 }
 
@@ -99,7 +49,7 @@ pub fn silent_streams_keep_nobody_out<S: Stack>(env: &Env<S>) {
     let server = S::listen(&[env.address()], options).expect("an address is free");
     let address = S::addresses(&server).remove(0);
     let client = env.client(ConfigBuilder::default());
-    let _silent: Vec<_> = (0..20).map(|_| Raw::connect(&address)).collect();
+    let _silent: Vec<_> = (0..20).map(|_| Raw::<S>::connect(&address)).collect();
     works::<S>(&server, &client, &address);
 }
 
@@ -117,8 +67,8 @@ pub fn a_record_that_does_not_end_in_time_ends_its_stream<S: Stack>(env: &Env<S>
     let server = S::listen(&[env.address()], options).expect("an address is free");
     let address = S::addresses(&server).remove(0);
     let client = env.client(config);
-    let relay = Relay::new(&address);
-    let here = connect::<S>(&client, &relay.address);
+    let relay = Relay::<S>::new(&address);
+    let here = connect::<S>(&client, relay.address());
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
@@ -143,22 +93,22 @@ pub fn a_record_that_does_not_end_in_time_ends_its_stream<S: Stack>(env: &Env<S>
 pub fn a_stream_that_is_cut_is_noticed<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
-    let relay = Relay::new(&address);
-    let here = connect::<S>(&client, &relay.address);
+    let relay = Relay::<S>::new(&address);
+    let here = connect::<S>(&client, relay.address());
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
     relay.cut();
     S::closed(&here, WAIT).expect("the cut is noticed");
-    works::<S>(&server, &client, &relay.address);
+    works::<S>(&server, &client, relay.address());
 }
 
 /// Who is gone before he has said who he is.
 pub fn who_hangs_up_at_once_disturbs_nobody<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
     let client = env.client(ConfigBuilder::default());
-    drop(Raw::connect(&address));
-    let mut raw = Raw::connect(&address);
+    drop(Raw::<S>::connect(&address));
+    let mut raw = Raw::<S>::connect(&address);
     raw.write(&[1]);
     drop(raw);
     works::<S>(&server, &client, &address);
@@ -167,7 +117,7 @@ pub fn who_hangs_up_at_once_disturbs_nobody<S: Stack>(env: &Env<S>) {
 /// A peer that writes no more has gone.
 pub fn a_half_closed_stream_is_over<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(ConfigBuilder::default());
-    let mut raw = Raw::connect(&address);
+    let mut raw = Raw::<S>::connect(&address);
     raw.shutdown();
     raw.read_to_end().expect("the server closes its half");
     works::<S>(&server, &env.client(ConfigBuilder::default()), &address);

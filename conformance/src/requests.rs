@@ -1,12 +1,11 @@
 //! Requests and answers.
 
-use std::thread;
 use std::time::Duration;
 
 use driver::RequestError;
 use proto_core::{Close, ConfigBuilder, Message};
 
-use crate::env::{number, pattern, recv};
+use crate::env::{number, pattern, recv, spawn};
 use crate::{Env, Pair, Stack, WAIT};
 
 fn one<S: Stack>(asks: &S::Connection, answers: &S::Connection) {
@@ -101,10 +100,10 @@ pub fn answers_come_in_any_order<S: Stack>(env: &Env<S>) {
 pub fn a_request_to_the_gone_fails<S: Stack>(env: &Env<S>) {
     let Pair { here, there, server: _server, client: _client } = env.pair(ConfigBuilder::default());
     let asked = S::ask(&here, number(1), WAIT);
-    let waits = thread::spawn(asked);
+    let waits = spawn::<S, _>(asked);
     assert!(recv::<S>(&there).request.is_some());
     S::close(&there, Close { linger: Duration::ZERO, ..Close::default() });
-    let failed = waits.join().expect("it does not panic").expect_err("nobody answers");
+    let failed = waits().expect_err("nobody answers");
     // A close may reject what was not answered, or simply end it.
     assert!(matches!(failed, RequestError::Disconnected { .. } | RequestError::Failed { .. }), "{failed:?}");
     S::closed(&here, WAIT).expect("the end is told");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use driver::{Incoming, Received, Scheme};
 use proto_core::{Class, CloseReason, ConfigBuilder, Continuity, Fate, Message, Reconnect};
 
-use crate::env::{accept, connect, number, recv, send};
-use crate::relay::Relay;
+use crate::env::{Relay, accept, connect, number, recv, send};
+use crate::world::Relay as _;
 use crate::{Env, Stack, WAIT};
 
 /// A silence is noticed soon, and the way back is looked for at once.
@@ -23,7 +23,7 @@ pub(crate) fn restless() -> ConfigBuilder {
 
 /// Both ends of a connection whose way can be cut.
 struct Cuttable<S: Stack> {
-    relay: Relay,
+    relay: Relay<S>,
     here: S::Connection,
     there: S::Connection,
     _server: S::Endpoint,
@@ -34,8 +34,8 @@ impl<S: Stack> Cuttable<S> {
     fn new(env: &Env<S>) -> Self {
         let (server, address) = env.server(restless());
         let client = env.client(restless());
-        let relay = Relay::new(&address);
-        let here = connect::<S>(&client, &relay.address);
+        let relay = Relay::<S>::new(&address);
+        let here = connect::<S>(&client, relay.address());
         let there = accept::<S>(&server);
         send::<S>(&here, number(1));
         assert_eq!(recv::<S>(&there).payload, "1");
@@ -171,9 +171,9 @@ pub fn a_session_goes_on_over_another_kind_of_link<S: Stack>(env: &Env<S>) {
     let addresses = [Env::<S>::new(Scheme::Udp).address(), env.address()];
     let server = S::listen(&addresses, env.options(restless())).expect("the addresses are free");
     let [by_datagrams, by_stream] = &S::addresses(&server)[..] else { panic!("it listens on both") };
-    let relay = Relay::new(by_datagrams);
+    let relay = Relay::<S>::new(by_datagrams);
     let client = env.client(restless());
-    let ways = [relay.address.clone(), by_stream.clone()];
+    let ways = [relay.address().clone(), by_stream.clone()];
     let here = S::connect(&client, &ways, WAIT).expect("it hangs").expect("the server answers");
     let there = accept::<S>(&server);
     let session = S::session(&here);

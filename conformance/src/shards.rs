@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use driver::Scheme;
 
-use crate::env::{accept, connect, number, recv, send};
-use crate::relay::Relay;
+use crate::env::{Relay, accept, connect, number, recv, send};
 use crate::sessions::restless;
+use crate::world::Relay as _;
 use crate::{Env, Stack, WAIT};
 
 /// Clients, each of which comes in for itself.
@@ -45,8 +45,8 @@ pub fn newcomers_are_spread<S: Stack>(env: &Env<S>) {
 pub fn sessions_are_found_from_any_shard<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(restless());
     go_on(env, &server, |client| {
-        let relay = Relay::new(&address);
-        let here = connect::<S>(client, &relay.address);
+        let relay = Relay::<S>::new(&address);
+        let here = connect::<S>(client, &relay.address());
         (relay, here, false)
     });
 }
@@ -57,8 +57,8 @@ pub fn sessions_go_on_by_datagrams<S: Stack>(env: &Env<S>) {
     let server = S::listen(&addresses, env.options(restless())).expect("the addresses are free");
     let [by_stream, by_datagrams] = &S::addresses(&server)[..] else { panic!("it listens on both") };
     go_on(env, &server, |client| {
-        let relay = Relay::new(by_stream);
-        let ways = [relay.address.clone(), by_datagrams.clone()];
+        let relay = Relay::<S>::new(by_stream);
+        let ways = [relay.address().clone(), by_datagrams.clone()];
         let here = S::connect(client, &ways, WAIT).expect("it hangs").expect("the server answers");
         (relay, here, true)
     });
@@ -68,7 +68,7 @@ pub fn sessions_go_on_by_datagrams<S: Stack>(env: &Env<S>) {
 fn go_on<S: Stack>(
     env: &Env<S>,
     server: &S::Endpoint,
-    mut begin: impl FnMut(&S::Endpoint) -> (Relay, S::Connection, bool),
+    mut begin: impl FnMut(&S::Endpoint) -> (Relay<S>, S::Connection, bool),
 ) {
     let clients: Vec<_> = (0..CLIENTS / 2).map(|_| env.client(restless())).collect();
     let ends: Vec<_> = clients

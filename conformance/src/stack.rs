@@ -18,6 +18,8 @@ use proto_core::{
     SessionId, Stats,
 };
 
+use crate::world::World;
+
 /// Nothing that a case waits for takes nearly that long.
 pub const WAIT: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub fn is_reached(status: Option<&Status>, wanted: bool) -> Option<bool> {
 
 /// An adapter, in calls that block. `None` where a call did not end in time.
 pub trait Stack: 'static {
+    /// What is around its endpoints.
+    type World: World;
     /// A handle of an endpoint.
     type Endpoint: Clone + Send + Sync + 'static;
     /// A handle of a connection.
@@ -154,6 +158,9 @@ pub trait Stack: 'static {
 
 /// A runtime that can run the futures of `driver`'s handles.
 pub trait Runs: 'static {
+    /// What is around its endpoints.
+    type World: World;
+
     /// Runs a future, at most for a while.
     fn within<T>(wait: Duration, future: impl Future<Output = T>) -> Option<T>;
     /// An endpoint that listens.
@@ -176,6 +183,7 @@ impl Wake for Count {
 }
 
 impl<R: Runs> Stack for Async<R> {
+    type World = R::World;
     type Endpoint = Endpoint;
     type Connection = Connection;
     type Channel = Channel;

@@ -76,11 +76,21 @@ macro_rules! cases {
 #[macro_export]
 macro_rules! streams {
     ($stack:ty, $link:ident) => {
+        $crate::bytes! { $stack, $link }
+        $crate::tests! { $stack, $link;
+            raw: silent_streams_keep_nobody_out a_record_that_does_not_end_in_time_ends_its_stream;
+        }
+    };
+}
+
+/// Those of them that need nothing of an adapter but bytes.
+#[macro_export]
+macro_rules! bytes {
+    ($stack:ty, $link:ident) => {
         $crate::tests! { $stack, $link;
             raw:
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
-                silent_streams_keep_nobody_out who_hangs_up_at_once_disturbs_nobody a_half_closed_stream_is_over
-                a_stream_that_is_cut_is_noticed a_record_that_does_not_end_in_time_ends_its_stream;
+                who_hangs_up_at_once_disturbs_nobody a_half_closed_stream_is_over a_stream_that_is_cut_is_noticed;
             sessions:
                 a_session_goes_on_over_another_kind_of_link;
         }

@@ -12,7 +12,7 @@
 //! - [`Machine`] is anything with the core's verbs; [`Shared`] locks one, and wakes its I/O task after commands.
 //! - [`Node`] is the machine behind the handles: an endpoint of the core, and who waits for what.
 //! - [`Task`] is the I/O task, for any [`Runtime`], on UDP sockets and [streams](link). [`listen`] and [`client`] make it, with the
-//!   handle of the endpoint that it runs.
+//!   handle of the endpoint that it runs; [`carried`] makes an endpoint whose I/O is the caller's, a simulator's for instance.
 //! - [`Endpoint`], [`Connecting`], [`Connection`], [`Channel`] and [`Receipt`] are the handles.
 //!
 //! Every future here may be dropped at any time: no message is lost by it, and nothing of it stays behind.
@@ -65,11 +65,11 @@ pub mod recorded {
     pub use crate::record::{kept_beside, numbered};
 }
 
-pub use link::{LinkOptions, ListenError};
+pub use link::{LinkOptions, ListenError, Places};
 pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};
 pub use node::{Counters, Node};
-pub use open::{BindError, Options, client, listen};
+pub use open::{BindError, Carried, Elsewhere, Options, carried, client, listen};
 pub use path::{Path, Peer, UnixCredentials};
 pub use ports::Ports;
 pub use receipt::Receipt;

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use proto_core::{ConfigBuilder, ConfigError};
+use proto_core::{ConfigBuilder, ConfigError, Now};
 
 use crate::config::{BACKLOG, LINK, config, seed};
 use crate::endpoint::{Known, Resolver};
 use crate::flight::{Birth, Flight, RecordOptions, Tape};
-use crate::link::{LinkOptions, ListenError};
+use crate::link::{LinkOptions, ListenError, Places};
 use crate::node::Node;
 use crate::{Address, Endpoint, Ports, Runtime, Shared, Task, clock, udp};
 
@@ -98,6 +98,61 @@ pub fn client<R: Runtime>(runtime: R, options: Options) -> Result<(Endpoint, Vec
     open(vec![ports], options, false)
 }
 
+/// Where an endpoint lives whose packets, records and timers somebody else carries, a simulator for instance.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// Read once for each turn and each command.
+    pub clock: fn() -> Now,
+    /// All the randomness that it has.
+    pub seed: [u8; 32],
+    /// The address that its datagrams come from; `None` when none can be sent. It is socket 0 of its [paths](Path).
+    pub socket: Option<SocketAddr>,
+    /// Where it says that it listens. Without any it only connects.
+    pub addresses: Vec<Address>,
+}
+
+/// An endpoint that lives elsewhere.
+#[derive(Debug)]
+pub struct Carried {
+    /// The handle.
+    pub endpoint: Endpoint,
+    /// The machine to carry for: what a [`Task`] does otherwise.
+    pub machine: Shared<Node>,
+    /// Where the paths lead that it dials.
+    pub places: Arc<Places>,
+}
+
+/// An endpoint without sockets: see [`Elsewhere`]. It is one shard, and names are not looked up.
+pub fn carried(elsewhere: Elsewhere, options: Options) -> Result<Carried, BindError> {
+    let Options { config: mut builder, record, .. } = options;
+    let Elsewhere { clock, seed, socket, addresses } = elsewhere;
+    builder.accept = !addresses.is_empty();
+    let places = Arc::<Places>::default();
+    let known = Known {
+        encrypts: builder.crypto.is_some(),
+        sockets: socket.into_iter().collect(),
+        places: Arc::clone(&places),
+        addresses,
+        ..Known::default()
+    };
+    let machine = machine(builder, clock, &Birth { seed, server_key: None, generation: 0 }, record.as_ref())?;
+    Ok(Carried { endpoint: Endpoint::on_ports(vec![machine.clone()], known), machine, places })
+}
+
+/// The machine of one shard.
+fn machine(
+    builder: ConfigBuilder,
+    clock: fn() -> Now,
+    birth: &Birth,
+    record: Option<&RecordOptions>,
+) -> Result<Shared<Node>, BindError> {
+    let (settings, now) = (config(builder).build()?, clock());
+    let tape = record.map(|record| Tape::new(record, &settings, birth, now)).transpose();
+    let endpoint = proto_core::Endpoint::new(settings, LINK, birth.seed, now.mono);
+    let flight = Flight::new(endpoint).on(tape.map_err(BindError::Record)?);
+    Ok(Shared::new(Node::new(flight, BACKLOG), clock))
+}
+
 fn open<R: Runtime>(
     ports: Vec<Ports<R>>,
     options: Options,
@@ -123,15 +178,9 @@ fn open<R: Runtime>(
         if is_sharded {
             builder.shard = number as u8;
         }
-        let settings = config(builder).build()?;
-        let (seed, now) = (seed().map_err(BindError::Seed)?, clock::now());
-        let tape = record.as_ref().map(|record| {
-            let birth = Birth { seed, server_key: drawn, generation: 0 };
-            Tape::new(&record.of_shard(number as u8), &settings, &birth, now)
-        });
-        let tape = tape.transpose().map_err(BindError::Record)?;
-        let machine = Flight::new(proto_core::Endpoint::new(settings, LINK, seed, now.mono)).on(tape);
-        let shared = Shared::new(Node::new(machine, BACKLOG), clock::now);
+        let birth = Birth { seed: seed().map_err(BindError::Seed)?, server_key: drawn, generation: 0 };
+        let record = record.as_ref().map(|record| record.of_shard(number as u8));
+        let shared = machine(builder, clock::now, &birth, record.as_ref())?;
         if number == 0 {
             known.sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();
             known.dials_from = ports.shared_sockets;

@@ -29,5 +29,5 @@ pub use listen::ListenError;
 pub(crate) use listen::{Sharing, listen, reserve};
 pub(crate) use moved::Moved;
 pub use options::LinkOptions;
-pub(crate) use places::Places;
+pub use places::Places;
 pub use stats::{Counters, Stats};

@@ -10,7 +10,7 @@ const MAX_PLACES: usize = 1 << 16;
 
 /// The addresses that an endpoint dials: paths are copied often, and name them by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Mutex<Known>);
+pub struct Places(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -37,8 +37,8 @@ impl Places {
         Some(Path { socket: 0, peer: Peer::Dialed(scheme, number) })
     }
 
-    /// The address of a path.
-    pub(crate) fn address(&self, path: Path) -> Option<Arc<Address>> {
+    /// Where a path leads that is dialed.
+    pub fn address(&self, path: Path) -> Option<Arc<Address>> {
         match path.peer {
             Peer::Dialed(_, number) => self.lock().places.get(number as usize).cloned(),
             _ => None,

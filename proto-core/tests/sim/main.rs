@@ -5,6 +5,7 @@ mod chat;
 mod clocks;
 mod core;
 mod drain;
+mod linked;
 mod net;
 mod oracles;
 mod peer;
@@ -25,4 +26,5 @@ mod story;
 mod streams;
 mod table;
 mod traces;
+#[expect(dead_code, reason = "shared with the conformance suite")]
 mod wires;

@@ -3,14 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proto_core::framing::{Deframer, Framer};
-use proto_core::{DialError, DialId, Endpoint, Link, LinkId, Output, Timestamp};
-use simtest::{StreamEvent, StreamId, StreamOp};
-
-use crate::net::At;
+use proto_core::{Dial, DialError, DialId, Link, LinkId, Output, Timestamp};
+use simtest::{Addr, StreamEvent, StreamId, StreamOp};
 
 const LINK: Link = Link::stream(2000);
 /// What one record and its length need at most.
 const ROOM: usize = 2003;
+
+/// The verbs about streams, of an endpoint or of whatever is around one.
+pub(crate) trait Linked {
+    fn link_up(&mut self, now: Timestamp, from: Addr, link: Link) -> Option<LinkId>;
+    fn link_down(&mut self, now: Timestamp, id: LinkId);
+    fn link_broken(&mut self, now: Timestamp, id: LinkId, why: &'static str);
+    fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]);
+    fn record_limit(&self, id: LinkId) -> usize;
+    fn poll_link(&mut self) -> Option<LinkId>;
+    fn poll_record(&mut self, now: Timestamp, id: LinkId, out: &mut Vec<u8>) -> Output;
+    fn has_link(&self, id: LinkId) -> bool;
+    fn poll_dial(&mut self) -> Option<Dial<Addr>>;
+    fn dialed(&mut self, now: Timestamp, id: DialId, link: Link) -> Option<LinkId>;
+    fn dial_failed(&mut self, now: Timestamp, id: DialId, error: DialError);
+}
 
 #[derive(Clone, Debug, Default)]
 struct Wire {
@@ -36,7 +49,7 @@ impl Wires {
     pub(crate) fn on_stream(
         &mut self,
         now: Timestamp,
-        endpoint: &mut Endpoint<At>,
+        endpoint: &mut impl Linked,
         stream: StreamId,
         event: StreamEvent<'_>,
     ) {
@@ -48,10 +61,10 @@ impl Wires {
                     None => self.ops.push_back(StreamOp::Reset { stream }),
                 }
             }
-            StreamEvent::Accepted { from } => {
-                let link = endpoint.link_up(now, At::Stream(from), LINK);
-                self.open(stream, link);
-            }
+            StreamEvent::Accepted { from } => match endpoint.link_up(now, from, LINK) {
+                Some(link) => self.open(stream, link),
+                None => self.ops.push_back(StreamOp::Reset { stream }),
+            },
             StreamEvent::Read(mut bytes) => {
                 let Some(wire) = self.open.get_mut(&stream) else { return };
                 let Some(link) = wire.link else { return };
@@ -102,29 +115,49 @@ impl Wires {
         self.ready.insert(stream);
     }
 
-    fn lose(&mut self, now: Timestamp, endpoint: &mut Endpoint<At>, link: Option<LinkId>) {
+    fn lose(&mut self, now: Timestamp, endpoint: &mut impl Linked, link: Option<LinkId>) {
         if let Some(link) = link {
             self.streams.remove(&link);
             endpoint.link_down(now, link);
         }
     }
 
+    /// Nobody is there any more.
+    pub(crate) fn reset_all(&mut self) {
+        let streams =
+            std::mem::take(&mut self.open).into_keys().chain(std::mem::take(&mut self.dials).into_keys());
+        self.ops.clear();
+        self.ops.extend(streams.map(|stream| StreamOp::Reset { stream }));
+        self.streams.clear();
+        self.ready.clear();
+    }
+
+    /// What is to be done with a stream, whatever the endpoint says.
+    pub(crate) fn poll_op(&mut self) -> Option<StreamOp> {
+        self.ops.pop_front()
+    }
+
+    /// Whether everything that was to go out is on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.ops.is_empty() && self.open.values().all(|wire| wire.link.is_none())
+    }
+
     pub(crate) fn poll_stream(
         &mut self,
         now: Timestamp,
-        endpoint: &mut Endpoint<At>,
+        endpoint: &mut impl Linked,
         streams: simtest::Streams<'_>,
         out: &mut Vec<u8>,
     ) -> Option<StreamOp> {
         while let Some(dial) = endpoint.poll_dial() {
             match dial {
-                proto_core::Dial::Begin { id, address } => {
+                Dial::Begin { id, address } => {
                     let stream = StreamId::new(self.dialed);
                     self.dialed += 1;
                     self.dials.insert(stream, id);
-                    self.ops.push_back(StreamOp::Dial { stream, to: address.addr() });
+                    self.ops.push_back(StreamOp::Dial { stream, to: address });
                 }
-                proto_core::Dial::Cancel(id) => {
+                Dial::Cancel(id) => {
                     let stream =
                         self.dials.iter().find(|&(_, known)| *known == id).map(|(&stream, _)| stream);
                     if let Some(stream) = stream {

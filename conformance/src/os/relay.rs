@@ -1,5 +1,6 @@
-//! A way between a client and a server that can fail.
+//! A way between sockets that can fail.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
@@ -107,16 +108,15 @@ impl Control {
     }
 }
 
-/// A way to a server that carries everything until it is told not to.
-pub(crate) struct Relay {
-    /// Where it is, instead of the server.
-    pub(crate) address: Address,
+/// A way between sockets.
+pub struct Relay {
+    address: Address,
     control: Arc<Control>,
     _dir: TempDir,
 }
 
-impl Relay {
-    pub(crate) fn new(to: &Address) -> Self {
+impl crate::world::Relay for Relay {
+    fn new(to: &Address) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let control = Arc::new(Control {
             to: Mutex::new(to.clone()),
@@ -156,40 +156,45 @@ impl Relay {
         Self { address, control, _dir: dir }
     }
 
-    /// Takes everything, and gives nothing on.
-    pub(crate) fn swallow(&self) {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn swallow(&self) {
         self.control.swallows.store(true, Ordering::Relaxed);
     }
 
-    /// Says this to the server, in the client's name.
-    pub(crate) fn say(&self, bytes: &[u8]) {
+    fn say(&self, bytes: &[u8]) {
         for far in self.control.streams.lock().expect("nobody panics").iter_mut().skip(1).step_by(2) {
             // The server may be gone.
             let _ = far.write_all(bytes);
         }
     }
 
-    /// Ends the streams; datagrams have none.
-    pub(crate) fn cut(&self) {
+    fn cut(&self) {
         for stream in self.control.streams.lock().expect("nobody panics").drain(..) {
             stream.shut();
         }
     }
 
-    /// From here on it leads there.
-    pub(crate) fn redirect(&self, to: &Address) {
+    fn redirect(&self, to: &Address) {
         *self.control.to() = to.clone();
     }
 
-    /// Carries everything again.
-    pub(crate) fn heal(&self) {
+    fn heal(&self) {
         self.control.swallows.store(false, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.cut();
+        crate::world::Relay::cut(self);
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 use std::{fmt, io};
 
 use proto_core::{Close, Config, Drain, Now, Stats};
 
 use crate::flight::{Birth, Flight, RecordOptions, Tape};
 use crate::link::{self, Places};
-use crate::node::{Counters, Node};
+use crate::node::{Counters, Node, Topic};
+use crate::wait::Attempt;
 use crate::{
     Address, ConnectError, Connecting, Connection, End, LINK, Lookup, Path, Scheme, Shared, Undecided, udp,
     wait,
@@ -29,6 +32,12 @@ struct Owner {
     next: AtomicUsize,
     known: Known,
 }
+
+/// How long a name is waited for while there is something else to try.
+const LOOKUP_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What a lookup has found.
+type Found = io::Result<Vec<SocketAddr>>;
 
 /// Looks up names.
 pub(crate) struct Resolver(pub(crate) Box<dyn Fn(String, u16) -> Lookup + Send + Sync>);
@@ -180,7 +189,8 @@ impl Endpoint {
         }
     }
 
-    /// The same addresses with the names of UDP addresses looked up, all at once, which takes at most 8 s. A name becomes the first of
+    /// The same addresses with the names of UDP addresses looked up, all at once, which takes at most 8 s, and no longer than 250 ms
+    /// where there is anything else to try. A name becomes the first of
     /// its addresses that a socket can reach, those of IPv4 before others; the rest are tried after everything else, so that blocked
     /// UDP costs the time of one way and not of each. A name without an address is left out, as long as there is anything else to try.
     /// The names of streams are looked up each time that they are dialed.
@@ -191,7 +201,7 @@ impl Endpoint {
             let resolver = self.0.known.resolver.as_ref().filter(|_| !is_known)?;
             Some((resolver.0)(host.to_lookup(), port))
         };
-        let mut looked_up = join_all(addresses.iter().map(lookup).collect()).await;
+        let mut looked_up = self.join_all(addresses.iter().map(lookup).collect()).await;
         let (mut found, mut others, mut failed) = (Vec::new(), Vec::new(), None);
         for (address, looked_up) in addresses.iter().zip(&mut looked_up) {
             let Some(looked_up) = looked_up.take() else {
@@ -215,6 +225,42 @@ impl Endpoint {
         }
         found.append(&mut others);
         failed.filter(|_| found.is_empty()).map_or(Ok(found), Err)
+    }
+
+    /// The results of all lookups, which go on together. Where one is `None`, or has found something, the others have not much time
+    /// left.
+    async fn join_all(&self, mut lookups: Vec<Option<Lookup>>) -> Vec<Option<Found>> {
+        let shard = &self.shards()[0];
+        let mut found: Vec<Option<Found>> = lookups.iter().map(|_| None).collect();
+        let mut can_go_on = lookups.iter().any(Option::is_none);
+        let mut patience = None;
+        poll_fn(|cx| {
+            for (lookup, found) in lookups.iter_mut().zip(&mut found) {
+                if let Some(Poll::Ready(places)) = lookup.as_mut().map(|lookup| lookup.as_mut().poll(cx)) {
+                    can_go_on |= places.as_ref().is_ok_and(|places| !places.is_empty());
+                    *found = Some(places);
+                    *lookup = None;
+                }
+            }
+            if lookups.iter().all(Option::is_none) {
+                return Poll::Ready(());
+            }
+            if !can_go_on {
+                return Poll::Pending;
+            }
+            let patience = patience.get_or_insert_with(|| {
+                let until = shard.now().mono + LOOKUP_PATIENCE;
+                wait::until(shard, move |_, now| match until <= now.mono {
+                    true => Attempt::Look(()),
+                    false => Attempt::Wait(Topic::Time, Some(until)),
+                })
+            });
+            Pin::new(patience).poll(cx)
+        })
+        .await;
+        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "it takes longer than to try the others"));
+        let with = |(lookup, found): (Option<Lookup>, Option<Found>)| lookup.map_or(found, |_| Some(late()));
+        lookups.into_iter().zip(found).map(with).collect()
     }
 
     fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
@@ -328,25 +374,6 @@ impl Endpoint {
         self.0.known.links.iter().for_each(|counters| stats += counters.get());
         stats
     }
-}
-
-/// What a lookup has found.
-type Found = io::Result<Vec<SocketAddr>>;
-
-/// The results of all lookups, which go on together.
-async fn join_all(mut lookups: Vec<Option<Lookup>>) -> Vec<Option<Found>> {
-    let mut found: Vec<Option<Found>> = lookups.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        for (lookup, found) in lookups.iter_mut().zip(&mut found) {
-            if let Some(Poll::Ready(places)) = lookup.as_mut().map(|lookup| lookup.as_mut().poll(cx)) {
-                *found = Some(places);
-                *lookup = None;
-            }
-        }
-        if lookups.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    found
 }
 
 fn unspecified() -> SocketAddr {

@@ -16,6 +16,8 @@ pub(crate) enum Topic {
     Undecided,
     /// The end of all connections.
     Idle,
+    /// Nothing but the time that comes.
+    Time,
     /// Something of one connection.
     Of(ConnectionId, What),
 }

@@ -5,6 +5,7 @@ mod admission;
 mod cancel;
 mod connections;
 pub(crate) mod harness;
+mod lookup;
 mod messages;
 mod reconnect;
 mod requests;

@@ -76,20 +76,26 @@ fn published_clients_of_the_piano_work_unmodified() {
         Ok(place) => place,
         Err(why) => return skip("published clients of Multiplayer Piano were", &why),
     };
-    let data = tempdir().unwrap();
-    let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0"]);
-    let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
-    drive(place.path(), "conformance.mjs", &[&url], data.path(), server);
     let salt = place.path().join("salt");
-    write_private(&salt, "a salt of this test alone");
-    for (mode, option, value) in
-        [("--salted", "--salt-file", salt.to_str().unwrap()), ("--drop", "--crown-on-leave", "drop")]
-    {
-        let data = tempdir().unwrap();
-        let server = Server::start_with(data.path(), &["--http", "127.0.0.1:0", option, value]);
-        let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
-        drive(place.path(), "conformance.mjs", &[&url, mode], data.path(), server);
-    }
+    std::fs::write(&salt, "a salt of this test alone").unwrap();
+    let salt = salt.to_str().unwrap();
+    let ways: [(&[&str], &[&str]); 3] = [
+        (&[], &[]),
+        (&["--salted"], &["--salt-file", salt]),
+        (&["--drop"], &["--crown-on-leave", "drop"]),
+    ];
+    std::thread::scope(|scope| {
+        for (mode, options) in ways {
+            scope.spawn(|| {
+                let data = tempdir().unwrap();
+                let options = [&["--http", "127.0.0.1:0"], options].concat();
+                let server = Server::start_with(data.path(), &options);
+                let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
+                let arguments = [&[&*url], mode].concat();
+                drive(place.path(), "conformance.mjs", &arguments, data.path(), server);
+            });
+        }
+    });
 }
 
 #[test]

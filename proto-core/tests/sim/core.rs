@@ -244,7 +244,7 @@ fn everything_holds_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
     *sim = stormy(seed);
 }
 
-#[simtest::test(seeds = 0..2000)]
+#[simtest::test(seeds = 0..1000)]
 fn whoever_was_put_away_is_as_it_was(sim: &mut Sim<Peer>, seed: u64) {
     let [server, client] = [true, false].map(|accept| sleepy(accept).build().expect("sound"));
     *sim = everything(seed, &server, &client);

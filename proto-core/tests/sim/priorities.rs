@@ -167,8 +167,9 @@ struct Waits {
 impl Waits {
     fn measure(priorities: [u8; 2], loss: u32) -> Self {
         const SPAN: Duration = Duration::from_secs(12);
+        const SEEDS: u64 = 4;
         let mut waits = Self::default();
-        for seed in 0..8 {
+        for seed in 0..SEEDS {
             let mut sim = Sim::new("priorities");
             let s = sim.node("s", talker(priorities, None));
             let a = sim.node("a", talker(priorities, Some(s.addr())));
@@ -192,7 +193,7 @@ impl Waits {
             let packets = outcome.node(a).map_or(1, |node| node.packets);
             waits.packet = waits.packet.max(SPAN / packets as u32);
         }
-        assert!(waits.left.len() > 8 * 400, "{} small messages", waits.left.len());
+        assert!(waits.left.len() > SEEDS as usize * 400, "{} small messages", waits.left.len());
         waits.left.sort_unstable();
         waits.arrived.sort_unstable();
         println!(

@@ -66,7 +66,7 @@ fn a_connection_outlives_its_addresses() {
 }
 
 /// The clients of a campaign change their addresses as well.
-#[simtest::test(seeds = 0..2000)]
+#[simtest::test(seeds = 0..1000)]
 fn everything_holds_while_addresses_change(sim: &mut Sim<Peer>, seed: u64) {
     let config = |accept| settings(accept).build().expect("sound");
     *sim = everything(seed, &config(true), &config(false));

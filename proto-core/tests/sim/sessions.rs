@@ -39,7 +39,7 @@ fn restless_run(seed: u64) -> Sim<Peer> {
     sim
 }
 
-#[simtest::test(seeds = 0..10_000)]
+#[simtest::test(seeds = 0..5000)]
 fn sessions_outlive_their_links_in_every_weather(sim: &mut Sim<Peer>, seed: u64) {
     *sim = restless_run(seed);
 }

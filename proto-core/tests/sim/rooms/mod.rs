@@ -189,7 +189,7 @@ pub(crate) fn stormy_with(seed: u64, count: usize, rooms: &RoomConfig) -> Sim<Ro
     sim
 }
 
-#[simtest::test(seeds = 0..10_000)]
+#[simtest::test(seeds = 0..3000)]
 fn rooms_keep_their_promises_whatever_happens(sim: &mut Sim<RoomNode>, seed: u64) {
     *sim = stormy_with(seed, 3 + (seed % 3) as usize, &rooms());
 }
@@ -223,12 +223,12 @@ pub(crate) fn passing(seed: u64, chat: &ChatConfig) -> Sim<RoomNode> {
     sim
 }
 
-#[simtest::test(seeds = 0..2_000)]
+#[simtest::test(seeds = 0..1000)]
 fn rooms_keep_their_promises_while_logs_end(sim: &mut Sim<RoomNode>, seed: u64) {
     *sim = passing(seed, &ChatConfig::default());
 }
 
-#[simtest::test(seeds = 0..40)]
+#[simtest::test(seeds = 0..16)]
 fn fifty_people_keep_the_promises_too(sim: &mut Sim<RoomNode>, seed: u64) {
     *sim = stormy_with(seed, 50, &rooms());
 }

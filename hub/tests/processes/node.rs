@@ -84,15 +84,16 @@ fn published_clients_of_the_piano_work_unmodified() {
         (&["--salted"], &["--salt-file", salt]),
         (&["--drop"], &["--crown-on-leave", "drop"]),
     ];
+    let place = place.path();
     std::thread::scope(|scope| {
         for (mode, options) in ways {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 let data = tempdir().unwrap();
                 let options = [&["--http", "127.0.0.1:0"], options].concat();
                 let server = Server::start_with(data.path(), &options);
                 let url = format!("{}/ws", web(&server).replace("http://", "ws://"));
                 let arguments = [&[&*url], mode].concat();
-                drive(place.path(), "conformance.mjs", &arguments, data.path(), server);
+                drive(place, "conformance.mjs", &arguments, data.path(), server);
             });
         }
     });

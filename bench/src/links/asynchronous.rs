@@ -7,7 +7,7 @@ use adapter_tokio::Message;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
@@ -22,16 +22,19 @@ const KINDS: usize = 61;
 const SILENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn take_part(job: &Job, address: Option<&str>) {
-    run(async {
+    let (job, address) = (*job, address.map(str::to_owned));
+    let part = async move {
         match address {
             None => {
                 let (listener, address) = Listener::bind(job.stack).await;
                 println!("{address}");
-                serve(job, listener.accept().await).await;
+                serve(&job, listener.accept().await).await;
             }
-            Some(address) => ask(job, Dialer::new(job.stack).connect(address).await).await,
+            Some(address) => ask(&job, Dialer::new(job.stack).connect(&address).await).await,
         }
-    });
+    };
+    // A task, as the work of any server is: tokio wakes the future that `block_on` was given by way of the system.
+    runtime().block_on(async { tokio::spawn(part).await.expect("no panic") });
 }
 
 /// Different messages that are sent in turn, numbered.
@@ -41,8 +44,11 @@ fn messages(size: usize) -> [Bytes; KINDS] {
 
 /// Runs `future` on one thread.
 pub(super) fn run<F: Future>(future: F) -> F::Output {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
-    LocalSet::new().block_on(&runtime, future)
+    LocalSet::new().block_on(&runtime(), future)
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a tokio runtime")
 }
 
 async fn serve(job: &Job, mut end: End) {

@@ -24,14 +24,10 @@
 mod endpoint;
 mod runtime;
 
+pub use driver::protocol::*;
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
-    Incoming, LinkOptions, Options, Peer, Receipt, Received, RecordOptions, RequestError, Scheme, Status,
-    Undecided, UnixCredentials, UnixName, Watch, clock, link, udp,
+    Incoming, LinkOptions, ListenError, Options, Peer, Receipt, Received, RecordOptions, RequestError,
+    Scheme, Status, Undecided, UnixCredentials, UnixName, Watch, clock, link, udp,
 };
 pub use endpoint::Endpoint;
-pub use proto_core::{
-    Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Continuity, Fate, Message, MessageId, Phase, Policy, Rate, ReceiptKind, ReceiveLimits,
-    Refusal, RequestId, SendError, SendLimits, Stats, crypto,
-};

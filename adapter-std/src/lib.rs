@@ -37,15 +37,11 @@ mod runtime;
 pub use channel::Channel;
 pub use connecting::Connecting;
 pub use connection::{Connection, Watch};
+pub use driver::protocol::*;
 pub use driver::{
-    Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, Peer,
-    Received, RecordOptions, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials, UnixName,
-    WaitError as Error, clock, link, udp,
+    Address, AddressError, BindError, ConnectError, Counters, End, Host, Incoming, LinkOptions, ListenError,
+    Peer, Received, RecordOptions, RequestError, Scheme, Status, TimedOut, Undecided, UnixCredentials,
+    UnixName, WaitError as Error, clock, link, udp,
 };
 pub use endpoint::{Endpoint, Options};
-pub use proto_core::{
-    Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Continuity, Drain, Fate, GoAway, Message, MessageId, Phase, Policy, Rate, ReceiptKind,
-    ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, crypto,
-};
 pub use receipt::Receipt;

@@ -26,6 +26,7 @@ mod endpoint;
 mod runtime;
 pub mod udp;
 
+pub use driver::protocol::*;
 pub use driver::{
     Address, AddressError, BindError, Channel, ConnectError, Connecting, Connection, Counters, End, Host,
     Incoming, LINK, LinkOptions, ListenError, Machine, Options, Path, Peer, Receipt, Received, RecordOptions,
@@ -33,8 +34,3 @@ pub use driver::{
     link, seed,
 };
 pub use endpoint::Endpoint;
-pub use proto_core::{
-    Advice, Batch, Blocked, Cancel, ChannelOptions, Class, ClockOffset, Close, CloseReason, Closed, Config,
-    ConfigBuilder, Continuity, Credentials, Drain, Fate, GoAway, Message, MessageId, Phase, Policy, Rate,
-    ReceiptKind, ReceiveLimits, Refusal, RequestId, SendError, SendLimits, Stats, UnixPeer, code, crypto,
-};

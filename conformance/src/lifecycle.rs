@@ -176,7 +176,7 @@ pub fn the_first_that_works_is_kept<S: Stack>(env: &Env<S>) {
     let there = accept::<S>(&server);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
-    assert_eq!(S::peer(&there).scheme(), env.scheme);
+    assert_eq!((S::peer(&here).scheme(), S::peer(&there).scheme()), (env.scheme, env.scheme));
 }
 
 /// Two servers cannot have one address.

@@ -179,6 +179,7 @@ pub fn a_session_goes_on_over_another_kind_of_link<S: Stack>(env: &Env<S>) {
     let session = S::session(&here);
     send::<S>(&here, number(1));
     assert_eq!(recv::<S>(&there).payload, "1");
+    assert_eq!((S::peer(&here).scheme(), S::peer(&there).scheme()), (Scheme::Udp, Scheme::Udp));
     relay.swallow();
     send::<S>(&here, number(2));
     send::<S>(&there, number(3));
@@ -187,4 +188,5 @@ pub fn a_session_goes_on_over_another_kind_of_link<S: Stack>(env: &Env<S>) {
         assert_eq!((continuity, &message.payload[..]), (Continuity::Continuous, expected.as_bytes()));
     }
     assert_eq!(S::session(&here), session);
+    assert_eq!((S::peer(&here).scheme(), S::peer(&there).scheme()), (env.scheme, env.scheme));
 }

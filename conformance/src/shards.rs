@@ -46,7 +46,7 @@ pub fn sessions_are_found_from_any_shard<S: Stack>(env: &Env<S>) {
     let (server, address) = env.server(restless());
     go_on(env, &server, |client| {
         let relay = Relay::<S>::new(&address);
-        let here = connect::<S>(client, &relay.address());
+        let here = connect::<S>(client, relay.address());
         (relay, here, false)
     });
 }

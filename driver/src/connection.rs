@@ -247,9 +247,10 @@ impl Connection {
         self.0.id.shard()
     }
 
-    /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.
+    /// The peer, as far as the link tells that it has now, or had last: for a Unix socket that was accepted, whose process it is. Before
+    /// there was any, and once the connection is over and forgotten, it is the first that was tried.
     pub fn peer(&self) -> Peer {
-        self.0.peer
+        self.0.shared.inspect(|node| node.peer(self.0.id)).unwrap_or(self.0.peer)
     }
 
     /// Tells the connection from every other one of its endpoint.

@@ -250,9 +250,12 @@ impl Endpoint {
             }
             let patience = patience.get_or_insert_with(|| {
                 let until = shard.now().mono + LOOKUP_PATIENCE;
-                wait::until(shard, move |_, now| match until <= now.mono {
-                    true => Attempt::Look(()),
-                    false => Attempt::Wait(Topic::Time, Some(until)),
+                wait::until(shard, move |_, now| {
+                    if until <= now.mono {
+                        Attempt::Look(())
+                    } else {
+                        Attempt::Wait(Topic::Time, Some(until))
+                    }
                 })
             });
             Pin::new(patience).poll(cx)

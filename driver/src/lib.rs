@@ -65,6 +65,17 @@ pub mod recorded {
     pub use crate::record::{kept_beside, numbered};
 }
 
+/// What of the core the users of an adapter name: each adapter has it all.
+pub mod protocol {
+    pub use proto_core::{
+        Advice, Batch, Blocked, Cancel, ChannelOptions, ChannelStats, Class, ClockOffset, Close, CloseReason,
+        Closed, Config, ConfigBuilder, ConfigError, Congestion, Continuity, Credentials, DialError, Drain,
+        Fate, GoAway, Message, MessageId, OpenError, Phase, Policy, Rate, ReceiptKind, ReceiveLimits,
+        Reconnect, Refusal, RequestId, Retry, Secret, SendError, SendLimits, SessionId, Shard, Stats,
+        UnixPeer, code, crypto,
+    };
+}
+
 pub use link::{LinkOptions, ListenError, Places};
 pub use machine::{End, Machine};
 pub use mailbox::{Mailbox, Unposted};

@@ -192,7 +192,7 @@ pub struct ConfigBuilder {
     pub max_connections: usize,
     /// Handshakes that may be under way. 4096.
     pub max_pending: usize,
-    /// Handshakes that may be under way from one prefix of addresses. 16.
+    /// Handshakes that may be under way from one prefix of addresses by datagrams; by streams eight times as many. 16.
     pub max_pending_per_prefix: usize,
     /// New clients that are let in a second; others are told to come back later. 10,000; at most 1,000,000.
     pub accept_rate: u32,

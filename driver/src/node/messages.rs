@@ -9,9 +9,9 @@ use proto_core::{
 
 use super::entry::Holder;
 use super::{Node, Topic, What};
-use crate::Wakes;
 use crate::flight::Conn;
 use crate::wait::Attempt;
+use crate::{Peer, Wakes};
 
 impl Node {
     /// The connection, while it is not over.
@@ -21,6 +21,11 @@ impl Node {
     }
 
     /// The connection, to look at.
+    /// Where the peer is, as long as the connection is known.
+    pub(crate) fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        self.endpoint.address(id).map(|path| path.peer)
+    }
+
     pub(crate) fn look(&self, id: ConnectionId) -> Option<proto_core::ConnectionRef<'_>> {
         self.endpoint.get(id)
     }

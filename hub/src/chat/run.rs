@@ -9,7 +9,7 @@ use std::time::Duration;
 use adapter_tokio::{Endpoint, LinkOptions, Options, clock};
 use proto_core::chat::{Client, ClientConfig, ClientSecret, RejectReason};
 use proto_core::room::{self, Carriage};
-use proto_core::{ConfigBuilder, Message, SendError};
+use proto_core::{ConfigBuilder, Message, Reconnect, SendError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ use super::words;
 use crate::cli::{ChatArgs, exit};
 use crate::signals::Signals;
 
+/// The longest delay before another attempt: somebody waits for it, and gives up after a while.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 /// Words about the link that wait to be shown; older ones give way.
 const MAX_WORDS: usize = 16;
 
@@ -56,8 +58,9 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
         let _ = writeln!(io::stderr(), "bowline: {warning}");
     }
     let (crypto, stranger) = known::crypto(&args.crypto, &args.urls).map_err(io::Error::other)?;
-    let options =
-        Options { config: ConfigBuilder { crypto, ..ConfigBuilder::chat() }, links, ..Options::default() };
+    let reconnect = Some(Reconnect { cap: MAX_DELAY, ..Reconnect::default() });
+    let config = ConfigBuilder { crypto, reconnect, ..ConfigBuilder::chat() };
+    let options = Options { config, links, ..Options::default() };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();

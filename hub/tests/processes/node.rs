@@ -79,11 +79,8 @@ fn published_clients_of_the_piano_work_unmodified() {
     let salt = place.path().join("salt");
     std::fs::write(&salt, "a salt of this test alone").unwrap();
     let salt = salt.to_str().unwrap();
-    let ways: [(&[&str], &[&str]); 3] = [
-        (&[], &[]),
-        (&["--salted"], &["--salt-file", salt]),
-        (&["--drop"], &["--crown-on-leave", "drop"]),
-    ];
+    let ways: [(&[&str], &[&str]); 3] =
+        [(&[], &[]), (&["--salted"], &["--salt-file", salt]), (&["--drop"], &["--crown-on-leave", "drop"])];
     let place = place.path();
     std::thread::scope(|scope| {
         for (mode, options) in ways {

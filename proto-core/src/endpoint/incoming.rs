@@ -253,9 +253,13 @@ impl<A: Address> Endpoint<A> {
         if self.incoming.accepts.take(now, allowed) { Ok(()) } else { Err(Drop::AcceptRate) }
     }
 
-    /// Whether those at `address` take as much room as they may.
+    /// Whether those at `address` take as much room as they may. Streams have room from the moment that they are there, many come at once,
+    /// and none comes from where it does not say.
     pub(super) fn is_crowded(&self, address: A) -> bool {
-        self.incoming.waiting.of_prefix(address) >= self.config.max_pending_per_prefix
+        const STREAMS: usize = 8;
+        let most = self.config.max_pending_per_prefix;
+        let most = if address.is_stream() { most.saturating_mul(STREAMS) } else { most };
+        self.incoming.waiting.of_prefix(address) >= most
     }
 
     /// Sends a client away.

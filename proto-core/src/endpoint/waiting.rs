@@ -26,10 +26,15 @@ pub(super) type Ticket = u64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitingRoom {
     count: usize,
-    by_prefix: BTreeMap<u64, usize>,
+    /// Streams by themselves.
+    by_prefix: BTreeMap<(u64, bool), usize>,
     next: Ticket,
     /// Those whose turn it is to say something, since when.
     unproven: BTreeMap<Ticket, (Timestamp, Waiter)>,
+}
+
+fn place<A: Address>(address: A) -> Option<(u64, bool)> {
+    address.prefix().map(|prefix| (prefix, address.is_stream()))
 }
 
 impl WaitingRoom {
@@ -39,8 +44,8 @@ impl WaitingRoom {
 
     pub(super) fn begin<A: Address>(&mut self, now: Timestamp, address: A, waiter: Waiter) -> Ticket {
         self.count += 1;
-        if let Some(prefix) = address.prefix() {
-            *self.by_prefix.entry(prefix).or_default() += 1;
+        if let Some(place) = place(address) {
+            *self.by_prefix.entry(place).or_default() += 1;
         }
         self.wait_again(now, waiter)
     }
@@ -68,19 +73,19 @@ impl WaitingRoom {
     pub(super) fn end<A: Address>(&mut self, address: A, ticket: Ticket) {
         self.unproven.remove(&ticket);
         self.count -= 1;
-        if let Some(prefix) = address.prefix()
-            && let Some(count) = self.by_prefix.get_mut(&prefix)
+        if let Some(place) = place(address)
+            && let Some(count) = self.by_prefix.get_mut(&place)
         {
             *count -= 1;
             if *count == 0 {
-                self.by_prefix.remove(&prefix);
+                self.by_prefix.remove(&place);
             }
         }
     }
 
-    /// How many the network of an address has; none where there are no networks.
+    /// How many the network of an address has, by streams if it is one's, and otherwise by datagrams; none where there are no networks.
     pub(super) fn of_prefix<A: Address>(&self, address: A) -> usize {
-        address.prefix().and_then(|prefix| self.by_prefix.get(&prefix)).copied().unwrap_or(0)
+        place(address).and_then(|place| self.by_prefix.get(&place)).copied().unwrap_or(0)
     }
 
     /// The connections that have waited for too long, those first that have for longest.

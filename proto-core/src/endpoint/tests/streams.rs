@@ -485,6 +485,28 @@ fn a_full_server_says_so_on_a_stream() {
     assert_eq!(world.dropped(SERVER, Drop::Busy), 1);
 }
 
+/// Those of one network that come by streams are many at once, and none of them has said anything when the next is there; they are not
+/// counted among those who come by datagrams.
+#[test]
+fn one_network_may_come_by_many_streams_at_once_and_not_by_any_number() {
+    let server = ConfigBuilder { max_pending_per_prefix: 4, ..server_config() };
+    let mut world = World::new(server, ConfigBuilder::default());
+    let open =
+        |world: &mut World| world.nodes[SERVER].link_up(world.now, At::Stream(CLIENT), Link::stream(4000));
+    for _ in 0..31 {
+        open(&mut world);
+    }
+    world.connect(&[BY_STREAM]);
+    world.run(ms(100));
+    assert_eq!((world.established(CLIENT).len(), world.dropped(SERVER, Drop::Busy)), (1, 0));
+    open(&mut world);
+    open(&mut world);
+    assert_eq!(world.dropped(SERVER, Drop::Busy), 1);
+    world.connect(&[At::Datagrams(SERVER)]);
+    world.run(ms(100));
+    assert_eq!((world.established(CLIENT).len(), world.dropped(SERVER, Drop::Busy)), (2, 1));
+}
+
 #[test]
 fn a_client_that_says_nothing_is_shown_out() {
     let mut world = World::new(server_config(), ConfigBuilder::default());

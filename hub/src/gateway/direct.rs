@@ -56,12 +56,13 @@ impl Gateway {
         if self.config.limits && !sender.direct.take(now.mono, DIRECT) {
             return Err(Ignored::TooOften);
         }
-        let in_room = self.guests.iter().filter(|(_, guest)| guest.place.as_ref() == Some(&place));
+        let in_room = self.places.get(&place).into_iter().flat_map(|here| &here.guests);
         let (mut ids, mut is_there) = (Vec::new(), false);
-        for (id, guest) in in_room {
-            is_there |= guest.user == Some(to);
-            if guest.user == Some(to) || guest.user == Some(from) {
-                ids.push(*id);
+        for &id in in_room {
+            let user = self.guests.get(&id).and_then(|guest| guest.user);
+            is_there |= user == Some(to);
+            if user == Some(to) || user == Some(from) {
+                ids.push(id);
             }
         }
         if !is_there {

@@ -60,7 +60,7 @@ pub(crate) struct Gateway {
     config: GatewayConfig,
     guests: BTreeMap<GuestId, Guest>,
     last: GuestId,
-    cursors: tell::Cursors,
+    places: tell::Places,
     deadlines: BTreeSet<(Timestamp, GuestId)>,
     /// Guests for whom there is something, each once.
     ready: Vec<GuestId>,
@@ -77,7 +77,7 @@ impl Gateway {
             config,
             guests: BTreeMap::new(),
             last: 0,
-            cursors: tell::Cursors::default(),
+            places: tell::Places::default(),
             deadlines: BTreeSet::new(),
             ready: Vec::new(),
             subscribed: BTreeSet::new(),
@@ -122,6 +122,7 @@ impl Gateway {
         let Some(guest) = self.guests.remove(&id) else { return };
         self.deadlines.remove(&(guest.deadline, id));
         self.subscribed.remove(&id);
+        self.leaves(id, guest.place.as_ref());
         self.stats.dropped(Dropped::Gone, guest.frames() as u64);
         hall.close(now, Peer::Guest(id), Departure::Left);
     }

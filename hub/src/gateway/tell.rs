@@ -1,6 +1,6 @@
 //! What the rooms tell their guests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,8 +16,16 @@ use super::json::Text;
 use super::limits::MAX_CLOCK_ERROR_MS;
 use super::{Gateway, GuestId};
 
-/// Where guests were last shown cursors, by room.
-pub(super) type Cursors = BTreeMap<Arc<str>, BTreeMap<UserId, Position>>;
+/// The guests in one room.
+#[derive(Debug, Default)]
+pub(super) struct Here {
+    pub(super) guests: BTreeSet<GuestId>,
+    /// Where they were last shown cursors.
+    pub(super) shown: BTreeMap<UserId, Position>,
+}
+
+/// The rooms with guests in them, by their logs.
+pub(super) type Places = BTreeMap<Arc<str>, Here>;
 
 impl Gateway {
     /// Takes in what the rooms have to say to guests.
@@ -26,22 +34,28 @@ impl Gateway {
             Output::Tell(outgoing) => self.tell(now, hall, outgoing),
             Output::Chat(seats, line) => self.chat(now, hall, seats, line),
             Output::Seated(Peer::Guest(id), log) => {
-                if let Some(guest) = self.guests.get_mut(id) {
-                    guest.owes_history = log.is_some();
-                    guest.last_slot = 0;
-                    guest.place.clone_from(log);
-                }
-                self.cursors.retain(|log, _| hall.room(log).is_some());
-                // While no guest was there, nobody said who has gone.
-                if let Some(log) = log
-                    && let (Some(shown), Some(room)) = (self.cursors.get_mut(log), hall.room(log))
-                {
-                    shown.retain(|user, _| room.has(*user));
+                let Some(guest) = self.guests.get_mut(id) else { return };
+                guest.owes_history = log.is_some();
+                guest.last_slot = 0;
+                let before = std::mem::replace(&mut guest.place, log.clone());
+                self.leaves(*id, before.as_ref());
+                if let Some(log) = log {
+                    self.places.entry(Arc::clone(log)).or_default().guests.insert(*id);
                 }
             }
             Output::Refused(Peer::Guest(id), reason) => self.not_let_in(now, *id, *reason),
             Output::Unsaid(Peer::Guest(id), number, reason) => self.unsaid(now, *id, *number, *reason),
             Output::Seated(..) | Output::Refused(..) | Output::Unsaid(..) => {}
+        }
+    }
+
+    /// A guest is in this room no longer. Where none is any more, nobody says what changes there, and nothing is remembered of it.
+    pub(super) fn leaves(&mut self, id: GuestId, log: Option<&Arc<str>>) {
+        let Some(log) = log else { return };
+        let Some(here) = self.places.get_mut(log) else { return };
+        here.guests.remove(&id);
+        if here.guests.is_empty() {
+            self.places.remove(log);
         }
     }
 
@@ -113,7 +127,7 @@ impl Gateway {
     /// Those who are gone have no cursors.
     fn forget_cursors(&mut self, to: &Audience, diff: &Diff) {
         let Some(log) = self.log_of(to).cloned() else { return };
-        let Some(shown) = self.cursors.get_mut(&log) else { return };
+        let Some(Here { shown, .. }) = self.places.get_mut(&log) else { return };
         for change in &diff.changes {
             if let Change::Gone(user) = change {
                 shown.remove(user);
@@ -161,7 +175,7 @@ impl Gateway {
     /// Cursors come again and again for a while; guests, who miss nothing on their way, are shown those that have moved.
     fn cursors(&mut self, now: Now, to: &Audience, cursors: &[CursorAt]) {
         let Some(log) = self.log_of(to).cloned() else { return };
-        let shown = self.cursors.entry(log).or_default();
+        let Some(Here { shown, .. }) = self.places.get_mut(&log) else { return };
         let moved: Vec<_> =
             cursors.iter().filter(|cursor| shown.insert(cursor.user, cursor.at) != Some(cursor.at)).collect();
         let text_without = |user: Option<UserId>| {

@@ -342,7 +342,7 @@ fn a_line_for_which_the_log_has_no_room_may_be_said_again() {
 #[test]
 fn cursors_of_those_who_are_gone_are_forgotten() {
     let mut world = World::new();
-    let _stays = world.come("a room");
+    let stays = world.come("a room");
     for number in 0..50 {
         let id = world.come("a room");
         world.send(id, &json!({"m": "m", "x": number, "y": 1}));
@@ -350,7 +350,12 @@ fn cursors_of_those_who_are_gone_are_forgotten() {
         world.close(id);
         world.pass(Duration::from_secs(1));
     }
-    assert_eq!(world.gateway.cursors.values().map(BTreeMap::len).sum::<usize>(), 0);
+    let here = &world.gateway.places["a room"];
+    assert_eq!((here.shown.len(), here.guests.len()), (0, 1));
+    world.send(stays, &json!({"m": "ch", "_id": "b room"}));
+    assert_eq!(world.gateway.places.keys().map(|room| &**room).collect::<Vec<_>>(), ["b room"]);
+    world.close(stays);
+    assert!(world.gateway.places.is_empty(), "a room without guests");
 }
 
 #[test]

@@ -98,15 +98,19 @@ impl Gateway {
         }
         let is_meant = |other: GuestId| {
             let Some(guest) = self.guests.get(&other).filter(|_| other != id) else { return false };
-            let is_near = is_global || (guest.place.is_some() && guest.place == place);
-            let is_named = match (&target, guest.user) {
+            match (&target, guest.user) {
                 (Target::Subscribed, _) => true,
                 (Target::Users(users), Some(user)) => users.contains(&user),
                 (Target::Users(_), None) => false,
-            };
-            is_near && is_named
+            }
         };
-        let ids: Vec<_> = self.subscribed.iter().copied().filter(|other| is_meant(*other)).collect();
+        let ids: Vec<_> = if is_global {
+            self.subscribed.iter().copied().filter(|other| is_meant(*other)).collect()
+        } else {
+            let near =
+                place.and_then(|place| self.places.get(&place)).into_iter().flat_map(|here| &here.guests);
+            near.copied().filter(|other| self.subscribed.contains(other) && is_meant(*other)).collect()
+        };
         let text = Text::of(|json| json.custom(from, &data));
         for id in ids {
             self.push(now, id, &text, Weight::Play);

@@ -125,6 +125,11 @@ pub enum Peer {
     Guest(u64),
 }
 
+impl Peer {
+    /// None is less.
+    pub(super) const FIRST: Self = Self::Native(ConnectionId { slot: 0, generation: 0 });
+}
+
 fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
     const { assert!(N <= 32) };
     core::array::from_fn(|i| hash[i])

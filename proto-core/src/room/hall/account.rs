@@ -1,6 +1,6 @@
 //! Who is connected, what they are called, and what they may still do.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 
 use super::Hall;
@@ -113,6 +113,8 @@ enum Owner {
 pub(super) struct Accounts {
     users: BTreeMap<UserId, Account>,
     prefixes: BTreeMap<u64, Account>,
+    /// The connections of each user.
+    peers: BTreeSet<(UserId, Peer)>,
     /// Those without connections, each once however often he comes and goes, and perhaps some who are back.
     departed: VecDeque<(Timestamp, Owner)>,
 }
@@ -137,7 +139,14 @@ impl Accounts {
         }
     }
 
-    pub(super) fn release(&mut self, now: Timestamp, user: UserId, prefix: Option<u64>) {
+    /// The connections of `user`.
+    pub(super) fn peers_of(&self, user: UserId) -> impl Iterator<Item = Peer> {
+        let from = (user, Peer::FIRST);
+        self.peers.range(from..).map_while(move |&(other, peer)| (other == user).then_some(peer))
+    }
+
+    pub(super) fn release(&mut self, now: Timestamp, peer: Peer, user: UserId, prefix: Option<u64>) {
+        self.peers.remove(&(user, peer));
         for owner in [Some(Owner::User(user)), prefix.map(Owner::Prefix)].into_iter().flatten() {
             let Some(account) = self.get_mut(owner) else { continue };
             account.sessions -= 1;
@@ -217,6 +226,7 @@ impl Hall {
             budget: Budget::new(now.mono, QuotaParams::LOBBY),
         };
         self.sessions.insert(peer, session);
+        self.accounts.peers.insert((user, peer));
         self.tell(peer, Event::Welcome(self.participant(user)));
         Ok(())
     }

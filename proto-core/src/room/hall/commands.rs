@@ -144,12 +144,8 @@ impl Hall {
         }
         self.rename_account(user, name, color);
         // Wherever the user is: two tabs may be in two rooms.
-        let places: alloc::collections::BTreeSet<_> = self
-            .sessions
-            .values()
-            .filter(|session| session.user == user)
-            .filter_map(|session| session.place.clone())
-            .collect();
+        let places: alloc::collections::BTreeSet<_> =
+            self.accounts.peers_of(user).filter_map(|peer| self.sessions.get(&peer)?.place.clone()).collect();
         for log in places {
             let mut effects = Effects::default();
             if let Some(Place::Open(open)) = self.places.get_mut(&log) {

@@ -18,20 +18,15 @@ use crate::{Now, Timestamp};
 /// Bytes of names in one list.
 const MAX_NAMES: usize = 64 * 1024;
 
-/// A room that lists show otherwise than they did, or not any more.
-#[derive(Clone, Debug)]
-struct Changed {
-    now: Option<ListedRoom>,
-    /// Whether subscribers know of it.
-    is_known: bool,
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
     subscribers: BTreeMap<Peer, UserId>,
     /// Those of them who were told all while changes waited to be told.
     fresh: BTreeSet<Peer>,
-    changed: BTreeMap<Arc<str>, Changed>,
+    /// Rooms that lists show otherwise than they did, or not any more.
+    changed: BTreeMap<Arc<str>, Option<ListedRoom>>,
+    /// The rooms that any list has named and none has taken back: lists have an end, and not every room was in one.
+    told: BTreeSet<Arc<str>>,
     due: Option<Timestamp>,
 }
 
@@ -43,22 +38,41 @@ impl Lists {
     pub(super) fn unsubscribe(&mut self, peer: Peer) {
         self.subscribers.remove(&peer);
         self.fresh.remove(&peer);
+        if self.subscribers.is_empty() {
+            self.told.clear();
+        }
     }
 
-    /// A room was shown in lists or not, and is from now on or not.
-    pub(super) fn note(
-        &mut self,
-        now: Timestamp,
-        name: &Arc<str>,
-        was_shown: bool,
-        room: Option<ListedRoom>,
-    ) {
+    /// A room is shown in lists otherwise from now on, or not any more.
+    pub(super) fn note(&mut self, now: Timestamp, name: &Arc<str>, room: Option<ListedRoom>) {
         if self.subscribers.is_empty() {
             return;
         }
-        let changed = Changed { now: None, is_known: was_shown };
-        self.changed.entry(Arc::clone(name)).or_insert(changed).now = room;
+        self.changed.insert(Arc::clone(name), room);
         self.due = self.due.or(Some(now + LIST_EVERY));
+    }
+
+    /// As many rooms as fit, which are told.
+    fn all(&mut self, rooms: Vec<ListedRoom>) -> RoomList {
+        let rooms = fitting(rooms);
+        self.told.extend(rooms.iter().map(|room| Arc::clone(&room.room)));
+        RoomList { full: true, rooms }
+    }
+
+    /// What has changed, with the names of those that are gone and that somebody knows of; `None`: it does not fit into one list.
+    fn changes(&mut self, changed: BTreeMap<Arc<str>, Option<ListedRoom>>) -> Option<RoomList> {
+        let rooms = changed.into_iter().filter_map(|(name, now)| match now {
+            Some(room) => Some(room),
+            None => self.told.remove(&name).then(|| gone(name)),
+        });
+        let rooms: Vec<_> = rooms.collect();
+        let count = rooms.len();
+        let rooms = fitting(rooms);
+        if rooms.len() < count {
+            return None;
+        }
+        self.told.extend(rooms.iter().filter(|room| room.count > 0).map(|room| Arc::clone(&room.room)));
+        Some(RoomList { full: false, rooms })
     }
 }
 
@@ -106,11 +120,12 @@ impl Hall {
     /// Tells all rooms to who wants lists.
     pub(super) fn resync_list(&mut self, peer: Peer) {
         if self.lists.subscribers.contains_key(&peer) {
-            let rooms = fitting(self.list().collect());
+            let rooms = self.list().collect();
+            let all = self.lists.all(rooms);
             if !self.lists.changed.is_empty() {
                 self.lists.fresh.insert(peer);
             }
-            self.tell(peer, Event::Rooms(Arc::new(RoomList { full: true, rooms })));
+            self.tell(peer, Event::Rooms(Arc::new(all)));
         }
     }
 
@@ -129,20 +144,19 @@ impl Hall {
         self.lists.due = None;
         let changed = core::mem::take(&mut self.lists.changed);
         let fresh = core::mem::take(&mut self.lists.fresh);
-        let is_gone = changed.values().any(|changed| changed.now.is_none());
-        let rooms = changed.into_iter().filter_map(|(name, changed)| match changed.now {
-            None if changed.is_known => Some(gone(name)),
-            now => now,
-        });
-        let changed = RoomList { full: false, rooms: fitting(rooms.collect()) };
+        let is_gone = changed.values().any(Option::is_none);
+        let changes = self.lists.changes(changed);
         let seats = self.lists.subscribers.iter().map(|(&peer, &user)| Seat { peer, user });
-        // Who has come meanwhile may not have been shown what is gone, and is told all again instead.
+        // Who has come meanwhile may not have been shown what is gone, and is told all again instead; so is everybody, if a change would be
+        // missing: a list that was not told what is gone would go on to name it.
         let (others, fresh): (BTreeSet<_>, BTreeSet<_>) =
-            seats.partition(|seat| !is_gone || !fresh.contains(&seat.peer));
-        let all = if fresh.is_empty() { Vec::new() } else { fitting(self.list().collect()) };
-        let all = RoomList { full: true, rooms: all };
-        for (seats, list) in [(others, changed), (fresh, all)] {
-            if !seats.is_empty() && (list.full || !list.rooms.is_empty()) {
+            seats.partition(|seat| changes.is_some() && !(is_gone && fresh.contains(&seat.peer)));
+        let all = if fresh.is_empty() { Vec::new() } else { self.list().collect() };
+        let all = self.lists.all(all);
+        for (seats, list) in [(others, changes), (fresh, Some(all))] {
+            if let Some(list) = list.filter(|list| list.full || !list.rooms.is_empty())
+                && !seats.is_empty()
+            {
                 let to = Audience::Many { seats: seats.into_iter().collect(), except: None };
                 self.outputs.push_back(Output::Tell(Outgoing { to, event: Event::Rooms(Arc::new(list)) }));
             }

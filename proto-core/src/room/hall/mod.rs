@@ -242,7 +242,7 @@ impl Hall {
             let banned = bans.map(|until| until.saturating_sub(now.unix_ms)).max().unwrap_or(0);
             let is_silent = open.is_silent.then(|| Duration::from_millis(banned));
             if open.listed.is_some() {
-                self.lists.note(self.now, open.room.name(), true, None);
+                self.lists.note(self.now, open.room.name(), None);
             }
             self.places.remove(log);
             self.asks.push_back(Ask::Close(Arc::clone(log), is_silent));
@@ -263,8 +263,8 @@ impl Hall {
         if let Some(Place::Open(open)) = self.places.get_mut(log)
             && open.listed != listed
         {
-            let was_shown = core::mem::replace(&mut open.listed, listed.clone()).is_some();
-            self.lists.note(self.now, open.room.name(), was_shown, listed);
+            open.listed.clone_from(&listed);
+            self.lists.note(self.now, open.room.name(), listed);
         }
     }
 
@@ -291,7 +291,7 @@ impl Hall {
         self.forget_waiting(peer);
         self.lists.unsubscribe(peer);
         if let Some(session) = self.sessions.remove(&peer) {
-            self.accounts.release(now.mono, session.user, session.prefix);
+            self.accounts.release(now.mono, peer, session.user, session.prefix);
         }
     }
 }

@@ -533,6 +533,90 @@ fn who_was_not_shown_a_room_does_not_hear_that_it_is_hidden() {
 }
 
 #[test]
+fn of_more_rooms_than_fit_into_a_list_none_is_named_that_is_hidden() {
+    const MORE: u64 = crate::room::limits::MAX_LISTED as u64 + 5;
+    let mut world = World::new();
+    world.hall.config.allowed = crate::room::Limits::UNLIMITED;
+    world.join(0, "lobby");
+    let mut shown = BTreeMap::new();
+    let mut look = |world: &mut World| {
+        world.pass(Duration::from_millis(200));
+        let told = listed(world);
+        let mut named = BTreeSet::new();
+        for (_, is_full, rooms) in told {
+            if is_full {
+                shown.clear();
+            }
+            for room in rooms {
+                named.insert(Arc::clone(&room.room));
+                if room.count == 0 {
+                    shown.remove(&room.room)
+                } else {
+                    shown.insert(room.room, room.count)
+                };
+            }
+        }
+        (named, shown.len())
+    };
+    let name = |number: u64| alloc::format!("room {number:03}");
+    let visit = |world: &mut World, peer: u64, room: u64| {
+        let who = Who { user: user(peer % 250), prefix: None, name: "".into(), color: None, is_plain: false };
+        world.hall.open(world.now, Peer::Guest(peer), who).expect("there is room");
+        world.enter(peer, &name(room));
+    };
+    world.command(0, Command::ListRooms(true));
+    (0..MORE).for_each(|room| visit(&mut world, 1 + room, room));
+    world.run();
+    assert_eq!(look(&mut world).1, crate::room::limits::MAX_LISTED, "the others do not fit");
+    let (last, epoch) = (MORE, world.epoch(&name(MORE - 1)));
+    let show = |world: &mut World, visible: bool| {
+        let change = SettingsChange { visible: Some(visible), ..SettingsChange::default() };
+        world.command(last, Command::Settings { epoch, change });
+        world.run();
+    };
+    show(&mut world, false);
+    let named = look(&mut world).0;
+    assert!(named.is_empty(), "who was not shown it does not hear of it: {named:?}");
+    show(&mut world, true);
+    (0..MORE)
+        .filter(|room| room % 100 < 10 || *room > 490)
+        .for_each(|room| visit(&mut world, 1000 + room, room));
+    world.run();
+    assert_eq!(look(&mut world).1, MORE as usize + 1, "what changes is told");
+    for (peer, _) in world.hall.connected().collect::<Vec<_>>() {
+        if peer != Peer::Guest(0) {
+            world.hall.close(world.now, peer, Departure::Left);
+        }
+    }
+    world.run();
+    assert_eq!(look(&mut world).1, 1, "the lobby is left");
+}
+
+#[test]
+fn who_is_called_otherwise_is_so_wherever_he_is() {
+    let mut world = World::new();
+    for (peer, room) in [(1, "a room"), (2, "b room")] {
+        let who = Who { user: user(1), prefix: None, name: "".into(), color: None, is_plain: false };
+        world.hall.open(world.now, Peer::Guest(peer), who).expect("there is room");
+        world.enter(peer, room);
+    }
+    world.join(3, "b room");
+    world.run();
+    world.command(1, Command::Rename("Ann".into()));
+    world.run();
+    for room in ["a room", "b room"] {
+        let names: Vec<_> =
+            world.hall.room(room).unwrap().participants().iter().map(|one| one.name.clone()).collect();
+        assert_eq!(names.iter().filter(|name| &***name == "Ann").count(), 1, "{room}: {names:?}");
+    }
+    assert_eq!(world.hall.accounts.peers_of(user(1)).count(), 2);
+    for peer in 1..=3 {
+        world.hall.close(world.now, Peer::Guest(peer), Departure::Left);
+    }
+    assert_eq!(world.hall.accounts.peers_of(user(1)).count(), 0);
+}
+
+#[test]
 fn who_is_sent_back_to_where_he_is_hears_so() {
     let mut world = World::new();
     for number in 0..20 {

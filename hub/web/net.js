@@ -39,8 +39,8 @@ export class Net extends EventTarget {
   #sayTimer;
   room = "lobby";
   #at;
-  /// Whether another room was asked for: what is said meanwhile is meant for that one, and waits.
-  #isMoving = false;
+  /// The room that was asked for last and not answered: what is said meanwhile is meant for that one, and waits.
+  #asked;
   own;
   offset = 0;
 
@@ -94,7 +94,7 @@ export class Net extends EventTarget {
     clearInterval(this.#timers[0]);
     this.#socket = undefined;
     this.#at = undefined;
-    this.#isMoving = false;
+    this.#asked = undefined;
     this.#tell("state", "offline");
     if (code >= 4000 && code !== 4000) this.#tell("away", reason);
     const delay = code === 4009 ? DELAYS.at(-1) : DELAYS[Math.min(this.#attempt++, DELAYS.length - 1)];
@@ -113,18 +113,25 @@ export class Net extends EventTarget {
 
   enter(room) {
     this.room = room;
-    if (this.#at !== undefined && room !== this.#at) {
-      this.#isMoving = true;
+    if (this.#at !== undefined && (room !== this.#at || this.#asked !== undefined)) {
+      this.#asked = room;
       clearTimeout(this.#timers[2]);
       this.#timers[2] = setTimeout(() => this.#stay(), MOVING);
     }
     this.send({ m: "ch", _id: room });
   }
 
-  /// Another room was asked for, and it is still in the one before.
+  /// Whether a room that one is in answers what was asked for. Whatever else is told of rooms meanwhile does not: where one was moved,
+  /// what one had asked for before, or that something was missed. A lobby may stand for another one.
+  #isAnswer(room) {
+    const isLobby = (name) => /^lobby\d*$/.test(name);
+    return room === this.#asked || (isLobby(room) && isLobby(this.#asked ?? ""));
+  }
+
+  /// Another room was asked for, and there was no answer.
   #stay() {
-    if (!this.#isMoving) return;
-    this.#isMoving = false;
+    if (this.#asked === undefined) return;
+    this.#asked = undefined;
     this.room = this.#at;
     this.#dropOthers();
     this.#flush();
@@ -132,7 +139,7 @@ export class Net extends EventTarget {
 
   /// Says something, now or as soon as it can be.
   say(text) {
-    this.pending.push({ text, room: (this.#isMoving ? undefined : this.#at) ?? this.room, nr: ++this.#nr, life: 0 });
+    this.pending.push({ text, room: this.#asked ?? this.#at ?? this.room, nr: ++this.#nr, life: 0 });
     this.#flush();
     this.#tell("pending");
   }
@@ -147,20 +154,20 @@ export class Net extends EventTarget {
 
   /// Lines that were said for another room than this one are told, each.
   #dropOthers() {
-    const others = this.pending.filter((line) => line.room !== this.#at);
+    const others = this.pending.filter((line) => line.room !== this.#at && line.room !== this.#asked);
     for (const line of others) {
       this.#giveUp(line, line.life ? "you left before it was seen in the room: it may have been heard or not" : `it was for ${line.room}`);
     }
   }
 
   #flush() {
-    if (this.#isMoving) return;
+    if (this.#asked !== undefined) return;
     for (const line of this.pending) {
       if (line.life || line.room !== this.#at) continue;
       if (this.#allowed < 1) return;
       this.#allowed--;
       line.life = this.#life;
-      this.send({ m: "a", message: line.text, nr: line.nr });
+      this.send({ m: "a", message: line.text, nr: line.nr, room: line.room });
     }
   }
 
@@ -181,12 +188,12 @@ export class Net extends EventTarget {
           const isSame = this.last === message.ch._id;
           this.last = message.ch._id;
           this.#at = message.ch._id;
-          this.room = message.ch._id;
+          if (this.#isAnswer(this.#at)) this.#asked = undefined;
+          this.room = this.#asked ?? this.#at;
           if (!isSame) {
             this.#lastId = 0;
             this.#tell("room", message.ch._id);
           }
-          this.#isMoving = false;
           this.#dropOthers();
           this.#tell("state", "online");
         }

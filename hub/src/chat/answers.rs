@@ -1,6 +1,6 @@
 //! Answers to commands, in words.
 
-use proto_core::room::{ClientError, Reason, UserId};
+use proto_core::room::{AWKWARD, ClientError, Reason, RoomKind, UserId};
 
 use super::escape::Escaped;
 
@@ -77,4 +77,11 @@ mod tests {
         assert!(pick("carl", &people).unwrap_err().contains("nobody here is called carl"));
         assert!(pick("#", &people).is_err());
     }
+}
+
+/// Whether who asks for `asked` may find himself in `room` again: in a lobby, as others are full, or banned from what he asked for.
+/// Any other room is told again only to who has missed something.
+pub(super) fn stands_for(room: &str, asked: &str) -> bool {
+    let is_lobby = |room: &str| RoomKind::of(room) == RoomKind::Lobby;
+    room == asked || room == AWKWARD || is_lobby(room) && is_lobby(asked)
 }

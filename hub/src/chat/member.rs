@@ -12,7 +12,7 @@ use proto_core::room::{
 };
 use proto_core::{Message, Now, Timestamp};
 
-use super::answers::{count, no_crown, pick, why};
+use super::answers::{count, no_crown, pick, stands_for, why};
 use super::commands::{self, Order};
 use super::escape::Escaped;
 use super::session::{Note, Outcome, Output, Rejected, Why};
@@ -50,8 +50,8 @@ pub(super) struct Member {
     log: Option<(Arc<str>, u64)>,
     history: VecDeque<Entry>,
     is_live: bool,
-    /// Whether it has asked for another room and not been answered: what is typed now is meant for that one.
-    is_moving: bool,
+    /// The room that was asked for and not answered: what is typed now is meant for that one.
+    asked: Option<Arc<str>>,
     input_ended: bool,
     /// Why it cannot go on.
     over: Option<Outcome>,
@@ -96,7 +96,7 @@ impl Member {
             log: None,
             history: VecDeque::new(),
             is_live: false,
-            is_moving: false,
+            asked: None,
             input_ended: false,
             over: None,
             progress: now.mono,
@@ -126,7 +126,7 @@ impl Member {
 
     /// Does what the lines want whose turn it is.
     fn work(&mut self, now: Now) {
-        while !self.is_moving
+        while self.asked.is_none()
             && let Some(line) = self.queued.pop_front()
         {
             let order = commands::parse(&String::from_utf8_lossy(&line));
@@ -209,7 +209,7 @@ impl Member {
             }
             Order::Join(room) => {
                 let entering = self.client.enter(&*room, None).map_err(|error| error.to_string());
-                self.is_moving = entering.is_ok();
+                self.asked = entering.is_ok().then(|| Arc::from(&*room));
                 entering
             }
             Order::Nick(name) => self
@@ -388,7 +388,12 @@ impl Member {
 
     fn entered(&mut self, snapshot: &Arc<Snapshot>) {
         let is_new = self.room.as_ref() != Some(&snapshot.room);
-        if std::mem::take(&mut self.is_moving) && !is_new {
+        let is_answered =
+            self.asked.as_ref().is_some_and(|asked| is_new || stands_for(&snapshot.room, asked));
+        if is_answered {
+            self.asked = None;
+        }
+        if is_answered && !is_new {
             // There was no room, or there is a ban, which is told as well.
             self.say_words(format!("you stay in {}", escaped(&snapshot.room)));
         }
@@ -479,7 +484,7 @@ impl Member {
         let Refused { command, reason } = refused;
         let again = matches!(reason, Reason::Rate | Reason::Busy) && command == ENTER && self.room.is_none();
         if command == ENTER {
-            self.is_moving = false;
+            self.asked = None;
         }
         if !again && command != LIST {
             self.say_words(format!("that was refused: {}", why(reason)));

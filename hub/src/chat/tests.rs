@@ -8,9 +8,13 @@ use proto_core::chat::{
     Audience, Batch, ChatConfig, Client, ClientConfig, ClientSecret, MAX_BODY, Message, PersistFailure,
     RejectReason, Server, ServerReject,
 };
+use proto_core::room::{self, RoomKind};
 use proto_core::{Config, ConnectionId, Endpoint, Link, Now, Timestamp};
 
+use super::member::Member;
 use super::session::{Goal, Note, Outcome, Output, Session};
+use super::shelf::Shelf;
+use super::talk::Talk;
 
 /// A server with one client.
 struct Scene {
@@ -335,4 +339,43 @@ fn another_with_the_same_secret_ends_it() {
     scene.server.handle_message(scene.now, id, &join);
     scene.settle();
     assert_eq!(scene.outcome(), Some(Outcome::Fenced));
+}
+
+/// What somebody at a terminal is told of the rooms that he is in, one after the other.
+fn words_of(rooms: &[&str], join: &str) -> Vec<String> {
+    let now = Now { mono: Timestamp::from_millis(1_000), unix_ms: 1_700_000_000_000 };
+    let client = room::Client::new(room::ClientConfig::new(ClientSecret([7; 32]), "ann"));
+    let mut member = Member::new(client, rooms[0], Shelf::default(), Duration::from_secs(10), now);
+    let tell = |member: &mut Member, name: &str| {
+        let snapshot = room::Snapshot {
+            room: name.into(),
+            version: 1,
+            settings: room::Settings::new(RoomKind::of(name)),
+            crown: None,
+            participants: Vec::new(),
+        };
+        let payload = room::Event::Snapshot(snapshot.into()).to_bytes();
+        Talk::handle_message(member, now, room::Carriage::Room, &payload);
+        while Talk::poll_message(member).is_some() {}
+        let mut told = Vec::new();
+        while let Some(output) = Talk::poll_output(member, now) {
+            if let Output::Note(Note::Words(words)) = output {
+                told.push(words);
+            }
+        }
+        told
+    };
+    Talk::handle_connected(&mut member, now);
+    let mut told = tell(&mut member, rooms[0]);
+    Talk::line(&mut member, now, format!("/join {join}").into());
+    told.extend(rooms[1..].iter().flat_map(|room| tell(&mut member, room)));
+    told
+}
+
+#[test]
+fn what_was_missed_on_the_way_to_another_room_is_no_answer() {
+    let told = words_of(&["a room", "a room", "b room"], "b room");
+    assert_eq!(told, ["you are in a room, alone", "you are in b room, alone"]);
+    let told = words_of(&["lobby2", "lobby2"], "lobby");
+    assert_eq!(told, ["you are in lobby2, alone", "you stay in lobby2"], "the other one is full");
 }

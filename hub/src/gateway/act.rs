@@ -123,6 +123,13 @@ impl Gateway {
             "a" => {
                 let text = parse::text(message, "message").ok_or(Ignored::BadField)?;
                 let number = message.get("nr").and_then(Value::as_u64);
+                let meant = parse::text(message, "room");
+                if meant.is_some_and(|meant| room.is_some_and(|room| **room.name() != *meant)) {
+                    if let Some(number) = number {
+                        self.said_elsewhere(now, id, number);
+                    }
+                    return Err(Ignored::Elsewhere);
+                }
                 // Why it is not heard is counted there.
                 if let (Err(reason), Some(number)) = (hall.say(now, peer, text, number), number) {
                     self.unsaid(now, id, number, reason);

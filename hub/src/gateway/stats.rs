@@ -38,6 +38,8 @@ reasons! {
         BadField = "bad_field",
         /// Who should hear it is not there.
         Nobody = "nobody",
+        /// It was to be said in a room where its guest is not.
+        Elsewhere = "elsewhere",
         /// It came more often than may be.
         TooOften = "too_often",
         /// It came behind `bye`, or while the guest was being sent away.

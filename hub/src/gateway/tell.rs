@@ -223,6 +223,12 @@ impl Gateway {
         self.push(now, id, &Text::of(|text| text.unsaid(number, why, is_final)), Weight::Play);
     }
 
+    /// A line was meant for a room where its guest is not, or not any more.
+    pub(super) fn said_elsewhere(&mut self, now: Now, id: GuestId, number: u64) {
+        let text = Text::of(|text| text.unsaid(number, "it was for another room", true));
+        self.push(now, id, &text, Weight::Play);
+    }
+
     fn not_let_in(&mut self, now: Now, id: GuestId, reason: Reason) {
         let text = match reason {
             Reason::RoomFull => "The room is full.",

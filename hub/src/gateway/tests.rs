@@ -340,6 +340,21 @@ fn a_line_for_which_the_log_has_no_room_may_be_said_again() {
 }
 
 #[test]
+fn a_line_for_another_room_is_not_said_in_this_one() {
+    let mut world = World::new();
+    let (ann, ear) = (world.come("a room"), world.come("a room"));
+    for (nr, room) in [(1, json!("a room")), (2, json!("b room")), (3, json!(7))] {
+        world.send(ann, &json!({"m": "a", "message": format!("line {nr}"), "nr": nr, "room": room}));
+    }
+    world.send(ann, &json!({"m": "a", "message": "nobody asks", "room": "b room"}));
+    let lines: Vec<_> = of(&world.take(ear), "a").iter().map(|line| line["a"].clone()).collect();
+    assert_eq!(lines, ["line 1", "line 3"]);
+    let unsaid = json!({"m": "unsaid", "nr": 2, "why": "it was for another room", "final": true});
+    assert_eq!(of(&world.take(ann), "unsaid"), [&unsaid]);
+    assert_eq!(world.gateway.stats().ignored_for(Ignored::Elsewhere), 2);
+}
+
+#[test]
 fn cursors_of_those_who_are_gone_are_forgotten() {
     let mut world = World::new();
     let stays = world.come("a room");
@@ -349,6 +364,7 @@ fn cursors_of_those_who_are_gone_are_forgotten() {
         world.pass(Duration::from_millis(600));
         world.close(id);
         world.pass(Duration::from_secs(1));
+        world.send(stays, &json!({"m": "t"}));
     }
     let here = &world.gateway.places["a room"];
     assert_eq!((here.shown.len(), here.guests.len()), (0, 1));

@@ -273,18 +273,21 @@ const steps = {
     assert.equal(told.text, "Let it be known that Anonymous kickbanned him/her self.");
     await heard(dog, "the crown", (message) => message.m === "ch" && message.ch.crown.participantId === dog.participantId, from);
     from = mark(cat);
+    const until = performance.now() + 3000;
     send(dog, { m: "kickban", _id: eve.user._id, ms: 3000 });
     await heard(eve, "another room", (message) => message.m === "ch" && message.p && message.ch._id === "test/awkward");
-    let refused = 0;
+    let [refused, early] = [0, 0];
     for (let tries = 0; tries < 20 && eve.channel._id !== there; tries++) {
       from = mark(eve);
       eve.setChannel(there);
       const answer = await heard(eve, "an answer", (message) => message.m === "notification" || (message.m === "ch" && message.p), from);
       refused += answer.m === "notification";
+      // A machine may be so slow that the ban is over before anybody asks.
+      early += performance.now() < until;
       await new Promise((resolve) => setTimeout(resolve, 600));
     }
     assert.equal(eve.channel._id, there);
-    assert.ok(refused > 0, "the ban was over too soon");
+    assert.ok(refused >= early, "the ban was over too soon");
     from = mark(eve);
     send(dog, { m: "kickban", _id: eve.user._id });
     const banned = await heard(eve, "words about it", (message) => message.m === "notification" && message.text.startsWith("Banned"), from);

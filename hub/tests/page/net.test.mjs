@@ -140,3 +140,36 @@ test("what is said on the way to another room is said there, or told", async () 
   net.say("for b again");
   assert.deepEqual(said(sockets[0]).map(({ message }) => message), ["for b", "for b again"]);
 });
+
+test("of two rooms that are asked for, what is said is for the last", async () => {
+  const { net, told } = page();
+  const enters = (room) => sockets[0].hear({ m: "ch", p: "me", ch: { _id: room }, ppl: [] }, { m: "c", c: [] });
+  const words = () => said(sockets[0]).map(({ message, room }) => `${message} in ${room}`);
+  net.enter("b room");
+  net.enter("c room");
+  net.say("for c");
+  enters("b room");
+  net.say("for c, too");
+  assert.deepEqual([words(), told.filter(([name]) => name === "unsaid"), net.room], [[], [], "c room"]);
+  enters("c room");
+  assert.deepEqual(words(), ["for c in c room", "for c, too in c room"]);
+});
+
+test("what was missed is no answer to what was asked for", async () => {
+  const { net, told } = page();
+  net.enter("b room");
+  net.say("for b");
+  sockets[0].hear({ m: "ch", p: "me", ch: { _id: "a room" }, ppl: [] });
+  net.say("for b, too");
+  assert.deepEqual([said(sockets[0]), told], [[], []]);
+  sockets[0].hear({ m: "ch", p: "me", ch: { _id: "b room" }, ppl: [] }, { m: "c", c: [] });
+  assert.deepEqual(said(sockets[0]).map(({ message }) => message), ["for b", "for b, too"]);
+});
+
+test("a full lobby sends on to another, or back to where one is", async () => {
+  const { net } = page();
+  net.enter("lobby");
+  sockets[0].hear({ m: "ch", p: "me", ch: { _id: "lobby2" }, ppl: [] }, { m: "c", c: [] });
+  net.say("here");
+  assert.deepEqual(said(sockets[0]).map(({ message, room }) => [message, room]), [["here", "lobby2"]]);
+});

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use zeroize::Zeroizing;
-
-use crate::http::Admin;
-use crate::private::{self, PrivateError};
+use crate::http::{Admin, Network};
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET: usize = 4096;
@@ -55,6 +52,10 @@ pub(crate) struct HttpArgs {
     /// repeated. Without any, all may.
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
+    /// A proxy at this address, or in this network, says by X-Forwarded-For or Forwarded for whom it asks, and is believed; may be
+    /// repeated.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxy: Vec<Network>,
     /// A greeting for those who come to /ws.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) motd: String,
@@ -71,7 +72,7 @@ pub(crate) struct HttpArgs {
     /// HTTP connections at once.
     #[arg(long, value_name = "N", default_value_t = 65_000)]
     pub(crate) max_http: usize,
-    /// HTTP connections at once from one address, unless it is this machine's own.
+    /// HTTP connections at once from one address, unless it is a --trusted-proxy or, without any, this machine's own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_http_per_address: usize,
     /// Whether what web sockets say at /echo is repeated, for conformance suites: 16 at once, up to 3 MiB of memory each.

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Proxies;
+
 /// Limits of HTTP.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Connections in all.
     pub(crate) connections: usize,
-    /// Connections of one address; of IPv6, of one /64. This machine's own are not limited: a proxy may be there.
+    /// Connections of one address; of IPv6, of one /64. Those of proxies are not limited, or, if none is named, this
+    /// machine's own: a proxy may be there.
     pub(crate) per_address: usize,
     /// Web sockets that say what they hear.
     pub(crate) echoes: usize,
@@ -27,6 +30,7 @@ struct Inside {
 #[derive(Debug)]
 pub(crate) struct Doors {
     limits: Limits,
+    proxies: Proxies,
     inside: Arc<Mutex<Inside>>,
 }
 
@@ -34,6 +38,7 @@ pub(crate) struct Doors {
 #[derive(Debug)]
 pub(super) struct Pass {
     inside: Arc<Mutex<Inside>>,
+    connections: usize,
     address: Option<IpAddr>,
 }
 
@@ -45,25 +50,35 @@ pub(super) struct DoorStats {
     pub(super) refused_address: u64,
 }
 
-/// What is counted as one address: a host has a /64 of IPv6 to itself.
-fn counted(ip: IpAddr) -> Option<IpAddr> {
-    match ip {
-        _ if ip.is_loopback() => None,
-        IpAddr::V4(_) => Some(ip),
-        IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
-    }
-}
-
 impl Doors {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, inside: Arc::default() }
+    pub(crate) fn new(limits: Limits, proxies: Proxies) -> Self {
+        Self { limits, proxies, inside: Arc::default() }
+    }
+
+    /// What is counted as one address: a host has a /64 of IPv6 to itself.
+    fn counted(&self, ip: IpAddr) -> Option<IpAddr> {
+        let is_proxy = if self.proxies.is_empty() { ip.is_loopback() } else { self.proxies.has(ip) };
+        match ip {
+            _ if is_proxy => None,
+            IpAddr::V4(_) => Some(ip),
+            IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
+        }
     }
 
     /// Lets a connection in, if there is room.
     pub(super) fn enter(&self, ip: IpAddr) -> Option<Pass> {
-        let address = counted(ip);
+        self.let_in(ip, 1)
+    }
+
+    /// Lets in whom a proxy speaks for, on a connection that is inside already.
+    pub(super) fn enter_through_proxy(&self, ip: IpAddr) -> Option<Pass> {
+        self.let_in(ip, 0)
+    }
+
+    fn let_in(&self, ip: IpAddr, connections: usize) -> Option<Pass> {
+        let address = self.counted(ip);
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if inside.all >= self.limits.connections {
+        if inside.all + connections > self.limits.connections {
             inside.refused_full += 1;
             return None;
         }
@@ -75,8 +90,8 @@ impl Doors {
             }
             *count += 1;
         }
-        inside.all += 1;
-        Some(Pass { inside: Arc::clone(&self.inside), address })
+        inside.all += connections;
+        Some(Pass { inside: Arc::clone(&self.inside), connections, address })
     }
 
     pub(super) fn stats(&self) -> DoorStats {
@@ -89,7 +104,7 @@ impl Doors {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.all -= 1;
+        inside.all -= self.connections;
         if let Some(address) = self.address
             && let Some(count) = inside.by_address.get_mut(&address)
         {
@@ -107,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_connections_and_all_have_so_many() {
-        let doors = Doors::new(Limits { connections: 4, per_address: 2, echoes: 0 });
+        let doors = Doors::new(Limits { connections: 4, per_address: 2, echoes: 0 }, Proxies::default());
         let [a, b, c] = ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|ip| ip.parse().unwrap());
         let first = doors.enter(a);
         let _second = doors.enter(a).unwrap();
@@ -123,11 +138,31 @@ mod tests {
 
     #[test]
     fn a_host_has_one_network_of_ipv6_and_this_machine_is_not_limited() {
-        let doors = Doors::new(Limits { connections: 100, per_address: 1, echoes: 0 });
+        let limits = Limits { connections: 100, per_address: 1, echoes: 0 };
+        let doors = Doors::new(limits, Proxies::default());
         let _pass = doors.enter("2001:db8:1:2::3".parse().unwrap()).unwrap();
         assert!(doors.enter("2001:db8:1:2:ffff::4".parse().unwrap()).is_none());
         assert!(doors.enter("2001:db8:1:3::4".parse().unwrap()).is_some());
         let all: Vec<_> = (0..50).filter_map(|_| doors.enter("::1".parse().unwrap())).collect();
         assert_eq!(all.len(), 50);
+    }
+
+    #[test]
+    fn where_proxies_are_named_this_machine_is_limited_and_they_are_not() {
+        let limits = Limits { connections: 100, per_address: 2, echoes: 0 };
+        let doors = Doors::new(limits, Proxies::new(vec!["127.0.0.1".parse().unwrap()]));
+        let [proxy, other, client] = ["127.0.0.1", "127.0.0.9", "192.0.2.1"].map(|ip| ip.parse().unwrap());
+        let passes: Vec<_> = (0..50).filter_map(|_| doors.enter(proxy)).collect();
+        assert_eq!(passes.len(), 50);
+        let _passes = [doors.enter(other), doors.enter(other)];
+        assert!(doors.enter(other).is_none());
+        let pass = doors.enter_through_proxy(client);
+        let _pass = doors.enter_through_proxy(client);
+        assert!(
+            pass.is_some() && doors.enter_through_proxy(client).is_none() && doors.enter(client).is_none()
+        );
+        assert_eq!(doors.stats().connections, 52, "their connections are the proxy's");
+        drop(pass);
+        assert!(doors.enter(client).is_some());
     }
 }

@@ -7,6 +7,7 @@ mod echo;
 mod metrics;
 mod page;
 mod piano;
+mod proxies;
 mod routes;
 mod socket;
 
@@ -32,6 +33,7 @@ use copies::Copies;
 pub(crate) use doors::{Doors, Limits};
 pub(crate) use echo::MAX_ECHOES;
 pub(crate) use piano::is_control;
+pub(crate) use proxies::{Network, Proxies};
 
 /// Connections that wait to be accepted, beside those that the system drops.
 const BACKLOG: u32 = 4096;
@@ -48,6 +50,7 @@ pub(crate) struct Site {
     pumps: Pumps,
     /// Where pages may come from that open web sockets; empty: from anywhere.
     origins: Vec<String>,
+    proxies: Proxies,
     doors: Doors,
     /// Room for web sockets that say what they hear; `None`: there are none.
     echoes: Option<Arc<Semaphore>>,
@@ -67,6 +70,7 @@ impl Site {
         shared: Shared<Hub>,
         pumps: Pumps,
         origins: Vec<String>,
+        proxies: Proxies,
         limits: Limits,
         admin: Option<Admin>,
         copier: Copier,
@@ -77,7 +81,8 @@ impl Site {
             pumps,
             origins,
             echoes: (limits.echoes > 0).then(|| Arc::new(Semaphore::new(limits.echoes))),
-            doors: Doors::new(limits),
+            doors: Doors::new(limits, proxies.clone()),
+            proxies,
             admin,
             copies: Copies::new(copier),
             sweeping,

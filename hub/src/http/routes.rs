@@ -29,7 +29,7 @@ pub(super) struct Counts {
 }
 
 /// The statuses that there are; the last stands for any other.
-pub(super) const STATUSES: [u16; 11] = [101, 200, 400, 401, 403, 404, 405, 408, 413, 503, 0];
+pub(super) const STATUSES: [u16; 12] = [101, 200, 400, 401, 403, 404, 405, 408, 413, 429, 503, 0];
 
 impl Counts {
     fn answered(&self, status: StatusCode) {
@@ -68,6 +68,13 @@ pub(super) fn with_type(status: StatusCode, kind: &'static str, body: impl Into<
     answer
 }
 
+/// Who is connected, and who asks: another one, if a proxy is.
+#[derive(Clone, Copy)]
+struct Asks {
+    peer: SocketAddr,
+    client: SocketAddr,
+}
+
 /// Answers a request.
 pub(super) async fn answer(
     site: &Arc<Site>,
@@ -75,16 +82,17 @@ pub(super) async fn answer(
     pass: &Arc<Pass>,
     request: Request<Incoming>,
 ) -> Answer {
+    let client = site.proxies.client(peer, request.headers());
     let answer = if request.uri().path().starts_with("/admin/") {
-        admin::answer(site, peer, request).await
+        admin::answer(site, client, request).await
     } else {
-        route(site, peer, pass, request)
+        route(site, Asks { peer, client }, pass, request)
     };
     site.counts.answered(answer.status());
     answer
 }
 
-fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
+fn route(site: &Arc<Site>, asks: Asks, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
     let path = request.uri().path();
     let file = page::file(path);
     let has_echo = site.echoes.is_some();
@@ -105,8 +113,8 @@ fn route(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<
         return answer;
     }
     match path {
-        "/ws" => upgrade(site, peer, pass, request),
-        "/echo" if has_echo => upgrade(site, peer, pass, request),
+        "/ws" => upgrade(site, asks, pass, request),
+        "/echo" if has_echo => upgrade(site, asks, pass, request),
         "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(site)),
         "/healthz" => plain(StatusCode::OK, "ok\n"),
         "/readyz" => match site.trouble() {
@@ -135,7 +143,7 @@ impl Site {
 }
 
 /// From HTTP to a web socket.
-fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
+fn upgrade(site: &Arc<Site>, asks: Asks, pass: &Arc<Pass>, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let asked = Request::from_parts(parts.clone(), ());
     let Ok(accepted) = tungstenite::handshake::server::create_response(&asked) else {
@@ -150,17 +158,22 @@ fn upgrade(site: &Arc<Site>, peer: SocketAddr, pass: &Arc<Pass>, request: Reques
     let Ok(echo) = echoes.map(Semaphore::try_acquire_owned).transpose() else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "There are as many as there may be.\n");
     };
+    let Asks { peer, client } = asks;
+    let own = (client.ip() != peer.ip()).then(|| site.doors.enter_through_proxy(client.ip()).ok_or(()));
+    let Ok(own) = own.transpose() else {
+        return plain(StatusCode::TOO_MANY_REQUESTS, "There are too many connections from your address.\n");
+    };
     let mut request = Request::from_parts(parts, body);
     let upgrade = hyper::upgrade::on(&mut request);
     let (site, pass) = (Arc::clone(site), Arc::clone(pass));
     tokio::spawn(async move {
-        let _pass = pass;
+        let (_pass, _own) = (pass, own);
         let Ok(upgraded) = upgrade.await else { return site.counts.broken() };
         let Some((stream, part)) = stream_of(upgraded) else { return site.counts.broken() };
         if let Some(_permit) = echo {
             Box::pin(super::echo::serve(stream, &part)).await;
         } else {
-            piano::serve(&site.shared, stream, &part, peer).await;
+            piano::serve(&site.shared, stream, &part, client).await;
         }
     });
     accepted.map(|()| Either::Left(Full::new(Bytes::new())))

@@ -9,6 +9,7 @@ mod encryption;
 mod full_disk;
 mod links;
 mod node;
+mod proxies;
 mod relay;
 mod roaming;
 mod rooms;

@@ -6,6 +6,7 @@ mod expiry;
 mod front;
 mod gate;
 mod links;
+mod look;
 mod peers;
 mod rooms;
 mod shards;
@@ -102,6 +103,7 @@ pub struct Server<A: Address = SocketAddr> {
     handed_out: u64,
     answered: u64,
     expiry: expiry::Expiry,
+    look: look::Look,
     stats: ServerStats,
     gate: Option<Arc<dyn Gate>>,
 }
@@ -123,6 +125,7 @@ impl<A: Address> Server<A> {
             handed_out: 0,
             answered: 0,
             expiry: expiry::Expiry::default(),
+            look: look::Look::default(),
             stats: ServerStats::default(),
             gate: None,
         }
@@ -132,6 +135,7 @@ impl<A: Address> Server<A> {
     #[must_use]
     pub fn with_rooms(mut self, now: Now, config: RoomConfig) -> Self {
         self.expiry = expiry::Expiry::new(now.mono, config.keep, config.keep_silent);
+        self.look = config.keep_silent.map(|keep| look::Look::from(now.mono + keep)).unwrap_or_default();
         self.hall = Hall::new(config, self.hall_seed);
         self
     }
@@ -179,6 +183,7 @@ impl<A: Address> Server<A> {
         self.chat.handle_timeout(now);
         self.hall.handle_timeout(now);
         self.close_slow(now);
+        self.look(now);
         self.expire_logs(now);
         self.pump(now);
     }
@@ -209,7 +214,7 @@ impl<A: Address> Server<A> {
         let services = [self.chat.poll_timeout(), self.hall.poll_timeout(), self.links.deadline()];
         services
             .into_iter()
-            .chain([self.expiry.deadline(), self.peers.endpoint.poll_timeout()])
+            .chain([self.expiry.deadline(), self.look.deadline(), self.peers.endpoint.poll_timeout()])
             .flatten()
             .min()
     }
@@ -237,13 +242,14 @@ impl<A: Address> Server<A> {
 
     /// The next page to read from the store.
     pub fn poll_read(&mut self) -> Option<Read> {
-        self.chat.poll_read().or_else(|| self.poll_room_read())
+        self.chat.poll_read().or_else(|| self.poll_room_read()).or_else(|| self.poll_look_read())
     }
 
     /// The entries that a read found.
     pub fn handle_read(&mut self, now: Now, id: ReadId, entries: &[StoredEntry]) {
         match self.links.answered(id) {
             Some(log) => self.hall.handle_entries(now, &log, entries),
+            None if look::Look::is_of(id) => self.handle_look(now, entries),
             None => self.chat.handle_read(now, id, entries),
         }
         self.pump(now);
@@ -253,6 +259,7 @@ impl<A: Address> Server<A> {
     pub fn handle_read_failed(&mut self, now: Now, id: ReadId, failure: ReadFailure) {
         match self.links.answered(id) {
             Some(log) => self.hall.handle_read_failed(now, &log, failure),
+            None if look::Look::is_of(id) => self.handle_look_failed(now, failure),
             None => self.chat.handle_read_failed(now, id, failure),
         }
         self.pump(now);
@@ -263,6 +270,7 @@ impl<A: Address> Server<A> {
     pub fn drain(&mut self, now: Now, how: Drain) {
         self.hall.drain();
         self.expiry = expiry::Expiry::default();
+        self.look = look::Look::default();
         self.peers.drain(now, how);
         self.pump(now);
     }

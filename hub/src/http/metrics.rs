@@ -237,7 +237,17 @@ fn chat(page: &mut Page, numbers: &Numbers) {
 
 fn logs(page: &mut Page, site: &Site, numbers: &Numbers) {
     page.gauge("logs", "Logs of rooms, those of empty rooms included.", numbers.logs as u64);
-    page.counter("logs_expired_total", "Logs of rooms that were empty for long.", numbers.chat.expired);
+    let proto_core::chat::ServerStats { expired, expired_silent, expired_early, .. } = numbers.chat;
+    page.counters(
+        "logs_expired_total",
+        "Logs of empty rooms that have ended, by reason.",
+        "reason",
+        [
+            ("old", expired - expired_silent - expired_early),
+            ("silent", expired_silent),
+            ("place", expired_early),
+        ],
+    );
     let Swept { segments, bytes, put_off, no_space, failed } = site.sweeping.totals();
     page.counters(
         "log_sweeps_total",

@@ -30,7 +30,7 @@ pub(super) struct Expiry {
     by_log: BTreeMap<Arc<str>, Timestamp>,
 }
 
-fn is_kept(log: &str) -> bool {
+pub(super) fn is_kept(log: &str) -> bool {
     [LOBBY, AWKWARD].contains(&log)
 }
 

@@ -133,6 +133,8 @@ fn names_that_are_visited_leave_nothing_behind() {
     // The ban is over.
     world.pass(Duration::from_mins(9));
     assert_eq!(rooms_of(&world), ["lobby", "talked in", "test/awkward"]);
+    let stats = world.server.chat_stats();
+    assert!(stats.expired > 0 && stats.expired == stats.expired_silent && stats.expired_early == 0);
 }
 
 #[test]
@@ -167,6 +169,7 @@ fn at_the_limit_rooms_end_in_which_nothing_was_said_and_no_others() {
     world.pass(Duration::from_secs(1));
     let id = world.come("third");
     assert_eq!(rooms_of(&world), ["a room", "talked in", "third"], "before its minute is over");
+    assert_eq!(world.server.chat_stats().expired_early, 1);
     let refused = world.come("fourth");
     assert_eq!(
         of(&world.take(refused), "notification")[0]["text"],
@@ -211,4 +214,48 @@ fn a_ban_is_not_forgotten_for_want_of_a_place() {
     for id in [stays, id] {
         world.close(id);
     }
+}
+
+#[test]
+fn rooms_in_which_nothing_was_said_end_after_a_restart_as_well() {
+    let mut world = ending(10_000);
+    let (ann, bob) = (world.come("banned from"), world.come("banned from"));
+    let user = of(&world.take(bob), "hi")[0]["u"]["_id"].clone();
+    world.send(ann, &json!({"m": "kickban", "_id": user, "ms": 600_000}));
+    for room in ["visited", "settled", "in use", "lobby"] {
+        world.come(room);
+    }
+    let talks = world.come("talked in");
+    world.send(talks, &json!({"m": "a", "message": "hello"}));
+    let long = world.come("long");
+    world.send(long, &json!({"m": "a", "message": "long ago"}));
+    for number in 0..200 {
+        world.send(long, &json!({"m": "chset", "set": {"limit": number % 90}}));
+        world.pass(Duration::from_secs(2));
+        world.send(ann, &json!({"m": "t"}));
+    }
+    let rooms = world.server.hall().config().clone();
+    let now = world.now;
+    let mut world = world.restart_with(now, rooms);
+    let before =
+        ["banned from", "in use", "lobby", "long", "settled", "talked in", "test/awkward", "visited"];
+    let stays = world.come("in use");
+    let alive = |world: &mut World, minutes: u64| {
+        for _ in 0..minutes * 2 {
+            world.pass(Duration::from_secs(30));
+            world.send(stays, &json!({"m": "t"}));
+        }
+    };
+    alive(&mut world, 1);
+    assert_eq!(rooms_of(&world), before, "people come back");
+    alive(&mut world, 2);
+    assert_eq!(rooms_of(&world), ["banned from", "in use", "lobby", "long", "talked in", "test/awkward"]);
+    alive(&mut world, 12);
+    assert_eq!(rooms_of(&world), ["in use", "lobby", "long", "talked in", "test/awkward"], "the ban is over");
+    assert!(world.server.hall().room("in use").is_some());
+    let id = world.come("long");
+    world.close(id);
+    alive(&mut world, 3);
+    let id = world.come("long");
+    assert_eq!(history(&mut world, id), ["long ago"]);
 }

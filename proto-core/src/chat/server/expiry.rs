@@ -104,12 +104,18 @@ impl Server {
             let is_unused = room.used.is_some_and(|used| now.mono.since(used) >= keep);
             if is_unused && !room.has_words && room.is_idle() && !self.reads.concern(key) {
                 self.end_room(key);
+                if keep.is_zero() {
+                    self.stats.expired_early += 1;
+                } else {
+                    self.stats.expired_silent += 1;
+                }
             }
         }
         true
     }
 
     fn end_room(&mut self, key: RoomKey) {
+        self.stats.expired += 1;
         self.forget_tail(key);
         self.disk.forget_told(key);
         let nobody = Room::new(Arc::from(""), 0, RoomSalt([0; 32]));

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 use super::Server;
-use super::room::{RoomKey, Waiting};
+use super::room::{Room, RoomKey, Waiting};
 use super::sequencer::effective_time;
 use crate::Now;
 use crate::chat::identity::{BodyHash, ClientId, Kind};
@@ -47,6 +47,29 @@ impl Server {
     /// How many logs there are.
     pub fn logs(&self) -> usize {
         self.names.len()
+    }
+
+    /// The logs that the store had at the start, that nobody has used since, and of which no client is remembered that wrote to it.
+    pub fn untouched(&self) -> impl Iterator<Item = &Arc<str>> {
+        let is_untouched = |room: &Room| room.used.is_none() && !room.watched && room.members.is_empty();
+        self.names.iter().filter(move |(_, key)| is_untouched(&self.rooms[key.0])).map(|(name, _)| name)
+    }
+
+    /// From now on an untouched log is unused; says whether it was untouched.
+    pub fn age_from(&mut self, now: Now, room: &str) -> bool {
+        let now = self.observe(now);
+        let Some(&key) = self.names.get(room) else { return false };
+        let room = &mut self.rooms[key.0];
+        let is_untouched = room.used.is_none() && !room.watched && room.members.is_empty();
+        if is_untouched {
+            room.used = Some(now.mono);
+        }
+        is_untouched
+    }
+
+    /// The epoch and the latest slot of a log, if there is one of that name.
+    pub fn end_of(&self, room: &str) -> Option<(u64, u64)> {
+        self.names.get(room).map(|key| (self.rooms[key.0].epoch, self.rooms[key.0].latest))
     }
 
     /// The epoch of a log, if there is one of that name.

@@ -201,7 +201,8 @@ impl Server {
             }
             for item in batch.items {
                 match item {
-                    Item::Gone(..) => self.stats.expired += 1,
+                    // The room is gone already.
+                    Item::Gone(..) => {}
                     Item::Room(key) => {
                         let room = &mut self.rooms[key.0];
                         room.durable = true;

@@ -23,8 +23,12 @@ pub struct ServerStats {
     pub pages: u64,
     /// Connections fenced by a newer one of the same client.
     pub fenced: u64,
-    /// Logs of empty rooms that ended after their time.
+    /// Logs of empty rooms that ended.
     pub expired: u64,
+    /// Those of them that ended after the shorter time of rooms in which nothing was said.
+    pub expired_silent: u64,
+    /// Those of them in which nothing was said and that ended before that, to make room for another.
+    pub expired_early: u64,
     /// Clients forgotten after their time.
     pub forgotten: u64,
     /// Messages that do not decode, or that a client does not send. The connection ends.

@@ -2,6 +2,7 @@
 
 pub(crate) mod node;
 mod oracle;
+mod quota;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

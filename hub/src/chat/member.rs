@@ -388,12 +388,8 @@ impl Member {
 
     fn entered(&mut self, snapshot: &Arc<Snapshot>) {
         let is_new = self.room.as_ref() != Some(&snapshot.room);
-        let is_answered =
-            self.asked.as_ref().is_some_and(|asked| is_new || stands_for(&snapshot.room, asked));
-        if is_answered {
-            self.asked = None;
-        }
-        if is_answered && !is_new {
+        let answered = self.asked.take_if(|asked| is_new || stands_for(&snapshot.room, asked));
+        if answered.is_some() && !is_new {
             // There was no room, or there is a ban, which is told as well.
             self.say_words(format!("you stay in {}", escaped(&snapshot.room)));
         }

@@ -62,6 +62,13 @@ pub(super) const fn why(reason: Reason) -> &'static str {
     }
 }
 
+/// Whether who asks for `asked` may find himself in `room` again: in a lobby, as others are full, or banned from what he asked for.
+/// Any other room is told again only to who has missed something.
+pub(super) fn stands_for(room: &str, asked: &str) -> bool {
+    let is_lobby = |room: &str| RoomKind::of(room) == RoomKind::Lobby;
+    room == asked || room == AWKWARD || is_lobby(room) && is_lobby(asked)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{UserId, pick};
@@ -77,11 +84,4 @@ mod tests {
         assert!(pick("carl", &people).unwrap_err().contains("nobody here is called carl"));
         assert!(pick("#", &people).is_err());
     }
-}
-
-/// Whether who asks for `asked` may find himself in `room` again: in a lobby, as others are full, or banned from what he asked for.
-/// Any other room is told again only to who has missed something.
-pub(super) fn stands_for(room: &str, asked: &str) -> bool {
-    let is_lobby = |room: &str| RoomKind::of(room) == RoomKind::Lobby;
-    room == asked || room == AWKWARD || is_lobby(room) && is_lobby(asked)
 }

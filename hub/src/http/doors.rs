@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Proxies;
 
 /// Limits of HTTP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// Connections in all.
     pub(crate) connections: usize,
@@ -16,6 +16,8 @@ pub(crate) struct Limits {
     pub(crate) per_address: usize,
     /// Web sockets that say what they hear.
     pub(crate) echoes: usize,
+    /// Who is believed for whom he asks.
+    pub(crate) proxies: Proxies,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +32,6 @@ struct Inside {
 #[derive(Debug)]
 pub(crate) struct Doors {
     limits: Limits,
-    proxies: Proxies,
     inside: Arc<Mutex<Inside>>,
 }
 
@@ -51,13 +52,18 @@ pub(super) struct DoorStats {
 }
 
 impl Doors {
-    pub(crate) fn new(limits: Limits, proxies: Proxies) -> Self {
-        Self { limits, proxies, inside: Arc::default() }
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, inside: Arc::default() }
+    }
+
+    pub(super) fn proxies(&self) -> &Proxies {
+        &self.limits.proxies
     }
 
     /// What is counted as one address: a host has a /64 of IPv6 to itself.
     fn counted(&self, ip: IpAddr) -> Option<IpAddr> {
-        let is_proxy = if self.proxies.is_empty() { ip.is_loopback() } else { self.proxies.has(ip) };
+        let proxies = self.proxies();
+        let is_proxy = if proxies.is_empty() { ip.is_loopback() } else { proxies.has(ip) };
         match ip {
             _ if is_proxy => None,
             IpAddr::V4(_) => Some(ip),
@@ -120,9 +126,14 @@ impl Drop for Pass {
 mod tests {
     use super::*;
 
+    fn doors(connections: usize, per_address: usize, proxies: &[&str]) -> Doors {
+        let proxies = Proxies::new(proxies.iter().map(|proxy| proxy.parse().unwrap()).collect());
+        Doors::new(Limits { connections, per_address, echoes: 0, proxies })
+    }
+
     #[test]
     fn an_address_has_so_many_connections_and_all_have_so_many() {
-        let doors = Doors::new(Limits { connections: 4, per_address: 2, echoes: 0 }, Proxies::default());
+        let doors = doors(4, 2, &[]);
         let [a, b, c] = ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|ip| ip.parse().unwrap());
         let first = doors.enter(a);
         let _second = doors.enter(a).unwrap();
@@ -138,8 +149,7 @@ mod tests {
 
     #[test]
     fn a_host_has_one_network_of_ipv6_and_this_machine_is_not_limited() {
-        let limits = Limits { connections: 100, per_address: 1, echoes: 0 };
-        let doors = Doors::new(limits, Proxies::default());
+        let doors = doors(100, 1, &[]);
         let _pass = doors.enter("2001:db8:1:2::3".parse().unwrap()).unwrap();
         assert!(doors.enter("2001:db8:1:2:ffff::4".parse().unwrap()).is_none());
         assert!(doors.enter("2001:db8:1:3::4".parse().unwrap()).is_some());
@@ -149,8 +159,7 @@ mod tests {
 
     #[test]
     fn where_proxies_are_named_this_machine_is_limited_and_they_are_not() {
-        let limits = Limits { connections: 100, per_address: 2, echoes: 0 };
-        let doors = Doors::new(limits, Proxies::new(vec!["127.0.0.1".parse().unwrap()]));
+        let doors = doors(100, 2, &["127.0.0.1"]);
         let [proxy, other, client] = ["127.0.0.1", "127.0.0.9", "192.0.2.1"].map(|ip| ip.parse().unwrap());
         let passes: Vec<_> = (0..50).filter_map(|_| doors.enter(proxy)).collect();
         assert_eq!(passes.len(), 50);

@@ -50,7 +50,6 @@ pub(crate) struct Site {
     pumps: Pumps,
     /// Where pages may come from that open web sockets; empty: from anywhere.
     origins: Vec<String>,
-    proxies: Proxies,
     doors: Doors,
     /// Room for web sockets that say what they hear; `None`: there are none.
     echoes: Option<Arc<Semaphore>>,
@@ -70,7 +69,6 @@ impl Site {
         shared: Shared<Hub>,
         pumps: Pumps,
         origins: Vec<String>,
-        proxies: Proxies,
         limits: Limits,
         admin: Option<Admin>,
         copier: Copier,
@@ -81,8 +79,7 @@ impl Site {
             pumps,
             origins,
             echoes: (limits.echoes > 0).then(|| Arc::new(Semaphore::new(limits.echoes))),
-            doors: Doors::new(limits, proxies.clone()),
-            proxies,
+            doors: Doors::new(limits),
             admin,
             copies: Copies::new(copier),
             sweeping,

@@ -82,7 +82,7 @@ pub(super) async fn answer(
     pass: &Arc<Pass>,
     request: Request<Incoming>,
 ) -> Answer {
-    let client = site.proxies.client(peer, request.headers());
+    let client = site.doors.proxies().client(peer, request.headers());
     let answer = if request.uri().path().starts_with("/admin/") {
         admin::answer(site, client, request).await
     } else {

@@ -161,10 +161,9 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         connections: args.web.max_http,
         per_address: args.web.max_http_per_address,
         echoes: if args.web.echo { http::MAX_ECHOES } else { 0 },
+        proxies: http::Proxies::new(args.web.trusted_proxy.clone()),
     };
-    let proxies = http::Proxies::new(args.web.trusted_proxy.clone());
-    let site =
-        Site::new(shared.clone(), pumps, args.web.origin.clone(), proxies, limits, admin, copier, sweeping);
+    let site = Site::new(shared.clone(), pumps, args.web.origin.clone(), limits, admin, copier, sweeping);
     let (web, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let accepting: Vec<_> = listeners
         .into_iter()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proto_core::chat::ChatConfig;
 use proto_core::room::{Change, ClientEvent, RoomKind, UserId};
 use simtest::{Check, NodeId, Now, Oracle, Sim, Time, View, ms, secs};
 
@@ -89,7 +90,7 @@ impl Oracle<RoomNode> for Quotas {
 #[simtest::test(seeds = 0..2)]
 fn everybody_plays_as_much_as_his_quota_says(sim: &mut Sim<RoomNode>, _seed: u64) {
     let (server, client, rooms) = (config(true), config(false), rooms());
-    let s = sim.node("s", move |boot| ServerNode::boot_with(boot, &server, &rooms, &Default::default()));
+    let s = sim.node("s", move |boot| ServerNode::boot_with(boot, &server, &rooms, &ChatConfig::default()));
     let clients: Vec<_> = (0..5)
         .map(|number| {
             let client = Arc::clone(&client);

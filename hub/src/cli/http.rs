@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use zeroize::Zeroizing;
 
 use crate::http::{Admin, Network};
+use crate::private::{self, PrivateError};
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET: usize = 4096;

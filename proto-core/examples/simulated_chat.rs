@@ -7,6 +7,8 @@
 mod chat;
 #[path = "../tests/sim/core.rs"]
 mod core;
+#[path = "../tests/sim/linked.rs"]
+mod linked;
 #[path = "../tests/sim/net.rs"]
 mod net;
 #[path = "../tests/sim/oracles.rs"]

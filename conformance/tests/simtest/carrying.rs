@@ -105,7 +105,7 @@ impl Carrying {
     pub(crate) fn on_datagram(&mut self, from: Addr, bytes: &[u8]) {
         let path = Path { socket: 0, peer: Peer::Udp(socket_addr(from)) };
         self.guarded(|it| {
-            it.machine().turn(|machine, now| machine.handle_packet(now, Meta { path, ecn: None }, bytes))
+            it.machine().turn(|machine, now| machine.handle_packet(now, Meta { path, ecn: None }, bytes));
         });
     }
 

@@ -34,12 +34,19 @@ impl Ending {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    New,
+    Dialed,
+    Open,
+    Over,
+}
+
 /// A stream of bytes, without anything of ours.
 #[derive(Clone, Debug)]
 pub(crate) struct Raw {
     to: Addr,
-    is_dialed: bool,
-    is_open: bool,
+    state: State,
     waiting: Vec<u8>,
     /// It writes no more after that.
     is_last: bool,
@@ -53,8 +60,7 @@ impl Raw {
     pub(crate) const fn new(to: Addr, ending: Arc<Ending>) -> Self {
         Self {
             to,
-            is_dialed: false,
-            is_open: false,
+            state: State::New,
             waiting: Vec::new(),
             is_last: false,
             is_gone: false,
@@ -74,13 +80,13 @@ impl Raw {
 
     pub(crate) fn on_stream(&mut self, event: StreamEvent<'_>) {
         match event {
-            StreamEvent::Opened => self.is_open = true,
+            StreamEvent::Opened => self.state = State::Open,
             StreamEvent::Finished => {
                 self.finish();
                 self.ending.set(false);
             }
             StreamEvent::Refused | StreamEvent::Broken => {
-                self.is_open = false;
+                self.state = State::Over;
                 self.ending.set(true);
             }
             StreamEvent::Accepted { .. } | StreamEvent::Read(_) | StreamEvent::Writable => {}
@@ -89,16 +95,18 @@ impl Raw {
 
     /// The stream is over when both sides have finished.
     fn finish(&mut self) {
-        self.is_open &= !self.is_half;
+        if self.is_half {
+            self.state = State::Over;
+        }
         self.is_half = true;
     }
 
     pub(crate) fn poll_stream(&mut self, streams: Streams<'_>, out: &mut Vec<u8>) -> Option<StreamOp> {
-        if !self.is_dialed {
-            self.is_dialed = true;
+        if self.state == State::New {
+            self.state = State::Dialed;
             return Some(StreamOp::Dial { stream: STREAM, to: self.to });
         }
-        if !self.is_open {
+        if self.state != State::Open {
             return None;
         }
         let len = self.waiting.len().min(streams.room(STREAM));
@@ -110,7 +118,7 @@ impl Raw {
             return None;
         }
         if self.is_gone {
-            self.is_open = false;
+            self.state = State::Over;
             return Some(StreamOp::Reset { stream: STREAM });
         }
         if self.is_last {

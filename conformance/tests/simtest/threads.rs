@@ -83,7 +83,7 @@ struct Here {
 }
 
 fn here() -> Here {
-    HERE.with_borrow(|here| here.clone()).expect("a case has begun")
+    HERE.with_borrow(Clone::clone).expect("a case has begun")
 }
 
 /// The case that is played.

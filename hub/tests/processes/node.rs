@@ -77,7 +77,7 @@ fn published_clients_of_the_piano_work_unmodified() {
         Err(why) => return skip("published clients of Multiplayer Piano were", &why),
     };
     let salt = place.path().join("salt");
-    std::fs::write(&salt, "a salt of this test alone").unwrap();
+    write_private(&salt, "a salt of this test alone");
     let salt = salt.to_str().unwrap();
     let ways: [(&[&str], &[&str]); 3] =
         [(&[], &[]), (&["--salted"], &["--salt-file", salt]), (&["--drop"], &["--crown-on-leave", "drop"])];

@@ -105,7 +105,7 @@ pub struct Elsewhere {
     pub clock: fn() -> Now,
     /// All the randomness that it has.
     pub seed: [u8; 32],
-    /// The address that its datagrams come from; `None` when none can be sent. It is socket 0 of its [paths](Path).
+    /// The address that its datagrams come from; `None` when none can be sent. It is socket 0 of its [paths](crate::Path).
     pub socket: Option<SocketAddr>,
     /// Where it says that it listens. Without any it only connects.
     pub addresses: Vec<Address>,

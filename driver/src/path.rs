@@ -1,7 +1,7 @@
 //! Where packets and records come from and go to.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use proto_core::Address;
 
@@ -103,6 +103,10 @@ impl Address for Path {
 
     fn may_become(&self, other: &Self) -> bool {
         matches!((self.peer, other.peer), (Peer::Udp(one), Peer::Udp(two)) if one.may_become(&two))
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.peer.socket_addr().map(|address| address.ip().to_canonical())
     }
 
     fn prefix(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 mod check;
 mod presets;
 
+use alloc::vec::Vec;
 use core::ops::Deref;
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::channel::DEFAULT_PRIORITY;
 use crate::crypto::Crypto;
 use crate::wire::packet::Checksum;
 use crate::wire::{Rate, checksum};
-use crate::{Policy, Secret};
+use crate::{Network, Policy, Secret};
 
 /// What every queued message costs beside its payload, in bytes, so that empty messages are not free.
 pub const MESSAGE_COST: usize = 64;
@@ -194,6 +195,8 @@ pub struct ConfigBuilder {
     pub max_pending: usize,
     /// Handshakes that may be under way from one prefix of addresses by datagrams; by streams eight times as many. 16.
     pub max_pending_per_prefix: usize,
+    /// Networks that are as good as loopback: no limit of newcomers by their prefix holds for them. None.
+    pub exempt_networks: Vec<Network>,
     /// New clients that are let in a second; others are told to come back later. 10,000; at most 1,000,000.
     pub accept_rate: u32,
     /// New clients that are let in at once. 65,536; at most 2^24.
@@ -286,6 +289,7 @@ impl Default for ConfigBuilder {
             max_connections: 65_536,
             max_pending: 4096,
             max_pending_per_prefix: 16,
+            exempt_networks: Vec::new(),
             accept_rate: 10_000,
             accept_burst: 65_536,
             max_resume_failures: 5,

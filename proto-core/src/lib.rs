@@ -151,6 +151,7 @@ pub mod framing;
 mod id;
 mod lazy;
 mod link;
+mod network;
 #[cfg(planted)]
 pub mod planted;
 mod range_set;
@@ -179,6 +180,7 @@ pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, Settin
 pub use event::{CloseReason, Closed, Continuity, DialError, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, DialId, LinkId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
+pub use network::{Network, NotNetwork};
 pub use secret::Secret;
 pub use server::Server;
 pub use stats::{ChannelStats, Drop, Drops, PeerDrops, Stats};

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use proto_core::Network;
 use zeroize::Zeroizing;
 
-use crate::http::{Admin, Network};
+use crate::http::Admin;
 use crate::private::{self, PrivateError};
 
 /// The longest secret that is read, in bytes.

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use adapter_tokio::link::tls::{ClientConfig, ServerConfig};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use proto_core::Now;
 use proto_core::chat::{MAX_NAME, MAX_ROOM};
+use proto_core::{Network, Now};
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
@@ -236,6 +236,10 @@ pub(crate) struct ServeArgs {
     /// By default one for every two processors, at most 8; one while recording.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) shards: Option<u8>,
+    /// Clients at this address, or in this network, may come as many at once as they like, as on this machine itself; of others 16 of one
+    /// /24 by UDP and 128 by streams. May be repeated.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) exempt_network: Vec<Network>,
     /// Directory of the log. One server at a time uses it.
     #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
     pub(crate) data: PathBuf,
@@ -316,6 +320,7 @@ impl ServeArgs {
             encryption,
             allowed,
             shards: self.shards().get(),
+            exempt: self.exempt_network.clone(),
         })
     }
 

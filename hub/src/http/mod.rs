@@ -33,7 +33,7 @@ use copies::Copies;
 pub(crate) use doors::{Doors, Limits};
 pub(crate) use echo::MAX_ECHOES;
 pub(crate) use piano::is_control;
-pub(crate) use proxies::{Network, Proxies};
+pub(crate) use proxies::Proxies;
 
 /// Connections that wait to be accepted, beside those that the system drops.
 const BACKLOG: u32 = 4096;

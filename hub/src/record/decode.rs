@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use driver::recorded::Get;
+use proto_core::Network;
 use proto_core::chat::{
     BodyHash, ClientId, ClientTable, Committed, Kind, PersistFailure, ReadFailure, ReadId, RoomSalt,
     RoomState, StoredEntry,
@@ -46,8 +47,14 @@ impl Get for Start {
             encryption,
             allowed,
             shards: Get::get(from)?,
+            exempt: networks(from)?,
         })
     }
+}
+
+fn networks(from: &mut Reader<'_>) -> Result<Vec<Network>, DecodeError> {
+    let texts = Vec::<String>::get(from)?;
+    texts.iter().map(|text| text.parse().map_err(|_| DecodeError::Invalid("network"))).collect()
 }
 
 impl Get for Rooms<Vec<RoomState>> {

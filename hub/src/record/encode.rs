@@ -28,6 +28,7 @@ impl Put for Start {
             encryption,
             allowed,
             shards,
+            exempt,
         } = self;
         (&**seed, &**server_key, max_logs, max_rooms).put(buf);
         let salt = salt.as_ref().map(|salt| &salt[..]);
@@ -37,7 +38,8 @@ impl Put for Start {
         });
         let allowed: Option<Vec<_>> =
             allowed.as_ref().map(|keys| keys.iter().map(|PublicKey(key)| key).collect());
-        (encryption, allowed, shards).put(buf);
+        let exempt: Vec<_> = exempt.iter().map(ToString::to_string).collect();
+        (encryption, allowed, shards, exempt).put(buf);
     }
 }
 

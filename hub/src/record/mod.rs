@@ -32,7 +32,7 @@ pub(crate) use self::encode::{Rooms, Said, taken};
 pub(crate) use self::taped::Taped;
 
 /// The name in the head of a recording. It changes with what the kinds below hold.
-pub(crate) const PROTOCOL: &str = "bowline-server/6";
+pub(crate) const PROTOCOL: &str = "bowline-server/7";
 
 /// The sorts of input.
 pub(crate) mod kind {

@@ -230,7 +230,14 @@ fn what_comes_late_is_told_again_with_its_own_time() {
 #[test]
 fn what_a_server_is_born_with_is_read_as_it_was_written() {
     let with = Start { ban_prefix: true, salt: Some(vec![5; 16].into()), ..start() };
-    let other = Start { drops_crowns: true, keep_ms: 3_600_000, max_logs: 1 << 40, max_rooms: 0, ..start() };
+    let other = Start {
+        drops_crowns: true,
+        keep_ms: 3_600_000,
+        max_logs: 1 << 40,
+        max_rooms: 0,
+        exempt: vec!["10.0.0.0/8".parse().unwrap()],
+        ..start()
+    };
     for start in [start(), with, other] {
         let mut bytes = Vec::new();
         (&start, Rooms(&[][..])).put(&mut bytes);

@@ -9,7 +9,7 @@ use proto_core::chat::{ChatConfig, RoomState};
 use proto_core::crypto::{Crypto, PublicKey, Trust};
 use proto_core::room::{CrownOnLeave, Limits, RoomConfig};
 use proto_core::server::{Front, Gate};
-use proto_core::{Config, ConfigBuilder, Now, Server};
+use proto_core::{Config, ConfigBuilder, Network, Now, Server};
 use zeroize::Zeroizing;
 
 use super::ServeError;
@@ -39,6 +39,8 @@ pub(crate) struct Start {
     /// The only clients that come in.
     pub(crate) allowed: Option<Vec<PublicKey>>,
     pub(crate) shards: u8,
+    /// Networks of many clients.
+    pub(crate) exempt: Vec<Network>,
 }
 
 /// How datagrams are encrypted, beside by the server's key.
@@ -79,6 +81,7 @@ impl Start {
             shard,
             crypto: self.crypto()?,
             admission: self.allowed.is_some(),
+            exempt_networks: self.exempt.clone(),
             server_key: Some((*self.server_key).into()),
             ..ConfigBuilder::chat()
         };

@@ -12,6 +12,11 @@ pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
     /// What it shares with the other addresses of one network, for limits; `None` when none apply, as for loopback.
     fn prefix(&self) -> Option<u64>;
 
+    /// Its IP address, where it has one: [`exempt_networks`](crate::ConfigBuilder::exempt_networks) are told by it.
+    fn ip(&self) -> Option<IpAddr> {
+        None
+    }
+
     /// Whether `other` is the same host, perhaps at another port: what is known about the way there holds.
     fn is_same_host(&self, other: &Self) -> bool {
         self == other
@@ -38,8 +43,12 @@ impl Address for SocketAddr {
         out.extend_from_slice(&self.port().to_be_bytes());
     }
 
+    fn ip(&self) -> Option<IpAddr> {
+        Some(SocketAddr::ip(self).to_canonical())
+    }
+
     fn is_same_host(&self, other: &Self) -> bool {
-        self.ip().to_canonical() == other.ip().to_canonical()
+        SocketAddr::ip(self).to_canonical() == SocketAddr::ip(other).to_canonical()
     }
 
     fn may_become(&self, other: &Self) -> bool {

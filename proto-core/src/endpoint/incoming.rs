@@ -153,7 +153,7 @@ impl<A: Address> Endpoint<A> {
         if let Err(reason) = if is_crowded { Err(Drop::Busy) } else { self.may_come(now) } {
             return self.send_away(meta.path, client, reason);
         }
-        let asked = match self.read_init(now, meta.path.prefix(), init) {
+        let asked = match self.read_init(now, self.limited_prefix(meta.path), init) {
             Ok(asked) => asked,
             Err(Unread::Delayed) => return self.send_away(meta.path, client, Drop::WrongKey),
             Err(Unread::Dropped(reason)) => {
@@ -259,7 +259,18 @@ impl<A: Address> Endpoint<A> {
         const STREAMS: usize = 8;
         let most = self.config.max_pending_per_prefix;
         let most = if address.is_stream() { most.saturating_mul(STREAMS) } else { most };
-        self.incoming.waiting.of_prefix(address) >= most
+        self.incoming.waiting.of_prefix(address) >= most && !self.is_exempt(address)
+    }
+
+    /// The network of an address, for the limits that hold for it.
+    pub(super) fn limited_prefix(&self, address: A) -> Option<u64> {
+        address.prefix().filter(|_| !self.is_exempt(address))
+    }
+
+    fn is_exempt(&self, address: A) -> bool {
+        let networks = &self.config.exempt_networks;
+        !networks.is_empty()
+            && address.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(ip)))
     }
 
     /// Sends a client away.

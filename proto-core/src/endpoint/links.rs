@@ -429,7 +429,7 @@ impl<A: Address> Endpoint<A> {
         else {
             return;
         };
-        let asked = match self.read_init(now, address.prefix(), init) {
+        let asked = match self.read_init(now, self.limited_prefix(address), init) {
             Ok(asked) => asked,
             Err(Unread::Delayed) => {
                 self.count(Drop::WrongKey);

@@ -104,7 +104,7 @@ impl<A: Address> Endpoint<A> {
         packet: &[u8],
     ) -> bool {
         let Some(claim) = init.attach.claim() else { return false };
-        let prefix = meta.path.prefix();
+        let prefix = self.limited_prefix(meta.path);
         let is_proven = token::is_valid(self.incoming.retry_key.expose(), now, init.token, client, meta.path);
         let has_failed = self.sessions.failures.has_failed(now, prefix, self.config.max_resume_failures);
         if has_failed && !is_proven {

@@ -1,12 +1,14 @@
 //! Strangers: what they are asked for, how many there may be, and what they cost.
 
+use alloc::vec;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{SERVER, Sent, World, client_config, ms, secs, server_config};
+use super::{SERVER, Sent, World, address, client_config, ms, secs, server_config};
 use crate::wire::checksum::crc32c;
 use crate::wire::{Frame, Long, LongKind, Packet, Record};
-use crate::{Advice, CloseReason, ConfigBuilder, Drop, Event, Retry, code};
+use crate::{Advice, CloseReason, ConfigBuilder, Drop, Event, Network, Retry, code};
 
 fn kind(sent: &Sent) -> Option<LongKind> {
     match Packet::decode(&sent.packet, crc32c) {
@@ -308,6 +310,17 @@ fn one_network_cannot_fill_the_waiting_room() {
 }
 
 #[test]
+fn a_network_of_many_clients_can_be_exempt() {
+    let exempt_networks = vec![Network::from(SocketAddr::ip(&address(1)))];
+    let config = ConfigBuilder { max_pending_per_prefix: 4, exempt_networks, ..server_config() };
+    let mut world = World::new(config, 2, &client_config());
+    half_open(&mut world, 1, 10);
+    assert_eq!((world.nodes[SERVER].len(), world.dropped(SERVER, Drop::Busy)), (10, 0));
+    half_open(&mut world, 2, 10);
+    assert_eq!((world.nodes[SERVER].len(), world.dropped(SERVER, Drop::Busy)), (14, 6));
+}
+
+#[test]
 fn the_waiting_room_has_a_limit_and_empties_itself() {
     let config = ConfigBuilder { max_pending: 3, max_pending_per_prefix: 100, ..server_config() };
     let mut world = World::new(config, 1, &client_config());
@@ -390,10 +403,10 @@ fn loopback_has_no_limit_of_its_own() {
             [port as u8; 32],
             world.now,
         );
-        client.connect(world.now, super::address(SERVER)).expect("room");
+        client.connect(world.now, address(SERVER)).expect("room");
         let mut init = Vec::new();
         client.poll_transmit(world.now, &mut init).expect("INIT");
-        let path = core::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let path = SocketAddr::from(([127, 0, 0, 1], port));
         world.nodes[SERVER].handle_packet(world.now, crate::Meta { path, ecn: None }, &init);
     };
     for port in 1..=20 {

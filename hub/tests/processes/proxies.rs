@@ -6,13 +6,14 @@ use std::net::TcpStream;
 use tempfile::tempdir;
 
 use crate::admin::TOKEN;
+use crate::support::write_private;
 use crate::web::{address, exchange, start};
 
 #[test]
 fn who_comes_through_a_trusted_proxy_is_limited_by_his_own_address() {
     let data = tempdir().unwrap();
     let token = data.path().join("token");
-    std::fs::write(&token, TOKEN).unwrap();
+    write_private(&token, TOKEN);
     let proxied = ["--trusted-proxy", "127.0.0.1", "--max-http-per-address", "2", "--admin-token-file"];
     let server = start(data.path(), &[&proxied[..], &[token.to_str().unwrap()]].concat());
     let mut open = Vec::new();

@@ -1,20 +1,15 @@
 //! The handle of an endpoint.
 
-use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
 use std::{fmt, io};
 
 use proto_core::{Close, Config, Drain, Now, Stats};
 
 use crate::flight::{Birth, Flight, RecordOptions, Tape};
 use crate::link::{self, Places};
-use crate::node::{Counters, Node, Topic};
-use crate::wait::Attempt;
+use crate::node::{Counters, Node};
 use crate::{
     Address, ConnectError, Connecting, Connection, End, LINK, Lookup, Path, Scheme, Shared, Undecided, udp,
     wait,
@@ -32,12 +27,6 @@ struct Owner {
     next: AtomicUsize,
     known: Known,
 }
-
-/// How long a name is waited for while there is something else to try.
-const LOOKUP_PATIENCE: Duration = Duration::from_millis(250);
-
-/// What a lookup has found.
-type Found = io::Result<Vec<SocketAddr>>;
 
 /// Looks up names.
 pub(crate) struct Resolver(pub(crate) Box<dyn Fn(String, u16) -> Lookup + Send + Sync>);
@@ -112,6 +101,16 @@ impl Endpoint {
         &self.0.shards
     }
 
+    /// What names are looked up by, if they are.
+    pub(crate) fn resolver(&self) -> Option<&(dyn Fn(String, u16) -> Lookup + Send + Sync)> {
+        self.0.known.resolver.as_ref().map(|resolver| &*resolver.0)
+    }
+
+    /// The shard that lives wherever one does.
+    pub(crate) fn first_shard(&self) -> &Shared<Node> {
+        &self.shards()[0]
+    }
+
     /// How many shards it has.
     pub fn shard_count(&self) -> usize {
         self.shards().len()
@@ -139,21 +138,6 @@ impl Endpoint {
         self.dial_with(address, credentials)?.await
     }
 
-    /// Connects to a server that has several addresses, the preferred one first; at most eight are tried. Each is tried when those
-    /// before it have failed or have not answered for a moment, and the first that works is kept.
-    pub async fn connect_to(&self, addresses: &[Address]) -> Result<Connection, ConnectError> {
-        self.connect_to_with(addresses, &[]).await
-    }
-
-    /// The same, showing `credentials` to the server: at most 1024 bytes.
-    pub async fn connect_to_with(
-        &self,
-        addresses: &[Address],
-        credentials: &[u8],
-    ) -> Result<Connection, ConnectError> {
-        self.dial_to(&self.look_up(addresses).await?, credentials)?.await
-    }
-
     /// Begins to connect to a UDP address; the attempts can be watched.
     pub fn dial(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
         self.dial_with(address, &[])
@@ -168,16 +152,8 @@ impl Endpoint {
     /// Addresses that this endpoint cannot or may not reach (it has no such socket, or encrypts and they would not) are left out, as
     /// long as there is another; otherwise the error is that of the first.
     pub fn dial_to(&self, addresses: &[Address], credentials: &[u8]) -> Result<Connecting, ConnectError> {
-        let path = |address: &Address| match (address.scheme(), address.socket_addr()) {
-            (Scheme::Udp, Some(at)) => self.udp_path(at),
-            (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
-            (Scheme::Tcp | Scheme::Ws, _) if self.0.known.encrypts => {
-                Err(ConnectError::NotEncrypted(address.clone()))
-            }
-            _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
-        };
         let (mut paths, mut refused) = (Vec::new(), None);
-        for known in addresses.iter().map(path) {
+        for known in addresses.iter().map(|address| self.path(address)) {
             match known {
                 Ok(path) => paths.push(path),
                 Err(error) => _ = refused.get_or_insert(error),
@@ -189,84 +165,19 @@ impl Endpoint {
         }
     }
 
-    /// The same addresses with the names of UDP addresses looked up, all at once, which takes at most 8 s, and no longer than 250 ms
-    /// where there is anything else to try. A name becomes the first of
-    /// its addresses that a socket can reach, those of IPv4 before others; the rest are tried after everything else, so that blocked
-    /// UDP costs the time of one way and not of each. A name without an address is left out, as long as there is anything else to try.
-    /// The names of streams are looked up each time that they are dialed.
-    pub async fn look_up(&self, addresses: &[Address]) -> Result<Vec<Address>, ConnectError> {
-        let lookup = |address: &Address| {
-            let is_known = address.scheme() != Scheme::Udp || address.socket_addr().is_some();
-            let (host, port) = (address.host()?, address.port()?);
-            let resolver = self.0.known.resolver.as_ref().filter(|_| !is_known)?;
-            Some((resolver.0)(host.to_lookup(), port))
-        };
-        let mut looked_up = self.join_all(addresses.iter().map(lookup).collect()).await;
-        let (mut found, mut others, mut failed) = (Vec::new(), Vec::new(), None);
-        for (address, looked_up) in addresses.iter().zip(&mut looked_up) {
-            let Some(looked_up) = looked_up.take() else {
-                found.push(address.clone());
-                continue;
-            };
-            let mut why = "none that can be reached".to_owned();
-            let mut places = looked_up.unwrap_or_else(|error| {
-                why = error.to_string();
-                Vec::new()
-            });
-            places.retain(|&place| self.udp_path(place).is_ok());
-            places.sort_by_key(SocketAddr::is_ipv6);
-            places.dedup();
-            if places.is_empty() {
-                failed = Some(ConnectError::LookUp(address.clone(), why));
+    /// The path to an address, if this endpoint can and may go there.
+    pub(crate) fn path(&self, address: &Address) -> Result<Path, ConnectError> {
+        match (address.scheme(), address.socket_addr()) {
+            (Scheme::Udp, Some(at)) => self.udp_path(at),
+            (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
+            (Scheme::Tcp | Scheme::Ws, _) if self.0.known.encrypts => {
+                Err(ConnectError::NotEncrypted(address.clone()))
             }
-            let mut places = places.into_iter().map(|place| address.at(place));
-            found.extend(places.next());
-            others.extend(places);
+            _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),
         }
-        found.append(&mut others);
-        failed.filter(|_| found.is_empty()).map_or(Ok(found), Err)
     }
 
-    /// The results of all lookups, which go on together. Where one is `None`, or has found something, the others have not much time
-    /// left.
-    async fn join_all(&self, mut lookups: Vec<Option<Lookup>>) -> Vec<Option<Found>> {
-        let shard = &self.shards()[0];
-        let mut found: Vec<Option<Found>> = lookups.iter().map(|_| None).collect();
-        let mut can_go_on = lookups.iter().any(Option::is_none);
-        let mut patience = None;
-        poll_fn(|cx| {
-            for (lookup, found) in lookups.iter_mut().zip(&mut found) {
-                if let Some(Poll::Ready(places)) = lookup.as_mut().map(|lookup| lookup.as_mut().poll(cx)) {
-                    can_go_on |= places.as_ref().is_ok_and(|places| !places.is_empty());
-                    *found = Some(places);
-                    *lookup = None;
-                }
-            }
-            if lookups.iter().all(Option::is_none) {
-                return Poll::Ready(());
-            }
-            if !can_go_on {
-                return Poll::Pending;
-            }
-            let patience = patience.get_or_insert_with(|| {
-                let until = shard.now().mono + LOOKUP_PATIENCE;
-                wait::until(shard, move |_, now| {
-                    if until <= now.mono {
-                        Attempt::Look(())
-                    } else {
-                        Attempt::Wait(Topic::Time, Some(until))
-                    }
-                })
-            });
-            Pin::new(patience).poll(cx)
-        })
-        .await;
-        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "it takes longer than to try the others"));
-        let with = |(lookup, found): (Option<Lookup>, Option<Found>)| lookup.map_or(found, |_| Some(late()));
-        lookups.into_iter().zip(found).map(with).collect()
-    }
-
-    fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
+    pub(crate) fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
         let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
         let Known { sockets, dials_from, .. } = &self.0.known;
         let socket = sockets.iter().skip(*dials_from).position(reaches);

@@ -33,6 +33,7 @@ pub mod link;
 mod machine;
 mod mailbox;
 mod many;
+mod names;
 mod node;
 mod open;
 mod path;

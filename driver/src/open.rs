@@ -4,8 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
-use proto_core::{ConfigBuilder, ConfigError, Now};
+use proto_core::{ConfigBuilder, ConfigError, Now, Timestamp};
 
 use crate::config::{BACKLOG, LINK, config, seed};
 use crate::endpoint::{Known, Resolver};
@@ -122,11 +123,22 @@ pub struct Carried {
     pub places: Arc<Places>,
 }
 
-/// An endpoint without sockets: see [`Elsewhere`]. It is one shard, and names are not looked up.
+/// An endpoint without sockets: see [`Elsewhere`]. It is one shard, whatever `options` say; settings of streams are the caller's to keep,
+/// and names are not looked up. Whoever carries for it does what a [`Task`] does:
+///
+/// - [`Shared::begin_turn`] with a waker, which is woken when a handle has given it something to do, and then again;
+/// - [`Shared::turn`] with what has come, and with [`Machine::handle_timeout`](crate::Machine::handle_timeout) when its time has come;
+///   after each, and after each wake, all that the machine's `poll_` verbs give;
+/// - [`Shared::end`] once [`Machine::is_over`](crate::Machine::is_over) and all of it is on its way, and when a turn has panicked.
 pub fn carried(elsewhere: Elsewhere, options: Options) -> Result<Carried, BindError> {
     let Options { config: mut builder, record, .. } = options;
     let Elsewhere { clock, seed, socket, addresses } = elsewhere;
     builder.accept = !addresses.is_empty();
+    if builder.wall_epoch.is_zero() {
+        let now = clock();
+        builder.wall_epoch =
+            Duration::from_millis(now.unix_ms).saturating_sub(now.mono.since(Timestamp::ZERO));
+    }
     let places = Arc::<Places>::default();
     let known = Known {
         encrypts: builder.crypto.is_some(),

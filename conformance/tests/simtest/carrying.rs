@@ -10,9 +10,11 @@ use proto_core::{Credentials, Dial, DialError, DialId, Link, LinkId, Meta, Outpu
 use simtest::{Addr, Ecn, StreamEvent, StreamId, StreamOp, Streams, Time, Transmit};
 
 use crate::host::Do;
-use crate::threads::Case;
+use crate::threads::{self, Case};
 use crate::wires::{Linked, Wires};
 
+/// What a payload of `ends::a_panic_is_told_to_all_who_wait` says when it panics.
+const OWN_PANIC: &str = "the application's memory is gone";
 /// The port of the first address.
 const FIRST_PORT: u16 = 1000;
 
@@ -89,17 +91,36 @@ impl Carrying {
         }
     }
 
-    /// A panic ends the endpoint as it would end its task.
+    /// A panic ends the endpoint as it would end its task. One that is not the case's own doing ends the case as well.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if self.machine().ended().is_some() {
             return None;
         }
         let worked = panic::catch_unwind(AssertUnwindSafe(|| work(self)));
-        if worked.is_err() {
-            self.machine().end(End::Panicked);
-            self.wires.reset_all();
+        worked
+            .map_err(|panic| {
+                self.machine().end(End::Panicked);
+                self.wires.reset_all();
+                let why = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
+                if why != OWN_PANIC {
+                    threads::case().fail(&format!("an endpoint panicked: {why}"));
+                }
+            })
+            .ok()
+    }
+
+    /// The same where something is written, of which a panic leaves nothing.
+    fn guarded_output<T>(
+        &mut self,
+        out: &mut Vec<u8>,
+        work: impl FnOnce(&mut Self, &mut Vec<u8>) -> Option<T>,
+    ) -> Option<T> {
+        let before = out.len();
+        let written = self.guarded(|it| work(it, out)).flatten();
+        if written.is_none() {
+            out.truncate(before);
         }
-        worked.ok()
+        written
     }
 
     pub(crate) fn on_datagram(&mut self, from: Addr, bytes: &[u8]) {
@@ -121,6 +142,9 @@ impl Carrying {
     }
 
     pub(crate) fn on_stream(&mut self, now: Time, stream: StreamId, event: StreamEvent<'_>) {
+        if self.machine().ended().is_some() {
+            return self.wires.refuse(stream, event);
+        }
         self.guarded(|it| it.wires.on_stream(timestamp(now), &mut it.linked, stream, event));
     }
 
@@ -133,7 +157,7 @@ impl Carrying {
         if self.machine().ended().is_some() {
             return self.wires.poll_op();
         }
-        self.guarded(|it| it.wires.poll_stream(timestamp(now), &mut it.linked, streams, out))?
+        self.guarded_output(out, |it, out| it.wires.poll_stream(timestamp(now), &mut it.linked, streams, out))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {

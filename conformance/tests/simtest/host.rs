@@ -6,12 +6,12 @@ use crate::carrying::Carrying;
 use crate::raw::Raw;
 use crate::relay::Relay;
 use crate::threads::set_now;
+use crate::wires::Wires;
 
 /// Nobody, an endpoint, a relay, or a client that keeps to nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) enum Host {
-    #[default]
-    Nobody,
+    Nobody(Wires),
     /// Wakes the case.
     Alarm(Option<Time>),
     Endpoint(Box<Carrying>),
@@ -49,7 +49,7 @@ impl Node for Host {
         match self {
             Self::Endpoint(carrying) => carrying.on_datagram(from, bytes),
             Self::Relay(relay) => relay.on_datagram(from, bytes),
-            Self::Nobody | Self::Alarm(_) | Self::Raw(_) => {}
+            Self::Nobody(_) | Self::Alarm(_) | Self::Raw(_) => {}
         }
     }
 
@@ -59,7 +59,8 @@ impl Node for Host {
             Self::Endpoint(carrying) => carrying.on_stream(now.mono, stream, event),
             Self::Relay(relay) => relay.on_stream(stream, event),
             Self::Raw(raw) => raw.on_stream(event),
-            Self::Nobody | Self::Alarm(_) => {}
+            Self::Nobody(wires) => wires.refuse(stream, event),
+            Self::Alarm(_) => {}
         }
     }
 
@@ -69,7 +70,8 @@ impl Node for Host {
             Self::Endpoint(carrying) => carrying.poll_stream(now.mono, streams, out),
             Self::Relay(relay) => relay.poll_stream(streams, out),
             Self::Raw(raw) => raw.poll_stream(streams, out),
-            Self::Nobody | Self::Alarm(_) => None,
+            Self::Nobody(wires) => wires.poll_op(),
+            Self::Alarm(_) => None,
         }
     }
 
@@ -78,7 +80,7 @@ impl Node for Host {
         match self {
             Self::Endpoint(carrying) => carrying.on_timeout(),
             Self::Alarm(at) => *at = None,
-            Self::Nobody | Self::Relay(_) | Self::Raw(_) => {}
+            Self::Nobody(_) | Self::Relay(_) | Self::Raw(_) => {}
         }
     }
 
@@ -107,7 +109,7 @@ impl Node for Host {
         match self {
             Self::Endpoint(carrying) => carrying.poll_transmit(out),
             Self::Relay(relay) => relay.poll_transmit(out),
-            Self::Nobody | Self::Alarm(_) | Self::Raw(_) => None,
+            Self::Nobody(_) | Self::Alarm(_) | Self::Raw(_) => None,
         }
     }
 
@@ -115,7 +117,7 @@ impl Node for Host {
         match self {
             Self::Endpoint(carrying) => carrying.poll_timeout(),
             Self::Alarm(at) => *at,
-            Self::Nobody | Self::Relay(_) | Self::Raw(_) => None,
+            Self::Nobody(_) | Self::Relay(_) | Self::Raw(_) => None,
         }
     }
 

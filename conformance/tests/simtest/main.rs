@@ -12,8 +12,9 @@ mod world;
 
 use std::time::Duration;
 
-use conformance::{Async, Runs};
+use conformance::{Async, Env, Runs, Scheme, cancel, messages, sessions};
 use driver::{Address, BindError, Endpoint, Options};
+use proto_core::Timestamp;
 
 use world::Simulated;
 
@@ -42,4 +43,26 @@ mod tcp {
     use super::*;
     conformance::cases!(Async<Simulated>, Tcp);
     conformance::bytes!(Async<Simulated>, Tcp);
+}
+
+/// When a case ends, in simulated time.
+fn end_of(scheme: Scheme, case: fn(&Env<Async<Simulated>>)) -> Timestamp {
+    let env = Env::new(scheme);
+    case(&env);
+    threads::now().mono
+}
+
+#[test]
+fn cases_go_the_same_way_each_time() {
+    let cases: [fn(&Env<Async<Simulated>>); 3] = [
+        messages::a_thousand_at_once,
+        sessions::a_lost_link_is_replaced,
+        cancel::receiving_given_up_loses_no_message,
+    ];
+    for case in cases {
+        for scheme in [Scheme::Udp, Scheme::Tcp] {
+            let first = end_of(scheme, case);
+            assert!((0..3).all(|_| end_of(scheme, case) == first));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A host between a client and a server, that can fail.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use simtest::{Addr, Ecn, StreamEvent, StreamId, StreamOp, Streams, Transmit};
 
@@ -16,12 +16,16 @@ struct End {
     waiting: VecDeque<u8>,
     /// Nothing comes after that.
     is_last: bool,
+    /// This side has finished, and the other one: it is over when both have.
+    has_finished: [bool; 2],
 }
 
 /// Carries everything until it is told not to.
 #[derive(Clone, Debug)]
 pub(crate) struct Relay {
     to: Addr,
+    /// Where it has led to before.
+    before: BTreeSet<Addr>,
     swallows: bool,
     /// Who sends datagrams through it.
     client: Option<Addr>,
@@ -35,6 +39,7 @@ impl Relay {
     pub(crate) const fn new(to: Addr) -> Self {
         Self {
             to,
+            before: BTreeSet::new(),
             swallows: false,
             client: None,
             datagrams: VecDeque::new(),
@@ -47,7 +52,11 @@ impl Relay {
     pub(crate) fn on_cmd(&mut self, cmd: Do) {
         match cmd {
             Do::Swallow(swallows) => self.swallows = swallows,
-            Do::Redirect(to) => self.to = to,
+            Do::Redirect(to) => {
+                self.before.insert(self.to);
+                self.before.remove(&to);
+                self.to = to;
+            }
             Do::Cut => {
                 let streams = std::mem::take(&mut self.ends).into_keys();
                 self.ops.extend(streams.map(|stream| StreamOp::Reset { stream }));
@@ -63,6 +72,8 @@ impl Relay {
     pub(crate) fn on_datagram(&mut self, from: Addr, bytes: &[u8]) {
         let to = if from == self.to {
             self.client
+        } else if self.before.contains(&from) {
+            None
         } else {
             self.client = Some(from);
             Some(self.to)
@@ -84,7 +95,13 @@ impl Relay {
             StreamEvent::Accepted { .. } => {
                 let far = StreamId::new(self.dialed);
                 self.dialed += 1;
-                let end = |other, is_open| End { other, is_open, waiting: VecDeque::new(), is_last: false };
+                let end = |other, is_open| End {
+                    other,
+                    is_open,
+                    waiting: VecDeque::new(),
+                    is_last: false,
+                    has_finished: [false; 2],
+                };
                 self.ends.insert(stream, end(far, true));
                 self.ends.insert(far, end(stream, false));
                 self.ops.push_back(StreamOp::Dial { stream: far, to: self.to });
@@ -103,6 +120,7 @@ impl Relay {
                 if let Some(other) = self.other(stream) {
                     other.is_last = true;
                 }
+                self.finish(stream, 1);
             }
             StreamEvent::Refused | StreamEvent::Broken => {
                 let Some(end) = self.ends.remove(&stream) else { return };
@@ -111,6 +129,15 @@ impl Relay {
                 }
             }
             StreamEvent::Read(_) | StreamEvent::Finished | StreamEvent::Writable => {}
+        }
+    }
+
+    fn finish(&mut self, stream: StreamId, side: usize) {
+        if let Some(end) = self.ends.get_mut(&stream) {
+            end.has_finished[side] = true;
+            if end.has_finished == [true; 2] {
+                self.ends.remove(&stream);
+            }
         }
     }
 
@@ -123,6 +150,7 @@ impl Relay {
         if let Some(op) = self.ops.pop_front() {
             return Some(op);
         }
+        let mut finished = None;
         for (&stream, end) in self.ends.iter_mut().filter(|(_, end)| end.is_open) {
             let len = end.waiting.len().min(streams.room(stream));
             if len > 0 {
@@ -131,9 +159,12 @@ impl Relay {
             }
             if end.is_last && end.waiting.is_empty() {
                 end.is_open = false;
-                return Some(StreamOp::Finish { stream });
+                finished = Some(stream);
+                break;
             }
         }
-        None
+        let stream = finished?;
+        self.finish(stream, 0);
+        Some(StreamOp::Finish { stream })
     }
 }

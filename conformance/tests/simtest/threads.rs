@@ -17,7 +17,10 @@ use proto_core::{Now, Timestamp};
 use simtest::{START_UNIX_MS, Time};
 
 use crate::host::Do;
+use crate::world::HOSTS;
 
+/// Turns that threads may have before time passes.
+const MAX_TURNS: u32 = 1_000_000;
 /// How long somebody pauses who gives others a turn.
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -73,6 +76,11 @@ struct State {
     machines: Vec<Option<Shared<driver::Node>>>,
     /// Why there is no network any more.
     is_over: Option<String>,
+    has_failed: bool,
+    /// Turns since time has passed.
+    turns: u32,
+    /// Endpoints that were made.
+    born: u64,
 }
 
 /// Who runs.
@@ -119,6 +127,9 @@ impl Case {
             alarm: None,
             machines: Vec::new(),
             is_over: None,
+            has_failed: false,
+            turns: 0,
+            born: 0,
         };
         let case =
             Arc::new(Self { nanos: AtomicU64::new(0), state: Mutex::new(state), changed: Condvar::new() });
@@ -126,7 +137,9 @@ impl Case {
         thread::spawn(move || {
             HERE.set(Some(Here { case: Arc::clone(&case), thread: u32::MAX }));
             let ended = panic::catch_unwind(AssertUnwindSafe(|| network(&case)));
-            case.end(if ended.is_ok() { "the case is over" } else { "the network panicked" });
+            if ended.is_err() {
+                case.fail("the network panicked");
+            }
         })
     }
 
@@ -134,10 +147,16 @@ impl Case {
     pub(crate) fn end(&self, why: &str) {
         let mut state = self.lock();
         state.is_over.get_or_insert_with(|| why.into());
-        let machines = std::mem::take(&mut state.machines);
+        let held = (std::mem::take(&mut state.machines), std::mem::take(&mut state.orders));
         drop(state);
         self.changed.notify_all();
-        drop(machines);
+        drop(held);
+    }
+
+    /// Ends it as one that has failed.
+    pub(crate) fn fail(&self, why: &str) {
+        self.lock().has_failed = true;
+        self.end(why);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -149,7 +168,9 @@ impl Case {
     }
 
     fn set_now(&self, now: Time) {
-        self.nanos.store(now.as_nanos(), Ordering::Relaxed);
+        if self.nanos.swap(now.as_nanos(), Ordering::Relaxed) != now.as_nanos() {
+            self.lock().turns = 0;
+        }
     }
 
     /// Tells a host something, before anything else happens.
@@ -160,16 +181,25 @@ impl Case {
     /// A new address.
     pub(crate) fn take_new(&self) -> u32 {
         let mut state = self.lock();
+        let number = state.machines.len() as u32;
+        assert!(number < HOSTS, "more than {HOSTS} hosts");
         state.machines.push(None);
-        state.machines.len() as u32 - 1
+        number
     }
 
-    /// An address that somebody had; `None` while it is in use.
+    /// Randomness of its own for each endpoint.
+    pub(crate) fn next_seed(&self) -> [u8; 32] {
+        let mut state = self.lock();
+        state.born += 1;
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&state.born.to_be_bytes());
+        seed
+    }
+
+    /// The address of an endpoint that is over; `None` when there was none, or it is not.
     pub(crate) fn take(&self, number: u32) -> Option<u32> {
-        let state = self.lock();
-        let machine = state.machines.get(number as usize)?.clone();
-        drop(state);
-        machine.is_none_or(|machine| machine.ended().is_some()).then_some(number)
+        let machine = self.lock().machines.get(number as usize)?.clone()?;
+        machine.ended().is_some().then_some(number)
     }
 
     /// Who has the address now.
@@ -196,6 +226,12 @@ impl Case {
             let in_turn = state.threads.range(from..).chain(state.threads.range(..from));
             let next = in_turn.filter(|(_, thread)| can_go(thread)).map(|(&id, _)| id).next();
             if let Some(id) = next {
+                state.turns += 1;
+                if state.turns > MAX_TURNS {
+                    drop(state);
+                    self.fail("time stands still: somebody is woken again and again");
+                    return None;
+                }
                 state.last = id;
                 state.turn = Turn::Thread(id);
                 self.changed.notify_all();
@@ -313,9 +349,10 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     })
 }
 
-/// Ends the case of this thread.
-pub(crate) fn end() {
-    if let Some(here) = HERE.take() {
+/// Ends the case of this thread; whether it has failed.
+pub(crate) fn end() -> bool {
+    HERE.take().is_some_and(|here| {
         here.case.end("the case is over");
-    }
+        here.case.lock().has_failed
+    })
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use conformance::WAIT;
@@ -17,9 +17,10 @@ use crate::host::{Do, Host};
 use crate::raw::{self, Ending};
 use crate::relay;
 use crate::threads::{self, Case, Step, case};
+use crate::wires::Wires;
 
 /// More than any case has.
-const HOSTS: u32 = 100;
+pub(crate) const HOSTS: u32 = 100;
 /// What wakes the case is a host, too.
 const ALARM: NodeId = NodeId::new(HOSTS);
 /// Nobody is there.
@@ -39,8 +40,9 @@ impl Default for Simulated {
 impl Drop for Simulated {
     fn drop(&mut self) {
         if let Some(network) = self.0.take() {
-            threads::end();
+            let has_failed = threads::end();
             network.join().expect("it says so if it panics");
+            assert!(!has_failed || thread::panicking(), "the case has failed, and nobody has asked");
         }
     }
 }
@@ -49,10 +51,10 @@ impl Drop for Simulated {
 fn network(case: &Case) {
     let mut sim = Sim::new("conformance");
     for number in 0..=HOSTS {
-        sim.node(&format!("host-{number}"), |_| Host::Nobody);
+        sim.node(&format!("host-{number}"), |_| Host::Nobody(Wires::default()));
     }
     sim.links(Link::new().stream_patience(Duration::from_millis(100)));
-    sim.run_for(Duration::from_hours(24)).max_events(u64::MAX);
+    sim.run_for(Duration::from_hours(24)).max_events(20_000_000);
     let mut run = sim.start(FromSeed::new(1));
     while let Some(step) = case.next() {
         match step {
@@ -60,7 +62,7 @@ fn network(case: &Case) {
             Step::Alarm(at) => _ = run.command(ALARM, Do::Alarm(at)),
             Step::Go => {
                 if !run.step() {
-                    return case.end(&format!("nothing happens any more: {:?}", run.finish().verdict));
+                    return case.fail(&format!("nothing happens any more: {:?}", run.finish().verdict));
                 }
             }
         }
@@ -82,7 +84,7 @@ pub(crate) fn listen(addresses: &[Address], options: Options) -> Result<Endpoint
     let at = socket_addr(Addr::new(number));
     let elsewhere = Elsewhere {
         clock: threads::now,
-        seed: [number as u8; 32],
+        seed: case.next_seed(),
         socket: Some(at),
         addresses: addresses.iter().map(|address| address.at(at)).collect(),
     };
@@ -156,6 +158,14 @@ impl Relay for Between {
     }
 }
 
+impl Drop for Between {
+    fn drop(&mut self) {
+        if threads::is_played() {
+            case().tell(self.host, Do::Cut);
+        }
+    }
+}
+
 /// A handle of a client of bytes.
 #[derive(Debug)]
 pub(crate) struct Bytes {
@@ -185,6 +195,8 @@ impl Raw for Bytes {
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        case().tell(self.host, Do::Hangup);
+        if threads::is_played() {
+            case().tell(self.host, Do::Hangup);
+        }
     }
 }

@@ -93,7 +93,7 @@ fn rows(bytes: &[u8]) {
         assert_eq!(weight.encode(), bytes);
     }
     if let Ok(places) = row::decode_places(bytes) {
-        assert_eq!(row::encode_places(&places), bytes);
+        assert_eq!(row::encode_places(places.iter().copied()), bytes);
     }
 }
 

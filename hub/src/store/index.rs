@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::frame::Section;
+use super::places::Places;
 use super::rooms::Rooms;
 use super::row::Place;
 use super::weights::Weights;
@@ -27,7 +28,7 @@ pub(super) struct RoomIndex {
     /// The highest durable slot.
     pub(super) latest: u64,
     /// Its frames in this segment, ascending.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Places,
 }
 
 impl Index {
@@ -35,7 +36,7 @@ impl Index {
     pub(super) fn at_start(rooms: &Rooms, before: u64) -> Self {
         let rooms = rooms.iter().map(|state| {
             let (epoch, latest) = (state.epoch, state.latest);
-            (state.room.clone(), RoomIndex { epoch, before: latest, latest, places: Vec::new() })
+            (state.room.clone(), RoomIndex { epoch, before: latest, latest, places: Places::default() })
         });
         Self { rooms: rooms.collect(), weights: Weights::default(), last: before }
     }
@@ -47,7 +48,7 @@ impl Index {
         for section in sections {
             match *section {
                 Section::Room { room, epoch, .. } => {
-                    let index = RoomIndex { epoch, before: 0, latest: 0, places: Vec::new() };
+                    let index = RoomIndex { epoch, before: 0, latest: 0, places: Places::default() };
                     self.rooms.insert(Arc::from(room), index);
                 }
                 Section::Entries { room, first, count, .. } => {
@@ -83,9 +84,9 @@ impl Index {
     }
 
     /// The rooms that have entries in this segment.
-    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &[Place])> {
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &Places)> {
         let written = self.rooms.iter().filter(|(_, index)| !index.places.is_empty());
-        written.map(|(room, index)| (&**room, &*index.places))
+        written.map(|(room, index)| (&**room, &index.places))
     }
 }
 

@@ -21,6 +21,7 @@ mod librarian;
 mod log;
 mod open_files;
 mod persister;
+mod places;
 mod reader;
 mod redb_log;
 mod rooms;

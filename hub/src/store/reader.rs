@@ -100,7 +100,7 @@ impl RedbReader {
             StoreError::damaged(&self.shared.dir.segment(active), what)
         })?;
         if page.next() > room.before {
-            Ok(Source::Active(covering(&room.places, page.next(), read.upto).to_vec()))
+            Ok(Source::Active(room.places.covering(page.next(), read.upto)))
         } else {
             Ok(Source::Older { upto: active })
         }

@@ -138,7 +138,7 @@ pub(super) struct Place {
     pub(super) frame: u64,
 }
 
-pub(super) fn encode_places(places: &[Place]) -> Vec<u8> {
+pub(super) fn encode_places(places: impl Iterator<Item = Place>) -> Vec<u8> {
     let mut buf = Vec::new();
     for place in places {
         varint::encode(place.first, &mut buf);

@@ -175,7 +175,7 @@ impl Segment {
         self.write("seal", |transaction| {
             let mut rows = transaction.open_table(INDEX)?;
             for (room, places) in index.written() {
-                rows.insert(room, &*row::seal(room.as_bytes(), &row::encode_places(places)))?;
+                rows.insert(room, &*row::seal(room.as_bytes(), &row::encode_places(places.iter())))?;
             }
             put_weights(transaction, index.weights())?;
             transaction.open_table(META)?.insert(META_SEALED, last)?;

@@ -124,12 +124,44 @@ impl Wires {
 
     /// Nobody is there any more.
     pub(crate) fn reset_all(&mut self) {
-        let streams =
-            std::mem::take(&mut self.open).into_keys().chain(std::mem::take(&mut self.dials).into_keys());
-        self.ops.clear();
+        let Self { ops, dials, .. } = self;
+        ops.retain(|op| match op {
+            StreamOp::Dial { stream, .. } => dials.remove(stream).is_none(),
+            _ => true,
+        });
+        let open = std::mem::take(&mut self.open).into_keys();
+        let streams = open.chain(std::mem::take(&mut self.dials).into_keys());
         self.ops.extend(streams.map(|stream| StreamOp::Reset { stream }));
         self.streams.clear();
         self.ready.clear();
+    }
+
+    /// What happens to a stream when nobody is there any more.
+    pub(crate) fn refuse(&mut self, stream: StreamId, event: StreamEvent<'_>) {
+        match event {
+            StreamEvent::Opened | StreamEvent::Accepted { .. } => {
+                self.dials.remove(&stream);
+                self.ops.push_back(StreamOp::Reset { stream });
+            }
+            StreamEvent::Finished => {
+                if self.open.remove(&stream).is_some_and(|wire| !wire.is_finished) {
+                    self.ops.push_back(StreamOp::Finish { stream });
+                }
+            }
+            StreamEvent::Refused | StreamEvent::Broken => self.forget(stream),
+            StreamEvent::Read(_) | StreamEvent::Writable => {}
+        }
+    }
+
+    /// A stream is gone, and nothing is to be done with it any more.
+    fn forget(&mut self, stream: StreamId) {
+        self.ops.retain(|op| match op {
+            StreamOp::Reset { stream: of } | StreamOp::Finish { stream: of } => *of != stream,
+            _ => true,
+        });
+        self.dials.remove(&stream);
+        self.open.remove(&stream);
+        self.ready.remove(&stream);
     }
 
     /// What is to be done with a stream, whatever the endpoint says.

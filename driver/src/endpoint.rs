@@ -7,12 +7,12 @@ use std::{fmt, io};
 
 use proto_core::{Close, Config, Drain, Now, Stats};
 
-use crate::flight::{Birth, Flight, RecordOptions, Tape};
+use crate::flight::{Birth, Flight, RecordOptions};
 use crate::link::{self, Places};
 use crate::node::{Counters, Node};
+use crate::open::machine;
 use crate::{
-    Address, ConnectError, Connecting, Connection, End, LINK, Lookup, Path, Scheme, Shared, Undecided, udp,
-    wait,
+    Address, ConnectError, Connecting, Connection, End, Lookup, Path, Scheme, Shared, Undecided, udp, wait,
 };
 
 /// An endpoint. Clones are handles of the same one; when the last is dropped no connection is accepted any more, and once those that
@@ -85,10 +85,8 @@ impl Endpoint {
         max_backlog: usize,
         record: &RecordOptions,
     ) -> io::Result<(Self, Shared<Node>)> {
-        let now = clock();
-        let tape = Tape::new(record, config, &Birth { seed, server_key: None, generation: 0 }, now)?;
-        let endpoint = proto_core::Endpoint::new(Arc::clone(config), LINK, seed, now.mono);
-        let shared = Shared::new(Node::new(Flight::new(endpoint).on(Some(tape)), max_backlog), clock);
+        let birth = Birth { seed, server_key: None, generation: 0 };
+        let shared = machine(Arc::clone(config), clock, &birth, Some(record), max_backlog)?;
         Ok((Self::on_ports(vec![shared.clone()], Known::default()), shared))
     }
 
@@ -97,18 +95,14 @@ impl Endpoint {
         Self(Arc::new(Owner { shards: shards.into(), next: AtomicUsize::new(0), known }))
     }
 
-    fn shards(&self) -> &[Shared<Node>] {
+    /// There is at least one.
+    pub(crate) fn shards(&self) -> &[Shared<Node>] {
         &self.0.shards
     }
 
     /// What names are looked up by, if they are.
     pub(crate) fn resolver(&self) -> Option<&(dyn Fn(String, u16) -> Lookup + Send + Sync)> {
         self.0.known.resolver.as_ref().map(|resolver| &*resolver.0)
-    }
-
-    /// The shard that lives wherever one does.
-    pub(crate) fn first_shard(&self) -> &Shared<Node> {
-        &self.shards()[0]
     }
 
     /// How many shards it has.

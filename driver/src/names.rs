@@ -89,7 +89,7 @@ impl Endpoint {
 
     /// Waits for the names; if `hurries`, not long for the rest once there is something to try.
     async fn ask(&self, names: &mut [(Address, Name)], hurries: bool) {
-        let shard = self.first_shard();
+        let shard = &self.shards()[0];
         let mut patience = None;
         poll_fn(|cx| {
             let mut are_all_known = true;

@@ -6,7 +6,7 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{ConfigBuilder, ConfigError, Now, Timestamp};
+use proto_core::{Config, ConfigBuilder, ConfigError, Now, Timestamp};
 
 use crate::config::{BACKLOG, LINK, config, seed};
 use crate::endpoint::{Known, Resolver};
@@ -75,8 +75,9 @@ impl From<ConfigBuilder> for Options {
 pub fn listen<R: Runtime>(
     runtimes: Vec<R>,
     addresses: &[Address],
-    options: Options,
+    mut options: Options,
 ) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
+    options.links.exempt_networks.extend_from_slice(&options.config.exempt_networks);
     let mut ports = Ports::shards(runtimes, &options.links);
     for address in addresses {
         Ports::listen_all(&mut ports, address)?;
@@ -147,22 +148,23 @@ pub fn carried(elsewhere: Elsewhere, options: Options) -> Result<Carried, BindEr
         addresses,
         ..Known::default()
     };
-    let machine = machine(builder, clock, &Birth { seed, server_key: None, generation: 0 }, record.as_ref())?;
+    let (settings, birth) = (config(builder).build()?, Birth { seed, server_key: None, generation: 0 });
+    let machine = machine(settings, clock, &birth, record.as_ref(), BACKLOG).map_err(BindError::Record)?;
     Ok(Carried { endpoint: Endpoint::on_ports(vec![machine.clone()], known), machine, places })
 }
 
-/// The machine of one shard.
-fn machine(
-    builder: ConfigBuilder,
+/// The machine of one shard; it fails where the file of its recording cannot be made.
+pub(crate) fn machine(
+    settings: Arc<Config>,
     clock: fn() -> Now,
     birth: &Birth,
     record: Option<&RecordOptions>,
-) -> Result<Shared<Node>, BindError> {
-    let (settings, now) = (config(builder).build()?, clock());
-    let tape = record.map(|record| Tape::new(record, &settings, birth, now)).transpose();
+    max_backlog: usize,
+) -> io::Result<Shared<Node>> {
+    let now = clock();
+    let tape = record.map(|record| Tape::new(record, &settings, birth, now)).transpose()?;
     let endpoint = proto_core::Endpoint::new(settings, LINK, birth.seed, now.mono);
-    let flight = Flight::new(endpoint).on(tape.map_err(BindError::Record)?);
-    Ok(Shared::new(Node::new(flight, BACKLOG), clock))
+    Ok(Shared::new(Node::new(Flight::new(endpoint).on(tape), max_backlog), clock))
 }
 
 fn open<R: Runtime>(
@@ -192,7 +194,9 @@ fn open<R: Runtime>(
         }
         let birth = Birth { seed: seed().map_err(BindError::Seed)?, server_key: drawn, generation: 0 };
         let record = record.as_ref().map(|record| record.of_shard(number as u8));
-        let shared = machine(builder, clock::now, &birth, record.as_ref())?;
+        let settings = config(builder).build()?;
+        let shared = machine(settings, clock::now, &birth, record.as_ref(), BACKLOG);
+        let shared = shared.map_err(BindError::Record)?;
         if number == 0 {
             known.sockets = ports.sockets.iter().map(udp::Socket::local_addr).collect();
             known.dials_from = ports.shared_sockets;

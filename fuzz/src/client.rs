@@ -11,6 +11,7 @@ use proto_core::{
 };
 
 use crate::input::Input;
+use crate::tamper::Tamper;
 
 const CLIENT: u16 = 1;
 const HOSTILE: u16 = 8;
@@ -38,10 +39,8 @@ struct World {
     client: Endpoint,
     hostile: Endpoint,
     honest: Endpoint,
-    /// What is done to the hostile server's packets: which byte is changed by what.
-    changes: Vec<(u16, u8)>,
-    /// What its next packet says instead of what it says.
-    record: Option<Vec<u8>>,
+    /// What is done to the hostile server's packets.
+    tamper: Tamper,
     /// The hostile server's connections.
     served: Vec<ConnectionId>,
     /// The connection with the honest server.
@@ -58,8 +57,7 @@ impl World {
             client: endpoint(false, 1),
             hostile: endpoint(true, 8),
             honest: endpoint(true, 9),
-            changes: Vec::new(),
-            record: None,
+            tamper: Tamper::default(),
             served: Vec::new(),
             with_honest: None,
             is_served: false,
@@ -88,18 +86,7 @@ impl World {
             }
             while self.hostile.poll_transmit(self.now, &mut buf).is_some() {
                 is_quiet = false;
-                // Short packets begin with a zero; the length of the number is in two bits, and the tag is zeros.
-                if buf[0] < 0x80
-                    && let Some(record) = self.record.take()
-                {
-                    buf.truncate(1 + 8 + usize::from(buf[0] >> 3 & 3) + 1);
-                    buf.extend(record);
-                    buf.extend([0; 4]);
-                }
-                for (at, change) in self.changes.drain(..) {
-                    let at = usize::from(at) % buf.len();
-                    buf[at] ^= change;
-                }
+                self.tamper.apply(&mut buf);
                 self.tell(HOSTILE, &buf);
                 buf.clear();
             }
@@ -178,12 +165,12 @@ pub(crate) fn survives(bytes: &[u8]) {
                 let payload = input.bytes(len).to_vec();
                 world.say(op, &payload);
             }
-            3 | 4 => world.changes.push((input.word(), input.byte())),
+            3 | 4 => world.tamper.changes.push((input.word(), input.byte())),
             5 => {
                 let len = usize::from(input.word()) % 1500;
                 let packet = input.bytes(len).to_vec();
                 if op & 0x40 == 0 {
-                    world.record = Some(packet);
+                    world.tamper.record = Some(packet);
                 } else {
                     world.tell(if op & 0x80 == 0 { HOSTILE } else { HONEST }, &packet);
                 }

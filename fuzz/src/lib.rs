@@ -13,6 +13,7 @@ mod room;
 mod sealed;
 pub mod seeds;
 mod server;
+mod tamper;
 mod wire;
 
 /// A name and what it does with bytes.

@@ -13,6 +13,7 @@ use proto_core::{
 };
 
 use crate::input::Input;
+use crate::tamper::Tamper;
 
 const CLIENT: u16 = 1;
 const STRANGER: u16 = 2;
@@ -38,10 +39,8 @@ fn config(accept: bool) -> Arc<Config> {
 struct World {
     now: Now,
     server: Server,
-    /// What is done to the client's packets: which byte is changed by what.
-    changes: Vec<(u16, u8)>,
-    /// What the client's next packet says instead of what it says.
-    record: Option<Vec<u8>>,
+    /// What is done to the client's packets.
+    tamper: Tamper,
 }
 
 fn new_client(port: u16, now: Timestamp) -> (Endpoint, ConnectionId) {
@@ -54,7 +53,7 @@ impl World {
     fn new() -> Self {
         let now = Now { mono: Timestamp::from_millis(1000), unix_ms: 1_700_000_000_000 };
         let server = Server::new(config(true), Link::datagram(1200), ChatConfig::default(), [9; 32], now);
-        Self { now, server: server.with_rooms(now, RoomConfig::default()), changes: Vec::new(), record: None }
+        Self { now, server: server.with_rooms(now, RoomConfig::default()), tamper: Tamper::default() }
     }
 
     /// The disk takes everything at once; nothing is read back.
@@ -77,18 +76,7 @@ impl World {
             while client.poll_transmit(self.now.mono, &mut buf).is_some() {
                 is_quiet = false;
                 if port == CLIENT {
-                    // Short packets begin with a zero; the length of the number is in two bits, and the tag is zeros.
-                    if buf[0] < 0x80
-                        && let Some(record) = self.record.take()
-                    {
-                        buf.truncate(1 + 8 + usize::from(buf[0] >> 3 & 3) + 1);
-                        buf.extend(record);
-                        buf.extend([0; 4]);
-                    }
-                    for (at, change) in self.changes.drain(..) {
-                        let at = usize::from(at) % buf.len();
-                        buf[at] ^= change;
-                    }
+                    self.tamper.apply(&mut buf);
                 }
                 self.server.handle_packet(self.now, Meta { path: address(port), ecn: None }, &buf);
                 buf.clear();
@@ -157,12 +145,12 @@ pub(crate) fn survives(bytes: &[u8]) {
                     let _ = conn.open_channel(now, &ChannelOptions::default());
                 }
             }
-            3 | 4 => world.changes.push((input.word(), input.byte())),
+            3 | 4 => world.tamper.changes.push((input.word(), input.byte())),
             5 => {
                 let len = usize::from(input.word()) % 1500;
                 let packet = input.bytes(len);
                 if op & 0xC0 == 0x40 {
-                    world.record = Some(packet.to_vec());
+                    world.tamper.record = Some(packet.to_vec());
                     continue;
                 }
                 let port = if op > 0x80 { STRANGER } else { CLIENT };

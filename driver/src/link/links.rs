@@ -484,7 +484,7 @@ impl<R: Runtime> Links<R> {
 
     /// Makes room for one more handshake, at the cost of the one that has taken longest; `false` for a network that has enough of them.
     fn make_room_for(&mut self, path: Path) -> bool {
-        if self.handshakes.of(path) >= self.options.max_handshakes_per_prefix {
+        if self.handshakes.of(path) >= self.options.max_handshakes_of(path) {
             self.counters.handshakes_refused.add(1);
             return false;
         }

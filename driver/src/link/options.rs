@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto_core::{Address as _, Network};
 use rustls::{ClientConfig, ServerConfig};
+
+use crate::Path;
 
 /// What streams need to know beside their addresses.
 #[derive(Clone)]
@@ -29,6 +32,15 @@ pub struct LinkOptions {
     pub max_handshakes: usize,
     /// How many of them may be of one network (a /24, a /56): others are closed at once. Loopback is none.
     pub max_handshakes_per_prefix: usize,
+    /// Networks that are as good as loopback, beside those that the configuration exempts.
+    pub exempt_networks: Vec<Network>,
+}
+
+impl LinkOptions {
+    /// How many accepted streams of the network of `path` may be at their handshakes.
+    pub(super) fn max_handshakes_of(&self, path: Path) -> usize {
+        if path.is_of(&self.exempt_networks) { usize::MAX } else { self.max_handshakes_per_prefix }
+    }
 }
 
 impl Default for LinkOptions {
@@ -44,6 +56,7 @@ impl Default for LinkOptions {
             origins: Arc::default(),
             max_handshakes: 1024,
             max_handshakes_per_prefix: 128,
+            exempt_networks: Vec::new(),
         }
     }
 }
@@ -61,6 +74,26 @@ impl fmt::Debug for LinkOptions {
             .field("origins", &self.origins)
             .field("max_handshakes", &self.max_handshakes)
             .field("max_handshakes_per_prefix", &self.max_handshakes_per_prefix)
+            .field("exempt_networks", &self.exempt_networks)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::LinkOptions;
+    use crate::{Path, Peer, Scheme};
+
+    #[test]
+    fn networks_of_many_clients_may_have_any_number_of_handshakes() {
+        let exempt_networks = vec!["10.0.0.0/8".parse().expect("it is one")];
+        let options = LinkOptions { exempt_networks, ..LinkOptions::default() };
+        let of = |ip: [u8; 4]| {
+            let peer = Peer::Stream(Scheme::Tls, SocketAddr::from((ip, 1)));
+            options.max_handshakes_of(Path { socket: 0, peer })
+        };
+        assert_eq!((of([10, 1, 2, 3]), of([11, 1, 2, 3])), (usize::MAX, 128));
     }
 }

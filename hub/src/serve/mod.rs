@@ -119,7 +119,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(system("signals cannot be received"))?;
     let origins = args.web.origin.clone().into();
-    let links = LinkOptions { tls_server: args.tls()?, origins, ..LinkOptions::default() };
+    let exempt_networks = args.exempt_network.clone();
+    let links = LinkOptions { tls_server: args.tls()?, origins, exempt_networks, ..LinkOptions::default() };
     let mut sockets = Sockets::sharded(args.shards(), &links);
     let addresses: Vec<Address> =
         args.addresses().iter().map(|address| sockets.listen(address)).collect::<Result<_, _>>()?;

@@ -187,11 +187,6 @@ fn a_chat_whose_datagrams_are_blocked_goes_on_over_tcp() {
     assert!(!ann.stderr.contains("forgot"), "the session goes on: {}", ann.stderr);
 }
 
-/// `whole` where `BOWLINE_LONG` is set; otherwise as long as it takes to be taken for dead.
-fn long(whole: Duration) -> Duration {
-    if std::env::var_os("BOWLINE_LONG").is_some() { whole } else { Duration::from_secs(25) }
-}
-
 #[test]
 fn a_chat_survives_that_its_machine_sleeps() {
     let dir = tempfile::tempdir().unwrap();
@@ -200,7 +195,7 @@ fn a_chat_survives_that_its_machine_sleeps() {
     ann.say("awake");
     ann.wait_for(1);
     signal(&ann.child, "STOP");
-    park_timeout(long(Duration::from_mins(1)));
+    park_timeout(Duration::from_mins(1));
     signal(&ann.child, "CONT");
     ann.say("awake again");
     let ann = ann.finish();
@@ -217,7 +212,7 @@ fn a_chat_survives_a_long_partition() {
     ann.wait_for(1);
     nat.cut(true);
     ann.say("is anybody there?");
-    park_timeout(long(Duration::from_secs(90)));
+    park_timeout(Duration::from_secs(90));
     nat.cut(false);
     ann.wait_for(2);
     ann.say("back");

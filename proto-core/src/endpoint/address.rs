@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
+use crate::Network;
+
 /// An address of a peer.
 pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
     /// Appends bytes that tell it from every other address; retry tokens are bound to them.
@@ -12,9 +14,15 @@ pub trait Address: Copy + Ord + fmt::Debug + Send + Sync + 'static {
     /// What it shares with the other addresses of one network, for limits; `None` when none apply, as for loopback.
     fn prefix(&self) -> Option<u64>;
 
-    /// Its IP address, where it has one: [`exempt_networks`](crate::ConfigBuilder::exempt_networks) are told by it.
+    /// Its IP address, where it has one.
     fn ip(&self) -> Option<IpAddr> {
         None
+    }
+
+    /// Whether it is of one of these networks.
+    fn is_of(&self, networks: &[Network]) -> bool {
+        !networks.is_empty()
+            && self.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(ip)))
     }
 
     /// Whether `other` is the same host, perhaps at another port: what is known about the way there holds.

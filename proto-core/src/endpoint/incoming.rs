@@ -259,18 +259,12 @@ impl<A: Address> Endpoint<A> {
         const STREAMS: usize = 8;
         let most = self.config.max_pending_per_prefix;
         let most = if address.is_stream() { most.saturating_mul(STREAMS) } else { most };
-        self.incoming.waiting.of_prefix(address) >= most && !self.is_exempt(address)
+        self.incoming.waiting.of_prefix(address) >= most && !address.is_of(&self.config.exempt_networks)
     }
 
     /// The network of an address, for the limits that hold for it.
     pub(super) fn limited_prefix(&self, address: A) -> Option<u64> {
-        address.prefix().filter(|_| !self.is_exempt(address))
-    }
-
-    fn is_exempt(&self, address: A) -> bool {
-        let networks = &self.config.exempt_networks;
-        !networks.is_empty()
-            && address.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(ip)))
+        address.prefix().filter(|_| !address.is_of(&self.config.exempt_networks))
     }
 
     /// Sends a client away.

@@ -17,8 +17,10 @@
 //! # }
 //! ```
 //!
-//! [`Endpoint`] binds sockets, dials and accepts. [`Connection`] and its kin come from `driver` and are the same on every runtime:
-//! every future of theirs may be dropped at any time. They need no executor; only the I/O task runs on smol's.
+//! - [`Endpoint`] binds sockets, dials and accepts. [`Connection`] and its kin come from `driver` and are the same on every runtime:
+//!   every future of theirs may be dropped at any time. They need no executor; only the I/O task runs on smol's.
+//! - [`ConfigBuilder::default`] never dials again; with [`ConfigBuilder::reconnect`], as the presets `chat`, `game` and `lan` have it, a
+//!   session outlives its links.
 #![forbid(unsafe_code)]
 
 mod endpoint;

@@ -76,3 +76,17 @@ pub(crate) fn wait<T, E>(
 ) -> Result<T, WaitError<E>> {
     block(engine, timeout, future)?.map_err(WaitError::Failed)
 }
+
+/// Calls that do not wait: those of the handle of `driver` inside.
+macro_rules! at_once {
+    ($($(#[$doc:meta])* fn $name:ident(&self $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self $(, $argument: $type)*) $(-> $result)? {
+                self.inner.$name($($argument),*)
+            }
+        )*
+    };
+}
+
+pub(crate) use at_once;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use driver::{Incoming, Received, RequestError};
-use proto_core::{Blocked, ChannelId, Message, OpenError, Rate, SendError, SendLimits};
+use proto_core::{
+    Blocked, ChannelId, ChannelStats, Message, OpenError, Rate, RequestId, SendError, SendLimits,
+};
 
-use crate::block::{block, wait};
+use crate::block::{at_once, block, wait};
 use crate::engine::Engine;
-use crate::{Error, Receipt, TimedOut};
+use crate::{Connection, Error, Receipt, TimedOut};
 
-/// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other. Replies are given
-/// through the [`Connection`](crate::Connection).
+/// A channel of a connection, which it keeps open. Messages of different channels do not wait for each other.
 #[derive(Clone, Debug)]
 pub struct Channel {
     inner: driver::Channel,
@@ -30,9 +31,9 @@ impl Channel {
         self.inner.id()
     }
 
-    /// What whoever opened the channel called it; `None` once the connection is over and forgotten.
-    pub fn name(&self) -> Option<String> {
-        self.inner.name()
+    /// The connection.
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.inner.connection().clone(), Arc::clone(&self.engine))
     }
 
     /// See [`Connection::send`](crate::Connection::send).
@@ -88,33 +89,53 @@ impl Channel {
         block(&self.engine, timeout, self.inner.incoming())
     }
 
-    /// How long a message that is sent now will wait in the queue: see [`proto_core::Channel::queue_time`].
-    pub fn queue_time(&self) -> Duration {
-        self.inner.queue_time()
+    /// See [`Connection::reply`](crate::Connection::reply).
+    pub fn reply(
+        &self,
+        request: RequestId,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        wait(&self.engine, timeout, self.inner.reply(request, payload))
     }
 
-    /// Changes how much is queued: see [`proto_core::Channel::limit_queue`].
-    pub fn limit_queue(&self, limits: &SendLimits) -> Result<(), OpenError> {
-        self.inner.limit_queue(limits)
+    /// See [`Connection::reply_part`](crate::Connection::reply_part).
+    pub fn reply_part(
+        &self,
+        request: RequestId,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        wait(&self.engine, timeout, self.inner.reply_part(request, payload))
     }
 
-    /// Gives the channel another priority, 0 (first) to 7, and weight, 1 to 255, for what this side sends.
-    pub fn set_priority(&self, priority: u8, weight: u8) -> Result<(), OpenError> {
-        self.inner.set_priority(priority, weight)
+    /// See [`Connection::reply_error`](crate::Connection::reply_error).
+    pub fn reply_error(
+        &self,
+        request: RequestId,
+        code: u64,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), Error<SendError>> {
+        wait(&self.engine, timeout, self.inner.reply_error(request, code, payload))
     }
 
-    /// Limits what this side sends on the channel; `None`: only the peer's limit holds, if it has one.
-    pub fn limit_sending(&self, rate: Option<Rate>) -> Result<(), OpenError> {
-        self.inner.limit_sending(rate)
-    }
-
-    /// Limits what this side takes in on the channel, and tells the peer.
-    pub fn limit_receiving(&self, rate: Option<Rate>) -> Result<(), OpenError> {
-        self.inner.limit_receiving(rate)
-    }
-
-    /// Why what waits on the channel has not gone out; `None` when nothing waits.
-    pub fn blocked(&self) -> Option<Blocked> {
-        self.inner.blocked()
+    at_once! {
+        /// What whoever opened the channel called it; `None` once the connection is over and forgotten.
+        fn name(&self) -> Option<String>;
+        /// How long a message that is sent now will wait in the queue: see [`proto_core::Channel::queue_time`].
+        fn queue_time(&self) -> Duration;
+        /// What was dropped on the channel; `None` once its connection is over and forgotten.
+        fn stats(&self) -> Option<ChannelStats>;
+        /// Changes how much is queued: see [`proto_core::Channel::limit_queue`].
+        fn limit_queue(&self, limits: &SendLimits) -> Result<(), OpenError>;
+        /// Gives the channel another priority, 0 (first) to 7, and weight, 1 to 255, for what this side sends.
+        fn set_priority(&self, priority: u8, weight: u8) -> Result<(), OpenError>;
+        /// Limits what this side sends on the channel; `None`: only the peer's limit holds, if it has one.
+        fn limit_sending(&self, rate: Option<Rate>) -> Result<(), OpenError>;
+        /// Limits what this side takes in on the channel, and tells the peer.
+        fn limit_receiving(&self, rate: Option<Rate>) -> Result<(), OpenError>;
+        /// Why what waits on the channel has not gone out; `None` when nothing waits.
+        fn blocked(&self) -> Option<Blocked>;
     }
 }

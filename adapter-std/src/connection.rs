@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use driver::protocol::crypto::PublicKey;
 use driver::{Incoming, Peer, Received, RequestError, Status};
 use proto_core::{
     ChannelOptions, ClockOffset, Close, Closed, ConnectionId, GoAway, Message, MessageId, OpenError, Rate,
-    RequestId, SendError, SessionId, Stats,
+    RequestId, SendError, SessionId, Shard, Stats,
 };
 
-use crate::block::{block, wait};
+use crate::block::{at_once, block, wait};
 use crate::engine::Engine;
 use crate::{Channel, Connecting, Error, Receipt, TimedOut};
 
@@ -134,19 +135,9 @@ impl Connection {
         Ok(channel.map(|channel| Channel::new(channel, Arc::clone(&self.engine))))
     }
 
-    /// Begins to close: nothing more can be sent, and what was sent may take until `close.linger` to be delivered.
-    pub fn close(&self, close: Close) {
-        self.inner.close(close);
-    }
-
     /// Waits until the peer no longer waits for the answer to its `request`: see [`driver::Connection::cancelled`].
     pub fn cancelled(&self, request: RequestId, timeout: Duration) -> Result<(), TimedOut> {
         block(&self.engine, timeout, self.inner.cancelled(request))
-    }
-
-    /// How it fares; `None` once it is over and forgotten.
-    pub fn status(&self) -> Option<Status> {
-        self.inner.status()
     }
 
     /// Tells how it fares, now and whenever that changes: see [`driver::Connection::watch`].
@@ -177,50 +168,34 @@ impl Connection {
         self.inner.receipt(message).map(|receipt| Receipt::new(receipt, Arc::clone(&self.engine)))
     }
 
-    /// Which link of the session this is, counted from 1; an attempt that came to nothing counts too. `None` once the connection
-    /// is over and forgotten.
-    pub fn incarnation(&self) -> Option<u32> {
-        self.inner.incarnation()
-    }
-
-    /// Counters; `None` once the connection is over and forgotten.
-    pub fn stats(&self) -> Option<Stats> {
-        self.inner.stats()
-    }
-
-    /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
-    pub fn limit_sending(&self, rate: Option<Rate>) {
-        self.inner.limit_sending(rate);
-    }
-
-    /// Limits what this side takes in over all channels, and tells the peer.
-    pub fn limit_receiving(&self, rate: Option<Rate>) {
-        self.inner.limit_receiving(rate);
-    }
-
-    /// How far the peer's clock is ahead; `None` before a heartbeat was answered.
-    pub fn clock_offset(&self) -> Option<ClockOffset> {
-        self.inner.clock_offset()
-    }
-
-    /// The smoothed round trip time; `None` once the connection is over and forgotten.
-    pub fn rtt(&self) -> Option<Duration> {
-        self.inner.rtt()
-    }
-
-    /// The public name of the session.
-    pub fn session(&self) -> Option<SessionId> {
-        self.inner.session()
-    }
-
-    /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.
-    pub fn peer(&self) -> Peer {
-        self.inner.peer()
-    }
-
-    /// Tells the connection from every other one of its endpoint.
-    pub fn id(&self) -> ConnectionId {
-        self.inner.id()
+    at_once! {
+        /// Begins to close: nothing more can be sent, and what was sent may take until `close.linger` to be delivered.
+        fn close(&self, close: Close);
+        /// How it fares; `None` once it is over and forgotten.
+        fn status(&self) -> Option<Status>;
+        /// Which link of the session this is, counted from 1; an attempt that came to nothing counts too. `None` once the
+        /// connection is over and forgotten.
+        fn incarnation(&self) -> Option<u32>;
+        /// Counters; `None` once the connection is over and forgotten.
+        fn stats(&self) -> Option<Stats>;
+        /// Limits what this side sends over all channels; `None`: only the peer's limit holds, if it has one.
+        fn limit_sending(&self, rate: Option<Rate>);
+        /// Limits what this side takes in over all channels, and tells the peer.
+        fn limit_receiving(&self, rate: Option<Rate>);
+        /// How far the peer's clock is ahead; `None` before a heartbeat was answered.
+        fn clock_offset(&self) -> Option<ClockOffset>;
+        /// The smoothed round trip time; `None` once the connection is over and forgotten.
+        fn rtt(&self) -> Option<Duration>;
+        /// The public name of the session.
+        fn session(&self) -> Option<SessionId>;
+        /// The public key that the peer has proven to have; `None` where datagrams are not encrypted, and on streams.
+        fn peer_key(&self) -> Option<PublicKey>;
+        /// The shard of its endpoint that has it.
+        fn shard(&self) -> Shard;
+        /// The peer, as far as the link tells: for a Unix socket that was accepted, whose process it is.
+        fn peer(&self) -> Peer;
+        /// Tells the connection from every other one of its endpoint.
+        fn id(&self) -> ConnectionId;
     }
 }
 

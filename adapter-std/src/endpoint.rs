@@ -12,7 +12,7 @@ use driver::{
 };
 use proto_core::{Close, ConfigBuilder, Drain, Shard, Stats};
 
-use crate::block::{block, wait};
+use crate::block::{at_once, block, wait};
 use crate::engine::Engine;
 use crate::runtime::Reactor;
 use crate::{Connecting, Connection, Error, TimedOut};
@@ -129,6 +129,16 @@ impl Endpoint {
         self.dial(address).map_err(Error::Failed)?.wait(timeout)
     }
 
+    /// The same, showing `credentials` to the server: at most 1024 bytes.
+    pub fn connect_with(
+        &self,
+        address: SocketAddr,
+        credentials: &[u8],
+        timeout: Duration,
+    ) -> Result<Connection, Error<ConnectError>> {
+        self.dial_with(address, credentials).map_err(Error::Failed)?.wait(timeout)
+    }
+
     /// Connects to a server that has several addresses, the preferred one first; at most eight are tried. Each is tried when those
     /// before it have failed or have not answered for a moment, and the first that works is kept.
     pub fn connect_to(
@@ -160,6 +170,20 @@ impl Endpoint {
         Ok(self.connecting(self.inner.dial(address)?))
     }
 
+    /// Begins to connect to a UDP address, showing `credentials` to the server: at most 1024 bytes.
+    pub fn dial_with(&self, address: SocketAddr, credentials: &[u8]) -> Result<Connecting, ConnectError> {
+        Ok(self.connecting(self.inner.dial_with(address, credentials)?))
+    }
+
+    /// The addresses with names of UDP hosts looked up: see [`driver::Endpoint::look_up`].
+    pub fn look_up(
+        &self,
+        addresses: &[Address],
+        timeout: Duration,
+    ) -> Result<Vec<Address>, Error<ConnectError>> {
+        wait(self.engine(), timeout, self.inner.look_up(addresses))
+    }
+
     fn connecting(&self, inner: driver::Connecting) -> Connecting {
         let engine = self.engine_of(inner.shard());
         Connecting::new(inner, engine)
@@ -176,59 +200,34 @@ impl Endpoint {
         block(self.engine(), timeout, self.inner.undecided())
     }
 
-    /// Begins to close every connection, and takes no new ones.
-    pub fn close(&self, close: &Close) {
-        self.inner.close(close);
-    }
-
-    /// Goes away in good order: see [`driver::Endpoint::drain`].
-    pub fn drain(&self, how: Drain) {
-        self.inner.drain(how);
-    }
-
     /// Waits until every connection is over and has said its last words. To be called before a program ends, or its peers learn of
     /// that only by its silence.
     pub fn wait_idle(&self, timeout: Duration) -> Result<(), TimedOut> {
         block(self.engine(), timeout, self.inner.wait_idle())
     }
 
-    /// Where it listens, in the order that was asked for, with the ports that were picked.
-    pub fn addresses(&self) -> &[Address] {
-        self.inner.addresses()
-    }
-
-    /// What the streams did.
-    pub fn link_stats(&self) -> link::Stats {
-        self.inner.link_stats()
-    }
-
-    /// The address of its first UDP socket; port 0 when it has none.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.inner.local_addr()
-    }
-
-    /// How its I/O has ended, if it has: see [`driver::Endpoint::ended`].
-    pub fn ended(&self) -> Option<End> {
-        self.inner.ended()
-    }
-
-    /// Why recording has ended, if it has: see [`driver::Endpoint::recording_ended`].
-    pub fn recording_ended(&self) -> Option<String> {
-        self.inner.recording_ended()
-    }
-
-    /// Totals of all connections, past and present. The work is proportional to the connections.
-    pub fn stats(&self) -> Stats {
-        self.inner.stats()
-    }
-
-    /// What the handles had to refuse or throw away.
-    pub fn counters(&self) -> Counters {
-        self.inner.counters()
-    }
-
-    /// What the sockets did.
-    pub fn udp_stats(&self) -> udp::Stats {
-        self.inner.udp_stats()
+    at_once! {
+        /// Begins to close every connection, and takes no new ones.
+        fn close(&self, close: &Close);
+        /// Goes away in good order: see [`driver::Endpoint::drain`].
+        fn drain(&self, how: Drain);
+        /// Where it listens, in the order that was asked for, with the ports that were picked.
+        fn addresses(&self) -> &[Address];
+        /// The address of its first UDP socket; port 0 when it has none.
+        fn local_addr(&self) -> SocketAddr;
+        /// How many shards it has: see [`Options::shards`].
+        fn shard_count(&self) -> usize;
+        /// How its I/O has ended, if it has: see [`driver::Endpoint::ended`].
+        fn ended(&self) -> Option<End>;
+        /// Why recording has ended, if it has: see [`driver::Endpoint::recording_ended`].
+        fn recording_ended(&self) -> Option<String>;
+        /// Totals of all connections, past and present. The work is proportional to the connections.
+        fn stats(&self) -> Stats;
+        /// What the handles had to refuse or throw away.
+        fn counters(&self) -> Counters;
+        /// What the sockets did.
+        fn udp_stats(&self) -> udp::Stats;
+        /// What the streams did.
+        fn link_stats(&self) -> link::Stats;
     }
 }

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use adapter_std::{
-    Class, Close, CloseReason, ConfigBuilder, Endpoint, Error, Fate, Message, Options, RequestError, TimedOut,
+    ChannelOptions, Class, Close, CloseReason, ConfigBuilder, Endpoint, Error, Fate, Message, Options,
+    RequestError, TimedOut,
 };
 
 /// No call takes nearly that long.
@@ -122,4 +123,43 @@ fn the_thread_ends_with_the_last_connection() {
         assert_eq!(client.accept(Duration::from_millis(1)).map(|accepted| accepted.is_none()), Ok(true));
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_name_credentials_and_answers_through_a_channel() {
+    let config = ConfigBuilder { admission: true, ..ConfigBuilder::default() };
+    let server = Endpoint::bind(localhost(), config).unwrap();
+    let (doorman, port) = (server.clone(), server.local_addr().port());
+    let door = thread::spawn(move || {
+        let undecided = doorman.undecided(WAIT).unwrap().unwrap();
+        assert_eq!(undecided.credentials().token, &b"a ticket"[..]);
+        assert!(undecided.admit());
+        let channel = doorman.accept(WAIT).unwrap().unwrap().accept_channel(WAIT).unwrap().unwrap();
+        for _ in 0..2 {
+            let request = channel.recv(WAIT).unwrap().unwrap().request.unwrap();
+            channel.reply_part(request, "a part", WAIT).unwrap();
+            channel.reply(request, "the rest", WAIT).unwrap();
+        }
+        let request = channel.recv(WAIT).unwrap().unwrap().request.unwrap();
+        channel.reply_error(request, 0x100, "no", WAIT).unwrap();
+        assert!(matches!(
+            channel.connection().closed(WAIT).unwrap().reason,
+            CloseReason::Peer { code: 0, .. }
+        ));
+    });
+    let client = Endpoint::client(ConfigBuilder::default()).unwrap();
+    assert_eq!(client.shard_count(), 1);
+    let named = format!("udp://localhost:{port}").parse().unwrap();
+    let address = client.look_up(&[named], WAIT).unwrap()[0].socket_addr().unwrap();
+    let connection = client.connect_with(address, b"a ticket", WAIT).unwrap();
+    assert_eq!(connection.peer_key(), None);
+    let channel = connection.open_channel(&ChannelOptions::default()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(channel.request(Message::new("?"), WAIT).unwrap(), "the rest");
+    }
+    let failed = channel.request(Message::new("?"), WAIT).unwrap_err();
+    assert!(matches!(failed, RequestError::Failed { code: 0x100, .. }), "{failed:?}");
+    assert!(channel.stats().is_some());
+    connection.close(Close::default());
+    door.join().unwrap();
 }

@@ -18,6 +18,8 @@
 //!
 //! - [`Endpoint`] binds sockets, dials and accepts. [`Connection`] and its kin come from `driver` and are the same on every
 //!   runtime: every future of theirs may be dropped at any time.
+//! - [`ConfigBuilder::default`] never dials again; with [`ConfigBuilder::reconnect`], as the presets `chat`, `game` and `lan` have it, a
+//!   session outlives its links.
 //! - [`udp::Pump`] runs any [`Machine`] on UDP sockets; servers that are machines of their own use it.
 //! - [`clock`] is the only place that reads the clocks.
 #![forbid(unsafe_code)]

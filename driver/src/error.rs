@@ -102,6 +102,9 @@ impl fmt::Display for Reason<'_> {
             CloseReason::Dial(DialError::Http(status)) => {
                 write!(f, "the server answered the request for a web socket with HTTP status {status}")
             }
+            CloseReason::Dial(DialError::Unauthenticated) => {
+                write!(f, "the server does not take this side's certificate, or asks for one")
+            }
             CloseReason::Dial(DialError::NotAllowed) => write!(f, "this side may not go there"),
             CloseReason::Dial(DialError::Unsupported) => {
                 write!(f, "this side is not set up for addresses of that kind")

@@ -72,6 +72,12 @@ pub trait Machine: Send + 'static {
         let _ = (now, id, why);
     }
 
+    /// The peer ended a stream, for it does not take the certificate that this side showed, or misses one. Only a machine that dials
+    /// has a use for that.
+    fn link_refused(&mut self, now: Now, id: LinkId) {
+        self.link_down(now, id);
+    }
+
     /// Takes in a record.
     fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
         let _ = (now, id, record);
@@ -195,6 +201,10 @@ impl Machine for Endpoint<Path> {
 
     fn link_broken(&mut self, now: Now, id: LinkId, why: &'static str) {
         self.link_broken(now.mono, id, why);
+    }
+
+    fn link_refused(&mut self, now: Now, id: LinkId) {
+        self.link_refused(now.mono, id);
     }
 
     fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {

@@ -261,6 +261,8 @@ pub enum DialError {
     /// The server answered the request for a web socket with this HTTP status. Tried again after 408, 429 and those of 500 and more,
     /// and otherwise final in the same way.
     Http(u16),
+    /// The server does not take what this side shows of itself, its certificate for instance, or misses it. Final in the same way.
+    Unauthenticated,
     /// This side may not go there. Final in the same way.
     NotAllowed,
     /// This side cannot go to such an address. Final.

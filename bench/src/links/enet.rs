@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rusty_enet::{Event, Host, HostSettings, Packet, PeerID};
 
+use super::many::{PUBLISHED_AHEAD, SUBSCRIBERS};
 use super::{Job, Workload, message, number, tell, tell_times};
 
 /// Requests that wait for their answers.
@@ -17,7 +18,6 @@ const WORD: u64 = 16;
 const AHEAD: usize = 4 << 20;
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 const SILENCE: Duration = Duration::from_millis(500);
-const SUBSCRIBERS: usize = super::many::SUBSCRIBERS;
 
 struct Enet {
     host: Host<UdpSocket>,
@@ -199,7 +199,17 @@ fn fan_out(job: &Job, address: Option<&str>) {
         }
         times.push(sent.elapsed());
     }
-    tell("deliveries/s", (times.len() * SUBSCRIBERS) as f64 / begun.elapsed().as_secs_f64());
+    let (begun, mut sent, mut heard) = (Instant::now(), times.len(), 0);
+    let before = sent;
+    while begun.elapsed() < job.time {
+        while sent - before < heard / SUBSCRIBERS + PUBLISHED_AHEAD {
+            enet.send(publisher, &Packet::reliable(message(sent as u64, job.size)));
+            sent += 1;
+        }
+        enet.recv().expect("a connection");
+        heard += 1;
+    }
+    tell("deliveries/s", heard as f64 / begun.elapsed().as_secs_f64());
     tell_times(&mut times, "ms", 1e3);
     enet.finish();
 }

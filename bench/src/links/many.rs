@@ -20,6 +20,8 @@ pub(super) const SUBSCRIBERS: usize = 1000;
 const IDLE: usize = 10_000;
 /// For so long.
 const REST: Duration = Duration::from_secs(3);
+/// Messages that are published before the first of them has come to all, where deliveries are counted.
+pub(super) const PUBLISHED_AHEAD: usize = 64;
 /// Handshakes at a time.
 const AT_ONCE: usize = 64;
 
@@ -54,8 +56,14 @@ async fn pass_on(job: &Job) {
                 let conn = end.conn;
                 mouths.borrow_mut().push(Mouth::Bowline(conn.clone()));
                 tasks.push(spawn_local(async move {
-                    while let Some(received) = conn.recv().await {
-                        say_to_others(&mouths, index, &received.payload);
+                    loop {
+                        let received = conn.recv_many(PUBLISHED_AHEAD).await;
+                        if received.is_empty() {
+                            return;
+                        }
+                        let messages =
+                            received.into_iter().map(|received| received.payload).collect::<Vec<_>>();
+                        say_to_others(&mouths, index, &messages);
                     }
                 }));
             }
@@ -81,7 +89,7 @@ async fn relay(
     loop {
         tokio::select! {
             received = end.recv() => match received {
-                Some(received) => say_to_others(&mouths, index, &received),
+                Some(received) => say_to_others(&mouths, index, &[received]),
                 None => return,
             },
             message = said.recv() => {
@@ -96,14 +104,18 @@ async fn relay(
     }
 }
 
-fn say_to_others(mouths: &RefCell<Vec<Mouth>>, index: usize, message: &Bytes) {
+fn say_to_others(mouths: &RefCell<Vec<Mouth>>, index: usize, messages: &[Bytes]) {
     for (other, mouth) in mouths.borrow().iter().enumerate().filter(|&(other, _)| other != index) {
-        match mouth {
-            Mouth::Bowline(conn) => {
-                conn.send_now(Message::new(message.clone()))
-                    .unwrap_or_else(|error| panic!("{other}: {error}"));
+        for message in messages {
+            match mouth {
+                Mouth::Bowline(conn) => {
+                    conn.send_now(Message::new(message.clone()))
+                        .unwrap_or_else(|error| panic!("{other}: {error}"));
+                }
+                Mouth::Other(mouth) => {
+                    mouth.send(message.clone()).unwrap_or_else(|_| panic!("{other} is gone"));
+                }
             }
-            Mouth::Other(mouth) => mouth.send(message.clone()).unwrap_or_else(|_| panic!("{other} is gone")),
         }
     }
 }
@@ -157,7 +169,20 @@ async fn publish(job: &Job, address: &str) {
         all.notified().await;
         times.push(sent.elapsed());
     }
-    tell("deliveries/s", heard.get() as f64 / begun.elapsed().as_secs_f64());
+    let (begun, before) = (Instant::now(), heard.get());
+    let mut sent = times.len();
+    while begun.elapsed() < job.time {
+        while sent * SUBSCRIBERS < heard.get() + PUBLISHED_AHEAD * SUBSCRIBERS {
+            publisher.feed(message(sent as u64, size).into()).await;
+            sent += 1;
+        }
+        publisher.flush().await;
+        all.notified().await;
+    }
+    tell("deliveries/s", (heard.get() - before) as f64 / begun.elapsed().as_secs_f64());
+    while heard.get() < sent * SUBSCRIBERS {
+        all.notified().await;
+    }
     tell_times(&mut times, "ms", 1e3);
     for task in tasks {
         task.abort();

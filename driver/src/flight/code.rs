@@ -134,6 +134,7 @@ impl Put for DialError {
             Self::NotAllowed => (4, 0),
             Self::NoAddress => (6, 0),
             Self::Http(status) => (7, status),
+            Self::Unauthenticated => (8, 0),
             _ => (5, 0),
         };
         (place, status).put(buf);
@@ -151,6 +152,7 @@ impl Get for DialError {
             (5, _) => Self::Unsupported,
             (6, _) => Self::NoAddress,
             (7, status) => Self::Http(status),
+            (8, _) => Self::Unauthenticated,
             _ => return Err(DecodeError::Invalid("a word is unknown")),
         })
     }

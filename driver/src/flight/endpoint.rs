@@ -213,6 +213,13 @@ impl Flight {
         self.endpoint.link_broken(now, id, why);
     }
 
+    pub(crate) fn link_refused(&mut self, now: Timestamp, id: LinkId) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, kind::LINK_REFUSED, &id);
+        }
+        self.endpoint.link_refused(now, id);
+    }
+
     pub(crate) fn handle_record(&mut self, now: Timestamp, id: LinkId, record: &[u8]) {
         if let Some(tape) = &mut self.tape {
             tape.note_with(now, kind::RECORD, &id, record);

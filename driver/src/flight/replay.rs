@@ -121,6 +121,7 @@ impl Replay {
                 // A replay is a short process.
                 endpoint.link_broken(now, id, Box::leak(why.into_boxed_str()));
             }
+            kind::LINK_REFUSED => endpoint.link_refused(now, get(bytes)?),
             kind::RELEASE_LINK => {
                 let (id, recorded) = get(bytes)?;
                 same(endpoint.release_link(id) == recorded, "another stream is handed over")?;

@@ -66,6 +66,8 @@ pub(super) mod kind {
     pub(crate) const LOOK: u8 = 41;
     pub(crate) const REQUEST_REFUSED: u8 = 42;
     pub(crate) const CANCEL_REQUEST: u8 = 43;
+    /// The peer does not take what the stream shows of this side.
+    pub(crate) const LINK_REFUSED: u8 = 44;
     /// Added to a sort whose time was before that of the input before it; how long comes first.
     pub(crate) const LATE: u8 = 0x80;
 }

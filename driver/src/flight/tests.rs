@@ -62,6 +62,7 @@ fn what_inputs_hold_is_read_as_it_was_written() {
     read(&[Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce), None].map(|mark| (mark, 1_u64)).to_vec());
     read(&(DialError::Refused, DialError::Unreachable, DialError::NoAddress, DialError::TimedOut));
     read(&(DialError::Untrusted, DialError::NotAllowed, DialError::Unsupported, DialError::Http(429)));
+    read(&DialError::Unauthenticated);
     let mut vouched = Credentials::default();
     vouched.unix = Some(UnixPeer { pid: Some(-7), uid: 1, gid: u32::MAX });
     vouched.certificates = vec!["one".into(), "two".into()];

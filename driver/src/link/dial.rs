@@ -17,6 +17,7 @@ use super::bytes::Bytes;
 use super::handshake::Handshake;
 use super::listen::tune;
 use super::stream::Stream;
+use super::tls;
 use super::upgrade::{Status, Upgrade};
 use crate::{Address, Direction, Host, Lookup, Runtime, Scheme};
 
@@ -255,6 +256,9 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
 fn failure(error: &io::Error) -> DialError {
     if let Some(Status(status)) = error.get_ref().and_then(|error| error.downcast_ref()) {
         return DialError::Http(*status);
+    }
+    if tls::is_refusal(error) {
+        return DialError::Unauthenticated;
     }
     match error.kind() {
         // A Unix socket's file that is not there, or a full backlog.

@@ -9,6 +9,7 @@ use super::bytes::Bytes;
 use super::codec::{Codec, End, is_blocked};
 use super::moved::{Greeted, Greeting, Moved, again};
 use super::stats::Counters;
+use super::tls;
 use crate::handover::Handover;
 use crate::{Direction, Machine, Path, Peer, Ready, Shared, UnixCredentials, Wakes};
 
@@ -176,6 +177,10 @@ impl<I: Ready> Stream<I> {
                     Poll::Ready(Ok(())) => self.bytes.wake(),
                     Poll::Ready(Err(_)) => return lost(shared, id),
                 },
+                Err(error) if tls::is_refusal(&error) => {
+                    shared.turn(|machine, now| machine.link_refused(now, id));
+                    return Went::Dead;
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     counters.broken.add(1);
                     shared.turn(|machine, now| machine.link_broken(now, id, "the encryption is broken"));

@@ -1,5 +1,6 @@
 //! TLS 1.3, and nothing older.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
@@ -74,6 +75,27 @@ pub fn client_of(
             builder.with_client_auth_cert(certificates(chain, "client's certificate")?, private_key(key)?)?
         }
     }))
+}
+
+/// Whether the peer has said that it does not take this side's certificate, or misses one.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    use rustls::{AlertDescription as Alert, Error};
+    let Some(&Error::AlertReceived(alert)) = error.get_ref().and_then(|inner| inner.downcast_ref()) else {
+        return false;
+    };
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
 }
 
 fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -267,6 +267,10 @@ impl Machine for Node {
         self.endpoint.link_broken(now.mono, id, why);
     }
 
+    fn link_refused(&mut self, now: Now, id: LinkId) {
+        self.endpoint.link_refused(now.mono, id);
+    }
+
     fn handle_record(&mut self, now: Now, id: LinkId, record: &[u8]) {
         self.endpoint.handle_record(now.mono, id, record);
     }

@@ -111,6 +111,9 @@ pub(super) fn why(reason: &CloseReason) -> String {
         CloseReason::Dial(DialError::Http(status)) => {
             format!("the web server there refuses a web socket (HTTP status {status})")
         }
+        CloseReason::Dial(DialError::Unauthenticated) => {
+            "the server asks for a certificate that it trusts (--tls-cert, --tls-key)".to_owned()
+        }
         CloseReason::Dial(DialError::NotAllowed) => "this user may not go there".to_owned(),
         CloseReason::Dial(DialError::Unsupported) => {
             "this program is not set up for addresses of that kind".to_owned()

@@ -179,7 +179,12 @@ impl Connection {
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
         // A network that puts itself in between, or lets nobody out, may be left again.
         let is_passing = match end.reason {
-            CloseReason::Dial(DialError::Untrusted | DialError::NotAllowed | DialError::Http(_))
+            CloseReason::Dial(
+                DialError::Untrusted
+                | DialError::Unauthenticated
+                | DialError::NotAllowed
+                | DialError::Http(_),
+            )
             | CloseReason::PeerMisbehaved(_) => self.attempts.is_return(),
             CloseReason::NotEncrypted => self.state == State::Suspended,
             _ => false,

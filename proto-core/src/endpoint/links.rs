@@ -13,7 +13,7 @@ use super::{Address, Endpoint};
 use crate::framing::MAX_RECORD;
 use crate::wire::packet::VERSION;
 use crate::wire::{Cid, Frame, Init, Record, RecordWriter, Version};
-use crate::{CloseReason, Connection, Credentials, Drop, Link, LinkId, State, Timestamp};
+use crate::{CloseReason, Connection, Credentials, DialError, Drop, Link, LinkId, State, Timestamp};
 
 /// Longest record of a handshake.
 const MAX_FIRST: usize = 4096;
@@ -276,6 +276,17 @@ impl<A: Address> Endpoint<A> {
                 }
             }
         }
+    }
+
+    /// The peer has ended the stream because it does not take what this side showed of itself below the protocol, a certificate for
+    /// instance: an attempt to connect over it fails for that reason. Any other stream is down.
+    pub fn link_refused(&mut self, now: Timestamp, id: LinkId) {
+        let Some(Role::Way(slot, way)) = self.links.lookup(id).map(|entry| entry.role) else {
+            return self.link_down(now, id);
+        };
+        let now = self.advance(now);
+        self.let_go(id.slot());
+        self.fail_way(now, slot, way, CloseReason::Dial(DialError::Unauthenticated));
     }
 
     /// How long the next record of a link may be, in bytes: 4096 for the first, then 65,536.

@@ -559,6 +559,7 @@ fn a_dial_that_fails_is_tried_again_or_not() {
         DialError::NoAddress,
         DialError::TimedOut,
         DialError::Untrusted,
+        DialError::Unauthenticated,
         DialError::NotAllowed,
         DialError::Unsupported,
     ] {
@@ -581,7 +582,7 @@ fn a_dial_that_fails_is_tried_again_or_not() {
 
 #[test]
 fn who_has_been_there_tries_again_whoever_puts_himself_in_between() {
-    for error in [DialError::Untrusted, DialError::NotAllowed] {
+    for error in [DialError::Untrusted, DialError::Unauthenticated, DialError::NotAllowed] {
         let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
         let mut world = World::new(server_config(), client);
         world.connect(&[BY_STREAM]);
@@ -596,6 +597,31 @@ fn who_has_been_there_tries_again_whoever_puts_himself_in_between() {
             assert_eq!(world.established(CLIENT).len(), established, "{error:?}");
         }
     }
+}
+
+#[test]
+fn whoever_is_not_taken_for_what_his_stream_shows_learns_why() {
+    let mut world = World::new(server_config(), ConfigBuilder::default());
+    world.is_stalled = true;
+    world.connect(&[BY_STREAM]);
+    world.run(ms(100));
+    let link = world.streams.iter().find_map(|stream| stream.ends[CLIENT]).expect("it is open");
+    let now = world.now;
+    world.nodes[CLIENT].link_refused(now, link);
+    world.run(ms(100));
+    assert_eq!(world.end(CLIENT), CloseReason::Dial(DialError::Unauthenticated));
+
+    // What has been answered is a link like any other.
+    let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
+    let mut world = World::new(server_config(), client);
+    world.connect(&[BY_STREAM]);
+    world.run(ms(100));
+    let link = world.streams.iter().find_map(|stream| stream.ends[CLIENT]).expect("it is open");
+    let now = world.now;
+    world.nodes[CLIENT].link_refused(now, link);
+    world.cut();
+    world.run(secs(10));
+    assert_eq!((world.resumed(CLIENT).len(), world.established(CLIENT).len()), (1, 1));
 }
 
 #[test]

@@ -147,6 +147,11 @@ impl<I: Ready> Bytes<I> {
         }
     }
 
+    /// Whether TLS has bytes that were not written.
+    pub(super) fn holds_back(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
     /// Writes what TLS holds back.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {

@@ -130,6 +130,10 @@ impl Codec {
         }
     }
 
+    pub(super) const fn has_answer(&self) -> bool {
+        matches!(self, Self::WebSocket(frames) if frames.has_answer())
+    }
+
     /// What is said last.
     pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
         if let Self::WebSocket(frames) = self {

@@ -243,6 +243,10 @@ impl Frames {
         self.owed.replace(std::mem::take(&mut self.control)).is_some()
     }
 
+    pub(super) const fn has_answer(&self) -> bool {
+        self.owed.is_some()
+    }
+
     /// Appends the pong that is owed.
     pub(super) fn answer(&mut self, out: &mut Vec<u8>) {
         if let Some(payload) = self.owed.take() {

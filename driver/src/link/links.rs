@@ -12,7 +12,7 @@ use super::bell::{Belfry, Rope};
 use super::bytes::Bytes;
 use super::dial::Dialing;
 use super::handshake::{Handshake, Handshakes};
-use super::listen::{Listening, Sharing, SocketFile, peer, tune};
+use super::listen::{Listening, Sharing, SocketFile, is_transient, peer, tune};
 use super::moved::{Greeting, Moved};
 use super::stream::{READ, Stream, Went, lost};
 use super::upgrade::{Guard, Upgrade};
@@ -238,7 +238,7 @@ impl<R: Runtime> Links<R> {
         }
     }
 
-    fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize, handover: Option<&mut Handover>) {
+    fn look<M: Machine>(&mut self, shared: &Shared<M>, number: usize, mut handover: Option<&mut Handover>) {
         let Some(seat) = self.seats.get_mut(number).and_then(Option::as_deref_mut) else { return };
         seat.rope.quiet();
         let waker = seat.rope.waker().clone();
@@ -275,9 +275,9 @@ impl<R: Runtime> Links<R> {
             What::Stream(id, stream) => {
                 self.buffer.resize(READ, 0);
                 self.is_used = true;
-                let mut handover = handover;
                 let way = handover.as_deref_mut();
                 let went = stream.read(&mut cx, shared, *id, &mut self.buffer, way, &self.counters);
+                let owes = stream.owes();
                 match (went, handover) {
                     (Went::Dead, _) => self.leave(number),
                     (Went::Moves(shard, records), Some(handover)) => {
@@ -291,7 +291,9 @@ impl<R: Runtime> Links<R> {
                         if let Some(since) = stream.record_since().filter(|_| seat.deadline.is_none()) {
                             self.arm(number, since + self.options.record_timeout);
                         }
-                        self.write(shared, number);
+                        if owes {
+                            self.write(shared, number);
+                        }
                     }
                 }
             }
@@ -587,14 +589,4 @@ impl<R: Runtime> Links<R> {
 /// Whether something must be said before the first record.
 const fn has_handshake(scheme: Scheme) -> bool {
     matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss)
-}
-
-/// Errors that say something of one stream and nothing of the listener.
-fn is_transient(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::ConnectionAborted
-            | std::io::ErrorKind::ConnectionReset
-            | std::io::ErrorKind::Interrupted
-    )
 }

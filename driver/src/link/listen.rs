@@ -160,6 +160,14 @@ pub(super) fn socket_name(name: &UnixName) -> io::Result<SockAddr> {
     }
 }
 
+/// Errors of accepting that say something of one stream and nothing of the listener.
+pub(super) fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
 /// What every TCP connection is given. One that cannot have it works all the same.
 pub(super) fn tune(socket: &Socket, options: &LinkOptions) {
     let _ = socket.set_tcp_nodelay(true);

@@ -62,6 +62,8 @@ pub(super) struct Stream<I> {
     sent: usize,
     /// Nothing follows `pending`.
     is_closing: bool,
+    /// Writing ended before there was nothing more to write: the machine does not say again that there is.
+    is_cut: bool,
     /// What came made no sense, so nothing behind it does.
     is_deaf: bool,
     /// It may be another shard's: its first record tells.
@@ -78,6 +80,7 @@ impl<I: Ready> Stream<I> {
             pending: Vec::new(),
             sent: 0,
             is_closing: false,
+            is_cut: true,
             is_deaf: false,
             greeting: None,
         }
@@ -273,6 +276,11 @@ impl<I: Ready> Stream<I> {
         Handed::Open
     }
 
+    /// Whether [`Self::write`] has work that the machine does not name.
+    pub(super) fn owes(&self) -> bool {
+        self.is_cut || self.codec.has_answer() || self.bytes.holds_back()
+    }
+
     /// Writes what the machine has to send, as far as there is room. `out` is empty, and shared by all streams.
     pub(super) fn write<M: Machine>(
         &mut self,
@@ -282,6 +290,7 @@ impl<I: Ready> Stream<I> {
         out: &mut Vec<u8>,
         counters: &Counters,
     ) -> Went {
+        self.is_cut = true;
         for _ in 0..MAX_FILLS {
             match self.flush(cx, counters) {
                 Poll::Ready(Ok(())) if self.is_closing => return Went::Done,
@@ -295,20 +304,23 @@ impl<I: Ready> Stream<I> {
             }
             // Whoever learns from what is built here that it is done must not be faster than its writing.
             let mut wakes = Wakes::default();
-            let built =
+            let is_all =
                 shared.turn_with(&mut wakes, |machine, now| self.fill(machine, now, id, out, counters));
-            let written = if built { self.write_out(out, counters) } else { Ok(()) };
+            let written = if out.is_empty() { Ok(()) } else { self.write_out(out, counters) };
             wakes.deliver();
             match written {
                 Err(_) => return Went::Unwritable,
-                Ok(()) if !built && !self.is_closing => return Went::Idle,
+                Ok(()) if is_all && self.pending.is_empty() && !self.bytes.holds_back() => {
+                    self.is_cut = false;
+                    return Went::Idle;
+                }
                 Ok(()) => {}
             }
         }
         Went::More
     }
 
-    /// Builds records; whether there are any bytes to write.
+    /// Builds records; whether those are all for now.
     fn fill(
         &mut self,
         machine: &mut impl Machine,
@@ -321,7 +333,7 @@ impl<I: Ready> Stream<I> {
         while out.len() < FILL {
             match self.codec.fill(machine, now, id, out) {
                 Output::Record(_) => counters.records_written.add(1),
-                Output::Idle => break,
+                Output::Idle => return true,
                 Output::Close => {
                     self.is_closing = true;
                     self.codec.farewell(out);
@@ -329,7 +341,7 @@ impl<I: Ready> Stream<I> {
                 }
             }
         }
-        !out.is_empty()
+        false
     }
 
     /// Writes `out`, keeps what finds no room, and leaves it empty in any case: the next stream fills it.

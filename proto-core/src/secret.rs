@@ -97,14 +97,35 @@ impl Hidden {
         Self(Vec::new())
     }
 
+    #[inline]
+    pub(crate) fn push(&mut self, byte: u8) {
+        self.make_room(1);
+        self.0.push(byte);
+    }
+
+    #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        let len = self.0.len() + bytes.len();
-        if len > self.0.capacity() {
-            let mut more = Vec::with_capacity(len.max(2 * self.0.capacity()).max(1024));
-            more.extend_from_slice(&self.0);
-            wipe(&mut core::mem::replace(&mut self.0, more));
-        }
+        self.make_room(bytes.len());
         self.0.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn extend_zeros(&mut self, count: usize) {
+        self.make_room(count);
+        self.0.resize(self.0.len() + count, 0);
+    }
+
+    #[inline]
+    fn make_room(&mut self, len: usize) {
+        if len > self.0.capacity() - self.0.len() {
+            self.move_over(len);
+        }
+    }
+
+    #[cold]
+    fn move_over(&mut self, len: usize) {
+        let mut more = Vec::with_capacity((self.0.len() + len).max(2 * self.0.capacity()).max(1024));
+        more.extend_from_slice(&self.0);
+        wipe(&mut core::mem::replace(&mut self.0, more));
     }
 
     /// A copy of its length, which its owner has to [`wipe`].

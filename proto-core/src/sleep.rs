@@ -46,13 +46,15 @@ impl Saver {
     pub(crate) fn finish(self) -> Box<[u8]> {
         let mut bytes = Hidden::new();
         let mut rest = &self.bytes[..];
-        while let Some(&first) = rest.first() {
+        while !rest.is_empty() {
+            let others = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+            bytes.extend(&rest[..others]);
+            rest = &rest[others..];
             let zeros = rest.iter().take(256).take_while(|&&byte| byte == 0).count();
-            match u8::try_from(zeros.wrapping_sub(1)) {
-                Ok(others) => bytes.extend(&[first, others]),
-                Err(_) => bytes.extend(&[first]),
+            if let Ok(more) = u8::try_from(zeros.wrapping_sub(1)) {
+                bytes.extend(&[0, more]);
             }
-            rest = &rest[zeros.max(1)..];
+            rest = &rest[zeros..];
         }
         bytes.to_box()
     }
@@ -60,10 +62,10 @@ impl Saver {
     /// Seven bits a byte, the lowest first.
     pub(crate) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.bytes.extend(&[number as u8 | 0x80]);
+            self.bytes.push(number as u8 | 0x80);
             number >>= 7;
         }
-        self.bytes.extend(&[number as u8]);
+        self.bytes.push(number as u8);
     }
 
     fn raw(&mut self, bytes: &[u8]) {
@@ -73,13 +75,18 @@ impl Saver {
 
 /// Undoes [`Saver::finish`].
 pub(crate) fn expand(saved: &[u8]) -> Hidden {
-    const ZEROS: [u8; 255] = [0; 255];
     let mut bytes = Hidden::new();
-    let mut rest = saved.iter();
-    while let Some(&byte) = rest.next() {
-        let zeros = if byte == 0 { rest.next().copied().unwrap_or(0) } else { 0 };
-        bytes.extend(&ZEROS[..usize::from(zeros)]);
-        bytes.extend(&[byte]);
+    let mut rest = saved;
+    while !rest.is_empty() {
+        let others = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+        bytes.extend(&rest[..others]);
+        rest = &rest[others..];
+        if let Some((&[_, more], behind)) = rest.split_first_chunk() {
+            bytes.extend_zeros(usize::from(more) + 1);
+            rest = behind;
+        } else {
+            break;
+        }
     }
     bytes
 }
@@ -100,7 +107,8 @@ impl<'a> Loader<'a> {
     pub(crate) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
-            let byte = self.raw(1)?[0];
+            let (&byte, rest) = self.bytes.split_first()?;
+            self.bytes = rest;
             number |= u64::from(byte & 0x7F) << shift;
             if byte < 0x80 {
                 return Some(number);

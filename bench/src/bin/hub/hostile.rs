@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::Arguments;
 use crate::figures::{Spread, millis};
-use crate::process::Hub;
+use crate::process::{Hub, run};
 use crate::socket::{crowd, enter, framed, round_trips, write};
 
 /// Those who mean no harm, and how many messages they send in a second.
@@ -23,6 +24,8 @@ const SLOW: usize = 1000;
 const NOTES: u64 = 10;
 const SLOW_BUFFER: u32 = 4096;
 const FILL: Duration = Duration::from_secs(10);
+/// How long handshakes have been open when it is measured: the server has enough of them meanwhile, and they come again.
+const SETTLE: Duration = Duration::from_secs(7);
 /// Bytes of a datagram of junk.
 const JUNK: usize = 1200;
 
@@ -87,6 +90,43 @@ fn chord() -> Vec<u8> {
     framed(&format!(r#"[{{"m":"n","t":1700000000000,"n":[{}]}}]"#, notes.join(",")))
 }
 
+/// Harm that is done by a thread of its own until this is dropped, so that what it takes is not taken from those who are measured.
+struct Harm {
+    _is_over: oneshot::Sender<()>,
+}
+
+impl Harm {
+    fn start<F: Future<Output = ()>>(harm: impl FnOnce() -> F + Send + 'static) -> Self {
+        let (is_over, over) = oneshot::channel();
+        std::thread::spawn(move || {
+            run(async {
+                tokio::select! {
+                    () = harm() => {}
+                    _ = over => {}
+                }
+            });
+        });
+        Self { _is_over: is_over }
+    }
+}
+
+/// Clients of one room, in which somebody plays, who read nothing; `full` hears that they are there.
+async fn crowd_that_does_not_read(server: SocketAddr, full: oneshot::Sender<()>) {
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        slow.push(enter(server, "slow", Some(SLOW_BUFFER)).await);
+    }
+    let player = enter(server, "slow", None).await;
+    // Who waits for it is gone when the run is.
+    let _ = full.send(());
+    let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / NOTES));
+    loop {
+        ticks.tick().await;
+        // Nobody reads what comes back, so the server may part with the player, too.
+        let _ = write(&player.stream, &chord()).await;
+    }
+}
+
 pub(crate) async fn hostile(hub: &Hub, arguments: &Arguments) {
     let people = crowd(hub.http, PEOPLE, 10).await;
     let (_, alone) = round_trips(&people, RATE, arguments.seconds()).await;
@@ -98,34 +138,36 @@ pub(crate) async fn hostile(hub: &Hub, arguments: &Arguments) {
     drop(flood);
     println!("people beside junk for somebody else: {before}");
 
-    let mut harm = JoinSet::new();
-    for _ in 0..HALF_OPEN {
-        harm.spawn(half_open(hub.http));
-    }
-    let mut slow = Vec::new();
-    for _ in 0..SLOW {
-        slow.push(enter(hub.http, "slow", Some(SLOW_BUFFER)).await);
-    }
-    let player = enter(hub.http, "slow", None).await;
-    harm.spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / NOTES));
-        loop {
-            ticks.tick().await;
-            // Nobody reads what comes back, so the server may part with the player, too.
-            let _ = write(&player.stream, &chord()).await;
-        }
+    let during = async |what: &str| {
+        let busy = hub.ticks();
+        let (_, during) = round_trips(&people, RATE, arguments.seconds()).await;
+        let busy = (hub.ticks() - busy) / arguments.seconds;
+        let resident = hub.resident() / 1024;
+        println!("people beside {what}: {during}, {resident} KiB resident, {busy} % of a processor");
+        during
+    };
+    let flood = Flood::start(hub.udp);
+    during("junk").await;
+    drop(flood);
+
+    let http = hub.http;
+    let _half_open = Harm::start(move || async move {
+        let mut all: JoinSet<()> = (0..HALF_OPEN).map(|_| half_open(http)).collect();
+        all.join_next().await;
     });
+    tokio::time::sleep(SETTLE).await;
+    during(&format!("{HALF_OPEN} half-open handshakes")).await;
+
+    let (full, is_full) = oneshot::channel();
+    let _slow = Harm::start(move || crowd_that_does_not_read(http, full));
+    is_full.await.expect("they come in");
     // Until what the systems take for those who do not read is full.
     tokio::time::sleep(FILL).await;
+    during(&format!("these and {SLOW} who do not read")).await;
     let flood = Flood::start(hub.udp);
-    let (_, during) = round_trips(&people, RATE, arguments.seconds()).await;
-    let junk = flood.sent.load(Ordering::Relaxed);
+    let all = during("all of it").await;
+    println!("{} datagrams of junk", flood.sent.load(Ordering::Relaxed));
     drop(flood);
-    println!(
-        "people beside {HALF_OPEN} half-open handshakes, {SLOW} who do not read and {junk} datagrams of junk: {during}, {} KiB \
-         resident",
-        hub.resident() / 1024
-    );
     let p99 = |spread: &Spread| millis(spread.at(99));
-    println!("p99 is {:.2} times as long", p99(&during) / p99(&before));
+    println!("p99 is {:.2} times as long", p99(&all) / p99(&before));
 }

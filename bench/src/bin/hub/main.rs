@@ -6,6 +6,7 @@ mod durable;
 mod figures;
 mod hostile;
 mod native;
+mod pace;
 mod peer;
 mod process;
 mod rolling;
@@ -71,13 +72,13 @@ enum What {
     NativeIntake,
     /// The same over a web socket.
     SocketIntake,
-    /// Round trips of 50,000 messages a second from all clients over web sockets.
+    /// Round trips of 50,000 messages a second from all clients over web sockets, and what nothing but sockets takes.
     SocketLatency,
     /// Memory and processor of idle native connections.
     NativeIdle,
     /// The same of web sockets.
     SocketIdle,
-    /// Appends that are acknowledged in a second, over 100 rooms.
+    /// Appends that are acknowledged in a second over 100 rooms, and how long they take at 20,000 a second.
     Durable,
     /// The start with a full store, after a kill.
     Full,
@@ -165,7 +166,10 @@ fn main() -> ExitCode {
                 process::run(socket::deliveries("fastwebsockets", Peer::start().address, &arguments));
             }
             What::SocketIntake => process::run(socket::intake(&hub(), &arguments)),
-            What::SocketLatency => process::run(socket::latency(&hub(), &arguments)),
+            What::SocketLatency => {
+                process::run(socket::latency("web socket", hub().http, &arguments));
+                process::run(socket::latency("fastwebsockets", Peer::start().address, &arguments));
+            }
             What::SocketIdle => process::run(socket::idle(&hub(), &arguments)),
             What::Hostile => process::run(hostile::hostile(&hub(), &arguments)),
             What::Durable => process::run(durable::durable(&hub(), &arguments)),

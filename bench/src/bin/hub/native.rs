@@ -16,6 +16,8 @@ use crate::process::Hub;
 
 /// How many times a note is sent to all.
 const ROUNDS: u64 = 300;
+/// Messages that are under way to each member: as many as share a few packets.
+const UNDER_WAY: u64 = 64;
 /// Notes of one message: together with its head, 128 bytes on the wire of a room.
 const NOTES: usize = 13;
 
@@ -138,7 +140,7 @@ pub(crate) async fn deliveries(hub: &Hub, arguments: &Arguments) {
     let mut sent = 0_u64;
     while begun.elapsed() < arguments.seconds() {
         // No more than what is on its way can be delivered.
-        let room = (members.len() as u64 - 1) * 8;
+        let room = (members.len() as u64 - 1) * UNDER_WAY;
         if sent * (members.len() as u64 - 1) < heard.count.load(Ordering::Relaxed) + room
             && members[0].play.send_now(message.clone()).is_ok()
         {

@@ -82,6 +82,8 @@ async fn attend(mut stream: TcpStream, room: &Room) -> Result<(), WebSocketError
     while let Some(text) = next(&mut reader).await? {
         if text.starts_with(br#"[{"m":"hi""#) {
             write(&writer, br#"[{"m":"ch"}]"#).await?;
+        } else if text.starts_with(br#"[{"m":"t""#) {
+            write(&writer, &text).await?;
         } else {
             let others = room.borrow().clone();
             for other in others.iter().filter(|other| !Rc::ptr_eq(other, &writer)) {

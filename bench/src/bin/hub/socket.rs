@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::Arguments;
 use crate::figures::{Spread, rate};
+use crate::pace::Ticks;
 use crate::process::Hub;
 
 const ROUNDS: u64 = 300;
@@ -237,8 +238,10 @@ pub(crate) async fn intake(hub: &Hub, arguments: &Arguments) {
 pub(crate) async fn round_trips(crowd: &Crowd, rate: u64, time: Duration) -> (u64, Spread) {
     let (sockets, heard, start) = crowd;
     heard.trips.lock().await.clear();
+    let ticks = Ticks::start();
     let (begun, mut sent) = (Instant::now(), 0_u64);
     while begun.elapsed() < time {
+        ticks.tick().await;
         let due = begun.elapsed().as_micros() as u64 * rate / 1_000_000;
         while sent < due {
             let micros = start.elapsed().as_micros();
@@ -248,16 +251,15 @@ pub(crate) async fn round_trips(crowd: &Crowd, rate: u64, time: Duration) -> (u6
                 .expect("the server reads");
             sent += 1;
         }
-        tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     (sent, Spread::of(std::mem::take(&mut *heard.trips.lock().await)))
 }
 
-pub(crate) async fn latency(hub: &Hub, arguments: &Arguments) {
-    let crowd = crowd(hub.http, arguments.clients, 200).await;
+pub(crate) async fn latency(name: &str, server: SocketAddr, arguments: &Arguments) {
+    let crowd = crowd(server, arguments.clients, 200).await;
     let (sent, trips) = round_trips(&crowd, 50_000, arguments.seconds()).await;
-    println!("web socket round trips at {} /s: {trips}", rate(sent, arguments.seconds()));
+    println!("{name} round trips at {} /s: {trips}", rate(sent, arguments.seconds()));
 }
 
 pub(crate) async fn idle(hub: &Hub, arguments: &Arguments) {

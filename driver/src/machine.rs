@@ -133,6 +133,11 @@ pub trait Machine: Send + 'static {
         let _ = (now, wakes);
     }
 
+    /// Whether [`settle`](Self::settle) has left something for the I/O task's next turn: others are to have theirs in between.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Whether nothing more will come of it: the I/O task ends and closes its sockets.
     fn is_over(&self) -> bool {
         false

@@ -109,7 +109,7 @@ impl<M: Machine> Shared<M> {
         self.lock().ended
     }
 
-    /// Runs `work`, settles the machine, and wakes the I/O task when `work` says so.
+    /// Runs `work`, settles the machine, and wakes the I/O task when `work` says so, or when there is more to settle.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut M, Now, &mut Wakes) -> (T, bool)) -> T {
         let mut wakes = Wakes::default();
         let watch = Watch(self);
@@ -117,7 +117,7 @@ impl<M: Machine> Shared<M> {
         let now = self.now();
         let (result, wants_io) = work(&mut state.machine, now, &mut wakes);
         state.machine.settle(now, &mut wakes);
-        if wants_io
+        if (wants_io || state.machine.has_more())
             && !state.is_woken
             && let Some(task) = state.task.clone()
         {
@@ -150,6 +150,63 @@ impl<M: Machine> Drop for Watch<'_, M> {
     fn drop(&mut self) {
         if std::thread::panicking() && self.0.0.state.is_poisoned() {
             self.0.end(End::Panicked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use proto_core::{Meta, Timestamp, Transmit};
+
+    use super::*;
+    use crate::Path;
+
+    /// Settles one at a time.
+    struct Steps(usize);
+
+    impl Machine for Steps {
+        fn handle_packet(&mut self, _: Now, _: Meta<Path>, _: &[u8]) {}
+
+        fn handle_timeout(&mut self, _: Now) {}
+
+        fn poll_transmit(&mut self, _: Now, _: &mut Vec<u8>) -> Option<Transmit<Path>> {
+            None
+        }
+
+        fn poll_timeout(&self) -> Option<Timestamp> {
+            None
+        }
+
+        fn settle(&mut self, _: Now, _: &mut Wakes) {
+            self.0 = self.0.saturating_sub(1);
+        }
+
+        fn has_more(&self) -> bool {
+            self.0 > 0
+        }
+    }
+
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_task_has_turns_until_all_is_settled() {
+        let now = || Now { mono: Timestamp::ZERO, unix_ms: 0 };
+        let (shared, task) = (Shared::new(Steps(3), now), Arc::new(Task::default()));
+        let waker = Waker::from(Arc::clone(&task));
+        for woken in [1, 2, 2] {
+            shared.begin_turn(&waker);
+            shared.turn(|_, _| ());
+            assert_eq!(task.0.load(Ordering::Relaxed), woken);
         }
     }
 }

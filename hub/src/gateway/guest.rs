@@ -74,7 +74,8 @@ pub(super) struct Guest {
     /// Where it is filed among the deadlines.
     pub(super) deadline: Timestamp,
     pub(super) end: Option<End>,
-    pub(super) is_ready: bool,
+    /// It was told that there is something, and has not taken it since.
+    pub(super) is_told: bool,
     before_hi: usize,
     messages: Bucket,
     kibibytes: Bucket,
@@ -99,7 +100,7 @@ impl Guest {
             behind: None,
             deadline,
             end: None,
-            is_ready: false,
+            is_told: false,
             before_hi: 0,
             messages: Bucket::default(),
             kibibytes: Bucket::default(),

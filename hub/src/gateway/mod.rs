@@ -20,7 +20,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -62,8 +62,8 @@ pub(crate) struct Gateway {
     last: GuestId,
     places: tell::Places,
     deadlines: BTreeSet<(Timestamp, GuestId)>,
-    /// Guests for whom there is something, each once.
-    ready: Vec<GuestId>,
+    /// Guests that are to hear that there is something for them.
+    ready: VecDeque<GuestId>,
     /// Guests that want what programs tell each other.
     subscribed: BTreeSet<GuestId>,
     is_draining: bool,
@@ -79,7 +79,7 @@ impl Gateway {
             last: 0,
             places: tell::Places::default(),
             deadlines: BTreeSet::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             subscribed: BTreeSet::new(),
             is_draining: false,
             stats: Stats::default(),
@@ -157,19 +157,22 @@ impl Gateway {
         }
     }
 
-    /// The next guest for whom there is something to take.
+    /// The next guest that is to hear that there is something to take, or that it is to be sent away. Of what comes before it has
+    /// taken that, it need not hear.
     pub(crate) fn poll_ready(&mut self) -> Option<GuestId> {
-        let id = self.ready.pop()?;
-        if let Some(guest) = self.guests.get_mut(&id) {
-            guest.is_ready = false;
-        }
-        Some(id)
+        self.ready.pop_front()
+    }
+
+    /// Whether anybody is to hear so.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// Appends the texts that wait for a guest to `texts`. When none do any more and it has missed something, it gets the whole
     /// state. Says why it is to be sent away, if it is: behind these texts.
     pub(crate) fn take(&mut self, hall: &mut Hall, id: GuestId, texts: &mut Vec<Bytes>) -> Option<End> {
         let Some(guest) = self.guests.get_mut(&id) else { return Some(End::GONE) };
+        guest.is_told = false;
         self.stats.frames_sent += guest.take(texts);
         if guest.behind.is_some() && guest.end.is_none() {
             if guest.place.is_none() {
@@ -213,8 +216,8 @@ impl Gateway {
         let Some(guest) = self.guests.get_mut(&id) else { return };
         match guest.push(now.mono, text, weight) {
             Ok(()) => {
-                if !std::mem::replace(&mut guest.is_ready, true) {
-                    self.ready.push(id);
+                if !std::mem::replace(&mut guest.is_told, true) {
+                    self.ready.push_back(id);
                 }
             }
             Err(why) => {
@@ -234,9 +237,8 @@ impl Gateway {
         if guest.end.is_none() {
             guest.end = Some(end);
             self.stats.ended(end);
-            if !std::mem::replace(&mut guest.is_ready, true) {
-                self.ready.push(id);
-            }
+            // It may be one that takes nothing.
+            self.ready.push_back(id);
         }
     }
 }

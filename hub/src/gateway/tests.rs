@@ -2,6 +2,7 @@
 
 mod direct;
 mod expiry;
+mod ready;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

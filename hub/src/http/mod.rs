@@ -37,8 +37,10 @@ pub(crate) use proxies::Proxies;
 
 /// Connections that wait to be accepted, beside those that the system drops.
 const BACKLOG: u32 = 4096;
-/// How long a client may take for the head of a request; so long it may be idle between two.
+/// How long a client may take for the head of a request, at least; so long it may be idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer one may take than another: those who came together are not all sent away in the same moment.
+const HEAD_SPREAD: Duration = Duration::from_millis(4096);
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// How long nothing is accepted when the system has no room for a connection.
@@ -131,11 +133,19 @@ pub(crate) async fn accept(site: Arc<Site>, listener: TcpListener) -> Infallible
     }
 }
 
+/// How long this client may take. Systems give ports one after the other, or by chance.
+fn head_timeout(peer: SocketAddr) -> Duration {
+    // Odd, so that ports in a row are far apart and none share a place.
+    let place = u32::from(peer.port().wrapping_mul(40_503));
+    HEAD_TIMEOUT + HEAD_SPREAD * place / (1 << 16)
+}
+
 async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, pass: doors::Pass) {
     // Without it, a note waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    let head_timeout = head_timeout(peer);
     // Who says nothing costs no buffer.
-    if !matches!(timeout(HEAD_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+    if !matches!(timeout(head_timeout, stream.readable()).await, Ok(Ok(()))) {
         site.counts.silent();
         return;
     }
@@ -146,7 +156,7 @@ async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, pass: 
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
@@ -154,5 +164,20 @@ async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, pass: 
     if let Err(error) = served {
         site.counts.broken();
         tracing::debug!(%peer, %error, "http");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_come_together_are_not_sent_away_together() {
+        let mut times: Vec<_> =
+            (40_000..41_000).map(|port| head_timeout(([192, 0, 2, 1], port).into())).collect();
+        times.sort_unstable();
+        assert!(times[0] >= HEAD_TIMEOUT && times[999] <= HEAD_TIMEOUT + HEAD_SPREAD);
+        let most = times.windows(20).map(|some| some[19].saturating_sub(some[0])).min();
+        assert!(most > Some(Duration::from_millis(40)), "20 within {most:?}");
     }
 }

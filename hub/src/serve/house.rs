@@ -18,6 +18,9 @@ use crate::store::{Answer, Report};
 /// How long clients have to finish what they have begun when the server goes away.
 const FINISH: Duration = Duration::from_secs(3);
 
+/// Guests that are told at once that there is something for them.
+const MAX_WOKEN: usize = 16;
+
 /// The server's machine, and the guests of its rooms.
 pub(crate) struct House {
     pub(crate) server: Server<Path>,
@@ -82,12 +85,13 @@ impl House {
         server.with_hall(now, |hall| gateway.close(now, hall, id));
     }
 
-    /// Passes on what the rooms say to guests; those for whom there is something.
+    /// Passes on what the rooms say to guests; some of those for whom there is something, so that the others need not wait until
+    /// all of them were served.
     pub(crate) fn tell_guests(&mut self, now: Now) -> impl Iterator<Item = GuestId> {
         while let Some(output) = self.server.poll_guest() {
             self.gateway.handle_output(now, self.server.hall(), &output);
         }
-        std::iter::from_fn(|| self.gateway.poll_ready())
+        std::iter::from_fn(|| self.gateway.poll_ready()).take(MAX_WOKEN)
     }
 
     /// Does what who runs the server wants; how many it concerned.
@@ -221,5 +225,30 @@ impl Machine for House {
 
     fn is_over(&self) -> bool {
         self.server.is_drained() && self.gateway.guests() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto_core::ConfigBuilder;
+    use proto_core::chat::ChatConfig;
+
+    use super::*;
+    use crate::gateway::GatewayConfig;
+
+    #[test]
+    fn guests_are_told_a_few_at_a_time_and_all_in_the_end() {
+        let now = adapter_tokio::clock::now();
+        let config = ConfigBuilder { accept: true, ..ConfigBuilder::chat() }.build().unwrap();
+        let server = Server::new(config, adapter_tokio::LINK, ChatConfig::default(), [7; 32], now);
+        let mut house = House { server, gateway: Gateway::new(GatewayConfig::default()) };
+        let address = "192.0.2.1:5000".parse().unwrap();
+        let came: Vec<_> = (0..MAX_WOKEN + 3).filter_map(|_| house.guest_came(now, address)).collect();
+
+        let first: Vec<_> = house.tell_guests(now).collect();
+        assert!(house.gateway.has_ready());
+        let second: Vec<_> = house.tell_guests(now).collect();
+        assert!(!house.gateway.has_ready());
+        assert_eq!((first.len(), [first, second].concat()), (MAX_WOKEN, came));
     }
 }

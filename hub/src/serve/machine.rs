@@ -188,6 +188,10 @@ impl Machine for Hub {
         }
     }
 
+    fn has_more(&self) -> bool {
+        self.house.gateway.has_ready()
+    }
+
     fn is_over(&self) -> bool {
         self.house.is_over()
     }

@@ -41,6 +41,8 @@ pub(crate) use shards::Pumps;
 
 const UNRECORDED: &str = "nothing can be recorded";
 
+/// Tasks that have a turn before it is looked what has come: who has just said something does not wait for all who are to hear it.
+const EVENT_INTERVAL: u32 = 16;
 /// How long the clients' goodbyes and the last batches may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     // One for the chat log and the rooms.
-    let runtime = builder.worker_threads(usize::from(shards.get()) + 1).enable_all().build();
+    let builder = builder.worker_threads(usize::from(shards.get()) + 1).event_interval(EVENT_INTERVAL);
+    let runtime = builder.enable_all().build();
     let served = runtime.map_err(system("the runtime cannot start")).and_then(|runtime| {
         let served = runtime.block_on(serve(args));
         runtime.shutdown_background();

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -33,18 +34,26 @@ pub(super) struct Socket {
 }
 
 /// The stream as the context sees it: never waits, and does not write into a frame that is half written.
-struct Io<'a> {
-    stream: &'a TcpStream,
+struct Io<'a, 'b, 'w> {
+    stream: &'a mut TcpStream,
     may_write: bool,
+    /// Whom to wake when there is something to read.
+    reader: Option<&'b mut Context<'w>>,
 }
 
-impl Read for Io<'_> {
+impl Read for Io<'_, '_, '_> {
+    /// What gives less than there is room for has given all: tokio knows that here, and need not ask the system once more.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buf)
+        let Some(cx) = &mut self.reader else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let mut buf = ReadBuf::new(buf);
+        match Pin::new(&mut *self.stream).poll_read(cx, &mut buf) {
+            Poll::Ready(read) => read.map(|()| buf.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
-impl Write for Io<'_> {
+impl Write for Io<'_, '_, '_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if self.may_write { self.stream.try_write(buf) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
@@ -95,19 +104,13 @@ impl Socket {
     /// # Errors
     /// When the connection is over, or the peer breaks the protocol.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
-        loop {
-            let may_write = self.written == 0;
-            let mut io = Io { stream: &self.stream, may_write };
-            match self.context.read(&mut io) {
-                Err(error) if is_blocked(&error) => {
-                    if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
-                        return Poll::Ready(Err(error.into()));
-                    }
-                }
-                result => {
-                    self.is_unflushed = true;
-                    return Poll::Ready(result);
-                }
+        let may_write = self.written == 0;
+        let mut io = Io { stream: &mut self.stream, may_write, reader: Some(cx) };
+        match self.context.read(&mut io) {
+            Err(error) if is_blocked(&error) => Poll::Pending,
+            result => {
+                self.is_unflushed = true;
+                Poll::Ready(result)
             }
         }
     }
@@ -124,7 +127,7 @@ impl Socket {
     /// Queues a message, which is copied.
     pub(super) fn send(&mut self, message: Message) -> Result<(), Error> {
         self.is_unflushed = true;
-        let mut io = Io { stream: &self.stream, may_write: self.written == 0 };
+        let mut io = Io { stream: &mut self.stream, may_write: self.written == 0, reader: None };
         match self.context.write(&mut io, message) {
             Err(error) if is_blocked(&error) => Ok(()),
             result => result,
@@ -135,7 +138,7 @@ impl Socket {
     pub(super) fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Error> {
         self.is_unflushed = true;
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-        let mut io = Io { stream: &self.stream, may_write: self.written == 0 };
+        let mut io = Io { stream: &mut self.stream, may_write: self.written == 0, reader: None };
         match self.context.close(&mut io, Some(frame)) {
             Err(error) if is_blocked(&error) => Ok(()),
             result => result,
@@ -168,7 +171,7 @@ impl Socket {
     fn flush(&mut self) -> Result<(), Error> {
         loop {
             if self.is_unflushed && self.written == 0 {
-                let mut io = Io { stream: &self.stream, may_write: true };
+                let mut io = Io { stream: &mut self.stream, may_write: true, reader: None };
                 self.context.flush(&mut io)?;
                 self.is_unflushed = false;
             }

@@ -85,7 +85,7 @@ impl Connection {
             uri: goaway.uri.into(),
         };
         self.events.push_back(Event::GoingAway(Box::new(said.clone())));
-        self.attempts.on_going_away();
+        self.attempts.on_going_away(now + said.timeout);
         // The server closes by then; a little later this side no longer waits for that.
         let patience = self.recovery.pto() * 3;
         let deadline = now + said.timeout + patience;

@@ -177,6 +177,9 @@ impl Connection {
 
     /// This attempt is over: the next one is scheduled, or the connection has failed.
     pub(super) fn fail_attempt(&mut self, now: Timestamp, end: End) {
+        if matches!(end.reason, CloseReason::Peer { code: code::GOING_AWAY, .. }) {
+            self.attempts.on_going_away(now);
+        }
         // A network that puts itself in between, or lets nobody out, may be left again.
         let is_passing = match end.reason {
             CloseReason::Dial(

@@ -9,8 +9,8 @@ use crate::{Reconnect, Timestamp};
 
 /// No server can keep a client away for longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
-/// Attempts for which a server that said that it is going away is thought to be back soon.
-const SOON: u32 = 8;
+/// How long a server that said that it is going away is thought to be back soon, from when it was to be gone.
+const SOON: Duration = Duration::from_secs(30);
 
 /// The attempts of one side to reach another, over any number of connections.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,15 +25,15 @@ pub(crate) struct Attempts {
     /// An established connection was lost, maybe together with many others: no attempt follows another one within the spread,
     /// or those that find the server still down would come back in a crowd.
     is_spaced: bool,
-    /// The server has said that it is going away: it will be back soon, and its clients have left it one by one.
-    is_told: bool,
+    /// The server has said that it is going away: until then it is thought to be back soon. Its clients have left it one by one.
+    soon_until: Option<Timestamp>,
 }
 
 impl Attempts {
     pub(crate) fn on_established(&mut self, now: Timestamp) {
         self.number = 0;
         self.is_spaced = false;
-        self.is_told = false;
+        self.soon_until = None;
         self.established = Some(now);
     }
 
@@ -42,9 +42,9 @@ impl Attempts {
         self.is_spaced
     }
 
-    /// The server is going away, and has said so.
-    pub(crate) const fn on_going_away(&mut self) {
-        self.is_told = true;
+    /// The server has said that it is going away, and will be gone by `until`.
+    pub(crate) fn on_going_away(&mut self, until: Timestamp) {
+        self.soon_until = self.soon_until.max(Some(until + SOON));
     }
 
     /// An attempt failed, or the connection was lost: when to begin the next one, if ever.
@@ -63,7 +63,11 @@ impl Attempts {
             return None;
         }
         self.number += 1;
-        let is_soon = self.is_told && self.number <= SOON;
+        let is_soon = self.soon_until.is_some_and(|until| now < until);
+        if !is_soon && self.soon_until.take().is_some() {
+            // Only from here on it is a server that is lost.
+            self.failures = 0;
+        }
         let least = if self.is_spaced && !is_soon { policy.spread } else { Duration::ZERO };
         self.is_spaced |= established.is_some();
         let bound = match (established, self.failures) {
@@ -82,7 +86,7 @@ impl Attempts {
     }
 }
 
-crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced, is_told });
+crate::sleep::saved!(Attempts { failures, number, established, is_replaceable, is_spaced, soon_until });
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +171,28 @@ mod tests {
             assert!(longest <= bound && longest > bound * 9 / 10, "step {step}: {longest:?} of {bound:?}");
             assert!(shortest < bound / 10, "step {step}: {shortest:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_said_that_it_goes_is_asked_often_for_half_a_minute_and_seldom_then() {
+        let policy = Reconnect::default();
+        let mut rng = Rng::new(&[1; 32], "test");
+        let mut attempts = Attempts::default();
+        attempts.on_established(Timestamp::ZERO);
+        let gone = NOW + Duration::from_secs(3);
+        attempts.on_going_away(gone);
+        let (mut now, mut waits) = (NOW, Vec::new());
+        while now < gone + Duration::from_mins(10) {
+            let next = attempts.next(now, &policy, None, &mut rng).unwrap();
+            waits.push((now, next.since(now)));
+            now = next;
+        }
+        let (soon, late): (Vec<_>, Vec<_>) =
+            waits.into_iter().partition(|&(at, _)| at < gone + Duration::from_secs(30));
+        assert!(soon.iter().all(|&(_, wait)| wait <= policy.spread), "{soon:?}");
+        assert!(late[0].1 <= policy.spread + policy.first, "they double from the beginning");
+        assert!(late.iter().any(|&(_, wait)| wait > policy.cap / 2), "{late:?}");
+        assert!(late.iter().all(|&(_, wait)| wait >= policy.spread), "and are kept apart");
     }
 
     #[test]

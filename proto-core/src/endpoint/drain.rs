@@ -11,6 +11,10 @@ use crate::time::nanos;
 use crate::wire::Advice;
 use crate::{Close, State, Timestamp, code};
 
+/// How long a session without a link may still get another one when everybody is told to go. Its client may be gone for good, and
+/// those who left wait for the next server.
+const CLAIM_WITHIN: Duration = Duration::from_millis(300);
+
 /// How an endpoint goes away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
@@ -66,7 +70,7 @@ impl<A: Address> Endpoint<A> {
                     entry.conn.wake().refuse(now, close);
                 }
             } else if entry.conn.look().state() == State::Suspended {
-                entry.conn.wake().end_by(until);
+                entry.conn.wake().end_by(until.min(now + CLAIM_WITHIN));
             } else {
                 self.tell_going_away(slot);
             }

@@ -14,9 +14,6 @@ mod quota;
 mod settings;
 mod state;
 
-#[cfg(test)]
-mod tests;
-
 pub use client::{Carriage, Client, ClientConfig, ClientError, ClientEvent, ClientStats, View};
 #[cfg(planted)]
 pub use config::Planted;

@@ -1,11 +1,10 @@
 //! Who is there, and who hears of it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::world::{World, user};
-use crate::room::*;
+use crate::world::{World, user};
+use proto_core::room::*;
 
 /// What one connection knows of a room.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +96,7 @@ fn nobody_hears_himself_play() {
     world.join(2);
     world.told();
     let note = Note { key: "a1".into(), touch: Touch::Down(None), delay_ms: 0 };
-    let notes = Notes { at_ms: 5, notes: alloc::vec![note] };
+    let notes = Notes { at_ms: 5, notes: vec![note] };
     world.room.play(world.now, &world.config, user(1), notes.clone(), &mut world.effects).expect("he may");
     let told = world.told();
     let [Outgoing { to: Audience::Many { except, .. }, event: Event::Notes(played) }] = &told[..] else {

@@ -1,9 +1,9 @@
 //! Who has the crown, and what it is good for.
 
-use core::time::Duration;
+use std::time::Duration;
 
-use super::world::{World, user};
-use crate::room::*;
+use crate::world::{World, user};
+use proto_core::room::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -158,8 +158,8 @@ fn bans_end_and_can_be_lifted() {
     let words =
         ["user 1 banned user 2 from the channel for 2 minutes.", "Banned from \"a \"room\"\" for 2 minutes."];
     assert_eq!(world.notices(), words);
-    let evicted = core::mem::take(&mut world.effects.evicted);
-    assert_eq!(evicted.iter().map(|gone| gone.seat.user).collect::<alloc::vec::Vec<_>>(), [user(2)]);
+    let evicted = std::mem::take(&mut world.effects.evicted);
+    assert_eq!(evicted.iter().map(|gone| gone.seat.user).collect::<Vec<_>>(), [user(2)]);
     assert_eq!(world.try_join(2, 0), Err(Reason::Banned));
     world.pass(SECOND * 119);
     assert_eq!(world.try_join(2, 0), Err(Reason::Banned));

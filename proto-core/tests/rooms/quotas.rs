@@ -1,10 +1,9 @@
 //! Quotas, beside a copy of the original's script.
 
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::time::Duration;
 
-use crate::Timestamp;
-use crate::room::*;
+use proto_core::Timestamp;
+use proto_core::room::*;
 
 /// `NoteQuota.js`, line by line.
 struct Script {
@@ -17,7 +16,7 @@ struct Script {
 impl Script {
     fn new(params: QuotaParams) -> Self {
         let (allowance, max) = (params.allowance.into(), params.max.into());
-        Self { allowance, max, points: max, history: alloc::vec![max; 3] }
+        Self { allowance, max, points: max, history: vec![max; 3] }
     }
 
     fn tick(&mut self) {

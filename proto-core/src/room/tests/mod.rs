@@ -1,7 +1,0 @@
-//! One room, and its rules.
-
-mod crown;
-mod fold;
-mod presence;
-mod quotas;
-mod world;

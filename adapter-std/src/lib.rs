@@ -22,8 +22,6 @@
 //!   [`Receipt`] are the blocking twins of `driver`'s handles, and can be shared between threads.
 //! - A call that does not end in time has done nothing: no message is lost by it, and none was sent. [`Duration::MAX`](std::time::Duration::MAX)
 //!   waits for ever.
-//! - [`ConfigBuilder::default`] never dials again; with [`ConfigBuilder::reconnect`], as `chat`, `game` and `lan` have it, a session
-//!   outlives its links.
 //! - [`Options::busy_poll`] trades processor time for latency.
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
     /// Failures since the last connection that lasted.
-    failures: u32,
+    failures: u16,
     /// Number of the attempt under way, counted since the last connection that was established.
     pub(crate) number: u32,
     established: Option<Timestamp>,
@@ -25,15 +25,16 @@ pub(crate) struct Attempts {
     /// An established connection was lost, maybe together with many others: no attempt follows another one within the spread,
     /// or those that find the server still down would come back in a crowd.
     is_spaced: bool,
-    /// The server has said that it is going away: until then it is thought to be back soon. Its clients have left it one by one.
-    soon_until: Option<Timestamp>,
+    /// The server has said that it is going away: until then, in nanoseconds, it is thought to be back soon. Its clients have left it
+    /// one by one. 0: it has not said so.
+    soon_until: u64,
 }
 
 impl Attempts {
     pub(crate) fn on_established(&mut self, now: Timestamp) {
         self.number = 0;
         self.is_spaced = false;
-        self.soon_until = None;
+        self.soon_until = 0;
         self.established = Some(now);
     }
 
@@ -44,7 +45,7 @@ impl Attempts {
 
     /// The server has said that it is going away, and will be gone by `until`.
     pub(crate) fn on_going_away(&mut self, until: Timestamp) {
-        self.soon_until = self.soon_until.max(Some(until + SOON));
+        self.soon_until = self.soon_until.max((until + SOON).as_nanos());
     }
 
     /// An attempt failed, or the connection was lost: when to begin the next one, if ever.
@@ -63,10 +64,10 @@ impl Attempts {
             return None;
         }
         self.number += 1;
-        let is_soon = self.soon_until.is_some_and(|until| now < until);
-        if !is_soon && self.soon_until.take().is_some() {
+        let is_soon = now.as_nanos() < self.soon_until;
+        if !is_soon && self.soon_until > 0 {
             // Only from here on it is a server that is lost.
-            self.failures = 0;
+            (self.failures, self.soon_until) = (0, 0);
         }
         let least = if self.is_spaced && !is_soon { policy.spread } else { Duration::ZERO };
         self.is_spaced |= established.is_some();

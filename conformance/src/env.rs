@@ -21,6 +21,8 @@ pub(crate) struct Certificates {
     pub(crate) ca: String,
     pub(crate) server: (String, String),
     pub(crate) client: (String, String),
+    /// An authority that has signed itself alone, and bears the server's names: what `openssl req -x509` makes.
+    pub(crate) authority: (String, String),
     /// Of somebody else.
     pub(crate) other_ca: String,
 }
@@ -38,7 +40,15 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
         let params = CertificateParams::new(names).expect("sound names");
         (params.signed_by(&key, &ca).expect("a certificate").pem(), key.serialize_pem())
     };
+    let itself = || {
+        let key = KeyPair::generate().expect("a key");
+        let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
+        let mut params = CertificateParams::new(names).expect("sound names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    };
     Certificates {
+        authority: itself(),
         server: sign(&["localhost", "127.0.0.1"]),
         client: sign(&["client"]),
         other_ca: authority().pem(),
@@ -106,7 +116,7 @@ impl<S: Stack> Env<S> {
         let file = self.dir.path().join(format!("{}.rec", records.len()));
         records.push((file.clone(), config.clone()));
         let record = Some(RecordOptions { delay: Duration::ZERO, ..RecordOptions::new(file) });
-        Options { config, links, shards: self.shards, record }
+        Options { config, links, shards: self.shards, record, ..Options::default() }
     }
 
     /// A server, and where it is.

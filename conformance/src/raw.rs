@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use driver::{Address, Scheme};
-use proto_core::ConfigBuilder;
+use driver::{Address, ConnectError, Scheme};
+use proto_core::{CloseReason, ConfigBuilder, DialError};
 
 use crate::env::{Raw, Relay, accept, connect, number, recv, send};
 use crate::world::{Raw as _, Relay as _};
@@ -32,6 +32,17 @@ pub fn garbage_ends_only_its_own_stream<S: Stack>(env: &Env<S>) {
     send::<S>(&good, number(2));
     assert_eq!(recv::<S>(&there).payload, "2");
     works::<S>(&server, &client, &address);
+}
+
+/// A stream that ends before anything was answered is told apart from an address where nobody is.
+pub fn who_hangs_up_without_an_answer_is_not_nobody<S: Stack>(env: &Env<S>) {
+    let (server, address) = env.server(ConfigBuilder::default());
+    let relay = Relay::<S>::new(&address);
+    drop(server);
+    let client = env.client(ConfigBuilder { reconnect: None, ..ConfigBuilder::default() });
+    let connected = S::connect(&client, std::slice::from_ref(relay.address()), WAIT).expect("it is told");
+    let Err(ConnectError::Failed(closed)) = connected.map(drop) else { panic!("it failed otherwise") };
+    assert_eq!(closed.reason, CloseReason::Dial(DialError::HungUp));
 }
 
 /// Streams that say nothing cost a place, and nobody waits for them.

@@ -1,8 +1,11 @@
 //! TLS: who is refused, and who is not.
 
+use std::sync::Arc;
+
 use driver::link::tls;
-use driver::{ConnectError, LinkOptions, Options};
-use proto_core::{CloseReason, ConfigBuilder, DialError};
+use driver::{ConnectError, LinkOptions, Options, Scheme};
+use proto_core::crypto::{Crypto, Trust};
+use proto_core::{CloseReason, ConfigBuilder, DialError, Distrust};
 
 use crate::env::{CERTIFICATES, accept, number, recv, send};
 use crate::{Env, Stack, WAIT};
@@ -41,7 +44,10 @@ fn refused<S: Stack>(client: &S::Endpoint, address: &driver::Address) -> CloseRe
 pub fn an_unknown_authority_is_refused<S: Stack>(env: &Env<S>) {
     let (_server, address) = server(env, false);
     let client = client::<S>(&CERTIFICATES.other_ca, None);
-    assert_eq!(refused::<S>(&client, &address), CloseReason::Dial(DialError::Untrusted));
+    assert_eq!(
+        refused::<S>(&client, &address),
+        CloseReason::Dial(DialError::Untrusted(Distrust::UnknownIssuer))
+    );
 }
 
 /// A server of another name.
@@ -62,7 +68,37 @@ pub fn a_wrong_name_is_refused<S: Stack>(env: &Env<S>) {
         std::thread::spawn(move || std::io::copy(&mut near_in, &mut far_out));
         let _ = std::io::copy(&mut &far, &mut &near);
     });
-    assert_eq!(refused::<S>(&client, &other), CloseReason::Dial(DialError::Untrusted));
+    assert_eq!(refused::<S>(&client, &other), CloseReason::Dial(DialError::Untrusted(Distrust::WrongName)));
+}
+
+/// A server that shows the certificate of the authority itself.
+pub fn an_authority_is_no_server<S: Stack>(env: &Env<S>) {
+    let (chain, key) = &CERTIFICATES.authority;
+    let tls_server = Some(tls::server(chain.as_bytes(), key.as_bytes(), None).expect("sound certificates"));
+    let links = LinkOptions { tls_server, ..LinkOptions::default() };
+    let server =
+        S::listen(&[env.address()], Options { links, ..Options::default() }).expect("an address is free");
+    let client = client::<S>(chain, None);
+    let reason = refused::<S>(&client, &S::addresses(&server)[0]);
+    assert_eq!(reason, CloseReason::Dial(DialError::Untrusted(Distrust::Authority)));
+}
+
+/// An endpoint that encrypts datagrams goes by streams in the clear where it was told that it may, and nowhere else.
+pub fn streams_in_the_clear_are_for_those_who_may<S: Stack>(env: &Env<S>) {
+    let (_server, address) = env.server(ConfigBuilder::default());
+    let party = || Arc::new(seal::Party::generate().expect("randomness"));
+    for plain_streams in [false, true] {
+        let crypto = Some(Crypto::new(party(), Trust::FirstUse));
+        let mut options = env.options(ConfigBuilder { crypto, ..ConfigBuilder::default() });
+        options.plain_streams = plain_streams;
+        let client = S::client(options);
+        let connected = S::connect(&client, std::slice::from_ref(&address), WAIT).expect("it is told");
+        match connected.map(drop) {
+            Err(ConnectError::NotEncrypted(which)) => assert!(which == address && !plain_streams),
+            Err(other) => panic!("{other}"),
+            Ok(()) => assert!(plain_streams || !matches!(address.scheme(), Scheme::Tcp | Scheme::Ws)),
+        }
+    }
 }
 
 /// A server that asks for certificates refuses whoever has none.
@@ -100,7 +136,7 @@ pub fn a_certificate_is_shown_before_its_owner_is_let_in<S: Stack>(env: &Env<S>)
 pub fn plain_bytes_are_refused<S: Stack>(env: &Env<S>) {
     let (_server, address) = server(env, false);
     let plain = match env.scheme {
-        driver::Scheme::Wss => format!("ws://{}/bowline", address.socket_addr().expect("an address")),
+        Scheme::Wss => format!("ws://{}/bowline", address.socket_addr().expect("an address")),
         _ => format!("tcp://{}", address.socket_addr().expect("an address")),
     };
     let client = S::client(Options::from(ConfigBuilder::default()));

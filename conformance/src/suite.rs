@@ -90,9 +90,11 @@ macro_rules! bytes {
         $crate::tests! { $stack, $link;
             raw:
                 garbage_ends_only_its_own_stream a_silent_stream_disturbs_nobody
-                who_hangs_up_at_once_disturbs_nobody a_half_closed_stream_is_over a_stream_that_is_cut_is_noticed;
+                who_hangs_up_at_once_disturbs_nobody who_hangs_up_without_an_answer_is_not_nobody a_half_closed_stream_is_over a_stream_that_is_cut_is_noticed;
             sessions:
                 a_session_goes_on_over_another_kind_of_link;
+            secure:
+                streams_in_the_clear_are_for_those_who_may;
         }
     };
 }
@@ -118,7 +120,7 @@ macro_rules! encrypted {
                 an_unknown_authority_is_refused a_wrong_name_is_refused
                 a_client_without_a_certificate_is_refused a_client_with_a_certificate_is_taken
                 a_certificate_is_shown_before_its_owner_is_let_in
-                plain_bytes_are_refused listening_needs_a_certificate;
+                an_authority_is_no_server plain_bytes_are_refused listening_needs_a_certificate;
         }
     };
 }

@@ -50,8 +50,8 @@ pub(crate) struct Known {
     pub(crate) dials_from: usize,
     /// Where it listens.
     pub(crate) addresses: Vec<Address>,
-    /// It encrypts datagrams.
-    pub(crate) encrypts: bool,
+    /// It encrypts datagrams, and may not go where that is not possible.
+    pub(crate) refuses_plain: bool,
 }
 
 impl Drop for Owner {
@@ -164,7 +164,7 @@ impl Endpoint {
         match (address.scheme(), address.socket_addr()) {
             (Scheme::Udp, Some(at)) => self.udp_path(at),
             (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
-            (Scheme::Tcp | Scheme::Ws, _) if self.0.known.encrypts => {
+            (Scheme::Tcp | Scheme::Ws, _) if self.0.known.refuses_plain => {
                 Err(ConnectError::NotEncrypted(address.clone()))
             }
             _ => self.0.known.places.path(address.clone()).ok_or(ConnectError::TooManyAddresses),

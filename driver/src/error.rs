@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use proto_core::{CloseReason, Closed, DialError, SendError};
+use proto_core::{CloseReason, Closed, DialError, Distrust, SendError};
 
 use crate::Address;
 
@@ -27,8 +27,11 @@ pub enum ConnectError {
     /// The endpoint has dialed too many different addresses.
     #[error("the endpoint has dialed too many different addresses")]
     TooManyAddresses,
-    /// The endpoint encrypts datagrams, and this stream would not be encrypted.
-    #[error("{0} is not encrypted, and this endpoint encrypts what it sends")]
+    /// The endpoint encrypts datagrams, this stream would not be encrypted, and [`Options::plain_streams`](crate::Options::plain_streams)
+    /// is not set.
+    #[error(
+        "{0} is not encrypted, and this endpoint encrypts what it sends: use tls:// or wss://, or set plain_streams"
+    )]
     NotEncrypted(Address),
     /// The endpoint was closed.
     #[error("the endpoint is closed")]
@@ -96,8 +99,17 @@ impl fmt::Display for Reason<'_> {
             CloseReason::Dial(DialError::Unreachable) => write!(f, "no way leads there"),
             CloseReason::Dial(DialError::NoAddress) => write!(f, "no address is known for its name"),
             CloseReason::Dial(DialError::TimedOut) => write!(f, "there was no answer in time"),
-            CloseReason::Dial(DialError::Untrusted) => {
-                write!(f, "the server could not show who it is, or speaks something else")
+            CloseReason::Dial(DialError::HungUp) => {
+                write!(
+                    f,
+                    "who listens there ended the stream without an answer: it may be going away, or be there for addresses of another kind"
+                )
+            }
+            CloseReason::Dial(DialError::Untrusted(why)) => {
+                write!(f, "the server could not show who it is: {}", distrust(*why))
+            }
+            CloseReason::Dial(DialError::Foreign) => {
+                write!(f, "who listens there speaks something else than the address says")
             }
             CloseReason::Dial(DialError::Http(status)) => {
                 write!(f, "the server answered the request for a web socket with HTTP status {status}")
@@ -115,6 +127,18 @@ impl fmt::Display for Reason<'_> {
             CloseReason::VersionMismatch => write!(f, "the server speaks none of this side's versions"),
             other => write!(f, "{other:?}"),
         }
+    }
+}
+
+/// Why a certificate does not show whose it is, in words.
+const fn distrust(why: Distrust) -> &'static str {
+    match why {
+        Distrust::UnknownIssuer => "no authority that this side trusts has signed its certificate",
+        Distrust::WrongName => "its certificate is for other names than the address has",
+        Distrust::Expired => "its certificate has expired",
+        Distrust::NotYetValid => "its certificate is not valid yet",
+        Distrust::Authority => "its certificate is an authority's, and good for signing others only",
+        _ => "its certificate cannot be used",
     }
 }
 

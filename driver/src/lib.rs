@@ -70,8 +70,8 @@ pub mod recorded {
 pub mod protocol {
     pub use proto_core::{
         Advice, Batch, Blocked, Cancel, ChannelOptions, ChannelStats, Class, ClockOffset, Close, CloseReason,
-        Closed, Config, ConfigBuilder, ConfigError, Congestion, Continuity, Credentials, DialError, Drain,
-        Fate, GoAway, Message, MessageId, Network, OpenError, Phase, Policy, Rate, ReceiptKind,
+        Closed, Config, ConfigBuilder, ConfigError, Congestion, Continuity, Credentials, DialError, Distrust,
+        Drain, Fate, GoAway, Message, MessageId, Network, OpenError, Phase, Policy, Rate, ReceiptKind,
         ReceiveLimits, Reconnect, Refusal, RequestId, Retry, Secret, SendError, SendLimits, SessionId, Shard,
         Stats, UnixPeer, code, crypto,
     };

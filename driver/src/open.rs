@@ -43,6 +43,9 @@ pub struct Options {
     pub config: ConfigBuilder,
     /// Those of its streams.
     pub links: LinkOptions,
+    /// Whether an endpoint that encrypts datagrams may connect to `tcp` and `ws` addresses, too, which are as open as their way:
+    /// whoever can hold up its datagrams brings it there. `false`: such addresses are refused.
+    pub plain_streams: bool,
     /// Over how many shards an endpoint that listens spreads its connections: each has sockets, a lock and an I/O task of its own, so
     /// that they run on as many processors. What comes to another shard than its own is handed over without waiting: a session
     /// goes on over whatever link its client finds. More than one needs Linux. 1.
@@ -56,6 +59,7 @@ impl Default for Options {
         Self {
             config: ConfigBuilder::default(),
             links: LinkOptions::default(),
+            plain_streams: false,
             shards: NonZeroU8::MIN,
             record: None,
         }
@@ -132,7 +136,7 @@ pub struct Carried {
 ///   after each, and after each wake, all that the machine's `poll_` verbs give;
 /// - [`Shared::end`] once [`Machine::is_over`](crate::Machine::is_over) and all of it is on its way, and when a turn has panicked.
 pub fn carried(elsewhere: Elsewhere, options: Options) -> Result<Carried, BindError> {
-    let Options { config: mut builder, record, .. } = options;
+    let Options { config: mut builder, record, plain_streams, .. } = options;
     let Elsewhere { clock, seed, socket, addresses } = elsewhere;
     builder.accept = !addresses.is_empty();
     if builder.wall_epoch.is_zero() {
@@ -142,7 +146,7 @@ pub fn carried(elsewhere: Elsewhere, options: Options) -> Result<Carried, BindEr
     }
     let places = Arc::<Places>::default();
     let known = Known {
-        encrypts: builder.crypto.is_some(),
+        refuses_plain: builder.crypto.is_some() && !plain_streams,
         sockets: socket.into_iter().collect(),
         places: Arc::clone(&places),
         addresses,
@@ -172,7 +176,7 @@ fn open<R: Runtime>(
     options: Options,
     accept: bool,
 ) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
-    let Options { config: mut builder, record, .. } = options;
+    let Options { config: mut builder, record, plain_streams, .. } = options;
     builder.accept = accept;
     if builder.wall_epoch.is_zero() {
         builder.wall_epoch = clock::wall_epoch();
@@ -184,9 +188,9 @@ fn open<R: Runtime>(
         drawn = Some(seed().map_err(BindError::Seed)?);
         builder.server_key = drawn.map(Into::into);
     }
-    let encrypts = builder.crypto.is_some();
+    let refuses_plain = builder.crypto.is_some() && !plain_streams;
     let (mut shards, mut tasks) = (Vec::new(), Vec::new());
-    let mut known = Known { encrypts, ..Known::default() };
+    let mut known = Known { refuses_plain, ..Known::default() };
     for (number, mut ports) in ports.into_iter().enumerate() {
         let mut builder = builder.clone();
         if is_sharded {

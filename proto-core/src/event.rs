@@ -255,9 +255,13 @@ pub enum DialError {
     NoAddress,
     /// There was no answer in time. Tried again.
     TimedOut,
-    /// Who answered could not show who it is, or speaks something else: TLS or the upgrade to a web socket failed. Final, but for
-    /// who has been there: a network may have put itself in between.
-    Untrusted,
+    /// Somebody is there, and ended the stream without an answer: a server that goes, or one for another kind of address. Tried
+    /// again.
+    HungUp,
+    /// Who answered could not show who it is. Final, but for who has been there: a network may have put itself in between.
+    Untrusted(Distrust),
+    /// Who answered speaks something else: not this protocol, no TLS 1.3, or no web sockets. Final in the same way.
+    Foreign,
     /// The server answered the request for a web socket with this HTTP status. Tried again after 408, 429 and those of 500 and more,
     /// and otherwise final in the same way.
     Http(u16),
@@ -269,6 +273,24 @@ pub enum DialError {
     Unsupported,
 }
 
+/// Why a certificate does not show who its owner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// No authority that this side trusts has signed it.
+    UnknownIssuer,
+    /// It is for other names than the address has.
+    WrongName,
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// It is an authority's, good for signing others and for nothing else: what `openssl req -x509` makes where nobody tells it otherwise.
+    Authority,
+    /// For another reason.
+    Other,
+}
+
 impl DialError {
     /// Whether trying again can help who has not been there.
     pub const fn is_retryable(self) -> bool {
@@ -278,6 +300,7 @@ impl DialError {
                 | Self::Unreachable
                 | Self::NoAddress
                 | Self::TimedOut
+                | Self::HungUp
                 | Self::Http(408 | 429 | 500..)
         )
     }

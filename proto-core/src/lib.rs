@@ -177,7 +177,7 @@ pub use credentials::{Credentials, UnixPeer};
 pub use delivery::{Cancel, Phase, Policy, ReceiptId, ReceiptKind, ReceiveLimits, Refusal, SendLimits};
 pub use endpoint::{Address, ConnectionMut, ConnectionRef, Dial, Drain, Endpoint, Output};
 pub use error::{ConfigError, ConnectError, OpenError, SendError, Setting, SettingRange};
-pub use event::{CloseReason, Closed, Continuity, DialError, Event, Fate, RequestOutcome, code};
+pub use event::{CloseReason, Closed, Continuity, DialError, Distrust, Event, Fate, RequestOutcome, code};
 pub use id::{ChannelId, Class, ConnectionId, DialId, LinkId, MessageId, RequestId, SessionId, Shard};
 pub use link::{Ecn, Link, Meta, PathId, Transmit};
 pub use network::{Network, NotNetwork};

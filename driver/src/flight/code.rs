@@ -7,8 +7,8 @@ use bytes::Bytes;
 use proto_core::wire::{DecodeError, Reader, varint};
 use proto_core::{
     Advice, Batch, ChannelId, ChannelOptions, Class, Close, ConnectionId, Credentials, DialError, DialId,
-    Drain, Ecn, Link, LinkId, Message, MessageId, Policy, Rate, ReceiptId, ReceiptKind, ReceiveLimits,
-    RequestId, SendLimits, Shard, UnixPeer,
+    Distrust, Drain, Ecn, Link, LinkId, Message, MessageId, Policy, Rate, ReceiptId, ReceiptKind,
+    ReceiveLimits, RequestId, SendLimits, Shard, UnixPeer,
 };
 
 use crate::node::ReplyKind;
@@ -122,6 +122,7 @@ words! {
     Policy: [FailFast, DropNew, DropOld, Replace];
     Advice: [Never, Now, After, Elsewhere];
     Ecn: [Ect0, Ect1, Ce];
+    Distrust: [UnknownIssuer, WrongName, Expired, NotYetValid, Authority, Other];
 }
 
 impl Put for DialError {
@@ -130,11 +131,13 @@ impl Put for DialError {
             Self::Refused => (0, 0),
             Self::Unreachable => (1, 0),
             Self::TimedOut => (2, 0),
-            Self::Untrusted => (3, 0),
+            Self::Untrusted(why) => return (3_u8, why).put(buf),
             Self::NotAllowed => (4, 0),
             Self::NoAddress => (6, 0),
             Self::Http(status) => (7, status),
             Self::Unauthenticated => (8, 0),
+            Self::Foreign => (9, 0),
+            Self::HungUp => (10, 0),
             _ => (5, 0),
         };
         (place, status).put(buf);
@@ -143,16 +146,21 @@ impl Put for DialError {
 
 impl Get for DialError {
     fn get(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match <(u8, u16)>::get(from)? {
+        let place = u8::get(from)?;
+        if place == 3 {
+            return Get::get(from).map(Self::Untrusted);
+        }
+        Ok(match (place, u16::get(from)?) {
             (0, _) => Self::Refused,
             (1, _) => Self::Unreachable,
             (2, _) => Self::TimedOut,
-            (3, _) => Self::Untrusted,
             (4, _) => Self::NotAllowed,
             (5, _) => Self::Unsupported,
             (6, _) => Self::NoAddress,
             (7, status) => Self::Http(status),
             (8, _) => Self::Unauthenticated,
+            (9, _) => Self::Foreign,
+            (10, _) => Self::HungUp,
             _ => return Err(DecodeError::Invalid("a word is unknown")),
         })
     }

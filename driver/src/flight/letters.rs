@@ -110,7 +110,9 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use proto_core::{Advice, ChannelId, Class, Close, ConnectionId, DialError, Drain, RequestId, Shard};
+    use proto_core::{
+        Advice, ChannelId, Class, Close, ConnectionId, DialError, Distrust, Drain, RequestId, Shard,
+    };
 
     use super::super::code::get;
     use super::*;
@@ -143,7 +145,7 @@ mod tests {
             CloseReason::VersionMismatch,
             CloseReason::NotEncrypted,
             CloseReason::LinkLost,
-            CloseReason::Dial(DialError::Untrusted),
+            CloseReason::Dial(DialError::Untrusted(Distrust::Expired)),
             CloseReason::Ended { panicked: true },
         ];
         let closed = reasons.map(|reason| Closed {

@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use proto_core::{
-    Advice, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Credentials, DialError, Drain, Ecn, Link,
-    LinkId, Message, MessageId, Meta, Policy, Rate, ReceiptKind, ReceiveLimits, SendLimits, UnixPeer,
+    Advice, ChannelId, ChannelOptions, Class, Close, ConfigBuilder, Credentials, DialError, Distrust, Drain,
+    Ecn, Link, LinkId, Message, MessageId, Meta, Policy, Rate, ReceiptKind, ReceiveLimits, SendLimits,
+    UnixPeer,
 };
 use simtest::Recording;
 
@@ -61,8 +62,11 @@ fn what_inputs_hold_is_read_as_it_was_written() {
     }
     read(&[Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce), None].map(|mark| (mark, 1_u64)).to_vec());
     read(&(DialError::Refused, DialError::Unreachable, DialError::NoAddress, DialError::TimedOut));
-    read(&(DialError::Untrusted, DialError::NotAllowed, DialError::Unsupported, DialError::Http(429)));
-    read(&DialError::Unauthenticated);
+    read(&(DialError::Unauthenticated, DialError::NotAllowed, DialError::Unsupported, DialError::Http(429)));
+    read(&(DialError::Foreign, DialError::HungUp));
+    for why in [Distrust::UnknownIssuer, Distrust::WrongName, Distrust::Authority, Distrust::Other] {
+        read(&DialError::Untrusted(why));
+    }
     let mut vouched = Credentials::default();
     vouched.unix = Some(UnixPeer { pid: Some(-7), uid: 1, gid: u32::MAX });
     vouched.certificates = vec!["one".into(), "two".into()];

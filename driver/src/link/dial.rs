@@ -107,7 +107,7 @@ impl<R: Runtime> Dialing<R> {
                     }
                 }
                 Step::Handshake(handshake) => {
-                    return handshake.poll(cx).map_err(|error| failure(&error));
+                    return handshake.poll(cx).map_err(|error| failure_there(&error));
                 }
             };
         }
@@ -252,27 +252,39 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
     }
 }
 
-/// What an error of the system, of TLS or of the upgrade means.
-fn failure(error: &io::Error) -> DialError {
+/// What an error of TLS or of the upgrade means, where somebody listens.
+fn failure_there(error: &io::Error) -> DialError {
     if let Some(Status(status)) = error.get_ref().and_then(|error| error.downcast_ref()) {
         return DialError::Http(*status);
     }
     if tls::is_refusal(error) {
         return DialError::Unauthenticated;
     }
+    if let Some(why) = tls::distrust(error) {
+        return DialError::Untrusted(why);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => DialError::HungUp,
+        io::ErrorKind::InvalidData => DialError::Foreign,
+        _ => failure(error),
+    }
+}
+
+/// What an error of the system means.
+fn failure(error: &io::Error) -> DialError {
     match error.kind() {
         // A Unix socket's file that is not there, or a full backlog.
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof
         | io::ErrorKind::NotFound
         | io::ErrorKind::WouldBlock => DialError::Refused,
         io::ErrorKind::TimedOut => DialError::TimedOut,
         io::ErrorKind::PermissionDenied => DialError::NotAllowed,
         io::ErrorKind::Unsupported => DialError::Unsupported,
-        io::ErrorKind::InvalidData => DialError::Untrusted,
         _ => DialError::Unreachable,
     }
 }

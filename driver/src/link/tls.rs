@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use proto_core::Distrust;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -96,6 +97,25 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
             | Alert::AccessDenied
             | Alert::DecryptError
     )
+}
+
+/// Why the peer's certificate does not show who it is, where that is what went wrong.
+pub(super) fn distrust(error: &io::Error) -> Option<Distrust> {
+    use rustls::{CertificateError as Fault, Error};
+    let Some(Error::InvalidCertificate(fault)) = error.get_ref().and_then(|inner| inner.downcast_ref())
+    else {
+        return None;
+    };
+    Some(match fault {
+        Fault::UnknownIssuer | Fault::BadSignature => Distrust::UnknownIssuer,
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => Distrust::WrongName,
+        Fault::Expired | Fault::ExpiredContext { .. } => Distrust::Expired,
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => Distrust::NotYetValid,
+        Fault::Other(other) if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) => {
+            Distrust::Authority
+        }
+        _ => Distrust::Other,
+    })
 }
 
 fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -60,7 +60,8 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let (crypto, stranger) = known::crypto(&args.crypto, &args.urls).map_err(io::Error::other)?;
     let reconnect = Some(Reconnect { cap: MAX_DELAY, ..Reconnect::default() });
     let config = ConfigBuilder { crypto, reconnect, ..ConfigBuilder::chat() };
-    let options = Options { config, links, ..Options::default() };
+    // Who names such an address has been warned, or has not asked for more.
+    let options = Options { config, links, plain_streams: true, ..Options::default() };
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_tokio::ConnectError;
 use proto_core::chat::{AppendError, RejectReason};
-use proto_core::{CloseReason, Closed, DialError, code};
+use proto_core::{CloseReason, Closed, DialError, Distrust, code};
 
 use super::escape::Escaped;
 use super::session::{Note, Outcome, Rejected, Why};
@@ -102,8 +102,14 @@ pub(super) fn why(reason: &CloseReason) -> String {
         CloseReason::Dial(DialError::Unreachable) => "no way leads there".to_owned(),
         CloseReason::Dial(DialError::NoAddress) => "no address is known for its name".to_owned(),
         CloseReason::Dial(DialError::TimedOut) => "nothing answers there".to_owned(),
-        CloseReason::Dial(DialError::Untrusted) => {
-            "the server could not show who it is, or speaks something else".to_owned()
+        CloseReason::Dial(DialError::HungUp) => {
+            "who listens there ended the stream without an answer: it may be going away, or be there for addresses of another kind".to_owned()
+        }
+        CloseReason::Dial(DialError::Untrusted(why)) => {
+            format!("the server could not show who it is: {}", distrust(*why))
+        }
+        CloseReason::Dial(DialError::Foreign) => {
+            "who listens there speaks something else than the address says".to_owned()
         }
         CloseReason::Dial(DialError::Http(404)) => {
             "the web server there has no web socket at that path (404)".to_owned()
@@ -123,6 +129,21 @@ pub(super) fn why(reason: &CloseReason) -> String {
         CloseReason::VersionMismatch => "the server speaks another version of the protocol".to_owned(),
         CloseReason::Ended { .. } => "this program's own I/O has ended by a defect".to_owned(),
         _ => "for a reason that this version does not know".to_owned(),
+    }
+}
+
+fn distrust(why: Distrust) -> &'static str {
+    match why {
+        Distrust::UnknownIssuer => {
+            "no authority that is trusted here has signed its certificate (--tls-ca names another one)"
+        }
+        Distrust::WrongName => "its certificate is for other names than the address has",
+        Distrust::Expired => "its certificate has expired",
+        Distrust::NotYetValid => "its certificate is not valid yet",
+        Distrust::Authority => {
+            "its certificate is an authority's (CA:TRUE), good for signing others only; it needs one of its own"
+        }
+        _ => "its certificate cannot be used",
     }
 }
 

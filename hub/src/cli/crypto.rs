@@ -73,9 +73,9 @@ pub(crate) enum CryptoError {
     #[error(transparent)]
     Party(#[from] seal::Error),
     #[error(
-        "{0} is not encrypted, and other addresses of the server are: use tls:// or wss://, or --encrypt never"
+        "{address} is not encrypted, and {option} is not for such addresses: use tls:// or wss://, or leave one of the two out"
     )]
-    Mixed(Address),
+    Mixed { address: Address, option: &'static str },
     #[error(
         "--group-secret closes encrypted datagrams only, and this server has none: listen on udp with --encrypt always, or leave the secret out"
     )]
@@ -237,9 +237,9 @@ impl ClientCrypto {
             return demanded.map_or(Ok(false), |option| Err(CryptoError::InTheClear(option)));
         }
         let is_plain = |url: &&Address| matches!(url.scheme(), Scheme::Tcp | Scheme::Ws);
-        match urls.iter().find(is_plain) {
-            Some(url) => Err(CryptoError::Mixed(url.clone())),
-            None => Ok(true),
+        match (urls.iter().find(is_plain), demanded) {
+            (Some(url), Some(option)) => Err(CryptoError::Mixed { address: url.clone(), option }),
+            _ => Ok(true),
         }
     }
 

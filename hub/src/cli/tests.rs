@@ -109,3 +109,19 @@ fn a_chat_takes_several_addresses_of_one_server() {
     assert_eq!(chat.server(), "udp://a:4100 or wss://a:443/x");
     assert_eq!(chat.certificates.tls_ca.as_deref(), Some(std::path::Path::new("f")));
 }
+
+#[test]
+fn a_stream_in_the_clear_is_for_those_who_did_not_ask_for_more() {
+    let both = ["udp://192.0.2.1", "tcp://192.0.2.1"];
+    let plain = chat(&both);
+    assert!(plain.crypto.applies_to(&plain.urls).unwrap(), "datagrams are encrypted all the same");
+    assert!(plain.crypto.warnings(&plain.urls)[0].contains("tcp://192.0.2.1"));
+    let key = "ab".repeat(32);
+    for demand in [&["--server-key", &key][..], &["--group-secret", "f"], &["--encrypt", "always"]] {
+        let strict = chat(&[&both[..], demand].concat());
+        let text = strict.crypto.applies_to(&strict.urls).unwrap_err().to_string();
+        assert!(text.contains("tcp://192.0.2.1") && text.contains(demand[0]), "{text}");
+        let tls = chat(&[&["udp://192.0.2.1", "tls://192.0.2.1"], demand].concat());
+        assert!(tls.crypto.applies_to(&tls.urls).unwrap());
+    }
+}

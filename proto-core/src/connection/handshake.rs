@@ -183,12 +183,12 @@ impl Connection {
         // A network that puts itself in between, or lets nobody out, may be left again.
         let is_passing = match end.reason {
             CloseReason::Dial(
-                DialError::Untrusted
+                DialError::Untrusted(_)
+                | DialError::Foreign
                 | DialError::Unauthenticated
                 | DialError::NotAllowed
                 | DialError::Http(_),
-            )
-            | CloseReason::PeerMisbehaved(_) => self.attempts.is_return(),
+            ) => self.attempts.is_return(),
             CloseReason::NotEncrypted => self.state == State::Suspended,
             _ => false,
         };

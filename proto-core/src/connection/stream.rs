@@ -7,7 +7,7 @@ use super::{Arrival, Connection};
 use crate::framing::MAX_RECORD;
 use crate::recovery::{Mtu, Received as ReceivedPackets, Recovery};
 use crate::wire::{Cid, Frame, Record, RecordWriter};
-use crate::{CloseReason, Drop, Link, Timestamp, code};
+use crate::{CloseReason, DialError, Drop, Link, Timestamp, code};
 
 /// PING and PONG of a stream, whose ACKs come too late to tell of life or of time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,11 +101,11 @@ impl Connection {
 
     /// Nothing that follows can be understood: this way leads to no agreement.
     fn on_bad_first_record(&mut self, now: Timestamp, way: u8, reason: Drop) {
-        let text = "the first record of a stream is not what a handshake has there";
         self.stats.drops.count(reason);
         if self.is_client {
-            self.on_way_failed(now, way, CloseReason::PeerMisbehaved(text));
+            self.on_way_failed(now, way, CloseReason::Dial(DialError::Foreign));
         } else if self.state != State::Suspended {
+            let text = "the first record of a stream is not what a handshake has there";
             self.enter_closed(now, End::of(CloseReason::PeerMisbehaved(text)), Duration::ZERO);
         }
     }

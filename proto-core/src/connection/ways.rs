@@ -51,6 +51,13 @@ impl Ways {
         self.streams.count_ones() == self.count as u32
     }
 
+    /// How long a way has to itself before the next is tried: the first stream is tried after [`STAGGER`], however many ways over
+    /// datagrams come before it, since what keeps one of those from its server often keeps them all.
+    fn stagger(self) -> Duration {
+        let first_stream = (0..self.count).position(|turn| self.is_stream(self.in_turn(turn)));
+        STAGGER / first_stream.map_or(1, |turn| turn.max(1) as u32)
+    }
+
     pub(super) const fn keep(&mut self, way: u8) {
         self.kept = way;
     }
@@ -175,13 +182,17 @@ impl Connection {
             state.is_begun = true;
             state.is_due = true;
         }
-        self.prefer_way(now);
+        self.delay_next_way(now, ways.stagger());
     }
 
-    /// Something was heard or begun: the ways that are left wait a little longer.
+    /// Something was heard: the ways that are left wait a little longer.
     pub(super) fn prefer_way(&mut self, now: Timestamp) {
+        self.delay_next_way(now, STAGGER);
+    }
+
+    fn delay_next_way(&mut self, now: Timestamp, wait: Duration) {
         let is_left = (0..self.ways.count).any(|way| !self.has_begun(way));
-        self.timers.set(Timer::NextWay, is_left.then(|| now + STAGGER));
+        self.timers.set(Timer::NextWay, is_left.then(|| now + wait));
     }
 
     /// Whether a way is tried in the attempt under way.

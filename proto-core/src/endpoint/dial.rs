@@ -151,8 +151,8 @@ impl<A: Address> Endpoint<A> {
     }
 
     /// Begins to connect to a server that has several addresses, 1 to 8 of them, the preferred one first: each is tried when those
-    /// before it have failed or have not answered for 250 ms, and the first that works is kept. Addresses beyond the eighth are
-    /// not tried.
+    /// before it have failed or have not answered for 250 ms, and the first that works is kept. When a stream leads to one of them, the
+    /// first that does is tried after 250 ms. Addresses beyond the eighth are not tried.
     pub fn connect_any(&mut self, now: Timestamp, addresses: &[A]) -> Result<ConnectionId, ConnectError> {
         let now = self.advance(now);
         let addresses = &addresses[..addresses.len().min(MAX_WAYS)];

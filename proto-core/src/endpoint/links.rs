@@ -208,7 +208,9 @@ impl<A: Address> Endpoint<A> {
                 self.count(Drop::HandshakeWithdrawn);
             }
             Role::Held => self.links.held -= 1,
-            Role::Way(slot, way) => self.fail_way(now, slot, way, CloseReason::LinkLost),
+            Role::Way(slot, way) => {
+                self.fail_way(now, slot, way, CloseReason::Dial(DialError::HungUp));
+            }
             Role::Bid(slot) => self.forget_bid(id.slot(), slot),
             Role::Carrier(slot) => {
                 if let Some(entry) = self.entry(slot) {
@@ -267,7 +269,7 @@ impl<A: Address> Endpoint<A> {
             Some(Role::Way(slot, way)) => {
                 self.count(Drop::MalformedRecord);
                 self.let_go(id.slot());
-                self.fail_way(now, slot, way, CloseReason::PeerMisbehaved(text));
+                self.fail_way(now, slot, way, CloseReason::Dial(DialError::Foreign));
             }
             Some(Role::Carrier(slot)) => {
                 if let Some(entry) = self.entry(slot) {

@@ -11,8 +11,8 @@ use core::time::Duration;
 use super::{Endpoint, ZERO, ms, secs, server_config};
 use crate::framing::{Deframer, Framer};
 use crate::{
-    Address, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Dial, DialError, DialId, Drop, Event,
-    Fate, Link, LinkId, Message, Meta, Output, Reconnect, State, Timestamp,
+    Address, Class, Close, CloseReason, ConfigBuilder, ConnectionId, Dial, DialError, DialId, Distrust, Drop,
+    Event, Fate, Link, LinkId, Message, Meta, Output, Reconnect, State, Timestamp,
 };
 
 const SERVER: usize = 0;
@@ -558,7 +558,9 @@ fn a_dial_that_fails_is_tried_again_or_not() {
         DialError::Unreachable,
         DialError::NoAddress,
         DialError::TimedOut,
-        DialError::Untrusted,
+        DialError::HungUp,
+        DialError::Untrusted(Distrust::UnknownIssuer),
+        DialError::Foreign,
         DialError::Unauthenticated,
         DialError::NotAllowed,
         DialError::Unsupported,
@@ -582,7 +584,8 @@ fn a_dial_that_fails_is_tried_again_or_not() {
 
 #[test]
 fn who_has_been_there_tries_again_whoever_puts_himself_in_between() {
-    for error in [DialError::Untrusted, DialError::Unauthenticated, DialError::NotAllowed] {
+    let untrusted = DialError::Untrusted(Distrust::WrongName);
+    for error in [untrusted, DialError::Foreign, DialError::Unauthenticated, DialError::NotAllowed] {
         let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
         let mut world = World::new(server_config(), client);
         world.connect(&[BY_STREAM]);
@@ -643,7 +646,7 @@ fn who_has_been_there_tries_again_whatever_nonsense_answers() {
     world.connect(&[BY_STREAM]);
     answer_nonsense(&mut world);
     world.run(ms(100));
-    assert!(matches!(world.end(CLIENT), CloseReason::PeerMisbehaved(_)), "who has not been there is told");
+    assert_eq!(world.end(CLIENT), CloseReason::Dial(DialError::Foreign), "who has not been there is told");
 
     let mut world = World::new(server_config(), client());
     world.connect(&[BY_STREAM]);
@@ -659,7 +662,7 @@ fn who_has_been_there_tries_again_whatever_nonsense_answers() {
 
 #[test]
 fn one_way_that_can_be_tried_again_is_enough() {
-    for errors in [[DialError::Refused, DialError::Untrusted], [DialError::Untrusted, DialError::Refused]] {
+    for errors in [[DialError::Refused, DialError::Foreign], [DialError::Foreign, DialError::Refused]] {
         let client = ConfigBuilder { reconnect: Some(Reconnect::default()), ..ConfigBuilder::default() };
         let mut world = World::new(server_config(), client);
         let id = world.connect(&[BY_STREAM, BY_STREAM]);
@@ -704,16 +707,33 @@ fn a_lost_stream_is_dialed_again() {
 }
 
 #[test]
-fn a_blocked_way_costs_at_most_300_ms() {
+fn blocked_ways_cost_at_most_300_ms() {
+    for blocked in 1..=7 {
+        let mut world = World::new(server_config(), ConfigBuilder::default());
+        world.loses_datagrams = true;
+        let mut ways = vec![BY_DATAGRAMS; blocked];
+        ways.push(BY_STREAM);
+        let id = world.connect(&ways);
+        world.send(CLIENT, id, Message::new("from the start"));
+        world.run(ms(240));
+        assert!(world.established(CLIENT).is_empty() && world.dialed == 0, "{blocked}: too soon");
+        world.run(ms(60));
+        assert_eq!(world.established(CLIENT), [id], "{blocked}");
+        assert_eq!(world.nodes[CLIENT].address(id), Some(BY_STREAM));
+        let peer = world.established(SERVER)[0];
+        assert_eq!(world.recv_all(SERVER, peer), [b"from the start"]);
+    }
+}
+
+#[test]
+fn who_is_left_without_an_answer_learns_that_somebody_was_there() {
     let mut world = World::new(server_config(), ConfigBuilder::default());
-    world.loses_datagrams = true;
-    let id = world.connect(&[BY_DATAGRAMS, BY_STREAM]);
-    world.send(CLIENT, id, Message::new("from the start"));
-    world.run(ms(300));
-    assert_eq!(world.established(CLIENT), [id]);
-    assert_eq!(world.nodes[CLIENT].address(id), Some(BY_STREAM));
-    let peer = world.established(SERVER)[0];
-    assert_eq!(world.recv_all(SERVER, peer), [b"from the start"]);
+    world.is_stalled = true;
+    world.connect(&[BY_STREAM]);
+    world.run(ms(100));
+    world.cut();
+    world.run(ms(100));
+    assert_eq!(world.end(CLIENT), CloseReason::Dial(DialError::HungUp));
 }
 
 #[test]
@@ -729,7 +749,7 @@ fn the_preferred_way_is_kept_and_the_other_is_not_even_tried() {
 #[test]
 fn a_way_that_fails_is_left_at_once() {
     let mut world = World::new(server_config(), ConfigBuilder::default());
-    world.dial = Err(DialError::Untrusted);
+    world.dial = Err(DialError::Foreign);
     let id = world.connect(&[BY_STREAM, BY_DATAGRAMS]);
     world.run(ms(100));
     assert_eq!(world.established(CLIENT), [id]);

@@ -28,9 +28,10 @@ pub struct Options {
     pub config: ConfigBuilder,
     /// Those of its streams.
     pub links: LinkOptions,
-    /// Threads that wait do the endpoint's I/O themselves, and ask the sockets over and over instead of sleeping: the shortest
-    /// latency, for a processor that does nothing else. While no thread waits, the endpoint's own thread does the I/O as ever,
-    /// a millisecond later at most.
+    /// May connect to streams in the clear although it encrypts datagrams: see [`driver::Options::plain_streams`]. `false`.
+    pub plain_streams: bool,
+    /// Threads that wait do the endpoint's I/O themselves, and ask the sockets over and over instead of sleeping: the shortest latency, for
+    /// a processor that does nothing else. While none waits, the endpoint's own thread does it as ever, a millisecond later at most.
     pub busy_poll: bool,
     /// Over how many shards an endpoint that listens spreads its connections, each with a thread of its own: see
     /// [`driver::Options::shards`]. 1.
@@ -61,8 +62,8 @@ impl Options {
 
 impl From<ConfigBuilder> for Options {
     fn from(config: ConfigBuilder) -> Self {
-        let driver::Options { config, links, shards, record } = config.into();
-        Self { config, links, busy_poll: false, shards, record }
+        let driver::Options { config, links, plain_streams, shards, record } = config.into();
+        Self { config, links, plain_streams, busy_poll: false, shards, record }
     }
 }
 
@@ -101,10 +102,11 @@ impl Endpoint {
         options: Options,
         open: impl FnOnce(Vec<Reactor>, driver::Options) -> Result<Opened, BindError>,
     ) -> Result<Self, BindError> {
-        let Options { config, links, busy_poll, record, .. } = options;
+        let Options { config, links, plain_streams, busy_poll, record, .. } = options;
+        let options = driver::Options { config, links, plain_streams, shards, record };
         let reactors = (0..shards.get()).map(|_| Reactor::new()).collect::<io::Result<Vec<_>>>();
         let (reactors, polls): (Vec<_>, Vec<_>) = reactors.map_err(BindError::Runtime)?.into_iter().unzip();
-        let (inner, tasks) = open(reactors.clone(), driver::Options { config, links, shards, record })?;
+        let (inner, tasks) = open(reactors.clone(), options)?;
         let start = |((task, reactor), poll)| Engine::start(task, reactor, poll, busy_poll);
         let engines = tasks.into_iter().zip(reactors).zip(polls).map(start).collect::<io::Result<Vec<_>>>();
         Ok(Self { inner, engines: engines.map_err(BindError::Runtime)?.into() })

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use adapter_std::{
-    Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Drain, Endpoint,
-    Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError, Stats,
-    TimedOut, Undecided,
+    Address, BindError, Channel, ChannelOptions, Close, Closed, ConnectError, Connection, Counters, Drain,
+    Endpoint, Error, Fate, Incoming, Message, MessageId, Peer, Receipt, Received, RequestId, SendError,
+    Stats, TimedOut, Undecided,
 };
 use bytes::Bytes;
 use conformance::os::Os;
@@ -31,6 +31,7 @@ fn done<T>(result: Result<T, TimedOut>) -> Option<T> {
 fn options(options: driver::Options) -> adapter_std::Options {
     let mut own = adapter_std::Options::from(options.config);
     own.links = options.links;
+    own.plain_streams = options.plain_streams;
     own.shards = options.shards;
     own.record = options.record;
     own
@@ -85,6 +86,10 @@ impl Stack for Threads {
 
     fn stats(endpoint: &Endpoint) -> Stats {
         endpoint.stats()
+    }
+
+    fn counters(endpoint: &Endpoint) -> Counters {
+        endpoint.counters()
     }
 
     fn link_stats(endpoint: &Endpoint) -> driver::link::Stats {
@@ -214,10 +219,6 @@ impl Stack for Threads {
 
     fn session(connection: &Connection) -> Option<SessionId> {
         connection.session()
-    }
-
-    fn wakes_of_recv(_: &Connection, _: &mut dyn FnMut()) -> Option<usize> {
-        None
     }
 }
 

@@ -128,16 +128,23 @@ pub fn a_request_given_up_disturbs_nobody<S: Stack>(env: &Env<S>) {
 /// Whoever works for it hears of it, as of the end of its connection.
 pub fn a_request_given_up_is_told<S: Stack>(env: &Env<S>) {
     let Pair { here, there, .. } = &env.pair(ConfigBuilder::default());
-    let asked = S::ask(here, number(1), WAIT);
+    // Whoever asks by a call gives up when its time is over.
+    let asked = S::ask(here, number(1), if S::GIVES_UP { WAIT } else { Duration::from_secs(2) });
     let request = recv::<S>(there).request.expect("it is a request");
     assert!(S::cancelled(there, request, SOON).is_none());
     if S::GIVES_UP {
         drop(asked);
     } else {
-        S::close(here, Close::default());
+        assert!(asked().is_err());
     }
     S::cancelled(there, request, WAIT).expect("it is told");
     assert!(S::reply(there, request, "late".into()).is_err());
+    let asked = S::ask(here, number(2), WAIT);
+    let request = recv::<S>(there).request.expect("it is a request");
+    S::close(here, Close::default());
+    S::cancelled(there, request, WAIT).expect("it is told of the end, too");
+    assert!(S::reply(there, request, "late".into()).is_err());
+    assert!(asked().is_err());
 }
 
 /// The end is told to whoever asks later.

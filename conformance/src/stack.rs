@@ -2,16 +2,14 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use driver::{
-    Address, BindError, Channel, ConnectError, Connection, Endpoint, Incoming, Options, Peer, Received,
-    RequestError, Status, Undecided,
+    Address, BindError, Channel, ConnectError, Connection, Counters, Endpoint, Incoming, Options, Peer,
+    Received, RequestError, Status, Undecided,
 };
 use proto_core::{
     ChannelOptions, Close, Closed, Drain, Fate, Message, MessageId, OpenError, RequestId, SendError,
@@ -73,6 +71,8 @@ pub trait Stack: 'static {
     fn wait_idle(endpoint: &Self::Endpoint, wait: Duration) -> Option<()>;
     /// Totals.
     fn stats(endpoint: &Self::Endpoint) -> Stats;
+    /// What its handles did.
+    fn counters(endpoint: &Self::Endpoint) -> Counters;
     /// What its streams did.
     fn link_stats(endpoint: &Self::Endpoint) -> driver::link::Stats;
 
@@ -151,9 +151,6 @@ pub trait Stack: 'static {
     fn peer(connection: &Self::Connection) -> Peer;
     /// The session.
     fn session(connection: &Self::Connection) -> Option<SessionId>;
-    /// Begins to receive, sends `wake` to whoever must be asked to send one message, and receives it: how often the waiting was
-    /// woken. `None` where nobody can tell.
-    fn wakes_of_recv(connection: &Self::Connection, wake: &mut dyn FnMut()) -> Option<usize>;
 }
 
 /// A runtime that can run the futures of `driver`'s handles.
@@ -172,15 +169,6 @@ pub trait Runs: 'static {
 /// An async adapter.
 #[derive(Debug)]
 pub struct Async<R>(PhantomData<R>);
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 impl<R: Runs> Stack for Async<R> {
     type World = R::World;
@@ -231,6 +219,10 @@ impl<R: Runs> Stack for Async<R> {
 
     fn stats(endpoint: &Endpoint) -> Stats {
         endpoint.stats()
+    }
+
+    fn counters(endpoint: &Endpoint) -> Counters {
+        endpoint.counters()
     }
 
     fn link_stats(endpoint: &Endpoint) -> driver::link::Stats {
@@ -369,16 +361,5 @@ impl<R: Runs> Stack for Async<R> {
 
     fn session(connection: &Connection) -> Option<SessionId> {
         connection.session()
-    }
-
-    fn wakes_of_recv(connection: &Connection, wake: &mut dyn FnMut()) -> Option<usize> {
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&count));
-        let mut recv = pin!(connection.recv());
-        assert!(recv.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "nothing was sent");
-        wake();
-        let woken = count.0.load(Ordering::SeqCst);
-        assert!(R::within(WAIT, recv).expect("the message hangs").is_some());
-        Some(woken)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::waiters::{Ticket, Topic, Waiters, What};
 use crate::flight::Flight;
 use crate::{End, Machine, Path, Wakes};
 
-/// What the handles had to refuse or throw away. Everything else that is dropped is in the core's [`Stats`].
+/// What the handles had to refuse or throw away, and who waits by them. Everything else that is dropped is in the core's [`Stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Connections that were refused because too many waited to be accepted.
@@ -39,6 +39,10 @@ pub struct Counters {
     pub unread_replies: u64,
     /// Inputs that came after recording had ended: the file was full, or the disk too slow.
     pub unrecorded: u64,
+    /// Calls that wait now.
+    pub waiting: u64,
+    /// Calls that waited and were woken, each time.
+    pub woken: u64,
 }
 
 impl AddAssign for Counters {
@@ -48,6 +52,8 @@ impl AddAssign for Counters {
         self.unread_messages += other.unread_messages;
         self.unread_replies += other.unread_replies;
         self.unrecorded += other.unrecorded;
+        self.waiting += other.waiting;
+        self.woken += other.woken;
     }
 }
 
@@ -135,7 +141,8 @@ impl Node {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        Counters { unrecorded: self.endpoint.missed(), ..self.counters }
+        let (waiting, woken) = (self.waiters.len() as u64, self.waiters.woken());
+        Counters { unrecorded: self.endpoint.missed(), waiting, woken, ..self.counters }
     }
 
     /// Why nothing is recorded any more, if so.

@@ -59,6 +59,8 @@ pub(crate) struct Ticket {
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     next: u64,
+    /// How often one was woken.
+    woken: u64,
     wakers: BTreeMap<Place, Waker>,
     deadlines: BTreeSet<(Timestamp, Place)>,
 }
@@ -118,6 +120,7 @@ impl Waiters {
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.deadlines.clear();
         while let Some((_, waker)) = self.wakers.pop_first() {
+            self.woken += 1;
             wakes.wake(waker);
         }
     }
@@ -128,7 +131,7 @@ impl Waiters {
             && until <= now
         {
             self.deadlines.pop_first();
-            wakes.wake_some(self.wakers.remove(&place));
+            self.wake_at(place, wakes);
         }
     }
 
@@ -141,12 +144,23 @@ impl Waiters {
         while let Some((&place, _)) = self.wakers.range(first..).next()
             && is_meant(place.0)
         {
-            wakes.wake_some(self.wakers.remove(&place));
+            self.wake_at(place, wakes);
         }
     }
 
-    #[cfg(test)]
+    fn wake_at(&mut self, place: Place, wakes: &mut Wakes) {
+        let waker = self.wakers.remove(&place);
+        self.woken += u64::from(waker.is_some());
+        wakes.wake_some(waker);
+    }
+
+    /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.wakers.len()
+    }
+
+    /// How often one was woken.
+    pub(crate) const fn woken(&self) -> u64 {
+        self.woken
     }
 }

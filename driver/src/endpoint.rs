@@ -213,8 +213,8 @@ impl Endpoint {
     }
 
     /// Goes away in good order: each peer that has connected here is told, and its connection closes once both sides have finished
-    /// what they had begun, at the latest after `how.timeout`. Newcomers are told to come back. [`Self::wait_idle`] waits for the
-    /// end.
+    /// what they had begun, at the latest after `how.timeout`. Newcomers are told to come back. [`Self::accept`] gives those who were
+    /// connecting, until all are gone; [`Self::wait_idle`] waits for the end.
     pub fn drain(&self, how: Drain) {
         let [first, others @ ..] = self.shards() else { return };
         for shard in others {

@@ -312,7 +312,7 @@ impl Default for ConfigBuilder {
 }
 
 impl crate::sleep::Saved for Congestion {
-    fn save(&self, _: &mut crate::sleep::Saver) {}
+    fn save(&self, _: &mut crate::sleep::Saver<'_>) {}
 
     fn load(from: &mut crate::sleep::Loader<'_>) -> Option<Self> {
         Some(from.config.congestion)

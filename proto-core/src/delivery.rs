@@ -149,7 +149,7 @@ pub struct ReceiptId {
 }
 
 impl crate::sleep::Saved for Policy {
-    fn save(&self, to: &mut crate::sleep::Saver) {
+    fn save(&self, to: &mut crate::sleep::Saver<'_>) {
         to.number(*self as u64);
     }
 

@@ -22,24 +22,52 @@ pub(crate) trait Saved: Sized {
         true
     }
 
-    fn save(&self, to: &mut Saver);
+    fn save(&self, to: &mut Saver<'_>);
 
     /// `None` when it was not at rest, or saved in another way.
     fn load(from: &mut Loader<'_>) -> Option<Self>;
 }
 
+/// The numbers of one connection, which others of the same endpoint nearly all have too: theirs are saved as what differs. It has no
+/// secrets, which are no numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pattern(Box<[u64]>);
+
+impl Pattern {
+    /// Numbers that it has at most.
+    const MAX: usize = 1024;
+
+    /// Made after something that is at rest.
+    pub(crate) fn of(saved: &impl Saved, clock: Timestamp) -> Self {
+        let none = Self::default();
+        let mut saver = Saver { seen: Some(Vec::new()), ..Saver::new(clock, &none) };
+        saved.save(&mut saver);
+        Self(saver.seen.unwrap_or_default().into())
+    }
+
+    /// What the number in this place is compared with.
+    fn at(&self, place: usize) -> u64 {
+        self.0.get(place).copied().unwrap_or(0)
+    }
+}
+
 /// Takes in what is saved.
-pub(crate) struct Saver {
+pub(crate) struct Saver<'a> {
     bytes: Hidden,
     /// Times are saved as their distance from this one.
     clock: Timestamp,
+    pattern: &'a Pattern,
+    /// Numbers that were saved.
+    place: usize,
+    /// All of them, where a pattern is to be made.
+    seen: Option<Vec<u64>>,
 }
 
-impl Saver {
-    pub(crate) fn new(clock: Timestamp) -> Self {
+impl<'a> Saver<'a> {
+    pub(crate) fn new(clock: Timestamp, pattern: &'a Pattern) -> Self {
         let mut bytes = Hidden::new();
         bytes.extend(&clock.as_nanos().to_le_bytes());
-        Self { bytes, clock }
+        Self { bytes, clock, pattern, place: 0, seen: None }
     }
 
     /// What was saved. Of a run of zeros only the first and the number of the others stay.
@@ -59,8 +87,13 @@ impl Saver {
         bytes.to_box()
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// What differs from the pattern, seven bits a byte, the lowest first.
     pub(crate) fn number(&mut self, mut number: u64) {
+        if let Some(seen) = self.seen.as_mut().filter(|seen| seen.len() < Pattern::MAX) {
+            seen.push(number);
+        }
+        number ^= self.pattern.at(self.place);
+        self.place += 1;
         while number >= 0x80 {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -95,13 +128,17 @@ pub(crate) fn expand(saved: &[u8]) -> Hidden {
 pub(crate) struct Loader<'a> {
     bytes: &'a [u8],
     clock: Timestamp,
+    pattern: &'a Pattern,
+    /// Numbers that were loaded.
+    place: usize,
     pub(crate) config: &'a Arc<Config>,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(bytes: &'a [u8], config: &'a Arc<Config>) -> Option<Self> {
+    pub(crate) fn new(bytes: &'a [u8], config: &'a Arc<Config>, pattern: &'a Pattern) -> Option<Self> {
         let (clock, bytes) = bytes.split_first_chunk()?;
-        Some(Self { bytes, clock: Timestamp::from_nanos(u64::from_le_bytes(*clock)), config })
+        let clock = Timestamp::from_nanos(u64::from_le_bytes(*clock));
+        Some(Self { bytes, clock, pattern, place: 0, config })
     }
 
     pub(crate) fn number(&mut self) -> Option<u64> {
@@ -111,6 +148,8 @@ impl<'a> Loader<'a> {
             self.bytes = rest;
             number |= u64::from(byte & 0x7F) << shift;
             if byte < 0x80 {
+                number ^= self.pattern.at(self.place);
+                self.place += 1;
                 return Some(number);
             }
         }
@@ -133,7 +172,7 @@ macro_rules! saved {
                 true $(&& crate::sleep::Saved::is_at_rest($field))*
             }
 
-            fn save(&self, to: &mut crate::sleep::Saver) {
+            fn save(&self, to: &mut crate::sleep::Saver<'_>) {
                 let Self { $($field),* } = self;
                 $(crate::sleep::Saved::save($field, to);)*
             }
@@ -151,7 +190,7 @@ macro_rules! saved {
                 crate::sleep::Saved::is_at_rest(inner)
             }
 
-            fn save(&self, to: &mut crate::sleep::Saver) {
+            fn save(&self, to: &mut crate::sleep::Saver<'_>) {
                 let Self(inner) = self;
                 crate::sleep::Saved::save(inner, to);
             }
@@ -171,7 +210,7 @@ macro_rules! awake {
                 false
             }
 
-            fn save(&self, _: &mut crate::sleep::Saver) {}
+            fn save(&self, _: &mut crate::sleep::Saver<'_>) {}
 
             fn load(_: &mut crate::sleep::Loader<'_>) -> Option<Self> {
                 None
@@ -188,7 +227,7 @@ macro_rules! rests_as {
                 *self == $value
             }
 
-            fn save(&self, _: &mut crate::sleep::Saver) {}
+            fn save(&self, _: &mut crate::sleep::Saver<'_>) {}
 
             fn load(_: &mut crate::sleep::Loader<'_>) -> Option<Self> {
                 Some($value)
@@ -202,7 +241,7 @@ pub(crate) use {awake, rests_as, saved};
 macro_rules! integers {
     ($($integer:ty),*) => {$(
         impl Saved for $integer {
-            fn save(&self, to: &mut Saver) {
+            fn save(&self, to: &mut Saver<'_>) {
                 to.number((*self).into());
             }
 
@@ -216,7 +255,7 @@ macro_rules! integers {
 integers!(u8, u16, u32);
 
 impl Saved for u64 {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.number(*self);
     }
 
@@ -226,7 +265,7 @@ impl Saved for u64 {
 }
 
 impl Saved for usize {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.number(*self as u64);
     }
 
@@ -236,7 +275,7 @@ impl Saved for usize {
 }
 
 impl Saved for i64 {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.number(((self << 1) ^ (self >> 63)).cast_unsigned());
     }
 
@@ -247,7 +286,7 @@ impl Saved for i64 {
 }
 
 impl Saved for bool {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.number((*self).into());
     }
 
@@ -257,7 +296,7 @@ impl Saved for bool {
 }
 
 impl Saved for Timestamp {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.as_nanos().wrapping_sub(to.clock.as_nanos()).cast_signed().save(to);
     }
 
@@ -268,7 +307,7 @@ impl Saved for Timestamp {
 }
 
 impl Saved for Duration {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.number(nanos(*self));
     }
 
@@ -278,7 +317,7 @@ impl Saved for Duration {
 }
 
 impl Saved for Range<u64> {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.start.save(to);
         self.end.save(to);
     }
@@ -289,7 +328,7 @@ impl Saved for Range<u64> {
 }
 
 impl<const N: usize> Saved for [u8; N] {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         to.raw(self);
     }
 
@@ -301,7 +340,7 @@ impl<const N: usize> Saved for [u8; N] {
 macro_rules! arrays {
     ($($element:ty),*) => {$(
         impl<const N: usize> Saved for [$element; N] {
-            fn save(&self, to: &mut Saver) {
+            fn save(&self, to: &mut Saver<'_>) {
                 for element in self {
                     element.save(to);
                 }
@@ -325,7 +364,7 @@ impl<A: Saved, B: Saved> Saved for (A, B) {
         self.0.is_at_rest() && self.1.is_at_rest()
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.0.save(to);
         self.1.save(to);
     }
@@ -340,7 +379,7 @@ impl<T: Saved> Saved for Option<T> {
         self.as_ref().is_none_or(Saved::is_at_rest)
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.is_some().save(to);
         if let Some(value) = self {
             value.save(to);
@@ -357,7 +396,7 @@ impl<T: Saved> Saved for Box<T> {
         (**self).is_at_rest()
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         (**self).save(to);
     }
 
@@ -371,7 +410,7 @@ impl<T: Saved + Blank> Saved for Lazy<T> {
         self.get().is_none_or(Saved::is_at_rest)
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.get().is_some().save(to);
         if let Some(value) = self.get() {
             value.save(to);
@@ -384,7 +423,7 @@ impl<T: Saved + Blank> Saved for Lazy<T> {
 }
 
 impl Saved for Box<str> {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.len().save(to);
         to.raw(self.as_bytes());
     }
@@ -400,7 +439,7 @@ impl<T: Saved> Saved for Vec<T> {
         self.iter().all(Saved::is_at_rest)
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.len().save(to);
         for element in self {
             element.save(to);
@@ -426,7 +465,7 @@ macro_rules! empty {
                 self.is_empty()
             }
 
-            fn save(&self, _: &mut Saver) {}
+            fn save(&self, _: &mut Saver<'_>) {}
 
             fn load(_: &mut Loader<'_>) -> Option<Self> {
                 Some(Self::new())
@@ -440,7 +479,7 @@ empty!([T] BTreeSet<T>);
 empty!([K, V] BTreeMap<K, V>);
 
 impl Saved for Arc<[u8]> {
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         self.len().save(to);
         to.raw(self);
     }
@@ -452,7 +491,7 @@ impl Saved for Arc<[u8]> {
 }
 
 impl Saved for Arc<Config> {
-    fn save(&self, _: &mut Saver) {}
+    fn save(&self, _: &mut Saver<'_>) {}
 
     fn load(from: &mut Loader<'_>) -> Option<Self> {
         Some(Self::clone(from.config))
@@ -465,15 +504,28 @@ mod tests {
     use alloc::vec::Vec;
     use core::time::Duration;
 
-    use super::{Loader, Saved, Saver, expand};
+    use super::{Loader, Pattern, Saved, Saver, expand};
     use crate::{Config, Timestamp};
 
     fn round_trip<T: Saved + PartialEq>(value: &T, clock: u64) -> bool {
-        let mut saver = Saver::new(Timestamp::from_nanos(clock));
+        let clock = Timestamp::from_nanos(clock);
+        let foreign = Pattern([7, 0, u64::MAX, 1 << 40].into());
+        [Pattern::default(), Pattern::of(value, clock), foreign].iter().all(|pattern| {
+            let mut saver = Saver::new(clock, pattern);
+            value.save(&mut saver);
+            let (bytes, config) = (expand(&saver.finish()), Config::default().into());
+            let mut loader = Loader::new(&bytes, &config, pattern).expect("a clock");
+            T::load(&mut loader).as_ref() == Some(value) && loader.bytes.is_empty()
+        })
+    }
+
+    #[test]
+    fn what_is_as_its_pattern_takes_next_to_nothing() {
+        let (value, clock) = ([u64::MAX; 200].to_vec(), Timestamp::ZERO);
+        let pattern = Pattern::of(&value, clock);
+        let mut saver = Saver::new(clock, &pattern);
         value.save(&mut saver);
-        let (bytes, config) = (expand(&saver.finish()), Config::default().into());
-        let mut loader = Loader::new(&bytes, &config).expect("a clock");
-        T::load(&mut loader).as_ref() == Some(value) && loader.bytes.is_empty()
+        assert!(saver.finish().len() < 20);
     }
 
     quickcheck::quickcheck! {

@@ -100,6 +100,10 @@ impl Flight {
         self.endpoint.address(id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.endpoint.is_empty()
+    }
+
     pub(crate) const fn is_draining(&self) -> bool {
         self.endpoint.is_draining()
     }

@@ -49,10 +49,16 @@ pub(crate) struct Entry {
     pub(super) holder: Holder,
     /// What takes its place, until somebody asks for it.
     pub(super) next: Option<ConnectionId>,
-    /// Channels beside the default one.
-    pub(super) channels: Vec<ChannelId>,
+    /// Channels beside the default one, once there was one.
+    channels: Option<Box<Channels>>,
+}
+
+/// The channels of a connection, but for the default one.
+#[derive(Debug, Default)]
+struct Channels {
+    all: Vec<ChannelId>,
     /// Those that the peer opened and nobody has asked for yet.
-    pub(super) opened: VecDeque<ChannelId>,
+    opened: VecDeque<ChannelId>,
 }
 
 impl Entry {
@@ -65,8 +71,7 @@ impl Entry {
             going_away: None,
             holder,
             next: None,
-            channels: Vec::new(),
-            opened: VecDeque::new(),
+            channels: None,
         }
     }
 
@@ -77,7 +82,24 @@ impl Entry {
 
     /// Every channel, the default one included.
     pub(super) fn all_channels(&self) -> impl Iterator<Item = ChannelId> + '_ {
-        std::iter::once(ChannelId::DEFAULT).chain(self.channels.iter().copied())
+        let others = self.channels.iter().flat_map(|channels| channels.all.iter().copied());
+        std::iter::once(ChannelId::DEFAULT).chain(others)
+    }
+
+    /// There is another channel.
+    pub(super) fn add_channel(&mut self, channel: ChannelId) {
+        self.channels.get_or_insert_default().all.push(channel);
+    }
+
+    /// There is another channel, which the peer opened.
+    pub(super) fn add_opened(&mut self, channel: ChannelId) {
+        self.add_channel(channel);
+        self.channels.get_or_insert_default().opened.push_back(channel);
+    }
+
+    /// The next channel that the peer opened.
+    pub(super) fn next_opened(&mut self) -> Option<ChannelId> {
+        self.channels.as_mut()?.opened.pop_front()
     }
 
     pub(crate) const fn is_closed(&self) -> bool {

@@ -11,7 +11,7 @@ use proto_core::{
 
 use super::entry::{Entry, Holder, Progress};
 use super::requests::LOST;
-use super::{Node, Topic, What};
+use super::{Accepts, Node, Topic, What};
 use crate::wait::Attempt;
 use crate::{ConnectError, End, LINK, Path, Peer, Wakes};
 
@@ -43,7 +43,12 @@ impl Node {
                 return Attempt::Look(Some((id, entry.peer)));
             }
         }
-        if self.is_accepting { Attempt::Wait(Topic::Accept, None) } else { Attempt::Look(None) }
+        let is_over = match self.accepts {
+            Accepts::Anybody => false,
+            Accepts::WhoeverHasBegun => self.endpoint.is_empty(),
+            Accepts::Nobody => true,
+        };
+        if is_over { Attempt::Look(None) } else { Attempt::Wait(Topic::Accept, None) }
     }
 
     /// The peer that has waited longest for a decision, of those that still do; `None` when there will be none.
@@ -53,7 +58,10 @@ impl Node {
                 return Attempt::Look(Some(peer));
             }
         }
-        if self.is_accepting { Attempt::Wait(Topic::Undecided, None) } else { Attempt::Look(None) }
+        match self.accepts {
+            Accepts::Anybody => Attempt::Wait(Topic::Undecided, None),
+            _ => Attempt::Look(None),
+        }
     }
 
     pub(super) fn on_undecided(
@@ -63,7 +71,7 @@ impl Node {
         credentials: Box<Credentials>,
         wakes: &mut Wakes,
     ) {
-        let Some(path) = self.endpoint.address(id).filter(|_| self.is_accepting) else {
+        let Some(path) = self.endpoint.address(id).filter(|_| self.accepts == Accepts::Anybody) else {
             return self.refuse_for_now(now, id);
         };
         self.undecided.push_back((id, path, credentials));
@@ -97,7 +105,10 @@ impl Node {
     /// Nobody new comes in, and those who are there finish what they have begun.
     pub(crate) fn drain(&mut self, now: Now, how: Drain, wakes: &mut Wakes) {
         self.endpoint.drain(now.mono, how);
-        self.stop_accepting(now, wakes);
+        if self.accepts == Accepts::Anybody {
+            self.accepts = Accepts::WhoeverHasBegun;
+            self.refuse_undecided(now, wakes);
+        }
     }
 
     pub(super) fn on_going_away(&mut self, id: ConnectionId, said: Box<GoAway>, wakes: &mut Wakes) {
@@ -117,18 +128,22 @@ impl Node {
     }
 
     fn stop_accepting(&mut self, now: Now, wakes: &mut Wakes) {
-        self.is_accepting = false;
+        self.accepts = Accepts::Nobody;
         self.waiters.wake(Topic::Accept, wakes);
-        self.waiters.wake(Topic::Undecided, wakes);
-        while let Some((id, ..)) = self.undecided.pop_front() {
-            self.refuse_for_now(now, id);
-        }
+        self.refuse_undecided(now, wakes);
         while let Some(id) = self.backlog.pop_front() {
             let close = self.not_accepted();
             if let Some(mut conn) = self.endpoint.connection(id) {
                 conn.close(now.mono, close);
             }
             self.release(now, id);
+        }
+    }
+
+    fn refuse_undecided(&mut self, now: Now, wakes: &mut Wakes) {
+        self.waiters.wake(Topic::Undecided, wakes);
+        while let Some((id, ..)) = self.undecided.pop_front() {
+            self.refuse_for_now(now, id);
         }
     }
 
@@ -228,7 +243,7 @@ impl Node {
     /// A peer has connected: it waits to be accepted, or is refused.
     fn on_accepted(&mut self, now: Now, id: ConnectionId, wakes: &mut Wakes) {
         let Some(path) = self.endpoint.address(id) else { return };
-        let refusal = if !self.is_accepting {
+        let refusal = if self.accepts == Accepts::Nobody {
             self.counters.not_accepting += 1;
             self.not_accepted()
         } else if self.backlog.len() >= self.max_backlog {
@@ -299,7 +314,7 @@ impl Node {
         if how == End::Panicked {
             self.discard_endpoint();
         }
-        self.is_accepting = false;
+        self.accepts = Accepts::Nobody;
         for entry in self.entries.values_mut().filter(|entry| !entry.is_closed()) {
             entry.set_progress(Progress::Closed(Box::new(Closed {
                 reason: CloseReason::Ended { panicked: how == End::Panicked },

@@ -122,7 +122,7 @@ impl Node {
         let channel = conn.open_channel(now.mono, options)?;
         drop(conn);
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.channels.push(channel);
+            entry.add_channel(channel);
         }
         Ok(channel)
     }
@@ -134,10 +134,10 @@ impl Node {
 
     /// The next channel that the peer opened; `None` when there will be none.
     pub(crate) fn accept_channel(&mut self, id: ConnectionId) -> Attempt<Option<ChannelId>> {
-        match self.entries.get_mut(&id) {
-            Some(entry) if !entry.opened.is_empty() => Attempt::Look(entry.opened.pop_front()),
-            Some(entry) if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Opened), None),
-            _ => Attempt::Look(None),
+        let Some(entry) = self.entries.get_mut(&id) else { return Attempt::Look(None) };
+        match entry.next_opened() {
+            None if !entry.is_closed() => Attempt::Wait(Topic::Of(id, What::Opened), None),
+            opened => Attempt::Look(opened),
         }
     }
 
@@ -224,8 +224,7 @@ impl Node {
 
     pub(super) fn on_opened(&mut self, id: ConnectionId, channel: ChannelId, wakes: &mut Wakes) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.channels.push(channel);
-            entry.opened.push_back(channel);
+            entry.add_opened(channel);
             self.waiters.wake(Topic::Of(id, What::Opened), wakes);
         }
     }

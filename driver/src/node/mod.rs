@@ -57,6 +57,15 @@ impl AddAssign for Counters {
     }
 }
 
+/// Who may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepts {
+    Anybody,
+    /// The endpoint goes away: those who were at their handshakes then, who may have asked for something already.
+    WhoeverHasBegun,
+    Nobody,
+}
+
 /// An endpoint of the core, with what its handles wait for. It is run by an I/O task and used through the handles.
 #[derive(Debug)]
 pub struct Node {
@@ -78,7 +87,7 @@ pub struct Node {
     /// Peers that nobody has looked at yet; the core bounds how many are undecided, and for how long.
     undecided: VecDeque<(ConnectionId, Path, Box<Credentials>)>,
     max_backlog: usize,
-    is_accepting: bool,
+    accepts: Accepts,
     /// An endpoint handle exists.
     has_owner: bool,
     /// The I/O task has ended.
@@ -104,7 +113,7 @@ const MAX_EXCHANGES: usize = 16;
 impl Node {
     pub(crate) fn new(endpoint: Flight, max_backlog: usize) -> Self {
         Self {
-            is_accepting: endpoint.config().accept,
+            accepts: if endpoint.config().accept { Accepts::Anybody } else { Accepts::Nobody },
             endpoint,
             entries: BTreeMap::new(),
             waiters: Waiters::default(),
@@ -223,6 +232,9 @@ impl Node {
         }
         if self.is_idle() {
             self.waiters.wake(Topic::Idle, wakes);
+        }
+        if self.accepts == Accepts::WhoeverHasBegun && self.endpoint.is_empty() {
+            self.waiters.wake(Topic::Accept, wakes);
         }
     }
 }

@@ -43,6 +43,32 @@ fn a_server_that_drains_sends_its_clients_away_in_good_order() {
 }
 
 #[test]
+fn who_had_begun_to_come_to_a_server_that_drains_is_served() {
+    // From a client whose CONFIRM is on its way, to one that waits to be accepted.
+    for steps in 2..5 {
+        let net = Net::new(config(None));
+        let endpoint = net.server().endpoint();
+        let mut dial = Task::new(net.client().endpoint().dial_path(net.server().path, &[]).unwrap());
+        assert!(dial.poll().is_none());
+        (0..steps).for_each(|_| _ = net.carry());
+        let client = dial.poll().expect("the server has answered").unwrap();
+        let mut asked = Task::new(client.request(Message::new("?"), Duration::from_secs(5)));
+        assert!(asked.poll().is_none());
+        endpoint.drain(proto_core::Drain::default());
+        let server = net.run(endpoint.accept()).expect("it had begun");
+        let request = net.run(server.recv()).unwrap().request.unwrap();
+        net.run(server.reply(request, "!")).unwrap();
+        assert_eq!(net.finish(&mut asked).unwrap(), "!", "{steps}");
+        let mut last = Task::new(endpoint.accept());
+        assert!(last.poll().is_none(), "somebody is there yet");
+        assert!(net.finish(&mut last).is_none());
+        let closed = net.run(client.closed());
+        assert_eq!((closed.unsent, closed.unacked), (0, 0));
+        assert!(matches!(closed.reason, CloseReason::Peer { code: proto_core::code::GOING_AWAY, .. }));
+    }
+}
+
+#[test]
 fn a_restarted_server_is_noticed_at_once_and_found_again() {
     let mut net = Net::new(config(None));
     let (client, _gone) = net.connect();

@@ -70,7 +70,7 @@ impl crate::sleep::Saved for Outboxes {
         self.0.iter().all(crate::sleep::Saved::is_at_rest)
     }
 
-    fn save(&self, to: &mut crate::sleep::Saver) {
+    fn save(&self, to: &mut crate::sleep::Saver<'_>) {
         for outbox in &self.0 {
             outbox.save(to);
         }

@@ -197,7 +197,7 @@ impl Saved for Keys {
         !self.has_previous || self.previous_until.is_some()
     }
 
-    fn save(&self, to: &mut Saver) {
+    fn save(&self, to: &mut Saver<'_>) {
         let mut secrets = Vec::with_capacity(256);
         self.session.save(&mut secrets);
         secrets.save(to);

@@ -8,7 +8,7 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{Connection, Scratch};
-use crate::sleep::{Loader, Saved, Saver, expand};
+use crate::sleep::{Loader, Pattern, Saved, Saver, expand};
 use crate::{Config, Stats, Timestamp};
 
 /// A connection with nothing in flight and nothing new for so many probe timeouts, within these bounds, gives back what it needs only
@@ -39,21 +39,30 @@ impl Connection {
     }
 
     /// All that must be kept of the connection, when nothing is under way and it has given back what it could.
-    pub(crate) fn put_away(&mut self) -> Option<Box<[u8]>> {
-        if !self.is_rested() {
-            return None;
-        }
-        self.release_memory();
-        self.is_at_rest().then(|| {
-            let mut saver = Saver::new(self.clock);
+    pub(crate) fn put_away(&mut self, pattern: &Pattern) -> Option<Box<[u8]>> {
+        self.can_be_put_away().then(|| {
+            let mut saver = Saver::new(self.clock, pattern);
             self.save(&mut saver);
             saver.finish()
         })
     }
 
+    /// Whether nothing is under way, after it has given back what it could.
+    fn can_be_put_away(&mut self) -> bool {
+        self.is_rested() && {
+            self.release_memory();
+            self.is_at_rest()
+        }
+    }
+
+    /// A pattern for connections like this one, when it may be put away.
+    pub(crate) fn pattern(&mut self) -> Option<Pattern> {
+        self.can_be_put_away().then(|| Pattern::of(self, self.clock))
+    }
+
     /// The connection that was put away.
-    pub(crate) fn take_out(bytes: &[u8], config: &Arc<Config>) -> Option<Self> {
-        let conn = Self::load(&mut Loader::new(&expand(bytes), config)?);
+    pub(crate) fn take_out(bytes: &[u8], config: &Arc<Config>, pattern: &Pattern) -> Option<Self> {
+        let conn = Self::load(&mut Loader::new(&expand(bytes), config, pattern)?);
         #[cfg(planted)]
         if config.planted == Some(crate::planted::Planted::SleepForgets) {
             let forgotten =
@@ -64,8 +73,8 @@ impl Connection {
     }
 
     /// The counters of a connection that was put away.
-    pub(crate) fn stats_of(bytes: &[u8], config: &Arc<Config>) -> Option<Stats> {
-        Stats::load(&mut Loader::new(&expand(bytes), config)?)
+    pub(crate) fn stats_of(bytes: &[u8], config: &Arc<Config>, pattern: &Pattern) -> Option<Stats> {
+        Stats::load(&mut Loader::new(&expand(bytes), config, pattern)?)
     }
 }
 

@@ -25,6 +25,7 @@ use core::time::Duration;
 use super::Connection;
 use crate::recovery::Mark;
 use crate::rng::Rng;
+use crate::sleep::Pattern;
 use crate::wire::{Frame, Msg, Packet, Record, RecordWriter, packet};
 use crate::{
     ChannelId, Class, Close, Closed, Config, ConfigBuilder, Event, Link, Message, Meta, Received, State,
@@ -81,6 +82,8 @@ struct Pair {
     timeouts: usize,
     /// How often one of them was put away.
     dozed: usize,
+    /// Of whoever was put away last.
+    pattern: Pattern,
 }
 
 impl Pair {
@@ -99,6 +102,7 @@ impl Pair {
             lose: Box::new(|_| false),
             timeouts: 0,
             dozed: 0,
+            pattern: Pattern::default(),
         }
     }
 
@@ -181,10 +185,14 @@ impl Pair {
     fn doze(&mut self) {
         for conn in &mut self.conns {
             let arena = conn.arena_mut().take();
-            if let Some(saved) = conn.put_away() {
-                let taken = Connection::take_out(&saved, &conn.config).expect("it was saved");
-                assert_eq!(alloc::format!("{taken:?}"), alloc::format!("{conn:?}"));
-                *conn = taken;
+            if let Some(own) = conn.pattern() {
+                for pattern in [&self.pattern, &own] {
+                    let saved = conn.put_away(pattern).expect("it is at rest");
+                    let taken = Connection::take_out(&saved, &conn.config, pattern).expect("it was saved");
+                    assert_eq!(alloc::format!("{taken:?}"), alloc::format!("{conn:?}"));
+                    *conn = taken;
+                }
+                self.pattern = own;
                 self.dozed += 1;
             }
             *conn.arena_mut() = arena;

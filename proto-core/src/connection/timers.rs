@@ -113,7 +113,7 @@ impl TimerTable {
 }
 
 impl crate::sleep::Saved for TimerTable {
-    fn save(&self, to: &mut crate::sleep::Saver) {
+    fn save(&self, to: &mut crate::sleep::Saver<'_>) {
         for timer in Timer::ALL {
             self.get(timer).save(to);
         }

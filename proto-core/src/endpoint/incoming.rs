@@ -99,7 +99,7 @@ impl<A: Address> Endpoint<A> {
 
     fn on_init(&mut self, now: Timestamp, meta: Meta<A>, long: &Long<'_>, packet: &[u8]) {
         let client = Cid::from_slice(long.scid);
-        let known = client.and_then(|client| self.routes.by_initial(client, meta.path));
+        let known = client.and_then(|client| self.routes.by_initial(self.routes.initial(client, meta.path)));
         if !self.is_accepting && known.is_none() {
             return self.count(Drop::NotAccepting);
         }

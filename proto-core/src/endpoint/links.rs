@@ -397,9 +397,9 @@ impl<A: Address> Endpoint<A> {
                 Output::Close
             }
             None => {
-                let Self { slots, config, .. } = self;
+                let Self { slots, config, asleep, .. } = self;
                 if let Some(entry) = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) {
-                    entry.conn.doze(config);
+                    entry.conn.doze(config, asleep);
                 }
                 Output::Idle
             }

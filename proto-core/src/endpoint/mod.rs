@@ -45,7 +45,7 @@ use self::memory::Memory;
 use self::rates::{SharedRates, User};
 use self::refusals::Refusals;
 use self::roaming::Others;
-use self::routes::Routes;
+use self::routes::{Initial, Routes};
 use self::schedule::{Deadlines, ReadyList};
 use self::sessions::{Filed, Sessions};
 pub use self::sleeper::ConnectionRef;
@@ -75,7 +75,7 @@ pub struct Endpoint<A: Address = SocketAddr> {
     free: Vec<u32>,
     /// The generation of a slot that is used for the first time.
     generation: u32,
-    routes: Routes<A>,
+    routes: Routes,
     incoming: Incoming<A>,
     sessions: Sessions,
     /// Answers of no connection: RETRY, VERSION, CLOSE and stateless resets.
@@ -90,6 +90,8 @@ pub struct Endpoint<A: Address = SocketAddr> {
     /// The connection that was touched last, whose deadline is not filed yet: it may be touched again at once.
     unfiled: Option<u32>,
     arena: Option<Box<Arena>>,
+    /// Of the connections that are put away, once there was one.
+    asleep: Option<Arc<sleeper::Common>>,
     memory: Memory,
     rates: SharedRates,
     stats: Stats,
@@ -115,7 +117,7 @@ struct Entry<A> {
     /// More ids of its own.
     cids: Option<Box<[Cid]>>,
     reset: Option<ResetToken>,
-    initial: Option<(Cid, A)>,
+    initial: Option<Initial>,
     session: Filed,
     /// Its place among the handshakes under way.
     pending: Option<Ticket>,
@@ -159,6 +161,7 @@ impl<A: Address> Endpoint<A> {
             dials: Dials::default(),
             unfiled: None,
             arena: None,
+            asleep: None,
             memory: Memory::default(),
             rates: SharedRates::default(),
             stats: Stats::default(),
@@ -390,8 +393,9 @@ impl<A: Address> Endpoint<A> {
         if conn.has_route() {
             self.routes.add_cid(cid, slot);
         }
+        let initial = initial.map(|cid| self.routes.initial(cid, address));
         if let Some(initial) = initial {
-            self.routes.add_initial(initial, address, slot);
+            self.routes.add_initial(initial, slot);
         }
         let pending =
             initial.map(|_| self.incoming.waiting.begin(self.clock, address, Waiter::Connection(slot)));
@@ -405,7 +409,7 @@ impl<A: Address> Endpoint<A> {
             cid,
             cids: None,
             reset: None,
-            initial: initial.map(|initial| (initial, address)),
+            initial,
             session: Filed::default(),
             pending,
             is_undecided: false,
@@ -431,8 +435,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(token) = entry.reset {
             self.routes.remove_reset(token);
         }
-        if let Some((initial, address)) = entry.initial {
-            self.routes.remove_initial(initial, address);
+        if let Some(initial) = entry.initial {
+            self.routes.remove_initial(initial);
         }
         if let Some(ticket) = entry.pending {
             self.incoming.waiting.end(entry.address, ticket);

@@ -135,7 +135,7 @@ impl<A: Address> Endpoint<A> {
         buf: &mut Vec<u8>,
         each: &mut impl FnMut(Transmit<A>),
     ) -> usize {
-        let Self { slots, config, .. } = self;
+        let Self { slots, config, asleep, .. } = self;
         let entry = slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut());
         let Some(entry) = entry.filter(|entry| entry.takes_datagrams()) else { return 0 };
         let Some(conn) = entry.conn.awake_mut() else { return 0 };
@@ -153,7 +153,7 @@ impl<A: Address> Endpoint<A> {
             each(Transmit { path: entry.address_of(path), ecn, len });
         }
         if polled < max {
-            entry.conn.doze(config);
+            entry.conn.doze(config, asleep);
         }
         if polled > 0 {
             entry.sync_paths();

@@ -279,8 +279,8 @@ impl<A: Address> Endpoint<A> {
         if let Some(entry) = self.slots[slot as usize].entry.as_deref_mut() {
             entry.link = Some(link);
             entry.address = address;
-            if let Some((initial, old)) = entry.initial.take() {
-                self.routes.remove_initial(initial, old);
+            if let Some(initial) = entry.initial.take() {
+                self.routes.remove_initial(initial);
             }
         }
         self.lend_arena_to(slot, |conn| conn.handle_packet(now, Meta::default(), record));
@@ -314,10 +314,11 @@ impl<A: Address> Endpoint<A> {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(|slot| slot.entry.as_deref_mut()) else {
             return;
         };
-        if let Some((initial, address)) = entry.initial.replace((client, address)) {
-            self.routes.remove_initial(initial, address);
+        let initial = self.routes.initial(client, address);
+        if let Some(before) = entry.initial.replace(initial) {
+            self.routes.remove_initial(before);
         }
-        self.routes.add_initial(client, address, slot);
+        self.routes.add_initial(initial, slot);
         entry.address = address;
         entry.conn.wake().set_server_key(key);
     }

@@ -7,6 +7,7 @@ use core::fmt::{self, Write as _};
 use core::ops::Deref;
 
 use crate::secret::wipe;
+use crate::sleep::Pattern;
 use crate::{Config, Connection, Stats, Timestamp};
 
 /// A connection, put away or not.
@@ -16,9 +17,16 @@ pub(super) enum Sleeper {
     Asleep(Asleep),
 }
 
+/// What the connections of an endpoint that are put away have in common.
+#[derive(Debug)]
+pub(super) struct Common {
+    config: Arc<Config>,
+    pattern: Pattern,
+}
+
 #[derive(Clone)]
 pub(super) struct Asleep {
-    config: Arc<Config>,
+    common: Arc<Common>,
     deadline: Option<Timestamp>,
     bytes: Box<[u8]>,
 }
@@ -40,7 +48,7 @@ const SAVED: &str = "what is put away was saved by the same program and never ch
 
 impl Asleep {
     fn take_out(&self) -> Box<Connection> {
-        Box::new(Connection::take_out(&self.bytes, &self.config).expect(SAVED))
+        Box::new(Connection::take_out(&self.bytes, &self.common.config, &self.common.pattern).expect(SAVED))
     }
 }
 
@@ -83,13 +91,17 @@ impl Sleeper {
         })
     }
 
-    /// Puts the connection away, if it has nothing to do and has had nothing for a while.
-    pub(super) fn doze(&mut self, config: &Arc<Config>) {
-        if let Self::Awake(conn) = self
-            && let Some(bytes) = conn.put_away()
-        {
-            let (config, deadline) = (Arc::clone(config), conn.poll_timeout());
-            *self = Self::Asleep(Asleep { config, deadline, bytes });
+    /// Puts the connection away, if it has nothing to do and has had nothing for a while. `common` is made after the first.
+    pub(super) fn doze(&mut self, config: &Arc<Config>, common: &mut Option<Arc<Common>>) {
+        let Self::Awake(conn) = self else { return };
+        if common.is_none() {
+            let pattern = conn.pattern();
+            *common = pattern.map(|pattern| Arc::new(Common { config: Arc::clone(config), pattern }));
+        }
+        let Some(common) = common else { return };
+        if let Some(bytes) = conn.put_away(&common.pattern) {
+            let (common, deadline) = (Arc::clone(common), conn.poll_timeout());
+            *self = Self::Asleep(Asleep { common, deadline, bytes });
         }
     }
 
@@ -119,8 +131,8 @@ impl Sleeper {
     pub(super) fn add_stats(&self, to: &mut Stats) {
         match self {
             Self::Awake(conn) => *to += conn.stats(),
-            Self::Asleep(Asleep { bytes, config, .. }) => {
-                *to += &Connection::stats_of(bytes, config).expect(SAVED);
+            Self::Asleep(Asleep { bytes, common, .. }) => {
+                *to += &Connection::stats_of(bytes, &common.config, &common.pattern).expect(SAVED);
             }
         }
     }

@@ -85,7 +85,7 @@ impl Marks {
 crate::sleep::saved!(Marks { state, sent, counts });
 
 impl crate::sleep::Saved for State {
-    fn save(&self, to: &mut crate::sleep::Saver) {
+    fn save(&self, to: &mut crate::sleep::Saver<'_>) {
         to.number(match self {
             Self::Capable => 0,
             Self::Failed => 1,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Client, Pair, Server, frame_names, ms, secs};
+use crate::sleep::Pattern;
 use crate::{Advice, CloseReason, ConfigBuilder, Message, State};
 
 #[test]
@@ -37,17 +38,27 @@ fn what_is_idle_is_put_away_in_a_few_hundred_bytes() {
         assert_eq!(pair.dozed, before + 2, "round {channels}");
         for side in [Client, Server] {
             let arena = pair.conn(side).arena_mut().take();
-            sizes.push(pair.conn(side).put_away().expect("it is idle").len());
+            sizes.push(pair.conn(side).put_away(&Pattern::default()).expect("it is idle").len());
             *pair.conn(side).arena_mut() = arena;
         }
     }
     assert!(sizes.iter().all(|&size| size < 1500), "{sizes:?} bytes with nine channels");
-    let mut pair = Pair::established(ConfigBuilder::default());
-    pair.run(secs(2));
-    let arena = pair.conn(Client).arena_mut().take();
-    let size = pair.conn(Client).put_away().expect("it is idle").len();
-    assert!(size < 500, "{size} bytes");
-    *pair.conn(Client).arena_mut() = arena;
+    // Of another that has done the same, nearly all is known.
+    let [pattern, other] = [0, 1].map(|turn| {
+        let mut pair = Pair::established(ConfigBuilder::default());
+        pair.send(Client, 0, Message::new("hello"));
+        pair.run(secs(2 + turn));
+        pair.recv_all(Server, 0);
+        pair.run(secs(5));
+        pair.conn(Client).arena_mut().take();
+        let conn = pair.conn(Client);
+        let pattern = conn.pattern().expect("it is idle");
+        let alone = conn.put_away(&Pattern::default()).expect("it is idle").len();
+        assert!(alone < 550, "{alone} bytes");
+        (pattern, conn.clone())
+    });
+    let size = other.1.clone().put_away(&pattern.0).expect("it is idle").len();
+    assert!(size < 300, "{size} bytes");
 }
 
 #[test]

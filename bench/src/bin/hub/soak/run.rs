@@ -159,13 +159,13 @@ pub(crate) async fn soak(arguments: &Arguments, data: PathBuf) {
         lines += judge::log(number, &found, &seen);
     }
     println!("soak: {} logs have {lines} lines, those that were acknowledged, and no others", NATIVE / ROOM);
-    judge::memory(&samples);
     weather.shutdown().await;
     let until = Instant::now() + LEAVE;
     while !Page::of(http).is_quiet() && Instant::now() < until {
         tokio::time::sleep(SAMPLE_EVERY).await;
     }
     judge::quiet(&Page::of(http), open, server.id());
+    judge::memory(&samples);
     drop(endpoints);
     server.end();
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::choice::FromSchedule;
-use crate::explore::{Budget, Shrunk, shrink};
+use crate::explore::{Budget, Shrunk, shrink_while};
 use crate::harness::Class;
 use crate::node::Node;
 use crate::oracle::Verdict;
@@ -78,12 +78,17 @@ impl Failure {
 
     /// Looks for the smallest schedule that fails likewise.
     pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
+        self.shrink_while(sim, budget, &|| true);
+    }
+
+    /// The same, as long as `goes_on` says so.
+    pub(crate) fn shrink_while<N: Node>(&mut self, sim: &Sim<N>, budget: Budget, goes_on: &dyn Fn() -> bool) {
         // What goes another way each time has no smallest form.
         if self.class == Class::Determinism {
             return;
         }
         let _quiet = Quiet::begin();
-        self.shrunk = shrink(sim, &self.schedule, budget).map(Box::new);
+        self.shrunk = shrink_while(sim, &self.schedule, budget, goes_on).map(Box::new);
         let story = self.shrunk.as_ref().map(|shrunk| FromSchedule::new(&shrunk.schedule));
         self.page = story.map(|story| recorded(sim, story).html());
     }

@@ -1,5 +1,6 @@
 //! Faults that begin at a set time: crash, pause, partition, disk trouble.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::disk::DiskLoss;
@@ -230,6 +231,16 @@ impl On {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.src.iter().chain(&self.dst)
+    }
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { label, src, dst, nth } = self;
+        write!(f, "{label:?}")?;
+        src.iter().try_for_each(|src| write!(f, " from {src}"))?;
+        dst.iter().try_for_each(|dst| write!(f, " to {dst}"))?;
+        write!(f, ", number {nth}")
     }
 }
 

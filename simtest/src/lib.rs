@@ -187,11 +187,12 @@ pub use self::campaign::Chaos;
 pub use self::choice::{Alt, Choice, ChoiceKey, Chooser, CloneChooser, FromSchedule, FromSeed, Kind, Origin};
 pub use self::disk::{Disk, DiskLoss, DiskModel, DiskOp, OpId, StoreError, StoreOp};
 pub use self::explore::{
-    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, Slice, certify, shrink, why,
+    Bounds, Budget, Certificate, Curve, Inevitable, Moment, Shrunk, Size, Slice, certify, shrink,
+    shrink_while, why,
 };
 pub use self::failure::Failure;
 pub use self::fault::{Fault, On, Then, Timed, Trouble, What, When, at, on};
-pub use self::harness::{Class, Test};
+pub use self::harness::{Body, Class, Test, replay};
 pub use self::link::{Bottleneck, Dist, Link, Passage, Preset, RateTrace, RateTraceError};
 pub use self::node::{Addr, Boot, Dissect, Ecn, Node, NodeId, RecvMeta, Transmit};
 pub use self::oracle::{Check, CloneOracle, Judgement, Life, Oracle, Phase, Verdict, View};
@@ -211,4 +212,4 @@ pub use self::tape::FromBytes;
 pub use self::time::{Now, START_UNIX_MS, Time, ms, secs, us};
 pub use simtest_macros::test;
 
-pub use self::trace::{Level, Order, Times, TooLarge, Trace, TraceView};
+pub use self::trace::{Level, Order, Payload, Times, TooLarge, Trace, TraceView};

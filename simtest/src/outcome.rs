@@ -66,10 +66,16 @@ impl<N: Node> Outcome<N> {
     }
 
     /// # Panics
-    /// If the run did not pass, with the reason and the schedule that repeats it.
+    /// If the run did not pass, with the reason and the schedule that repeats it; or if a line of the schedule that it had been given
+    /// matched nothing.
     #[track_caller]
     pub fn assert_pass(&self) {
         assert!(self.verdict.is_pass(), "{}\n{}", self.verdict, self.schedule().to_text());
+        assert!(
+            self.unmatched.is_empty(),
+            "{}: these lines of the schedule match nothing any more: it is no longer what it was",
+            self.unmatched.join(", ")
+        );
     }
 }
 

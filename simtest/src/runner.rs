@@ -32,6 +32,9 @@ pub struct Report {
     pub stats: Stats,
     /// The names of those [`Sim::sometimes`] that no run has hit.
     pub never: Vec<String>,
+    /// Faults that the test sets and that began in no run: triggers ([`Sim::on`]) whose datagram was never sent, and faults at a time
+    /// ([`Sim::fault`]) that no run has reached.
+    pub idle: Vec<String>,
     /// Kinds of fault that the test asks for.
     able: Vec<Kind>,
 }
@@ -40,7 +43,7 @@ impl Report {
     fn new<N: Node>(sim: &Sim<N>, seeds: u64, stats: &Stats, marks: Marks) -> Self {
         let missed = |(index, (name, _)): (usize, &(String, _))| (!marks.has(index)).then(|| name.clone());
         let never = sim.sometimes.iter().enumerate().filter_map(missed).collect();
-        Self { seeds, stats: *stats, never, able: sim.able() }
+        Self { seeds, stats: *stats, never, idle: sim.idle(marks), able: sim.able() }
     }
 
     /// The two together.
@@ -48,6 +51,7 @@ impl Report {
         self.seeds += other.seeds;
         self.stats += other.stats;
         self.never.retain(|name| other.never.contains(name));
+        self.idle.retain(|fault| other.idle.contains(fault));
         self
     }
 
@@ -90,6 +94,9 @@ impl fmt::Display for Report {
         }
         for name in &self.never {
             write!(f, "\nnever hit: {name}")?;
+        }
+        for fault in &self.idle {
+            write!(f, "\nnever began: {fault}")?;
         }
         for kind in self.never_chosen() {
             write!(f, "\nnever happened: {}", kind.word())?;

@@ -127,11 +127,12 @@ impl<N: Node> Sim<N> {
 
     /// A fault that a datagram sets off: `sim.on(on("Ack").from("s").nth(3), Effect::Drop)`, or a
     /// [`Fault`] that begins when the datagram has been sent. Triggers are heeded as long as faults happen at all; what they
-    /// have set off is an ordinary line of the schedule.
+    /// have set off is an ordinary line of the schedule. A campaign reports those that never did ([`Report::idle`](crate::Report::idle)).
     ///
     /// # Panics
-    /// If it names a node that has not been added.
+    /// If it names a node that has not been added, or if there are 64 already.
     pub fn on(&mut self, on: On, then: impl Into<Then>) -> &mut Self {
+        assert!(self.triggers.len() < Marks::MOST, "at most {} triggers", Marks::MOST);
         let then = then.into();
         let faulty = match &then {
             Then::Fault(fault) => fault.nodes(),
@@ -314,6 +315,15 @@ impl<N: Node> Sim<N> {
         let closures = self.invariants.iter().chain(&self.eventually).chain(&self.finally);
         let mut names = closures.map(|(name, _)| name).chain(self.oracles.iter().map(|(name, _)| name));
         ["panic", "livelock", "busy loop", "node contract"].contains(&name) || names.any(|own| own == name)
+    }
+
+    /// The faults that the test sets, and that never began: triggers that did not fire, and what was to begin later than any run has lasted.
+    pub(crate) fn idle(&self, marks: Marks) -> Vec<String> {
+        let triggers = self.triggers.iter().enumerate().filter(|(index, _)| !marks.has_fired(*index));
+        let triggers = triggers.map(|(_, (on, _))| format!("on {on}"));
+        let late = self.faults.iter().filter(|timed| timed.at > marks.latest);
+        let late = late.map(|timed| format!("{} at {} s", timed.fault.what.kind().word(), timed.at));
+        triggers.chain(late).collect()
     }
 
     /// The kinds of fault that links and campaign make likely, and those of the faults that are set.

@@ -164,6 +164,18 @@ fn a_failure_is_told_with_its_smallest_story() {
 }
 
 #[test]
+fn a_budget_of_runs_cuts_a_story_short() {
+    let set = [("LEDGER_BREAKS", "1"), ("SIMTEST_BUDGET", "2")];
+    let (_, result) = child("breaks_when_told_to", &set);
+    assert!(
+        result.starts_with("safety\n") && result.contains("\ncut short: this is the smallest so far"),
+        "{result}"
+    );
+    let (_, result) = child("breaks_when_told_to", &set[..1]);
+    assert!(result.starts_with("safety\n") && !result.contains("cut short"), "{result}");
+}
+
+#[test]
 fn vacuity_is_said_and_fails_when_strict() {
     let (output, result) = child("never_hits_its_mark", &[]);
     assert!(output.status.success());

@@ -83,7 +83,7 @@ fn core_finds_in(planted: Planted, oracles: &[&str], weather: fn() -> Chaos) {
 
 /// The story of a defect is short: no more faults than a reader can follow.
 fn told_shortly<N: Node>(planted: &str, failure: &Failure, build: impl Fn(u64) -> Sim<N>) {
-    let budget = Budget { events: 3_000_000, schedules: 2_000 };
+    let budget = Budget { events: 3_000_000, schedules: 2_000, ..Budget::default() };
     let sim = build(failure.seed.expect("a seed has failed"));
     let story = shrink(&sim, &failure.schedule, budget).expect("it fails when replayed");
     println!("{planted}, seed {}: {story}", failure.seed.unwrap_or_default());

@@ -95,6 +95,8 @@ pub(super) struct Walk<'a, N: Node> {
     root: Walking,
     /// Only a failure of this judge counts.
     wanted: Option<&'a str>,
+    /// Asked before each schedule: whether to judge it too.
+    goes_on: Option<&'a dyn Fn() -> bool>,
     /// How many schedules have been judged.
     pub(super) judged: u64,
     /// How many of them were run again from the start.
@@ -119,7 +121,7 @@ impl<'a, N: Node> Walk<'a, N> {
             without: Vec::new(),
             turn: Rc::default(),
         };
-        Self { sim, bounds, crashes, root, wanted: None, judged: 0, checked: 0, events: 0 }
+        Self { sim, bounds, crashes, root, wanted: None, goes_on: None, judged: 0, checked: 0, events: 0 }
     }
 
     /// Looks only for failures of this judge, in a test without some of its parts.
@@ -127,6 +129,11 @@ impl<'a, N: Node> Walk<'a, N> {
         self.wanted = Some(oracle);
         self.root.without = without;
         self
+    }
+
+    /// Ends, as if there were too many schedules, when `goes_on` says no.
+    pub(super) fn while_it(self, goes_on: &'a dyn Fn() -> bool) -> Self {
+        Self { goes_on: Some(goes_on), ..self }
     }
 
     /// All schedules with exactly this many faults.
@@ -238,7 +245,7 @@ impl<'a, N: Node> Walk<'a, N> {
     }
 
     fn judge(&mut self, mut run: Run<N>) -> Result<(), Stopped> {
-        if self.judged >= self.bounds.most {
+        if self.judged >= self.bounds.most || self.goes_on.is_some_and(|goes_on| !goes_on()) {
             return Err(Stopped::TooMany);
         }
         self.judged += 1;

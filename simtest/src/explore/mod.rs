@@ -14,7 +14,7 @@ mod why;
 
 pub use self::bounds::Bounds;
 pub use self::certificate::{Certificate, certify};
-pub use self::shrink::{Budget, shrink};
+pub use self::shrink::{Budget, shrink, shrink_while};
 pub use self::story::{Inevitable, Shrunk, Size, Slice};
 pub use self::why::{Curve, Moment, why};
 

@@ -21,14 +21,16 @@ use crate::time::ms;
 pub struct Budget {
     /// Events over all runs.
     pub events: u64,
+    /// Runs.
+    pub runs: u64,
     /// The most schedules with fewer faults to look at, to show that there is none.
     pub schedules: u64,
 }
 
 impl Default for Budget {
-    /// 20 million events: some seconds. 20,000 schedules.
+    /// 20 million events: some seconds; as many runs as that takes. 20,000 schedules.
     fn default() -> Self {
-        Self { events: 20_000_000, schedules: 20_000 }
+        Self { events: 20_000_000, runs: u64::MAX, schedules: 20_000 }
     }
 }
 
@@ -40,12 +42,22 @@ impl Default for Budget {
 /// tried, as far as `budget` goes; likewise small schedules with only the first few commands, and where these
 /// are too many, random ones.
 pub fn shrink<N: Node>(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Shrunk> {
+    shrink_while(sim, schedule, budget, &|| true)
+}
+
+/// The same, as long as `goes_on`, which is asked before each run. What has been found by then is returned.
+pub fn shrink_while<N: Node>(
+    sim: &Sim<N>,
+    schedule: &Schedule,
+    budget: Budget,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Shrunk> {
     let _quiet = Quiet::begin();
-    let mut shrinker = Shrinker::new(sim, schedule, budget)?;
+    let mut shrinker = Shrinker::new(sim, schedule, budget, goes_on)?;
     loop {
         shrinker.reduce();
         let fewer = shrinker.fewer();
-        if fewer == Fewer::Found || shrinker.elsewhere(fewer == Fewer::Unknown) {
+        if !shrinker.spent() && (fewer == Fewer::Found || shrinker.elsewhere(fewer == Fewer::Unknown)) {
             continue;
         }
         return Some(shrinker.story(fewer == Fewer::None));
@@ -62,7 +74,7 @@ enum Fewer {
     Unknown,
 }
 
-pub(super) struct Shrinker<N: Node> {
+pub(super) struct Shrinker<'a, N: Node> {
     pub(super) sim: Rc<Sim<N>>,
     oracle: String,
     /// What it said, without numbers.
@@ -72,12 +84,15 @@ pub(super) struct Shrinker<N: Node> {
     /// Whether the test passes when nothing goes wrong.
     control: bool,
     budget: Budget,
+    goes_on: &'a dyn Fn() -> bool,
+    /// Whether something was left undone when the budget was spent.
+    cut_short: bool,
     runs: u64,
     events: u64,
 }
 
-impl<N: Node> Shrinker<N> {
-    fn new(sim: &Sim<N>, schedule: &Schedule, budget: Budget) -> Option<Self> {
+impl<'a, N: Node> Shrinker<'a, N> {
+    fn new(sim: &Sim<N>, schedule: &Schedule, budget: Budget, goes_on: &'a dyn Fn() -> bool) -> Option<Self> {
         let mut sim = sim.clone();
         sim.record(false);
         let mut shrinker = Self {
@@ -88,6 +103,8 @@ impl<N: Node> Shrinker<N> {
             before: Size::default(),
             control: false,
             budget,
+            goes_on,
+            cut_short: false,
             runs: 0,
             events: 0,
         };
@@ -113,8 +130,12 @@ impl<N: Node> Shrinker<N> {
 
     /// Counts, and tells how much of the budget is spent.
     fn ran(&mut self, runs: u64, events: u64) {
-        let share = |events: u64| events.saturating_mul(PARTS) / self.budget.events.max(1);
-        let (before, now) = (share(self.events), share(self.events + events));
+        let Budget { events: most, runs: most_runs, .. } = self.budget;
+        let share = |runs: u64, events: u64| {
+            let part = |count: u64, most: u64| count.saturating_mul(PARTS) / most.max(1);
+            part(runs, most_runs).max(part(events, most))
+        };
+        let (before, now) = (share(self.runs, self.events), share(self.runs + runs, self.events + events));
         if self.runs == 0 || before != now {
             progress("shrinking,-of-its-budget", now.min(PARTS), PARTS);
         }
@@ -122,8 +143,11 @@ impl<N: Node> Shrinker<N> {
         self.events += events;
     }
 
-    fn spent(&self) -> bool {
-        self.events >= self.budget.events
+    /// To be asked where there is more to do.
+    fn spent(&mut self) -> bool {
+        let Budget { events, runs, .. } = self.budget;
+        self.cut_short |= self.events >= events || self.runs >= runs || !(self.goes_on)();
+        self.cut_short
     }
 
     /// Takes `candidate` if it fails as it should.
@@ -160,7 +184,7 @@ impl<N: Node> Shrinker<N> {
             self.fewer_commands();
             self.fewer_lines();
             self.simpler_lines();
-            if self.best == before || self.spent() {
+            if self.best == before || self.cut_short {
                 break;
             }
         }
@@ -262,8 +286,13 @@ impl<N: Node> Shrinker<N> {
     fn fewer(&mut self) -> Fewer {
         let most = self.best.lines.len() as u32;
         let each = self.run(&self.best.clone()).core.stats.events.max(1);
-        let mut left = self.budget.schedules.min(self.budget.events.saturating_sub(self.events) / each);
+        let Budget { events, runs, schedules } = self.budget;
+        let affordable = (events.saturating_sub(self.events) / each).min(runs.saturating_sub(self.runs));
+        let mut left = schedules.min(affordable);
         for faults in 0..most {
+            if self.spent() {
+                return Fewer::Unknown;
+            }
             let bounds = self.around(faults, left);
             let (found, judged) = self.walk(&bounds, faults, &self.best.clone());
             left = left.saturating_sub(judged);
@@ -286,6 +315,9 @@ impl<N: Node> Shrinker<N> {
             let mut without = from.without.clone();
             without.extend_from_slice(&given[first..]);
             without.sort();
+            if self.spent() {
+                return false;
+            }
             let fewer = Schedule { without, ..from.clone() };
             if self.control && self.run(&calm(&fewer)).core.verdict.is_some() {
                 continue;
@@ -341,7 +373,9 @@ impl<N: Node> Shrinker<N> {
         sim.triggers.clear();
         let origin = Origin { nodes: base.nodes, weather: base.weather };
         let oracle = self.oracle.clone();
-        let mut walk = Walk::new(Rc::new(sim), bounds, origin).seeking(&oracle, base.without.clone());
+        let mut walk = Walk::new(Rc::new(sim), bounds, origin)
+            .seeking(&oracle, base.without.clone())
+            .while_it(self.goes_on);
         let result = walk.exactly(faults);
         let (judged, events) = (walk.judged, walk.events);
         self.ran(judged, events);
@@ -383,10 +417,10 @@ impl<N: Node> Shrinker<N> {
         let kinds = self.tried(run.core.stats.streams > 0);
         let after = self.size(&schedule, run.core.stats.events);
         let verdict = run.core.verdict.unwrap_or(Verdict::Pass);
-        let inevitable = inevitable(&mut self, &schedule, &verdict);
+        let inevitable = if self.cut_short { None } else { inevitable(&mut self, &schedule, &verdict) };
         let slice = slice(&self, &schedule, &verdict);
-        let (before, runs) = (self.before, self.runs);
-        Shrunk { schedule, verdict, before, after, runs, least, kinds, without, inevitable, slice }
+        let Self { before, runs, cut_short, .. } = self;
+        Shrunk { schedule, verdict, before, after, runs, cut_short, least, kinds, without, inevitable, slice }
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Shrunk {
     pub after: Size,
     /// How many runs it took.
     pub runs: u64,
+    /// Whether the search ended before there was nothing left to try: with a larger budget it may become smaller.
+    pub cut_short: bool,
     /// No schedule with fewer faults of these [`kinds`](Self::kinds), as [`Bounds`](crate::Bounds) have them, fails likewise, in this
     /// weather and with as much left out: all were tried.
     pub least: bool,
@@ -67,7 +69,8 @@ pub struct Shrunk {
     pub kinds: Vec<Kind>,
     /// For each fault by its id: how the run ends without it.
     pub without: Vec<(String, Verdict)>,
-    /// Where the failure became certain: from there on it fails even if nothing else goes wrong.
+    /// Where the failure became certain: from there on it fails even if nothing else goes wrong. Not looked for if the search was cut
+    /// short.
     pub inevitable: Option<Inevitable>,
     /// What led to it.
     pub slice: Slice,
@@ -91,6 +94,12 @@ impl fmt::Display for Shrunk {
         for line in &self.schedule.lines {
             writeln!(f, "  {line}")?;
         }
+        if self.cut_short {
+            writeln!(
+                f,
+                "cut short: this is the smallest so far; with a larger budget it may become smaller"
+            )?;
+        }
         let end = |verdict: &Verdict| match verdict {
             Verdict::Pass => "passes".to_owned(),
             Verdict::Fail { oracle, .. } if Some(&oracle[..]) == self.verdict.oracle() => "fails too".into(),
@@ -109,6 +118,7 @@ impl fmt::Display for Shrunk {
         match &self.inevitable {
             Some(Inevitable { step: 0, .. }) => write!(f, "it fails without any fault")?,
             Some(Inevitable { at, what, .. }) => write!(f, "inevitable after {at} s: {what}")?,
+            None if self.cut_short => write!(f, "from when on it was inevitable was not looked for")?,
             None => write!(f, "avoidable until the end")?,
         }
         let Slice { lines, beside } = &self.slice;
@@ -126,7 +136,7 @@ const POINTS: u64 = 32;
 
 /// The first step after which the run fails like this even without further faults, for good.
 pub(super) fn inevitable<N: Node>(
-    shrinker: &mut Shrinker<N>,
+    shrinker: &mut Shrinker<'_, N>,
     schedule: &Schedule,
     verdict: &Verdict,
 ) -> Option<Inevitable> {
@@ -164,7 +174,7 @@ pub(super) fn inevitable<N: Node>(
 
 /// What led to the failure, beside a run that passes: one without any fault, or where that leaves too many lines, without one fault; if
 /// it fails without faults, without one command.
-pub(super) fn slice<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, verdict: &Verdict) -> Slice {
+pub(super) fn slice<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule, verdict: &Verdict) -> Slice {
     let (failing, at_end) = traced(shrinker, schedule);
     let less = schedule.lines.iter().map(|line| {
         let lines = schedule.lines.iter().filter(|other| *other != line).cloned().collect();
@@ -197,7 +207,7 @@ pub(super) fn slice<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, verdic
 const COMMANDS: usize = 12;
 
 /// A run with its records, and whether it went on to its end.
-fn traced<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule) -> (Trace, bool) {
+fn traced<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule) -> (Trace, bool) {
     let mut sim = (*shrinker.sim).clone();
     sim.record(true);
     let mut run = Run::new(sim.into(), Box::new(FromSchedule::new(schedule)));
@@ -206,7 +216,7 @@ fn traced<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule) -> (Trace, bool)
     (run.outcome().trace, at_end)
 }
 
-fn describe<N: Node>(shrinker: &Shrinker<N>, schedule: &Schedule, step: u64) -> Option<Inevitable> {
+fn describe<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule, step: u64) -> Option<Inevitable> {
     let mut sim = (*shrinker.sim).clone();
     sim.record(true);
     let mut run = Run::new(sim.into(), Box::new(FromSchedule::new(schedule)));

@@ -6,12 +6,12 @@ use super::note;
 use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::runner::say;
-use crate::trace::{Trace, TraceView};
+use crate::trace::{Trace, TraceView, around};
 
 /// The most arrows of a diagram.
 const ARROWS: usize = 200;
 
-/// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default), `host=<name>`, `around=<fault>+<lines>` or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
+/// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default), `bytes`, `host=<name>`, `around=<fault>+<lines>` or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
 /// file, as `html`, `jsonl`, `mermaid`, `pcap`, `lua`, `qlog`, `shiviz` or `sched`.
 pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
     if let Ok(view) = env::var("SIMTEST_VIEW") {
@@ -21,13 +21,17 @@ pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
         Ok("none") => {}
         Ok("outcomes") => println!("{}", outcome.trace.view(TraceView::outcomes())),
         Ok("messages") => println!("{}", outcome.trace.view(TraceView::messages())),
+        Ok("bytes") => println!("{}", outcome.trace.view(TraceView::bytes().header())),
         Ok(view) if view.starts_with("host=") => {
             let names = view["host=".len()..].split(',');
             println!("{}", outcome.trace.view(TraceView::packets().hosts(names)));
         }
-        Ok(view) if view.starts_with("around=") => println!("{}", around(packets, &view["around=".len()..])),
+        Ok(view) if view.starts_with("around=") => {
+            let (fault, reach) = near(&view["around=".len()..]).unwrap_or_else(|why| refuse(&why));
+            println!("{}", around(packets, fault, reach).unwrap_or_default());
+        }
         Ok(view) if view != "packets" && !view.is_empty() => refuse(&format!(
-            "SIMTEST_VIEW={view}: expected outcomes, messages, packets, host=NAME, around=f2+20 or none"
+            "SIMTEST_VIEW={view}: expected outcomes, messages, packets, bytes, host=NAME, around=f2+20 or none"
         )),
         _ => println!("{packets}"),
     }
@@ -59,47 +63,22 @@ fn is_there<N: Node>(outcome: &Outcome<N>, packets: &str, view: &str) -> Result<
         return stranger
             .map_or(Ok(()), |name| Err(format!("there is no host `{name}`, only {}", known.join(", "))));
     }
-    let fault = view.strip_prefix("around=").map(|asked| asked.split(['+', '±']).next().unwrap_or_default());
-    match fault {
-        Some(fault) if !packets.lines().any(|line| speaks(line, fault)) => {
-            Err(format!("nothing in this run is called {fault}"))
-        }
-        _ => Ok(()),
-    }
+    let Some(asked) = view.strip_prefix("around=") else { return Ok(()) };
+    let (fault, reach) = near(asked)?;
+    around(packets, fault, reach).map(|_| ()).ok_or_else(|| format!("nothing in this run is called {fault}"))
+}
+
+/// A fault, and how many lines before and after: `f2+20`.
+fn near(asked: &str) -> Result<(&str, usize), String> {
+    let (fault, reach) = asked.split_once(['+', '±']).unwrap_or((asked, "20"));
+    let reach = reach.parse().map_err(|_| format!("around={asked}: expected a number of lines"))?;
+    Ok((fault, reach))
 }
 
 /// What was asked for cannot be had.
 fn refuse(why: &str) -> ! {
     note("usage", why);
     panic!("{why}");
-}
-
-fn speaks(line: &str, fault: &str) -> bool {
-    line.split([' ', ',']).any(|word| word == fault)
-}
-
-/// The lines that speak of a fault, and some before and after: `f2+20`.
-fn around(packets: &str, asked: &str) -> String {
-    let (fault, reach) = asked.split_once(['+', '±']).unwrap_or((asked, "20"));
-    let reach = reach.parse();
-    let reach: usize =
-        reach.unwrap_or_else(|_| refuse(&format!("around={asked}: expected a number of lines")));
-    let lines: Vec<&str> = packets.lines().collect();
-    let found = (0..).zip(&lines).filter(|(_, line)| speaks(line, fault));
-    let found: Vec<usize> = found.map(|(i, _)| i).collect();
-    let near = |i: usize| found.iter().any(|at| at.abs_diff(i) <= reach);
-    let mut out = String::new();
-    let mut gap = false;
-    for (i, line) in lines.iter().enumerate() {
-        if near(i) {
-            out.push_str(if std::mem::take(&mut gap) && !out.is_empty() { "   ...\n" } else { "" });
-            out.push_str(line);
-            out.push('\n');
-        } else {
-            gap = true;
-        }
-    }
-    out
 }
 
 fn exported(trace: &Trace, form: &str) -> Result<Vec<u8>, String> {

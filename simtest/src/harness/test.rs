@@ -4,20 +4,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
 use super::Class;
+use super::budget::{Asked, asked_budget, clock, of_shrinker};
 use super::corpus::{self, stale};
 use crate::choice::FromSchedule;
-use crate::explore::{Bounds, Broken, Budget, Certificate, Reason, certify_levels};
+use crate::explore::{Bounds, Broken, Certificate, Reason, certify_levels};
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::overdue::{self, What};
 use crate::panics::Quiet;
 use crate::runner::{
-    Report, check_determinism, failure, hunt, progress, recorded, run_single, say, search_lawful, single,
+    Report, check_determinism, failure, hunt, recorded, run_single, say, search_lawful, single,
 };
 use crate::sim::Sim;
 use crate::verify;
@@ -32,8 +32,8 @@ use crate::verify;
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
 /// `SIMTEST_SEEDS=a..b` runs other seeds: if they are fewer than the test's own, what they did not meet is not judged, unless
-/// `SIMTEST_STRICT=1`, which makes every test strict, asks for it. `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and lets a shrinker have a
-/// million events for each second.
+/// `SIMTEST_STRICT=1`, which makes every test strict, asks for it. `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and gives a shrinker as much; `SIMTEST_BUDGET=5000`
+/// is so many seeds more, and so many runs of a shrinker.
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
@@ -109,7 +109,7 @@ impl Test {
         Self { corpus: self.folder.join(folder), ..self }
     }
 
-    /// Fails as well if a [`Sim::sometimes`] was never hit, a kind of fault never mattered, a stored schedule
+    /// Fails as well if a [`Sim::sometimes`] was never hit, a [`Sim::on`] never fired, a kind of fault never mattered, a stored schedule
     /// no longer applies, or not all of the small schedules could be tried.
     #[must_use]
     pub fn strict(self) -> Self {
@@ -167,7 +167,8 @@ impl Test {
                 let only = env::var("SIMTEST_ONLY").unwrap_or_default();
                 let replayed = ["replay", "why"].contains(&only.as_str());
                 if env::var_os("SIMTEST_VERDICT").is_none() && !replayed {
-                    failure.shrink(&build(failure.schedule.nodes), budget());
+                    let (budget, goes_on) = of_shrinker();
+                    failure.shrink_while(&build(failure.schedule.nodes), budget, &goes_on);
                 }
                 let mut report = failure.report_of(Some(&self.path));
                 let nested = env::var_os("SIMTEST_VERDICT").is_some();
@@ -203,8 +204,8 @@ impl Test {
         let seeds = asked_seeds().unwrap_or_else(|| self.seeds.clone());
         let verified = if verify::is_asked_for_all() { u64::MAX } else { 10 };
         let mut report = search_lawful(seeds.clone(), verified, build).map_err(Stop::Failed)?;
-        if let Some(seconds) = asked_budget() {
-            report = report.and(&beyond(&seeds, seconds, build).map_err(Stop::Failed)?);
+        if let Some(budget) = asked_budget() {
+            report = report.and(&beyond(&seeds, budget, build).map_err(Stop::Failed)?);
         }
         for seed in seeds.step_by(50) {
             let same = check_determinism(seed, build);
@@ -304,6 +305,9 @@ impl Test {
         for name in &report.never {
             remarks.vacuous.push(format!("never hit: sometimes {name:?}"));
         }
+        for fault in &report.idle {
+            remarks.vacuous.push(format!("a fault that the test sets never began: {fault}"));
+        }
         for kind in report.never_chosen() {
             remarks.vacuous.push(format!("faults of this kind never happened: {}", kind.word()));
         }
@@ -365,37 +369,21 @@ fn asked_seeds() -> Option<Range<u64>> {
     Some(range.unwrap_or_else(|| panic!("SIMTEST_SEEDS={text}: expected a range like 0..1000")))
 }
 
-/// Seconds: `SIMTEST_BUDGET=60s`.
-pub(crate) fn asked_budget() -> Option<u64> {
-    let text = env::var("SIMTEST_BUDGET").ok()?;
-    let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
-    Some(seconds.unwrap_or_else(|| panic!("SIMTEST_BUDGET={text}: expected seconds like 60s")))
-}
-
-/// How much a shrinker may run: a million events for each second of the budget.
-fn budget() -> Budget {
-    let events = asked_budget().map(|seconds| seconds.saturating_mul(1_000_000));
-    Budget { events: events.unwrap_or(Budget::default().events), ..Budget::default() }
-}
-
-/// Goes on with further seeds until so many seconds have passed, and tells how many have.
-#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the budget is of real time")]
+/// Goes on with further seeds: so many, or until so many seconds have passed, and tells how many have.
 fn beyond<N: Node>(
     seeds: &Range<u64>,
-    seconds: u64,
+    budget: Asked,
     build: &(impl Fn(u64) -> Sim<N> + Sync),
 ) -> Result<Report, Box<Failure>> {
-    let begun = std::time::Instant::now();
-    let told = AtomicU64::new(u64::MAX);
-    // Whoever has set a time wants many seeds.
+    // Whoever has set a budget wants many seeds.
     let lawful = if verify::is_asked_for_all() { 50 } else { 0 };
-    hunt(seeds.end..u64::MAX, lawful, build, &|_, _| {
-        let passed = begun.elapsed().as_secs();
-        if told.swap(passed, Ordering::Relaxed) != passed {
-            progress("seconds", passed, seconds);
+    match budget {
+        Asked::Runs(runs) => search_lawful(seeds.end..seeds.end.saturating_add(runs), lawful, build),
+        Asked::Seconds(seconds) => {
+            let in_time = clock(seconds);
+            hunt(seeds.end..u64::MAX, lawful, build, &|_, _| in_time())
         }
-        passed < seconds
-    })
+    }
 }
 
 /// For the process that repeats a schedule: how it ended.

@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
 use super::{Input, Recording};
-use crate::harness::{Class, asked_budget, note};
+use crate::harness::{Asked, Class, asked_budget, clock, is_stopped, note};
 use crate::panics::{self, Quiet};
-use crate::runner::progress;
 
 /// Replays the recording that the command line asks for (`simtest replay FILE.rec`, `simtest shrink FILE.rec`), if it is one of
 /// `protocol`; `false` if none is asked for, or one of another. To be called by a test named `simtest_recording`: that is how it is found.
@@ -105,22 +103,22 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// Makes it as short as the time allows.
-#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the budget is of real time")]
+/// Makes it as short as the budget allows.
 fn shortened(recording: &Recording, fails: impl Fn(&Recording) -> bool, path: &str) -> String {
-    let seconds = asked_budget().unwrap_or(60);
-    let begun = std::time::Instant::now();
-    let told = AtomicU64::new(u64::MAX);
+    let budget = asked_budget().unwrap_or(Asked::Seconds(60));
+    let (in_time, most) = match budget {
+        Asked::Seconds(seconds) => (Some(clock(seconds)), u64::MAX),
+        Asked::Runs(runs) => (None, runs),
+    };
+    let mut runs = 0;
     let (least, is_least) = recording.shrink_while(|shorter| {
-        let passed = begun.elapsed().as_secs();
-        if told.swap(passed, Ordering::Relaxed) != passed {
-            progress("seconds", passed, seconds);
-        }
-        (passed < seconds).then(|| fails(shorter))
+        runs += 1;
+        let goes_on = runs <= most && in_time.as_ref().is_none_or(|in_time| in_time()) && !is_stopped();
+        goes_on.then(|| fails(shorter))
     });
     let mut text = shrunk(&least, path, recording.inputs.len());
     if !is_least {
-        let _ = write!(text, "\n  stopped after {seconds} s: with more --budget it may become shorter");
+        text.push_str("\n  cut short: with more --budget it may become shorter");
     }
     text
 }

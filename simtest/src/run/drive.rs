@@ -363,8 +363,9 @@ impl<N: Node> Run<N> {
             _ => None,
         };
         let unbegun: Vec<u32> = self.core.heap.jobs().filter_map(line).collect();
-        let Core { rec, chooser, log, mut stats, verdict, weather, now, marks, .. } = self.core;
+        let Core { rec, chooser, log, mut stats, verdict, weather, now, mut marks, .. } = self.core;
         stats.ended(now);
+        marks.latest = now;
         let verdict = verdict.unwrap_or(Verdict::Pass);
         let mut unmatched = self.unmatched;
         unmatched.extend(unbegun);
@@ -376,6 +377,7 @@ impl<N: Node> Run<N> {
             flows: self.net.flows.iter().map(|flow| (flow.src, flow.dst)).collect(),
             watch: self.watch,
             verdict: verdict.to_string(),
+            oracle: verdict.oracle().map(String::from),
             hash: rec.hash(),
             streams: self.net.flows.iter().map(|flow| flow.stream).collect(),
             limits: self.net.flows.iter().map(Flow::limit).collect(),

@@ -388,12 +388,15 @@ impl Net {
         }
         let Flow { src, dst, .. } = self.flows[flow as usize];
         let (src, dst) = (&sim.names[src as usize], &sim.names[dst as usize]);
-        for (seen, (on, then)) in self.seen.iter_mut().zip(&sim.triggers) {
+        for (index, (seen, (on, then))) in self.seen.iter_mut().zip(&sim.triggers).enumerate() {
             if on.matches(src, dst, &self.label) {
                 // Counted also where they are not heeded, for a branch may heed them.
                 *seen += 1;
+                if !core.triggers || *seen != on.nth {
+                    continue;
+                }
+                core.marks.fire(index);
                 match then {
-                    _ if !core.triggers || *seen != on.nth => {}
                     Then::Datagram(effect) => forced = Some(*effect),
                     Then::Fault(fault) => core.triggered.push(fault.clone()),
                 }

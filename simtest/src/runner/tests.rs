@@ -102,6 +102,27 @@ fn a_kind_that_never_happens_is_named() {
 }
 
 #[test]
+fn a_fault_that_the_test_sets_and_that_never_begins_is_named() {
+    let build = |label: &'static str, late| {
+        move |_| {
+            let (mut sim, [a, b, _]) = three();
+            sim.record(false).run_for(ms(50)).workload(|w| {
+                w.at(ms(1)).cmd(a, Cmd::Send(b, vec!["X", "X"]));
+            });
+            sim.on(crate::on("Text X").from("a").nth(2), crate::Effect::Drop);
+            sim.on(crate::on(label).to("b"), crate::Fault::pause("b").for_(ms(1)));
+            sim.fault(crate::at(ms(if late { 70 } else { 30 })), crate::Fault::crash("c").for_(ms(1)));
+            sim
+        }
+    };
+    let report = search(0..3, build("Text Y", false)).unwrap();
+    assert_eq!(report.idle, ["on \"Text Y\" to b, number 1"]);
+    assert!(report.to_string().contains("never began: on \"Text Y\" to b, number 1"), "{report}");
+    assert!(search(0..3, build("Text X", false)).unwrap().idle.is_empty());
+    assert_eq!(search(0..3, build("Text X", true)).unwrap().idle, ["crash at 0.070 s"]);
+}
+
+#[test]
 fn a_seed_runs_once_for_the_search_and_the_laws() {
     let builds = AtomicU64::new(0);
     let build = |seed| {

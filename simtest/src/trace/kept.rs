@@ -19,6 +19,8 @@ pub struct Trace {
     pub(crate) bytes: Vec<u8>,
     pub(crate) watch: Watch,
     pub(crate) verdict: String,
+    /// The judge that failed, if any did.
+    pub(crate) oracle: Option<String>,
     pub(crate) hash: u128,
 }
 

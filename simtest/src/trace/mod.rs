@@ -1,6 +1,8 @@
 //! Traces: what happened in a run, as a hash, as records, as text.
 
+mod around;
 mod causes;
+mod dump;
 mod export;
 mod kept;
 mod record;
@@ -10,10 +12,11 @@ mod tests;
 mod view;
 mod watch;
 
+pub(crate) use self::around::around;
 pub use self::export::TooLarge;
 pub(crate) use self::kept::Limit;
 pub use self::kept::Trace;
-pub use self::view::{Level, Order, Times, TraceView};
+pub use self::view::{Level, Order, Payload, Times, TraceView};
 
 pub(crate) use self::watch::Watch;
 

@@ -186,3 +186,52 @@ fn without_recording_there_is_only_the_verdict() {
     assert!(trace.is_empty());
     assert_eq!(trace.view(TraceView::messages()), "PASS\n");
 }
+
+#[test]
+fn bytes_are_shown_where_they_are_asked_for() {
+    let trace = everything();
+    let all = trace.view(TraceView::bytes().hosts(["a", "c"]));
+    let has = |text: &str| assert!(all.contains(text), "{text} in\n{all}");
+    has(
+        "   0.000 a>b#4    Text D                         f4 corrupt, ok\n           | 44                                               D\n",
+    );
+    has("   0.000 a>b#4    f4 corrupt: 0 bytes\n");
+    has(
+        "   0.030 c   store 1: append log 3 B\n           | 00 00 00                                         ...\n",
+    );
+
+    let grouped = trace.view(TraceView::bytes().group(Order::Grouped).time(Times::Off));
+    assert!(
+        grouped.contains("b   < a>b#4\n") && grouped.contains("  a>b#4    f4 corrupt: 0 bytes\n"),
+        "{grouped}"
+    );
+
+    let few = trace.view(TraceView::messages().payload(Payload::Hex(2)).hosts(["a"]));
+    assert!(
+        few.contains(
+            "| 70 6c                                            pl\n           | and 3 bytes more\n"
+        ),
+        "{few}"
+    );
+    let none = trace.view(TraceView::messages().payload(Payload::None));
+    assert!(none.contains("  a>b#1    f1 drop\n") && !none.contains("Text"), "{none}");
+}
+
+#[test]
+fn a_view_can_be_of_what_is_around_a_fault() {
+    let trace = everything();
+    let view = TraceView::packets().time(Times::Off);
+    insta::assert_snapshot!(trace.view(view.clone().around("f6", 1)), @r#"
+    -   f5 healed
+    b   f6 CRASH
+    c!1 Send(NodeId(1), ["F"])
+       ...
+    c   Stored(1, Err(NoSpace))
+    b   f6 restart
+    b   Booted { life: 1, seed: 68, disk: [] }
+    "#);
+    assert_eq!(trace.view(view.around("f9", 1)), "nothing in this run is called f9\n");
+    let bytes = trace.view(TraceView::bytes().around("f4", 0));
+    assert_eq!(bytes.lines().filter(|line| line.contains("a>b#4")).count(), 2, "{bytes}");
+    assert!(bytes.lines().nth(1).is_some_and(|line| line.starts_with("           | 44")), "{bytes}");
+}

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Trace;
+use super::around::around;
+use super::dump::dump;
+use super::export::parts;
 use super::record::{Loss, NO_NODE, Record, What, Which, Wire};
 use crate::time::Time;
 
@@ -16,6 +19,19 @@ pub enum Level {
     Messages,
     /// Also timers, store operations, and (in time order) each arrival.
     Packets,
+    /// Also each arrival whatever the order, what a damaged datagram has become, and all bytes that are sent or stored.
+    Bytes,
+}
+
+/// How much of what is sent, or stored, is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Payload {
+    /// Nothing: not even the label.
+    None,
+    /// Its label.
+    Label,
+    /// Also so many of its bytes, the first: in hexadecimal, 16 a line.
+    Hex(usize),
 }
 
 /// Which times are shown, and how.
@@ -49,13 +65,25 @@ pub struct TraceView {
     level: Level,
     times: Times,
     order: Order,
+    payload: Payload,
     hosts: Option<Vec<String>>,
+    /// A fault, and how many lines before and after what it did.
+    around: Option<(String, usize)>,
     header: bool,
 }
 
 impl TraceView {
     fn new(level: Level) -> Self {
-        Self { level, times: Times::Off, order: Order::Grouped, hosts: None, header: false }
+        let payload = Payload::Label;
+        Self {
+            level,
+            times: Times::Off,
+            order: Order::Grouped,
+            payload,
+            hosts: None,
+            around: None,
+            header: false,
+        }
     }
 
     /// Level [`Outcomes`](Level::Outcomes), grouped, without times.
@@ -71,6 +99,23 @@ impl TraceView {
     /// Level [`Packets`](Level::Packets), in time order, with times: what one reads to find a bug.
     pub fn packets() -> Self {
         Self { times: Times::Exact, order: Order::Merged, ..Self::new(Level::Packets) }
+    }
+
+    /// Level [`Bytes`](Level::Bytes), in time order, with times: everything that is known.
+    pub fn bytes() -> Self {
+        Self { level: Level::Bytes, payload: Payload::Hex(usize::MAX), ..Self::packets() }
+    }
+
+    /// How much of what is sent is shown.
+    #[must_use]
+    pub fn payload(self, payload: Payload) -> Self {
+        Self { payload, ..self }
+    }
+
+    /// Only what this fault (`f2`, as in the schedule) is said to have done, and so many lines before and after.
+    #[must_use]
+    pub fn around(self, fault: &str, lines: usize) -> Self {
+        Self { around: Some((fault.into(), lines)), ..self }
     }
 
     /// Shows times.
@@ -141,8 +186,15 @@ impl TraceView {
         (!page.out.is_empty()).then_some(page.out).into_iter()
     }
 
-    pub(super) fn render(self, trace: &Trace) -> String {
-        Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render()
+    pub(super) fn render(mut self, trace: &Trace) -> String {
+        let part = self.around.take();
+        let all =
+            Page { view: self, trace, fates: fates(trace), out: String::new(), last: Time::ZERO }.render();
+        match part {
+            None => all,
+            Some((fault, lines)) => around(&all, &fault, lines)
+                .unwrap_or_else(|| format!("nothing in this run is called {fault}\n")),
+        }
     }
 }
 
@@ -256,6 +308,7 @@ impl<'a> Page<'a> {
                 if let Some(line) = self.happening(record) {
                     self.last = self.stamp(record.at);
                     let _ = writeln!(self.out, "{line}");
+                    self.stored(record);
                 }
             }
             if self.view.level >= Level::Messages {
@@ -272,14 +325,18 @@ impl<'a> Page<'a> {
         flows.sort_by_key(|flow| trace.flows[*flow as usize].1);
         for flow in flows {
             for record in &trace.records {
-                if matches!(record.what, What::Send { flow: of, .. } if of == flow) {
-                    self.sent(record, "  ");
+                match record.what {
+                    What::Send { flow: of, .. } if of == flow => self.sent(record, "  "),
+                    What::Damaged { flow: of, .. } | What::Spliced { flow: of, .. } if of == flow => {
+                        self.damaged(record, "  ");
+                    }
+                    _ => {}
                 }
             }
         }
         for record in trace.records.iter().filter(|record| record.node == node) {
             if let What::Lost { why: Loss::NoSuchAddress, n, .. } = record.what {
-                let text = trace.text_of(record);
+                let text = self.label(record);
                 let name = self.name(node);
                 let _ = writeln!(self.out, "  {name}>?{n} {text}  no such address");
             }
@@ -294,9 +351,49 @@ impl<'a> Page<'a> {
         let What::Send { flow, n } = record.what else { return };
         self.last = self.stamp(record.at);
         let id = self.id(flow, n, Which::Original);
-        let text = self.trace.text_of(record);
+        let text = self.label(record);
         let fate = self.fates.get(&(flow, n)).map_or("under way", String::as_str);
-        let _ = writeln!(self.out, "{indent}{id:<8} {text:<30} {fate}");
+        let _ = match self.view.payload {
+            Payload::None => writeln!(self.out, "{indent}{id:<8} {fate}"),
+            _ => writeln!(self.out, "{indent}{id:<8} {text:<30} {fate}"),
+        };
+        self.dump(record);
+    }
+
+    fn label(&self, record: &Record) -> &'a str {
+        if self.view.payload == Payload::None { "" } else { self.trace.text_of(record) }
+    }
+
+    /// What a datagram has become.
+    fn damaged(&mut self, record: &Record, indent: &str) {
+        let (What::Damaged { flow, n, fault } | What::Spliced { flow, n, fault, .. }) = record.what else {
+            return;
+        };
+        if self.view.level < Level::Bytes {
+            return;
+        }
+        self.last = self.stamp(record.at);
+        let (id, word) = (self.id(flow, n, Which::Original), parts(record).word);
+        let _ = writeln!(
+            self.out,
+            "{indent}{id:<8} f{fault} {word}: {} bytes",
+            self.trace.bytes_of(record).len()
+        );
+        self.dump(record);
+    }
+
+    /// The bytes of a store operation, or those that a node finds when it is back.
+    fn stored(&mut self, record: &Record) {
+        if self.view.level >= Level::Bytes && matches!(record.what, What::Store { .. } | What::Restart { .. })
+        {
+            self.dump(record);
+        }
+    }
+
+    fn dump(&mut self, record: &Record) {
+        if let Payload::Hex(most) = self.view.payload {
+            dump(&mut self.out, self.trace.bytes_of(record), most);
+        }
     }
 
     /// A line for what happens on a node, apart from its datagrams.
@@ -332,6 +429,9 @@ impl<'a> Page<'a> {
                 format!("{name}   {by}{} {of}{space}{text}", what.word())
             }
             What::Quiet => format!("{name}   quiet"),
+            What::Arrive { flow, n, which } if level >= Level::Bytes => {
+                format!("{name}   < {}", self.id(flow, n, which))
+            }
             _ => return None,
         };
         Some(line)
@@ -344,6 +444,7 @@ impl<'a> Page<'a> {
         if let Some(line) = self.happening(record) {
             self.last = self.stamp(record.at);
             let _ = writeln!(self.out, "{line}");
+            self.stored(record);
             return;
         }
         if self.view.level < Level::Messages {
@@ -352,6 +453,7 @@ impl<'a> Page<'a> {
         let arrivals = self.view.level >= Level::Packets;
         match record.what {
             What::Send { .. } => self.sent(record, ""),
+            What::Damaged { .. } | What::Spliced { .. } => self.damaged(record, ""),
             What::Arrive { flow, n, which } if arrivals => {
                 self.last = self.stamp(record.at);
                 let id = self.id(flow, n, which);
@@ -360,7 +462,7 @@ impl<'a> Page<'a> {
             }
             What::Lost { why: Loss::NoSuchAddress, n, .. } => {
                 self.last = self.stamp(record.at);
-                let text = self.trace.text_of(record);
+                let text = self.label(record);
                 let name = self.name(record.node);
                 let _ = writeln!(self.out, "{name}>?{n} {text}  no such address");
             }

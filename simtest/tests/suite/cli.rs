@@ -37,7 +37,7 @@ fn wrong_usage_has_its_exit_code() {
         "run one other",
         "run --seeds 5",
         "run --seeds 5..5",
-        "run --budget 60",
+        "run --budget 1m",
         "certify t --faults two",
         "replay t 1 --until f2",
         "replay t 1 --view everything",
@@ -50,6 +50,12 @@ fn wrong_usage_has_its_exit_code() {
         let (output, _) = simtest(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("usage:"), "{arguments}");
+    }
+    for (name, text) in [("prose", "this is no trace\n"), ("empty", ""), ("half", "{\"h\":\"a\",\"k\":\"t")] {
+        fs::write(folder.join(name), text).unwrap();
+        let (output, _) = simtest(&folder, &format!("diff {name} {name}"));
+        assert_eq!(output.status.code(), Some(70), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("simtest show --jsonl"), "{name}");
     }
     let (output, _) = simtest(&folder, "diff no-such-file neither");
     assert_eq!(output.status.code(), Some(70));

@@ -49,7 +49,7 @@ press("g");check("something is drawn",ink()>2000);
 pick(R.findIndex(r=>r.kind==="crash"));check("a crash is drawn",ink()>2000);
 check("judges are listed",D.judges.length>0&&D.states.length>0);
 check("a clock is wrong somewhere",wrong.some(l=>l.length>0));
-check("the copied test has the schedule",test().includes("FromSchedule")&&test().includes(D.schedule.split("\n")[0]));
+check("the copied test has the schedule",test().includes("simtest::replay(")&&test().includes(D.schedule.split("\n")[0]));
 $("copy").click();
 const t=performance.now();for(let i=0;i<100;i++){sc.scrollTop=i*50;draw();}check("it draws 100 times in 2 s",performance.now()-t<2000);
 check("nothing is fetched",performance.getEntriesByType("resource").length===0);

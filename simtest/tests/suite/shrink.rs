@@ -1,10 +1,12 @@
 //! Failing campaigns become stories that a reader can follow.
 
+use std::cell::Cell;
+
 use crate::common::ledger::{Bug, Ledger};
 use crate::common::setup::ledger;
 use simtest::{
     Budget, Chaos, Dist, FromSchedule, FromSeed, Kind, Link, Schedule, Shrunk, Sim, ms, search, secs, shrink,
-    why,
+    shrink_while, why,
 };
 
 fn stormy(bug: Bug) -> Sim<Ledger> {
@@ -32,6 +34,28 @@ fn small(bug: Bug) -> Shrunk {
     assert!(shrunk.after.commands <= 2 && shrunk.after.hosts <= 3, "{bug:?}: {shrunk}");
     assert!((1..=40).contains(&shrunk.slice.lines.len()), "{bug:?}: {shrunk}");
     shrunk
+}
+
+#[test]
+fn a_search_that_is_cut_short_tells_the_smallest_so_far() {
+    let failure = search(0..50, |_| stormy(Bug::NoDedup)).expect_err("the bug is found");
+    let asked = Cell::new(0);
+    let all = Budget::default();
+    let whole = shrink(&stormy(Bug::NoDedup), &failure.schedule, all).unwrap();
+    assert!(!whole.cut_short && !whole.to_string().contains("cut short"), "{whole}");
+    let stopped = shrink_while(&stormy(Bug::NoDedup), &failure.schedule, all, &|| {
+        asked.set(asked.get() + 1);
+        asked.get() < 10
+    });
+    let few_runs = shrink(&stormy(Bug::NoDedup), &failure.schedule, Budget { runs: 12, ..all });
+    for shrunk in [stopped.unwrap(), few_runs.unwrap()] {
+        assert!(shrunk.cut_short && !shrunk.least && shrunk.inevitable.is_none(), "{shrunk}");
+        assert!(shrunk.to_string().contains("\ncut short: this is the smallest so far"), "{shrunk}");
+        assert!(shrunk.after.faults > whole.after.faults, "{shrunk}");
+        assert!(shrunk.after.faults < shrunk.before.faults, "{shrunk}");
+        let outcome = stormy(Bug::NoDedup).run(FromSchedule::new(&shrunk.schedule));
+        assert_eq!(outcome.verdict, shrunk.verdict);
+    }
 }
 
 #[test]

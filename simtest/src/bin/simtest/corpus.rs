@@ -92,7 +92,8 @@ fn prune(arguments: &Arguments) -> Result<u8, Error> {
                     ("SIMTEST_VIEW".to_owned(), "none".to_owned()),
                     ("SIMTEST_VERDICT".to_owned(), "/dev/null".to_owned()),
                 ];
-                test.run(&set)?.unmatched().then(|| "lines of it match nothing any more".to_owned())
+                let run = test.run(&set)?;
+                run.is_stale().then(|| "lines of it match nothing any more".to_owned())
             }
         };
         seen.entry(content).or_insert_with(|| path.clone());

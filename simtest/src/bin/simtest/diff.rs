@@ -16,8 +16,13 @@ pub(crate) fn diff(arguments: &Arguments) -> Result<u8, Error> {
     let [a, b] = &arguments.words[..] else {
         return Err(usage("expected two files, as `show --jsonl` writes them"));
     };
-    let read = |path: &String| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let read = |path: &String| {
+        let bytes = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+        Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
     let (first, second) = (read(a)?, read(b)?);
+    is_trace(a, &first)?;
+    is_trace(b, &second)?;
     let (first, second) = (lanes(&first), lanes(&second));
     let hosts = first.keys().chain(second.keys().filter(|host| !first.contains_key(*host)));
     let none = Vec::new();
@@ -44,6 +49,19 @@ pub(crate) fn diff(arguments: &Arguments) -> Result<u8, Error> {
         tell!("record {place}, on {host}\n  {a}: {one}\n  {b}: {other}");
     }
     Ok(1)
+}
+
+/// Refuses a file that is something else.
+fn is_trace(path: &str, text: &str) -> Result<(), Error> {
+    let is_record = |line: &str| line.starts_with('{') && line.ends_with('}') && line.contains("\"k\":\"");
+    let expected = "expected a trace as JSONL, a record a line, as `simtest show --jsonl` writes it";
+    match (1..).zip(text.lines()).find(|(_, line)| !is_record(line)) {
+        None if text.is_empty() => Err(Error::Failed(format!("{path}: it is empty; {expected}"))),
+        None => Ok(()),
+        Some((number, _)) => {
+            Err(Error::Failed(format!("{path}, line {number}: this is no record of a trace; {expected}")))
+        }
+    }
 }
 
 fn lanes(text: &str) -> Lanes<'_> {

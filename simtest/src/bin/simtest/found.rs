@@ -13,6 +13,7 @@ use simtest::Recording;
 
 use super::bar::Bar;
 use super::error::{Error, usage};
+use super::interrupt;
 use super::json::Object;
 use super::usage::Arguments;
 
@@ -45,9 +46,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Whether it is about a schedule that no longer applies.
-    pub(crate) fn unmatched(&self) -> bool {
-        self.word == "vacuous" && self.output.lines().any(|line| line.trim_start().starts_with("unmatched "))
+    /// Whether it is about a schedule that no longer applies, and passes.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.word == "vacuous" && self.unmatched().is_some()
+    }
+
+    /// What in its schedule no longer applies.
+    pub(crate) fn unmatched(&self) -> Option<String> {
+        self.output.lines().find_map(|line| line.trim_start().strip_prefix("unmatched ")).map(str::to_owned)
     }
 
     /// What was printed, without the lines of the test harness.
@@ -306,8 +312,15 @@ impl Found {
             command.env("SIMTEST_PROGRESS", "1");
         }
         command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped());
+        let is_shrinking = set.iter().any(|(name, value)| name == "SIMTEST_ONLY" && value == "shrink");
+        if is_shrinking {
+            interrupt::spare(&mut command);
+        }
         let failed = |error| format!("{}: {error}", self.binary.display());
         let mut child = command.spawn().map_err(failed)?;
+        if let Some(stdin) = child.stdin.take() {
+            interrupt::ends(stdin);
+        }
         let said = child.stdout.take();
         let reader = thread::spawn(move || {
             let mut text = Vec::new();

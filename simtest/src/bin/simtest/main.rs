@@ -24,6 +24,7 @@ mod corpus;
 mod diff;
 mod error;
 mod found;
+mod interrupt;
 mod json;
 mod usage;
 
@@ -33,7 +34,7 @@ use std::{env, fs};
 
 use simtest::Schedule;
 
-use self::error::{Error, usage};
+use self::error::{Error, complain, usage};
 use self::found::Found;
 use self::json::Object;
 use self::usage::{Arguments, USAGE};
@@ -191,10 +192,23 @@ fn show(arguments: &Arguments) -> Result<u8, Error> {
     if !run.wrote {
         return Err(Error::Failed(format!("{out} was not written: {}", run.output)));
     }
+    let stale = run.unmatched();
     if arguments.has("json") {
-        Object::default().text("command", "show").text("file", &out).print();
+        let object = Object::default().text("command", "show").text("file", &out);
+        match &stale {
+            Some(lines) => object.text("unmatched", lines).print(),
+            None => object.print(),
+        }
     } else {
         tell!("{out}");
+    }
+    if let Some(lines) = stale {
+        complain(&format!("the schedule is stale, this is another run than it was: unmatched {lines}"));
+        return Ok(5);
+    }
+    if run.code() == 4 {
+        complain(&run.output);
+        return Ok(4);
     }
     Ok(0)
 }

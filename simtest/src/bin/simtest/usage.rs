@@ -4,11 +4,11 @@ use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
 usage:
-  simtest run [NAME] [--seeds A..B] [--budget 60s] [--jobs N] [--strict]
-  simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|host=NAME|around=f2+20] [--until EVENT] [--step]
-  simtest shrink TEST SEED | --sched FILE  [--budget 60s]
+  simtest run [NAME] [--seeds A..B] [--budget 60s|RUNS] [--jobs N] [--strict]
+  simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|bytes|host=NAME|around=f2+20] [--until EVENT] [--step]
+  simtest shrink TEST SEED | --sched FILE  [--budget 60s|RUNS]
   simtest replay FILE.rec
-  simtest shrink FILE.rec  [--budget 60s]
+  simtest shrink FILE.rec  [--budget 60s|RUNS]
   simtest why TEST SEED | --sched FILE
   simtest show TEST SEED | FILE.sched  --html|--jsonl|--mermaid|--pcap|--lua|--qlog|--shiviz|--sched  [--out FILE]
   simtest certify TEST [--faults K]
@@ -19,6 +19,7 @@ usage:
 all take --help, --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
 --features LIST, --all-features, --no-default-features and --release. Those that run tests take --timeout 60s: a test that has not
 ended by then is stopped, and counts as a liveness failure.
+--budget: so long, or so many runs; Ctrl-C ends a `shrink` likewise, and tells the smallest story so far.
 exit codes: 0 pass, 1 crash, 2 liveness, 3 safety, 4 determinism, 5 vacuous with --strict (or an incomplete certificate),
 of several the first of these; 64 usage, 70 it could not be done (the tests do not build, a file cannot be read); of diff: 0 no
 difference, 1 one";
@@ -50,8 +51,12 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
             let ends = ends.and_then(|(from, to)| Some((number(from)?, number(to)?)));
             (ends.is_some_and(|(from, to)| from < to), "a range like 0..1000")
         }
-        "budget" | "timeout" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
-        "view" => (is_view(value), "outcomes, messages, packets, host=NAME or around=f2+20"),
+        "timeout" => (value.strip_suffix('s').is_some_and(is_number), "seconds like 60s"),
+        "budget" => {
+            let number = value.strip_suffix('s').unwrap_or(value);
+            (is_number(number), "seconds like 60s, or a number of runs")
+        }
+        "view" => (is_view(value), "outcomes, messages, packets, bytes, host=NAME or around=f2+20"),
         "jobs" | "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
         _ => (true, ""),
     };
@@ -80,7 +85,7 @@ fn is_view(text: &str) -> bool {
         fault.strip_prefix('f').is_some_and(|n| n.parse::<u32>().is_ok()) && lines.parse::<u32>().is_ok()
     };
     match text.split_once('=') {
-        None => ["outcomes", "messages", "packets", "none"].contains(&text),
+        None => ["outcomes", "messages", "packets", "bytes", "none"].contains(&text),
         Some(("host", names)) => !names.is_empty(),
         Some(("around", rest)) => around(rest),
         Some(_) => false,
@@ -201,7 +206,9 @@ mod tests {
         assert_eq!(parse("--seeds"), Err("--seeds needs a value".into()));
         assert_eq!(parse("--seeds 5"), Err("--seeds 5: expected a range like 0..1000".into()));
         assert_eq!(parse("--timeout 3s").unwrap().timeout(), Some(Duration::from_secs(3)));
-        assert_eq!(parse("--budget 60"), Err("--budget 60: expected seconds like 60s".into()));
+        assert!(parse("--budget 60").is_ok() && parse("--budget 60s").is_ok());
+        let expected = "--budget 1m: expected seconds like 60s, or a number of runs";
+        assert_eq!(parse("--budget 1m"), Err(expected.into()));
         assert_eq!(parse("--faults two"), Err("--faults two: expected a number".into()));
         assert!(parse("--view around=f2±20").is_ok() && parse("--view host=a,b").is_ok());
         assert!(parse("--view all").is_err() && parse("--view around=2+x").is_err());

@@ -11,10 +11,11 @@ impl Trace {
     /// One JSON object per line and record, with the keys in this order, those that do not apply left out; integers only:
     ///
     /// `v` (1), `n` (number of the record, from 0), `t` (nanoseconds since the start), `h` (node, `-` for none), `k` (what it
-    /// is), `id` (of the datagram, the record, or the stream), `to` (who a datagram, or a record, is sent to), `i` (number of the
+    /// is), `id` (of the datagram, the record, the stream, or the command `a!2`), `to` (who a datagram, or a record, is sent to), `i` (number of the
     /// command, timer or store operation), `len` (of the datagram), `l` (its label, or what else there is to say), `d` (the
     /// whole numbers in that: `slot=3` is `"slot":3`), `f` (the fault, as in the schedule), `fate` (what becomes of what is sent, as
-    /// in a [`TraceView`]), `c` (the records that it follows from). The last line has `k` `verdict`.
+    /// in a [`TraceView`]), `c` (the records that it follows from). The last line has `k` `verdict`,
+    /// `oracle` (the judge that failed, if one did) and `ok` (whether the run has passed).
     pub fn jsonl(&self) -> String {
         let mut out = String::new();
         let (fates, causes) = (TraceView::fates_of(self), self.causes());
@@ -31,6 +32,9 @@ impl Trace {
             }
             if let Some(flow) = parts.way {
                 let _ = write!(out, ",\"id\":{}", json(&self.way(flow)));
+            }
+            if let What::Cmd { n } | What::CmdLost { n } = record.what {
+                let _ = write!(out, ",\"id\":{}", json(&format!("{}!{n}", self.name(record.node))));
             }
             if let Some(number) = parts.number {
                 let _ = write!(out, ",\"i\":{number}");
@@ -59,8 +63,14 @@ impl Trace {
             }
             out.push_str("}\n");
         }
-        let verdict = json(&self.verdict);
-        let _ = writeln!(out, "{{\"v\":1,\"n\":{},\"k\":\"verdict\",\"l\":{verdict}}}", self.records.len());
+        let failed = self.oracle.as_ref();
+        let oracle = failed.map(|oracle| format!(",\"oracle\":{}", json(oracle))).unwrap_or_default();
+        let (ok, verdict) = (self.verdict == "PASS", json(&self.verdict));
+        let _ = writeln!(
+            out,
+            "{{\"v\":1,\"n\":{},\"k\":\"verdict\"{oracle},\"ok\":{ok},\"l\":{verdict}}}",
+            self.records.len()
+        );
         out
     }
 }

@@ -26,6 +26,7 @@ fn one_json_object_per_record() {
     has(r#""k":"tx","id":"a>b#2","to":"b","len":12,"l":"Text Y \"\u003cquoted>\"","fate":"ok","c":["#);
     has(r#""t":20000000,"h":"c","k":"crash","l":"unsynced","f":"f3"}"#);
     has(r#""t":44000000,"h":"a","k":"rx","id":"b>a#1'","c":["#);
+    has(r#""t":1000000,"h":"a","k":"cmd","id":"a!1","i":1,"l":"Send("#);
     let cause = |line: &str| -> usize {
         line.rsplit_once("\"c\":[").and_then(|(_, rest)| rest.trim_end_matches("]}").parse().ok()).unwrap()
     };
@@ -35,7 +36,24 @@ fn one_json_object_per_record() {
     assert_eq!(cause(lines[line("\"k\":\"restart\"")]), line("\"k\":\"crash\""));
     assert_eq!(
         lines.last(),
-        Some(&&*format!("{{\"v\":1,\"n\":{},\"k\":\"verdict\",\"l\":\"PASS\"}}", lines.len() - 1))
+        Some(&&*format!(
+            "{{\"v\":1,\"n\":{},\"k\":\"verdict\",\"ok\":true,\"l\":\"PASS\"}}",
+            lines.len() - 1
+        ))
+    );
+}
+
+#[test]
+fn the_last_line_names_the_judge() {
+    let (mut sim, [a, ..]) = three();
+    sim.run_for(ms(10)).invariant("quiet: always", |v| v.latest().is_none()).workload(|w| {
+        w.at(ms(1)).cmd(a, Cmd::Every(2, 0));
+    });
+    let text = replay(&sim, "").trace.jsonl();
+    let last = text.lines().last().unwrap_or_default();
+    assert!(
+        last.contains(r#""k":"verdict","oracle":"quiet: always","ok":false,"l":"FAIL quiet: always"#),
+        "{last}"
     );
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::choice::FromSchedule;
-use crate::explore::{Budget, Shrunk, shrink_while};
+use crate::explore::{Budget, Help, Shrunk, shrink_with, why_in_short};
 use crate::harness::Class;
 use crate::node::Node;
 use crate::oracle::Verdict;
@@ -78,19 +78,27 @@ impl Failure {
 
     /// Looks for the smallest schedule that fails likewise.
     pub fn shrink<N: Node>(&mut self, sim: &Sim<N>, budget: Budget) {
-        self.shrink_while(sim, budget, &|| true);
+        self.shrink_with(None, sim, budget, &|| true);
     }
 
-    /// The same, as long as `goes_on` says so.
-    pub(crate) fn shrink_while<N: Node>(&mut self, sim: &Sim<N>, budget: Budget, goes_on: &dyn Fn() -> bool) {
+    /// The same with helpers, as long as `goes_on` says so.
+    pub(crate) fn shrink_with<N: Node>(
+        &mut self,
+        help: Option<&Help<'_, N>>,
+        sim: &Sim<N>,
+        budget: Budget,
+        goes_on: &dyn Fn() -> bool,
+    ) {
         // What goes another way each time has no smallest form.
         if self.class == Class::Determinism {
             return;
         }
         let _quiet = Quiet::begin();
-        self.shrunk = shrink_while(sim, &self.schedule, budget, goes_on).map(Box::new);
-        let story = self.shrunk.as_ref().map(|shrunk| FromSchedule::new(&shrunk.schedule));
-        self.page = story.map(|story| recorded(sim, story).html());
+        self.shrunk = shrink_with(help, sim, &self.schedule, budget, goes_on).map(Box::new);
+        let Some(shrunk) = &self.shrunk else { return };
+        let curve = (!shrunk.cut_short).then(|| why_in_short(sim, &shrunk.schedule)).flatten();
+        let story = recorded(sim, FromSchedule::new(&shrunk.schedule));
+        self.page = Some(story.html_with(curve.as_ref()));
     }
 
     /// Whether it could not be decided.

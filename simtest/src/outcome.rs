@@ -1,6 +1,7 @@
 //! What a run leaves behind.
 
 use crate::choice::Kind;
+use crate::explore::Curve;
 use crate::fault::Fault;
 use crate::harness::Marks;
 use crate::link::Passage;
@@ -52,7 +53,12 @@ impl<N: Node> Outcome<N> {
 
     /// The run as one HTML page, if it was recorded; see [`Trace::html`].
     pub fn html(&self) -> String {
-        self.trace.html(&self.header.test, &self.schedule().to_text())
+        self.html_with(None)
+    }
+
+    /// The same, with how likely the failure became in the course of the run.
+    pub fn html_with(&self, curve: Option<&Curve>) -> String {
+        self.trace.html_with(&self.header.test, &self.schedule().to_text(), curve)
     }
 
     /// A node as it was at the end, or `None` if it was dead.

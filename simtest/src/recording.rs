@@ -128,14 +128,15 @@ impl Recording {
         };
         let mut best = rest.to_vec();
         let mut goes_on = true;
-        ddmin(rest, |kept: &[Input]| {
+        ddmin(rest, 1, |batch: &[Vec<Input>]| {
+            let kept = batch.first()?;
             // An end is what no list can be made shorter than.
             if !goes_on {
                 return Some(Vec::new());
             }
             match fails(&with(kept)) {
                 Some(true) => {
-                    best = kept.to_vec();
+                    best.clone_from(kept);
                     Some(best.clone())
                 }
                 Some(false) => None,

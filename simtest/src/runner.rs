@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs, thread};
 
 use crate::choice::{Chooser, FromSchedule, FromSeed, Kind};
-use crate::explore::{Budget, why};
+use crate::explore::{Budget, why, why_in_short};
 use crate::failure::Failure;
 use crate::harness::{Class, Marks, show, stale, tell_verdict};
 use crate::node::Node;
@@ -135,12 +135,12 @@ pub fn run_seeds<N: Node>(seeds: Range<u64>, build: impl Fn(u64) -> Sim<N> + Syn
 /// As [`run_seeds`], but returns the failure: for tests that a planted bug is found. Ignores the environment
 /// but for `SIMTEST_THREADS`.
 ///
-/// The first seed is also checked against the simulator's own [laws](crate::verify); the first 20 where `CI` is set.
+/// The first seed is also checked against the simulator's own [laws](crate::verify); each where `CI` is set.
 pub fn search<N: Node>(
     seeds: Range<u64>,
     build: impl Fn(u64) -> Sim<N> + Sync,
 ) -> Result<Report, Box<Failure>> {
-    search_lawful(seeds, if crate::verify::is_asked_for_all() { 20 } else { 1 }, &build)
+    search_lawful(seeds, if crate::verify::is_asked_for_all() { u64::MAX } else { 1 }, &build)
 }
 
 /// The same, with so many of the first seeds checked against the laws.
@@ -189,8 +189,8 @@ pub(crate) fn hunt<N: Node>(
             let outcome = {
                 let _run = overdue::run(|| What::Seed(seed));
                 let mut sim = build(seed);
-                if is_checked {
-                    sim.record(true);
+                if is_checked && !sim.record {
+                    sim.record(true).most_records = crate::verify::MOST;
                 }
                 sim.run(FromSeed::new(seed))
             };
@@ -322,7 +322,7 @@ pub(crate) fn run_single<N: Node>(
     };
     let mut outcome = run();
     let trace = outcome.trace.view(TraceView::packets().header());
-    show(&outcome, &trace);
+    show(&outcome, &trace, || why_in_short(&sim, &outcome.schedule()));
     if let Ok(form) = env::var("SIMTEST_WHY")
         && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)
     {

@@ -43,6 +43,8 @@ pub struct Sim<N: Node> {
     pub(crate) sometimes: Vec<(String, Judge<N>)>,
     pub(crate) oracles: Vec<(String, Box<dyn Oracle<N>>)>,
     pub(crate) record: bool,
+    /// Records are kept up to this many.
+    pub(crate) most_records: usize,
     pub(crate) keep_events: bool,
 }
 
@@ -69,6 +71,7 @@ impl<N: Node> Sim<N> {
             sometimes: Vec::new(),
             oracles: Vec::new(),
             record: false,
+            most_records: usize::MAX,
             keep_events: false,
         }
     }

@@ -176,6 +176,17 @@ fn a_budget_of_runs_cuts_a_story_short() {
 }
 
 #[test]
+fn threads_that_help_find_the_same_story() {
+    let story = |threads| {
+        let (_, result) =
+            child("breaks_when_told_to", &[("LEDGER_BREAKS", "1"), ("SIMTEST_THREADS", threads)]);
+        let (_, story) = result.split_once("\nshrunk: ").unwrap();
+        story.split("\n  schedule").next().unwrap().to_owned()
+    };
+    assert_eq!(story("1"), story("3"));
+}
+
+#[test]
 fn vacuity_is_said_and_fails_when_strict() {
     let (output, result) = child("never_hits_its_mark", &[]);
     assert!(output.status.success());

@@ -18,4 +18,7 @@ pub use self::shrink::{Budget, shrink, shrink_while};
 pub use self::story::{Inevitable, Shrunk, Size, Slice};
 pub use self::why::{Curve, Moment, why};
 
+pub(crate) use self::why::why_in_short;
+
 pub(crate) use self::certificate::{Broken, Reason, certify_levels};
+pub(crate) use self::shrink::{Help, shrink_with};

@@ -1,6 +1,8 @@
 //! From a failing schedule to the smallest story that still fails in the same way.
 
+use std::panic::resume_unwind;
 use std::rc::Rc;
+use std::thread;
 
 use super::ddmin::ddmin;
 use super::enumerate::{Stopped, Walk};
@@ -52,8 +54,20 @@ pub fn shrink_while<N: Node>(
     budget: Budget,
     goes_on: &dyn Fn() -> bool,
 ) -> Option<Shrunk> {
+    shrink_with(None, sim, schedule, budget, goes_on)
+}
+
+/// The same, with threads that help.
+pub(crate) fn shrink_with<'a, N: Node>(
+    help: Option<&'a Help<'a, N>>,
+    sim: &Sim<N>,
+    schedule: &Schedule,
+    budget: Budget,
+    goes_on: &'a dyn Fn() -> bool,
+) -> Option<Shrunk> {
     let _quiet = Quiet::begin();
     let mut shrinker = Shrinker::new(sim, schedule, budget, goes_on)?;
+    shrinker.help = help;
     loop {
         shrinker.reduce();
         let fewer = shrinker.fewer();
@@ -74,6 +88,12 @@ enum Fewer {
     Unknown,
 }
 
+/// Threads that run candidates side by side, each in a simulation of its own.
+pub(crate) struct Help<'a, N: Node> {
+    pub(crate) jobs: usize,
+    pub(crate) build: &'a (dyn Fn() -> Sim<N> + Sync),
+}
+
 pub(super) struct Shrinker<'a, N: Node> {
     pub(super) sim: Rc<Sim<N>>,
     oracle: String,
@@ -84,6 +104,7 @@ pub(super) struct Shrinker<'a, N: Node> {
     /// Whether the test passes when nothing goes wrong.
     control: bool,
     budget: Budget,
+    help: Option<&'a Help<'a, N>>,
     goes_on: &'a dyn Fn() -> bool,
     /// Whether something was left undone when the budget was spent.
     cut_short: bool,
@@ -103,6 +124,7 @@ impl<'a, N: Node> Shrinker<'a, N> {
             before: Size::default(),
             control: false,
             budget,
+            help: None,
             goes_on,
             cut_short: false,
             runs: 0,
@@ -175,6 +197,50 @@ impl<'a, N: Node> Shrinker<'a, N> {
         true
     }
 
+    /// Takes the first of these that fails as it should; which. With helpers, they are run side by side; what is taken, and what is
+    /// counted, is the same.
+    fn take_first(&mut self, candidates: &[Schedule]) -> Option<usize> {
+        let (width, help) = (self.width(), self.help);
+        for (number, batch) in (0..).zip(candidates.chunks(width)) {
+            let known = match help {
+                Some(help) if batch.len() > 1 && !self.spent() => self.fail_likewise(help, batch),
+                _ => vec![None; batch.len()],
+            };
+            for (at, (candidate, known)) in (0..).zip(batch.iter().zip(known)) {
+                match known {
+                    Some(passed) if *candidate != self.best && !self.spent() => self.ran(1, passed + 10),
+                    None if self.take(candidate) => return Some(number * width + at),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// Runs each of these in a thread of its own: the events of those that do not fail by the same judge.
+    fn fail_likewise(&self, help: &Help<'_, N>, batch: &[Schedule]) -> Vec<Option<u64>> {
+        let (oracle, most) = (&self.oracle, self.sim.max_events);
+        let run = |schedule: &Schedule| {
+            let _quiet = Quiet::begin();
+            let mut sim = (help.build)();
+            sim.record(false).max_events(most);
+            let mut run = Run::new(sim.prepare(), Box::new(FromSchedule::new(schedule)));
+            run.judge();
+            let fails = run.core.verdict.as_ref().and_then(Verdict::oracle) == Some(oracle);
+            (!fails).then_some(run.core.stats.events)
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = batch.iter().map(|schedule| scope.spawn(move || run(schedule))).collect();
+            let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+            ended.map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    }
+
+    /// So many candidates are run side by side.
+    fn width(&self) -> usize {
+        self.help.map_or(1, |help| help.jobs.max(1))
+    }
+
     fn reduce(&mut self) {
         loop {
             let before = self.best.clone();
@@ -192,9 +258,10 @@ impl<'a, N: Node> Shrinker<'a, N> {
 
     fn fewer_lines(&mut self) {
         let lines = self.best.lines.clone();
-        ddmin(&lines, |lines: &[Line]| {
-            let taken = self.take(&Schedule { lines: lines.to_vec(), ..self.best.clone() });
-            taken.then(|| self.best.lines.clone())
+        ddmin(&lines, self.width(), |batch: &[Vec<Line>]| {
+            let with = |lines: &Vec<Line>| Schedule { lines: lines.clone(), ..self.best.clone() };
+            let candidates: Vec<Schedule> = batch.iter().map(with).collect();
+            self.take_first(&candidates).map(|_| self.best.lines.clone())
         });
     }
 
@@ -219,11 +286,15 @@ impl<'a, N: Node> Shrinker<'a, N> {
     fn fewer_commands(&mut self) {
         let given = self.given();
         let out: Vec<Without> = self.best.without.clone();
-        ddmin(&given, |kept: &[Without]| {
-            let mut without = out.clone();
-            without.extend(given.iter().filter(|cmd| !kept.contains(cmd)).cloned());
-            without.sort();
-            self.take(&Schedule { without, ..self.best.clone() }).then(|| kept.to_vec())
+        ddmin(&given, self.width(), |batch: &[Vec<Without>]| {
+            let with = |kept: &Vec<Without>| {
+                let mut without = out.clone();
+                without.extend(given.iter().filter(|cmd| !kept.contains(cmd)).cloned());
+                without.sort();
+                Schedule { without, ..self.best.clone() }
+            };
+            let candidates: Vec<Schedule> = batch.iter().map(with).collect();
+            self.take_first(&candidates).map(|which| batch[which].clone())
         });
     }
 
@@ -243,13 +314,15 @@ impl<'a, N: Node> Shrinker<'a, N> {
     fn simpler_lines(&mut self) {
         let mut at = 0;
         while at < self.best.lines.len() {
-            let taken = simpler::lines(&self.best.lines[at]).into_iter().any(|line| {
+            let with = |line| {
                 let mut candidate = self.best.clone();
                 candidate.lines[at] = line;
                 candidate.lines.sort_by_key(simpler::begins);
-                self.take(&candidate)
-            });
-            if !taken {
+                candidate
+            };
+            let candidates: Vec<Schedule> =
+                simpler::lines(&self.best.lines[at]).into_iter().map(with).collect();
+            if self.take_first(&candidates).is_none() {
                 at += 1;
             }
         }

@@ -39,7 +39,25 @@ pub struct Curve {
 ///
 /// Where the share of failures jumps, there is the cause; where it reaches all, the failure could not be avoided any more.
 pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) -> Option<Curve> {
+    curve(sim, schedule, points, tries, u64::MAX)
+}
+
+/// The same for a page: with so many branches that all of them have some million events at most. `None` also if those are too few to tell
+/// anything.
+pub(crate) fn why_in_short<N: Node>(sim: &Sim<N>, schedule: &Schedule) -> Option<Curve> {
+    curve(sim, schedule, 32, 32, EVENTS)
+}
+
+/// How much a page is worth.
+const EVENTS: u64 = 1_000_000;
+
+/// Fewer branches from one moment tell nothing.
+const FEWEST: u64 = 8;
+
+fn curve<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32, most: u64) -> Option<Curve> {
     let _quiet = Quiet::begin();
+    let mut sim = sim.clone();
+    sim.record(false);
     let sim = sim.prepare();
     let start = || Run::new(sim.clone(), Box::new(FromSchedule::new(schedule)));
     let mut run = start();
@@ -49,6 +67,16 @@ pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) 
     }
     run.judge();
     let oracle = run.core.verdict.as_ref().and_then(Verdict::oracle)?.to_owned();
+    let whole = {
+        let mut branch = start().branch(FromSeed::new(1));
+        branch.judge();
+        branch.core.stats.events.max(run.core.stats.events).max(1)
+    };
+    let affordable = most / (whole * u64::from(points.max(1)));
+    if affordable < FEWEST.min(tries.into()) {
+        return None;
+    }
+    let tries = tries.min(u32::try_from(affordable).unwrap_or(u32::MAX));
     let stride = steps.div_ceil(points.max(1).into()).max(1);
     let mut run = start();
     let mut moments = Vec::new();

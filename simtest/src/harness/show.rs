@@ -3,6 +3,7 @@
 use std::{env, fs};
 
 use super::note;
+use crate::explore::Curve;
 use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::runner::say;
@@ -13,7 +14,7 @@ const ARROWS: usize = 200;
 
 /// `SIMTEST_VIEW` is `outcomes`, `messages`, `packets` (the default), `bytes`, `host=<name>`, `around=<fault>+<lines>` or `none`; `SIMTEST_SHOW=<form>:<file>` writes the run to a
 /// file, as `html`, `jsonl`, `mermaid`, `pcap`, `lua`, `qlog`, `shiviz` or `sched`.
-pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
+pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str, curve: impl FnOnce() -> Option<Curve>) {
     if let Ok(view) = env::var("SIMTEST_VIEW") {
         is_there(outcome, packets, &view).unwrap_or_else(|why| refuse(&format!("{view}: {why}")));
     }
@@ -40,7 +41,7 @@ pub(crate) fn show<N: Node>(outcome: &Outcome<N>, packets: &str) {
     let content = if form == "sched" {
         Ok(outcome.schedule().to_text().into_bytes())
     } else if form == "html" {
-        Ok(outcome.html().into_bytes())
+        Ok(outcome.html_with(curve().as_ref()).into_bytes())
     } else {
         exported(&outcome.trace, form)
     };

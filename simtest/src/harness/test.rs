@@ -10,14 +10,14 @@ use super::Class;
 use super::budget::{Asked, asked_budget, clock, of_shrinker};
 use super::corpus::{self, stale};
 use crate::choice::FromSchedule;
-use crate::explore::{Bounds, Broken, Certificate, Reason, certify_levels};
+use crate::explore::{Bounds, Broken, Certificate, Help, Reason, certify_levels};
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::overdue::{self, What};
 use crate::panics::Quiet;
 use crate::runner::{
-    Report, check_determinism, failure, hunt, recorded, run_single, say, search_lawful, single,
+    Report, check_determinism, failure, hunt, recorded, run_single, say, search_lawful, single, threads,
 };
 use crate::sim::Sim;
 use crate::verify;
@@ -28,12 +28,12 @@ use crate::verify;
 /// schedules of its corpus; every schedule with few faults; the seeds, every 50th of them twice, on
 /// threads of their own, to see that it is the same run. The first 10 seeds (all, if `CI` is set) are
 /// also checked against the simulator's own [laws](crate::verify), and so is each stored schedule; with `CI` also the runs of a
-/// certificate that are made twice, and the first 50 seeds of a budget.
+/// certificate that are made twice, and each seed of a budget. Of a run with more than a million records it is the begin.
 ///
 /// With a seed or a schedule, `SIMTEST_WHY=1` tells how likely the failure became ([`why`](crate::why())), `SIMTEST_WHY=json` for programs.
 /// `SIMTEST_SEEDS=a..b` runs other seeds: if they are fewer than the test's own, what they did not meet is not judged, unless
 /// `SIMTEST_STRICT=1`, which makes every test strict, asks for it. `SIMTEST_BUDGET=60s` goes on with more seeds for so long, and gives a shrinker as much; `SIMTEST_BUDGET=5000`
-/// is so many seeds more, and so many runs of a shrinker.
+/// is so many seeds more, and so many runs of a shrinker. `SIMTEST_DETERMINISM=10` runs a tenth of the seeds twice.
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
@@ -168,7 +168,9 @@ impl Test {
                 let replayed = ["replay", "why"].contains(&only.as_str());
                 if env::var_os("SIMTEST_VERDICT").is_none() && !replayed {
                     let (budget, goes_on) = of_shrinker();
-                    failure.shrink_while(&build(failure.schedule.nodes), budget, &goes_on);
+                    let nodes = failure.schedule.nodes;
+                    let help = Help { jobs: threads(), build: &|| build(nodes) };
+                    failure.shrink_with(Some(&help), &build(nodes), budget, &goes_on);
                 }
                 let mut report = failure.report_of(Some(&self.path));
                 let nested = env::var_os("SIMTEST_VERDICT").is_some();
@@ -207,7 +209,8 @@ impl Test {
         if let Some(budget) = asked_budget() {
             report = report.and(&beyond(&seeds, budget, build).map_err(Stop::Failed)?);
         }
-        for seed in seeds.step_by(50) {
+        let percent = asked_percent();
+        for seed in (0..).zip(seeds).filter(|(i, _)| i * percent % 100 < percent).map(|(_, seed)| seed) {
             let same = check_determinism(seed, build);
             same.map_err(|divergence| Stop::Other(Class::Determinism, format!("seed {seed}: {divergence}")))?;
         }
@@ -363,6 +366,13 @@ fn asked_strict() -> bool {
     env::var("SIMTEST_STRICT").is_ok_and(|value| value == "1")
 }
 
+/// Of so many percent of the seeds it is looked whether they are the same twice: `SIMTEST_DETERMINISM=5`.
+fn asked_percent() -> u64 {
+    let Ok(text) = env::var("SIMTEST_DETERMINISM") else { return 2 };
+    let percent = text.parse().ok().filter(|percent| *percent <= 100);
+    percent.unwrap_or_else(|| panic!("SIMTEST_DETERMINISM={text}: expected percent, 0 to 100"))
+}
+
 fn asked_seeds() -> Option<Range<u64>> {
     let text = env::var("SIMTEST_SEEDS").ok()?;
     let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
@@ -376,7 +386,7 @@ fn beyond<N: Node>(
     build: &(impl Fn(u64) -> Sim<N> + Sync),
 ) -> Result<Report, Box<Failure>> {
     // Whoever has set a budget wants many seeds.
-    let lawful = if verify::is_asked_for_all() { 50 } else { 0 };
+    let lawful = if verify::is_asked_for_all() { u64::MAX } else { 0 };
     match budget {
         Asked::Runs(runs) => search_lawful(seeds.end..seeds.end.saturating_add(runs), lawful, build),
         Asked::Seconds(seconds) => {

@@ -79,7 +79,7 @@ impl<N: Node> Run<N> {
             now: Time::ZERO,
             phase: Phase::Chaos,
             heap,
-            rec: Recorder::new(sim.record),
+            rec: Recorder::new(sim.record, sim.most_records),
             chooser,
             log: FaultLog::default(),
             stats: Stats::default(),
@@ -383,6 +383,7 @@ impl<N: Node> Run<N> {
             limits: self.net.flows.iter().map(Flow::limit).collect(),
             gates: self.net.gates.iter().map(Gate::promise).collect(),
             records: rec.records,
+            is_cut: rec.is_cut,
             text: rec.text,
             bytes: rec.bytes,
         };

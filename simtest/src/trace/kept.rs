@@ -15,6 +15,8 @@ pub struct Trace {
     pub(crate) limits: Vec<Limit>,
     pub(crate) gates: Vec<Promise>,
     pub(crate) records: Vec<Record>,
+    /// Whether these are the first ones only.
+    pub(crate) is_cut: bool,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) watch: Watch,

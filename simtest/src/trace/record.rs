@@ -269,14 +269,25 @@ impl What {
 pub(crate) struct Recorder {
     hash: Rolling,
     pub(crate) on: bool,
+    /// As soon as this many records, or 64 times as many bytes, are kept, no more are.
+    most: usize,
+    pub(crate) is_cut: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Recorder {
-    pub(crate) const fn new(on: bool) -> Self {
-        Self { hash: Rolling::new(), on, records: Vec::new(), text: String::new(), bytes: Vec::new() }
+    pub(crate) const fn new(on: bool, most: usize) -> Self {
+        Self {
+            hash: Rolling::new(),
+            on,
+            most,
+            is_cut: false,
+            records: Vec::new(),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
     }
 
     /// `content` is a hash of what the record is about (bytes, debug text); `text` writes what a reader
@@ -294,6 +305,12 @@ impl Recorder {
         self.hash.absorb(number ^ u64::from(node) << 40);
         self.hash.absorb(at.as_nanos());
         self.hash.absorb(content);
+        if self.on
+            && (self.records.len() >= self.most
+                || self.text.len() + self.bytes.len() >= self.most.saturating_mul(64))
+        {
+            (self.on, self.is_cut) = (false, true);
+        }
         if self.on {
             let start = self.text.len() as u32;
             text(&mut self.text);

@@ -77,7 +77,9 @@ fn command(arguments: &[String]) -> Result<u8, Error> {
             let view = if word == "shrink" { "none" } else { arguments.value("view").unwrap_or("packets") };
             set.push(("SIMTEST_VIEW".into(), view.into()));
             set.push(("SIMTEST_ONLY".into(), word.clone()));
-            for (name, variable) in [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET")] {
+            let variables =
+                [("until", "SIMTEST_UNTIL"), ("budget", "SIMTEST_BUDGET"), ("jobs", "SIMTEST_THREADS")];
+            for (name, variable) in variables {
                 set.extend(arguments.value(name).map(|value| (variable.to_owned(), value.to_owned())));
             }
             found::one(word, &test, &arguments, &set)
@@ -142,6 +144,9 @@ fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     if let Some(budget) = arguments.value("budget") {
         set.push(("SIMTEST_BUDGET".to_owned(), budget.to_owned()));
+    }
+    if let Some(percent) = arguments.value("check-determinism") {
+        set.push(("SIMTEST_DETERMINISM".to_owned(), percent.trim_end_matches('%').to_owned()));
     }
     if arguments.has("strict") {
         set.push(("SIMTEST_STRICT".to_owned(), "1".to_owned()));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
 usage:
-  simtest run [NAME] [--seeds A..B] [--budget 60s|RUNS] [--jobs N] [--strict]
+  simtest run [NAME] [--seeds A..B] [--budget 60s|RUNS] [--jobs N] [--strict] [--check-determinism 5%]
   simtest replay TEST SEED | --sched FILE  [--view outcomes|messages|packets|bytes|host=NAME|around=f2+20] [--until EVENT] [--step]
-  simtest shrink TEST SEED | --sched FILE  [--budget 60s|RUNS]
+  simtest shrink TEST SEED | --sched FILE  [--budget 60s|RUNS] [--jobs N]
   simtest replay FILE.rec
   simtest shrink FILE.rec  [--budget 60s|RUNS]
   simtest why TEST SEED | --sched FILE
@@ -14,7 +14,7 @@ usage:
   simtest certify TEST [--faults K]
   simtest diff A.jsonl B.jsonl
   simtest corpus add FILE... | list | prune [--dry-run] [--orphans]
-  simtest bench [NAME]... [--strict]
+  simtest bench [NAME]... [--strict] [--short]
   simtest help, simtest --version
 all take --help, --json (one object a line on stdout), and for cargo --package NAME, --workspace, --manifest-path FILE, --test NAME,
 --features LIST, --all-features, --no-default-features and --release. Those that run tests take --timeout 60s: a test that has not
@@ -32,12 +32,13 @@ pub(crate) struct Arguments {
     flags: Vec<String>,
 }
 
-const VALUES: [&str; 9] = ["seeds", "jobs", "view", "faults", "out", "sched", "budget", "until", "timeout"];
+const VALUES: [&str; 10] =
+    ["seeds", "jobs", "view", "faults", "out", "sched", "budget", "until", "timeout", "check-determinism"];
 /// What cargo is given.
 const CARGO_VALUES: [&str; 4] = ["package", "features", "test", "manifest-path"];
 const CARGO_FLAGS: [&str; 4] = ["release", "workspace", "all-features", "no-default-features"];
-const FLAGS: [&str; 13] = [
-    "strict", "json", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step", "trace",
+const FLAGS: [&str; 14] = [
+    "short", "strict", "json", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "step", "trace",
     "dry-run", "orphans",
 ];
 
@@ -56,8 +57,13 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
             let number = value.strip_suffix('s').unwrap_or(value);
             (is_number(number), "seconds like 60s, or a number of runs")
         }
+        "check-determinism" => {
+            let percent = value.strip_suffix('%').unwrap_or(value).parse::<u32>();
+            (percent.is_ok_and(|percent| percent <= 100), "a share of the seeds like 5%")
+        }
         "view" => (is_view(value), "outcomes, messages, packets, bytes, host=NAME or around=f2+20"),
-        "jobs" | "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
+        "jobs" => (value.parse::<u32>().is_ok_and(|jobs| jobs > 0), "a number from 1 on"),
+        "faults" | "until" => (value.parse::<u32>().is_ok(), "a number"),
         _ => (true, ""),
     };
     (!right).then_some(expected)
@@ -66,14 +72,14 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
 /// The options of a command, besides those that all take.
 fn options(command: &str) -> &'static [&'static str] {
     match command {
-        "run" => &["seeds", "budget", "jobs", "strict"],
+        "run" => &["seeds", "budget", "jobs", "strict", "check-determinism"],
         "replay" => &["sched", "view", "until", "step", "trace"],
-        "shrink" => &["sched", "budget"],
+        "shrink" => &["sched", "budget", "jobs"],
         "why" => &["sched"],
         "show" => &["sched", "html", "jsonl", "mermaid", "pcap", "lua", "qlog", "shiviz", "out"],
         "certify" => &["faults"],
         "corpus" => &["dry-run", "orphans"],
-        "bench" => &["strict"],
+        "bench" => &["strict", "short"],
         _ => &[],
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{json, parts};
+use crate::explore::{Curve, Moment};
 use crate::trace::Trace;
 
 const PAGE: &str = include_str!("viewer.html");
@@ -38,6 +39,11 @@ impl Trace {
     /// One HTML page that needs nothing else: lanes of nodes, arrows of datagrams and of records on streams, faults, lives,
     /// clocks, which judges hold, the verdict. `schedule` is shown, and offered for copying as a test.
     pub fn html(&self, title: &str, schedule: &str) -> String {
+        self.html_with(title, schedule, None)
+    }
+
+    /// The same, with how likely the failure became in the course of the run ([`why`](crate::why())).
+    pub fn html_with(&self, title: &str, schedule: &str, curve: Option<&Curve>) -> String {
         let (mut kinds, mut texts) = (Interned::default(), Interned::default());
         let mut rows = String::new();
         for record in &self.records {
@@ -65,9 +71,11 @@ impl Trace {
         let held = list(self.watch.at_first.iter().map(|held| u8::from(*held).to_string()).collect());
         let change = |(at, judge, holds): &(u32, u32, bool)| format!("[{at},{judge},{}]", u8::from(*holds));
         let states = list(self.watch.changes.iter().map(change).collect());
+        let moment = |m: &Moment| format!("[{},{},{}]", m.at.as_nanos() / 1_000, m.failed, m.tried);
+        let curve = list(curve.map(|curve| curve.moments.iter().map(moment).collect()).unwrap_or_default());
         let data = format!(
             "{{title:{},names:[{names}],flows:[{flows}],verdict:{},hash:\"{:032x}\",schedule:{},judges:[{judges}],invariants:{},\
-             held:[{held}],states:[{states}],kinds:[{}],texts:[{}],rows:[{rows}]}}",
+             held:[{held}],states:[{states}],curve:[{curve}],kinds:[{}],texts:[{}],rows:[{rows}]}}",
             json(title),
             json(&self.verdict),
             self.hash,

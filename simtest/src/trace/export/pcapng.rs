@@ -18,7 +18,8 @@ const PORT: u16 = 4_747;
 impl Trace {
     /// A pcapng file: an interface for each node, on which are the datagrams that it sent and those that reached it, between
     /// made-up addresses (`fd00::1` for the first node) and ports (4747). Comments say what became of a datagram. Streams look
-    /// like TCP: a segment for each record, or as many as it takes, from and to ports from 49152 on the side that dialed.
+    /// like TCP as it is seen where it is sent: a segment for each record, or as many as it takes, from and to ports from 49152 on the side
+    /// that dialed. What has arrived is acknowledged by whatever goes back.
     pub fn pcapng(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut header = Vec::new();
@@ -56,12 +57,7 @@ impl Trace {
                         Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
                     }
                 }
-                What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => {
-                    let comment = format!("{} arrives", self.id(flow, n, Which::Original));
-                    for segment in tcp.again(flow, n) {
-                        Self::put(&mut out, record.node, record.at.as_nanos(), &segment, &comment);
-                    }
-                }
+                What::Arrive { flow, n, .. } if self.streams[flow as usize] > 0 => tcp.arrives(flow, n),
                 What::Send { flow, n } => {
                     sent.insert((flow, n), (bytes, bytes));
                     let fate = fates.get(&(flow, n)).map_or("under way", String::as_str);
@@ -177,10 +173,23 @@ fn block(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
 /// Streams, as segments of TCP.
 struct Tcp<'a> {
     trace: &'a Trace,
-    /// For each flow: bytes written so far.
-    written: Vec<u32>,
-    /// Records by flow and number, where they begin.
-    records: BTreeMap<(u32, u32), (u32, &'a [u8])>,
+    /// By flow.
+    ways: Vec<Way>,
+    /// By flow and number, how many bytes had been written when a record was.
+    records: BTreeMap<(u32, u32), u32>,
+}
+
+/// A direction of a stream.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// Bytes written so far.
+    written: u32,
+    /// Of these, how many are known to have arrived, as whole records.
+    arrived: u32,
+    finished: bool,
+    /// The other end has read to the end.
+    ended: bool,
+    reset: bool,
 }
 
 /// The most bytes of a segment: with TCP's header they fill a packet.
@@ -194,7 +203,7 @@ const ACK: u8 = 16;
 
 impl<'a> Tcp<'a> {
     fn new(trace: &'a Trace) -> Self {
-        Self { trace, written: vec![0; trace.flows.len()], records: BTreeMap::new() }
+        Self { trace, ways: vec![Way::default(); trace.flows.len()], records: BTreeMap::new() }
     }
 
     /// The two directions of a stream follow each other.
@@ -213,7 +222,8 @@ impl<'a> Tcp<'a> {
         let dialed = 49_152 + (flow.min(self.back(flow)) % 16_384) as u16;
         let ports = if first { (dialed, PORT) } else { (PORT, dialed) };
         let (src, dst) = self.trace.flows[flow as usize];
-        let ack = self.written.get(self.back(flow) as usize).map_or(0, |written| written + 1);
+        let back = self.ways.get(self.back(flow) as usize).copied().unwrap_or_default();
+        let ack = back.arrived.wrapping_add(1 + u32::from(back.ended));
         let mut tcp = Vec::with_capacity(20 + payload.len());
         tcp.extend_from_slice(&ports.0.to_be_bytes());
         tcp.extend_from_slice(&ports.1.to_be_bytes());
@@ -225,22 +235,39 @@ impl<'a> Tcp<'a> {
     }
 
     /// A segment without bytes, and the node on which it is seen.
-    fn control(&self, flow: u32, what: Wire, on: u32) -> Option<(u32, Vec<u8>)> {
+    fn control(&mut self, flow: u32, what: Wire, on: u32) -> Option<(u32, Vec<u8>)> {
         let own = if self.trace.flows[flow as usize].0 == on { flow } else { self.back(flow) };
-        let next = self.written.get(own as usize)? + 1;
+        let other = self.back(own);
+        let next = self.next(own)?;
         let segment = match what {
             Wire::Dial => self.segment(own, 0, SYN, &[]),
             Wire::Accepted => self.segment(own, 0, SYN | ACK, &[]),
             Wire::Opened => self.segment(own, 1, ACK, &[]),
-            Wire::Finish => self.segment(own, next, FIN | ACK, &[]),
-            Wire::Reset => self.segment(own, next, RST, &[]),
-            Wire::Refused | Wire::Broken => {
-                let other = self.back(own);
-                self.segment(other, self.written.get(other as usize)? + 1, RST, &[])
+            Wire::Finish => {
+                self.ways[own as usize].finished = true;
+                self.segment(own, next, FIN | ACK, &[])
             }
-            Wire::Read | Wire::Finished | Wire::Held => return None,
+            Wire::Reset => {
+                self.ways[own as usize].reset = true;
+                self.segment(own, next, RST | ACK, &[])
+            }
+            Wire::Refused => self.segment(other, 0, RST | ACK, &[]),
+            // It has been seen where it was sent.
+            Wire::Broken if self.ways.get(other as usize)?.reset => return None,
+            Wire::Broken => self.segment(other, self.next(other)?, RST | ACK, &[]),
+            Wire::Finished => {
+                self.ways.get_mut(other as usize)?.ended = true;
+                return None;
+            }
+            Wire::Read | Wire::Held => return None,
         };
         Some((on, segment))
+    }
+
+    /// The number of the next byte.
+    fn next(&self, flow: u32) -> Option<u32> {
+        let way = self.ways.get(flow as usize)?;
+        Some(way.written.wrapping_add(1 + u32::from(way.finished)))
     }
 
     /// As many as it takes.
@@ -250,16 +277,18 @@ impl<'a> Tcp<'a> {
         parts.map(|(part, seq)| self.segment(flow, seq, PUSH | ACK, part)).collect()
     }
 
-    fn record(&mut self, flow: u32, n: u32, bytes: &'a [u8]) -> Vec<Vec<u8>> {
-        let seq = self.written[flow as usize] + 1;
-        self.written[flow as usize] += bytes.len() as u32;
-        self.records.insert((flow, n), (seq, bytes));
+    fn record(&mut self, flow: u32, n: u32, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let way = &mut self.ways[flow as usize];
+        let seq = way.written.wrapping_add(1);
+        way.written = way.written.wrapping_add(bytes.len() as u32);
+        self.records.insert((flow, n), way.written);
         self.segments(flow, seq, bytes)
     }
 
-    fn again(&self, flow: u32, n: u32) -> Vec<Vec<u8>> {
-        let record = self.records.get(&(flow, n));
-        record.map(|(seq, bytes)| self.segments(flow, *seq, bytes)).unwrap_or_default()
+    fn arrives(&mut self, flow: u32, n: u32) {
+        if let Some(written) = self.records.get(&(flow, n)) {
+            self.ways[flow as usize].arrived = *written;
+        }
     }
 }
 
@@ -339,6 +368,9 @@ mod tests {
         }
         assert_eq!((first.len(), next.len(), whole.len()), (4, 1, 200_001));
         assert_eq!(whole[..200_000], bytes[..]);
-        assert_eq!(tcp.again(0, 1).concat().len(), first.concat().len());
+        let sequence = |packet: &[u8]| u32::from_be_bytes(packet[44..48].try_into().unwrap());
+        tcp.arrives(0, 1);
+        let ways = (tcp.ways[0].written, tcp.ways[0].arrived);
+        assert_eq!((ways, sequence(&next[0])), ((200_001, 200_000), 200_001));
     }
 }

@@ -32,7 +32,13 @@ impl Figures<'_> {
             || self.arguments.words.iter().any(|word| name.contains(word.as_str()))
     }
 
+    /// How much there is to do: a part of it if it is to be short, for it is seen then whether it works, not how fast.
+    fn part(&self, whole: u64) -> u64 {
+        if self.arguments.has("short") { (whole / SHORT).max(1) } else { whole }
+    }
+
     fn tell(&mut self, name: &str, unit: &str, value: u64, goal: Goal) {
+        let goal = if self.arguments.has("short") { Goal::None } else { goal };
         let (word, number, met) = match goal {
             Goal::None => ("", 0, true),
             Goal::AtLeast(least) => ("at least", least, value >= least),
@@ -58,9 +64,12 @@ impl Figures<'_> {
     }
 }
 
+/// With `--short`, all is so much shorter.
+const SHORT: u64 = 50;
+
 /// How many a second.
-const fn rate(count: u64, nanos: u64) -> u64 {
-    (count as u128 * 1_000_000_000 / nanos as u128) as u64
+fn rate(count: u64, nanos: u64) -> u64 {
+    (u128::from(count) * 1_000_000_000 / u128::from(nanos.max(1))) as u64
 }
 
 /// Measures, each for about a second or less, on one core. The clock counts this program's own processor time where the system
@@ -75,7 +84,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<u8, Error> {
     if figures.told == 0 {
         return Err(Error::Usage(format!("no figure is called like {}", arguments.words.join(" or "))));
     }
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) && !arguments.has("short") {
         eprintln!("simtest: this is a build without optimization; install it with `cargo install`");
     }
     Ok(u8::from(figures.missed > 0 && arguments.has("strict")))
@@ -83,27 +92,27 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<u8, Error> {
 
 fn speed(figures: &mut Figures<'_>) {
     for (name, hosts, span) in [
-        ("ping-pong, 2 hosts", 2, secs(500)),
-        ("ping-pong, 10 hosts", 10, secs(100)),
-        ("ping-pong, 50 hosts", 50, secs(20)),
-        ("ping-pong, 1000 hosts", 1_000, secs(1)),
+        ("ping-pong, 2 hosts", 2, 500_000),
+        ("ping-pong, 10 hosts", 10, 100_000),
+        ("ping-pong, 50 hosts", 50, 20_000),
+        ("ping-pong, 1000 hosts", 1_000, 1_000),
     ] {
         if figures.wants(name) {
-            let sim = ping::calm(hosts, span);
+            let sim = ping::calm(hosts, ms(figures.part(span)));
             let begun = Clock::now();
             let events = sim.run(FromSeed::new(1)).stats.events;
             figures.tell(name, "events/s", rate(events, begun.elapsed()), Goal::None);
         }
     }
     for (name, pause, span, goal) in [
-        ("1000 hosts, 10 rounds a second", ms(100), secs(60), Goal::AtLeast(100)),
-        ("1000 hosts, 1 round a minute", secs(60), secs(7_200), Goal::AtLeast(10_000)),
+        ("1000 hosts, 10 rounds a second", ms(100), 60_000, Goal::AtLeast(100)),
+        ("1000 hosts, 1 round a minute", secs(60), 7_200_000, Goal::AtLeast(10_000)),
     ] {
         if figures.wants(name) {
-            let sim = ping::paced(1_000, pause, span);
+            let sim = ping::paced(1_000, pause, ms(figures.part(span)));
             let begun = Clock::now();
             let nanos = sim.run(FromSeed::new(1)).stats.virtual_nanos;
-            figures.tell(name, "x real time", nanos / begun.elapsed(), goal);
+            figures.tell(name, "x real time", nanos / begun.elapsed().max(1), goal);
         }
     }
 }
@@ -111,7 +120,7 @@ fn speed(figures: &mut Figures<'_>) {
 fn faults(figures: &mut Figures<'_>) {
     let name = "faults, invariant and hash";
     if figures.wants(name) {
-        let sim = ping::stormy(secs(1_000));
+        let sim = ping::stormy(ms(figures.part(1_000_000)));
         let begun = Clock::now();
         let events = sim.run(FromSeed::new(1)).stats.events;
         figures.tell(name, "events/s", rate(events, begun.elapsed()), Goal::AtLeast(3_000_000));
@@ -119,7 +128,7 @@ fn faults(figures: &mut Figures<'_>) {
     let name = "seeds with all faults";
     if figures.wants(name) {
         let sim = ping::stormy(ms(1_800));
-        let (seeds, begun) = (2_000, Clock::now());
+        let (seeds, begun) = (figures.part(2_000), Clock::now());
         let events: u64 = (0..seeds).map(|seed| sim.run(FromSeed::new(seed)).stats.events).sum();
         let hourly = rate(seeds * 3_600, begun.elapsed());
         figures.tell(name, "events each", events / seeds, Goal::None);
@@ -132,7 +141,7 @@ fn copies(figures: &mut Figures<'_>) {
     if figures.wants(name) {
         let mut run = ping::stormy(secs(4)).start(FromSeed::new(1));
         run.until(secs(2));
-        let (copies, begun) = (20_000, Clock::now());
+        let (copies, begun) = (figures.part(20_000), Clock::now());
         for _ in 0..copies {
             std::hint::black_box(run.clone());
         }
@@ -144,7 +153,7 @@ fn certificates(figures: &mut Figures<'_>) -> Result<(), String> {
     for (name, faults, most) in
         [("certificate, at most 2 faults", 2, 1_000), ("certificate, at most 3 faults", 3, 10_000)]
     {
-        if !figures.wants(name) {
+        if !figures.wants(name) || faults > 2 && figures.arguments.has("short") {
             continue;
         }
         let bounds = Bounds::faults(faults).weathers(1).crashes(ms(40), [ms(10)]);
@@ -165,7 +174,8 @@ fn shrinking(figures: &mut Figures<'_>) -> Result<(), String> {
     }
     let sim = adder::adders();
     let (mut seed, mut stories) = (0, Vec::new());
-    while stories.len() < 20 {
+    let enough = figures.part(20) as usize;
+    while stories.len() < enough {
         let Err(failure) = search(seed..seed + 2_000, |_| adder::adders()) else { break };
         seed = failure.seed.map_or(seed, |seed| seed + 1);
         let begun = Clock::now();

@@ -259,6 +259,10 @@ impl<'a, N: Node> Shrinker<'a, N> {
     fn fewer_lines(&mut self) {
         let lines = self.best.lines.clone();
         ddmin(&lines, self.width(), |batch: &[Vec<Line>]| {
+            // An end is what no list can be made shorter than.
+            if self.spent() {
+                return Some(Vec::new());
+            }
             let with = |lines: &Vec<Line>| Schedule { lines: lines.clone(), ..self.best.clone() };
             let candidates: Vec<Schedule> = batch.iter().map(with).collect();
             self.take_first(&candidates).map(|_| self.best.lines.clone())
@@ -287,6 +291,9 @@ impl<'a, N: Node> Shrinker<'a, N> {
         let given = self.given();
         let out: Vec<Without> = self.best.without.clone();
         ddmin(&given, self.width(), |batch: &[Vec<Without>]| {
+            if self.spent() {
+                return Some(Vec::new());
+            }
             let with = |kept: &Vec<Without>| {
                 let mut without = out.clone();
                 without.extend(given.iter().filter(|cmd| !kept.contains(cmd)).cloned());
@@ -313,7 +320,7 @@ impl<'a, N: Node> Shrinker<'a, N> {
 
     fn simpler_lines(&mut self) {
         let mut at = 0;
-        while at < self.best.lines.len() {
+        while at < self.best.lines.len() && !self.spent() {
             let with = |line| {
                 let mut candidate = self.best.clone();
                 candidate.lines[at] = line;
@@ -481,7 +488,8 @@ impl<'a, N: Node> Shrinker<'a, N> {
         }
         let schedule = self.best.clone();
         let mut without = Vec::new();
-        for line in &schedule.lines {
+        let told = if self.cut_short { schedule.lines.len().min(TOLD) } else { schedule.lines.len() };
+        for line in &schedule.lines[..told] {
             let lines = schedule.lines.iter().filter(|other| *other != line).cloned().collect();
             let run = self.run(&Schedule { lines, ..schedule.clone() });
             without.push((format!("f{}", line.id), run.core.verdict.unwrap_or(Verdict::Pass)));
@@ -504,6 +512,9 @@ fn without_numbers(why: &str) -> String {
 
 /// Progress is told in so many parts of the budget.
 const PARTS: u64 = 100;
+
+/// Without how many faults, each in turn, the run is told of if the search was cut short: nobody shall wait for thousands.
+const TOLD: usize = 8;
 
 /// How many small schedules are tried with each number of commands.
 const SMALL: u64 = 6_000;

@@ -67,7 +67,7 @@ pub struct Shrunk {
     pub least: bool,
     /// Those that can be enumerated, and of the others those that are in the schedule, at any moment.
     pub kinds: Vec<Kind>,
-    /// For each fault by its id: how the run ends without it.
+    /// For each fault by its id: how the run ends without it. For the first few, if the search was cut short.
     pub without: Vec<(String, Verdict)>,
     /// Where the failure became certain: from there on it fails even if nothing else goes wrong. Not looked for if the search was cut
     /// short.
@@ -176,12 +176,12 @@ pub(super) fn inevitable<N: Node>(
 /// it fails without faults, without one command.
 pub(super) fn slice<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule, verdict: &Verdict) -> Slice {
     let (failing, at_end) = traced(shrinker, schedule);
-    let less = schedule.lines.iter().map(|line| {
+    let less = schedule.lines.iter().take(CANDIDATES).map(|line| {
         let lines = schedule.lines.iter().filter(|other| *other != line).cloned().collect();
         (format!("f{}", line.id), Schedule { lines, ..schedule.clone() })
     });
     let given = shrinker.given();
-    let quieter = given.iter().rev().take(COMMANDS).map(|command| {
+    let quieter = given.iter().rev().take(CANDIDATES).map(|command| {
         let mut without = schedule.without.clone();
         without.push(command.clone());
         (command.to_string().replacen("without ", "", 1), Schedule { without, ..schedule.clone() })
@@ -203,8 +203,8 @@ pub(super) fn slice<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule, ve
     best.unwrap_or_else(|| Slice { lines: failing.slice(&Trace::default(), at_end), beside: String::new() })
 }
 
-/// So many commands are left out in turn, the last first.
-const COMMANDS: usize = 12;
+/// So many faults, the first, or commands, the last, are left out in turn.
+const CANDIDATES: usize = 12;
 
 /// A run with its records, and whether it went on to its end.
 fn traced<N: Node>(shrinker: &Shrinker<'_, N>, schedule: &Schedule) -> (Trace, bool) {

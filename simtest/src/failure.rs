@@ -96,7 +96,7 @@ impl Failure {
         let _quiet = Quiet::begin();
         self.shrunk = shrink_with(help, sim, &self.schedule, budget, goes_on).map(Box::new);
         let Some(shrunk) = &self.shrunk else { return };
-        let curve = (!shrunk.cut_short).then(|| why_in_short(sim, &shrunk.schedule)).flatten();
+        let curve = (!shrunk.cut_short).then(|| why_in_short(sim, &shrunk.schedule, goes_on)).flatten();
         let story = recorded(sim, FromSchedule::new(&shrunk.schedule));
         self.page = Some(story.html_with(curve.as_ref()));
     }

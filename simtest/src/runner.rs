@@ -322,7 +322,7 @@ pub(crate) fn run_single<N: Node>(
     };
     let mut outcome = run();
     let trace = outcome.trace.view(TraceView::packets().header());
-    show(&outcome, &trace, || why_in_short(&sim, &outcome.schedule()));
+    show(&outcome, &trace, || why_in_short(&sim, &outcome.schedule(), &|| true));
     if let Ok(form) = env::var("SIMTEST_WHY")
         && let Some(curve) = why(&sim, &outcome.schedule(), 64, 64)
     {

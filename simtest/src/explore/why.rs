@@ -39,22 +39,33 @@ pub struct Curve {
 ///
 /// Where the share of failures jumps, there is the cause; where it reaches all, the failure could not be avoided any more.
 pub fn why<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32) -> Option<Curve> {
-    curve(sim, schedule, points, tries, u64::MAX)
+    curve(sim, schedule, points, tries, u64::MAX, &|| true)
 }
 
-/// The same for a page: with so many branches that all of them have some million events at most. `None` also if those are too few to tell
-/// anything.
-pub(crate) fn why_in_short<N: Node>(sim: &Sim<N>, schedule: &Schedule) -> Option<Curve> {
-    curve(sim, schedule, 32, 32, EVENTS)
+/// The same for a page: with so few branches that it does not take long. `None` also if those are too few to tell anything, or when `goes_on`
+/// says no.
+pub(crate) fn why_in_short<N: Node>(
+    sim: &Sim<N>,
+    schedule: &Schedule,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Curve> {
+    curve(sim, schedule, 24, 32, EVENTS, goes_on)
 }
 
-/// How much a page is worth.
-const EVENTS: u64 = 1_000_000;
+/// So many events all branches for a page may have.
+const EVENTS: u64 = 300_000;
 
 /// Fewer branches from one moment tell nothing.
 const FEWEST: u64 = 8;
 
-fn curve<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32, most: u64) -> Option<Curve> {
+fn curve<N: Node>(
+    sim: &Sim<N>,
+    schedule: &Schedule,
+    points: u32,
+    tries: u32,
+    most: u64,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Curve> {
     let _quiet = Quiet::begin();
     let mut sim = sim.clone();
     sim.record(false);
@@ -83,6 +94,9 @@ fn curve<N: Node>(sim: &Sim<N>, schedule: &Schedule, points: u32, tries: u32, mo
     let mut step = 0;
     loop {
         if step % stride == 0 || step == steps {
+            if !goes_on() {
+                return None;
+            }
             progress("moments", step / stride, steps / stride);
             let fails = |salt: &u32| {
                 let mut branch = run.branch(FromSeed::new(u64::from(*salt) + 1));

@@ -27,8 +27,7 @@ impl Connecting {
         self.inner.status()
     }
 
-    /// Waits until the status is another than the one this told last; the first call returns at once. It tells the latest and may
-    /// skip what lies between.
+    /// Waits for another status than this told last; the first call returns at once. It tells the latest, and may skip some.
     pub fn changed(&mut self, timeout: Duration) -> Result<Status, TimedOut> {
         block(&self.engine, timeout, self.inner.changed())
     }

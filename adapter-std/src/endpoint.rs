@@ -202,8 +202,7 @@ impl Endpoint {
         block(self.engine(), timeout, self.inner.undecided())
     }
 
-    /// Waits until every connection is over and has said its last words. To be called before a program ends, or its peers learn of
-    /// that only by its silence.
+    /// Waits until every connection is over and has said its last words. Without it a program's end is told by silence only.
     pub fn wait_idle(&self, timeout: Duration) -> Result<(), TimedOut> {
         block(self.engine(), timeout, self.inner.wait_idle())
     }

@@ -1,4 +1,4 @@
-//! Bowline on tokio: sockets, the clock, and an async API over UDP.
+//! Bowline on tokio: sockets, the clock, and an async API over UDP and streams of all kinds.
 //!
 //! ```no_run
 //! use adapter_tokio::{ConfigBuilder, Endpoint, Message};

@@ -43,6 +43,11 @@ impl Connecting {
         status.unwrap_or_else(|| self.last.clone())
     }
 
+    /// Another that tells how it goes, while this one is awaited.
+    pub fn watch(&self) -> Option<Watch> {
+        self.connection.as_ref().map(Connection::watch)
+    }
+
     /// Waits until the status is another than the one this told last; the first call is ready at once. It tells the latest and
     /// may skip what lies between. Once the connection was handed over, it is never ready.
     pub async fn changed(&mut self) -> Status {

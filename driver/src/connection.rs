@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A connection. Clones are handles of the same one; when the last of them is dropped it closes, after what was sent has been
-/// delivered or two seconds have passed.
+/// delivered or two seconds have passed, with [`Advice::Never`](proto_core::Advice::Never): a client of it does not come back. [`Self::close`] says otherwise.
 ///
 /// `send`, `recv` and their like use the default channel; see [`Channel`] for others.
 #[derive(Clone, Debug)]

@@ -162,6 +162,7 @@ impl Endpoint {
     /// The path to an address, if this endpoint can and may go there.
     pub(crate) fn path(&self, address: &Address) -> Result<Path, ConnectError> {
         match (address.scheme(), address.socket_addr()) {
+            _ if address.port() == Some(0) => Err(ConnectError::PortZero(address.clone())),
             (Scheme::Udp, Some(at)) => self.udp_path(at),
             (Scheme::Udp, None) => Err(ConnectError::Unresolved(address.clone())),
             (Scheme::Tcp | Scheme::Ws, _) if self.0.known.refuses_plain => {
@@ -172,6 +173,9 @@ impl Endpoint {
     }
 
     pub(crate) fn udp_path(&self, address: SocketAddr) -> Result<Path, ConnectError> {
+        if address.port() == 0 {
+            return Err(ConnectError::PortZero(address.into()));
+        }
         let reaches = |local: &SocketAddr| local.is_ipv4() == address.is_ipv4();
         let Known { sockets, dials_from, .. } = &self.0.known;
         let socket = sockets.iter().skip(*dials_from).position(reaches);

@@ -18,6 +18,9 @@ pub enum ConnectError {
     /// No socket of the endpoint is of the address's family.
     #[error("no socket of this endpoint can reach {0}: bind one of the same address family")]
     NoSocket(SocketAddr),
+    /// Nobody can be reached at port 0.
+    #[error("the port of {0} is 0, where nobody can be reached")]
+    PortZero(Address),
     /// The host of a UDP address was not looked up.
     #[error("the name in {0} must be looked up first")]
     Unresolved(Address),

@@ -22,6 +22,9 @@ pub enum BindError {
     /// The settings cannot work.
     #[error("the configuration cannot work: {0}")]
     Config(#[from] ConfigError),
+    /// There is no address to listen on.
+    #[error("there is no address to listen on: name one, or make a client")]
+    NoAddress,
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -81,6 +84,9 @@ pub fn listen<R: Runtime>(
     addresses: &[Address],
     mut options: Options,
 ) -> Result<(Endpoint, Vec<Task<Node, R>>), BindError> {
+    if addresses.is_empty() {
+        return Err(BindError::NoAddress);
+    }
     options.links.exempt_networks.extend_from_slice(&options.config.exempt_networks);
     let mut ports = Ports::shards(runtimes, &options.links);
     for address in addresses {

@@ -31,6 +31,9 @@ pub enum SendError {
     /// The channel was opened without this class; for a request, without a reliable one for the reply.
     #[error("the channel was opened without this class")]
     ClassNotAllowed,
+    /// The server is going away: what has begun may end, and anything new is for another connection.
+    #[error("the server is going away: what is new is for another connection")]
+    Draining,
     /// The connection is closing or over.
     #[error("the connection is closed")]
     Closed,

@@ -85,8 +85,12 @@ impl Node {
         id: ConnectionId,
         channel: ChannelId,
     ) -> Attempt<Result<(), SendError>> {
-        if !self.open(id).is_some_and(|conn| conn.state().accepts_messages()) {
-            Attempt::Look(Err(SendError::Closed))
+        let refusal = match self.open(id) {
+            Some(conn) => (!conn.state().accepts_messages()).then(|| conn.refusal()),
+            None => Some(SendError::Closed),
+        };
+        if let Some(refusal) = refusal {
+            Attempt::Look(Err(refusal))
         } else if self.full.contains(&(id, channel)) {
             Attempt::Wait(Topic::Of(id, What::Writable(channel)), None)
         } else {

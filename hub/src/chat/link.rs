@@ -1,5 +1,6 @@
 //! The way to the server: dialled until it answers, and dialled again when it is lost.
 
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use adapter_tokio::{
 };
 use proto_core::crypto::PublicKey;
 use proto_core::room::{Carriage, Client};
-use proto_core::{Close, CloseReason, Closed, Message, SendError};
+use proto_core::{Close, CloseReason, Closed, Message, SendError, code};
 use tokio::time::{Instant, sleep_until};
 
 use super::known::Stranger;
@@ -76,9 +77,14 @@ pub(super) enum Writer {
     Channel(Channel),
 }
 
+/// Makes an endpoint that encrypts.
+pub(super) type Encrypted = Box<dyn FnOnce() -> io::Result<Endpoint> + Send>;
+
 /// A link to one server.
 pub(super) struct Link {
     endpoint: Endpoint,
+    /// For a server that takes nothing else, where this side has no reason of its own to encrypt.
+    encrypted: Option<Encrypted>,
     urls: Vec<Address>,
     /// Whether each connection gets the channels of rooms.
     has_rooms: bool,
@@ -93,7 +99,12 @@ impl Link {
     /// A link that is dialled as soon as it is polled.
     pub(super) fn new(endpoint: Endpoint, urls: Vec<Address>, has_rooms: bool) -> Self {
         let state = State::Down(Instant::now());
-        Self { endpoint, urls, has_rooms, stranger: None, learned: None, state }
+        Self { endpoint, encrypted: None, urls, has_rooms, stranger: None, learned: None, state }
+    }
+
+    /// The same, by another endpoint where the server takes encrypted datagrams only.
+    pub(super) fn or_encrypted(self, encrypted: Option<Encrypted>) -> Self {
+        Self { encrypted, ..self }
     }
 
     /// The same, to a server whose key is not known yet.
@@ -206,7 +217,14 @@ impl Link {
                                 Err(error) => return self.give_up(error.to_string()),
                             }
                         }
-                        Status::Closed(closed) => return self.give_up(words::why(&closed.reason)),
+                        Status::Closed(closed) => match self.encrypt(&closed.reason) {
+                            Some(Ok(endpoint)) => {
+                                self.endpoint = endpoint;
+                                self.state = State::Down(Instant::now());
+                            }
+                            Some(Err(error)) => return self.give_up(error.to_string()),
+                            None => return self.give_up(words::why(&closed.reason)),
+                        },
                         _ => {}
                     }
                 }
@@ -278,6 +296,12 @@ impl Link {
         let watch = connection.watch();
         self.state = State::Up { connection, channels, watch, has_link: true, addresses };
         LinkEvent::Up
+    }
+
+    /// The endpoint that a server is asked by again that refused for that reason, if there is one.
+    fn encrypt(&mut self, refused: &CloseReason) -> Option<io::Result<Endpoint>> {
+        let CloseReason::Peer { code: code::ENCRYPTED_ONLY, .. } = refused else { return None };
+        self.encrypted.take().map(|endpoint| endpoint())
     }
 
     fn give_up(&mut self, why: String) -> LinkEvent {

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::ending;
 use super::front::{self, Front, Shown};
 use super::input::Input;
-use super::known::{self, Stranger};
-use super::link::{Link, LinkEvent, Writer, until};
+use super::known;
+use super::link::{Encrypted, Link, LinkEvent, Writer, until};
 use super::member::Member;
 use super::outage::Outage;
 use super::session::{Goal, Note, Outcome, Output, Session};
@@ -62,37 +62,45 @@ async fn chat(args: &ChatArgs) -> io::Result<ExitCode> {
     let config = ConfigBuilder { crypto, reconnect, ..ConfigBuilder::chat() };
     // Who names such an address has been warned, or has not asked for more.
     let options = Options { config, links, plain_streams: true, ..Options::default() };
+    let encrypted = args.crypto.may_encrypt(&args.urls).then(|| {
+        let (mut options, party) = (options.clone(), args.crypto.clone());
+        Box::new(move || {
+            options.config.crypto = Some(known::crypto_at_home(&party).map_err(io::Error::other)?);
+            Endpoint::client(options).map_err(io::Error::other)
+        }) as Encrypted
+    });
     let endpoint = Endpoint::client(options).map_err(io::Error::other)?;
 
     let shelf = Shelf::default();
     name.clone_into(&mut shelf.look().me);
     let front = front::open(&shelf, args.commands)?;
+    let link = Link::new(endpoint, args.urls.clone(), front.takes_part).to(stranger).or_encrypted(encrypted);
     let give_up_after = Duration::from_secs(args.give_up_after);
     let now = clock::now();
     if front.takes_part {
         let config = room::ClientConfig { last: args.last, ..room::ClientConfig::new(secret, &*name) };
         let client = room::Client::new(config);
         let member = Member::new(client, &args.room, shelf, give_up_after, now);
-        talk(args, member, (endpoint, stranger), front, signals).await
+        talk(args, member, link, front, signals).await
     } else {
         let config = ClientConfig { last: args.last, ..ClientConfig::new(&*args.room, &*name, secret) };
         let client = Client::new(config).map_err(io::Error::other)?;
         let goal =
             Goal { follow: args.follow, until_slot: args.until_slot, give_up_after, interactive: false };
-        talk(args, Session::new(client, goal, now), (endpoint, stranger), front, signals).await
+        talk(args, Session::new(client, goal, now), link, front, signals).await
     }
 }
 
 async fn talk(
     args: &ChatArgs,
     session: impl Talk,
-    (endpoint, stranger): (Endpoint, Option<Stranger>),
+    link: Link,
     front: Front,
     mut signals: Signals,
 ) -> io::Result<ExitCode> {
     let mut chat = Chat {
         session,
-        link: Link::new(endpoint, args.urls.clone(), front.takes_part).to(stranger),
+        link,
         outage: Outage::new(args.server(), clock::now().mono),
         server: args.server(),
         front,

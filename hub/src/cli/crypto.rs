@@ -243,6 +243,12 @@ impl ClientCrypto {
         }
     }
 
+    /// Whether a server of this machine may be asked again with encryption, should it take nothing else: its addresses beyond loopback are
+    /// why, and nothing was said of that here.
+    pub(crate) fn may_encrypt(&self, urls: &[Address]) -> bool {
+        self.encrypt == Encrypt::Auto && has_udp(urls) && !self.encrypt.applies_to(urls)
+    }
+
     /// The option that makes no sense where nothing is encrypted.
     const fn demanded_by(&self) -> Option<&'static str> {
         match self {

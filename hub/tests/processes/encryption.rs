@@ -34,9 +34,24 @@ fn a_chat_with_the_servers_key_is_encrypted_and_one_with_another_is_refused() {
     let refused = chat(&server.url(), &["--server-key", &other], "hello\n");
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("another key"), "{}", refused.stderr);
-    let plain = chat(&server.url(), &[], "hello\n");
+    let plain = chat(&server.url(), &["--encrypt", "never"], "hello\n");
     assert_eq!(plain.code, Some(1));
     assert!(plain.stderr.contains("encrypted datagrams only"), "{}", plain.stderr);
+}
+
+#[test]
+fn a_server_of_this_machine_that_encrypts_for_others_is_found_all_the_same() {
+    let data = tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--udp", "0.0.0.0:0"]);
+    assert!(server.key.is_some());
+    let url = format!("udp://127.0.0.1:{}", server.address().port());
+    for turn in 1..3 {
+        let said = chat(&url, &["--name", "ann"], "hello\n");
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        assert_eq!(said.lines.last(), Some(&format!("{turn}\tann\thello")), "{}", said.stderr);
+    }
+    let both = chat(&url, &["tcp://127.0.0.1:1", "--name", "ann"], "hello\n");
+    assert_eq!(both.code, Some(0), "{}", both.stderr);
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Connection {
         let is_plain = message.is_plain();
         let Message { payload, class, receipt, lifetime, key, max_retransmits, batch } = message;
         if !self.state.accepts_messages() && !self.state.is_open() {
-            return Err(SendError::Closed);
+            return Err(self.refusal());
         }
         let max = self.max_message(class);
         let has_room = self.has_room_for_events();
@@ -362,7 +362,7 @@ impl Channel<'_> {
     fn send_other(&mut self, now: Timestamp, message: Message) -> Result<MessageId, SendError> {
         let now = self.conn.advance(now);
         if !self.conn.state.accepts_messages() {
-            return Err(SendError::Closed);
+            return Err(self.conn.refusal());
         }
         self.conn.queue(now, self.id, Kind::OneWay, message)
     }

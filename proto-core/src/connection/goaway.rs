@@ -11,7 +11,7 @@ use super::state::{End, State};
 use super::{Connection, Timer};
 use crate::recovery::Carried;
 use crate::wire::{self, Advice, Frame, RecordWriter, varint};
-use crate::{CloseReason, Event, Timestamp, code};
+use crate::{CloseReason, Event, SendError, Timestamp, code};
 
 /// What a server says when it is going away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl Connection {
     /// It flushes because the server is going away, not because its own application closed it.
     pub(super) fn is_leaving(&self) -> bool {
         self.is_client && self.leaving.is_some() && !self.ending.is_wanted()
+    }
+
+    /// Why nothing new is taken.
+    pub fn refusal(&self) -> SendError {
+        let is_draining = self.state == State::Flushing && self.is_leaving();
+        if is_draining { SendError::Draining } else { SendError::Closed }
     }
 
     /// A client has nothing left to end: says so, once.

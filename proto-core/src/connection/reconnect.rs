@@ -81,9 +81,9 @@ impl Attempts {
         let bound = if is_soon { bound.min(policy.spread) } else { bound };
         self.failures = self.failures.saturating_add(1);
         let drawn = Duration::from_nanos(rng.below(nanos(bound).saturating_add(1)));
-        Some(
-            now + retry_after.map_or(least + drawn, |wait| wait.min(LONGEST_WAIT) + drawn.min(policy.spread)),
-        )
+        // A server that says when has drawn it for this client, unless it is at once.
+        let told = |wait: Duration| wait.min(LONGEST_WAIT).max(drawn.min(policy.spread));
+        Some(now + retry_after.map_or(least + drawn, told))
     }
 }
 

@@ -271,7 +271,7 @@ impl Channel<'_> {
     ) -> Result<RequestId, SendError> {
         let now = self.conn.advance(now);
         if !self.conn.state.accepts_messages() {
-            return Err(SendError::Closed);
+            return Err(self.conn.refusal());
         }
         if self.conn.requests.outgoing() >= self.conn.config.max_requests {
             return Err(SendError::TooManyRequests);

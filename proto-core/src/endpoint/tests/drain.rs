@@ -81,7 +81,7 @@ fn what_has_begun_comes_to_its_end() {
     assert_eq!(take(&mut world, 1, id), 200);
     let mut conn = world.nodes[1].connection(id).expect("it is there");
     let refused = conn.channel(ZERO).send(now, Message::new("one more"));
-    assert_eq!(refused.map(|_| ()), Err(SendError::Closed), "nothing new");
+    assert_eq!(refused.map(|_| ()), Err(SendError::Draining), "nothing new");
     drop(conn);
     assert_eq!(take(&mut world, SERVER, peer), 201);
     let mut conn = world.nodes[SERVER].connection(peer).expect("it is there");
